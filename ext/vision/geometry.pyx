@@ -1,0 +1,205 @@
+"""Boxes, quads and alignment: the loops behind `onlooker.vision.faces` and `onlooker.vision.text`.
+
+Signatures, units and sources are in pipeline/onlooker/vision/geometry.pyi. Each function checks
+shapes once and then loops without the GIL.
+"""
+
+from libc.math cimport ceil, exp, floor, hypot, sqrt
+
+import numpy as np
+
+
+def decode_yunet(
+    const float[::1] face,
+    const float[::1] thing,
+    const float[:, ::1] boxes,
+    const float[:, ::1] points,
+    int columns,
+    int stride,
+    float threshold,
+):
+    """Boxes, scores and points of the cells of one stride that score at least `threshold`."""
+    cdef Py_ssize_t cells = face.shape[0], cell, row, column, i, n = 0
+    if thing.shape[0] != cells or boxes.shape[0] != cells or points.shape[0] != cells:
+        raise ValueError("face, thing, boxes and points must have one row for each cell")
+    if boxes.shape[1] != 4 or points.shape[1] != 10:
+        raise ValueError("boxes must be (cells, 4) and points (cells, 10)")
+    if columns < 1 or cells % columns:
+        raise ValueError(f"{cells} cells do not make rows of {columns}")
+
+    # The square is compared, so that the root is taken only of what is kept.
+    cdef float least = threshold * threshold
+    cdef float x, y, half_width, half_height
+    with nogil:
+        for cell in range(cells):
+            if unit(face[cell]) * unit(thing[cell]) >= least:
+                n += 1
+    found = np.empty((n, 15), np.float32)
+    cdef float[:, ::1] out = found
+    n = 0
+    with nogil:
+        for cell in range(cells):
+            if unit(face[cell]) * unit(thing[cell]) < least:
+                continue
+            row = cell // columns
+            column = cell - row * columns
+            x = (column + boxes[cell, 0]) * stride
+            y = (row + boxes[cell, 1]) * stride
+            half_width = exp(boxes[cell, 2]) * stride / 2
+            half_height = exp(boxes[cell, 3]) * stride / 2
+            out[n, 0] = x - half_width
+            out[n, 1] = y - half_height
+            out[n, 2] = x + half_width
+            out[n, 3] = y + half_height
+            out[n, 4] = sqrt(unit(face[cell]) * unit(thing[cell]))
+            for i in range(5):
+                out[n, 5 + 2 * i] = (column + points[cell, 2 * i]) * stride
+                out[n, 6 + 2 * i] = (row + points[cell, 2 * i + 1]) * stride
+            n += 1
+    return found
+
+
+cdef inline float unit(float value) noexcept nogil:
+    """`value` held between 0 and 1."""
+    return 0 if value < 0 else (1 if value > 1 else value)
+
+
+def suppress(const float[:, ::1] boxes, const float[::1] scores, float overlap):
+    """Indexes of the boxes that no better box overlaps by more than `overlap`, best first."""
+    cdef Py_ssize_t n = boxes.shape[0], i, j, kept = 0
+    if boxes.shape[1] != 4 or scores.shape[0] != n:
+        raise ValueError("boxes must be (n, 4) and scores (n,)")
+    # Stable, so that equal scores keep the order of the cells on every machine.
+    cdef Py_ssize_t[::1] order = np.argsort(-np.asarray(scores), kind="stable").astype(np.intp)
+    keep = np.empty(n, np.intp)
+    cdef Py_ssize_t[::1] out = keep
+    cdef const float *a
+    with nogil:
+        for i in range(n):
+            a = &boxes[order[i], 0]
+            for j in range(kept):
+                if box_iou(a, &boxes[out[j], 0]) > overlap:
+                    break
+            else:
+                out[kept] = order[i]
+                kept += 1
+    return keep[:kept]
+
+
+def iou(const float[:, ::1] a, const float[:, ::1] b):
+    """Intersection over union of each box of `a` with each of `b`."""
+    if a.shape[1] != 4 or b.shape[1] != 4:
+        raise ValueError("boxes must be (n, 4)")
+    cdef Py_ssize_t n = a.shape[0], m = b.shape[0], i, j
+    table = np.empty((n, m), np.float32)
+    cdef float[:, ::1] out = table
+    with nogil:
+        for i in range(n):
+            for j in range(m):
+                out[i, j] = box_iou(&a[i, 0], &b[j, 0])
+    return table
+
+
+cdef inline float box_iou(const float *a, const float *b) noexcept nogil:
+    cdef float width = min(a[2], b[2]) - max(a[0], b[0])
+    cdef float height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0
+    cdef float both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def similarity(const double[:, ::1] source, const double[:, ::1] target):
+    """The turn, scale and shift that brings `source` nearest to `target`, as a 2 x 3 matrix."""
+    cdef Py_ssize_t n = source.shape[0], i
+    if source.shape[1] != 2 or target.shape[1] != 2 or target.shape[0] != n or n < 2:
+        raise ValueError("source and target must be (n, 2), with n at least 2 and the same")
+    cdef double x, y, u, v, spread = 0, along = 0, across = 0
+    cdef double mean_x = 0, mean_y = 0, mean_u = 0, mean_v = 0
+    with nogil:
+        for i in range(n):
+            mean_x += source[i, 0] / n
+            mean_y += source[i, 1] / n
+            mean_u += target[i, 0] / n
+            mean_v += target[i, 1] / n
+        # As complex numbers, target = factor * source: the least-squares factor is
+        # sum(conj(source) * target) / sum(|source|^2).
+        for i in range(n):
+            x = source[i, 0] - mean_x
+            y = source[i, 1] - mean_y
+            u = target[i, 0] - mean_u
+            v = target[i, 1] - mean_v
+            along += x * u + y * v
+            across += x * v - y * u
+            spread += x * x + y * y
+    if spread == 0:
+        raise ValueError("all source points are the same: there is nothing to align")
+    along /= spread
+    across /= spread
+    matrix = np.empty((2, 3))
+    cdef double[:, ::1] out = matrix
+    out[0, 0] = along
+    out[0, 1] = -across
+    out[0, 2] = mean_u - along * mean_x + across * mean_y
+    out[1, 0] = across
+    out[1, 1] = along
+    out[1, 2] = mean_v - across * mean_x - along * mean_y
+    return matrix
+
+
+def grow(const float[:, ::1] quad, float ratio):
+    """The rectangle `quad` moved outwards by area * ratio / perimeter on each side."""
+    if quad.shape[0] != 4 or quad.shape[1] != 2:
+        raise ValueError("quad must be (4, 2)")
+    cdef float right_x = quad[1, 0] - quad[0, 0], right_y = quad[1, 1] - quad[0, 1]
+    cdef float down_x = quad[3, 0] - quad[0, 0], down_y = quad[3, 1] - quad[0, 1]
+    cdef float width = hypot(right_x, right_y), height = hypot(down_x, down_y)
+    if width == 0 or height == 0:
+        raise ValueError("a quad without area cannot grow")
+    cdef float distance = width * height * ratio / (2 * (width + height))
+    right_x *= distance / width
+    right_y *= distance / width
+    down_x *= distance / height
+    down_y *= distance / height
+    grown = np.empty((4, 2), np.float32)
+    cdef float[:, ::1] out = grown
+    out[0, 0] = quad[0, 0] - right_x - down_x
+    out[0, 1] = quad[0, 1] - right_y - down_y
+    out[1, 0] = quad[1, 0] + right_x - down_x
+    out[1, 1] = quad[1, 1] + right_y - down_y
+    out[2, 0] = quad[2, 0] + right_x + down_x
+    out[2, 1] = quad[2, 1] + right_y + down_y
+    out[3, 0] = quad[3, 0] - right_x + down_x
+    out[3, 1] = quad[3, 1] - right_y + down_y
+    return grown
+
+
+def quad_mean(const float[:, ::1] values, const float[:, ::1] quad):
+    """Mean of `values` over the pixels whose centres lie inside `quad`; 0 where there is none."""
+    if quad.shape[0] != 4 or quad.shape[1] != 2:
+        raise ValueError("quad must be (4, 2)")
+    cdef Py_ssize_t height = values.shape[0], width = values.shape[1], x, y, first, last, n = 0
+    cdef int i
+    cdef double total = 0, top = quad[0, 1], bottom = quad[0, 1], left, right, cut, middle
+    cdef double x0, y0, x1, y1
+    with nogil:
+        for i in range(1, 4):
+            top = min(top, quad[i, 1])
+            bottom = max(bottom, quad[i, 1])
+        for y in range(max(0, <Py_ssize_t>floor(top)), min(height, <Py_ssize_t>ceil(bottom))):
+            middle = y + 0.5
+            left, right = width, 0
+            # A row's centre line enters and leaves a convex quad where it cuts two of its sides.
+            for i in range(4):
+                x0, y0 = quad[i, 0], quad[i, 1]
+                x1, y1 = quad[(i + 1) & 3, 0], quad[(i + 1) & 3, 1]
+                if (y0 <= middle) != (y1 <= middle):
+                    cut = x0 + (middle - y0) * (x1 - x0) / (y1 - y0)
+                    left = min(left, cut)
+                    right = max(right, cut)
+            first = max(0, <Py_ssize_t>ceil(left - 0.5))
+            last = min(width, <Py_ssize_t>ceil(right - 0.5))
+            for x in range(first, last):
+                total += values[y, x]
+            n += max(0, last - first)
+    return total / n if n else 0.0

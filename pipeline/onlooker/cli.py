@@ -1,0 +1,235 @@
+"""The command line: demo | replay | watch | collection | models | config."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from onlooker import config as configuration
+from onlooker import weights
+from onlooker.cli_collection import app as collection_app
+from onlooker.cli_models import app as models_app
+from onlooker.config import Config, ConfigError
+from onlooker.identity.store import StoreError
+from onlooker.media.annotate import annotate as draw
+from onlooker.media.image import MediaError
+from onlooker.media.source import Film
+from onlooker.record import log, publish
+from onlooker.record.shapes import encode
+from onlooker.stream.stages import Outputs, needed_models
+from onlooker.stream.supervise import RunError, Status, Stopped, replay as run_replay
+from onlooker.summary import Summary, summarise
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Says who is in pictures and video and what is written there, in Rekognition's words.",
+)
+config_app = typer.Typer(no_args_is_help=True, help="What is configured, and where.")
+app.add_typer(collection_app, name="collection")
+app.add_typer(models_app, name="models")
+app.add_typer(config_app, name="config")
+
+console = Console()
+complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+
+LINES_SHOWN = 20
+EXPECTED = (ConfigError, FileNotFoundError, MediaError, RunError, StoreError, weights.WeightsError)
+
+
+def main() -> None:
+    """Run the command line; what the user must know is one line on stderr, and status 1."""
+    try:
+        app()
+    except Stopped as stop:
+        complaints.print(f"stopped: {stop}")
+        sys.exit(128 + stop.signal)
+    except (*EXPECTED, publish.PublishError, log.LogError) as error:
+        complaints.print(f"[red]error:[/] {error}", markup=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where the film and the results go.")] = Path("demo"),
+) -> None:
+    """Make a film from real photographs, index one face, replay the film, say what was seen.
+
+    Needs no input; scikit-image brings the photographs. Example: `onlooker demo`
+    """
+    from onlooker.demo import prepare  # scikit-image is an extra; other commands do without
+
+    with console.status("making a film of the astronaut, the page and the motorcycle"):
+        film, store_path = prepare(folder, configuration.load())
+    records = folder / "records.jsonl"
+    annotated = folder / "annotated.mp4"
+    settings = configuration.load()
+    match = msgspec.structs.replace(settings.match, collection="demo")
+    settings = msgspec.structs.replace(settings, match=match)
+    _replay([film], settings, Outputs(records=records, store=store_path), annotated)
+
+
+@app.command()
+def replay(
+    films: Annotated[list[Path], typer.Argument(help="Films to look at, every frame.")],
+    collection: Annotated[
+        str | None, typer.Option(help="Collection to look faces up in.", metavar="NAME")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON-lines file for the records. [default: the film's name .jsonl]"),
+    ] = None,
+    publish_at: Annotated[
+        str | None,
+        typer.Option("--publish", help="ZeroMQ endpoint to publish on, as tcp://127.0.0.1:5555."),
+    ] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Film to draw what was seen into (one film only).")
+    ] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
+    ] = False,
+) -> None:
+    """Look at every frame of films and write one record a frame.
+
+    Example: `onlooker replay lobby.mp4 --collection staff --out lobby.jsonl --annotate seen.mp4`
+    """
+    if annotate is not None and len(films) > 1:
+        raise typer.BadParameter("--annotate takes one film; replay them one by one")
+    settings = configuration.load()
+    if collection is not None:
+        match = msgspec.structs.replace(settings.match, collection=collection)
+        settings = msgspec.structs.replace(settings, match=match)
+    records = out or Path(f"{films[0].stem}.jsonl")
+    outputs = Outputs(records=records, publish=publish_at)
+    _replay(films, settings, outputs, annotate, inline)
+
+
+def _replay(
+    films: list[Path],
+    settings: Config,
+    outputs: Outputs,
+    annotated: Path | None,
+    inline: bool = False,
+) -> None:
+    weights.pull(needed_models(settings))
+    status = _run(films, settings, outputs, inline)
+    seen = summarise(log.read(outputs.records))
+    _print_summary(seen)
+    if annotated is not None:
+        with console.status("drawing"):
+            draw(films[0], outputs.records, annotated)
+        console.print(f"annotated film  {annotated}", highlight=False)
+    console.print(f"records         {outputs.records}", highlight=False)
+    if status.failed:
+        complaints.print(f"{status.failed} frames could not be looked at; their records say why")
+    if seen.frames == seen.failed:
+        raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
+
+
+def _run(films: list[Path], settings: Config, outputs: Outputs, inline: bool) -> Status:
+    expected: int | None = 0
+    for path in films:
+        with Film(path) as film:
+            frames = film.frames_expected
+        expected = None if frames is None or expected is None else expected + frames
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]:.1f} fps"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=False) as progress:
+        task = progress.add_task("replay", total=expected, fps=0.0)
+
+        def show(status: Status) -> None:
+            done = status.done + status.failed
+            elapsed = progress.tasks[0].elapsed or 0.0
+            fps = done / elapsed if elapsed else 0.0
+            progress.update(task, completed=done, fps=fps)
+
+        status = run_replay(films, settings, outputs, show, inline=inline)
+        finished = status.done + status.failed
+        progress.update(task, completed=finished, total=finished)
+    return status
+
+
+def _print_summary(seen: Summary) -> None:
+    table = Table(title=f"{seen.frames} frames, {seen.faces} faces", title_justify="left")
+    for heading in ("", "seen", "from", "to", "frames", "best"):
+        table.add_column(heading, justify="left" if heading in ("", "seen") else "right")
+    lines = seen.text[:LINES_SHOWN]
+    for kind, sightings in (("who", seen.people), ("what", lines)):
+        for sighting in sightings:
+            table.add_row(
+                kind,
+                sighting.name,
+                f"{sighting.first:.1f} s",
+                f"{sighting.last:.1f} s",
+                str(sighting.frames),
+                f"{sighting.best:.1f}",
+            )
+        table.add_section()
+    console.print(table)
+    if len(seen.text) > len(lines):
+        console.print(f"and {len(seen.text) - len(lines)} more lines in fewer frames")
+
+
+@app.command()
+def watch(
+    endpoint: Annotated[str, typer.Argument(help="Where a replay publishes.")],
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
+) -> None:
+    """Print records as they are published, one JSON line each, until interrupted.
+
+    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby`
+    """
+    try:
+        for record in publish.subscribe(endpoint, stream or (), kind or ()):
+            sys.stdout.buffer.write(encode(record))
+            sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        return
+
+
+@config_app.command("show")
+def config_show() -> None:
+    """Print the configuration in force, as a file that could be kept.
+
+    Example: `onlooker config show > onlooker.toml`
+    """
+    path = configuration.find()
+    print(f"# from {path}" if path else "# defaults; no configuration file was found")
+    print(configuration.dump(configuration.load()), end="")
+
+
+@config_app.command("check")
+def config_check(
+    path: Annotated[Path | None, typer.Argument(help="File to check.")] = None,
+) -> None:
+    """Say whether a configuration file can be used, and if not, why.
+
+    Example: `onlooker config check onlooker.toml`
+    """
+    settings = configuration.load(path)
+    for name in (settings.faces.embedder, settings.text.detector, settings.text.reader):
+        weights.card(name)
+    console.print(f"{path or configuration.find() or 'the defaults'}: fine", highlight=False)

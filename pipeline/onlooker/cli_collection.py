@@ -1,0 +1,171 @@
+"""`onlooker collection`: who is known."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from onlooker import config as configuration
+from onlooker import weights
+from onlooker.enrol import Enroller, model_version, pictures
+from onlooker.identity.match import Matcher
+from onlooker.identity.store import CollectionNotFound, Store, default_path
+from onlooker.media import image
+from onlooker.vision.faces import FaceEmbedder, FaceFinder
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Keep people in collections: create, index, list, search, delete.",
+)
+Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
+console = Console()
+
+
+@contextmanager
+def opened() -> Iterator[Store]:
+    """The user's store."""
+    with Store(default_path()) as store:
+        yield store
+
+
+@app.command()
+def create(name: Name) -> None:
+    """Make an empty collection.
+
+    Example: `onlooker collection create staff`
+    """
+    with opened() as store:
+        made = store.create_collection(name, model_version(configuration.load()))
+    console.print(f"created {made.name} (model {made.model})")
+
+
+@app.command()
+def index(
+    name: Name,
+    paths: Annotated[
+        list[Path], typer.Argument(help="Pictures, folders, or a folder of folders.")
+    ],
+) -> None:
+    """Add the largest face of each picture.
+
+    In a folder of folders every picture gets its folder's name as ExternalImageId; in a flat folder
+    it gets the file's stem. The collection is made if it is not there.
+
+    Example: `onlooker collection index staff people/`
+    """
+    found = list(pictures(paths))
+    if not found:
+        raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
+    settings = configuration.load()
+    stored = 0
+    with opened() as store:
+        try:
+            store.collection(name)
+        except CollectionNotFound:
+            store.create_collection(name, model_version(settings))
+        enrol = Enroller(store, name, settings)
+        for path, external in track(found, description="indexing", console=console):
+            done = enrol(path, external)
+            if done.stored is None:
+                console.print(f"[yellow]not indexed[/] {path}: {done.reason}", highlight=False)
+                continue
+            stored += 1
+            if done.passed_over:
+                console.print(
+                    f"{path}: took the largest of {done.passed_over + 1} faces", highlight=False
+                )
+    console.print(f"{stored} of {len(found)} pictures indexed in {name}")
+    if not stored:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_(
+    name: Annotated[str | None, typer.Argument(help="Collection whose faces to list.")] = None,
+) -> None:
+    """List the collections, or the faces of one.
+
+    Example: `onlooker collection list staff`
+    """
+    with opened() as store:
+        if name is None:
+            table = Table("collection", "faces", "model")
+            for collection in store.collections():
+                table.add_row(collection.name, str(collection.faces), collection.model)
+        else:
+            table = Table("ExternalImageId", "FaceId", "ImageId", "Confidence")
+            for face in store.faces(name):
+                table.add_row(
+                    face.external_image_id or "",
+                    face.face_id,
+                    face.image_id,
+                    f"{face.confidence:.1f}",
+                )
+    console.print(table)
+
+
+@app.command()
+def search(
+    name: Name,
+    picture: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],
+    threshold: Annotated[
+        float | None, typer.Option(min=0, max=100, help="Least Similarity of a match.")
+    ] = None,
+) -> None:
+    """Say whom the largest face of a picture is like.
+
+    Example: `onlooker collection search staff visitor.jpg`
+    """
+    settings = configuration.load()
+    shown = image.read(picture)
+    finder = FaceFinder(settings.faces, settings.runtime.provider)
+    faces = finder(shown)
+    if not faces:
+        console.print(f"{picture}: there are no faces in the picture", highlight=False)
+        raise typer.Exit(1)
+    embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
+    with opened() as store:
+        match = Matcher(
+            store,
+            name,
+            weights.card(settings.faces.embedder),
+            settings.match.threshold if threshold is None else threshold,
+            settings.match.max_faces,
+        )
+        [identities] = match(embed(shown, faces[:1]))
+    table = Table("Similarity", "ExternalImageId", "FaceId")
+    for identity in identities:
+        table.add_row(
+            f"{identity.similarity:.1f}",
+            identity.face.external_image_id or "",
+            identity.face.face_id,
+        )
+    console.print(table if identities else "nobody in the collection is like this face")
+
+
+@app.command()
+def delete(
+    name: Name,
+    faces: Annotated[
+        list[str] | None, typer.Option("--face", help="FaceId to delete; may be given often.")
+    ] = None,
+) -> None:
+    """Delete faces, or without --face the whole collection.
+
+    Example: `onlooker collection delete staff`
+    """
+    with opened() as store:
+        if faces:
+            gone = store.delete_faces(name, faces)
+            console.print(f"deleted {len(gone)} of {len(faces)} faces from {name}")
+            if len(gone) < len(faces):
+                raise typer.Exit(1)
+        else:
+            store.delete_collection(name)
+            console.print(f"deleted {name}")

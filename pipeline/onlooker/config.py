@@ -1,0 +1,171 @@
+"""One TOML file read into typed structs; an unknown key is an error with a hint.
+
+The file is the first that exists of `$ONLOOKER_CONFIG`, `./onlooker.toml` and `onlooker.toml` in
+the user's configuration directory. Every value has a default, so no file is needed.
+`onlooker config show` prints what is in force, `onlooker config check` says what is wrong.
+"""
+
+import difflib
+import hashlib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_type_hints
+
+import msgspec
+import platformdirs
+from msgspec import Meta
+
+Ratio = Annotated[float, Meta(ge=0, le=1)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0)]
+Side = Annotated[int, Meta(ge=64, le=4096)]
+Provider = Literal["auto", "cpu", "openvino", "cuda"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What all sections of the file share."""
+
+
+class Faces(Section):
+    """`[faces]`: which faces are found, and how they are recognised."""
+
+    look: bool = True
+    size: Side = 640
+    """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
+    score: Ratio = 0.7
+    """Least detector score of a face in a record."""
+    embedder: str = "mobilefacenet"
+    """Card of the model that turns a face into a vector."""
+    smallest: Annotated[float, Meta(ge=1)] = 32.0
+    """Narrower faces, in pixels, are found but not recognised: too little is left of them."""
+
+
+class Text(Section):
+    """`[text]`: which text is found and read."""
+
+    look: bool = True
+    size: Side = 960
+    """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
+    detector: str = "ppocrv6_det_small"
+    reader: str = "ppocrv6_rec_small"
+    score: Ratio = 0.5
+    """Least mean character score of a line in a record."""
+
+
+class Match(Section):
+    """`[match]`: which collection faces are looked up in, and when two faces are one person."""
+
+    collection: str | None = None
+    threshold: Percent = 80.0
+    """Least Similarity of a named face (Amazon's FaceMatchThreshold)."""
+    max_faces: Annotated[int, Meta(ge=1, le=4096)] = 5
+
+
+class Stream(Section):
+    """`[stream]`: how frames travel."""
+
+    workers: Count = 0
+    """Processes for each of detect and recognise; 0 means one for each core."""
+    window: Annotated[int, Meta(ge=2, le=256)] = 16
+    """Frames of one stream in flight at once: slots of its shared-memory ring."""
+    heartbeat: Annotated[float, Meta(gt=0)] = 1.0
+    """Seconds between signs of life."""
+    liveness: Annotated[int, Meta(ge=2)] = 3
+    """Heartbeats missed before a peer counts as dead."""
+    attempts: Annotated[int, Meta(ge=1)] = 3
+    """Workers that may die over one frame before it is recorded as failed."""
+
+
+class Record(Section):
+    """`[record]`: what names the records carry."""
+
+    region: str = "us-east-1"
+    account: Annotated[str, Meta(pattern="^[0-9]{12}$")] = "000000000000"
+
+
+class Runtime(Section):
+    """`[runtime]`: where models run."""
+
+    provider: Provider = "auto"
+
+
+class Config(Section):
+    """The whole file."""
+
+    faces: Faces = Faces()
+    text: Text = Text()
+    match: Match = Match()
+    stream: Stream = Stream()
+    record: Record = Record()
+    runtime: Runtime = Runtime()
+
+    def digest(self) -> str:
+        """Sixteen hex digits that change whenever the content of records could."""
+        parts = [self.faces, self.text, self.match, self.record, self.runtime]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text says why and what to do."""
+
+
+def find() -> Path | None:
+    """The configuration file in force, or None where the defaults are."""
+    if given := os.environ.get("ONLOOKER_CONFIG"):
+        return Path(given)
+    places = [Path("onlooker.toml"), platformdirs.user_config_path("onlooker") / "onlooker.toml"]
+    return next((path for path in places if path.is_file()), None)
+
+
+def load(path: Path | None = None) -> Config:
+    """Read `path`, or the file that `find` names, or the defaults.
+
+    Raises ConfigError for a missing file, bad TOML, an unknown key or a value out of range.
+    """
+    path = path or find()
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; see `onlooker config show` for the defaults") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return msgspec.convert(table, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {error}{_hint(str(error))}") from error
+
+
+def dump(config: Config) -> str:
+    """The configuration as TOML that `load` reads back to an equal one."""
+    tables = msgspec.to_builtins(config)
+    lines: list[str] = []
+    for name, section in tables.items():
+        lines.append(f"[{name}]")
+        for key, value in section.items():
+            # TOML has no null: a key that is left out is the same.
+            lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _hint(message: str) -> str:
+    """`; did you mean 'size'?` for an unknown key that is near a known one."""
+    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)`)?", message)
+    if not found:
+        return ""
+    unknown, section = found.groups()
+    owner = get_type_hints(Config)[section] if section else Config
+    near = difflib.get_close_matches(unknown, owner.__struct_fields__, 1)
+    known = ", ".join(owner.__struct_fields__)
+    return f"; did you mean `{near[0]}`?" if near else f"; known keys are {known}"
+
+
+PROVIDERS: tuple[str, ...] = get_args(Provider)

@@ -1,0 +1,104 @@
+"""Putting people into a collection from pictures on disk.
+
+A folder of folders gives each picture its folder's name as ExternalImageId; pictures that lie
+flat in the folder given, or are named themselves, get the file's stem.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from onlooker import config, weights
+from onlooker.identity.store import NewFace, Store, image_id
+from onlooker.media import image
+from onlooker.types import Face, StoredFace
+from onlooker.vision.faces import FaceEmbedder, FaceFinder
+
+SUFFIXES = {".jpg", ".jpeg", ".png"}
+
+
+class Enrolled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one picture."""
+
+    path: Path
+    external_image_id: str
+    stored: StoredFace | None = None
+    passed_over: int = 0
+    """Further, smaller faces in the picture, which were not indexed."""
+    reason: str = ""
+    """Why nothing was stored."""
+
+
+def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Every JPEG and PNG under `paths` with its ExternalImageId, in a stable order.
+
+    Raises FileNotFoundError for a path that is not there.
+    """
+    for root in paths:
+        if not root.exists():
+            raise FileNotFoundError(f"{root}: no such file or folder")
+        if root.is_file():
+            yield root, external_image_id(root.stem)
+            continue
+        for path in sorted(root.rglob("*")):
+            if path.suffix.lower() in SUFFIXES and path.is_file():
+                name = path.stem if path.parent == root else path.parent.name
+                yield path, external_image_id(name)
+
+
+def external_image_id(name: str) -> str:
+    """`name` with what Amazon's pattern [a-zA-Z0-9_.:-]+ does not allow turned into underscores."""
+    return re.sub(r"[^a-zA-Z0-9_.:-]", "_", name)[:255] or "_"
+
+
+class Enroller:
+    """Finds the largest face of a picture and stores its vector.
+
+    Only the largest: a portrait names one person, and a passer-by behind them must not get
+    that name.
+    """
+
+    def __init__(self, store: Store, collection: str, settings: config.Config) -> None:
+        self.store = store
+        self.collection = collection
+        self.smallest = settings.faces.smallest
+        self.find = FaceFinder(settings.faces, settings.runtime.provider)
+        self.embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
+
+    def __call__(self, path: Path, name: str) -> Enrolled:
+        """Store the largest face of the picture at `path` under `name`, or say why not."""
+        result = Enrolled(path=path, external_image_id=name)
+        data = path.read_bytes()
+        try:
+            picture = image.decode(data, str(path))
+        except image.MediaError as error:
+            return msgspec.structs.replace(result, reason=str(error))
+        faces = self.find(picture)
+        if not faces:
+            return msgspec.structs.replace(result, reason="no face found")
+        face = faces[0]
+        width = face.box[2] - face.box[0]
+        if width < self.smallest:
+            reason = f"face is {width:.0f} px wide, less than {self.smallest:.0f}"
+            return msgspec.structs.replace(result, reason=reason)
+        new = NewFace(
+            image_id=image_id(data),
+            external_image_id=name,
+            box=_ratios(face, picture.width, picture.height),
+            confidence=face.score * 100,
+            vector=self.embed(picture, [face])[0],
+        )
+        [stored] = self.store.add(self.collection, [new])
+        return msgspec.structs.replace(result, stored=stored, passed_over=len(faces) - 1)
+
+
+def _ratios(face: Face, width: int, height: int) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = face.box
+    return (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
+
+
+def model_version(settings: config.Config) -> str:
+    """What a collection is pinned to: vectors of another model cannot be compared."""
+    return weights.card(settings.faces.embedder).name

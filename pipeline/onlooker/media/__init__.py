@@ -1,0 +1,1 @@
+"""Pictures and video in: `image` for stills, `source` and `decode` for films."""

@@ -1,0 +1,155 @@
+"""Records to whoever listens: ZeroMQ PUB out, SUB in.
+
+A message has two parts: the topic `stream/kind`, and the record as one line of JSON. Each record
+is sent once, so that who subscribes to everything receives what the JSON-lines file holds, in
+the same order. The kind says what the record has:
+
+    stream/face        faces
+    stream/face+text   faces and text
+    stream/text        text
+    stream/none        neither
+    stream/failed      a frame that could not be looked at
+
+ZeroMQ filters by prefix, so `stream/face` also gets what has faces and text.
+
+A subscriber that cannot keep up holds the publisher back for a little while. Then records that
+it has no room for pass it by: they are counted here, show as gaps in `Sequence` there, and are
+in the JSON-lines file.
+"""
+
+import ipaddress
+import logging
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import Self
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from onlooker.record.shapes import StreamRecord, decode, encode
+
+KINDS = ("face", "face+text", "text", "none", "failed")
+
+QUEUE = 10_000
+"""Records that wait for one subscriber: some 50 MB in a busy film."""
+LINGER = 2.0
+"""Seconds that closing waits for subscribers to take what is queued for them."""
+SILENCE = 5.0
+"""Seconds without a sign of life after which either side takes the other for gone."""
+
+log = logging.getLogger(__name__)
+
+
+class PublishError(Exception):
+    """An endpoint cannot be used; the text says why and what to do."""
+
+
+def kind(record: StreamRecord) -> str:
+    """What the record has: one of KINDS."""
+    if record.FrameInformation.Error is not None:
+        return "failed"
+    has = {"face": record.FaceSearchResponse, "text": record.TextDetections}
+    return "+".join(name for name, found in has.items() if found) or "none"
+
+
+class Publisher:
+    """Binds `endpoint`, `ipc://PATH` or `tcp://127.0.0.1:PORT`, and sends records to subscribers.
+
+    `patience`: seconds that a subscriber whose queue is full may hold the sender back, once each
+    time that it falls behind. Raises PublishError for an endpoint that cannot be bound.
+    """
+
+    def __init__(self, endpoint: str, patience: float = 5.0) -> None:
+        _check_private(endpoint)
+        _check_free(endpoint)
+        self._patience = patience
+        self._behind = False
+        self.missed = 0
+        """Records that some subscriber had no room for."""
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.XPUB)  # PUB that hears who subscribes
+        _keep_alive(self._socket)
+        self._socket.sndhwm = QUEUE
+        self._socket.linger = round(LINGER * 1000)
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            self._context.destroy(linger=0)
+            raise PublishError(f"{endpoint}: cannot publish there: {error}") from error
+        self.endpoint = self._socket.last_endpoint.rstrip(b"\0").decode()
+        """With the port that `tcp://127.0.0.1:*` was given."""
+
+    def publish(self, record: StreamRecord) -> None:
+        """Send one record to those who subscribed to its topic."""
+        topic = f"{record.stream}/{kind(record)}".encode()
+        message = [topic, encode(record)]
+        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+            self._socket.recv()  # who came and who went; unread, they would pile up
+        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._socket.sndtimeo = 0 if self._behind else round(self._patience * 1000)
+        try:
+            self._socket.send_multipart(message)
+            self._behind = False
+        except zmq.Again:
+            if not self._behind:
+                log.warning("a subscriber of %s has fallen behind", self.endpoint)
+            self._behind = True
+            self.missed += 1
+            self._socket.setsockopt(zmq.XPUB_NODROP, 0)  # to all others
+            self._socket.send_multipart(message)
+
+    def wait_for_subscriber(self, seconds: float) -> bool:
+        """Wait until somebody subscribes; False if nobody does in that time.
+
+        What is published before that goes to nobody.
+        """
+        end = time.monotonic() + seconds
+        while self._socket.poll(max(0, round((end - time.monotonic()) * 1000))):
+            if self._socket.recv().startswith(b"\x01"):
+                return True
+        return False
+
+    def close(self) -> None:
+        """Let subscribers take what is queued, for two seconds at most, and close."""
+        self._socket.close()
+        self._context.term()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def subscribe(
+    endpoint: str,
+    streams: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    timeout: float | None = None,
+) -> Iterator[StreamRecord]:
+    """The records that are published at `endpoint` from now on, until their publisher closes.
+
+    `streams` and `kinds` narrow them; the kinds `face` and `text` include `face+text`. Waits for a
+    publisher that is not there yet. Raises TimeoutError after `timeout` seconds without a record,
+    PublishError for an endpoint that is none, ValueError for an unknown kind, and RecordError
+    for a message that is not a record.
+    """
+    if unknown := sorted(set(kinds) - set(KINDS)):
+        raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
+    wanted = {known for known in KINDS if {known, *known.split("+")} & set(kinds)} or set(KINDS)
+    prefixes = [f"{stream}/{one}" for stream in streams for one in sorted(wanted)] or [""]
+    context = zmq.Context()
+    try:
+        socket = context.socket(zmq.SUB)
+        _keep_alive(socket)
+        socket.rcvhwm = QUEUE
+        socket.linger = 0
+        for prefix in prefixes:
+            socket.subscribe(prefix)
+        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        context.destroy(linger=0)
+        raise PublishError(f"{endpoint}: cannot subscribe there: {error}") from error
+    return _records(context, socket, monitor, set(streams), wanted, timeout)

@@ -1,0 +1,178 @@
+"""Amazon's structures, under Amazon's names and in Amazon's spelling.
+
+The stream record is the payload that Rekognition Video writes to a Kinesis data stream; what is
+ours stands in further top-level keys, which a consumer of Amazon's records passes over. Boxes and
+points are ratios of the picture and may leave 0 to 1 at its edge; confidences and similarities
+are 0 to 100; a member without a value is left out.
+"""
+
+from typing import Literal
+
+import msgspec
+
+LandmarkType = Literal["eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose"]
+TextType = Literal["LINE", "WORD"]
+
+
+class Shape(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """What all structures share."""
+
+
+class BoundingBox(Shape, frozen=True, kw_only=True):
+    Width: float
+    Height: float
+    Left: float
+    Top: float
+
+
+class Landmark(Shape, frozen=True, kw_only=True):
+    Type: LandmarkType
+    X: float
+    Y: float
+
+
+class Pose(Shape, frozen=True, kw_only=True):
+    """Degrees."""
+
+    Roll: float
+    Yaw: float
+    Pitch: float
+
+
+class ImageQuality(Shape, frozen=True, kw_only=True):
+    Brightness: float
+    Sharpness: float
+
+
+class DetectedFace(Shape, frozen=True, kw_only=True):
+    BoundingBox: BoundingBox
+    Confidence: float
+    Landmarks: tuple[Landmark, ...]
+    Pose: Pose
+    Quality: ImageQuality
+
+
+class Face(Shape, frozen=True, kw_only=True):
+    """A face of a collection."""
+
+    FaceId: str
+    BoundingBox: BoundingBox
+    ImageId: str
+    ExternalImageId: str | None = None
+    Confidence: float
+
+
+class FaceMatch(Shape, frozen=True, kw_only=True):
+    Similarity: float
+    Face: Face
+
+
+class FaceSearch(Shape, frozen=True, kw_only=True):
+    """A face of the frame, and who it was found to be, best first; nobody: an empty list."""
+
+    DetectedFace: DetectedFace
+    MatchedFaces: tuple[FaceMatch, ...]
+
+
+class Point(Shape, frozen=True, kw_only=True):
+    X: float
+    Y: float
+
+
+class Geometry(Shape, frozen=True, kw_only=True):
+    BoundingBox: BoundingBox
+    """Upright, around the polygon."""
+    Polygon: tuple[Point, ...]
+    """Four corners, clockwise from the top-left of the text itself."""
+
+
+class TextDetection(Shape, frozen=True, kw_only=True):
+    DetectedText: str
+    Type: TextType
+    Id: int
+    """Unique in the record: lines 0 to L-1, then their words in reading order."""
+    ParentId: int | None = None
+    """Id of a word's line; a line has none."""
+    Confidence: float
+    Geometry: Geometry
+
+
+class KinesisVideo(Shape, frozen=True, kw_only=True):
+    StreamArn: str
+    FragmentNumber: str
+    """Decimal digits that grow along a stream: the group of pictures that holds the frame."""
+    ServerTimestamp: float
+    ProducerTimestamp: float
+    """Both in epoch seconds and of the fragment, not of the frame."""
+    FrameOffsetInSeconds: float
+    """From the fragment's start to the frame."""
+
+
+class InputInformation(Shape, frozen=True, kw_only=True):
+    KinesisVideo: KinesisVideo
+
+
+class StreamProcessorInformation(Shape, frozen=True, kw_only=True):
+    Status: Literal["RUNNING"]
+
+
+class FrameInformation(Shape, frozen=True, kw_only=True):
+    """Ours: which frame of the film it was."""
+
+    Index: int
+    """0, 1, 2 ... in presentation order."""
+    Pts: int
+    """Presentation time as the container has it."""
+    Time: float
+    """The same in seconds."""
+    Width: int
+    Height: int
+    Error: str | None = None
+    """Why the frame could not be looked at; its lists are empty then."""
+
+
+class StreamRecord(Shape, frozen=True, kw_only=True):
+    """All that is said about one frame."""
+
+    InputInformation: InputInformation
+    StreamProcessorInformation: StreamProcessorInformation
+    FaceSearchResponse: tuple[FaceSearch, ...]
+    TextDetections: tuple[TextDetection, ...]
+    RecordId: str
+    """The same frame looked at in the same way has the same id: drop a record seen before."""
+    Sequence: int
+    """1, 2, 3 ... along a stream; a gap is a record that was missed."""
+    FrameInformation: FrameInformation
+    FaceModelVersion: str | None = None
+    """The embedder's card; absent where no faces are looked for."""
+    TextModelVersion: str | None = None
+    """The reader's card; absent where no text is looked for."""
+
+    @property
+    def stream(self) -> str:
+        """The stream's name, as its ARN spells it."""
+        return self.InputInformation.KinesisVideo.StreamArn.split("/")[1]
+
+
+class RecordError(ValueError):
+    """Bytes that are not a stream record."""
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(StreamRecord)
+
+
+def encode(record: StreamRecord) -> bytes:
+    """The record as one line of compact JSON, without the newline; equal records, equal bytes."""
+    return _encoder.encode(record)
+
+
+def decode(line: bytes) -> StreamRecord:
+    """The record that `encode` made; RecordError for anything else, unknown members included."""
+    try:
+        return _decoder.decode(line)
+    except msgspec.DecodeError as error:
+        shown = line[:60].decode(errors="replace")
+        raise RecordError(f"not a stream record: {error}; it begins {shown!r}") from error

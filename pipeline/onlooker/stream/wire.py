@@ -1,0 +1,287 @@
+"""What processes say to each other, and how it looks as bytes.
+
+A message is two parts: a small struct of this module as msgpack, and, where it concerns a frame,
+the frame itself as an opaque second part. The hub reads the first and hands on the second without
+looking inside; pixels are in neither (see `onlooker.stream.ring`).
+
+    source      -> hub      Open  Offer  End
+    worker      -> hub      Ready  Result
+    either      -> hub      Beat  Broken
+    hub         -> source   Start  Free
+    hub         -> worker   Job
+    hub         -> either   Who
+    supervisor <-> hub      Died  Ask  Status
+"""
+
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from onlooker.types import Frame
+
+Policy: TypeAlias = Literal["every", "live"]
+"""every: each frame is looked at and the source waits. live: the newest wins, the rest is counted."""
+
+
+class WireError(ValueError):
+    """Bytes that are no message of this program."""
+
+
+class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
+    """What all messages share."""
+
+
+class Slot(msgspec.Struct, frozen=True, array_like=True):
+    """Where a frame's pixels are."""
+
+    ring: str
+    """Path of the ring's file."""
+    slot: int
+    generation: int
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a stream's frames: received = done + failed + all dropped + in flight."""
+
+    received: int = 0
+    done: int = 0
+    """Through all stages."""
+    failed: int = 0
+    """Recorded, but not looked at: see the record's error."""
+    dropped: dict[str, int] = {}
+    """By cause."""
+
+    @property
+    def settled(self) -> int:
+        return self.done + self.failed + sum(self.dropped.values())
+
+
+# Source to hub
+
+
+class Open(Message):
+    """A source's first word, and its answer to `Who`."""
+
+    stream: str
+    session: int
+    """Tells one process of a source from the next."""
+    policy: Policy
+    next: int
+    """The first frame that nobody has settled, as far as the source knows."""
+    frames: int | None
+    """How many the stream will have, where that is known."""
+    counts: Counts
+    """As the hub said last, for a hub that was started since."""
+
+
+class Offer(Message):
+    """A frame to look at. Second part: the frame."""
+
+    stream: str
+    session: int
+    index: int
+    slot: Slot | None
+    """None for a frame without pixels."""
+    failed: str | None
+    """Why it could not be decoded."""
+    seconds: float
+    """Time the source has spent decoding so far."""
+
+
+class End(Message):
+    """No frame will follow."""
+
+    stream: str
+    session: int
+    frames: int
+    """Index of the last frame + 1."""
+    error: str | None
+    """Why the stream ended early."""
+
+
+# Hub to source
+
+
+class Start(Message):
+    """Go on with frame `next`; offer again what you hold from there."""
+
+    session: int
+    next: int
+    in_flight: tuple[int, ...]
+    """Frames before `next` that the hub still has; all others' slots are free."""
+    counts: Counts
+
+
+class Free(Message):
+    """A frame is settled and its slot may be written again."""
+
+    session: int
+    index: int
+    counts: Counts
+
+
+# Worker to hub
+
+
+class Ready(Message):
+    """I hold no frame: give me one of this stage."""
+
+    stage: str
+
+
+class Result(Message):
+    """The answer to a `Job`. Second part: the frame as it is now."""
+
+    lease: int
+    failed: str | None
+    """Why the step could not look at it."""
+    busy: float
+    """Seconds this worker has spent in its step so far."""
+    model: float
+    """Seconds of them spent in models."""
+    cpu: float
+    """CPU seconds of its whole process."""
+
+
+class Beat(Message):
+    """`name` is alive, whatever it is doing. Comes from a thread with a socket of its own."""
+
+    name: str
+
+
+class Broken(Message):
+    """This process can not do its work and will not be able to if started again."""
+
+    error: str
+
+
+# Hub to worker
+
+
+class Job(Message):
+    """A frame, lent to one worker. Second part: the frame."""
+
+    lease: int
+    slot: Slot | None
+    failed: str | None
+    """Set where an ordered stage is given a frame that failed before."""
+
+
+class Who(Message):
+    """I do not know you: introduce yourself again."""
+
+
+# Supervisor and hub
+
+
+class Died(Message):
+    """A child process is gone, whatever it held."""
+
+    name: str
+
+
+class Ask(Message):
+    """How are things?"""
+
+
+class StreamStatus(msgspec.Struct, frozen=True):
+    """A stream, as the hub sees it."""
+
+    name: str
+    counts: Counts
+    in_flight: int
+    frames: int | None
+    """How many there will be, where that is known."""
+    finished: bool
+    """Ended, and every frame settled."""
+    error: str | None
+    """Why it ended early."""
+    seconds: float
+    """Spent in decoding."""
+
+
+class WorkerStatus(msgspec.Struct, frozen=True):
+    """A worker, as the hub sees it."""
+
+    name: str
+    stage: str
+    frames: int
+    busy: float
+    """Seconds in its step."""
+    model: float
+    """Seconds of them in models."""
+    cpu: float
+    """CPU seconds of the process."""
+
+
+class Status(Message):
+    """All that the hub knows. Frames, seconds of workers are counted since the worker's start."""
+
+    streams: tuple[StreamStatus, ...] = ()
+    workers: tuple[WorkerStatus, ...] = ()
+    silent: tuple[str, ...] = ()
+    """Names of processes that should have been heard of by now."""
+    error: str | None = None
+    """Why the run cannot go on."""
+    cpu: float = 0.0
+    """CPU seconds of the hub."""
+
+    @property
+    def counts(self) -> Counts:
+        """Over all streams."""
+        dropped: dict[str, int] = {}
+        for stream in self.streams:
+            for cause, number in stream.counts.dropped.items():
+                dropped[cause] = dropped.get(cause, 0) + number
+        return Counts(
+            received=sum(stream.counts.received for stream in self.streams),
+            done=sum(stream.counts.done for stream in self.streams),
+            failed=sum(stream.counts.failed for stream in self.streams),
+            dropped=dropped,
+        )
+
+
+ToHub: TypeAlias = Open | Offer | End | Ready | Result | Beat | Broken | Died | Ask
+FromHub: TypeAlias = Start | Free | Job | Who | Status
+
+_encoder = msgspec.msgpack.Encoder()
+_to_hub: msgspec.msgpack.Decoder[ToHub] = msgspec.msgpack.Decoder(ToHub)
+_from_hub: msgspec.msgpack.Decoder[FromHub] = msgspec.msgpack.Decoder(FromHub)
+_frame = msgspec.msgpack.Decoder(Frame)
+
+
+def pack(message: Message, frame: bytes = b"") -> list[bytes]:
+    """The parts to send."""
+    return [_encoder.encode(message), frame]
+
+
+def unpack_to_hub(parts: Sequence[bytes]) -> tuple[ToHub, bytes]:
+    """A message to the hub and its frame (empty where it has none). Raises WireError."""
+    return _unpack(parts, _to_hub)
+
+
+def unpack_from_hub(parts: Sequence[bytes]) -> tuple[FromHub, bytes]:
+    """A message from the hub and its frame (empty where it has none). Raises WireError."""
+    return _unpack(parts, _from_hub)
+
+
+def pack_frame(frame: Frame) -> bytes:
+    return _encoder.encode(frame)
+
+
+def unpack_frame(data: bytes) -> Frame:
+    """Raises WireError."""
+    try:
+        return _frame.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise WireError(f"not a frame: {error}") from error
+
+
+def _unpack[M](parts: Sequence[bytes], decoder: msgspec.msgpack.Decoder[M]) -> tuple[M, bytes]:
+    if len(parts) != 2:
+        raise WireError(f"a message has 2 parts, this one {len(parts)}")
+    try:
+        return decoder.decode(parts[0]), parts[1]
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise WireError(f"not a message: {error}") from error

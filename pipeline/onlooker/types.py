@@ -1,0 +1,138 @@
+"""The nouns that travel through the line.
+
+Everything here is in pixels of the full picture, x to the right, y down; ratios are made in
+`onlooker.record.build` and nowhere else. The structs are immutable, and msgspec gives each one
+msgpack form: what `onlooker.stream.wire` sends between processes.
+"""
+
+from fractions import Fraction
+from typing import TypeAlias
+
+import msgspec
+
+Point: TypeAlias = tuple[float, float]
+"""x, y in pixels."""
+
+Box: TypeAlias = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels; may cross the picture's edge."""
+
+Quad: TypeAlias = tuple[Point, Point, Point, Point]
+"""Four corners, clockwise from the top-left of the text itself."""
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What all travelling structs share."""
+
+
+class StoredFace(Noun):
+    """A face in a collection, as the store knows it."""
+
+    face_id: str
+    image_id: str
+    external_image_id: str | None
+    box: Box
+    """left, top, width, height as ratios of the picture it was indexed from."""
+    confidence: float
+    """0 to 100: how sure the detector was that this is a face."""
+
+
+class Identity(Noun):
+    """A stored face that a face was found to be like."""
+
+    similarity: float
+    """0 to 100, by the embedder card's calibration."""
+    face: StoredFace
+
+
+class Pose(Noun):
+    """Turn of a head in degrees, with Amazon's signs."""
+
+    roll: float
+    yaw: float
+    pitch: float
+
+
+class Quality(Noun):
+    """How well a face can be seen, 0 to 100 each."""
+
+    brightness: float
+    sharpness: float
+
+
+class Face(Noun):
+    """A face in a picture."""
+
+    box: Box
+    score: float
+    """Detector's score, 0 to 1."""
+    points: tuple[Point, Point, Point, Point, Point]
+    """Eye on the left of the image, eye on the right, nose, mouth left, mouth right."""
+    pose: Pose
+    quality: Quality
+    identities: tuple[Identity, ...] = ()
+    """Best first; empty where nobody is near enough or nobody was looked for."""
+
+
+class Word(Noun):
+    """One word of a line."""
+
+    text: str
+    score: float
+    """0 to 1, mean over its characters."""
+    quad: Quad
+
+
+class TextLine(Noun):
+    """A line of text, with its words in reading order."""
+
+    text: str
+    score: float
+    quad: Quad
+    words: tuple[Word, ...]
+
+
+class TextQuad(Noun):
+    """Where the detector sees text that nobody has read yet."""
+
+    quad: Quad
+    score: float
+
+
+class Frame(Noun):
+    """One picture of a stream and all that is known about it so far.
+
+    The pixels are not in here: they travel beside it as a `Picture`.
+    """
+
+    stream: str
+    """The stream's name, unique in one run."""
+    epoch: str
+    """Live: changes whenever the source restarts. Replay: SHA-256 of the film's bytes."""
+    index: int
+    """0, 1, 2 ... in presentation order."""
+    pts: int
+    """Presentation time in units of `time_base`, as the container has it."""
+    time_base: tuple[int, int]
+    """numerator, denominator of the seconds that one unit of `pts` lasts."""
+    fragment: int
+    """`index` of the key frame that opens the frame's group of pictures."""
+    fragment_pts: int
+    started: float
+    """Epoch seconds of pts 0: the wall clock for live streams, 0.0 for replay."""
+    width: int
+    height: int
+    faces: tuple[Face, ...] = ()
+    quads: tuple[TextQuad, ...] = ()
+    lines: tuple[TextLine, ...] = ()
+    error: str | None = None
+    """Why this frame could not be looked at; such a frame is recorded, as failed."""
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds since pts 0."""
+        return float(self.pts * Fraction(*self.time_base))
+
+    @property
+    def fragment_time(self) -> float:
+        """Presentation time in seconds of the key frame that opens the frame's group."""
+        return float(self.fragment_pts * Fraction(*self.time_base))

@@ -1,0 +1,52 @@
+"""Upright crops of a fixed size, cut from just the part of a picture that they show."""
+
+import math
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker.media.image import Picture
+
+BORDERS = {"black": cv2.BORDER_CONSTANT, "repeat": cv2.BORDER_REPLICATE}
+
+
+def crop(
+    picture: Picture,
+    matrix: NDArray[np.float64],
+    width: int,
+    height: int,
+    border: Literal["black", "repeat"],
+) -> NDArray[np.uint8]:
+    """The (height, width, 3) BGR crop to which `matrix` (2, 3) takes the picture's pixels.
+
+    `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `border` says what
+    lies outside the picture: nothing, or its edge pixels again.
+    """
+    back = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ back.T
+    # Two pixels more than the crop shows, for the interpolation at its edge.
+    left, top = (math.floor(v) - 2 for v in corners.min(0))
+    right, bottom = (math.ceil(v) + 2 for v in corners.max(0))
+    part, (x, y) = picture.region(left, top, right, bottom)
+    if part.size == 0:
+        return np.zeros((height, width, 3), np.uint8)
+
+    # Bilinear sampling sees two by two pixels. Where a crop pixel covers more of them, the crop is
+    # made larger by a whole number and averaged down, or it would be full of aliases.
+    over = max(1, round(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))))
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ (x + 0.5, y + 0.5)
+    shifted *= over
+    shifted[:, 2] -= 0.5
+    large = cv2.warpAffine(
+        part,
+        shifted,
+        (width * over, height * over),
+        flags=cv2.INTER_LINEAR,
+        borderMode=BORDERS[border],
+    )
+    if over > 1:
+        large = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(large, np.uint8)

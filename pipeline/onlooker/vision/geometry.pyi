@@ -1,0 +1,66 @@
+"""Boxes, quads and alignment; the body is ext/vision/geometry.pyx.
+
+A box is x1, y1, x2, y2 in pixels. A quad is four corners, clockwise from the top-left. Pixel i of
+a row covers i to i + 1, so its centre is at i + 0.5. All functions raise ValueError where shapes
+do not fit.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+def decode_yunet(
+    face: NDArray[np.float32],
+    thing: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    points: NDArray[np.float32],
+    columns: int,
+    stride: int,
+    threshold: float,
+) -> NDArray[np.float32]:
+    """Boxes, scores and points of the cells of one stride that score at least `threshold`.
+
+    `face` and `thing` (cells,) are YuNet's outputs cls and obj; the score is the root of their
+    product, each held between 0 and 1. `boxes` (cells, 4) and `points` (cells, 10) are its
+    outputs bbox and kps, relative to the cell and in units of `stride` pixels; width and height
+    are logarithms. Cells lie row after row, `columns` to a row.
+
+    Returns (n, 15), in the order of the cells: x1, y1, x2, y2, score, then x, y of eye left in
+    the image, eye right, nose, mouth left, mouth right. Source: Wu, Peng, Yu, "YuNet: A Tiny
+    Millisecond-level Face Detector", 2023, and OpenCV's FaceDetectorYN.
+    """
+
+def suppress(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float
+) -> NDArray[np.intp]:
+    """Indexes of the boxes that no better box overlaps by more than `overlap`, best first.
+
+    Greedy non-maximum suppression over `boxes` (n, 4) and `scores` (n,); `overlap` is
+    intersection over union. Of equal scores the earlier one is better.
+    """
+
+def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of each box of `a` (n, 4) with each of `b` (m, 4), as (n, m)."""
+
+def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The turn, scale and shift that brings `source` nearest to `target`, as a 2 x 3 matrix.
+
+    Least squares over n >= 2 pairs of points, both (n, 2). Without reflection this has a closed
+    form, so no singular value decomposition is needed (Umeyama, "Least-squares estimation of
+    transformation parameters between two point patterns", 1991, in two dimensions). Raises
+    ValueError if all source points are the same.
+    """
+
+def grow(quad: NDArray[np.float32], ratio: float) -> NDArray[np.float32]:
+    """The rectangle `quad` (4, 2) moved outwards by area * ratio / perimeter on each side.
+
+    What DBNet calls unclip (Liao et al., "Real-time Scene Text Detection with Differentiable
+    Binarization", 2020): offsetting a rectangle with round corners and boxing the outcome gives
+    the rectangle itself, grown. Raises ValueError for a quad without area.
+    """
+
+def quad_mean(values: NDArray[np.float32], quad: NDArray[np.float32]) -> float:
+    """Mean of `values` (h, w) over the pixels whose centres lie inside `quad` (4, 2).
+
+    The quad must be convex; the part of it that lies outside `values` does not count. 0 where no
+    centre is inside.
+    """

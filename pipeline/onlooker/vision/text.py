@@ -1,0 +1,271 @@
+"""Text in a picture: where it is, and what it says.
+
+The finder is a DBNet: its probability map is cut into regions, and each becomes a rectangle. The
+reader takes each rectangle upright from the full picture and reads it column by column; the
+columns also say where each word begins and ends.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker import config
+from onlooker.media.image import Picture
+from onlooker.types import Quad, TextLine, TextQuad, Word
+from onlooker.vision import ctc, geometry, pixels, runtime
+from onlooker.vision.crops import crop
+
+# The finder's map is cut at PROBABLE; regions whose mean is below CERTAIN are dropped.
+PROBABLE = 0.3
+CERTAIN = 0.5
+# DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
+# much air around a word; GROWTH fits the words of ICDAR 2015 best.
+GROWTH = 1.3
+# The reader likes more air: it gets this part of the height more on each side.
+AIR = 0.08
+# Regions with a side below this, in pixels of the finder's picture, are specks.
+SPECK = 3.0
+MOST_QUADS = 1000
+
+HEIGHT = 48
+# Longer lines (in crop pixels) are squeezed: a hair-thin region would otherwise cost seconds.
+LONGEST = 50 * HEIGHT
+# Crops are padded to whole steps, so that few shapes occur and equal ones share a call.
+STEP = 32
+# A region this much taller than wide is written sideways, or is one slim letter.
+TALL = 1.5
+SLIM = 3.0
+
+
+class TextFinder:
+    """Finds the text of a picture."""
+
+    def __init__(self, settings: config.Text, provider: str) -> None:
+        self._size = settings.size
+        self._model = runtime.load(settings.detector, provider)
+
+    def __call__(self, picture: Picture) -> tuple[TextQuad, ...]:
+        """Rectangles around words and lines, in pixels of the full picture, best first."""
+        small = picture.small(self._size)
+        height, width = small.shape[:2]
+        padded = np.empty((1, 3, _whole(height, 32), _whole(width, 32)), np.float32)
+        card = self._model.card
+        pixels.to_planes(small, padded[0], card.mean, card.scale)
+        (probable,) = self._model(padded)
+        scale = np.array([picture.width / width, picture.height / height], np.float32)
+        return tuple(
+            TextQuad(quad=_quad(corners * scale), score=score)
+            for corners, score in regions(probable[0, 0, :height, :width])
+        )
+
+
+def regions(probable: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], float]]:
+    """Grown rectangles (4, 2) of the likely regions of a probability map (h, w), best first.
+
+    Each comes with the map's mean inside it before growing.
+    """
+    probable = np.ascontiguousarray(probable)
+    mask = cv2.compare(probable, PROBABLE, cv2.CMP_GT)
+    # OpenCV puts a contour through pixel centres, numbered 0, 1, 2. One pixel more to the right
+    # and below makes these the edges of the region that was there before.
+    mask = cv2.dilate(mask, np.ones((2, 2), np.uint8))
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    found = []
+    for contour in contours:
+        rectangle = cv2.minAreaRect(contour)
+        if min(rectangle[1]) < SPECK:
+            continue
+        corners = _clockwise(cv2.boxPoints(rectangle))
+        score = geometry.quad_mean(probable, corners)
+        if score >= CERTAIN:
+            found.append((geometry.grow(corners, GROWTH), score))
+    found.sort(key=lambda region: -region[1])
+    return found[:MOST_QUADS]
+
+
+def _clockwise(corners: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Corners of a rectangle, clockwise, the first side being the one that runs most rightwards."""
+    # boxPoints goes clockwise already; which corner it begins with depends on the angle.
+    sides = np.roll(corners, -1, axis=0) - corners
+    return np.ascontiguousarray(np.roll(corners, -int(np.argmax(sides[:, 0])), axis=0))
+
+
+class TextReader:
+    """Reads the text that a finder found."""
+
+    def __init__(self, settings: config.Text, provider: str) -> None:
+        self._least = settings.score
+        self._model = runtime.load(settings.reader, provider)
+        self._alphabet = ["", *self._model.metadata["character"].split("\n")]
+
+    def __call__(self, picture: Picture, quads: Sequence[TextQuad]) -> tuple[TextLine, ...]:
+        """The lines that score enough, in reading order: downwards, then to the right."""
+        views = [views for quad in quads if (views := _views(quad.quad))]
+        crops = [_rectified(picture, view) for several in views for view in several]
+        readings = iter(self._read(crops))
+        lines = []
+        for several in views:
+            # Of several ways to look at a region, the best-read one is the right one.
+            line = max(
+                (self._line(view, next(readings)) for view in several), key=lambda line: line.score
+            )
+            if line.words and line.score >= self._least:
+                lines.append(line)
+        return _in_reading_order(lines)
+
+    def _read(self, crops: Sequence[NDArray[np.uint8]]) -> "list[list[Character]]":
+        """Characters of each crop (48, w, 3), with places as parts of the crop's width."""
+        by_width: dict[int, list[int]] = {}
+        for number, view in enumerate(crops):
+            by_width.setdefault(_whole(view.shape[1], STEP), []).append(number)
+        readings: list[list[Character]] = [[]] * len(crops)
+        card = self._model.card
+        for width, numbers in by_width.items():
+            for number in numbers:
+                batch = np.empty((1, 3, HEIGHT, width), np.float32)
+                pixels.to_planes(crops[number], batch[0], card.mean, card.scale)
+                classes, scores = self._model(batch)
+                column = width / classes.shape[1] / crops[number].shape[1]
+                readings[number] = [
+                    Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
+                    for index, score, first, last in ctc.collapse(classes[0], scores[0])
+                ]
+        return readings
+
+    def _line(self, quad: Quad, characters: "list[Character]") -> TextLine:
+        """The line in `quad`, cut at its spaces."""
+        words = _words(quad, characters)
+        text = " ".join(word.text for word in words)
+        letters = [character.score for character in characters if character.text != " "]
+        score = sum(letters) / len(letters) if letters else 0.0
+        return TextLine(text=text, score=score, quad=quad, words=words)
+
+
+class Character(NamedTuple):
+    """One character of a line that was read."""
+
+    text: str
+    score: float
+    """0 to 1."""
+    centre: float
+    """Its place along the crop: 0 at its left edge, 1 at its right."""
+
+
+def _views(quad: Quad) -> list[Quad]:
+    """The ways to look at a region: its corners, clockwise from the top-left of what may be text.
+
+    A wide region has one. A tall one may be text that runs upwards or downwards, or one letter.
+    Empty for a region without area.
+    """
+    width, height = math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
+    if width < 1 or height < 1:
+        return []
+    if height < TALL * width:
+        return [quad]
+    downwards = (quad[1], quad[2], quad[3], quad[0])
+    upwards = (quad[3], quad[0], quad[1], quad[2])
+    return [quad, downwards, upwards] if height < SLIM * width else [downwards, upwards]
+
+
+def _rectified(picture: Picture, quad: Quad) -> NDArray[np.uint8]:
+    """The region and some air around it, upright, HEIGHT pixels high."""
+    corners = _aired(quad)
+    size = math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
+    width = min(LONGEST, max(1, round(HEIGHT * size[0] / size[1])))
+    target = np.array([[0, 0], [width, 0], [0, HEIGHT]], np.float32)
+    matrix = cv2.getAffineTransform(corners[[0, 1, 3]].astype(np.float32), target)
+    return crop(picture, matrix, width, HEIGHT, border="repeat")
+
+
+def _aired(quad: Quad) -> NDArray[np.float64]:
+    """`quad` (4, 2) with AIR of its height more on each side."""
+    corners = np.array(quad)
+    right, down = corners[1] - corners[0], corners[3] - corners[0]
+    height = math.hypot(*down)
+    right *= AIR * height / math.hypot(*right)
+    down *= AIR
+    return corners + [-right - down, right - down, right + down, down - right]
+
+
+def _words(quad: Quad, characters: Sequence[Character]) -> tuple[Word, ...]:
+    """The words of a line, each with its part of the line's quad."""
+    runs: list[list[Character]] = [[]]
+    for character in characters:
+        if character.text == " ":
+            runs.append([])
+        else:
+            runs[-1].append(character)
+    runs = [run for run in runs if run]
+    if not runs:
+        return ()
+
+    # A character's centre is known, its width is not: half the usual step from one centre to the
+    # next is added on both sides of a word. The line's own ends are known from the finder.
+    steps = [b.centre - a.centre for run in runs for a, b in pairwise(run)]
+    half = sum(steps) / len(steps) / 2 if steps else 0.0
+    edges = [(run[0].centre - half, run[-1].centre + half) for run in runs]
+    height = math.dist(quad[0], quad[3])
+    air = AIR * height / (math.dist(quad[0], quad[1]) + 2 * AIR * height)
+
+    words = []
+    for number, (run, (left, right)) in enumerate(zip(runs, edges, strict=True)):
+        # Places along the crop become places along the quad, which is without the air.
+        start = 0.0 if number == 0 else (left - air) / (1 - 2 * air)
+        end = 1.0 if number == len(runs) - 1 else (right - air) / (1 - 2 * air)
+        score = sum(character.score for character in run) / len(run)
+        text = "".join(character.text for character in run)
+        words.append(Word(text=text, score=score, quad=_between(quad, start, end)))
+    return tuple(words)
+
+
+def _between(quad: Quad, start: float, end: float) -> Quad:
+    """The part of `quad` from `start` to `end` along its upper side, both held in 0 to 1."""
+    corners = np.array(quad)
+    start, end = min(max(start, 0.0), 1.0), min(max(end, 0.0), 1.0)
+    upper, lower = corners[1] - corners[0], corners[2] - corners[3]
+    return _quad(
+        np.array(
+            [
+                corners[0] + start * upper,
+                corners[0] + end * upper,
+                corners[3] + end * lower,
+                corners[3] + start * lower,
+            ]
+        )
+    )
+
+
+def _in_reading_order(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
+    """Rows downwards, and each row to the right.
+
+    Lines are of one row while their middle lies above the foot of the row's first line.
+    """
+
+    def middle(line: TextLine) -> float:
+        return sum(y for _, y in line.quad) / 4
+
+    rows: list[list[TextLine]] = []
+    foot = -math.inf
+    for line in sorted(lines, key=middle):
+        if middle(line) >= foot:
+            rows.append([])
+            foot = middle(line) + math.dist(line.quad[0], line.quad[3]) / 2
+        rows[-1].append(line)
+    return tuple(
+        line for row in rows for line in sorted(row, key=lambda line: sum(x for x, _ in line.quad))
+    )
+
+
+def _quad(corners: NDArray[np.floating]) -> Quad:
+    a, b, c, d = ((float(x), float(y)) for x, y in corners)
+    return a, b, c, d
+
+
+def _whole(length: int, step: int) -> int:
+    """`length` rounded up to whole steps."""
+    return -(-length // step) * step

@@ -1,0 +1,43 @@
+"""Only what pyproject.toml cannot say: ext/PLACE/NAME.pyx becomes onlooker.PLACE.NAME."""
+
+import sys
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+HEADERS = sorted(map(str, [*Path("ext").rglob("*.pxd"), *Path("ext").rglob("*.h")]))
+
+# Portable flags: a wheel built here must run on any machine of this architecture.
+# Loops that gain from wider vectors choose them at run time (target_clones in ext/*.h).
+FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
+
+
+def module(pyx: Path) -> str:
+    return ".".join(["onlooker", *pyx.relative_to("ext").with_suffix("").parts])
+
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(
+                module(pyx),
+                [str(pyx)],
+                depends=[str(pyx), *HEADERS],
+                include_dirs=["ext"],
+                extra_compile_args=FLAGS,
+            )
+            for pyx in sorted(Path("ext").rglob("*.pyx"))
+        ],
+        include_path=["ext"],
+        build_dir="build",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "autotestdict": False,
+        },
+    ),
+)

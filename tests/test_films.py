@@ -1,0 +1,127 @@
+"""The whole line on real films: who is named, what is read, and that nothing is made up."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from onlooker.config import Config, Match
+from onlooker.enrol import Enroller, model_version, pictures
+from onlooker.identity.store import Store
+from onlooker.record import log
+from onlooker.record.shapes import StreamRecord
+from onlooker.stream.stages import Outputs
+from onlooker.stream.supervise import Status, replay
+
+SLACK = 0.5
+"""Seconds: the truth files were read by eye, to half a second."""
+
+
+def quiet(status: Status) -> None:
+    """A progress display that shows nothing."""
+
+
+def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord]:
+    """The records of `film` after indexing `people`."""
+    settings = Config(match=Match(collection="known"))
+    place = folder / "faces.db"
+    with Store(place) as store:
+        store.create_collection("known", model_version(settings))
+        enrol = Enroller(store, "known", settings)
+        for path, name in pictures(people):
+            assert enrol(path, name).stored is not None, path
+    outputs = Outputs(records=folder / "records.jsonl", store=place)
+    replay([film], settings, outputs, quiet)
+    return list(log.read(outputs.records))
+
+
+def letters(text: str) -> str:
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
+def named(records: list[StreamRecord]) -> dict[str, list[float]]:
+    """When each person was named, in seconds."""
+    times: dict[str, list[float]] = defaultdict(list)
+    for record in records:
+        for face in record.FaceSearchResponse:
+            for match in face.MatchedFaces:
+                times[str(match.Face.ExternalImageId)].append(record.FrameInformation.Time)
+    return times
+
+
+@pytest.fixture(scope="module")
+def googlework(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StreamRecord]:
+    film = samples / "video" / "googlework_short.mp4"
+    return looked_at(film, [samples / "faces" / "identities"], tmp_path_factory.mktemp("google"))
+
+
+@pytest.fixture(scope="module")
+def hamilton(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StreamRecord]:
+    truth = json.loads((samples / "video" / "short_hamilton_clip.gt.json").read_text())
+    folder = tmp_path_factory.mktemp("hamilton")
+    portraits = folder / "people"
+    for name, place in truth["enrol"].items():
+        (portraits / name).parent.mkdir(exist_ok=True)
+        source = samples / place
+        (portraits / name).symlink_to(source if source.is_dir() else source.parent)
+    people = [path for path in sorted(portraits.iterdir())]
+    film = samples / "video" / "short_hamilton_clip.mp4"
+    return looked_at(film, people, folder)
+
+
+@pytest.mark.timeout(600)
+def test_every_legible_line_of_the_film_is_read(
+    googlework: list[StreamRecord], samples: Path
+) -> None:
+    truth = json.loads((samples / "video" / "googlework_short.gt.json").read_text())
+    for caption in truth["text"]:
+        if caption["hard"]:
+            continue
+        start, end = caption["from"] - SLACK, caption["to"] + SLACK
+        read = {
+            letters(found.DetectedText)
+            for record in googlework
+            if start <= record.FrameInformation.Time <= end
+            for found in record.TextDetections
+            if found.Type == "LINE"
+        }
+        for line in caption["lines"]:
+            assert letters(line) in read, (line, sorted(read))
+
+
+def test_carlo_and_omar_are_named_and_nobody_else(googlework: list[StreamRecord]) -> None:
+    times = named(googlework)
+    assert set(times) == {"google_carlo", "google_omar"}
+    assert all(22.0 - SLACK <= time <= 28.6 + SLACK for time in times["google_carlo"])
+    assert all(29.0 - SLACK <= time <= 32.6 + SLACK for time in times["google_omar"])
+
+
+def test_the_enrolled_are_named_at_the_right_times(hamilton: list[StreamRecord]) -> None:
+    times = named(hamilton)
+    spans = {
+        "lin_manuel_miranda": [(0.9, 1.2), (3.9, 7.7)],
+        "alex_lacamoire": [(0.9, 3.8)],
+        "barack_obama": [(7.9, 9.9)],
+    }
+    for person, moments in times.items():
+        for moment in moments:
+            assert any(a - SLACK <= moment <= b + SLACK for a, b in spans[person]), (person, moment)
+    assert len([t for t in times["lin_manuel_miranda"] if 3.9 <= t <= 7.7]) >= 40
+    assert times["barack_obama"]
+
+
+def test_records_follow_the_film(googlework: list[StreamRecord]) -> None:
+    indexes = [record.FrameInformation.Index for record in googlework]
+    assert indexes == list(range(len(googlework)))
+    assert [record.Sequence for record in googlework] == [index + 1 for index in indexes]
+    assert len({record.RecordId for record in googlework}) == len(googlework)
+    times = [record.FrameInformation.Time for record in googlework]
+    assert times == sorted(times)
+    assert 0.8 <= times[0] <= 0.9
+    for record in googlework:
+        video = record.InputInformation.KinesisVideo
+        frame_time = video.ProducerTimestamp + video.FrameOffsetInSeconds
+        assert frame_time == pytest.approx(record.FrameInformation.Time, abs=1e-5)
+        assert msgspec.json.decode(msgspec.json.encode(record), type=StreamRecord) == record
