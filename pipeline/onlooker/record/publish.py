@@ -19,9 +19,11 @@ in the JSON-lines file.
 
 import ipaddress
 import logging
-import socket
 import time
 from collections.abc import Iterator, Sequence
+from math import ceil, inf
+from socket import AF_UNIX
+from socket import socket as UnixSocket
 from typing import Self
 
 import zmq
@@ -77,14 +79,14 @@ class Publisher:
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
             raise PublishError(f"{endpoint}: cannot publish there: {error}") from error
-        self.endpoint = self._socket.last_endpoint.rstrip(b"\0").decode()
+        self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
         """With the port that `tcp://127.0.0.1:*` was given."""
 
     def publish(self, record: StreamRecord) -> None:
         """Send one record to those who subscribed to its topic."""
         topic = f"{record.stream}/{kind(record)}".encode()
         message = [topic, encode(record)]
-        while self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+        while self._socket.poll(0):
             self._socket.recv()  # who came and who went; unread, they would pile up
         self._socket.setsockopt(zmq.XPUB_NODROP, 1)
         self._socket.sndtimeo = 0 if self._behind else round(self._patience * 1000)
@@ -105,7 +107,7 @@ class Publisher:
         What is published before that goes to nobody.
         """
         end = time.monotonic() + seconds
-        while self._socket.poll(max(0, round((end - time.monotonic()) * 1000))):
+        while self._socket.poll(_milliseconds_until(end)):
             if self._socket.recv().startswith(b"\x01"):
                 return True
         return False
@@ -153,3 +155,83 @@ def subscribe(
         context.destroy(linger=0)
         raise PublishError(f"{endpoint}: cannot subscribe there: {error}") from error
     return _records(context, socket, monitor, set(streams), wanted, timeout)
+
+
+def _records(
+    context: zmq.Context[zmq.Socket[bytes]],
+    socket: zmq.Socket[bytes],
+    monitor: zmq.Socket[bytes],
+    streams: set[str],
+    kinds: set[str],
+    timeout: float | None,
+) -> Iterator[StreamRecord]:
+    poller = zmq.Poller()
+    poller.register(socket, zmq.POLLIN)
+    poller.register(monitor, zmq.POLLIN)
+    connected = closed = False
+    deadline = _after(timeout)
+    try:
+        while True:
+            ready = dict(poller.poll(0 if closed else _milliseconds_until(deadline)))
+            if socket in ready:
+                topic, line = socket.recv_multipart()
+                stream, _, what = topic.decode().rpartition("/")
+                # Prefixes let more through: "a/face" is also a prefix of stream "a/face"'s topics.
+                if what in kinds and (not streams or stream in streams):
+                    yield decode(line)
+                    deadline = _after(timeout)
+            elif closed:
+                return  # and everything that came before has been handed on
+            elif monitor in ready:
+                event = recv_monitor_message(monitor)["event"]
+                connected = connected or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+                closed = connected and event == zmq.EVENT_DISCONNECTED
+            elif time.monotonic() >= deadline:
+                where = socket.get_string(zmq.LAST_ENDPOINT)
+                what = "a publisher that sends no record" if connected else "no publisher"
+                raise TimeoutError(f"{where}: {what} in {timeout:g} s")
+    finally:
+        socket.disable_monitor()
+        context.destroy(linger=0)
+
+
+def _after(seconds: float | None) -> float:
+    return inf if seconds is None else time.monotonic() + seconds
+
+
+def _milliseconds_until(deadline: float) -> int | None:
+    return None if deadline == inf else max(0, ceil((deadline - time.monotonic()) * 1000))
+
+
+def _keep_alive(socket: zmq.Socket[bytes]) -> None:
+    socket.tcp_keepalive = 1
+    socket.heartbeat_ivl = 1000
+    socket.heartbeat_timeout = round(SILENCE * 1000)
+
+
+def _check_private(endpoint: str) -> None:
+    """Records say who was where: unencrypted, they stay on this machine."""
+    if not endpoint.startswith("tcp://"):
+        return
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        private = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, an interface, or * for all of them
+        private = False
+    if not private:
+        raise PublishError(
+            f"{endpoint}: whoever reaches {host or 'it'} could read who was seen; publish at "
+            "tcp://127.0.0.1:PORT and let others in through a tunnel (ssh -L PORT:127.0.0.1:PORT)"
+        )
+
+
+def _check_free(endpoint: str) -> None:
+    """ZeroMQ takes an ipc path over from a publisher that still uses it, without a word."""
+    if not endpoint.startswith("ipc://"):
+        return
+    with UnixSocket(AF_UNIX) as probe:
+        try:
+            probe.connect(endpoint.removeprefix("ipc://"))
+        except OSError:
+            return  # nobody answers there; what else may be wrong, bind says
+    raise PublishError(f"{endpoint}: another publisher is there; name another endpoint")

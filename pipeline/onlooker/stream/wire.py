@@ -14,7 +14,7 @@ looking inside; pixels are in neither (see `onlooker.stream.ring`).
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -244,6 +244,7 @@ class Status(Message):
 
 ToHub: TypeAlias = Open | Offer | End | Ready | Result | Beat | Broken | Died | Ask
 FromHub: TypeAlias = Start | Free | Job | Who | Status
+M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()
 _to_hub: msgspec.msgpack.Decoder[ToHub] = msgspec.msgpack.Decoder(ToHub)
@@ -278,7 +279,7 @@ def unpack_frame(data: bytes) -> Frame:
         raise WireError(f"not a frame: {error}") from error
 
 
-def _unpack[M](parts: Sequence[bytes], decoder: msgspec.msgpack.Decoder[M]) -> tuple[M, bytes]:
+def _unpack(parts: Sequence[bytes], decoder: msgspec.msgpack.Decoder[M]) -> tuple[M, bytes]:
     if len(parts) != 2:
         raise WireError(f"a message has 2 parts, this one {len(parts)}")
     try:

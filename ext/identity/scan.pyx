@@ -1,0 +1,71 @@
+"""Exact nearest neighbours: every row is looked at, in one pass for all queries.
+
+Signatures are in pipeline/onlooker/identity/scan.pyi.
+"""
+
+import numpy as np
+
+from libc.math cimport INFINITY
+
+cdef extern from "identity/scan.h" nogil:
+    const Py_ssize_t BLOCK
+    void compare(const float *rows, const float *query, Py_ssize_t count, Py_ssize_t dim,
+                 bint distance, float *likeness)
+
+
+def most_alike(const float[:, ::1] vectors, const unsigned char[::1] live,
+               const float[:, ::1] queries, Py_ssize_t k):
+    """Rows and dot products of the k live vectors with the largest, for each query."""
+    return _search(vectors, live, queries, k, False)
+
+
+def closest(const float[:, ::1] vectors, const unsigned char[::1] live,
+            const float[:, ::1] queries, Py_ssize_t k):
+    """Rows and squared Euclidean distances of the k closest live vectors, for each query."""
+    rows, likeness = _search(vectors, live, queries, k, True)
+    return rows, -likeness
+
+
+cdef _search(const float[:, ::1] vectors, const unsigned char[::1] live,
+             const float[:, ::1] queries, Py_ssize_t k, bint distance):
+    cdef Py_ssize_t n = vectors.shape[0], dim = vectors.shape[1], m = queries.shape[0]
+    if live.shape[0] != n:
+        raise ValueError(f"live must have one entry for each of {n} vectors, not {live.shape[0]}")
+    if queries.shape[1] != dim:
+        raise ValueError(f"queries must be as long as the vectors, {dim}, not {queries.shape[1]}")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, not {k}")
+    rows = np.full((m, k), -1, dtype=np.int64)
+    likeness = np.full((m, k), -INFINITY, dtype=np.float32)
+    if n and m and dim:
+        with nogil:
+            _scan(vectors, live, queries, distance, rows, likeness)
+    return rows, likeness
+
+
+cdef void _scan(const float[:, ::1] vectors, const unsigned char[::1] live,
+                const float[:, ::1] queries, bint distance, long long[:, ::1] rows,
+                float[:, ::1] likeness) noexcept nogil:
+    """A block of rows stays in the cache while all queries are compared with it."""
+    cdef Py_ssize_t n = vectors.shape[0], dim = vectors.shape[1], start, count, query, i
+    cdef Py_ssize_t last = rows.shape[1] - 1
+    cdef float found[64]  # BLOCK
+    for start in range(0, n, BLOCK):
+        count = min(BLOCK, n - start)
+        for query in range(queries.shape[0]):
+            compare(&vectors[start, 0], &queries[query, 0], count, dim, distance, found)
+            for i in range(count):
+                if found[i] > likeness[query, last] and live[start + i]:
+                    _insert(&rows[query, 0], &likeness[query, 0], last, start + i, found[i])
+
+
+cdef void _insert(long long *rows, float *likeness, Py_ssize_t last, long long row,
+                  float value) noexcept nogil:
+    """Put a row in its place, best first; behind its equals, which came earlier."""
+    cdef Py_ssize_t place = last
+    while place > 0 and likeness[place - 1] < value:
+        likeness[place] = likeness[place - 1]
+        rows[place] = rows[place - 1]
+        place -= 1
+    likeness[place] = value
+    rows[place] = row

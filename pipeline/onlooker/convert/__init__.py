@@ -1,0 +1,37 @@
+"""Converters: a model's weights as they come out of an archive, into one ONNX file.
+
+`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs` and `faceapi` read
+the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers are needed:
+neither TensorFlow nor any code of the packages is run.
+"""
+
+from collections.abc import Callable, Sequence
+
+import onnx
+
+from onlooker.card import Card
+from onlooker.convert import edits, faceapi, tfjs, tflite
+
+FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
+    "onnx": onnx.load_model_from_string,
+    "tflite": tflite.convert,
+    "tfjs": tfjs.convert,
+    "faceapi_expression": faceapi.expression,
+    "faceapi_embedding": faceapi.embedding,
+}
+"""How a format's members, in the order of the card, become a model."""
+
+EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
+    "free_size": edits.free_size,
+    "greedy": edits.greedy,
+}
+
+
+def build(card: Card, members: Sequence[bytes]) -> bytes:
+    """The card's model as an ONNX file, from the bytes of the card's members."""
+    model = FORMATS[card.build.format](*members)
+    for name in card.build.edits:
+        EDITS[name](model, card)
+    edits.zero_denormals(model)
+    onnx.checker.check_model(model)
+    return model.SerializeToString(deterministic=True)

@@ -1,0 +1,142 @@
+"""Changes to finished graphs."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from onlooker.card import Card, WeightsError
+
+TINY = np.finfo(np.float32).tiny
+"""Smallest normal float32."""
+
+
+def zero_denormals(model: onnx.ModelProto) -> None:
+    """Set weights to zero that are too small for a normal float32.
+
+    They add nothing to a result, and each one costs the processor a microcode assist: the text
+    detector runs three times slower with its 255,958 than without.
+    """
+    for tensor in _float_tensors(model):
+        values = numpy_helper.to_array(tensor)
+        denormal = (values != 0) & (np.abs(values) < TINY)
+        if denormal.any():
+            kept = np.where(denormal, np.float32(0), values)
+            tensor.CopyFrom(numpy_helper.from_array(kept, tensor.name))
+
+
+def count_denormals(data: bytes) -> int:
+    """How many weights of an ONNX file are denormal."""
+    model = onnx.load_model_from_string(data)
+    arrays = (numpy_helper.to_array(tensor) for tensor in _float_tensors(model))
+    return sum(int(((array != 0) & (np.abs(array) < TINY)).sum()) for array in arrays)
+
+
+def free_size(model: onnx.ModelProto, card: Card) -> None:
+    """Let a detector that was exported at one picture size take any.
+
+    Its cells, second dimension of every output, then are as many as the picture has.
+    """
+    _, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
+    height.dim_param, width.dim_param = "height", "width"
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = f"cells_{output.name}"
+    # Sizes of inner values, written for the old input size.
+    del model.graph.value_info[:]
+
+
+def _latin(character: str) -> bool:
+    """Latin and Greek letters, digits, and the signs found among them."""
+    return len(character) == 1 and any(
+        first <= ord(character) <= last
+        for first, last in (
+            (0x20, 0x24F),  # ASCII to Latin Extended-B
+            (0x370, 0x52F),  # Greek, Cyrillic
+            (0x1E00, 0x1EFF),  # Latin Extended Additional
+            (0x2010, 0x203F),  # dashes, quotation marks, bullets
+            (0x20A0, 0x20CF),  # currencies
+        )
+    )
+
+
+VOCABULARIES: dict[str, Callable[[str], bool]] = {"all": lambda character: True, "latin": _latin}
+
+
+def greedy(model: onnx.ModelProto, card: Card) -> None:
+    """Let a text reader answer with the best character of each column and its probability.
+
+    The graph ends in MatMul, Add, Softmax over an alphabet of thousands, which is a fifth of its
+    time and 3 MB a line. The two weights are cut down to the characters of the card's vocabulary,
+    and the softmax is replaced by outputs `idx` and `prob`, (n, columns) each: a class, and its
+    probability among the classes that are left. The metadata `character` names the classes
+    1, 2, ... of the new alphabet, one a line; class 0 is CTC's blank.
+    """
+    if card.build.vocabulary is None:
+        raise WeightsError(f"{card.name}: the edit `greedy` needs build.vocabulary on the card")
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    # The file names classes 1 and up; the last class, which it does not name, is the space.
+    alphabet = [*metadata["character"].split("\n"), " "]
+    wanted = VOCABULARIES[card.build.vocabulary]
+    kept = [place for place, character in enumerate(alphabet) if wanted(character)]
+
+    graph = model.graph
+    softmax = graph.node[-1]
+    if softmax.op_type != "Softmax":
+        raise WeightsError(f"{card.name}: the graph ends in {softmax.op_type}, not in Softmax")
+    classes = [0, *(place + 1 for place in kept)]
+    _cut_last_layer(graph, softmax.input[0], 1 + len(alphabet), classes)
+    _answer_best(graph, softmax)
+    metadata["character"] = "\n".join(alphabet[place] for place in kept)
+    helper.set_model_props(model, metadata)
+
+
+def _cut_last_layer(graph: onnx.GraphProto, logits: str, size: int, classes: list[int]) -> None:
+    made_by = {output: node for node in graph.node for output in node.output}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    values, cut = [logits], 0
+    while values:
+        node = made_by.get(values.pop())
+        if node is None or node.op_type not in ("Identity", "Add", "MatMul"):
+            continue
+        for name in node.input:
+            if name in weights and weights[name].dims[-1] == size:
+                array = numpy_helper.to_array(weights[name])[..., classes]
+                weights[name].CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), name))
+                cut += 1
+            elif node.op_type != "MatMul":
+                values.append(name)
+    if cut != 2:
+        raise WeightsError(f"{cut} weights have {size} classes, not the 2 of a linear layer")
+
+
+def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto) -> None:
+    logits = softmax.input[0]
+    graph.node.remove(softmax)
+    # The best class's probability is 1 / sum(exp(logit - best logit)).
+    graph.initializer.append(numpy_helper.from_array(np.array([2], np.int64), "class_axis"))
+    graph.node.extend(
+        [
+            helper.make_node("ArgMax", [logits], ["idx"], axis=2, keepdims=0),
+            helper.make_node("ReduceMax", [logits], ["best"], axes=[2], keepdims=1),
+            helper.make_node("Sub", [logits, "best"], ["below_best"]),
+            helper.make_node("Exp", ["below_best"], ["ratios"]),
+            helper.make_node("ReduceSum", ["ratios", "class_axis"], ["sum"], keepdims=0),
+            helper.make_node("Reciprocal", ["sum"], ["prob"]),
+        ]
+    )
+    del graph.output[:]
+    graph.output.extend(
+        helper.make_tensor_value_info(name, kind, ["n", "columns"])
+        for name, kind in (("idx", TensorProto.INT64), ("prob", TensorProto.FLOAT))
+    )
+
+
+def _float_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            yield tensor
+    for node in model.graph.node:
+        for attribute in node.attribute:
+            if attribute.name == "value" and attribute.t.data_type == TensorProto.FLOAT:
+                yield attribute.t

@@ -1,0 +1,251 @@
+"""Pictures: what a step sees of one, and how JPEG and PNG become one.
+
+A step asks a picture for a small version of it, or for a region at full size; it never learns
+whether the pixels were BGR all along (`Still`) or lie in a decoder's planes (`Planes`).
+"""
+
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Protocol, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+
+LARGEST = 50_000_000
+"""Most pixels of a picture that is decoded: a file of a few bytes can ask for gigabytes."""
+MOST_SCANS = 256
+"""Most scans of a progressive JPEG: each costs as much as the whole picture."""
+
+_JPEG = b"\xff\xd8\xff"
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class MediaError(Exception):
+    """A picture or film cannot be read; the text is one line that names it and the cause."""
+
+
+class TooLarge(MediaError):
+    """A picture has more than LARGEST pixels."""
+
+
+class Picture(Protocol):
+    """What a step sees of a picture."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+
+    def small(self, long_side: int) -> Pixels:
+        """The picture with its longer side at most `long_side`, never enlarged: (h, w, 3) BGR."""
+
+    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
+        """The rectangle x1 <= x < x2, y1 <= y < y2 at full size, and where it begins.
+
+        It is clipped to the picture and may be a pixel wider on each side: the pixels are
+        (h, w, 3) BGR, and the x, y of their first one. They may be a view, so they are not to be
+        written to. Raises ValueError where nothing of the rectangle lies in the picture.
+        """
+
+
+class Still:
+    """A picture over a BGR array of shape (h, w, 3)."""
+
+    def __init__(self, bgr: Pixels) -> None:
+        if bgr.dtype != np.uint8 or bgr.ndim != 3 or bgr.shape[2] != 3 or not bgr.size:
+            raise ValueError(f"a picture is (h, w, 3) uint8, not {bgr.shape} {bgr.dtype}")
+        self.bgr = bgr
+        self.height, self.width = bgr.shape[:2]
+
+    def small(self, long_side: int) -> Pixels:
+        return _shrink(self.bgr, *_fit(self.width, self.height, long_side))
+
+    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
+        x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
+        return self.bgr[y1:y2, x1:x2], (x1, y1)
+
+
+class Planes:
+    """A picture over I420 planes: y (h, w), u and v (ceil(h / 2), ceil(w / 2)), limited range.
+
+    Colour is made by the BT.601 matrix, as OpenCV and most players do, and only for the pixels that
+    are asked for. Rows may be any distance apart.
+    """
+
+    def __init__(self, y: Pixels, u: Pixels, v: Pixels) -> None:
+        self.height, self.width = y.shape
+        half = (self.height + 1) // 2, (self.width + 1) // 2
+        if u.shape != half or v.shape != half or not y.size:
+            raise ValueError(
+                f"planes do not belong together: y {y.shape}, u {u.shape}, v {v.shape}"
+            )
+        self.y, self.u, self.v = y, u, v
+
+    def small(self, long_side: int) -> Pixels:
+        # Shrinking three planes and converting the little that is left costs less than a third of
+        # converting the picture and shrinking that.
+        width, height = _fit(self.width, self.height, long_side)
+        half = (width + 1) // 2, (height + 1) // 2
+        return _bgr(_shrink(self.y, width, height), _shrink(self.u, *half), _shrink(self.v, *half))
+
+    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
+        x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
+        x1, y1 = x1 & ~1, y1 & ~1  # a chroma sample belongs to the 2 x 2 pixels from an even one on
+        y = self.y[y1:y2, x1:x2]
+        chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
+        return _bgr(y, self.u[chroma], self.v[chroma]), (x1, y1)
+
+
+def read(path: str | PathLike[str]) -> Still:
+    """The JPEG or PNG file at `path`. Raises MediaError, which names the path and the cause."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_PNG))
+            # Something that is no picture may be endless: its first bytes say enough.
+            data = head + file.read() if head.startswith((_JPEG, _PNG)) else head
+    except OSError as error:
+        raise MediaError(f"{Path(path)}: {error.strerror}") from error
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str = "picture") -> Still:
+    """A JPEG or PNG file's bytes as a picture; `name` is what errors call it.
+
+    JPEG is turned upright by its EXIF orientation. 16 bits are rounded to 8, what is transparent
+    lies on white, as a browser shows it, and CMYK, grey and palettes become BGR. A file that ends
+    early is an error, not half a picture. Raises MediaError; TooLarge above 50 megapixels.
+    """
+    if not data:
+        raise MediaError(f"{name}: the file is empty")
+    if data.startswith(_JPEG):
+        _check_jpeg(data, name)
+        flags = cv2.IMREAD_COLOR
+    elif data.startswith(_PNG):
+        _check_png(data, name)
+        flags = cv2.IMREAD_UNCHANGED
+    else:
+        raise MediaError(f"{name}: neither JPEG nor PNG; it begins with {data[:8]!r}")
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise MediaError(f"{name}: damaged ({' '.join(str(error).split())})") from error
+    if pixels is None:
+        raise MediaError(f"{name}: damaged, its pixels cannot be decoded")
+    return Still(_plain(cast(NDArray[np.uint8 | np.uint16], pixels)))
+
+
+def _check_jpeg(data: bytes, name: str) -> None:
+    """Walk the segments: size, number of scans, and whether the end is there."""
+    at, scans, sized = 2, 0, False
+    while marker := _MARKER.search(data, at):
+        code, at = data[marker.end() - 1], marker.end()
+        if code == 0xD9:  # end of image
+            if not sized:
+                break
+            return
+        if code in _FRAME_HEADERS:
+            height, width = _number(data, at + 3, 2), _number(data, at + 5, 2)
+            _check_size(width, height, name)
+            sized = True
+        scans += code == 0xDA
+        if scans > MOST_SCANS:
+            raise MediaError(f"{name}: a JPEG of more than {MOST_SCANS} scans is not decoded")
+        at += max(2, _number(data, at, 2))
+    raise MediaError(f"{name}: a JPEG that ends early, after {len(data)} bytes")
+
+
+_MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
+"""A marker that opens a segment, or the end: stuffing, restarts and TEM stand alone in the data."""
+_FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC: not frames
+
+
+def _check_png(data: bytes, name: str) -> None:
+    """Walk the chunks: size, and whether the end is there."""
+    if data[12:16] != b"IHDR":
+        raise MediaError(f"{name}: damaged, a PNG must begin with its size")
+    _check_size(_number(data, 16, 4), _number(data, 20, 4), name)
+    at = len(_PNG)
+    while data[at + 4 : at + 8] != b"IEND":
+        at += 12 + _number(data, at, 4)  # length, kind and checksum stand round the content
+        if at + 12 > len(data):
+            raise MediaError(f"{name}: a PNG that ends early, after {len(data)} bytes")
+
+
+def _check_size(width: int, height: int, name: str) -> None:
+    if not width or not height:
+        raise MediaError(f"{name}: damaged, a picture of {width} x {height} pixels")
+    if width * height > LARGEST:
+        raise TooLarge(
+            f"{name}: {width} x {height} pixels are more than {LARGEST // 1_000_000} million;"
+            " make it smaller first"
+        )
+
+
+def _number(data: bytes, at: int, size: int) -> int:
+    return int.from_bytes(data[at : at + size], "big")
+
+
+def _plain(pixels: NDArray[np.uint8 | np.uint16]) -> Pixels:
+    """(h, w), (h, w, 3) or (h, w, 4) of 8 or 16 bits, as (h, w, 3) of 8 bits."""
+    eight = cast(
+        Pixels, pixels if pixels.dtype == np.uint8 else cv2.convertScaleAbs(pixels, alpha=1 / 257)
+    )
+    if eight.ndim == 2:
+        return cast(Pixels, cv2.cvtColor(eight, cv2.COLOR_GRAY2BGR))
+    if eight.shape[2] == 4:
+        alpha = cv2.cvtColor(eight[:, :, 3], cv2.COLOR_GRAY2BGR)
+        ink = cv2.multiply(255 - eight[:, :, :3], alpha, scale=1 / 255)
+        return cast(Pixels, 255 - ink)
+    return eight
+
+
+def _fit(width: int, height: int, long_side: int) -> tuple[int, int]:
+    """Width and height of a picture whose longer side is at most `long_side`."""
+    if long_side < 1:
+        raise ValueError(f"a picture cannot be made {long_side} pixels long")
+    scale = min(1.0, long_side / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _shrink(plane: Pixels, width: int, height: int) -> Pixels:
+    """A plane, or a BGR picture, at `width` x `height`, which are not larger than it is.
+
+    Bilinear resizing looks at four pixels only, so the plane is halved by means until it is less
+    than twice as large: as fast, and small text does not turn into noise.
+    """
+    rows, columns = plane.shape[:2]
+    while rows % 2 == columns % 2 == 0 and rows >= 2 * height and columns >= 2 * width:
+        rows, columns = rows // 2, columns // 2
+        plane = cast(Pixels, cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA))
+    if (columns, rows) == (width, height):
+        return plane
+    return cast(Pixels, cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def _bgr(y: Pixels, u: Pixels, v: Pixels) -> Pixels:
+    """I420 planes of any size as BGR."""
+    height, width = y.shape
+    # OpenCV converts even sizes only: an odd side gets its last pixels twice, and loses them again.
+    rows, columns = height + height % 2, width + width % 2
+    i420 = np.empty((rows * 3 // 2, columns), np.uint8)
+    i420[:height, :width] = y
+    i420[height:rows, :width] = y[-1]
+    i420[:rows, width:] = i420[:rows, width - 1 : width]
+    i420[rows:].reshape(2, rows // 2, columns // 2)[:] = u, v
+    bgr = cast(Pixels, cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420))
+    return np.ascontiguousarray(bgr[:height, :width])
+
+
+def _clip(picture: Picture, x1: int, y1: int, x2: int, y2: int) -> tuple[int, int, int, int]:
+    left, top, right, bottom = (
+        max(0, x1), max(0, y1), min(picture.width, x2), min(picture.height, y2)
+    )  # fmt: skip
+    if left >= right or top >= bottom:
+        raise ValueError(
+            f"nothing of ({x1}, {y1}) to ({x2}, {y2}) lies in {picture.width} x {picture.height}"
+        )
+    return left, top, right, bottom

@@ -1,0 +1,168 @@
+"""Where frames come from."""
+
+import hashlib
+from collections.abc import Generator, Iterator
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import av.error
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from onlooker.media.decode import Damage, Upright, pictures, upright_size
+from onlooker.media.image import MediaError, Planes
+from onlooker.types import Frame
+
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,h264,hevc,m4v,mjpeg"
+    ",ivf,mxf,wav,mp3,flac,aac"
+)
+"""Containers that are opened. Playlists are left out: one inside a film can name other files.
+Sound has its place here so that the message can say what is missing."""
+
+USUAL_RATE = 25.0
+"""Frames per second of a film that does not say."""
+
+
+class Film:
+    """A film file: its size, and its frames in presentation order, as often as they are wanted.
+
+    The constructor opens it and decodes its first picture. Raises MediaError, one line with the
+    path and the cause, for what is no film or holds no picture that can be decoded.
+
+    Use it in a `with` statement, or call `close`, to end iterations that are still under way.
+    """
+
+    path: Path
+    width: int
+    height: int
+    """Of the first picture, in pixels, as it is meant to be seen."""
+    rate: float
+    """Frames per second on average; USUAL_RATE where the film does not say."""
+    frames_expected: int | None
+    """What the container says, or length times rate; a hint for progress, not a promise."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self._running: list[Generator[tuple[Frame, Planes | None]]] = []
+        container, stream = _open(self.path)
+        with container:
+            self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
+            self.frames_expected = _frames_expected(container, stream, self.rate)
+            seen = (item for item in pictures(container, stream) if isinstance(item, VideoFrame))
+            first = next(seen, None)
+            if first is None:
+                raise MediaError(f"{self.path}: no picture in it can be decoded")
+            self.width, self.height = upright_size(first)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes, in hex."""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def frames(self, stream: str, start: int = 0) -> Iterator[tuple[Frame, Planes | None]]:
+        """Frame 0, 1, 2 ... of the film, from `start` on, each with its picture.
+
+        `stream` is the name that the frames carry. A frame does not depend on `start`: the frames
+        before it are decoded and not handed out. A picture that cannot be decoded is a frame with
+        its cause as `error` and None for the picture, in its place where the film says which.
+
+        `pts` is the container's own; a frame without gets that of the frame before it plus one
+        frame's time at the film's rate. Width and height are each picture's own, as they may
+        change; where there is no picture, those of the one before.
+        """
+        if start < 0:
+            raise ValueError(f"a film has no frame {start}")
+        run = self._frames(stream, start)
+        self._running.append(run)
+        return run
+
+    def _frames(self, name: str, start: int) -> Generator[tuple[Frame, Planes | None]]:
+        container, stream = _open(self.path)
+        with container:
+            time_base = stream.time_base
+            assert time_base is not None  # libav gives every open stream one
+            upright = Upright()
+            step = max(1, round(1 / (self.rate * time_base)))
+            pts = (stream.start_time or 0) - step
+            fragment = fragment_pts = -1
+            width, height = self.width, self.height
+            for index, item in enumerate(pictures(container, stream)):
+                pts = pts + step if item.pts is None else item.pts
+                if isinstance(item, VideoFrame):
+                    width, height = upright_size(item)
+                if index == 0 or (isinstance(item, VideoFrame) and item.key_frame):
+                    fragment, fragment_pts = index, pts
+                if index < start:
+                    continue
+                frame = Frame(
+                    stream=name,
+                    epoch=self.digest,
+                    index=index,
+                    pts=pts,
+                    time_base=(time_base.numerator, time_base.denominator),
+                    fragment=fragment,
+                    fragment_pts=fragment_pts,
+                    started=0.0,
+                    width=width,
+                    height=height,
+                    error=item.cause if isinstance(item, Damage) else None,
+                )
+                yield frame, None if isinstance(item, Damage) else upright(item)
+
+    def close(self) -> None:
+        """End all iterations under way and close their files."""
+        while self._running:
+            self._running.pop().close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    """The container at `path` and the picture stream in it, or MediaError."""
+    try:
+        with open(path, "rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise MediaError(f"{path}: {error.strerror}") from error
+    if empty:
+        raise MediaError(f"{path}: the file is empty")
+    try:
+        container = av.open(
+            f"file:{path}",  # or a colon in the name would be taken for a protocol
+            options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
+            metadata_errors="replace",
+        )
+    except av.error.FFmpegError as error:
+        raise MediaError(f"{path}: not a film that can be read ({error.strerror})") from error
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic:  # the cover of a song is no film
+            return container, stream
+    container.close()
+    raise MediaError(f"{path}: no video in it")
+
+
+def _frames_expected(container: InputContainer, stream: VideoStream, rate: float) -> int | None:
+    if stream.frames:
+        return stream.frames
+    if stream.duration is not None and stream.time_base is not None:
+        return round(stream.duration * stream.time_base * rate)
+    if container.duration is not None:
+        return round(container.duration / av.time_base * rate)
+    return None
