@@ -32,8 +32,9 @@ from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
 from onlooker.media.source import Film
 from onlooker.record import log
-from onlooker.stream.stages import Outputs, inline, needed_models, steps
-from onlooker.stream.supervise import Status, replay
+from onlooker.stream.stages import Outputs, inline, needed_models
+from onlooker.stream.supervise import replay
+from onlooker.stream.wire import Status
 from onlooker.vision import runtime
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
@@ -111,19 +112,20 @@ def naive(loop: NaiveLoop) -> Timing:
     return Timing(fps=len(seen) / wall, lines=float(lines), faces=float(faces))
 
 
-def staged(film: Path, settings: Config, outputs: Outputs) -> Timing:
+def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
     """One replay; counted from the first finished frame to the last, so without process starts."""
+    records.unlink(missing_ok=True)
     marks: list[tuple[float, int]] = []
 
     def mark(status: Status) -> None:
-        if status.done:
-            marks.append((time.perf_counter(), status.done))
+        if status.counts.done:
+            marks.append((time.perf_counter(), status.counts.done))
 
-    replay([film], settings, outputs, mark)
+    replay([film], settings, Outputs(records=records, store=place), mark)
     (begin, first), (end, last) = marks[0], marks[-1]
-    records = list(log.read(outputs.records))
-    lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in records]
-    faces = [len(record.FaceSearchResponse) for record in records]
+    found = list(log.read(records))
+    lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in found]
+    faces = [len(record.FaceSearchResponse) for record in found]
     return Timing(
         fps=(last - first) / (end - begin),
         lines=statistics.mean(lines),
@@ -132,28 +134,21 @@ def staged(film: Path, settings: Config, outputs: Outputs) -> Timing:
 
 
 def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
-    """Model seconds, decode seconds and all seconds of one pass in this process."""
-    decode = 0.0
+    """Model seconds, decode seconds and all seconds of one pass in one process."""
+    with Film(film) as source:
+        begin = time.perf_counter()
+        for _ in source.frames("decoding"):
+            pass
+        decode = time.perf_counter() - begin
+    marks: list[tuple[float, float]] = []
 
-    def timed() -> Iterator[object]:
-        nonlocal decode
-        with Film(film) as source:
-            frames = source.frames("bench")
-            while True:
-                begin = time.perf_counter()
-                item = next(frames, None)
-                decode += time.perf_counter() - begin
-                if item is None:
-                    return
-                yield item
+    def mark(status: Status) -> None:
+        marks.append((time.perf_counter(), runtime.seconds()))
 
-    line = steps(settings, outputs)
-    before = runtime.seconds()
-    begin = time.perf_counter()
-    for _ in inline(timed(), line):
-        pass
-    total = time.perf_counter() - begin
-    return runtime.seconds() - before, decode, total
+    inline([film], settings, outputs, mark)
+    # From the first frame's end to the last one's: without loading the models.
+    (begin, first), (end, last) = marks[0], marks[-1]
+    return last - first, decode * (len(marks) - 1) / len(marks), end - begin
 
 
 def main() -> None:
@@ -178,18 +173,18 @@ def main() -> None:
             enrol = Enroller(store, "bench", settings)
             for path, person in pictures([portrait]):
                 enrol(path, person)
-        outputs = Outputs(records=folder / "records.jsonl", store=place)
+        records = folder / "records.jsonl"
 
         loop = NaiveLoop(film)
         passes: dict[str, Callable[[], Timing]] = {
             "naive loop": lambda: naive(loop),
-            "onlooker replay": lambda: staged(film, settings, outputs),
+            "onlooker replay": lambda: staged(film, settings, place, records),
         }
         timings: dict[str, list[Timing]] = {name: [] for name in passes}
         for _ in range(chosen.rounds):
             for name, run in passes.items():
                 timings[name].append(run())
-        model, decode, total = efficiency(film, settings, outputs)
+        model, decode, total = efficiency(film, settings, Outputs(store=place))
 
     names = ("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")

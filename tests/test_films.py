@@ -13,7 +13,8 @@ from onlooker.identity.store import Store
 from onlooker.record import log
 from onlooker.record.shapes import StreamRecord
 from onlooker.stream.stages import Outputs
-from onlooker.stream.supervise import Status, replay
+from onlooker.stream.supervise import replay
+from onlooker.stream.wire import Status
 
 SLACK = 0.5
 """Seconds: the truth files were read by eye, to half a second."""
@@ -32,9 +33,9 @@ def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord
         enrol = Enroller(store, "known", settings)
         for path, name in pictures(people):
             assert enrol(path, name).stored is not None, path
-    outputs = Outputs(records=folder / "records.jsonl", store=place)
-    replay([film], settings, outputs, quiet)
-    return list(log.read(outputs.records))
+    records = folder / "records.jsonl"
+    replay([film], settings, Outputs(records=records, store=place), quiet)
+    return list(log.read(records))
 
 
 def letters(text: str) -> str:
@@ -66,7 +67,7 @@ def hamilton(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[St
         (portraits / name).parent.mkdir(exist_ok=True)
         source = samples / place
         (portraits / name).symlink_to(source if source.is_dir() else source.parent)
-    people = [path for path in sorted(portraits.iterdir())]
+    people = sorted(portraits.iterdir())
     film = samples / "video" / "short_hamilton_clip.mp4"
     return looked_at(film, people, folder)
 

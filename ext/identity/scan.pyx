@@ -8,7 +8,7 @@ import numpy as np
 from libc.math cimport INFINITY
 
 cdef extern from "identity/scan.h" nogil:
-    const Py_ssize_t BLOCK
+    enum: BLOCK
     void compare(const float *rows, const float *query, Py_ssize_t count, Py_ssize_t dim,
                  bint distance, float *likeness)
 
@@ -23,7 +23,7 @@ def closest(const float[:, ::1] vectors, const unsigned char[::1] live,
             const float[:, ::1] queries, Py_ssize_t k):
     """Rows and squared Euclidean distances of the k closest live vectors, for each query."""
     rows, likeness = _search(vectors, live, queries, k, True)
-    return rows, -likeness
+    return rows, 0 - likeness  # 0 and not -0 for a distance of nothing
 
 
 cdef _search(const float[:, ::1] vectors, const unsigned char[::1] live,
@@ -37,9 +37,11 @@ cdef _search(const float[:, ::1] vectors, const unsigned char[::1] live,
         raise ValueError(f"k must be at least 1, not {k}")
     rows = np.full((m, k), -1, dtype=np.int64)
     likeness = np.full((m, k), -INFINITY, dtype=np.float32)
+    cdef long long[:, ::1] rows_view = rows
+    cdef float[:, ::1] likeness_view = likeness
     if n and m and dim:
         with nogil:
-            _scan(vectors, live, queries, distance, rows, likeness)
+            _scan(vectors, live, queries, distance, rows_view, likeness_view)
     return rows, likeness
 
 
@@ -47,16 +49,17 @@ cdef void _scan(const float[:, ::1] vectors, const unsigned char[::1] live,
                 const float[:, ::1] queries, bint distance, long long[:, ::1] rows,
                 float[:, ::1] likeness) noexcept nogil:
     """A block of rows stays in the cache while all queries are compared with it."""
-    cdef Py_ssize_t n = vectors.shape[0], dim = vectors.shape[1], start, count, query, i
+    cdef Py_ssize_t n = vectors.shape[0], dim = vectors.shape[1], start = 0, count, query, i
     cdef Py_ssize_t last = rows.shape[1] - 1
-    cdef float found[64]  # BLOCK
-    for start in range(0, n, BLOCK):
-        count = min(BLOCK, n - start)
+    cdef float found[BLOCK]
+    while start < n:
+        count = min(<Py_ssize_t>BLOCK, n - start)
         for query in range(queries.shape[0]):
             compare(&vectors[start, 0], &queries[query, 0], count, dim, distance, found)
             for i in range(count):
                 if found[i] > likeness[query, last] and live[start + i]:
                     _insert(&rows[query, 0], &likeness[query, 0], last, start + i, found[i])
+        start += count
 
 
 cdef void _insert(long long *rows, float *likeness, Py_ssize_t last, long long row,

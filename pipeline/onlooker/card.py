@@ -27,7 +27,7 @@ class WeightsError(RuntimeError):
     """A model cannot be had; the text says why and what to do."""
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all parts of a card share."""
 
 
@@ -56,7 +56,7 @@ class Build(Section):
     """How the members become ONNX: see `onlooker.convert`."""
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding"]
-    edits: tuple[Literal["free_size", "drop_dead_channels", "greedy"], ...] = ()
+    edits: tuple[Literal["free_size", "greedy"], ...] = ()
     """Changes to the graph, in order. Denormal weights are zeroed in every model, always."""
     vocabulary: Literal["all", "latin"] | None = None
     """Which characters the edit `greedy` leaves in a text reader's alphabet."""
@@ -66,10 +66,6 @@ class Yunet(Section, tag="yunet", tag_field="kind"):
     """A score map, boxes and five points at each stride (`onlooker.vision.faces`)."""
 
     strides: tuple[int, ...]
-    score: float
-    """Least score that the model's authors recommend."""
-    iou: float
-    """Of two boxes that overlap more than this, the one with the lower score goes."""
 
 
 class Mesh(Section, tag="mesh", tag_field="kind"):
@@ -85,8 +81,8 @@ class Classes(Section, tag="classes", tag_field="kind"):
     """A probability for each label."""
 
     labels: tuple[str, ...]
-    crop: float
-    """Side of the square crop, in long sides of the face's box; 0 where a chip is cut."""
+    crop: float | None = None
+    """Side of the square crop, in long sides of the face's box; none where a chip is cut."""
 
 
 class Expectation(Section, tag="expectation", tag_field="kind"):
@@ -96,8 +92,6 @@ class Expectation(Section, tag="expectation", tag_field="kind"):
     """Value of class 0."""
     step: float
     """Value of class n > 0 is n * step."""
-    crop: float
-    """As in Classes."""
 
 
 class Vector(Section, tag="vector", tag_field="kind"):
@@ -115,21 +109,11 @@ class Attributes(Section, tag="attributes", tag_field="kind"):
 
 
 class ProbabilityMap(Section, tag="probability_map", tag_field="kind"):
-    """For each pixel, how likely it lies in the shrunk core of a line of text (DB)."""
-
-    threshold: float
-    """Pixels above this are core."""
-    score: float
-    """Least mean probability of a core that counts."""
-    grow: float
-    """Area times this over perimeter is the distance that a core is grown by."""
+    """For each pixel, how likely it lies in the shrunk core of a word or line (DBNet)."""
 
 
 class Characters(Section, tag="characters", tag_field="kind"):
-    """CTC: class 0 is the blank; the file's metadata `character` names classes 1, 2, ..."""
-
-    height: int
-    """Pixels that a line is scaled to."""
+    """CTC: class 0 is the blank; the file's metadata `character` has a line for each other."""
 
 
 Decode: TypeAlias = (
@@ -194,10 +178,11 @@ class Probe(Section):
     """Width and height of the picture."""
     tolerance: float
     """Allowed difference of each figure, as a part of max(1, |figure|)."""
-    expect: Annotated[tuple[Figures, ...], Meta(min_length=1)]
+    expect: tuple[Figures, ...] = ()
+    """What the built model said when the card was written: `onlooker models probe NAME`."""
 
 
-class Card(Section):
+class Card(Section, kw_only=True):
     """One model."""
 
     name: Text

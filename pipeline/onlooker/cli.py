@@ -25,11 +25,12 @@ from onlooker.config import Config, ConfigError
 from onlooker.identity.store import StoreError
 from onlooker.media.annotate import annotate as draw
 from onlooker.media.image import MediaError
-from onlooker.media.source import Film
 from onlooker.record import log, publish
 from onlooker.record.shapes import encode
-from onlooker.stream.stages import Outputs, needed_models
-from onlooker.stream.supervise import RunError, Status, Stopped, replay as run_replay
+from onlooker.stream.stages import Outputs, inline, needed_models
+from onlooker.stream.supervise import RunError, Stopped
+from onlooker.stream.supervise import replay as staged
+from onlooker.stream.wire import Counts, Status
 from onlooker.summary import Summary, summarise
 
 app = typer.Typer(
@@ -82,7 +83,8 @@ def demo(
     settings = configuration.load()
     match = msgspec.structs.replace(settings.match, collection="demo")
     settings = msgspec.structs.replace(settings, match=match)
-    _replay([film], settings, Outputs(records=records, store=store_path), annotated)
+    outputs = Outputs(records=records, store=store_path)
+    _replay([film], settings, outputs, records, annotated)
 
 
 @app.command()
@@ -102,7 +104,7 @@ def replay(
     annotate: Annotated[
         Path | None, typer.Option(help="Film to draw what was seen into (one film only).")
     ] = None,
-    inline: Annotated[
+    one_process: Annotated[
         bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
     ] = False,
 ) -> None:
@@ -125,30 +127,26 @@ def _replay(
     films: list[Path],
     settings: Config,
     outputs: Outputs,
+    records: Path,
     annotated: Path | None,
-    inline: bool = False,
+    one_process: bool = False,
 ) -> None:
     weights.pull(needed_models(settings))
-    status = _run(films, settings, outputs, inline)
-    seen = summarise(log.read(outputs.records))
+    counts = _run(films, settings, outputs, one_process)
+    seen = summarise(log.read(records))
     _print_summary(seen)
     if annotated is not None:
         with console.status("drawing"):
-            draw(films[0], outputs.records, annotated)
+            draw(films[0], records, annotated)
         console.print(f"annotated film  {annotated}", highlight=False)
-    console.print(f"records         {outputs.records}", highlight=False)
-    if status.failed:
-        complaints.print(f"{status.failed} frames could not be looked at; their records say why")
-    if seen.frames == seen.failed:
+    console.print(f"records         {records}", highlight=False)
+    if counts.failed:
+        complaints.print(f"{counts.failed} frames could not be looked at; their records say why")
+    if counts.failed == counts.received:
         raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
 
 
-def _run(films: list[Path], settings: Config, outputs: Outputs, inline: bool) -> Status:
-    expected: int | None = 0
-    for path in films:
-        with Film(path) as film:
-            frames = film.frames_expected
-        expected = None if frames is None or expected is None else expected + frames
+def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: bool) -> Counts:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -156,19 +154,26 @@ def _run(films: list[Path], settings: Config, outputs: Outputs, inline: bool) ->
         TextColumn("{task.fields[fps]:.1f} fps"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=False) as progress:
-        task = progress.add_task("replay", total=expected, fps=0.0)
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("replay", total=None, fps=0.0)
+        first: tuple[float, int] | None = None
 
         def show(status: Status) -> None:
-            done = status.done + status.failed
-            elapsed = progress.tasks[0].elapsed or 0.0
-            fps = done / elapsed if elapsed else 0.0
-            progress.update(task, completed=done, fps=fps)
+            # Speed counts from the first frame that is done: models have been loaded by then.
+            nonlocal first
+            settled, elapsed = status.counts.settled, progress.tasks[0].elapsed or 0.0
+            if first is None and settled:
+                first = (elapsed, settled)
+            since, before = first or (0.0, 0)
+            fps = (settled - before) / (elapsed - since) if elapsed > since else 0.0
+            lengths = [stream.frames for stream in status.streams]
+            known = [length for length in lengths if length is not None]
+            total = sum(known) if len(known) == len(lengths) else None
+            progress.update(task, completed=settled, total=total, fps=fps)
 
-        status = run_replay(films, settings, outputs, show, inline=inline)
-        finished = status.done + status.failed
-        progress.update(task, completed=finished, total=finished)
-    return status
+        status = (inline if one_process else staged)(films, settings, outputs, show)
+        show(status)
+    return status.counts
 
 
 def _print_summary(seen: Summary) -> None:

@@ -52,7 +52,7 @@ def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> lis
 def differences(probe: Probe, found: Sequence[Figures]) -> list[str]:
     """What of `found` is not as the card says, in words; empty where all is."""
     outputs = {figures.output: figures for figures in found}
-    said: list[str] = []
+    said = [] if probe.expect else ["the card has no figures to compare with"]
     for expected in probe.expect:
         actual = outputs.get(expected.output)
         if actual is None:

@@ -135,7 +135,7 @@ class Result(Message):
 
     lease: int
     failed: str | None
-    """Why the step could not look at it."""
+    """Why the step could not look at it; the frame is then as it was."""
     busy: float
     """Seconds this worker has spent in its step so far."""
     model: float
@@ -190,6 +190,8 @@ class StreamStatus(msgspec.Struct, frozen=True):
 
     name: str
     counts: Counts
+    source: str
+    """Name of the process that feeds it."""
     in_flight: int
     frames: int | None
     """How many there will be, where that is known."""
@@ -224,8 +226,6 @@ class Status(Message):
     """Names of processes that should have been heard of by now."""
     error: str | None = None
     """Why the run cannot go on."""
-    cpu: float = 0.0
-    """CPU seconds of the hub."""
 
     @property
     def counts(self) -> Counts:

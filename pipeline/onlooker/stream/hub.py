@@ -1,0 +1,523 @@
+"""The hub holds what is in flight: every frame, who has it, and what became of it.
+
+`Hub` is the whole of its logic, without a socket or a clock: a message and the time go in, messages
+come out, so that a test can play every sender and every accident. `main` puts it on a ROUTER socket.
+
+A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
+its death (the supervisor says so) or with its silence; then the frame is lent again, and after
+`attempts` workers it has failed. A failed frame goes to the ordered stages only, which get every
+frame of a stream, one after the other by index. Patterns: the ZeroMQ guide's Paranoid Pirate
+and Majordomo, with the difference that peers speak first and the hub asks strangers who they are.
+"""
+
+import heapq
+import logging
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import TypeAlias
+
+import zmq
+from msgspec.structs import replace
+
+from onlooker import config
+from onlooker.stream import plan as plans
+from onlooker.stream import wire
+from onlooker.stream.plan import StageRow
+from onlooker.stream.spoke import stop_order
+from onlooker.stream.wire import Counts, Slot
+
+Send: TypeAlias = tuple[str, wire.Message, bytes]
+"""Receiver, message, frame."""
+
+LIVE_QUEUE = 2
+"""Frames of a live stream that may wait for a worker."""
+
+SUPERSEDED = "superseded"
+"""Cause of a drop: newer frames of the live stream came while this one waited."""
+RESTARTED = "source restarted"
+"""Cause of a drop: the pixels went with the process that had decoded them."""
+
+QUEUE = 10_000
+"""Messages that may wait for, or from, one peer; far more than the windows of all streams let be."""
+PATROL = 0.2
+"""Seconds between looks at the clock and at the parent."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """A frame between its source and its record."""
+
+    stream: "Stream"
+    index: int
+    slot: Slot | None
+    frame: bytes
+    failed: str | None
+    stage: int = 0
+    lease: int | None = None
+    """Number of the loan that counts; None while it waits."""
+    deaths: int = 0
+    """Workers that died over it in this stage."""
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One stream of frames."""
+
+    name: str
+    policy: wire.Policy
+    source: str
+    session: int
+    next: int
+    """Index of the next frame to come."""
+    counts: Counts
+    frames: int | None
+    seen: float
+    waiting: list[list[int]]
+    """For each stage a heap of the indexes that wait for a worker."""
+    flights: dict[int, Flight] = field(default_factory=dict)
+    """By index, ascending."""
+    ended: bool = False
+    error: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def oldest(self) -> int:
+        """The first frame that is not settled."""
+        return next(iter(self.flights), self.next)
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """One worker process."""
+
+    name: str
+    stage: int
+    seen: float
+    lease: int | None = None
+    flight: Flight | None = None
+    frames: int = 0
+    busy: float = 0.0
+    model: float = 0.0
+    cpu: float = 0.0
+
+
+class Hub:
+    """What the hub knows and decides. `now` is in seconds of any clock that does not jump back."""
+
+    def __init__(self, stages: Sequence[StageRow], settings: config.Stream, seed: int) -> None:
+        if not stages or not stages[-1].ordered:
+            raise ValueError("the last stage must be ordered: there a stream's frames come out")
+        self.stages = stages
+        self.attempts = settings.attempts
+        self.patience = settings.heartbeat * settings.liveness
+        self.streams: dict[str, Stream] = {}
+        self.workers: dict[str, Worker] = {}
+        self.error: str | None = None
+        # Answers to the hub before this one must not fit a loan of this one.
+        self._leases = count(seed << 32)
+        self._idle: list[dict[str, Worker]] = [{} for _ in stages]
+        self._turns: list[dict[str, Stream]] = [{} for _ in stages]
+        """For each stage the streams with a frame for it, the one to be served next first."""
+        self._silent: set[str] = set()
+        self._ticked: float | None = None
+        self._out: list[Send] = []
+
+    # What comes in
+
+    def handle(self, sender: str, message: wire.ToHub, frame: bytes, now: float) -> list[Send]:
+        """Take a message from `sender`; return what is to be sent."""
+        match message:
+            case wire.Result():
+                self._result(sender, message, frame, now)
+            case wire.Offer():
+                self._offer(sender, message, frame, now)
+            case wire.Ready():
+                self._ready(sender, message, now)
+            case wire.Open():
+                self._open(sender, message, now)
+            case wire.End():
+                self._end(sender, message, now)
+            case wire.Beat():
+                self._beat(message.name, now)
+            case wire.Broken():
+                self.error = self.error or message.error
+            case wire.Died():
+                self._gone(message.name, counted=True)
+                self._silent.discard(message.name)
+            case wire.Ask():
+                self._send(sender, self.status())
+        return self._flush()
+
+    def unreachable(self, name: str) -> list[Send]:
+        """A message to `name` could not be delivered: what it was lent goes to somebody else."""
+        self._gone(name, counted=False)
+        return self._flush()
+
+    def tick(self, now: float) -> list[Send]:
+        """Look who has been silent for too long. Call it about once a heartbeat."""
+        slept = self._ticked is not None and now - self._ticked > self.patience
+        self._ticked = now
+        if slept:
+            # It was the hub that was away: what its peers said meanwhile still waits to be read.
+            for peer in [*self.workers.values(), *self.streams.values()]:
+                peer.seen = now
+        for worker in list(self.workers.values()):
+            if now - worker.seen > self.patience:
+                log.warning("worker silent name=%s seconds=%.1f", worker.name, now - worker.seen)
+                self._gone(worker.name, counted=True)
+                self._silent.add(worker.name)
+        for stream in self.streams.values():
+            if now - stream.seen > self.patience and not self._finished(stream):
+                self._silent.add(stream.source)
+        return self._flush()
+
+    def status(self) -> wire.Status:
+        return wire.Status(
+            streams=tuple(
+                wire.StreamStatus(
+                    name=stream.name,
+                    counts=stream.counts,
+                    source=stream.source,
+                    in_flight=len(stream.flights),
+                    frames=stream.frames,
+                    finished=self._finished(stream),
+                    error=stream.error,
+                    seconds=stream.seconds,
+                )
+                for stream in self.streams.values()
+            ),
+            workers=tuple(
+                wire.WorkerStatus(
+                    name=worker.name,
+                    stage=self.stages[worker.stage].name,
+                    frames=worker.frames,
+                    busy=worker.busy,
+                    model=worker.model,
+                    cpu=worker.cpu,
+                )
+                for worker in self.workers.values()
+            ),
+            silent=tuple(sorted(self._silent)),
+            error=self.error,
+            cpu=time.process_time(),
+        )
+
+    # Sources
+
+    def _open(self, sender: str, message: wire.Open, now: float) -> None:
+        stream = self.streams.get(message.stream)
+        if stream is None:
+            settled = message.counts.settled
+            stream = self.streams[message.stream] = Stream(
+                name=message.stream,
+                policy=message.policy,
+                source=sender,
+                session=message.session,
+                next=message.next,
+                # What was in flight in the hub before this one is offered again.
+                counts=replace(message.counts, received=settled),
+                frames=message.frames,
+                seen=now,
+                waiting=[[] for _ in self.stages],
+            )
+        elif stream.session != message.session:
+            self._restart(stream)
+            self._silent.discard(stream.source)
+            stream.source, stream.session = sender, message.session
+            stream.frames = message.frames
+        self._silent.discard(sender)
+        stream.seen = now
+        in_flight = tuple(stream.flights)
+        self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
+
+    def _restart(self, stream: Stream) -> None:
+        """Forget what is in flight: its pixels are gone, or soon will be."""
+        lost = len(stream.flights)
+        if stream.policy == "every":  # they will come again
+            stream.next = stream.oldest
+            stream.counts = replace(stream.counts, received=stream.counts.received - lost)
+        elif lost:
+            stream.counts = _dropped(stream.counts, RESTARTED, lost)
+        for flight in stream.flights.values():
+            flight.lease = None
+        stream.flights.clear()
+        for heap in stream.waiting:
+            heap.clear()
+        stream.ended, stream.error = False, None
+
+    def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
+        stream = self._stream(sender, message.stream, message.session, now)
+        if stream is None:
+            return
+        if message.index > stream.next and stream.policy == "every":
+            self._send(sender, wire.Who())  # something was lost on the way
+            return
+        if message.index < stream.next:
+            if message.index not in stream.flights:
+                self._send(sender, wire.Free(stream.session, message.index, stream.counts))
+            return
+        stream.next = message.index + 1
+        stream.counts = replace(stream.counts, received=stream.counts.received + 1)
+        stream.seconds = message.seconds
+        flight = Flight(stream, message.index, message.slot, frame, message.failed)
+        stream.flights[flight.index] = flight
+        if flight.failed is not None:
+            flight.stage = self._next_ordered(0)
+        self._queue(flight)
+
+    def _end(self, sender: str, message: wire.End, now: float) -> None:
+        stream = self._stream(sender, message.stream, message.session, now)
+        if stream is None:
+            return
+        if message.frames > stream.next and stream.policy == "every":
+            self._send(sender, wire.Who())
+            return
+        stream.ended, stream.frames, stream.error = True, message.frames, message.error
+
+    def _stream(self, sender: str, name: str, session: int, now: float) -> Stream | None:
+        """The stream that `sender` feeds; None where it does not, or no longer."""
+        stream = self.streams.get(name)
+        if stream is None:
+            self._send(sender, wire.Who())
+            return None
+        if stream.session != session:
+            return None
+        stream.seen = now
+        return stream
+
+    def _finished(self, stream: Stream) -> bool:
+        return stream.ended and not stream.flights
+
+    # Workers
+
+    def _ready(self, sender: str, message: wire.Ready, now: float) -> None:
+        numbers = [n for n, stage in enumerate(self.stages) if stage.name == message.stage]
+        if not numbers:
+            self.error = f"{sender} works for stage {message.stage!r}, which this run has not"
+            return
+        self._gone(sender, counted=False)  # whatever it was lent did not reach it
+        self._silent.discard(sender)
+        worker = self.workers[sender] = Worker(sender, numbers[0], now)
+        self._idle[worker.stage][sender] = worker
+        self._lend(worker.stage)
+
+    def _result(self, sender: str, message: wire.Result, frame: bytes, now: float) -> None:
+        worker = self.workers.get(sender)
+        if worker is None:
+            self._send(sender, wire.Who())
+            return
+        worker.seen = now
+        if worker.lease != message.lease:
+            return  # of a loan that was taken from it
+        worker.busy, worker.model, worker.cpu = message.busy, message.model, message.cpu
+        worker.frames += 1
+        flight, worker.flight, worker.lease = worker.flight, None, None
+        self._idle[worker.stage][sender] = worker
+        if flight is not None and flight.lease == message.lease:
+            flight.lease = None
+            if message.failed is None:
+                flight.frame = frame
+                self._advance(flight)
+            else:
+                self._fail(flight, message.failed)
+        self._lend(worker.stage)
+
+    def _beat(self, name: str, now: float) -> None:
+        if worker := self.workers.get(name):
+            worker.seen = now
+            return
+        for stream in self.streams.values():
+            if stream.source == name:
+                stream.seen = now
+                self._silent.discard(name)
+                return
+        self._send(name, wire.Who())
+
+    def _gone(self, name: str, counted: bool) -> None:
+        """Take back what worker `name` was lent; `counted` against the frame if it may be guilty."""
+        worker = self.workers.pop(name, None)
+        if worker is None:
+            return
+        self._idle[worker.stage].pop(name, None)
+        flight = worker.flight
+        if flight is None or flight.lease != worker.lease:
+            return
+        flight.lease = None
+        flight.deaths += counted
+        if flight.deaths >= self.attempts:
+            stage = self.stages[flight.stage].name
+            self._fail(flight, f"{stage}: {flight.deaths} workers died over this frame")
+        else:
+            self._queue(flight)
+
+    # Frames
+
+    def _fail(self, flight: Flight, cause: str) -> None:
+        if flight.failed is not None:
+            stream, index = flight.stream.name, flight.index
+            self.error = self.error or f"frame {index} of {stream} cannot be recorded: {cause}"
+            return
+        flight.failed = cause
+        flight.deaths = 0
+        # This stage too, if it is ordered: it may well take the frame as a failed one.
+        flight.stage = self._next_ordered(flight.stage)
+        self._queue(flight)
+
+    def _next_ordered(self, stage: int) -> int:
+        return next(n for n in range(stage, len(self.stages)) if self.stages[n].ordered)
+
+    def _advance(self, flight: Flight) -> None:
+        flight.deaths = 0
+        stage = flight.stage + 1
+        if flight.failed is not None and stage < len(self.stages):
+            stage = self._next_ordered(stage)
+        flight.stage = stage
+        if stage < len(self.stages):
+            self._queue(flight)
+            return
+        counts = flight.stream.counts
+        if flight.failed is None:
+            self._settle(flight, replace(counts, done=counts.done + 1))
+        else:
+            self._settle(flight, replace(counts, failed=counts.failed + 1))
+
+    def _settle(self, flight: Flight, counts: Counts) -> None:
+        stream = flight.stream
+        stream.counts = counts
+        del stream.flights[flight.index]
+        self._send(stream.source, wire.Free(stream.session, flight.index, counts))
+        self._take_turns(stream)
+
+    def _queue(self, flight: Flight) -> None:
+        heapq.heappush(flight.stream.waiting[flight.stage], flight.index)
+        self._take_turns(flight.stream)
+        if flight.stream.policy == "live":
+            self._conflate(flight.stream)
+
+    def _conflate(self, stream: Stream) -> None:
+        """Newest wins: drop the oldest that wait until few enough do."""
+        heaps = [
+            heap
+            for stage, heap in zip(self.stages, stream.waiting, strict=True)
+            if not stage.ordered
+        ]
+        while sum(map(len, heaps)) > LIVE_QUEUE:
+            index = heapq.heappop(min((heap for heap in heaps if heap), key=lambda heap: heap[0]))
+            self._settle(stream.flights[index], _dropped(stream.counts, SUPERSEDED, 1))
+
+    def _take_turns(self, stream: Stream) -> None:
+        """Queue up the stream at every stage that could take a frame of it now."""
+        for stage in range(len(self.stages)):
+            if self._next_for(stream, stage) is not None:
+                self._turns[stage].setdefault(stream.name, stream)
+                self._lend(stage)
+
+    def _next_for(self, stream: Stream, stage: int) -> int | None:
+        """The frame of `stream` that `stage` may have now: in an ordered one only the oldest."""
+        heap = stream.waiting[stage]
+        if not heap:
+            return None
+        if self.stages[stage].ordered:
+            for index, flight in stream.flights.items():
+                if index == heap[0]:
+                    break
+                if flight.stage <= stage:
+                    return None
+        return heap[0]
+
+    def _lend(self, stage: int) -> None:
+        """Give the stage's idle workers frames, the streams taking turns."""
+        idle, turns = self._idle[stage], self._turns[stage]
+        while idle and turns:
+            stream = turns.pop(next(iter(turns)))
+            index = self._next_for(stream, stage)
+            if index is None:
+                continue
+            heapq.heappop(stream.waiting[stage])
+            if self._next_for(stream, stage) is not None:
+                turns[stream.name] = stream
+            worker = idle.pop(next(iter(idle)))
+            flight = stream.flights[index]
+            flight.lease = worker.lease = next(self._leases)
+            worker.flight = flight
+            self._send(
+                worker.name, wire.Job(flight.lease, flight.slot, flight.failed), flight.frame
+            )
+
+    def _send(self, receiver: str, message: wire.Message, frame: bytes = b"") -> None:
+        self._out.append((receiver, message, frame))
+
+    def _flush(self) -> list[Send]:
+        out, self._out = self._out, []
+        return out
+
+
+def _dropped(counts: Counts, cause: str, number: int) -> Counts:
+    before = counts.dropped.get(cause, 0)
+    return replace(counts, dropped={**counts.dropped, cause: before + number})
+
+
+def main(run: Path) -> None:
+    """Serve the run whose directory is `run` until told to stop, or left alone."""
+    stop = stop_order()
+    plan = plans.read(run)
+    settings = plan.config.stream
+    # Not in the plan: each hub of a run must have another.
+    hub = Hub(plan.stages, settings, seed=random.SystemRandom().getrandbits(30))
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.linger = 0
+        router.router_mandatory = 1  # to hear of peers that are gone, instead of losing messages
+        router.rcvhwm = router.sndhwm = QUEUE
+        router.rcvtimeo = round(PATROL * 1000)
+        router.bind(plan.hub)
+        ticked = time.monotonic()
+        while not stop.is_set():
+            if os.getppid() != plan.parent:
+                shutil.rmtree(run, ignore_errors=True)  # nobody else is left to do it
+                return
+            _serve(hub, router)
+            now = time.monotonic()
+            if now - ticked > settings.heartbeat / 4:
+                ticked = now
+                _deliver(hub, router, hub.tick(now))
+
+
+def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
+    """Wait for a message, then take what has come, so that nobody who wrote seems silent."""
+    flags = zmq.Flag(0)
+    for _ in range(QUEUE):
+        try:
+            sender, *parts = router.recv_multipart(flags)
+        except zmq.Again:
+            return
+        flags = zmq.NOBLOCK
+        try:
+            message, frame = wire.unpack_to_hub(parts)
+        except wire.WireError as error:
+            log.error("message dropped sender=%r error=%s", sender, error)
+            continue
+        _deliver(hub, router, hub.handle(sender.decode(), message, frame, time.monotonic()))
+
+
+def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
+    for receiver, message, frame in sends:
+        try:
+            router.send_multipart([receiver.encode(), *wire.pack(message, frame)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            # EAGAIN: so much waits for this peer that it cannot be alive.
+            _deliver(hub, router, hub.unreachable(receiver))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

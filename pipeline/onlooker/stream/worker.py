@@ -1,0 +1,92 @@
+"""A worker: a process that asks the hub for frames of one stage and runs the stage's step on them."""
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from onlooker.media.image import Planes
+from onlooker.stream import plan as plans
+from onlooker.stream import wire
+from onlooker.stream.ring import FrameGone, Ring
+from onlooker.stream.spoke import Spoke, log, stop_order
+from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
+
+if TYPE_CHECKING:
+    from onlooker.media.image import Picture
+
+
+def main(run: Path, stage: str, name: str) -> None:
+    """Work for `stage` of the run in directory `run`, as `name`, until told to stop."""
+    stop = stop_order()
+    plan = plans.read(run)
+    [row] = [row for row in plan.stages if row.name == stage]
+    with Spoke(plan, name, lambda: wire.Ready(stage)) as hub, ExitStack() as closing:
+        setup = Setup(plan.config, plan.outputs, closing)
+        try:
+            work = Work(stage, plans.maker(row)(setup))
+            hub.introduce()
+            while not stop.is_set():
+                if (heard := hub.receive()) is None:
+                    continue
+                job, frame = heard
+                if isinstance(job, wire.Job):
+                    frame, failed = work(job, frame)
+                    model, cpu = setup.model_seconds(), time.process_time()
+                    hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
+        except Unusable as error:
+            hub.farewell(wire.Broken(f"{stage}: {error}"))
+        except Exception as error:
+            log.exception("worker broken name=%s", name)
+            hub.farewell(wire.Broken(f"{stage}: {type(error).__name__}: {error}"))
+
+
+class Work:
+    """The step of a stage, on frames as they travel."""
+
+    def __init__(self, stage: str, step: Step) -> None:
+        self.stage = stage
+        self.step = step
+        self.seconds = 0.0
+        """Spent in the step so far."""
+        self._rings: dict[str, Ring] = {}
+
+    def __call__(self, job: wire.Job, data: bytes) -> tuple[bytes, str | None]:
+        """The frame with more known about it; or as it was, and why."""
+        began = time.perf_counter()
+        frame = wire.unpack_frame(data)
+        if job.failed is not None:
+            frame = replace(frame, error=job.failed)
+        try:
+            picture, still = self._picture(job)
+            looked = perform(self.stage, self.step, frame, picture)
+            if not still():
+                raise FrameGone(f"frame {frame.index} of {frame.stream} was overwritten meanwhile")
+        except (FrameGone, FileNotFoundError) as error:
+            # FileNotFoundError: the whole ring has gone, with the source that wrote it.
+            return data, f"{self.stage}: {type(error).__name__}: {error}"
+        finally:
+            self.seconds += time.perf_counter() - began
+        if looked.error != frame.error:
+            return data, looked.error
+        return wire.pack_frame(looked), None
+
+    def _picture(self, job: wire.Job) -> "tuple[Picture, Callable[[], bool]]":
+        """The pixels, and a question to ask once they have been read: was it still that frame?"""
+        if job.slot is None or job.failed is not None:
+            return Unseen(), lambda: True
+        path, slot, generation = job.slot.ring, job.slot.slot, job.slot.generation
+        ring = self._rings.get(path)
+        if ring is None:
+            # Rings of films that ended, and of sources that died, are of no use any more.
+            self._rings = {p: ring for p, ring in self._rings.items() if Path(p).exists()}
+            ring = self._rings[path] = Ring.attach(path)
+        return Planes(*ring.planes(slot, generation)), lambda: ring.still(slot, generation)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

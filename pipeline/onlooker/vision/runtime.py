@@ -1,0 +1,170 @@
+"""The one way to make an inference session: ONNX Runtime, one thread, a provider by rule.
+
+One session has one thread, since two sessions of two threads spin against each other; parallelism
+comes from processes. Which provider runs a model never depends on a measurement made at run time,
+so that the same machine gives the same records every time.
+"""
+
+import functools
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker import probe, weights
+from onlooker.card import Card, WeightsError
+
+logger = logging.getLogger(__name__)
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+}
+EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
+"""Which extra of the package brings a provider."""
+
+NEAR = 0.999
+"""Least cosine between the outputs in bf16 and in fp32."""
+
+
+class Model:
+    """A loaded model; calling it runs it. Not to be used from two threads at once.
+
+    name, card: what it is. provider: "cpu", "openvino" or "cuda". precision: "fp32" or "bf16".
+    outputs: the outputs' names, in the graph's order. metadata: the file's own remarks.
+    calls, seconds: how often it ran so far, and how long that took.
+    """
+
+    def __init__(self, card: Card, provider: str, precision: str, session: Any) -> None:
+        self.name = card.name
+        self.card = card
+        self.provider = provider
+        self.precision = precision
+        self.outputs: tuple[str, ...] = tuple(each.name for each in session.get_outputs())
+        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+        self.calls = 0
+        self.seconds = 0.0
+        self._inputs = [each.name for each in session.get_inputs()]
+        self._session = session
+
+    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """The graph's outputs for its inputs, both in the graph's order."""
+        began = time.perf_counter()
+        outputs: list[NDArray[Any]] = self._session.run(
+            None, dict(zip(self._inputs, inputs, strict=True))
+        )
+        self.seconds += time.perf_counter() - began
+        self.calls += 1
+        return outputs
+
+
+def load(name: str, provider: str = "auto") -> Model:
+    """The model called `name`, ready to run; its weights are pulled on first use.
+
+    provider is "auto", "cpu", "openvino" or "cuda". Raises WeightsError where the model or the
+    provider cannot be had.
+    """
+    card = weights.card(name)
+    path = weights.path(name)
+    chosen = _provider(card, provider)
+    precision = "fp32"
+    if chosen == "openvino" and card.run.bfloat16 and has_bfloat16():
+        precision = "bf16" if _bf16_is_sound(card, path) else "fp32"
+    model = Model(card, chosen, precision, _session(card, path, chosen, precision))
+    logger.info("model=%s provider=%s precision=%s", name, model.provider, model.precision)
+    return model
+
+
+def available() -> tuple[str, ...]:
+    """Which providers the installed ONNX Runtime has."""
+    installed = _onnxruntime().get_available_providers()
+    return tuple(name for name, provider in PROVIDERS.items() if provider in installed)
+
+
+@functools.cache
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return False  # not Linux
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
+    return "amx_bf16" in flags or "avx512_bf16" in flags
+
+
+def _provider(card: Card, wanted: str) -> str:
+    there = available()
+    if wanted == "auto":
+        faster = card.run.provider == "openvino" or (card.run.bfloat16 and has_bfloat16())
+        return "openvino" if faster and "openvino" in there else "cpu"
+    if wanted not in PROVIDERS:
+        raise WeightsError(f"no provider is called {wanted!r}; choose of auto, {', '.join(PROVIDERS)}")
+    if wanted not in there:
+        raise WeightsError(
+            f"this ONNX Runtime has no {wanted} provider; uninstall it and run "
+            f'`pip install "onlooker[{EXTRAS[wanted]}]"`, or set runtime.provider to "auto"'
+        )
+    return wanted
+
+
+def _onnxruntime() -> ModuleType:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise WeightsError(
+            'ONNX Runtime is not installed; run `pip install "onlooker[openvino]"` on x86-64, '
+            'or `pip install "onlooker[cpu]"`'
+        ) from error
+    module: ModuleType = onnxruntime
+    return module
+
+
+def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
+    onnxruntime = _onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = True
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3  # errors; warnings are about nodes that a provider leaves to CPU
+    providers: list[Any] = [(PROVIDERS[provider], _provider_options(provider, precision))]
+    if provider != "cpu":
+        providers.append(PROVIDERS["cpu"])
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:
+        raise WeightsError(
+            f"{path} cannot be loaded on {provider}: {error}; "
+            f"if it is damaged, run `onlooker models pull --force {card.name}`"
+        ) from error
+
+
+def _provider_options(provider: str, precision: str) -> dict[str, str]:
+    if provider != "openvino":
+        return {}
+    settings = {
+        "INFERENCE_NUM_THREADS": 1,
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    return {"device_type": "CPU", "num_of_threads": "1", "load_config": json.dumps({"CPU": settings})}
+
+
+def _bf16_is_sound(card: Card, path: Path) -> bool:
+    """Whether bf16 gives what fp32 gives on the card's probe: no NaN, and nearly parallel."""
+    picture = probe.tensor(card)
+    exact, coarse = (
+        Model(card, "openvino", precision, _session(card, path, "openvino", precision))(picture)
+        for precision in ("fp32", "bf16")
+    )
+    cosines = [probe.cosine(one, other) for one, other in zip(exact, coarse, strict=True)]
+    sound = min(cosines) >= NEAR
+    logger.info("model=%s bf16=%s least_cosine=%.6f", card.name, sound, min(cosines))
+    return sound
