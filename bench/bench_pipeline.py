@@ -118,8 +118,8 @@ def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
     marks: list[tuple[float, int]] = []
 
     def mark(status: Status) -> None:
-        if status.counts.done:
-            marks.append((time.perf_counter(), status.counts.done))
+        if status.done:
+            marks.append((time.perf_counter(), status.done))
 
     replay([film], settings, Outputs(records=records, store=place), mark)
     (begin, first), (end, last) = marks[0], marks[-1]

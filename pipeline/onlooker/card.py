@@ -16,6 +16,9 @@ from msgspec import Meta
 
 CARDS = Path(__file__).parent / "models"
 
+REVISION = 1
+"""Of the converters: raised whenever `onlooker.convert` builds another file from the same card."""
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -174,10 +177,9 @@ class Figures(Section):
 class Probe(Section):
     """A made-up picture and what the model says of it: see `onlooker.probe`."""
 
+    picture: Literal["blocks", "digits"]
     size: tuple[int, int]
     """Width and height of the picture."""
-    tolerance: float
-    """Allowed difference of each figure, as a part of max(1, |figure|)."""
     expect: tuple[Figures, ...] = ()
     """What the built model said when the card was written: `onlooker models probe NAME`."""
 
@@ -219,7 +221,7 @@ class Card(Section, kw_only=True):
     @property
     def digest(self) -> str:
         """Twelve hex digits that change whenever the built file would."""
-        parts = [self.archive.sha256, self.members, self.build]
+        parts = [REVISION, self.archive.sha256, self.members, self.build]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
     @property

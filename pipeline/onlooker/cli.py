@@ -30,7 +30,7 @@ from onlooker.record.shapes import encode
 from onlooker.stream.stages import Outputs, inline, needed_models
 from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
-from onlooker.stream.wire import Counts, Status
+from onlooker.stream.wire import Status
 from onlooker.summary import Summary, summarise
 
 app = typer.Typer(
@@ -132,7 +132,7 @@ def _replay(
     one_process: bool = False,
 ) -> None:
     weights.pull(needed_models(settings))
-    counts = _run(films, settings, outputs, one_process)
+    status = _run(films, settings, outputs, one_process)
     seen = summarise(log.read(records))
     _print_summary(seen)
     if annotated is not None:
@@ -140,13 +140,13 @@ def _replay(
             draw(films[0], records, annotated)
         console.print(f"annotated film  {annotated}", highlight=False)
     console.print(f"records         {records}", highlight=False)
-    if counts.failed:
-        complaints.print(f"{counts.failed} frames could not be looked at; their records say why")
-    if counts.failed == counts.received:
+    if status.failed:
+        complaints.print(f"{status.failed} frames could not be looked at; their records say why")
+    if not status.done:
         raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
 
 
-def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: bool) -> Counts:
+def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: bool) -> Status:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -161,7 +161,7 @@ def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: boo
         def show(status: Status) -> None:
             # Speed counts from the first frame that is done: models have been loaded by then.
             nonlocal first
-            settled, elapsed = status.counts.settled, progress.tasks[0].elapsed or 0.0
+            settled, elapsed = status.settled, progress.tasks[0].elapsed or 0.0
             if first is None and settled:
                 first = (elapsed, settled)
             since, before = first or (0.0, 0)
@@ -173,7 +173,7 @@ def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: boo
 
         status = (inline if one_process else staged)(films, settings, outputs, show)
         show(status)
-    return status.counts
+    return status
 
 
 def _print_summary(seen: Summary) -> None:

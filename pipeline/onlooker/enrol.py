@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from onlooker import config, weights
-from onlooker.identity.store import NewFace, Store, image_id
+from onlooker.identity.store import NewFace, Store
 from onlooker.media import image
 from onlooker.types import Face, StoredFace
 from onlooker.vision.faces import FaceEmbedder, FaceFinder
@@ -84,7 +84,7 @@ class Enroller:
             reason = f"face is {width:.0f} px wide, less than {self.smallest:.0f}"
             return msgspec.structs.replace(result, reason=reason)
         new = NewFace(
-            image_id=image_id(data),
+            picture=data,
             external_image_id=name,
             box=_ratios(face, picture.width, picture.height),
             confidence=face.score * 100,

@@ -1,8 +1,12 @@
 """Probes: a made-up picture for every model, and what the model is known to say of it.
 
-The picture is defined by numbers alone, so that a card can promise what comes out: blocks of
-8 x 8 pixels of one colour, channel c of block (row, column) being the top byte of the 32-bit
-product 2654435761 * (1 + c + 3 * column + 3 * columns * row) (Knuth's multiplicative hash).
+The pictures are defined by numbers alone, so that a card can promise what comes out.
+
+blocks: 8 x 8 pixels of one colour each; channel c of the block in row r and column k of n columns
+is the top byte of the 32-bit product 2654435761 * (1 + c + 3 k + 3 n r) (Knuth's hash).
+
+digits: seven-segment digits, 14 x 26 pixels of level 20 on 235, in one line halfway down, each 20
+pixels right of the one before; digit i of the line is (3 + 7 i) mod 10.
 """
 
 from collections.abc import Sequence
@@ -12,23 +16,60 @@ from numpy.typing import NDArray
 
 from onlooker.card import Card, Figures, Probe
 
-BLOCK = 8
 KNUTH = np.uint32(2654435761)
+BLOCK = 8
+
+PAPER, INK = 235, 20
+WIDE, TALL, STROKE, PITCH, MARGIN = 14, 26, 3, 20, 12
+SEGMENTS = (
+    (0, 0, WIDE, STROKE),  # top
+    (0, 0, STROKE, TALL // 2),  # upper left
+    (WIDE - STROKE, 0, WIDE, TALL // 2),  # upper right
+    (0, TALL // 2 - 1, WIDE, TALL // 2 + 2),  # middle
+    (0, TALL // 2, STROKE, TALL),  # lower left
+    (WIDE - STROKE, TALL // 2, WIDE, TALL),  # lower right
+    (0, TALL - STROKE, WIDE, TALL),  # bottom
+)
+"""x1, y1, x2, y2 of each segment in a digit's own pixels."""
+LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123456", "012356")
+"""The segments of each digit."""
+
 FIRST = 4
 """How many of an output's values a card holds."""
+TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2}
+"""Allowed difference of each figure, as a part of the larger of the figure and the deviation."""
+FLOOR = 1e-3
+"""Figures much smaller than this are rounding."""
 
 
-def picture(width: int, height: int) -> NDArray[np.uint8]:
-    """The blocks: (height, width, 3), channels in the order that the model takes them."""
+def picture(probe: Probe) -> NDArray[np.uint8]:
+    """The probe's picture: (height, width, 3), channels in the order that the model takes them."""
+    draw = {"blocks": blocks, "digits": digits}[probe.picture]
+    return draw(*probe.size)
+
+
+def blocks(width: int, height: int) -> NDArray[np.uint8]:
+    """Coloured blocks, (height, width, 3): something for every channel of a network."""
     rows, columns = -(-height // BLOCK), -(-width // BLOCK)
     number = np.arange(1, 1 + rows * columns * 3, dtype=np.uint32)
-    blocks = ((number * KNUTH) >> np.uint32(24)).astype(np.uint8).reshape(rows, columns, 3)
-    return blocks.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+    colours = ((number * KNUTH) >> np.uint32(24)).astype(np.uint8).reshape(rows, columns, 3)
+    return colours.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+
+
+def digits(width: int, height: int) -> NDArray[np.uint8]:
+    """A line of digits, (height, width, 3): something to find and to read."""
+    drawn = np.full((height, width, 3), PAPER, np.uint8)
+    top = (height - TALL) // 2
+    for number, left in enumerate(range(MARGIN, width - WIDE, PITCH)):
+        for segment in LIT[(3 + 7 * number) % 10]:
+            x1, y1, x2, y2 = SEGMENTS[int(segment)]
+            drawn[top + y1 : top + y2, left + x1 : left + x2] = INK
+    return drawn
 
 
 def tensor(card: Card) -> NDArray[np.float32]:
     """The probe's picture as the card's model takes it: a batch of one."""
-    pixels = picture(*card.probe.size).astype(np.float32)
+    pixels = picture(card.probe).astype(np.float32)
     ready = (pixels - np.float32(card.mean)) * np.float32(card.scale)
     if card.layout == "NCHW":
         ready = ready.transpose(2, 0, 1)
@@ -41,15 +82,15 @@ def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> lis
         Figures(
             output=name,
             shape=output.shape,
-            mean=float(np.mean(output, dtype=np.float64)),
-            deviation=float(np.std(output, dtype=np.float64)),
-            first=tuple(float(value) for value in output.ravel()[:FIRST].astype(np.float64)),
+            mean=_short(np.mean(output, dtype=np.float64)),
+            deviation=_short(np.std(output, dtype=np.float64)),
+            first=tuple(_short(value) for value in output.ravel()[:FIRST]),
         )
         for name, output in zip(names, outputs, strict=True)
     ]
 
 
-def differences(probe: Probe, found: Sequence[Figures]) -> list[str]:
+def differences(probe: Probe, found: Sequence[Figures], tolerance: float) -> list[str]:
     """What of `found` is not as the card says, in words; empty where all is."""
     outputs = {figures.output: figures for figures in found}
     said = [] if probe.expect else ["the card has no figures to compare with"]
@@ -60,7 +101,7 @@ def differences(probe: Probe, found: Sequence[Figures]) -> list[str]:
         elif actual.shape != expected.shape:
             said.append(f"{expected.output} has shape {actual.shape}, not {expected.shape}")
         else:
-            said += _unlike(expected, actual, probe.tolerance)
+            said += _unlike(expected, actual, tolerance)
     return said
 
 
@@ -69,6 +110,11 @@ def cosine(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     size = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / size if np.isfinite(size) and size > 0 else 0.0
+
+
+def _short(value: float | np.generic) -> float:
+    """Six digits: what a card is precise to."""
+    return float(f"{float(value):.6g}")
 
 
 def _unlike(expected: Figures, actual: Figures, tolerance: float) -> list[str]:
@@ -84,5 +130,5 @@ def _unlike(expected: Figures, actual: Figures, tolerance: float) -> list[str]:
     return [
         f"{what} of {expected.output} is {got:.6g}, not {wanted:.6g}"
         for what, wanted, got in pairs
-        if not abs(got - wanted) <= tolerance * max(1.0, abs(wanted))
+        if not abs(got - wanted) <= tolerance * max(expected.deviation, abs(wanted), FLOOR)
     ]

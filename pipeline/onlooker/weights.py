@@ -9,7 +9,6 @@ import errno
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,10 +17,21 @@ import platformdirs
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from onlooker import archive
-from onlooker.card import Archive, Card, WeightsError, card, cards
+from onlooker import archive, probe
+from onlooker.card import Archive, Card, Figures, WeightsError, card, cards
 
-__all__ = ["Card", "Verdict", "WeightsError", "card", "cards", "folder", "path", "pull", "verify"]
+__all__ = [
+    "Card",
+    "Verdict",
+    "WeightsError",
+    "card",
+    "cards",
+    "folder",
+    "measure",
+    "path",
+    "pull",
+    "verify",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +41,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     provider: str
+    precision: str
     problems: tuple[str, ...]
     """Empty where the model is sound."""
 
@@ -76,14 +87,13 @@ def pull(
     return [place / each.file for each in wanted]
 
 
-def verify(names: Iterable[str] | None = None, provider: str = "cpu") -> Iterator[Verdict]:
+def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterator[Verdict]:
     """Run each model's probe and compare with its card; pulls what is missing.
 
     By default all models are verified that are not optional, and those optional ones that have
     been built. Each verdict comes as soon as it is known.
     """
-    # Imported here since `runtime` stands on this module.
-    from onlooker import probe
+    # Imported here since `runtime` stands on this module, and since onnx loads slowly.
     from onlooker.convert import edits
     from onlooker.vision import runtime
 
@@ -93,10 +103,24 @@ def verify(names: Iterable[str] | None = None, provider: str = "cpu") -> Iterato
     for name in names:
         model = runtime.load(name, provider)
         found = probe.measure(model.outputs, model(probe.tensor(model.card)))
-        problems = probe.differences(model.card.probe, found)
+        tolerance = probe.TOLERANCES[model.precision]
+        problems = probe.differences(model.card.probe, found, tolerance)
         if denormal := edits.count_denormals(path(name).read_bytes()):
             problems.append(f"{denormal} weights are denormal: inference is slow")
-        yield Verdict(name=name, provider=model.provider, problems=tuple(problems))
+        yield Verdict(
+            name=name,
+            provider=model.provider,
+            precision=model.precision,
+            problems=tuple(problems),
+        )
+
+
+def measure(name: str) -> list[Figures]:
+    """What the built model says of its card's probe, on the CPU in fp32."""
+    from onlooker.vision import runtime
+
+    model = runtime.load(name, "cpu")
+    return probe.measure(model.outputs, model(probe.tensor(model.card)))
 
 
 def _default() -> list[Card]:
@@ -124,10 +148,9 @@ def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) ->
 
 def _write(file: Path, data: bytes) -> None:
     """Put `data` at `file`, whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.stem}-", suffix=".part")
-    part = Path(name)
+    part = file.with_name(f".{file.stem}-{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as stream:
+        with part.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

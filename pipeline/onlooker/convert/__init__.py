@@ -32,6 +32,7 @@ def build(card: Card, members: Sequence[bytes]) -> bytes:
     model = FORMATS[card.build.format](*members)
     for name in card.build.edits:
         EDITS[name](model, card)
+    edits.name_batch(model)
     edits.zero_denormals(model)
     onnx.checker.check_model(model)
     return model.SerializeToString(deterministic=True)

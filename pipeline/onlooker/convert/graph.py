@@ -49,10 +49,10 @@ class Graph:
         return name
 
     def model(self, name: str) -> onnx.ModelProto:
-        """The finished model."""
-        graph = helper.make_graph(
-            self._nodes, name, self._inputs, self._outputs, self._constants
-        )
+        """The finished model, without constants that no node takes."""
+        taken = {value for node in self._nodes for value in node.input}
+        constants = [constant for constant in self._constants if constant.name in taken]
+        graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, constants)
         opset = helper.make_opsetid("", OPSET)
         return helper.make_model(graph, opset_imports=[opset], ir_version=IR_VERSION)
 

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from flatbuffers import flexbuffers
+from numpy.typing import NDArray
 
 from onlooker.convert.graph import Graph
 
@@ -25,10 +26,9 @@ Lower: TypeAlias = Callable[[Graph, Sequence[str], Options, Sequence[int]], str]
 X, Y = 0, 1
 
 
-def options(data: bytes) -> Options:
+def options(data: NDArray[np.uint8]) -> Options:
     """A custom operator's options, which are a flexbuffers map."""
-    content = flexbuffers.Loads(data) if data else {}
-    return dict(content)
+    return dict(flexbuffers.Loads(bytearray(data)))
 
 
 def landmarks_to_matrix(

@@ -272,7 +272,8 @@ def _strided_slice(net: Lowering, operator: Operator) -> None:
 def _custom(lower_values: mediapipe.Lower) -> Callable[[Lowering, Operator], None]:
     def lower(net: Lowering, operator: Operator) -> None:
         values = [net.value(tensor) for tensor in operator.inputs]
-        options = mediapipe.options(operator.table.CustomOptionsAsNumpy().tobytes())
+        empty = operator.table.CustomOptionsIsNone()
+        options = {} if empty else mediapipe.options(operator.table.CustomOptionsAsNumpy())
         size = net.shapes[operator.inputs[0]][1:3]
         net.define(operator.output, lower_values(net.graph, values, options, size))
 

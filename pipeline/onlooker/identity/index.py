@@ -6,16 +6,16 @@ many, Annoy names candidates among the faces of its file, and the exact scan ran
 with the faces added since.
 """
 
+import hashlib
 import logging
 import threading
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from onlooker.identity.forest import Forest, Metric
-from onlooker.identity.scan import closest, most_alike
+from onlooker.identity import forest
+from onlooker.identity.rows import Metric, Numbers, Rows, Vectors
 from onlooker.identity.store import FaceStore, StoreError
 from onlooker.types import StoredFace
 
@@ -24,9 +24,6 @@ Method = Literal["auto", "exact", "annoy"]
 ANNOY_FROM = 500_000
 """Faces from which `auto` takes Annoy. `bench/bench_index.py`: to find nine of the ten nearest it
 takes as long as looking at everything up to some hundred thousand faces."""
-STALE = 0.2
-"""Part of the faces that may be outside Annoy's file before it is made anew."""
-
 log = logging.getLogger(__name__)
 
 
@@ -64,16 +61,14 @@ class Index:
         self._metric: Metric = metric
         self._method = method
         self._lock = threading.Lock()
-        self._number = -1
-        self._rows = Rows.empty()
-        self._forest: Forest | None = None
-        self._faces: dict[int, StoredFace] = {}
+        self._forget()
         self._catch_up()
 
     def __len__(self) -> int:
+        """Faces known by the last search."""
         return self._rows.alive
 
-    def search(self, vectors: NDArray[np.float32], k: int) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, k: int) -> list[list[Hit]]:
         """The k nearest faces of each vector (n, dim), best first; fewer where there are fewer.
 
         Raises ValueError for vectors of another length, or not of length 1 where the metric is
@@ -82,12 +77,88 @@ class Index:
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
         with self._lock:
             self._catch_up()
-            rows, forest = self._rows, self._forest
-        if not len(queries) or not rows.alive:
+            view, trees = self._rows.view, self._trees
+        if not len(queries) or not len(view.numbers):
             return [[] for _ in queries]
-        self._check(queries)
-        if forest is None:
-            found, values = rows.nearest(queries, k, self._metric)
+        if queries.ndim != 2 or queries.shape[1] != view.vectors.shape[1]:
+            raise ValueError(
+                f"vectors of shape {queries.shape}, but the collection {self._collection} holds "
+                f"vectors of {view.vectors.shape[1]} numbers"
+            )
+        self._check_lengths(queries)
+        if trees is None:
+            return self._hits(*view.nearest(queries, k, self._metric))
+        recent, _ = view.after(trees.number).nearest(queries, k, self._metric)
+        hits: list[list[Hit]] = []
+        for query, new in zip(queries, recent, strict=True):
+            few = view.only(np.concatenate([trees.candidates(query, k, view), new]))
+            hits += self._hits(*few.nearest(query[None], k, self._metric))
+        return hits
+
+    def _forget(self) -> None:
+        self._number = -1
+        self._rows = Rows()
+        self._trees: forest.Forest | None = None
+        self._faces: dict[int, StoredFace] = {}
+
+    def _catch_up(self) -> None:
+        if self._store.change(self._collection) != self._number:
+            changes = self._store.changes(self._collection, self._number)
+            if changes.model != self._model:
+                raise ModelMismatch(
+                    f"the collection {self._collection} holds vectors of {changes.model}, which "
+                    f"cannot be compared with those of {self._model}: set embedder = "
+                    f'"{changes.model}" under [faces], or index the pictures into a new collection'
+                )
+            if changes.reset:
+                self._forget()
+            self._rows.delete(changes.deleted)
+            if len(changes.added):
+                self._check_lengths(changes.vectors)
+                self._rows.add(changes.added, changes.vectors)
+            self._number = changes.number
+        if self._method == "annoy" or (self._method == "auto" and len(self) >= ANNOY_FROM):
+            self._plant()
         else:
-            found, values = _near(forest, rows, queries, k, self._metric)
-        return self._hits(found, values)
+            self._trees = None
+
+    def _plant(self) -> None:
+        """See to it that the trees hold most of the faces; without them search is exact."""
+        view = self._rows.view
+        if len(self) < forest.SMALL or (self._trees and not self._trees.is_stale(view)):
+            return
+        try:
+            self._trees = forest.renew(self._place, view, self._metric) or self._trees
+        except OSError as error:
+            log.warning("%s: no Annoy file, searching exactly: %s", self._place, error)
+            self._method = "exact"
+
+    @property
+    def _place(self) -> Path:
+        """Of the files derived from the store, without a suffix. Any name fits into a digest."""
+        name = f"{self._collection}|{self._model}".encode()
+        return self._store.folder / "index" / hashlib.sha256(name).hexdigest()[:32]
+
+    def _check_lengths(self, vectors: Vectors) -> None:
+        if self._metric != "cosine":
+            return
+        lengths = np.linalg.norm(vectors, axis=1)
+        if not (np.abs(lengths - 1) < 1e-3).all():
+            worst = lengths[np.argmax(np.abs(lengths - 1))]
+            raise ValueError(
+                f"a vector has length {worst:.4f}; to be compared by cosine it needs 1"
+            )
+
+    def _hits(self, numbers: Numbers, values: Vectors) -> list[list[Hit]]:
+        missing = set(numbers[numbers > 0].tolist()) - self._faces.keys()
+        if missing:
+            self._faces.update(self._store.numbered(sorted(missing)))
+        # One that was deleted a moment ago, by another process, is not there any more.
+        return [
+            [
+                Hit(self._faces[number], value)
+                for number, value in zip(row, nearness, strict=True)
+                if number in self._faces
+            ]
+            for row, nearness in zip(numbers.tolist(), values.tolist(), strict=True)
+        ]

@@ -22,11 +22,8 @@ def similarity(value: float, calibration: Calibration) -> float:
     The card's logistic curve, 100 / (1 + exp(-slope (value - midpoint))). The same picture is
     exactly 100, as it is in the real service.
     """
-    if calibration.metric == "cosine":
-        same = value >= EQUAL_COSINE
-    else:
-        same = value <= EQUAL_DISTANCE
-    if same:
+    cosine = calibration.metric == "cosine"
+    if value >= EQUAL_COSINE if cosine else value <= EQUAL_DISTANCE:
         return 100.0
     # The same curve by its other name, which does not overflow.
     return 50 * (1 + math.tanh(calibration.slope * (value - calibration.midpoint) / 2))

@@ -363,10 +363,11 @@ class Store:
     # The file
 
     def _open(self) -> None:
-        try:
+        with self._reading():
             self._check_owner()
-            # Write-ahead log: readers never wait. FULL: a commit is on the disk when it returns.
-            self._database.execute("PRAGMA journal_mode = WAL")
+        try:
+            self._log_ahead()
+            # FULL: a commit is on the disk when it returns.
             self._database.execute("PRAGMA synchronous = FULL")
             self._database.execute("PRAGMA foreign_keys = ON")
         except sqlite3.Error as error:
@@ -393,6 +394,18 @@ class Store:
                 f"{self.path}: it has format {self._version()}, made by a newer Onlooker, and "
                 f"this one reads up to {SCHEMA_VERSION}; update Onlooker"
             )
+
+    def _log_ahead(self) -> None:
+        """Write-ahead log: readers never wait. For this switch alone SQLite itself does not."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
 
     def _version(self) -> int:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()

@@ -125,7 +125,7 @@ def decode(data: bytes, name: str = "picture") -> Still:
         _check_jpeg(data, name)
         flags = cv2.IMREAD_COLOR
     elif data.startswith(_PNG):
-        _check_png(data, name)
+        data = _picture_chunks(data, name)
         flags = cv2.IMREAD_UNCHANGED
     else:
         raise MediaError(f"{name}: neither JPEG nor PNG; it begins with {data[:8]!r}")
@@ -163,16 +163,30 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC: not frames
 
 
-def _check_png(data: bytes, name: str) -> None:
-    """Walk the chunks: size, and whether the end is there."""
+def _picture_chunks(data: bytes, name: str) -> bytes:
+    """The PNG file without the chunks that are no pixels, once its size is known to be right.
+
+    Colour profiles, text, times, EXIF and animation would not be used, may hold anything and
+    unpack to any size, and what libpng has to say of them goes to stderr.
+    """
     if data[12:16] != b"IHDR":
         raise MediaError(f"{name}: damaged, a PNG must begin with its size")
     _check_size(_number(data, 16, 4), _number(data, 20, 4), name)
-    at = len(_PNG)
-    while data[at + 4 : at + 8] != b"IEND":
-        at += 12 + _number(data, at, 4)  # length, kind and checksum stand round the content
-        if at + 12 > len(data):
-            raise MediaError(f"{name}: a PNG that ends early, after {len(data)} bytes")
+    kept, at = [_PNG], len(_PNG)
+    while at < len(data):
+        kind = data[at + 4 : at + 8]
+        end = at + 12 + _number(data, at, 4)  # length, kind and checksum stand round the content
+        if end > len(data):
+            break
+        if kind in _PICTURE_CHUNKS:
+            kept.append(data[at:end])
+        if kind == b"IEND":
+            return b"".join(kept)
+        at = end
+    raise MediaError(f"{name}: a PNG that ends early, after {len(data)} bytes")
+
+
+_PICTURE_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 
 
 def _check_size(width: int, height: int, name: str) -> None:

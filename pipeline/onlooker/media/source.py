@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Generator, Iterator
+from fractions import Fraction
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -43,6 +44,8 @@ class Film:
     width: int
     height: int
     """Of the first picture, in pixels, as it is meant to be seen."""
+    time_base: Fraction
+    """Seconds that one unit of `pts` lasts."""
     rate: float
     """Frames per second on average; USUAL_RATE where the film does not say."""
     frames_expected: int | None
@@ -53,6 +56,8 @@ class Film:
         self._running: list[Generator[tuple[Frame, Planes | None]]] = []
         container, stream = _open(self.path)
         with container:
+            assert stream.time_base is not None  # libav gives every stream one
+            self.time_base = stream.time_base
             self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
             self.frames_expected = _frames_expected(container, stream, self.rate)
             seen = (item for item in pictures(container, stream) if isinstance(item, VideoFrame))
@@ -87,10 +92,8 @@ class Film:
     def _frames(self, name: str, start: int) -> Generator[tuple[Frame, Planes | None]]:
         container, stream = _open(self.path)
         with container:
-            time_base = stream.time_base
-            assert time_base is not None  # libav gives every open stream one
             upright = Upright()
-            step = max(1, round(1 / (self.rate * time_base)))
+            step = max(1, round(1 / (self.rate * self.time_base)))
             pts = (stream.start_time or 0) - step
             fragment = fragment_pts = -1
             width, height = self.width, self.height
@@ -107,7 +110,7 @@ class Film:
                     epoch=self.digest,
                     index=index,
                     pts=pts,
-                    time_base=(time_base.numerator, time_base.denominator),
+                    time_base=self.time_base.as_integer_ratio(),
                     fragment=fragment,
                     fragment_pts=fragment_pts,
                     started=0.0,

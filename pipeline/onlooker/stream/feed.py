@@ -1,14 +1,14 @@
 """A source: a process that decodes one film into a ring and offers the frames to the hub.
 
-It keeps every frame that it has offered until the hub has settled it: a hub that was started anew
-is offered them again. No more frames than the ring has slots are offered at once.
+It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
+started since. Never more frames are on their way than the ring has slots.
 """
 
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from onlooker.media.image import MediaError
 from onlooker.media.source import Film
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from onlooker.media.image import Planes
     from onlooker.types import Frame
 
+Sends: TypeAlias = list[tuple[wire.ToHub, bytes]]
+
 
 class Source:
-    """A stream's frames that are not settled, and what the hub has to know of the stream.
-
-    Everything it returns is to be sent to the hub, in that order.
-    """
+    """A stream as its source knows it. What the methods return is to be sent to the hub."""
 
     def __init__(self, feed: Feed, ring: Ring, session: int) -> None:
         self.feed = feed
@@ -37,33 +36,117 @@ class Source:
         self.next = feed.start
         """Index of the next frame to be decoded."""
         self.started = False
-        """Whether the hub has said where to go on."""
+        """Whether the hub has said where to begin."""
+        self.ended = False
+        self._end: Sends = []
         self._counts = feed.counts
-        self._held: dict[int, tuple[wire.Offer, bytes]] = {}
+        self._offered: dict[int, tuple[wire.Offer, bytes]] = {}
+        """By index, ascending: what is not settled."""
         self._free = list(range(ring.slots))
-        self._end: wire.End | None = None
-
-    def introduction(self) -> wire.Open:
-        oldest = next(iter(self._held), self.next)
-        feed = self.feed
-        return wire.Open(feed.stream, self.session, "every", oldest, feed.frames, self._counts)
 
     @property
-    def full(self) -> bool:
-        """Whether a frame more has to wait."""
-        return len(self._held) >= self.ring.slots
+    def ready(self) -> bool:
+        """Whether the next frame may come."""
+        return self.started and not self.ended and len(self._offered) < self.ring.slots
 
-    def offer(self, frame: "Frame", planes: "Planes | None", seconds: float) -> wire.Offer:
-        """Put a frame into the ring. Only while not `full`. Its bytes are in `held`."""
+    def introduction(self) -> wire.Open:
+        feed, oldest = self.feed, next(iter(self._offered), self.next)
+        return wire.Open(feed.stream, self.session, "every", oldest, feed.frames, self._counts)
+
+    def offer(self, frame: "Frame", planes: "Planes | None", seconds: float) -> Sends:
+        """Take a decoded frame, while `ready`; `seconds` went into decoding so far."""
         slot, failed = None, frame.error
-        if planes is not None:
-            try:
-                number = self._free[-1]
-                generation = self.ring.write(number, planes.y, planes.u, planes.v)
-                slot = Slot(str(self.ring.path), self._free.pop(), generation)
-            except ValueError as error:  # the film's picture has grown on the way
-                failed = f"source: {error}"
+        if planes is not None and not self.ring.fits(planes.width, planes.height):
+            failed = (
+                f"source: the picture has grown to {planes.width} x {planes.height}, from"
+                f" {self.feed.width} x {self.feed.height} at the film's beginning"
+            )
+        elif planes is not None:
+            number = self._free.pop()
+            generation = self.ring.write(number, planes.y, planes.u, planes.v)
+            slot = Slot(str(self.ring.path), number, generation)
         offer = wire.Offer(self.feed.stream, self.session, frame.index, slot, failed, seconds)
-        self._held[frame.index] = offer, wire.pack_frame(frame)
+        self._offered[frame.index] = sent = offer, wire.pack_frame(frame)
         self.next = frame.index + 1
-        return offer
+        return [sent]
+
+    def end(self, error: str | None) -> Sends:
+        """No frame will follow, be it because of an error."""
+        self.ended = True
+        self._end = [(wire.End(self.feed.stream, self.session, self.next, error), b"")]
+        return self._end
+
+    def hear(self, message: wire.FromHub) -> Sends:
+        """Take what the hub says."""
+        match message:
+            case wire.Free() if message.session == self.session:
+                self._counts = message.counts
+                self._settle(message.index)
+            case wire.Start() if message.session == self.session:
+                self._counts = message.counts
+                if not self.started:
+                    self.started, self.next = True, message.next
+                for index in list(self._offered):
+                    if index < message.next and index not in message.in_flight:
+                        self._settle(index)
+                again = [sent for i, sent in self._offered.items() if i >= message.next]
+                return again + self._end
+        return []
+
+    def _settle(self, index: int) -> None:
+        offer, _ = self._offered.pop(index, (None, b""))
+        if offer is not None and offer.slot is not None:
+            self._free.append(offer.slot.slot)
+
+
+def main(run: Path, number: int, name: str) -> None:
+    """Feed film `number` of the run in directory `run`, as `name`, until told to stop.
+
+    `name` ends in a number that no process for this film had before.
+    """
+    stop = stop_order()
+    plan = plans.read(run)
+    feed = plan.feeds[number]
+    base, _, life = name.rpartition(".")
+    for left in run.glob(f"{base}.*.ring"):
+        left.unlink()
+    try:
+        slot_bytes = Ring.slot_bytes_for(feed.width, feed.height)
+        ring = Ring.create(run / f"{name}.ring", plan.config.stream.window, slot_bytes)
+    except OSError as error:
+        with Spoke(plan, name, lambda: wire.Beat(name)) as hub:
+            hub.farewell(wire.Broken(f"no room in {run} for the frames of {feed.path}: {error}"))
+        return
+    source = Source(feed, ring, session=int(life))
+    seconds = 0.0
+    with Spoke(plan, name, source.introduction) as hub:
+        hub.introduce()
+        frames: Iterator[tuple[Frame, Planes | None]] = iter(())
+        while not stop.is_set():
+            if heard := hub.receive(wait=not source.ready):
+                waiting = not source.started
+                for message, frame in source.hear(heard[0]):
+                    hub.send(message, frame)
+                if waiting and source.started:
+                    frames = _decoded(feed, source.next)
+            elif source.ready:
+                began = time.process_time()
+                try:
+                    item = next(frames, None)
+                except MediaError as error:
+                    sends = source.end(str(error))
+                else:
+                    seconds += time.process_time() - began
+                    sends = source.offer(*item, seconds) if item else source.end(None)
+                for message, data in sends:
+                    hub.send(message, data)
+    ring.unlink()
+
+
+def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
+    with Film(feed.path) as film:
+        yield from film.frames(feed.stream, start)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

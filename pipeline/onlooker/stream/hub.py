@@ -1,7 +1,8 @@
 """The hub holds what is in flight: every frame, who has it, and what became of it.
 
-`Hub` is the whole of its logic, without a socket or a clock: a message and the time go in, messages
-come out, so that a test can play every sender and every accident. `main` puts it on a ROUTER socket.
+`Hub` is the whole of its logic, without a socket or a clock: a message and the time go in,
+messages come out, so that a test can play every sender and every accident. `main` puts it on a
+ROUTER socket.
 
 A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
 its death (the supervisor says so) or with its silence; then the frame is lent again, and after
@@ -45,7 +46,7 @@ RESTARTED = "source restarted"
 """Cause of a drop: the pixels went with the process that had decoded them."""
 
 QUEUE = 10_000
-"""Messages that may wait for, or from, one peer; far more than the windows of all streams let be."""
+"""Messages that may wait for, or from, one peer; far more than all windows let be."""
 PATROL = 0.2
 """Seconds between looks at the clock and at the parent."""
 
@@ -168,8 +169,10 @@ class Hub:
         self._ticked = now
         if slept:
             # It was the hub that was away: what its peers said meanwhile still waits to be read.
-            for peer in [*self.workers.values(), *self.streams.values()]:
-                peer.seen = now
+            for worker in self.workers.values():
+                worker.seen = now
+            for stream in self.streams.values():
+                stream.seen = now
         for worker in list(self.workers.values()):
             if now - worker.seen > self.patience:
                 log.warning("worker silent name=%s seconds=%.1f", worker.name, now - worker.seen)
@@ -208,7 +211,6 @@ class Hub:
             ),
             silent=tuple(sorted(self._silent)),
             error=self.error,
-            cpu=time.process_time(),
         )
 
     # Sources
@@ -229,7 +231,9 @@ class Hub:
                 seen=now,
                 waiting=[[] for _ in self.stages],
             )
-        elif stream.session != message.session:
+        elif message.session < stream.session:
+            return  # this source has been replaced
+        elif message.session > stream.session:
             self._restart(stream)
             self._silent.discard(stream.source)
             stream.source, stream.session = sender, message.session
@@ -343,7 +347,7 @@ class Hub:
         self._send(name, wire.Who())
 
     def _gone(self, name: str, counted: bool) -> None:
-        """Take back what worker `name` was lent; `counted` against the frame if it may be guilty."""
+        """Take back what worker `name` was lent; `counted` where the frame may have killed it."""
         worker = self.workers.pop(name, None)
         if worker is None:
             return

@@ -3,14 +3,25 @@
 The directory also holds the hub's socket and the rings. It goes when the run ends.
 """
 
+import fcntl
 import importlib
-from collections.abc import Callable
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import zmq
 
 from onlooker.config import Config
-from onlooker.stream.stages import Feed, Outputs, Stage, Setup, Step
+from onlooker.stream.ring import Ring
+from onlooker.stream.stages import Feed, Outputs, Setup, Stage, Step
+
+MEMORY = Path("/dev/shm")
+"""Where files are in memory, on Linux."""
+PREFIX = "onlooker-"
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,3 +66,51 @@ def write(run: Path, plan: Plan) -> None:
 def read(run: Path) -> Plan:
     data = (run / "plan.json").read_bytes()
     return msgspec.json.decode(data, type=Plan, dec_hook=lambda kind, text: kind(text))
+
+
+@contextmanager
+def directory(room: int) -> Iterator[Path]:
+    """A directory for a run that will keep `room` bytes there; gone when the `with` statement ends.
+
+    What runs left behind that were killed is removed on the way. In memory if there is so much.
+    """
+    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > room
+    places = [MEMORY] if MEMORY.is_dir() else []
+    places.append(Path(tempfile.gettempdir()))
+    for place in places:
+        _sweep(place)
+    place = places[0] if in_memory else places[-1]
+    run = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
+    try:
+        # Whoever can lock it knows that we are gone, also where process ids mean something else,
+        # as in another container on the same memory.
+        with (run / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield run
+    finally:
+        shutil.rmtree(run)
+
+
+def _sweep(place: Path) -> None:
+    for left in place.glob(f"{PREFIX}*-*"):
+        try:
+            with (left / "lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+        except OSError:
+            # Another user's, or a run's that goes on, or that was begun this moment.
+            continue
+
+
+def endpoint(run: Path) -> str:
+    """Where the hub of the run in directory `run` listens."""
+    path = f"{run}/hub"
+    if len(path) > zmq.IPC_PATH_MAX_LEN:
+        raise ValueError(f"{path} is too long for a socket's path; set TMPDIR to a shorter one")
+    return f"ipc://{path}"
+
+
+def ring_bytes(feeds: Sequence[Feed], window: int, at_once: int) -> int:
+    """Memory for the frames of `at_once` of the films, the largest ones."""
+    sizes = sorted(Ring.slot_bytes_for(feed.width, feed.height) for feed in feeds)
+    return window * sum(sizes[-at_once:])

@@ -29,16 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def stop_order() -> threading.Event:
-    """Set up what every child does with signals; the event is set when it is to stop.
-
-    SIGINT goes to all processes of a terminal, but in which order they stop is the parent's to say.
-    """
+    """What every child process begins with: its log goes to stderr, SIGTERM sets the event."""
     logging.basicConfig(
         level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
         format="%(levelname)s %(name)s %(message)s",
     )
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     return stop
 
@@ -72,7 +68,7 @@ class Spoke:
 
     def receive(self, wait: bool = True) -> tuple[wire.FromHub, bytes] | None:
         """What the hub says; None if that is nothing, at once or for a moment's wait."""
-        if not self._socket.poll(LOOK * 1000 if wait else 0):
+        if not self._socket.poll(round(LOOK * 1000) if wait else 0):
             if time.monotonic() - self._active > self._patience:
                 self.introduce()  # what was meant for us, or said by us, may have got lost
             return None

@@ -21,7 +21,7 @@ import msgspec
 from onlooker.types import Frame
 
 Policy: TypeAlias = Literal["every", "live"]
-"""every: each frame is looked at and the source waits. live: the newest wins, the rest is counted."""
+"""every: each frame is looked at, and the source waits. live: the newest wins."""
 
 
 class WireError(ValueError):
@@ -60,12 +60,12 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 # Source to hub
 
 
-class Open(Message):
+class Open(Message, frozen=True):
     """A source's first word, and its answer to `Who`."""
 
     stream: str
     session: int
-    """Tells one process of a source from the next."""
+    """Tells one process of a source from the next, which has a higher one."""
     policy: Policy
     next: int
     """The first frame that nobody has settled, as far as the source knows."""
@@ -75,7 +75,7 @@ class Open(Message):
     """As the hub said last, for a hub that was started since."""
 
 
-class Offer(Message):
+class Offer(Message, frozen=True):
     """A frame to look at. Second part: the frame."""
 
     stream: str
@@ -89,7 +89,7 @@ class Offer(Message):
     """Time the source has spent decoding so far."""
 
 
-class End(Message):
+class End(Message, frozen=True):
     """No frame will follow."""
 
     stream: str
@@ -103,7 +103,7 @@ class End(Message):
 # Hub to source
 
 
-class Start(Message):
+class Start(Message, frozen=True):
     """Go on with frame `next`; offer again what you hold from there."""
 
     session: int
@@ -113,7 +113,7 @@ class Start(Message):
     counts: Counts
 
 
-class Free(Message):
+class Free(Message, frozen=True):
     """A frame is settled and its slot may be written again."""
 
     session: int
@@ -124,13 +124,13 @@ class Free(Message):
 # Worker to hub
 
 
-class Ready(Message):
+class Ready(Message, frozen=True):
     """I hold no frame: give me one of this stage."""
 
     stage: str
 
 
-class Result(Message):
+class Result(Message, frozen=True):
     """The answer to a `Job`. Second part: the frame as it is now."""
 
     lease: int
@@ -144,13 +144,13 @@ class Result(Message):
     """CPU seconds of its whole process."""
 
 
-class Beat(Message):
+class Beat(Message, frozen=True):
     """`name` is alive, whatever it is doing. Comes from a thread with a socket of its own."""
 
     name: str
 
 
-class Broken(Message):
+class Broken(Message, frozen=True):
     """This process can not do its work and will not be able to if started again."""
 
     error: str
@@ -159,7 +159,7 @@ class Broken(Message):
 # Hub to worker
 
 
-class Job(Message):
+class Job(Message, frozen=True):
     """A frame, lent to one worker. Second part: the frame."""
 
     lease: int
@@ -168,20 +168,20 @@ class Job(Message):
     """Set where an ordered stage is given a frame that failed before."""
 
 
-class Who(Message):
+class Who(Message, frozen=True):
     """I do not know you: introduce yourself again."""
 
 
 # Supervisor and hub
 
 
-class Died(Message):
+class Died(Message, frozen=True):
     """A child process is gone, whatever it held."""
 
     name: str
 
 
-class Ask(Message):
+class Ask(Message, frozen=True):
     """How are things?"""
 
 
@@ -217,7 +217,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     """CPU seconds of the process."""
 
 
-class Status(Message):
+class Status(Message, frozen=True):
     """All that the hub knows. Frames, seconds of workers are counted since the worker's start."""
 
     streams: tuple[StreamStatus, ...] = ()
@@ -228,18 +228,19 @@ class Status(Message):
     """Why the run cannot go on."""
 
     @property
-    def counts(self) -> Counts:
-        """Over all streams."""
-        dropped: dict[str, int] = {}
-        for stream in self.streams:
-            for cause, number in stream.counts.dropped.items():
-                dropped[cause] = dropped.get(cause, 0) + number
-        return Counts(
-            received=sum(stream.counts.received for stream in self.streams),
-            done=sum(stream.counts.done for stream in self.streams),
-            failed=sum(stream.counts.failed for stream in self.streams),
-            dropped=dropped,
-        )
+    def done(self) -> int:
+        """Frames of all streams that were looked at and recorded."""
+        return sum(stream.counts.done for stream in self.streams)
+
+    @property
+    def failed(self) -> int:
+        """Frames of all streams that were recorded as failed."""
+        return sum(stream.counts.failed for stream in self.streams)
+
+    @property
+    def settled(self) -> int:
+        """Frames of all streams that nothing more will become of."""
+        return sum(stream.counts.settled for stream in self.streams)
 
 
 ToHub: TypeAlias = Open | Offer | End | Ready | Result | Beat | Broken | Died | Ask

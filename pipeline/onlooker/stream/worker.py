@@ -1,4 +1,4 @@
-"""A worker: a process that asks the hub for frames of one stage and runs the stage's step on them."""
+"""A worker: a process that asks the hub for frames of one stage and runs the step on them."""
 
 import sys
 import time

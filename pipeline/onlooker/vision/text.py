@@ -25,9 +25,9 @@ PROBABLE = 0.3
 CERTAIN = 0.5
 # DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
 # much air around a word; GROWTH fits the words of ICDAR 2015 best.
-GROWTH = 1.3
+GROWTH = 1.0
 # The reader likes more air: it gets this part of the height more on each side.
-AIR = 0.08
+AIR = 0.075
 # Regions with a side below this, in pixels of the finder's picture, are specks.
 SPECK = 3.0
 MOST_QUADS = 1000

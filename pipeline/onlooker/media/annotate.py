@@ -1,0 +1,123 @@
+"""A film with what was seen in it drawn into its pictures."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from onlooker.media.encode import FilmWriter
+from onlooker.media.image import MediaError, Pixels, Planes
+from onlooker.media.source import Film
+from onlooker.record import log
+from onlooker.record.shapes import FaceSearch, StreamRecord, TextDetection
+from onlooker.types import Frame
+
+Colour = tuple[int, int, int]
+"""Blue, green, red."""
+
+NAMED: Colour = (90, 220, 90)
+UNNAMED: Colour = (210, 210, 210)
+WRITTEN: Colour = (255, 190, 70)
+INK: Colour = (20, 20, 20)
+
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+CAPITAL = 22.0
+"""Height in pixels of that font's capitals at scale 1."""
+
+
+def annotate(
+    film: Path, records: Path, out: Path, progress: Callable[[int], object] | None = None
+) -> None:
+    """Write `film` again as `out`, with the faces, names and lines of its `records` drawn in.
+
+    records: the JSON-lines file of a replay of that film. Times stay as they are; sound is left
+    out, and so is a picture that cannot be decoded. A picture without a record stays bare.
+    `progress` is called with the number of frames done. Raises MediaError for a film that cannot
+    be read or written and for records of another film, LogError for a file of something else.
+    """
+    with (
+        Film(film) as source,
+        FilmWriter(out, source.width, source.height, source.rate, source.time_base) as writer,
+    ):
+        for frame, planes, record in _beside(source.frames(film.stem), log.read(records)):
+            if record is not None and record.FrameInformation.Pts != frame.pts:
+                raise MediaError(
+                    f"{records}: not of {film}: frame {frame.index} is at {frame.pts} there,"
+                    f" and at {record.FrameInformation.Pts} in the records"
+                )
+            if planes is not None:
+                picture, _ = planes.region(0, 0, planes.width, planes.height)
+                if record is not None:
+                    draw(picture, record)
+                # A film's size may change on the way; that of the file cannot.
+                picture = cv2.resize(picture, (source.width, source.height)).astype(np.uint8)
+                writer.write(picture, frame.pts)
+            if progress is not None:
+                progress(frame.index + 1)
+
+
+def _beside(
+    frames: Iterator[tuple[Frame, Planes | None]], records: Iterator[StreamRecord]
+) -> Iterator[tuple[Frame, Planes | None, StreamRecord | None]]:
+    """Each frame with its record; both come in the order of their index, records may be missing."""
+    record = next(records, None)
+    for frame, planes in frames:
+        while record is not None and record.FrameInformation.Index < frame.index:
+            record = next(records, None)
+        own = record is not None and record.FrameInformation.Index == frame.index
+        yield frame, planes, record if own else None
+
+
+def draw(picture: Pixels, record: StreamRecord) -> None:
+    """Draw what `record` says into `picture` (h, w, 3), which is written to."""
+    for detection in record.TextDetections:
+        if detection.Type == "LINE":
+            _draw_line(picture, detection)
+    for face in record.FaceSearchResponse:  # over the text: names matter more
+        _draw_face(picture, face)
+
+
+def _draw_face(picture: Pixels, face: FaceSearch) -> None:
+    height, width = picture.shape[:2]
+    box = face.DetectedFace.BoundingBox
+    left, top = round(box.Left * width), round(box.Top * height)
+    right, bottom = round((box.Left + box.Width) * width), round((box.Top + box.Height) * height)
+    best = face.MatchedFaces[0] if face.MatchedFaces else None
+    colour = NAMED if best else UNNAMED
+    cv2.rectangle(picture, (left, top), (right, bottom), colour, _stroke(picture), cv2.LINE_AA)
+    if best is not None:
+        name = best.Face.ExternalImageId or best.Face.FaceId
+        _label(picture, f"{name}  {best.Similarity:.1f}", left, top, height / 40, colour)
+
+
+def _draw_line(picture: Pixels, line: TextDetection) -> None:
+    height, width = picture.shape[:2]
+    corners = [(point.X * width, point.Y * height) for point in line.Geometry.Polygon]
+    outline = np.array(corners).round().astype(np.int32)
+    cv2.polylines(picture, [outline], True, WRITTEN, _stroke(picture), cv2.LINE_AA)
+    # Small enough for the gap between two lines of a page, so that it hides neither.
+    letters = min(0.3 * math.dist(corners[0], corners[3]), height / 40)
+    left, top = outline.min(axis=0).tolist()
+    _label(picture, line.DetectedText, left, top, letters, WRITTEN)
+
+
+def _label(picture: Pixels, text: str, left: int, top: int, letters: float, colour: Colour) -> None:
+    """Text with capitals of `letters` pixels on a patch that stands on (left, top)."""
+    text = text.encode("ascii", "replace").decode()  # all that the font has
+    letters = max(letters, 7.0)  # smaller ones cannot be read
+    scale, stroke, margin = letters / CAPITAL, max(1, round(letters / 11)), round(letters / 3)
+    (width, tall), below = cv2.getTextSize(text, FONT, scale, stroke)
+    high = tall + below + margin
+    # Whole in the picture, where it has the room.
+    left = max(0, min(left, picture.shape[1] - width - 2 * margin))
+    top = max(high, min(top, picture.shape[0]))
+    patch = (left, top - high), (left + width + 2 * margin, top)
+    cv2.rectangle(picture, *patch, colour, cv2.FILLED)
+    at = left + margin, top - below - margin // 2
+    cv2.putText(picture, text, at, FONT, scale, INK, stroke, cv2.LINE_AA)
+
+
+def _stroke(picture: Pixels) -> int:
+    return max(1, picture.shape[0] // 360)

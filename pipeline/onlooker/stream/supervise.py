@@ -1,0 +1,315 @@
+"""Starts what a run needs, watches it, starts again what dies, and leaves nothing behind.
+
+A run has a directory, in memory where there is one: the plan, the hub's socket, the rings. The
+children are started by their modules' names (`python -m onlooker.stream.worker ...`), so that `ps`
+shows who is who and each loads no more than its own part.
+"""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import current_thread, main_thread
+from typing import Self
+
+import zmq
+from msgspec.structs import replace
+
+from onlooker.config import Config
+from onlooker.stream import plan as plans
+from onlooker.stream import wire
+from onlooker.stream.plan import Plan
+from onlooker.stream.stages import STAGES, Outputs, Stage, feeds
+from onlooker.stream.wire import Status, StreamStatus
+
+PATROL = 0.05
+"""Seconds between looks at the children."""
+REPORT = 0.2
+"""Seconds between questions to the hub."""
+START = 10.0
+"""Seconds that a hub may take to start."""
+LONGEST_WAIT = 32.0
+"""Seconds before a child that dies again and again is started once more; from 1, doubling."""
+MOST_DEATHS = 7
+"""Of one child in a row, with no frame settled in between, until the run is given up."""
+GRACE = 2.5
+"""Seconds to stop for a child that was asked to, before it is killed."""
+
+log = logging.getLogger(__name__)
+
+
+class RunError(Exception):
+    """The run could not be finished; the text says why."""
+
+
+class Stopped(RunError):
+    """The run was told to stop by a signal. What it had recorded by then is whole."""
+
+    def __init__(self, number: int, status: Status) -> None:
+        super().__init__(f"{signal.Signals(number).name}, after {status.settled} frames")
+        self.signal = number
+        self.status = status
+
+
+def replay(
+    films: Sequence[Path],
+    config: Config,
+    outputs: Outputs,
+    on_status: Callable[[Status], None],
+    stages: Sequence[Stage] = STAGES,
+) -> Status:
+    """Send every frame of `films` through `stages`, and return what became of them.
+
+    Each film is a stream named after its file. As many are read at once as there are workers for a
+    stage. `on_status` is called a few times a second. An earlier run's `outputs.records` is gone on
+    with.
+
+    Raises RunError for what ends the run, Stopped where that was a signal (SIGTERM, SIGINT,
+    SIGHUP; within 5 s), and what `onlooker.stream.stages.feeds` does before anything is started.
+    """
+    streams = feeds(films, config, outputs)
+    at_once = max(stage.processes(config) for stage in stages)
+    room = plans.ring_bytes(streams, config.stream.window, at_once)
+    with _signals() as received, plans.directory(room) as run:
+        plan = Plan(
+            parent=os.getpid(),
+            hub=plans.endpoint(run),
+            config=config,
+            outputs=outputs,
+            stages=tuple(map(plans.row, stages)),
+            feeds=tuple(streams),
+        )
+        plans.write(run, plan)
+        with Run(run, plan, stages, at_once) as children:
+            shown = 0.0
+            while not children.finished:
+                children.watch(PATROL)
+                if received:
+                    raise Stopped(received[0], children.status)
+                if time.monotonic() - shown > REPORT:
+                    shown = time.monotonic()
+                    on_status(children.status)
+            on_status(children.status)
+            return children.status
+
+
+@dataclass(slots=True)
+class Child:
+    """A process that is to be there, over all its lives."""
+
+    base: str
+    command: tuple[str, ...]
+    """Module and arguments; its name of the moment follows."""
+    life: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    seen: bool = False
+    """Whether the hub has known it in this life."""
+    deaths: int = 0
+    settled: int = -1
+    """Frames settled when it died last."""
+    due: float = 0.0
+    """When to start it."""
+    retired: bool = False
+    """Has done its work: its end is no death."""
+
+    @property
+    def name(self) -> str:
+        """Another one in each life, so that nothing is taken for its predecessor's."""
+        return f"{self.base}.{self.life}"
+
+
+class Run:
+    """The processes of a run, while the `with` statement lasts.
+
+    `watch` has to be called again and again; `status` is then what is known of all streams.
+    """
+
+    def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int) -> None:
+        self.plan = plan
+        self.status = Status()
+        self._most_deaths = max(MOST_DEATHS, plan.config.stream.attempts + 2)
+        self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
+        self._hub = Child("hub", ("onlooker.stream.hub", str(run)))
+        self._children = [self._hub]
+        for stage in stages:
+            command = ("onlooker.stream.worker", str(run), stage.name)
+            for number in range(stage.processes(plan.config)):
+                self._children.append(Child(f"{stage.name}-{number}", command))
+        self._pending = [
+            Child(f"source-{number}", ("onlooker.stream.feed", str(run), str(number)))
+            for number in range(len(plan.feeds))
+        ]
+        self._finished: dict[str, StreamStatus] = {}
+        for _ in range(at_once):
+            self._feed_next()
+        self._asked = self._heard = self._watched = time.monotonic()
+        self._answered = True
+        self._context = zmq.Context()
+        self._socket = self._context.socket(zmq.DEALER)
+        self._socket.linger = 0
+        self._socket.routing_id = b"supervisor"
+        self._socket.reconnect_ivl = 20
+        self._socket.connect(plan.hub)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every frame of every film is settled."""
+        return len(self._finished) == len(self.plan.feeds)
+
+    def watch(self, seconds: float) -> None:
+        """Listen to the hub for some time, then see after the children. Raises RunError."""
+        if self._socket.poll(round(seconds * 1000)):
+            message, _ = wire.unpack_from_hub(self._socket.recv_multipart())
+            self._heard, self._answered = time.monotonic(), True
+            if isinstance(message, Status):
+                self._take(message)
+        now = time.monotonic()
+        if now - self._watched > self._patience / 2:
+            self._heard = now  # it was this process that slept
+        self._watched = now
+        if self._answered and now - self._asked > REPORT:
+            self._asked, self._answered = now, False
+            self._say(wire.Ask())
+        if now - self._heard > self._patience and self._hub.process is not None:
+            log.warning("hub silent seconds=%.1f", now - self._heard)
+            self._hub.process.kill()
+        for child in list(self._children):
+            if child.process is not None:
+                if child.process.poll() is not None:
+                    self._bury(child, child.process.returncode, now)
+            elif child.retired:
+                self._children.remove(child)
+            elif now >= child.due:
+                self._start(child)
+
+    def _start(self, child: Child) -> None:
+        child.life += 1
+        child.seen = child is self._hub
+        if child is self._hub:
+            self._heard, self._answered = time.monotonic() + START, True
+        module, *arguments = child.command
+        # What a terminal sends goes to all its processes, but in which order they stop is for this
+        # one to say. A child inherits what is blocked.
+        with _blocked(signal.SIGINT, signal.SIGHUP):
+            child.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, *arguments, child.name],
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+
+    def _bury(self, child: Child, code: int, now: float) -> None:
+        child.process = None
+        if child.retired:
+            return
+        self._say(wire.Died(child.name))
+        settled = self.status.settled
+        achieved = child.seen and settled > child.settled
+        child.deaths = 1 if achieved else child.deaths + 1
+        child.settled = settled
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        if child.deaths > self._most_deaths:
+            raise RunError(f"{child.base} died {child.deaths} times in a row, last by {how}")
+        wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
+        child.due = now + wait
+        log.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
+
+    def _take(self, status: Status) -> None:
+        if status.error is not None:
+            raise RunError(status.error)
+        known = {worker.name for worker in status.workers}
+        known |= {stream.source for stream in status.streams}
+        for child in self._children:
+            child.seen = child.seen or child.name in known
+            if child.name in status.silent and child.process is not None:
+                log.warning("child silent name=%s", child.name)
+                child.process.kill()
+        for stream in status.streams:
+            if stream.finished and stream.name not in self._finished:
+                self._finished[stream.name] = stream
+                self._retire(stream.source)
+                self._feed_next()
+        # A hub that was started anew knows nothing of streams that had finished.
+        streams = {stream.name: stream for stream in status.streams} | self._finished
+        ordered = (streams[feed.stream] for feed in self.plan.feeds if feed.stream in streams)
+        self.status = replace(status, streams=tuple(ordered))
+
+    def _retire(self, name: str) -> None:
+        for child in self._children:
+            if child.name == name:
+                child.retired = True
+                if child.process is not None:
+                    child.process.terminate()
+
+    def _feed_next(self) -> None:
+        if self._pending:
+            self._children.append(self._pending.pop(0))
+
+    def _say(self, message: wire.ToHub) -> None:
+        self._socket.send_multipart(wire.pack(message), zmq.NOBLOCK)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Sources first, so that nothing comes in any more; the hub last."""
+        self._socket.close()
+        self._context.term()
+        running = [child.process for child in reversed(self._children) if child.process]
+        hub = [self._hub.process] if self._hub.process else []
+        _stop([process for process in running if process not in hub], GRACE)
+        _stop(hub, GRACE / 2)
+
+
+def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
+    """Ask them to stop; kill those that have not by the end of `grace` seconds."""
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + grace
+    for process in processes:
+        try:
+            process.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+    for process in processes:
+        process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Children import what this process would, and are one of the many that share the cores."""
+    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+    return {**dict.fromkeys(threads, "1"), **os.environ, "PYTHONPATH": path}
+
+
+@contextmanager
+def _blocked(*signals: signal.Signals) -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals to stop that have come. Only the main thread can ask for them."""
+    received: list[int] = []
+    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    if current_thread() is not main_thread():
+        yield received
+        return
+    before = {
+        number: signal.signal(number, lambda came, _: received.append(came)) for number in wanted
+    }
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,198 @@
+"""Faces in a picture: where they are, how well they can be seen, and what makes them one person.
+
+YuNet gives boxes and five points. A similarity transform of these points brings each face upright
+and to one size, as the embedder knows faces; the embedder turns it into a vector.
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker import config
+from onlooker.media.image import Picture
+from onlooker.types import Box, Face, Point, Pose, Quality
+from onlooker.vision import geometry, pixels, runtime
+from onlooker.vision.crops import crop
+
+# Of two boxes that overlap by more than this, the lesser one is the same face again.
+OVERLAP = 0.3
+# The detector misses faces of more than some 300 pixels. Where it finds nothing it looks once more
+# at a picture of this size.
+SECOND_LOOK = 320
+# Amazon reports the hundred largest.
+MOST_FACES = 100
+
+
+class FaceFinder:
+    """Finds the faces of a picture."""
+
+    def __init__(self, settings: config.Faces, provider: str) -> None:
+        self._size = settings.size
+        self._score = settings.score
+        self._model = runtime.load("yunet", provider)
+
+    def __call__(self, picture: Picture) -> tuple[Face, ...]:
+        """The faces in pixels of the full picture, largest first."""
+        found = self._look(picture, picture.small(self._size))
+        if not len(found) and max(picture.width, picture.height) > SECOND_LOOK:
+            found = self._look(picture, picture.small(SECOND_LOOK))
+        area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
+        largest = np.argsort(-area, kind="stable")[:MOST_FACES]
+        return tuple(_face(picture, row) for row in found[largest].tolist())
+
+    def _look(self, picture: Picture, small: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Rows of x1, y1, x2, y2, score and ten coordinates, in pixels of the full picture."""
+        height, width = small.shape[:2]
+        card = self._model.card
+        rows, columns = (-(-side // card.multiple) * card.multiple for side in (height, width))
+        padded = np.empty((1, 3, rows, columns), np.float32)
+        pixels.to_planes(small, padded[0], card.mean, card.scale)
+        outputs = dict(zip(self._model.outputs, self._model(padded), strict=True))
+        found = np.concatenate(
+            [
+                geometry.decode_yunet(
+                    outputs[f"cls_{stride}"].ravel(),
+                    outputs[f"obj_{stride}"].ravel(),
+                    outputs[f"bbox_{stride}"][0],
+                    outputs[f"kps_{stride}"][0],
+                    columns // stride,
+                    stride,
+                    self._score,
+                )
+                for stride in (8, 16, 32)
+            ]
+        )
+        middle = (found[:, 0:2] + found[:, 2:4]) / 2
+        found = found[(middle < (width, height)).all(1)]  # the padding holds no faces
+        kept = geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)
+        found = found[kept]
+        scale = np.array([picture.width / width, picture.height / height], np.float32)
+        found[:, 0:4] *= np.tile(scale, 2)
+        found[:, 5:15] *= np.tile(scale, 5)
+        return found
+
+
+def _face(picture: Picture, row: list[float]) -> Face:
+    box = (row[0], row[1], row[2], row[3])
+    a, b, c, d, e = zip(row[5::2], row[6::2], strict=True)
+    points = (a, b, c, d, e)
+    return Face(
+        box=box, score=row[4], points=points, pose=pose(points), quality=quality(picture, box)
+    )
+
+
+# What Amazon's recorded answers say about its own five points: a face seen from the front has its
+# nose this far down from the eyes to the mouth, and the nose moves by these parts of the distances
+# between the eyes, and from the eyes to the mouth, for each unit of the turn's tangent.
+FRONTAL_NOSE = 0.51
+NOSE_FORWARD = 0.75
+NOSE_UPWARD = 0.36
+
+
+def pose(points: tuple[Point, Point, Point, Point, Point]) -> Pose:
+    """Turn of a head from its five points, in degrees, -90 to 90 for yaw and pitch.
+
+    Amazon's signs: roll is positive where the head is turned clockwise in the image, yaw where
+    the nose points to the right of the image, and pitch where it points up. A nose stands out, so
+    it wanders over the face as the head turns; its place between eyes and mouth gives yaw and
+    pitch without a model of the whole head.
+    """
+    left_eye, right_eye, nose, left_mouth, right_mouth = (complex(*point) for point in points)
+    eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
+    # Eyes and mouth together: less noise than the eyes alone, and yaw does not bend it.
+    across = (right_eye - left_eye) + (right_mouth - left_mouth)
+    if across == 0 or mouth == eyes:
+        return Pose(roll=0.0, yaw=0.0, pitch=0.0)
+    upright = abs(across) / across
+    width = ((right_eye - left_eye) * upright).real
+    height = ((mouth - eyes) * upright).imag
+    offset = (nose - eyes) * upright
+    # The eyes lie above the mouth, but not straight above it where the head leans.
+    aside = offset.real - offset.imag / height * ((mouth - eyes) * upright).real if height else 0.0
+    return Pose(
+        roll=math.degrees(math.atan2(across.imag, across.real)),
+        yaw=_slope(aside, NOSE_FORWARD * abs(width)),
+        pitch=_slope(FRONTAL_NOSE * height - offset.imag, NOSE_UPWARD * abs(height)),
+    )
+
+
+def _slope(rise: float, run: float) -> float:
+    return math.degrees(math.atan2(rise, run))
+
+
+# Faces are compared at this width, so that sharpness means the same for near and far ones.
+SHARPNESS_WIDTH = 64
+# Variance of the Laplacian at which a face counts as half sharp.
+HALF_SHARP = 60.0
+
+
+def quality(picture: Picture, box: Box) -> Quality:
+    """How bright and how sharp the picture is inside `box`, 0 to 100 each.
+
+    Brightness is the mean luma. Sharpness is v / (v + HALF_SHARP), v being the variance of the
+    Laplacian of the luma at SHARPNESS_WIDTH pixels for the box's width (Pech-Pacheco et al.,
+    "Diatom autofocusing in brightfield microscopy", 2000).
+    """
+    x1, y1, x2, y2 = box
+    part, (x, y) = picture.region(
+        math.floor(x1), math.floor(y1), max(math.ceil(x2), 1), max(math.ceil(y2), 1)
+    )
+    part = part[max(0, math.floor(y1) - y) :, max(0, math.floor(x1) - x) :]
+    luma = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
+    scale = SHARPNESS_WIDTH / (x2 - x1)
+    size = max(3, round(part.shape[1] * scale)), max(3, round(part.shape[0] * scale))
+    luma = cv2.resize(
+        luma, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    edges = cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1]
+    variance = float(edges.var())
+    return Quality(
+        brightness=float(luma.mean()) / 2.55,
+        sharpness=100 * variance / (variance + HALF_SHARP),
+    )
+
+
+class FaceEmbedder:
+    """Turns faces into vectors that are near each other for one person.
+
+    dim: length of a vector. card: the model's card, with the calibration of Similarity.
+    """
+
+    def __init__(self, name: str, provider: str) -> None:
+        self._model = runtime.load(name, provider)
+        self.card = self._model.card
+        embedder = self.card.embedder
+        if embedder is None:
+            raise ValueError(f"{name} is no face embedder; its task is: {self.card.task}")
+        self.dim = embedder.dim
+        self._chip = embedder.chip
+        self._template = np.array(embedder.template)
+        self._unit = embedder.calibration.metric == "cosine"
+
+    def __call__(self, picture: Picture, faces: Sequence[Face]) -> NDArray[np.float32]:
+        """One row (dim,) for each face: of unit length for a cosine embedder, else as it is."""
+        chips = np.empty((len(faces), *self._shape()), np.float32)
+        for face, chip in zip(faces, chips, strict=True):
+            self._fill(chip, picture, face)
+        vectors = np.empty((len(faces), self.dim), np.float32)
+        # OpenVINO takes less time for the faces of a picture together; ONNX Runtime takes more.
+        step = 1 if self._model.provider == "cpu" else max(1, len(faces))
+        for first in range(0, len(faces), step):
+            (vectors[first : first + step],) = self._model(chips[first : first + step])
+        if self._unit:
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
+
+    def _shape(self) -> tuple[int, int, int]:
+        side = self._chip
+        return (3, side, side) if self.card.layout == "NCHW" else (side, side, 3)
+
+    def _fill(self, out: NDArray[np.float32], picture: Picture, face: Face) -> None:
+        """The face upright and at the size that the model knows, normalised."""
+        matrix = geometry.similarity(np.array(face.points), self._template)
+        chip = crop(picture, matrix, self._chip, self._chip, border="black")
+        normalise = pixels.to_planes if self.card.layout == "NCHW" else pixels.to_pixels
+        normalise(chip, out, self.card.mean, self.card.scale, swap=self.card.colour == "RGB")

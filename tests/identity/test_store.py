@@ -1,0 +1,432 @@
+import contextlib
+import multiprocessing
+import os
+import random
+import re
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from onlooker.identity.store import (
+    CollectionExists,
+    CollectionNotFound,
+    FaceNotFound,
+    InvalidName,
+    NewFace,
+    Store,
+    StoreError,
+    default_path,
+    image_id,
+)
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def new(
+    seed: int = 0,
+    name: str | None = None,
+    picture: bytes = b"picture",
+    box: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4),
+) -> NewFace:
+    vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
+    return NewFace(picture=picture, external_image_id=name, box=box, confidence=99.5, vector=vector)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "faces.db") as opened:
+        yield opened
+
+
+class TestCollections:
+    def test_are_listed_by_name_with_their_faces(self, store: Store) -> None:
+        store.create_collection("staff", "mobilefacenet")
+        store.create_collection("Guests_2.1-a", "dlib_resnet")
+        store.add("staff", [new(1), new(2)])
+        listed = [(one.name, one.model, one.faces) for one in store.collections()]
+        assert listed == [("Guests_2.1-a", "dlib_resnet", 0), ("staff", "mobilefacenet", 2)]
+        assert store.collection("staff").created == pytest.approx(time.time(), abs=5)
+
+    def test_names_are_case_sensitive(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.create_collection("Staff", "m")
+        assert len(store.collections()) == 2
+
+    def test_a_name_is_taken_once(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        with pytest.raises(CollectionExists, match="The collection id: staff already exists"):
+            store.create_collection("staff", "other")
+
+    @pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a:b", "a" * 256, "a\n"])
+    def test_names_are_amazons(self, store: Store, name: str) -> None:
+        with pytest.raises(InvalidName, match="CollectionId"):
+            store.create_collection(name, "m")
+
+    def test_deletion_takes_the_faces_and_frees_the_name(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.add("staff", [new()])
+        store.delete_collection("staff")
+        assert store.collections() == []
+        store.create_collection("staff", "m")
+        assert store.faces("staff") == []
+
+    def test_unknown_collection_says_what_to_do(self, store: Store) -> None:
+        unknown = re.escape("The collection id: nobody does not exist. `onlooker collection list`")
+        for call in (store.faces, store.collection, store.delete_collection, store.change):
+            with pytest.raises(CollectionNotFound, match=unknown):
+                call("nobody")
+        with pytest.raises(CollectionNotFound, match=unknown):
+            store.add("nobody", [new()])
+        with pytest.raises(CollectionNotFound, match=unknown):
+            store.delete_faces("nobody", [])
+
+
+class TestFaces:
+    def test_come_back_as_they_went_in(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        [stored] = store.add("staff", [new(3, "Anna:1", box=(-0.1, 0.25, 0.5, 1.25))])
+        assert store.faces("staff") == [stored]
+        assert stored.box == (-0.1, 0.25, 0.5, 1.25)
+        assert (stored.external_image_id, stored.confidence) == ("Anna:1", 99.5)
+        np.testing.assert_array_equal(store.vectors("staff", [stored.face_id]), new(3).vector[None])
+
+    def test_ids_are_amazons_pattern(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        pattern = "[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
+        anonymous, named = store.add("staff", [new(1), new(1, "anna")])
+        kinds = [re.fullmatch(pattern, face.face_id) for face in (anonymous, named)]
+        assert [kind and kind[1] for kind in kinds] == ["4", "5"]
+        assert anonymous.image_id == named.image_id == image_id(b"picture")
+
+    def test_order_is_that_of_adding(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        added = [face for seed in range(5) for face in store.add("staff", [new(seed)])]
+        assert store.faces("staff") == added
+
+    @pytest.mark.parametrize("name", ["", "Jane Doe", "a/b", "é", "a" * 256])
+    def test_names_are_amazons(self, store: Store, name: str) -> None:
+        store.create_collection("staff", "m")
+        with pytest.raises(InvalidName, match="ExternalImageId"):
+            store.add("staff", [new(1), new(2, name)])
+        assert store.faces("staff") == []
+
+    def test_a_bad_name_comes_with_a_good_one(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        with pytest.raises(InvalidName, match=r"'Jane Doe' cannot .*'Jane_Doe' would do"):
+            store.add("staff", [new(2, "Jane Doe")])
+
+    @pytest.mark.parametrize(
+        "vector", [[], [[1.0, 2.0]], [1.0, float("nan")], [float("inf"), 0.0]], ids=str
+    )
+    def test_vectors_are_finite_and_flat(self, store: Store, vector: list[float]) -> None:
+        store.create_collection("staff", "m")
+        face = NewFace(
+            picture=b"",
+            external_image_id=None,
+            box=(0, 0, 1, 1),
+            confidence=1,
+            vector=np.array(vector, dtype=np.float32),
+        )
+        with pytest.raises(ValueError, match="finite"):
+            store.add("staff", [face])
+
+    def test_vectors_of_one_collection_have_one_length(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.add("staff", [new()])
+        longer = NewFace(
+            picture=b"",
+            external_image_id=None,
+            box=(0, 0, 1, 1),
+            confidence=1,
+            vector=np.ones(9, dtype=np.float32),
+        )
+        with pytest.raises(ValueError, match=r"lengths \[8, 9\]"):
+            store.add("staff", [new(1), longer])
+        assert len(store.faces("staff")) == 1
+
+    def test_deletion_tells_which_were_there(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        first, second = store.add("staff", [new(1), new(2)])
+        unknown = "00000000-0000-0000-0000-000000000000"
+        assert store.delete_faces("staff", [second.face_id, unknown]) == [second.face_id]
+        assert store.delete_faces("staff", [second.face_id]) == []
+        assert store.faces("staff") == [first]
+
+    def test_vector_of_an_unknown_face(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        with pytest.raises(FaceNotFound, match="faceId abc was not found in the collection"):
+            store.vectors("staff", ["abc"])
+        assert store.vectors("staff", []).shape == (0, 0)
+
+
+class TestDuplicates:
+    def test_same_picture_and_name_is_stored_once(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        first = store.add("staff", [new(1, "anna")])
+        assert store.add("staff", [new(1, "anna")]) == first
+        assert store.add("staff", [new(1, "anna"), new(1, "anna")]) == first * 2
+        assert store.faces("staff") == first
+
+    def test_two_faces_of_one_picture_are_two(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        faces = [new(1, "anna"), new(2, "anna", box=(0.5, 0.2, 0.3, 0.4))]
+        assert len({face.face_id for face in store.add("staff", faces)}) == 2
+
+    def test_another_name_picture_or_model_is_another_face(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.create_collection("guests", "n")
+        others = [new(1, "anna"), new(1, "bert"), new(1, "anna", picture=b"other")]
+        added = [*store.add("staff", others), *store.add("guests", [new(1, "anna")])]
+        assert len({face.face_id for face in added}) == 4
+
+    def test_collections_of_one_model_agree_on_ids(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.create_collection("guests", "m")
+        assert store.add("staff", [new(1, "anna")]) == store.add("guests", [new(1, "anna")])
+
+    def test_without_a_name_each_adding_is_a_new_face(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        assert store.add("staff", [new()]) != store.add("staff", [new()])
+        assert len(store.faces("staff")) == 2
+
+    def test_deleted_and_indexed_again_it_has_the_same_id(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        [face] = store.add("staff", [new(1, "anna")])
+        store.delete_faces("staff", [face.face_id])
+        assert store.add("staff", [new(1, "anna")]) == [face]
+
+    def test_sixteen_threads_a_hundred_times(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        seen: set[str] = set()
+
+        def index() -> None:
+            for _ in range(100):
+                seen.update(face.face_id for face in store.add("staff", [new(1, "anna")]))
+
+        threads = [threading.Thread(target=index) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(seen) == len(store.faces("staff")) == 1
+
+
+class TestChanges:
+    def test_every_change_has_a_number_of_its_own(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        start = store.change("staff")
+        faces = store.add("staff", [new(1), new(2), new(3)])
+        assert store.change("staff") == start + 3
+        store.delete_faces("staff", [faces[1].face_id])
+        assert store.change("staff") == start + 4
+        store.add("staff", [])
+        store.faces("staff")
+        assert store.change("staff") == start + 4
+
+    def test_are_what_happened_since(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        start = store.change("staff")
+        first, second = store.add("staff", [new(1), new(2)])
+        middle = store.change("staff")
+        store.delete_faces("staff", [first.face_id])
+        store.add("staff", [new(3)])
+
+        changes = store.changes("staff", start)
+        assert (changes.model, changes.reset) == ("m", False)
+        assert changes.number == store.change("staff")
+        assert changes.added.tolist() == [start + 2, start + 4]
+        np.testing.assert_array_equal(changes.vectors, [new(2).vector, new(3).vector])
+
+        changes = store.changes("staff", middle)
+        assert changes.deleted.tolist() == [start + 1]
+        assert changes.added.tolist() == [start + 4]
+        assert store.numbered([start + 1, start + 2]) == {start + 2: second}
+
+        changes = store.changes("staff", changes.number)
+        assert (len(changes.deleted), len(changes.added)) == (0, 0)
+
+    def test_a_collection_made_again_is_another(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store.add("staff", [new(1)])
+        before = store.change("staff")
+        store.delete_collection("staff")
+        store.create_collection("staff", "n")
+        changes = store.changes("staff", before)
+        assert (changes.reset, changes.model) == (True, "n")
+
+
+class TestFile:
+    def test_default_place(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+        assert default_path() == tmp_path / "data" / "faces.db"
+        Store(default_path()).close()
+        assert default_path().is_file()
+        monkeypatch.delenv("ONLOOKER_DATA")
+        assert default_path().parent.name == "onlooker"
+
+    def test_is_durable_and_shared(self, store: Store) -> None:
+        asked = {
+            name: store._database.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
+        }
+        assert asked == {
+            "journal_mode": "wal",
+            "synchronous": 2,
+            "foreign_keys": 1,
+            "user_version": 1,
+        }
+
+    def test_opens_again_with_all_that_was_there(self, tmp_path: Path) -> None:
+        with Store(tmp_path / "faces.db") as store:
+            store.create_collection("staff", "m")
+            faces = store.add("staff", [new(1, "anna"), new(2)])
+        with Store(tmp_path / "faces.db") as store:
+            assert store.faces("staff") == faces
+
+    def test_text_file(self, tmp_path: Path) -> None:
+        (tmp_path / "faces.db").write_text("these are not the faces that you look for" * 100)
+        with pytest.raises(StoreError, match=r"faces.db: .* it is not a face store; move"):
+            Store(tmp_path / "faces.db")
+
+    def test_another_programs_database_stays_untouched(self, tmp_path: Path) -> None:
+        path = tmp_path / "faces.db"
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE recipes (name)")
+        other.close()
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="database of another program"):
+            Store(path)
+        assert path.read_bytes() == before
+
+    def test_newer_format(self, store: Store, tmp_path: Path) -> None:
+        store._database.execute("PRAGMA user_version = 99")
+        with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
+            Store(tmp_path / "faces.db")
+
+    def test_folder_where_the_file_should_be(self, tmp_path: Path) -> None:
+        (tmp_path / "faces.db").mkdir()
+        with pytest.raises(StoreError, match=r"cannot be opened.*ONLOOKER_DATA"):
+            Store(tmp_path / "faces.db")
+
+    def test_file_where_the_folder_should_be(self, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("")
+        with pytest.raises(StoreError, match=r"data: .*cannot be made.*ONLOOKER_DATA"):
+            Store(tmp_path / "data" / "faces.db")
+
+    def test_full_disk_changes_nothing(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        [kept] = store.add("staff", [new(1)])
+        pages = store._database.execute("PRAGMA page_count").fetchone()[0]
+        store._database.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(StoreError, match="disk is full, and nothing was changed; free some"):
+            store.add("staff", [new(seed) for seed in range(2, 2000)])
+        assert store.faces("staff") == [kept]
+        store._database.execute("PRAGMA max_page_count = 1000000")
+        store.add("staff", [new(2)])
+        assert len(store.faces("staff")) == 2
+
+    def test_read_only(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        store._database.execute("PRAGMA query_only = 1")
+        with pytest.raises(StoreError, match="cannot be written; make the file and its folder"):
+            store.add("staff", [new(1)])
+        assert store.faces("staff") == []
+
+    def test_damage_is_said(self, tmp_path: Path) -> None:
+        path = tmp_path / "faces.db"
+        with Store(path) as store:
+            store.create_collection("staff", "m")
+            store.add("staff", [new(seed) for seed in range(500)])
+        data = bytearray(path.read_bytes())
+        for start in range(4096, len(data), 4096):
+            data[start : start + 100] = os.urandom(100)
+        path.write_bytes(data)
+        with (
+            pytest.raises(StoreError, match="damaged; put a copy of it back"),
+            Store(path) as store,
+        ):
+            store.faces("staff")
+
+    def test_locked(self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr("onlooker.identity.store.PATIENCE", 0.1)
+        store.create_collection("staff", "m")
+        with Store(tmp_path / "faces.db") as hasty, store._writing():
+            with pytest.raises(StoreError, match="another process has kept it locked"):
+                hasty.add("staff", [new(1)])
+            assert hasty.faces("staff") == []  # readers never wait
+
+    def test_a_child_opens_its_own(self, store: Store) -> None:
+        store._process += 1
+        with pytest.raises(StoreError, match="open a Store in each process"):
+            store.collections()
+
+
+class TestProcesses:
+    def test_read_your_writes(self, store: Store) -> None:
+        """What one process added when its call returned, another one reads: every time."""
+        store.create_collection("staff", "m")
+        here, there = SPAWN.Pipe()
+        writer = SPAWN.Process(target=_add_when_asked, args=(store.path, there))
+        writer.start()
+        for seed in range(300):
+            here.send(seed)
+            face_id = here.recv()
+            assert store.faces("staff")[-1].face_id == face_id
+        here.send(None)
+        writer.join(10)
+        assert writer.exitcode == 0
+
+    def test_many_open_a_new_file_at_once(self, tmp_path: Path) -> None:
+        path = tmp_path / "new" / "faces.db"
+        processes = [SPAWN.Process(target=_make_collection, args=(path, n)) for n in range(6)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+        with Store(path) as store:
+            assert [one.name for one in store.collections()] == [f"c{n}" for n in range(6)]
+
+    def test_killed_writers_lose_nothing_that_was_acknowledged(self, store: Store) -> None:
+        store.create_collection("staff", "m")
+        for seed in range(10):
+            reader, end = SPAWN.Pipe(duplex=False)
+            writer = SPAWN.Process(target=_add_for_ever, args=(store.path, seed, end))
+            writer.start()
+            end.close()
+            acknowledged = [reader.recv()]
+            time.sleep(random.Random(seed).uniform(0, 0.1))
+            writer.kill()
+            writer.join(10)
+            with contextlib.suppress(EOFError):
+                while True:
+                    acknowledged.append(reader.recv())
+            there = [face.face_id for face in store.faces("staff")]
+            assert set(acknowledged) <= set(there), f"seed {seed}"
+            assert len(there) == len(set(there))
+        (sound,) = store._database.execute("PRAGMA integrity_check").fetchone()
+        assert sound == "ok"
+
+
+def _add_when_asked(path: Path, end: Connection) -> None:
+    with Store(path) as store:
+        while (seed := end.recv()) is not None:
+            [face] = store.add("staff", [new(seed)])
+            end.send(face.face_id)
+
+
+def _make_collection(path: Path, number: int) -> None:
+    with Store(path) as store:
+        store.create_collection(f"c{number}", "m")
+
+
+def _add_for_ever(path: Path, seed: int, end: Connection) -> None:
+    with Store(path) as store:
+        while True:
+            [face] = store.add("staff", [new(seed)])
+            end.send(face.face_id)

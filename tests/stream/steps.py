@@ -1,0 +1,136 @@
+"""Light steps and a small film for tests of the line: children import this module by its name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import numpy as np
+from msgspec.structs import replace
+
+from onlooker.stream.stages import Setup, Stage, Step, Unusable, record
+from onlooker.types import Frame, TextLine, TextQuad
+
+if TYPE_CHECKING:
+    from onlooker.media.image import Picture
+
+WIDTH, HEIGHT = 96, 64
+
+BAD = 7
+"""The frame that some of the steps do not bear."""
+
+
+def film(path: Path, frames: int) -> Path:
+    """Write a film of `frames` pictures, each of another colour."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(frames):
+            pixels = np.full((HEIGHT, WIDTH, 3), (index * 7) % 256, np.uint8)
+            pixels[: HEIGHT // 2, : index % WIDTH] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        container.mux(stream.encode())
+    return path
+
+
+def measure(setup: Setup) -> Step:
+    """Find a quad whose score is the picture's mean."""
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        score = float(picture.small(64).mean()) / 255
+        corners = ((0.0, 0.0), (WIDTH / 2, 0.0), (WIDTH / 2, 9.0), (0.0, 9.0))
+        return replace(frame, quads=(TextQuad(quad=corners, score=score),))
+
+    return step
+
+
+def spell(setup: Setup) -> Step:
+    """Read the quads: the text is the score."""
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        found = tuple(
+            TextLine(text=f"{quad.score:.4f}", score=quad.score, quad=quad.quad, words=())
+            for quad in frame.quads
+        )
+        return replace(frame, lines=found, quads=())
+
+    return step
+
+
+def slow(setup: Setup) -> Step:
+    """As `measure`, a little later."""
+    quick = measure(setup)
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        time.sleep(0.02)
+        return quick(frame, picture)
+
+    return step
+
+
+def raising(setup: Setup) -> Step:
+    quick = measure(setup)
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        if frame.index == BAD:
+            raise ArithmeticError("seven is too much")
+        return quick(frame, picture)
+
+    return step
+
+
+def deadly(setup: Setup) -> Step:
+    quick = measure(setup)
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        if frame.index == BAD:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return quick(frame, picture)
+
+    return step
+
+
+def hanging(setup: Setup) -> Step:
+    """Deaf to SIGTERM, as a step deep in foreign code is."""
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        time.sleep(3600)
+        return frame
+
+    return step
+
+
+def unusable(setup: Setup) -> Step:
+    raise Unusable("there is no collection 'staff'; see `onlooker collection list`")
+
+
+def mistaken(setup: Setup) -> Step:
+    raise KeyError("gone")
+
+
+def refusing(setup: Setup) -> Step:
+    """A recorder that cannot build the record of one frame."""
+    write = record(setup)
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        if frame.index == BAD and frame.error is None:
+            raise ArithmeticError("seven is too much")
+        return write(frame, picture)
+
+    return step
+
+
+def nothing(setup: Setup) -> Step:
+    """What the machinery costs by itself."""
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        return frame
+
+    return step
+
+
+RECORD = Stage("record", record, workers=1, ordered=True)
+LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
+SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)

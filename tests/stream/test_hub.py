@@ -1,0 +1,660 @@
+"""The hub, with the test as every source and worker, and as fate."""
+
+import tempfile
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from onlooker.config import Stream
+from onlooker.media.image import Planes
+from onlooker.stream import wire
+from onlooker.stream.feed import Source
+from onlooker.stream.hub import RESTARTED, SUPERSEDED, Hub
+from onlooker.stream.plan import StageRow
+from onlooker.stream.ring import Ring
+from onlooker.stream.stages import Feed
+from onlooker.types import Frame
+
+STAGES = (
+    StageRow(name="detect", make="", ordered=False),
+    StageRow(name="recognise", make="", ordered=False),
+    StageRow(name="record", make="", ordered=True),
+)
+WINDOW = 3
+FRAMES = 8
+SETTINGS = Stream(window=WINDOW, heartbeat=1.0, liveness=3, attempts=2)
+PLANES = Planes(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
+
+
+def frame(stream: str, index: int, error: str | None = None) -> Frame:
+    return Frame(
+        stream=stream,
+        epoch="e",
+        index=index,
+        pts=index,
+        time_base=(1, 25),
+        fragment=0,
+        fragment_pts=0,
+        started=0.0,
+        width=2,
+        height=2,
+        error=error,
+    )
+
+
+@dataclass
+class Line:
+    """A hub and its peers. What the hub sends lies in the receiver's inbox until it is read."""
+
+    folder: Path
+    hub: Hub = field(default_factory=lambda: Hub(STAGES, SETTINGS, seed=1))
+    seeds: int = 1
+    now: float = 0.0
+    inbox: dict[str, deque[tuple[wire.Message, bytes]]] = field(default_factory=dict)
+    sources: dict[str, Source] = field(default_factory=dict)
+    """By the name of their process, which is NAME.LIFE for stream NAME."""
+    workers: dict[str, str] = field(default_factory=dict)
+    """Name and stage."""
+    recorded: dict[str, list[int]] = field(default_factory=dict)
+    """What the recorder wrote, frames once, as its file has it."""
+    failed: set[tuple[str, int]] = field(default_factory=set)
+
+    def say(self, sender: str, message: wire.ToHub, data: bytes = b"") -> None:
+        parts = wire.pack(message, data)
+        self.deliver(self.hub.handle(sender, *wire.unpack_to_hub(parts), self.now))
+
+    def deliver(self, sends: list[tuple[str, wire.Message, bytes]]) -> None:
+        for receiver, message, data in sends:
+            if receiver in self.inbox:
+                self.inbox[receiver].append((message, data))
+            else:
+                self.deliver(self.hub.unreachable(receiver))
+
+    def tick(self) -> None:
+        self.deliver(self.hub.tick(self.now))
+
+    # Sources
+
+    def open(self, stream: str, life: int = 1) -> str:
+        name = f"{stream}.{life}"
+        feed = Feed(stream=stream, path=Path(stream), frames=FRAMES, width=2, height=2)
+        path = self.folder / f"{name}.{len(self.inbox)}.ring"
+        source = Source(feed, Ring.create(path, WINDOW, Ring.slot_bytes_for(2, 2)), life)
+        path.unlink()
+        self.sources[name] = source
+        self.inbox[name] = deque()
+        self.recorded.setdefault(stream, [])
+        self.say(name, source.introduction())
+        return name
+
+    def offer(self, name: str, error: str | None = None) -> None:
+        source = self.sources[name]
+        if source.next < FRAMES:
+            item = frame(source.feed.stream, source.next, error)
+            sends = source.offer(item, None if error else PLANES, 0.0)
+        else:
+            sends = source.end(None)
+        for sent in sends:
+            self.say(name, *sent)
+
+    def read(self, name: str) -> None:
+        """A source reads its oldest message."""
+        message, _ = self.inbox[name].popleft()
+        source = self.sources[name]
+        if isinstance(message, wire.Who):
+            self.say(name, source.introduction())
+        else:
+            assert isinstance(message, wire.Start | wire.Free)
+            for sent in source.hear(message):
+                self.say(name, *sent)
+
+    # Workers
+
+    def join(self, name: str, stage: str) -> str:
+        self.workers[name] = stage
+        self.inbox[name] = deque()
+        self.say(name, wire.Ready(stage))
+        return name
+
+    def work(self, name: str, failed: str | None = None, lost: bool = False) -> None:
+        """A worker reads its oldest message and does what it says; its answer may get `lost`."""
+        message, data = self.inbox[name].popleft()
+        stage = self.workers[name]
+        if isinstance(message, wire.Who):
+            self.say(name, wire.Ready(stage))
+            return
+        assert isinstance(message, wire.Job)
+        if stage == "record":
+            known = wire.unpack_frame(data)
+            written = self.recorded[known.stream]
+            if message.failed is not None:
+                self.failed.add((known.stream, known.index))
+            if known.index not in written:
+                written.append(known.index)
+        if not lost:
+            self.say(name, wire.Result(message.lease, failed, 1.0, 0.5, 1.0), data)
+
+    def die(self, name: str, told: bool) -> None:
+        del self.workers[name], self.inbox[name]
+        if told:
+            self.say("supervisor", wire.Died(name))
+
+    def settle(self) -> None:
+        """Let everybody do their work to the end."""
+        for _ in range(2000):
+            self.now += 0.5
+            for name in [*self.workers, *self.sources]:
+                self.say(f"{name}/beat", wire.Beat(name))
+            self.tick()
+            for name in list(self.workers):
+                if self.inbox[name]:
+                    self.work(name)
+                else:
+                    worker = self.hub.workers.get(name)
+                    if worker is not None and worker.flight is not None:
+                        self.say(name, wire.Ready(self.workers[name]))  # after a while of silence
+            for name, source in self.sources.items():
+                while self.inbox[name]:
+                    self.read(name)
+                if source.ready:
+                    self.offer(name)
+            if all(stream.finished for stream in self.hub.status().streams):
+                return
+        raise AssertionError(self.hub.status())
+
+    def counts(self, stream: str) -> wire.Counts:
+        return self.hub.streams[stream].counts
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    return Line(tmp_path)
+
+
+def jobs(line: Line, name: str) -> list[int]:
+    """Indexes of the frames that wait in a worker's inbox."""
+    return [
+        wire.unpack_frame(data).index
+        for message, data in line.inbox[name]
+        if isinstance(message, wire.Job)
+    ]
+
+
+def test_a_frame_goes_through_all_stages_and_frees_its_slot(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.offer("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+        line.work(name)
+    [(free, _)] = line.inbox["a.1"]
+    assert free == wire.Free(1, 0, wire.Counts(received=1, done=1))
+    assert line.recorded == {"a": [0]}
+
+
+def test_a_worker_gets_one_frame_at_a_time(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d", "detect")
+    for _ in range(3):
+        line.offer("a.1")
+    assert jobs(line, "d") == [0]
+    line.work("d")
+    assert jobs(line, "d") == [1]
+
+
+def test_an_ordered_stage_gets_frames_by_index(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name in ("d1", "d2", "d3"):
+        line.join(name, "detect")
+        line.offer("a.1")
+    for name in ("r1", "r2", "r3"):
+        line.join(name, "recognise")
+    line.join("w", "record")
+    for name in ("d3", "d2", "d1"):
+        line.work(name)
+    assert [jobs(line, name) for name in ("r1", "r2", "r3")] == [[2], [1], [0]]
+    line.work("r1")
+    line.work("r2")
+    assert jobs(line, "w") == []
+    line.work("r3")
+    for expected in (0, 1, 2):
+        assert jobs(line, "w") == [expected]
+        line.work("w")
+
+
+def test_streams_take_turns(line: Line) -> None:
+    for stream in ("a", "b", "c"):
+        line.open(stream)
+        line.read(f"{stream}.1")
+    for _ in range(3):
+        line.offer("a.1")
+    for stream in ("b", "c"):
+        line.offer(f"{stream}.1")
+    line.join("d", "detect")
+    served = []
+    while line.inbox["d"]:
+        served.append(wire.unpack_frame(line.inbox["d"][0][1]).stream)
+        line.work("d")
+    assert served == ["a", "b", "c", "a", "a"]
+
+
+def test_a_frame_that_failed_goes_to_the_ordered_stage_only(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d", "detect")
+    line.join("r", "recognise")
+    line.join("w", "record")
+    line.offer("a.1")
+    line.work("d", failed="detect: ValueError: no")
+    assert jobs(line, "r") == []
+    [(job, _)] = line.inbox["w"]
+    assert isinstance(job, wire.Job)
+    assert job.failed == "detect: ValueError: no"
+    line.work("w")
+    assert line.counts("a") == wire.Counts(received=1, failed=1)
+
+
+def test_a_frame_that_could_not_be_decoded_is_recorded(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d", "detect")
+    line.join("w", "record")
+    line.offer("a.1", error="damaged")
+    assert jobs(line, "d") == []
+    line.work("w")
+    assert line.counts("a") == wire.Counts(received=1, failed=1)
+
+
+def test_a_recorder_that_fails_gets_the_frame_as_failed_and_then_ends_the_run(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("w", "record")
+    line.offer("a.1", error="damaged")
+    line.work("w", failed="record: TypeError: no")
+    assert "frame 0 of a cannot be recorded: record: TypeError: no" in str(line.hub.status().error)
+
+
+def test_a_dead_workers_frame_goes_to_another_and_its_late_answer_is_ignored(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d1", "detect")
+    line.offer("a.1")
+    [(job, data)] = line.inbox["d1"]
+    assert isinstance(job, wire.Job)
+    line.join("d2", "detect")
+    line.die("d1", told=True)
+    assert jobs(line, "d2") == [0]
+    line.say("d1", wire.Result(job.lease, None, 0.0, 0.0, 0.0), data)
+    assert jobs(line, "d2") == [0]
+    assert line.hub.status().streams[0].in_flight == 1
+
+
+def test_a_frame_that_kills_is_recorded_as_failed(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.offer("a.1")
+    for number in range(SETTINGS.attempts):
+        line.join(f"d{number}", "detect")
+        assert jobs(line, f"d{number}") == [0]
+        line.die(f"d{number}", told=True)
+    line.join("d", "detect")
+    assert jobs(line, "d") == []
+    line.join("w", "record")
+    [(job, _)] = line.inbox["w"]
+    assert isinstance(job, wire.Job)
+    assert job.failed == "detect: 2 workers died over this frame"
+
+
+def test_a_silent_workers_frame_goes_to_another(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d1", "detect")
+    line.offer("a.1")
+    line.tick()
+    for _ in range(7):
+        line.now += 0.5
+        line.say("a.1/beat", wire.Beat("a.1"))
+        line.tick()
+    assert line.hub.status().silent == ("d1",)
+    line.join("d2", "detect")
+    assert jobs(line, "d2") == [0]
+    line.say("supervisor", wire.Died("d1"))
+    assert line.hub.status().silent == ()
+
+
+def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d1", "detect")
+    line.offer("a.1")
+    for _ in range(30):
+        line.now += 1.0
+        line.say("d1/beat", wire.Beat("d1"))
+        line.tick()
+    assert "d1" not in line.hub.status().silent
+    line.work("d1")
+    assert line.hub.workers["d1"].frames == 1
+
+
+def test_a_silent_source_is_told_of(line: Line) -> None:
+    line.open("a")
+    for _ in range(7):
+        line.now += 0.5
+        line.tick()
+    assert line.hub.status().silent == ("a.1",)
+    line.open("a", life=2)
+    assert line.hub.status().silent == ()
+
+
+def test_a_hub_that_slept_blames_nobody(line: Line) -> None:
+    line.open("a")
+    line.join("d", "detect")
+    line.tick()
+    line.now += 60.0
+    line.tick()
+    assert line.hub.status().silent == ()
+    assert "d" in line.hub.workers
+
+
+def test_a_source_that_starts_again_goes_on_with_the_first_unsettled_frame(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.offer("a.1")
+    for name in "drw":
+        line.work(name)
+    line.offer("a.1")
+    line.offer("a.1")
+    line.open("a", life=2)
+    [(start, _)] = line.inbox["a.2"]
+    assert start == wire.Start(2, 1, (), wire.Counts(received=1, done=1))
+    line.settle()
+    assert line.recorded["a"] == list(range(FRAMES))
+    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+
+
+def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.offer("a.1")
+    for name in "drw":
+        line.work(name)
+    line.offer("a.1")
+    line.read("a.1")
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    line.settle()
+    assert line.recorded["a"] == list(range(FRAMES))
+    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+
+
+def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.sources["a.1"].offer(frame("a", 0), PLANES, 0.0)  # and never sent
+    line.offer("a.1")
+    line.join("d", "detect")
+    line.join("r", "recognise")
+    line.join("w", "record")
+    line.settle()
+    assert line.recorded["a"] == list(range(FRAMES))
+
+
+def test_what_cannot_work_is_said_once(line: Line) -> None:
+    line.say("d", wire.Broken("detect: no weights"))
+    line.say("d", wire.Broken("detect: still none"))
+    assert line.hub.status().error == "detect: no weights"
+
+
+def test_a_worker_of_an_unknown_stage_is_an_error(line: Line) -> None:
+    line.say("x", wire.Ready("track"))
+    assert "'track'" in str(line.hub.status().error)
+
+
+def test_the_last_stage_must_be_ordered() -> None:
+    with pytest.raises(ValueError, match="ordered"):
+        Hub(STAGES[:2], SETTINGS, seed=1)
+
+
+# Live streams
+
+
+@dataclass
+class Camera:
+    """A live source, which waits for nobody."""
+
+    line: Line
+    session: int = 1
+    next: int = 0
+
+    def open(self) -> None:
+        self.line.inbox["cam"] = deque()
+        self.line.recorded["cam"] = []
+        self.line.say(
+            "cam", wire.Open("cam", self.session, "live", self.next, None, wire.Counts())
+        )
+
+    def shoot(self) -> None:
+        data = wire.pack_frame(frame("cam", self.next))
+        offer = wire.Offer("cam", self.session, self.next, None, None, 0.0)
+        self.line.say("cam", offer, data)
+        self.next += 1
+
+
+def test_of_a_live_stream_the_newest_two_wait(line: Line) -> None:
+    camera = Camera(line)
+    camera.open()
+    line.join("d", "detect")
+    for _ in range(10):
+        camera.shoot()
+    assert jobs(line, "d") == [0]
+    assert line.counts("cam") == wire.Counts(received=10, dropped={SUPERSEDED: 7})
+    line.work("d")
+    assert jobs(line, "d") == [8]
+
+
+def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:
+    camera = Camera(line)
+    camera.open()
+    camera.shoot()
+    camera.shoot()
+    camera.session = 2
+    camera.open()
+    camera.shoot()
+    counts = line.counts("cam")
+    assert counts == wire.Counts(received=3, dropped={RESTARTED: 2})
+    assert line.hub.status().streams[0].in_flight == 1
+
+
+# All of it at random
+
+
+class Accidents(RuleBasedStateMachine):
+    """Two films and a camera; workers come, die, fall silent, fail and answer twice; hubs die."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.line = Line(Path(self.folder.name))
+        self.camera = Camera(self.line)
+        self.lives = 1
+        self.answered: list[tuple[str, wire.Result, bytes]] = []
+
+    def teardown(self) -> None:
+        try:
+            self.finish()
+        finally:
+            self.folder.cleanup()
+
+    @initialize()
+    def begin(self) -> None:
+        self.line.open("a")
+        self.line.open("b")
+        self.camera.open()
+        for stage in ("detect", "recognise", "record"):
+            self.join(stage)
+
+    def some(self, data: st.DataObject, names: list[str]) -> str:
+        return data.draw(st.sampled_from(sorted(names)))
+
+    def busy(self) -> list[str]:
+        return [name for name in self.line.workers if self.line.inbox[name]]
+
+    def ready(self) -> list[str]:
+        return [name for name, source in self.line.sources.items() if source.ready]
+
+    def unread(self) -> list[str]:
+        return [name for name in self.line.sources if self.line.inbox[name]]
+
+    @rule(stage=st.sampled_from(["detect", "recognise"]))
+    def join(self, stage: str) -> None:
+        self.lives += 1
+        self.line.join(f"{stage}.{self.lives}", stage)
+
+    @precondition(lambda self: self.ready())
+    @rule(data=st.data(), error=st.sampled_from([None, None, None, "damaged"]))
+    def offer(self, data: st.DataObject, error: str | None) -> None:
+        self.line.offer(self.some(data, self.ready()), error)
+
+    @rule()
+    def shoot(self) -> None:
+        self.camera.shoot()
+
+    @precondition(lambda self: self.unread())
+    @rule(data=st.data())
+    def read(self, data: st.DataObject) -> None:
+        self.line.read(self.some(data, self.unread()))
+
+    @precondition(lambda self: self.busy())
+    @rule(data=st.data())
+    def work(self, data: st.DataObject) -> None:
+        name = self.some(data, self.busy())
+        message, payload = self.line.inbox[name][0]
+        if isinstance(message, wire.Job):
+            result = wire.Result(message.lease, None, 1.0, 0.5, 1.0)
+            self.answered.append((name, result, payload))
+        self.line.work(name)
+
+    @precondition(lambda self: self.busy())
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        name = self.some(data, self.busy())
+        recorder = self.line.workers[name] == "record"
+        self.line.work(name, failed=None if recorder else "raised")
+
+    @precondition(lambda self: self.busy())
+    @rule(data=st.data())
+    def lose_an_answer(self, data: st.DataObject) -> None:
+        self.line.work(self.some(data, self.busy()), lost=True)
+
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def answer_again(self, data: st.DataObject) -> None:
+        self.line.say(*data.draw(st.sampled_from(self.answered)))
+
+    @rule(data=st.data(), told=st.booleans())
+    def die(self, data: st.DataObject, told: bool) -> None:
+        name = self.some(data, list(self.line.workers))
+        stage = self.line.workers[name]
+        if stage == "record":
+            # Not so often over one frame that the run would have to be given up.
+            flight = self.line.hub.workers[name].flight if name in self.line.hub.workers else None
+            told = told and (flight is None or flight.deaths == 0)
+            told = told and (flight is None or flight.failed is None)
+            if not told:
+                self.line.say(name, wire.Ready(stage))
+        self.line.die(name, told)
+        self.lives += 1
+        self.line.join(f"{stage}.{self.lives}", stage)
+
+    @rule()
+    def time_passes(self) -> None:
+        self.line.now += 1.0
+        for name in self.line.workers:
+            if self.line.workers[name] == "record":
+                self.line.say(f"{name}/beat", wire.Beat(name))
+        self.line.tick()
+
+    @rule(stream=st.sampled_from(["a", "b"]))
+    def restart_source(self, stream: str) -> None:
+        [old] = [name for name in self.line.sources if name.startswith(stream)]
+        del self.line.sources[old], self.line.inbox[old]
+        self.lives += 1
+        self.line.open(stream, self.lives)
+
+    @rule()
+    def restart_camera(self) -> None:
+        self.camera.session += 1
+        self.camera.open()
+
+    @rule()
+    def restart_hub(self) -> None:
+        self.line.seeds += 1
+        self.line.hub = Hub(STAGES, SETTINGS, self.line.seeds)
+
+    @invariant()
+    def every_frame_is_accounted_for(self) -> None:
+        for stream in self.line.hub.status().streams:
+            counts = stream.counts
+            assert counts.received == (
+                counts.done + counts.failed + sum(counts.dropped.values()) + stream.in_flight
+            )
+
+    @invariant()
+    def no_frame_is_lent_twice(self) -> None:
+        leases = [
+            worker.lease
+            for worker in self.line.hub.workers.values()
+            if worker.flight is not None and worker.flight.lease == worker.lease
+        ]
+        assert len(leases) == len(set(leases))
+
+    @invariant()
+    def few_frames_of_a_live_stream_wait(self) -> None:
+        if (stream := self.line.hub.streams.get("cam")) is not None:
+            assert sum(map(len, stream.waiting[:2])) <= 2
+
+    @invariant()
+    def films_are_recorded_in_order_without_a_gap(self) -> None:
+        for stream in ("a", "b"):
+            written = self.line.recorded.get(stream, [])
+            assert written == list(range(len(written)))
+
+    def finish(self) -> None:
+        if not self.line.sources:
+            return
+        self.camera.session += 1
+        self.camera.open()
+        self.line.say("cam", wire.End("cam", self.camera.session, self.camera.next, None))
+        self.line.settle()
+        assert self.line.hub.status().error is None
+        for stream in ("a", "b"):
+            assert self.line.recorded[stream] == list(range(FRAMES))
+            counts = self.line.counts(stream)
+            assert counts.received == counts.done + counts.failed == FRAMES
+            assert counts.dropped == {}
+
+
+TestAccidents = Accidents.TestCase
+TestAccidents.settings = settings(
+    max_examples=150,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
