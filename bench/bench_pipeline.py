@@ -21,13 +21,12 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 from rapidocr import RapidOCR
 
 from onlooker import weights
 from onlooker.config import Config, Match
 from onlooker.demo import photographs
-from onlooker.enrol import Enroller, model_version, pictures
+from onlooker.enrol import Enroller, pictures
 from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
 from onlooker.media.source import Film
@@ -49,7 +48,7 @@ def make_film(path: Path, frames: int) -> None:
             along = number / max(1, frames - 1)
             left = round(along * (wide.shape[1] - WIDTH))
             top = round(along * (wide.shape[0] - HEIGHT))
-            frame = np.ascontiguousarray(wide[top : top + HEIGHT, left : left + WIDTH])
+            frame = np.array(wide[top : top + HEIGHT, left : left + WIDTH], np.uint8)
             side = round(300 - 60 * along)
             portrait = photos.astronaut[20 : 20 + side, 80 : 80 + side]
             frame[60:480, 820:1240] = cv2.resize(portrait, (420, 420))
@@ -67,7 +66,8 @@ class NaiveLoop:
         self.read = RapidOCR(params={"Global.log_level": "error"})
         self.detect = cv2.FaceDetectorYN.create(str(weights.path("yunet")), "", (WIDTH, HEIGHT))
         card = weights.card("mobilefacenet")
-        self.template = np.array(card.embedder.template, np.float32) if card.embedder else None
+        assert card.embedder is not None
+        self.template = np.array(card.embedder.template, np.float32)
         import onnxruntime
 
         self.embedder = onnxruntime.InferenceSession(
@@ -82,7 +82,7 @@ class NaiveLoop:
             more, frame = film.read()
             if not more:
                 return
-            lines = self.read(frame).txts or ()
+            lines = getattr(self.read(frame), "txts", None) or ()
             self.detect.setInputSize((frame.shape[1], frame.shape[0]))
             faces = self.detect.detect(frame)[1]
             faces = np.empty((0, 15), np.float32) if faces is None else faces
@@ -167,7 +167,7 @@ def main() -> None:
             make_film(film, chosen.frames)
         place = folder / "faces.db"
         with Store(place) as store:
-            store.create_collection("bench", model_version(settings))
+            store.create_collection("bench", settings.faces.embedder)
             portrait = folder / "Eileen_Collins.png"
             cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
             enrol = Enroller(store, "bench", settings)

@@ -5,10 +5,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from skimage import data
 
 from onlooker.config import Config
-from onlooker.enrol import Enroller, external_image_id, model_version, pictures
+from onlooker.demo import photographs
+from onlooker.enrol import Enroller, external_image_id, pictures
 from onlooker.identity.store import Store
 
 
@@ -21,7 +21,11 @@ def test_folders_name_their_pictures_and_flat_files_name_themselves(tmp_path: Pa
     for place in ("ada/1.jpg", "families/smith/a.PNG", "grace.png", "notes.txt", "ada/x.gif"):
         touch(tmp_path / place)
     found = [(path.relative_to(tmp_path).as_posix(), name) for path, name in pictures([tmp_path])]
-    assert found == [("ada/1.jpg", "ada"), ("families/smith/a.PNG", "smith"), ("grace.png", "grace")]
+    assert found == [
+        ("ada/1.jpg", "ada"),
+        ("families/smith/a.PNG", "smith"),
+        ("grace.png", "grace"),
+    ]
 
 
 def test_a_picture_named_itself_gets_its_stem(tmp_path: Path) -> None:
@@ -42,7 +46,7 @@ def test_names_fit_amazons_pattern(name: str, becomes: str) -> None:
 
 
 def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
-    astronaut = data.astronaut()[:, :, ::-1]
+    astronaut = photographs().astronaut
     shown = {
         "portrait.png": astronaut,
         "tiny.png": cv2.resize(astronaut, (120, 120), interpolation=cv2.INTER_AREA),
@@ -53,7 +57,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_text("no picture")
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
-        store.create_collection("c", model_version(settings))
+        store.create_collection("c", settings.faces.embedder)
         enrol = Enroller(store, "c", settings)
         results = {path.name: enrol(path, name) for path, name in pictures([tmp_path])}
         kept = store.faces("c")

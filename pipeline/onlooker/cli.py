@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,7 +22,9 @@ from onlooker import weights
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_models import app as models_app
 from onlooker.config import Config, ConfigError
-from onlooker.identity.store import StoreError
+from onlooker.demo import make_film
+from onlooker.enrol import Enroller, pictures
+from onlooker.identity.store import Store, StoreError
 from onlooker.media.annotate import annotate as draw
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
@@ -74,17 +76,25 @@ def demo(
 
     Needs no input; scikit-image brings the photographs. Example: `onlooker demo`
     """
-    from onlooker.demo import prepare  # scikit-image is an extra; other commands do without
-
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
     with console.status("making a film of the astronaut, the page and the motorcycle"):
-        film, store_path = prepare(folder, configuration.load())
-    records = folder / "records.jsonl"
-    annotated = folder / "annotated.mp4"
+        film, people = make_film(folder)
+    records, store = folder / "records.jsonl", folder / "faces.db"
+    for old in (records, *folder.glob("faces.db*")):
+        old.unlink(missing_ok=True)
     settings = configuration.load()
-    match = msgspec.structs.replace(settings.match, collection="demo")
-    settings = msgspec.structs.replace(settings, match=match)
-    outputs = Outputs(records=records, store=store_path)
-    _replay([film], settings, outputs, records, annotated)
+    settings = replace(settings, match=replace(settings.match, collection="demo"))
+    weights.pull(needed_models(settings))
+    with Store(store) as known:
+        known.create_collection("demo", settings.faces.embedder)
+        enrol = Enroller(known, "demo", settings)
+        for path, name in pictures([people]):
+            enrol(path, name)
+    console.print(f"film            {film}", highlight=False)
+    _replay([film], settings, Outputs(records=records, store=store), folder / "annotated.mp4")
 
 
 @app.command()
@@ -116,21 +126,20 @@ def replay(
         raise typer.BadParameter("--annotate takes one film; replay them one by one")
     settings = configuration.load()
     if collection is not None:
-        match = msgspec.structs.replace(settings.match, collection=collection)
-        settings = msgspec.structs.replace(settings, match=match)
-    records = out or Path(f"{films[0].stem}.jsonl")
-    outputs = Outputs(records=records, publish=publish_at)
-    _replay(films, settings, outputs, annotate, inline)
+        settings = replace(settings, match=replace(settings.match, collection=collection))
+    outputs = Outputs(records=out or Path(f"{films[0].stem}.jsonl"), publish=publish_at)
+    _replay(films, settings, outputs, annotate, one_process)
 
 
 def _replay(
     films: list[Path],
     settings: Config,
     outputs: Outputs,
-    records: Path,
     annotated: Path | None,
     one_process: bool = False,
 ) -> None:
+    records = outputs.records
+    assert records is not None, "a replay of the command line always has a file"
     weights.pull(needed_models(settings))
     status = _run(films, settings, outputs, one_process)
     seen = summarise(log.read(records))

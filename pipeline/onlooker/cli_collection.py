@@ -12,7 +12,7 @@ from rich.table import Table
 
 from onlooker import config as configuration
 from onlooker import weights
-from onlooker.enrol import Enroller, model_version, pictures
+from onlooker.enrol import Enroller, pictures
 from onlooker.identity.match import Matcher
 from onlooker.identity.store import CollectionNotFound, Store, default_path
 from onlooker.media import image
@@ -41,16 +41,14 @@ def create(name: Name) -> None:
     Example: `onlooker collection create staff`
     """
     with opened() as store:
-        made = store.create_collection(name, model_version(configuration.load()))
+        made = store.create_collection(name, configuration.load().faces.embedder)
     console.print(f"created {made.name} (model {made.model})")
 
 
 @app.command()
 def index(
     name: Name,
-    paths: Annotated[
-        list[Path], typer.Argument(help="Pictures, folders, or a folder of folders.")
-    ],
+    paths: Annotated[list[Path], typer.Argument(help="Pictures, folders, or a folder of folders.")],
 ) -> None:
     """Add the largest face of each picture.
 
@@ -68,7 +66,7 @@ def index(
         try:
             store.collection(name)
         except CollectionNotFound:
-            store.create_collection(name, model_version(settings))
+            store.create_collection(name, settings.faces.embedder)
         enrol = Enroller(store, name, settings)
         for path, external in track(found, description="indexing", console=console):
             done = enrol(path, external)

@@ -43,14 +43,14 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """
     card = weights.card(name)
     table = Table(show_header=False, title=card.name, title_justify="left")
-    source = f"{archive.describe(card.archive)} ({card.archive.client}), sha256 {card.archive.sha256}"
+    source = f"{archive.describe(card.archive)} from {card.archive.client}"
     size = " x ".join(str(side or f"any {card.multiple}n") for side in card.shape)
     rows = [
         ("task", card.task),
         ("licence", card.licence),
         ("attribution", card.attribution),
         ("trained on", card.trained_on),
-        ("archive", source),
+        ("archive", f"{source}, {_size(card.archive.size)}, sha256 {card.archive.sha256}"),
         ("members", ", ".join(member.path for member in card.members)),
         ("build", ", ".join([card.build.format, *card.build.edits])),
         ("input", f"{size} {card.colour}, {card.layout}"),

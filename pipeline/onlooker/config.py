@@ -28,7 +28,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What all sections of the file share."""
 
 
-class Faces(Section):
+class Faces(Section, frozen=True, kw_only=True):
     """`[faces]`: which faces are found, and how they are recognised."""
 
     look: bool = True
@@ -42,7 +42,7 @@ class Faces(Section):
     """Narrower faces, in pixels, are found but not recognised: too little is left of them."""
 
 
-class Text(Section):
+class Text(Section, frozen=True, kw_only=True):
     """`[text]`: which text is found and read."""
 
     look: bool = True
@@ -54,7 +54,7 @@ class Text(Section):
     """Least mean character score of a line in a record."""
 
 
-class Match(Section):
+class Match(Section, frozen=True, kw_only=True):
     """`[match]`: which collection faces are looked up in, and when two faces are one person."""
 
     collection: str | None = None
@@ -63,7 +63,7 @@ class Match(Section):
     max_faces: Annotated[int, Meta(ge=1, le=4096)] = 5
 
 
-class Stream(Section):
+class Stream(Section, frozen=True, kw_only=True):
     """`[stream]`: how frames travel."""
 
     workers: Count = 0
@@ -78,20 +78,20 @@ class Stream(Section):
     """Workers that may die over one frame before it is recorded as failed."""
 
 
-class Record(Section):
+class Record(Section, frozen=True, kw_only=True):
     """`[record]`: what names the records carry."""
 
     region: str = "us-east-1"
     account: Annotated[str, Meta(pattern="^[0-9]{12}$")] = "000000000000"
 
 
-class Runtime(Section):
+class Runtime(Section, frozen=True, kw_only=True):
     """`[runtime]`: where models run."""
 
     provider: Provider = "auto"
 
 
-class Config(Section):
+class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     faces: Faces = Faces()
@@ -130,7 +130,9 @@ def load(path: Path | None = None) -> Config:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; see `onlooker config show` for the defaults") from None
+        raise ConfigError(
+            f"{path}: no such file; see `onlooker config show` for the defaults"
+        ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     try:

@@ -111,7 +111,7 @@ def seen(photograph: Pixels, view: View) -> Pixels:
         [0, scale, HEIGHT / 2 - scale * view.y],
     ])  # fmt: skip
     return cv2.warpAffine(
-        photograph, move, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderValue=(24, 24, 24)
+        photograph, move, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderValue=(24, 24, 24)
     ).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from onlooker import config, weights
+from onlooker import config
 from onlooker.identity.store import NewFace, Store
 from onlooker.media import image
 from onlooker.types import Face, StoredFace
@@ -97,8 +97,3 @@ class Enroller:
 def _ratios(face: Face, width: int, height: int) -> tuple[float, float, float, float]:
     x1, y1, x2, y2 = face.box
     return (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)
-
-
-def model_version(settings: config.Config) -> str:
-    """What a collection is pinned to: vectors of another model cannot be compared."""
-    return weights.card(settings.faces.embedder).name

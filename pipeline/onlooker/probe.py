@@ -70,7 +70,7 @@ def digits(width: int, height: int) -> NDArray[np.uint8]:
 def tensor(card: Card) -> NDArray[np.float32]:
     """The probe's picture as the card's model takes it: a batch of one."""
     pixels = picture(card.probe).astype(np.float32)
-    ready = (pixels - np.float32(card.mean)) * np.float32(card.scale)
+    ready = (pixels - np.array(card.mean, np.float32)) * np.array(card.scale, np.float32)
     if card.layout == "NCHW":
         ready = ready.transpose(2, 0, 1)
     return np.ascontiguousarray(ready[None])
@@ -82,11 +82,12 @@ def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> lis
         Figures(
             output=name,
             shape=output.shape,
-            mean=_short(np.mean(output, dtype=np.float64)),
-            deviation=_short(np.std(output, dtype=np.float64)),
-            first=tuple(_short(value) for value in output.ravel()[:FIRST]),
+            mean=_short(values.mean()),
+            deviation=_short(values.std()),
+            first=tuple(map(_short, values[:FIRST])),
         )
         for name, output in zip(names, outputs, strict=True)
+        for values in [output.ravel().astype(np.float64)]
     ]
 
 
@@ -112,9 +113,9 @@ def cosine(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
     return float(x @ y) / size if np.isfinite(size) and size > 0 else 0.0
 
 
-def _short(value: float | np.generic) -> float:
+def _short(value: float) -> float:
     """Six digits: what a card is precise to."""
-    return float(f"{float(value):.6g}")
+    return float(f"{value:.6g}")
 
 
 def _unlike(expected: Figures, actual: Figures, tolerance: float) -> list[str]:

@@ -24,7 +24,7 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What all travelling structs share."""
 
 
-class StoredFace(Noun):
+class StoredFace(Noun, frozen=True, kw_only=True):
     """A face in a collection, as the store knows it."""
 
     face_id: str
@@ -36,7 +36,7 @@ class StoredFace(Noun):
     """0 to 100: how sure the detector was that this is a face."""
 
 
-class Identity(Noun):
+class Identity(Noun, frozen=True, kw_only=True):
     """A stored face that a face was found to be like."""
 
     similarity: float
@@ -44,7 +44,7 @@ class Identity(Noun):
     face: StoredFace
 
 
-class Pose(Noun):
+class Pose(Noun, frozen=True, kw_only=True):
     """Turn of a head in degrees, with Amazon's signs."""
 
     roll: float
@@ -52,14 +52,14 @@ class Pose(Noun):
     pitch: float
 
 
-class Quality(Noun):
+class Quality(Noun, frozen=True, kw_only=True):
     """How well a face can be seen, 0 to 100 each."""
 
     brightness: float
     sharpness: float
 
 
-class Face(Noun):
+class Face(Noun, frozen=True, kw_only=True):
     """A face in a picture."""
 
     box: Box
@@ -73,7 +73,7 @@ class Face(Noun):
     """Best first; empty where nobody is near enough or nobody was looked for."""
 
 
-class Word(Noun):
+class Word(Noun, frozen=True, kw_only=True):
     """One word of a line."""
 
     text: str
@@ -82,7 +82,7 @@ class Word(Noun):
     quad: Quad
 
 
-class TextLine(Noun):
+class TextLine(Noun, frozen=True, kw_only=True):
     """A line of text, with its words in reading order."""
 
     text: str
@@ -91,14 +91,14 @@ class TextLine(Noun):
     words: tuple[Word, ...]
 
 
-class TextQuad(Noun):
+class TextQuad(Noun, frozen=True, kw_only=True):
     """Where the detector sees text that nobody has read yet."""
 
     quad: Quad
     score: float
 
 
-class Frame(Noun):
+class Frame(Noun, frozen=True, kw_only=True):
     """One picture of a stream and all that is known about it so far.
 
     The pixels are not in here: they travel beside it as a `Picture`.

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import numpy as np
@@ -384,7 +385,11 @@ class TestProcesses:
 
     def test_many_open_a_new_file_at_once(self, tmp_path: Path) -> None:
         path = tmp_path / "new" / "faces.db"
-        processes = [SPAWN.Process(target=_make_collection, args=(path, n)) for n in range(6)]
+        start = SPAWN.Barrier(6)
+        processes = [
+            SPAWN.Process(target=_make_collection, args=(path, number, start))
+            for number in range(6)
+        ]
         for process in processes:
             process.start()
         for process in processes:
@@ -420,7 +425,8 @@ def _add_when_asked(path: Path, end: Connection) -> None:
             end.send(face.face_id)
 
 
-def _make_collection(path: Path, number: int) -> None:
+def _make_collection(path: Path, number: int, start: Barrier) -> None:
+    start.wait(60)
     with Store(path) as store:
         store.create_collection(f"c{number}", "m")
 

@@ -1,8 +1,8 @@
 """Converters: a model's weights as they come out of an archive, into one ONNX file.
 
-`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs` and `faceapi` read
-the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers are needed:
-neither TensorFlow nor any code of the packages is run.
+`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs` and `faceapi`
+read the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers are
+needed: neither TensorFlow nor any code of the packages is run.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,4 +35,5 @@ def build(card: Card, members: Sequence[bytes]) -> bytes:
     edits.name_batch(model)
     edits.zero_denormals(model)
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data

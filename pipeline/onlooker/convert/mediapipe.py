@@ -71,9 +71,7 @@ def landmarks_to_matrix(
     return graph.node("Concat", top, bottom, axis=1)
 
 
-def cut_features(
-    graph: Graph, values: Sequence[str], options: Options, size: Sequence[int]
-) -> str:
+def cut_features(graph: Graph, values: Sequence[str], options: Options, size: Sequence[int]) -> str:
     """Features (n, c, H, W) and a matrix -> (n, c, h, w), bilinear, zeros outside."""
     features, matrix = values
     turn, shift = _affine(graph, matrix)

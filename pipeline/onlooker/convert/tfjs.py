@@ -66,7 +66,7 @@ class Lowering:
     def _lower(self, node: Node, inputs: list[str]) -> str:
         lower = OPERATORS.get(node["op"])
         if lower is None:
-            raise WeightsError(f"no conversion of TensorFlow.js's {node['op']} is known")
+            raise WeightsError(f"no conversion of TensorFlow.js's {node['op']}")
         return lower(self, node, inputs)
 
 
@@ -96,11 +96,9 @@ def _depthwise_convolution(net: Lowering, node: Node, inputs: list[str]) -> str:
     return _convolve(net, node, inputs[0], filters, groups=channels)
 
 
-def _convolve(
-    net: Lowering, node: Node, source: str, filters: NDArray[Any], groups: int
-) -> str:
+def _convolve(net: Lowering, node: Node, source: str, filters: NDArray[Any], groups: int) -> str:
     if _integers(node, "dilations") != [1, 1, 1, 1] or _string(node, "padding") != "SAME":
-        raise WeightsError("no conversion of dilated or unpadded TensorFlow.js convolutions is known")
+        raise WeightsError("no conversion of dilated or unpadded TensorFlow.js convolutions")
     planes = net.graph.node("Transpose", net.value(source), perm=[0, 3, 1, 2])
     result = net.graph.node(
         "Conv",
@@ -123,7 +121,7 @@ def _fused_product(net: Lowering, node: Node, inputs: list[str]) -> str:
             case b"Relu":
                 result = net.graph.node("Relu", result)
             case other:
-                raise WeightsError(f"no conversion of TensorFlow.js's fused {other!r} is known")
+                raise WeightsError(f"no conversion of TensorFlow.js's fused {other!r}")
     return result
 
 

@@ -22,9 +22,7 @@ TYPES = {
     tflite.TensorType.FLOAT16: np.float16,
     tflite.TensorType.INT32: np.int32,
 }
-NAMES = {
-    code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)
-}
+NAMES = {code: name for name, code in vars(tflite.BuiltinOperator).items() if isinstance(code, int)}
 TO_END = np.iinfo(np.int32).max
 
 
@@ -81,7 +79,7 @@ class Lowering:
             operator = self._operator(place)
             lower = OPERATORS.get(operator.name)
             if lower is None:
-                raise WeightsError(f"no conversion of TensorFlow Lite's {operator.name} is known")
+                raise WeightsError(f"no conversion of TensorFlow Lite's {operator.name}")
             lower(self, operator)
         for number in map(int, self._net.OutputsAsNumpy()):
             value = self.in_file_layout(number)
@@ -114,7 +112,7 @@ class Lowering:
         if activation == kinds.RELU:
             value = self.graph.node("Relu", value)
         elif activation != kinds.NONE:
-            raise WeightsError(f"no conversion of TensorFlow Lite's activation {activation} is known")
+            raise WeightsError(f"no conversion of TensorFlow Lite's activation {activation}")
         self._values[tensor] = value
 
     def define_constant(self, tensor: int, content: NDArray[Any]) -> None:
@@ -171,7 +169,7 @@ def _convolve(
 ) -> None:
     kernel = filters.shape[2:]
     if (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
-        raise WeightsError("no conversion of TensorFlow Lite's dilated convolutions is known")
+        raise WeightsError("no conversion of TensorFlow Lite's dilated convolutions")
     result = net.graph.node(
         "Conv",
         net.value(operator.inputs[0]),
@@ -258,7 +256,7 @@ def _reshape(net: Lowering, operator: Operator) -> None:
 def _strided_slice(net: Lowering, operator: Operator) -> None:
     options = operator.options(tflite.StridedSliceOptions)
     if options.ShrinkAxisMask() or options.EllipsisMask() or options.NewAxisMask():
-        raise WeightsError("no conversion of slices that add or drop dimensions is known")
+        raise WeightsError("no conversion of slices that add or drop dimensions")
     begin, end, step = (net.integers(tensor) for tensor in operator.inputs[1:4])
     axes = np.arange(len(begin))
     begin = np.where(options.BeginMask() >> axes & 1, 0, begin)

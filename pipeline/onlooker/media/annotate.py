@@ -120,4 +120,5 @@ def _label(picture: Pixels, text: str, left: int, top: int, letters: float, colo
 
 
 def _stroke(picture: Pixels) -> int:
-    return max(1, picture.shape[0] // 360)
+    height: int = picture.shape[0]
+    return max(1, height // 360)

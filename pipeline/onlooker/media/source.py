@@ -1,6 +1,7 @@
 """Where frames come from."""
 
 import hashlib
+import stat
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from functools import cached_property
@@ -140,11 +141,12 @@ class Film:
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     """The container at `path` and the picture stream in it, or MediaError."""
     try:
-        with open(path, "rb") as file:
-            empty = not file.read(1)
+        status = path.stat()
     except OSError as error:
         raise MediaError(f"{path}: {error.strerror}") from error
-    if empty:
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(f"{path}: not a file")
+    if not status.st_size:
         raise MediaError(f"{path}: the file is empty")
     try:
         container = av.open(

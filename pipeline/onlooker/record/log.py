@@ -11,6 +11,7 @@ was never acknowledged: it comes again, and is appended.
 
 import fcntl
 import os
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -47,6 +48,8 @@ class JsonLines:
                 f"{path}: {error.strerror}; records cannot be written there, name another file"
             ) from error
         try:
+            if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                raise LogError(f"{path}: not a regular file; name another to write records to")
             self._lock()
             self._size = self._recover()
         except BaseException:

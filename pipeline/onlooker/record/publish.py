@@ -19,6 +19,7 @@ in the JSON-lines file.
 
 import ipaddress
 import logging
+import re
 import time
 from collections.abc import Iterator, Sequence
 from math import ceil, inf
@@ -211,16 +212,17 @@ def _keep_alive(socket: zmq.Socket[bytes]) -> None:
 
 def _check_private(endpoint: str) -> None:
     """Records say who was where: unencrypted, they stay on this machine."""
-    if not endpoint.startswith("tcp://"):
+    found = re.fullmatch(r"tcp://(.*):.*", endpoint)
+    if not found:
         return
-    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    host = found[1]
     try:
         private = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, an interface, or * for all of them
         private = False
     if not private:
         raise PublishError(
-            f"{endpoint}: whoever reaches {host or 'it'} could read who was seen; publish at "
+            f"{endpoint}: whoever reaches this machine could read who was seen; publish at "
             "tcp://127.0.0.1:PORT and let others in through a tunnel (ssh -L PORT:127.0.0.1:PORT)"
         )
 

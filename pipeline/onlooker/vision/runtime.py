@@ -66,9 +66,11 @@ class Model:
     def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """The graph's outputs for its inputs, both in the graph's order."""
         began = time.perf_counter()
-        if self.provider in ONE_BY_ONE and len(inputs[0]) != 1:
-            pictures = range(len(inputs[0]))
-            runs = [self._run([each[at : at + 1] for each in inputs]) for at in pictures]
+        size = len(inputs[0])
+        if size == 0:
+            raise ValueError(f"{self.name}: the batch has no pictures")
+        if size > 1 and self.provider in ONE_BY_ONE:
+            runs = [self._run([each[at : at + 1] for each in inputs]) for at in range(size)]
             outputs = [np.concatenate(each) for each in zip(*runs, strict=True)]
         else:
             outputs = self._run(inputs)
@@ -92,11 +94,10 @@ def load(name: str, provider: str = "auto") -> Model:
     """
     card = weights.card(name)
     path = weights.path(name)
-    chosen = _provider(card, provider)
-    precision = "fp32"
-    if chosen == "openvino" and card.run.bfloat16 and has_bfloat16():
-        precision = "bf16" if _bf16_is_sound(card, path) else "fp32"
-    model = Model(card, chosen, precision, _session(card, path, chosen, precision))
+    chosen = choose(card, provider)
+    model = _in_bf16(card, path) if provider in ("auto", "openvino") else None
+    if model is None:
+        model = Model(card, chosen, "fp32", _session(card, path, chosen, "fp32"))
     logger.info("model=%s provider=%s precision=%s", name, model.provider, model.precision)
     return model
 
@@ -113,23 +114,24 @@ def available() -> tuple[str, ...]:
 
 
 @functools.cache
-def has_bfloat16() -> bool:
+def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Whether the processor multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+        text = cpuinfo.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
         return False  # not Linux
     flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
     return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
-def _provider(card: Card, wanted: str) -> str:
+def choose(card: Card, wanted: str) -> str:
+    """The provider that runs the card's model in fp32, where "auto" or a provider is wanted."""
     there = available()
     if wanted == "auto":
-        faster = card.run.provider == "openvino" or (card.run.bfloat16 and has_bfloat16())
-        return "openvino" if faster and "openvino" in there else "cpu"
+        return card.run.provider if card.run.provider in there else "cpu"
     if wanted not in PROVIDERS:
-        raise WeightsError(f"no provider is called {wanted!r}; choose of auto, {', '.join(PROVIDERS)}")
+        known = ", ".join(["auto", *PROVIDERS])
+        raise WeightsError(f"no provider is called {wanted!r}; known ones are {known}")
     if wanted not in there:
         raise WeightsError(
             f"this ONNX Runtime has no {wanted} provider; uninstall it and run "
@@ -180,17 +182,24 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "PERFORMANCE_HINT": "LATENCY",
     }
-    return {"device_type": "CPU", "num_of_threads": "1", "load_config": json.dumps({"CPU": settings})}
+    return {
+        "device_type": "CPU",
+        "num_of_threads": "1",
+        "load_config": json.dumps({"CPU": settings}),
+    }
 
 
-def _bf16_is_sound(card: Card, path: Path) -> bool:
-    """Whether bf16 gives what fp32 gives on the card's probe: no NaN, and nearly parallel."""
+def _in_bf16(card: Card, path: Path) -> Model | None:
+    """The model in bf16, where that is fast and says what fp32 says of the card's probe.
+
+    The outputs must be free of NaN and nearly parallel.
+    """
+    if not (card.run.bfloat16 and has_bfloat16() and "openvino" in available()):
+        return None
+    model = Model(card, "openvino", "bf16", _session(card, path, "openvino", "bf16"))
+    exact = Model(card, "cpu", "fp32", _session(card, path, "cpu", "fp32"))
     picture = probe.tensor(card)
-    exact, coarse = (
-        Model(card, "openvino", precision, _session(card, path, "openvino", precision))(picture)
-        for precision in ("fp32", "bf16")
-    )
-    cosines = [probe.cosine(one, other) for one, other in zip(exact, coarse, strict=True)]
+    cosines = [probe.cosine(*pair) for pair in zip(exact(picture), model(picture), strict=True)]
     sound = min(cosines) >= NEAR
     logger.info("model=%s bf16=%s least_cosine=%.6f", card.name, sound, min(cosines))
-    return sound
+    return model if sound else None

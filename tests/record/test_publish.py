@@ -1,0 +1,246 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from onlooker.record.publish import Publisher, PublishError, kind, subscribe
+from onlooker.record.shapes import RecordError, StreamRecord, encode
+
+Records = Callable[..., list[StreamRecord]]
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def publisher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Publisher]:
+    endpoint = f"ipc://{tmp_path}/records" if request.param == "ipc" else "tcp://127.0.0.1:*"
+    with Publisher(endpoint) as opened:
+        yield opened
+
+
+class Listener:
+    """A subscriber in a thread of its own, until its publisher closes."""
+
+    def __init__(
+        self, publisher: Publisher, streams: tuple[str, ...] = (), kinds: tuple[str, ...] = ()
+    ) -> None:
+        self.heard: list[StreamRecord] = []
+        records = subscribe(publisher.endpoint, streams, kinds, timeout=20)
+        self._thread = threading.Thread(target=lambda: self.heard.extend(records))
+        self._thread.start()
+        assert publisher.wait_for_subscriber(10)
+
+    def all(self) -> list[StreamRecord]:
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+        return self.heard
+
+
+class TestDelivery:
+    def test_everything_in_order_once(self, publisher: Publisher, records: Records) -> None:
+        sent = [*records(500), *records(3, error="damaged"), *records(3, faces=0, lines=0)]
+        listener = Listener(publisher)
+        for record in sent:
+            publisher.publish(record)
+        publisher.close()
+        assert listener.all() == sent
+        assert publisher.missed == 0
+
+    def test_messages_are_topic_and_line(self, publisher: Publisher, records: Records) -> None:
+        """Any ZeroMQ client can read them, without ours."""
+        sent = records(2, stream="door")
+        with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+            socket.subscribe("")
+            socket.connect(publisher.endpoint)
+            assert publisher.wait_for_subscriber(10)
+            for record in sent:
+                publisher.publish(record)
+            received = [socket.recv_multipart() for _ in sent]
+        assert received == [[b"door/face+text", encode(record)] for record in sent]
+
+    def test_nobody_listens(self, publisher: Publisher, records: Records) -> None:
+        for record in records(10):
+            publisher.publish(record)
+        assert not publisher.wait_for_subscriber(0.05)
+        assert publisher.missed == 0
+
+    def test_two_listeners_and_one_that_leaves(
+        self, publisher: Publisher, records: Records
+    ) -> None:
+        listener = Listener(publisher)
+        brief = subscribe(publisher.endpoint, timeout=20)
+        assert publisher.wait_for_subscriber(0.3) is False  # the first has asked for all already
+        sent = records(200)
+        for record in sent[:100]:
+            publisher.publish(record)
+        assert next(brief) in sent
+        brief.close()  # type: ignore[attr-defined]
+        for record in sent[100:]:
+            publisher.publish(record)
+        publisher.close()
+        assert listener.all() == sent
+
+
+class TestTopics:
+    def test_kinds(self, records: Records) -> None:
+        assert kind(records(1)[0]) == "face+text"
+        assert kind(records(1, lines=0)[0]) == "face"
+        assert kind(records(1, faces=0)[0]) == "text"
+        assert kind(records(1, faces=0, lines=0)[0]) == "none"
+        assert kind(records(1, error="damaged")[0]) == "failed"
+
+    @pytest.mark.parametrize(
+        ("streams", "kinds", "expected"),
+        [
+            ((), (), "abcdefgh"),
+            (("door",), (), "abcd"),
+            (("door", "yard"), (), "abcdefg"),
+            ((), ("face",), "abeh"),
+            ((), ("text",), "acefh"),
+            ((), ("face+text",), "aeh"),
+            (("door",), ("text",), "ac"),
+            (("door",), ("face", "text"), "abc"),
+            (("doo",), (), ""),
+            ((), ("none", "failed"), "dg"),
+        ],
+    )
+    def test_filters(
+        self,
+        publisher: Publisher,
+        records: Records,
+        streams: tuple[str, ...],
+        kinds: tuple[str, ...],
+        expected: str,
+    ) -> None:
+        sent = dict(
+            zip(
+                "abcdefgh",
+                [
+                    *records(1, stream="door"),
+                    *records(1, stream="door", lines=0),
+                    *records(1, stream="door", faces=0),
+                    *records(1, stream="door", faces=0, lines=0),
+                    *records(1, stream="yard"),
+                    *records(1, stream="yard", faces=0),
+                    *records(1, stream="yard", error="damaged"),
+                    *records(1, stream="doors"),
+                ],
+                strict=True,
+            )
+        )
+        listener = Listener(publisher, streams, kinds)
+        time.sleep(0.1)  # several prefixes come one after the other
+        for record in sent.values():
+            publisher.publish(record)
+        publisher.close()
+        heard = listener.all()
+        assert [name for name, record in sent.items() if record in heard] == list(expected)
+        assert len(heard) == len(expected)
+
+    def test_unknown_kind(self) -> None:
+        with pytest.raises(ValueError, match="kind 'faces' is none of face, face"):
+            subscribe("tcp://127.0.0.1:5555", kinds=("faces",))
+
+
+class TestSlowSubscriber:
+    def test_holds_the_publisher_back_once(
+        self, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("onlooker.record.publish.QUEUE", 100)
+        many = records(1, faces=60) * 1000  # 30 kB each: more than the queues take
+        with (
+            Publisher(f"ipc://{tmp_path}/records", patience=0.3) as publisher,
+            zmq.Context() as context,
+            context.socket(zmq.SUB) as stuck,
+        ):
+            stuck.rcvhwm = 10
+            stuck.linger = 0
+            stuck.subscribe("")
+            stuck.connect(publisher.endpoint)
+            assert publisher.wait_for_subscriber(10)
+            started = time.monotonic()
+            for record in many:
+                publisher.publish(record)
+            assert 0.3 < time.monotonic() - started < 10
+            assert 0 < publisher.missed < len(many)
+
+
+class TestEndpoints:
+    @pytest.mark.parametrize(
+        "endpoint",
+        [
+            "tcp://*:5555",
+            "tcp://0.0.0.0:5555",
+            "tcp://192.168.1.5:5555",
+            "tcp://eth0:5555",
+            "tcp://[::]:1",
+        ],
+    )
+    def test_records_stay_on_the_machine(self, endpoint: str) -> None:
+        with pytest.raises(PublishError, match=r"could read who was seen.*tcp://127.0.0.1:PORT"):
+            Publisher(endpoint)
+
+    @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:*", "tcp://localhost:*"])
+    def test_loopback(self, endpoint: str) -> None:
+        Publisher(endpoint).close()
+
+    @pytest.mark.parametrize(
+        "endpoint", ["records", "http://x", "tcp://127.0.0.1", "ipc:///no/such/x"]
+    )
+    def test_that_are_none(self, endpoint: str) -> None:
+        with pytest.raises(PublishError, match="cannot publish there"):
+            Publisher(endpoint)
+
+    def test_taken(self, publisher: Publisher) -> None:
+        with pytest.raises(PublishError, match=r"in use|another publisher is there"):
+            Publisher(publisher.endpoint)
+
+    def test_left_behind_by_a_dead_publisher(self, tmp_path: Path) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        code = "import sys, time; from onlooker.record.publish import Publisher\n"
+        code += "Publisher(sys.argv[1]); print('bound', flush=True); time.sleep(60)"
+        with subprocess.Popen(
+            [sys.executable, "-c", code, endpoint], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"bound\n"
+            os.kill(process.pid, signal.SIGKILL)
+        assert (tmp_path / "records").exists()
+        Publisher(endpoint).close()
+
+
+class TestSubscribe:
+    def test_no_publisher(self, tmp_path: Path) -> None:
+        with pytest.raises(TimeoutError, match=r"records: no publisher in 0.1 s"):
+            next(subscribe(f"ipc://{tmp_path}/records", timeout=0.1))
+
+    def test_silent_publisher(self, publisher: Publisher) -> None:
+        with pytest.raises(TimeoutError, match=r"a publisher that sends no record in 0\.2 s"):
+            next(subscribe(publisher.endpoint, timeout=0.2))
+
+    def test_waits_for_a_publisher_that_comes_later(self, tmp_path: Path, records: Records) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        waiting = subscribe(endpoint, timeout=20)
+        with Publisher(endpoint) as publisher:
+            assert publisher.wait_for_subscriber(10)
+            publisher.publish(records(1)[0])
+        assert list(waiting) == records(1)
+
+    def test_bad_endpoint(self) -> None:
+        with pytest.raises(PublishError, match="nonsense: cannot subscribe there"):
+            subscribe("nonsense")
+
+    def test_what_is_no_record(self, tmp_path: Path) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        with zmq.Context() as context, context.socket(zmq.XPUB) as socket:
+            socket.bind(endpoint)
+            listening = subscribe(endpoint, timeout=10)
+            socket.recv()
+            socket.send_multipart([b"film/face", b"{}"])
+            with pytest.raises(RecordError, match="not a stream record"):
+                next(listening)

@@ -1,0 +1,74 @@
+import numpy as np
+
+from onlooker import probe
+from onlooker.card import Figures, Probe, card
+
+
+def figures(**changes: object) -> Figures:
+    output = np.array([[1.0, 2.0, 3.0, 6.0, 8.0]], np.float32)
+    (found,) = probe.measure(["y"], [output])
+    return Figures(
+        **{**{name: getattr(found, name) for name in found.__struct_fields__}, **changes}
+    )
+
+
+def promised(*expect: Figures) -> Probe:
+    return Probe(picture="blocks", size=(8, 8), expect=expect)
+
+
+def test_figures_by_hand() -> None:
+    assert figures() == Figures(
+        output="y", shape=(1, 5), mean=4.0, deviation=2.60768, first=(1.0, 2.0, 3.0, 6.0)
+    )
+
+
+def test_blocks_are_the_hash_of_their_number() -> None:
+    blocks = probe.blocks(20, 10)
+    assert blocks.shape == (10, 20, 3)
+    # Row 1 of 3 columns, column 2, channel 1: the number is 1 + 1 + 3 * 2 + 3 * 3 * 1 = 17.
+    assert blocks[9, 19, 1] == (2654435761 * 17) % 2**32 >> 24
+    assert (blocks[:8, :8] == blocks[0, 0]).all()
+
+
+def test_digits_are_dark_on_light() -> None:
+    digits = probe.digits(64, 48)
+    # The first is a 3: its upper left segment is off, its upper right one on.
+    assert (digits[11 + 5, 12] == probe.PAPER).all()
+    assert (digits[11 + 5, 12 + 13] == probe.INK).all()
+
+
+def test_the_tensor_has_the_layout_of_the_card() -> None:
+    detector = probe.tensor(card("yunet"))
+    mesh = probe.tensor(card("face_mesh_attention"))
+    assert detector.shape == (1, 3, 192, 320)
+    assert mesh.shape == (1, 192, 192, 3)
+    np.testing.assert_allclose(mesh[0, 0, 0], probe.blocks(8, 8)[0, 0] / 255, rtol=1e-6)
+
+
+def test_differences_are_said() -> None:
+    assert probe.differences(promised(figures()), [figures()], 1e-3) == []
+    assert probe.differences(promised(figures()), [figures(mean=4.001)], 1e-3) == []
+    assert probe.differences(promised(figures()), [figures(mean=4.1)], 1e-3) == [
+        "mean of y is 4.1, not 4"
+    ]
+    assert probe.differences(promised(figures()), [figures(mean=float("nan"))], 1e-3) == [
+        "mean of y is nan, not 4"
+    ]
+    assert probe.differences(promised(figures()), [figures(first=(1.0, 2.0, 3.0, 9.0))], 1e-3) == [
+        "value 3 of y is 9, not 6"
+    ]
+    assert probe.differences(promised(figures()), [figures(shape=(5, 1))], 1e-3) == [
+        "y has shape (5, 1), not (1, 5)"
+    ]
+    assert probe.differences(promised(figures()), [figures(output="z")], 1e-3) == [
+        "no output is called y"
+    ]
+    assert probe.differences(promised(), [figures()], 1e-3)
+
+
+def test_cosine() -> None:
+    a = np.array([3.0, 4.0], np.float32)
+    assert probe.cosine(a, 2 * a) == 1.0
+    assert probe.cosine(a, np.array([-4, 3])) == 0.0
+    assert probe.cosine(a, np.array([np.nan, 1])) == 0.0
+    assert probe.cosine(0 * a, a) == 0.0
