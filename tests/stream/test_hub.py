@@ -404,6 +404,24 @@ def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
     assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
 
 
+def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.join("d", "detect")
+    line.offer("a.1")
+    job, data = line.inbox["d"].popleft()
+    assert isinstance(job, wire.Job)
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    line.join("d", "detect")
+    line.say("a.1", line.sources["a.1"].introduction())
+    line.read("a.1")
+    [(again, _)] = line.inbox["d"]
+    assert isinstance(again, wire.Job)
+    assert again.lease != job.lease
+    line.say("d", wire.Result(job.lease, "of the hub before", 0.0, 0.0, 0.0), data)
+    assert line.hub.streams["a"].flights[0].failed is None
+
+
 def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
     line.open("a")
     line.read("a.1")

@@ -139,8 +139,7 @@ class Lowering:
     def _operator(self, place: int) -> Operator:
         table = self._net.Operators(place)
         kind = self._file.OperatorCodes(table.OpcodeIndex())
-        # Old files have the code in the narrow field, new ones in the wide one.
-        name = NAMES[max(kind.BuiltinCode(), kind.DeprecatedBuiltinCode())]
+        name = NAMES[kind.BuiltinCode()]
         if name == "CUSTOM":
             name = kind.CustomCode().decode()
         inputs = tuple(map(int, table.InputsAsNumpy()))

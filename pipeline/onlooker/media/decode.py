@@ -1,5 +1,7 @@
 """From a container's packets to pictures: decoding, damage, and planes that are upright."""
 
+import heapq
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
@@ -15,6 +17,11 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
 from onlooker.media.image import Pixels, Planes
+
+
+REORDERED = 16
+"""Most pictures that H.264 and HEVC hold back to put them in order. Behind a refused packet, and up
+to the next key frame, the decoder's order cannot be trusted: so many are held here instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +40,29 @@ def pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
     Never raises for what is in the file.
     """
     stream.codec_context.thread_count = 1  # cheapest by CPU: cores are kept busy by processes
-    waiting: list[Damage] = []
-    for item in _decoded(container, stream):
+    held: list[tuple[float, int, VideoFrame | Damage]] = []
+    depth, time = 0, -math.inf
+    for number, item in enumerate(_decoded(container, stream)):
+        time = time if item.pts is None else item.pts
+        heapq.heappush(held, (time, number, item))
         if isinstance(item, Damage):
-            waiting.append(item)
-            continue
-        # Packets come in decoding order: damage waits until the pictures before it are out.
-        due = [damage for damage in waiting if _before(damage, item)]
-        waiting = [damage for damage in waiting if not _before(damage, item)]
-        yield from due
-        yield item
-    yield from waiting
+            depth = REORDERED
+        elif item.key_frame:
+            depth = 0
+        while len(held) > depth:
+            yield _whole(heapq.heappop(held)[2])
+    while held:
+        yield _whole(heapq.heappop(held)[2])
+
+
+def _whole(item: VideoFrame | Damage) -> VideoFrame | Damage:
+    if isinstance(item, VideoFrame) and item.is_corrupt:
+        return Damage(item.pts, "damaged: part of the picture is missing")
+    return item
 
 
 def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Damage]:
+    """Pictures as the decoder hands them out and, between them, packets that it refused."""
     packets = container.demux(stream)
     while True:
         try:
@@ -54,26 +70,13 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
         except StopIteration:
             return
         except av.error.FFmpegError as error:
-            yield from _whole(stream.codec_context.decode(None))
+            yield from stream.codec_context.decode(None)
             yield Damage(None, f"the rest of the film cannot be read ({error.strerror})")
             return
         try:
-            yield from _whole(packet.decode())
+            yield from packet.decode()
         except av.error.FFmpegError as error:
             yield Damage(packet.pts, f"damaged: {error.strerror}")
-
-
-def _whole(frames: list[VideoFrame]) -> Iterator[VideoFrame | Damage]:
-    for frame in frames:
-        yield (
-            Damage(frame.pts, "damaged: part of the picture is missing")
-            if frame.is_corrupt
-            else frame
-        )
-
-
-def _before(damage: Damage, frame: VideoFrame) -> bool:
-    return damage.pts is None or frame.pts is None or damage.pts < frame.pts
 
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:

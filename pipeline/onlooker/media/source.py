@@ -156,11 +156,13 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         )
     except av.error.FFmpegError as error:
         raise MediaError(f"{path}: not a film that can be read ({error.strerror})") from error
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a song is no film
-            return container, stream
+    # The cover of a song is stored as a stream of one picture.
+    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if films and films[0].codec_context is not None:
+        return container, films[0]
     container.close()
-    raise MediaError(f"{path}: no video in it")
+    cause = "its video is in a form that libav does not know" if films else "no video in it"
+    raise MediaError(f"{path}: {cause}")
 
 
 def _frames_expected(container: InputContainer, stream: VideoStream, rate: float) -> int | None:

@@ -81,7 +81,6 @@ class Stream:
     """Index of the next frame to come."""
     counts: Counts
     frames: int | None
-    seen: float
     waiting: list[list[int]]
     """For each stage a heap of the indexes that wait for a worker."""
     flights: dict[int, Flight] = field(default_factory=dict)
@@ -102,7 +101,6 @@ class Worker:
 
     name: str
     stage: int
-    seen: float
     lease: int | None = None
     flight: Flight | None = None
     frames: int = 0
@@ -128,7 +126,10 @@ class Hub:
         self._idle: list[dict[str, Worker]] = [{} for _ in stages]
         self._turns: list[dict[str, Stream]] = [{} for _ in stages]
         """For each stage the streams with a frame for it, the one to be served next first."""
-        self._silent: set[str] = set()
+        self._heard: dict[str, float] = {}
+        """When each process was last heard of."""
+        self._feeding: dict[str, Stream] = {}
+        """Streams by their source's name."""
         self._ticked: float | None = None
         self._out: list[Send] = []
 
@@ -153,7 +154,7 @@ class Hub:
                 self.error = self.error or message.error
             case wire.Died():
                 self._gone(message.name, counted=True)
-                self._silent.discard(message.name)
+                self._heard.pop(message.name, None)
             case wire.Ask():
                 self._send(sender, self.status())
         return self._flush()
@@ -169,18 +170,12 @@ class Hub:
         self._ticked = now
         if slept:
             # It was the hub that was away: what its peers said meanwhile still waits to be read.
-            for worker in self.workers.values():
-                worker.seen = now
-            for stream in self.streams.values():
-                stream.seen = now
-        for worker in list(self.workers.values()):
-            if now - worker.seen > self.patience:
-                log.warning("worker silent name=%s seconds=%.1f", worker.name, now - worker.seen)
-                self._gone(worker.name, counted=True)
-                self._silent.add(worker.name)
-        for stream in self.streams.values():
-            if now - stream.seen > self.patience and not self._finished(stream):
-                self._silent.add(stream.source)
+            self._heard = dict.fromkeys(self._heard, now)
+        for name, heard in list(self._heard.items()):
+            if now - heard > self.patience:
+                log.info("silent name=%s seconds=%.1f", name, now - heard)
+                del self._heard[name]
+                self._gone(name, counted=True)
         return self._flush()
 
     def status(self) -> wire.Status:
@@ -209,13 +204,14 @@ class Hub:
                 )
                 for worker in self.workers.values()
             ),
-            silent=tuple(sorted(self._silent)),
+            alive=tuple(self._heard),
             error=self.error,
         )
 
     # Sources
 
     def _open(self, sender: str, message: wire.Open, now: float) -> None:
+        self._heard[sender] = now
         stream = self.streams.get(message.stream)
         if stream is None:
             settled = message.counts.settled
@@ -228,18 +224,16 @@ class Hub:
                 # What was in flight in the hub before this one is offered again.
                 counts=replace(message.counts, received=settled),
                 frames=message.frames,
-                seen=now,
                 waiting=[[] for _ in self.stages],
             )
         elif message.session < stream.session:
             return  # this source has been replaced
         elif message.session > stream.session:
             self._restart(stream)
-            self._silent.discard(stream.source)
+            del self._feeding[stream.source]
             stream.source, stream.session = sender, message.session
             stream.frames = message.frames
-        self._silent.discard(sender)
-        stream.seen = now
+        self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
         self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
 
@@ -295,7 +289,7 @@ class Hub:
             return None
         if stream.session != session:
             return None
-        stream.seen = now
+        self._heard[sender] = now
         return stream
 
     def _finished(self, stream: Stream) -> bool:
@@ -309,8 +303,8 @@ class Hub:
             self.error = f"{sender} works for stage {message.stage!r}, which this run has not"
             return
         self._gone(sender, counted=False)  # whatever it was lent did not reach it
-        self._silent.discard(sender)
-        worker = self.workers[sender] = Worker(sender, numbers[0], now)
+        self._heard[sender] = now
+        worker = self.workers[sender] = Worker(sender, numbers[0])
         self._idle[worker.stage][sender] = worker
         self._lend(worker.stage)
 
@@ -319,7 +313,7 @@ class Hub:
         if worker is None:
             self._send(sender, wire.Who())
             return
-        worker.seen = now
+        self._heard[sender] = now
         if worker.lease != message.lease:
             return  # of a loan that was taken from it
         worker.busy, worker.model, worker.cpu = message.busy, message.model, message.cpu
@@ -336,15 +330,9 @@ class Hub:
         self._lend(worker.stage)
 
     def _beat(self, name: str, now: float) -> None:
-        if worker := self.workers.get(name):
-            worker.seen = now
-            return
-        for stream in self.streams.values():
-            if stream.source == name:
-                stream.seen = now
-                self._silent.discard(name)
-                return
-        self._send(name, wire.Who())
+        self._heard[name] = now
+        if name not in self.workers and name not in self._feeding:
+            self._send(name, wire.Who())
 
     def _gone(self, name: str, counted: bool) -> None:
         """Take back what worker `name` was lent; `counted` where the frame may have killed it."""

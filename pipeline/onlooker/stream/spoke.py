@@ -115,9 +115,8 @@ class Spoke:
                 # Not by an exception: the main thread may be deep in a step, and what it was doing
                 # is as safe against this as against any other death.
                 os._exit(1)
-            if self._introduced > 0:
-                try:
-                    socket.send_multipart(wire.pack(wire.Beat(self.name)), zmq.NOBLOCK)
-                except zmq.Again:
-                    log.debug("hub does not listen name=%s", self.name)
+            try:
+                socket.send_multipart(wire.pack(wire.Beat(self.name)), zmq.NOBLOCK)
+            except zmq.Again:
+                log.debug("hub does not listen name=%s", self.name)
         socket.close()

@@ -137,21 +137,23 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
     names: Counter[str] = Counter()
     found: list[Feed] = []
     with ExitStack() as closing:
+        # All films before the file of records: for what is no film none is made.
+        opened = [closing.enter_context(Film(path)) for path in films]
         known = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
-        for path in films:
-            names[path.stem] += 1
-            stream = path.stem if names[path.stem] == 1 else f"{path.stem}-{names[path.stem]}"
-            with Film(path) as film:
-                found.append(
-                    Feed(
-                        stream=stream,
-                        path=path.absolute(),
-                        start=_first_missing(known, stream, film.digest, config) if known else 0,
-                        frames=film.frames_expected,
-                        width=film.width,
-                        height=film.height,
-                    )
+        for film in opened:
+            stem = film.path.stem
+            names[stem] += 1
+            stream = stem if names[stem] == 1 else f"{stem}-{names[stem]}"
+            found.append(
+                Feed(
+                    stream=stream,
+                    path=film.path.absolute(),
+                    start=_first_missing(known, stream, film.digest, config) if known else 0,
+                    frames=film.frames_expected,
+                    width=film.width,
+                    height=film.height,
                 )
+            )
     return found
 
 

@@ -32,8 +32,8 @@ PATROL = 0.05
 """Seconds between looks at the children."""
 REPORT = 0.2
 """Seconds between questions to the hub."""
-START = 10.0
-"""Seconds that a hub may take to start."""
+START = 60.0
+"""Seconds that a child may take until it is heard of: on a slow disk, Python has much to read."""
 LONGEST_WAIT = 32.0
 """Seconds before a child that dies again and again is started once more; from 1, doubling."""
 MOST_DEATHS = 7
@@ -108,8 +108,9 @@ class Child:
     """Module and arguments; its name of the moment follows."""
     life: int = 0
     process: subprocess.Popen[bytes] | None = None
-    seen: bool = False
-    """Whether the hub has known it in this life."""
+    started: float = 0.0
+    heard: bool = False
+    """Whether it was heard of in this life."""
     deaths: int = 0
     settled: int = -1
     """Frames settled when it died last."""
@@ -150,6 +151,8 @@ class Run:
             self._feed_next()
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
+        self._amnesty = math.inf
+        """Until when the hub, having started, need not have heard of all children."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
@@ -171,14 +174,13 @@ class Run:
                 self._take(message)
         now = time.monotonic()
         if now - self._watched > self._patience / 2:
-            self._heard = now  # it was this process that slept
+            self._forgive(now)  # it was this process that slept
         self._watched = now
         if self._answered and now - self._asked > REPORT:
             self._asked, self._answered = now, False
             self._say(wire.Ask())
-        if now - self._heard > self._patience and self._hub.process is not None:
-            log.warning("hub silent seconds=%.1f", now - self._heard)
-            self._hub.process.kill()
+        if self._hub.heard and now - self._heard > self._patience:
+            self._kill_silent(self._hub)
         for child in list(self._children):
             if child.process is not None:
                 if child.process.poll() is not None:
@@ -190,9 +192,10 @@ class Run:
 
     def _start(self, child: Child) -> None:
         child.life += 1
-        child.seen = child is self._hub
+        child.started, child.heard = time.monotonic(), False
         if child is self._hub:
-            self._heard, self._answered = time.monotonic() + START, True
+            self._answered = True
+            self._forgive(math.inf)
         module, *arguments = child.command
         # What a terminal sends goes to all its processes, but in which order they stop is for this
         # one to say. A child inherits what is blocked.
@@ -210,7 +213,7 @@ class Run:
             return
         self._say(wire.Died(child.name))
         settled = self.status.settled
-        achieved = child.seen and settled > child.settled
+        achieved = child.heard and settled > child.settled
         child.deaths = 1 if achieved else child.deaths + 1
         child.settled = settled
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
@@ -223,13 +226,14 @@ class Run:
     def _take(self, status: Status) -> None:
         if status.error is not None:
             raise RunError(status.error)
-        known = {worker.name for worker in status.workers}
-        known |= {stream.source for stream in status.streams}
+        self._hub.heard = True
+        now = time.monotonic()
+        self._amnesty = min(self._amnesty, now + self._patience)
         for child in self._children:
-            child.seen = child.seen or child.name in known
-            if child.name in status.silent and child.process is not None:
-                log.warning("child silent name=%s", child.name)
-                child.process.kill()
+            if child.name in status.alive:
+                child.heard = True
+            elif child.heard and now > self._amnesty:
+                self._kill_silent(child)
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
                 self._finished[stream.name] = stream

@@ -222,8 +222,8 @@ class Status(Message, frozen=True):
 
     streams: tuple[StreamStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
-    silent: tuple[str, ...] = ()
-    """Names of processes that should have been heard of by now."""
+    alive: tuple[str, ...] = ()
+    """Names of the processes that were heard of lately."""
     error: str | None = None
     """Why the run cannot go on."""
 

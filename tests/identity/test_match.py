@@ -1,0 +1,141 @@
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.card import Calibration, Card, card
+from onlooker.identity.index import ModelMismatch
+from onlooker.identity.match import Matcher, similarity
+from onlooker.identity.store import CollectionNotFound, NewFace, Store
+
+COSINE = Calibration(metric="cosine", slope=21.69, midpoint=0.4821)
+EUCLIDEAN = Calibration(metric="euclidean", slope=-33.85, midpoint=0.5148)
+
+
+class TestSimilarity:
+    @pytest.mark.parametrize(
+        ("value", "calibration", "expected"),
+        [
+            (0.4821, COSINE, 50.0),
+            (0.4821 + math.log(4) / 21.69, COSINE, 80.0),
+            (0.4821 + math.log(99) / 21.69, COSINE, 99.0),
+            (-1.0, COSINE, 0.0),
+            (0.5148, EUCLIDEAN, 50.0),
+            (0.5148 - math.log(4) / 33.85, EUCLIDEAN, 80.0),
+            (1e9, EUCLIDEAN, 0.0),
+        ],
+    )
+    def test_is_the_cards_curve(
+        self, value: float, calibration: Calibration, expected: float
+    ) -> None:
+        assert similarity(value, calibration) == pytest.approx(expected, abs=1e-6)
+
+    @pytest.mark.parametrize("value", [1.0, 1.0000001, 0.9999])
+    def test_same_picture_is_exactly_100(self, value: float) -> None:
+        assert similarity(value, COSINE) == 100.0
+
+    def test_same_vector_is_exactly_100(self) -> None:
+        assert similarity(0.0, EUCLIDEAN) == 100.0
+
+    @given(st.floats(-1, 1), st.floats(-1, 1))
+    def test_grows_with_the_cosine(self, one: float, other: float) -> None:
+        low, high = sorted((one, other))
+        assert 0 <= similarity(low, COSINE) <= similarity(high, COSINE) <= 100
+
+
+def at(cosine: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """A unit vector of 192 numbers at this cosine from the first axis."""
+    vector = np.zeros(192, dtype=np.float32)
+    vector[0], vector[1] = cosine, math.sqrt(1 - cosine**2)
+    return vector
+
+
+@pytest.fixture
+def embedder() -> Card:
+    return card("mobilefacenet")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "faces.db") as opened:
+        opened.create_collection("staff", "mobilefacenet")
+        people = {"anna": 1.0, "bert": 0.7, "carl": 0.6, "dora": 0.3, "emil": -0.5}
+        opened.add(
+            "staff",
+            [
+                NewFace(
+                    picture=name.encode(),
+                    external_image_id=name,
+                    box=(0, 0, 1, 1),
+                    confidence=99,
+                    vector=at(cosine),
+                )
+                for name, cosine in people.items()
+            ],
+        )
+        yield opened
+
+
+class TestMatcher:
+    def test_best_first_down_to_the_threshold(self, store: Store, embedder: Card) -> None:
+        [found] = Matcher(store, "staff", embedder, threshold=80.0)(at(1.0)[None])
+        assert [one.face.external_image_id for one in found] == ["anna", "bert", "carl"]
+        assert found[0].similarity == 100.0
+        assert 100 > found[1].similarity > found[2].similarity >= 80
+
+    def test_most_faces(self, store: Store, embedder: Card) -> None:
+        [found] = Matcher(store, "staff", embedder, threshold=0, max_faces=2)(at(1.0)[None])
+        assert [one.face.external_image_id for one in found] == ["anna", "bert"]
+
+    def test_nobody(self, store: Store, embedder: Card) -> None:
+        match = Matcher(store, "staff", embedder)
+        assert match(at(-1.0)[None]) == [()]
+        assert match(np.empty((0, 192), dtype=np.float32)) == []
+
+    def test_each_vector_has_its_own(self, store: Store, embedder: Card) -> None:
+        match = Matcher(store, "staff", embedder, threshold=100)
+        found = match(np.stack([at(-0.5), at(0.0), at(0.7)]))
+        names = [[one.face.external_image_id for one in identities] for identities in found]
+        assert names == [["emil"], [], ["bert"]]
+
+    def test_who_was_indexed_is_found_by_the_next_search(
+        self, store: Store, embedder: Card
+    ) -> None:
+        match = Matcher(store, "staff", embedder)
+        for number in range(200):
+            vector = np.zeros(192, dtype=np.float32)
+            vector[number % 190 + 2] = -1 if number >= 190 else 1
+            [stored] = store.add(
+                "staff",
+                [
+                    NewFace(
+                        picture=bytes([number]),
+                        external_image_id=None,
+                        box=(0, 0, 1, 1),
+                        confidence=99,
+                        vector=vector,
+                    )
+                ],
+            )
+            [found] = match(vector[None])
+            assert [(one.similarity, one.face) for one in found] == [(100.0, stored)]
+            store.delete_faces("staff", [stored.face_id])
+            assert match(vector[None]) == [()]
+
+    def test_another_models_collection(self, store: Store, embedder: Card) -> None:
+        store.create_collection("guests", "dlib_resnet")
+        advice = r'holds vectors of dlib_resnet.*mobilefacenet: set embedder = "dlib_resnet" under'
+        with pytest.raises(ModelMismatch, match=advice):
+            Matcher(store, "guests", embedder)
+
+    def test_unknown_collection(self, store: Store, embedder: Card) -> None:
+        with pytest.raises(CollectionNotFound, match="nobody does not exist"):
+            Matcher(store, "nobody", embedder)
+
+    def test_a_card_without_vectors(self, store: Store) -> None:
+        with pytest.raises(ValueError, match=r"yunet is for .*does not turn faces into vectors"):
+            Matcher(store, "staff", card("yunet"))

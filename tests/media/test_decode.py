@@ -1,0 +1,198 @@
+"""Colours, rotation and order of what comes out of a decoder, whatever form it was stored in."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+import pytest
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange
+from av.video.stream import VideoStream
+
+from onlooker.media.decode import REORDERED, Damage, Upright, pictures, upright_size
+from onlooker.media.image import Pixels, Planes
+
+RED, GREEN, BLUE, WHITE = [0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]
+
+
+def quarters() -> Pixels:
+    """64 x 48: red and green above blue and white."""
+    picture = np.empty((48, 64, 3), np.uint8)
+    picture[:24, :32], picture[:24, 32:] = RED, GREEN
+    picture[24:, :32], picture[24:, 32:] = BLUE, WHITE
+    return picture
+
+
+def film_of(
+    path: Path,
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    full_range: bool = False,
+    rotation: int = 0,
+) -> Path:
+    """Three pictures of the quarters; `rotation` in degrees against the clock, as a phone says."""
+    with av.open(str(path), "w") as container:
+        stream = cast(VideoStream, container.add_stream(codec, 10))
+        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        stream.codec_context.time_base = Fraction(1, 10)
+        colours = ColorRange.JPEG if full_range else ColorRange.MPEG
+        stream.codec_context.color_range = colours
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for pts in range(3):
+            frame = VideoFrame.from_ndarray(quarters(), "bgr24")
+            frame = frame.reformat(format=pix_fmt, dst_color_range=colours)
+            frame.pts = pts
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def decoded(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:
+    upright = Upright()
+    with av.open(str(path)) as container:
+        for item in pictures(container, container.streams.video[0]):
+            assert isinstance(item, VideoFrame)
+            yield item, upright(item)
+
+
+def middles(planes: Planes) -> list[list[int]]:
+    """BGR in the middle of the four quarters, in reading order."""
+    bgr, _ = planes.region(0, 0, planes.width, planes.height)
+    rows, columns = planes.height, planes.width
+    points = [(y, x) for y in (rows // 4, rows * 3 // 4) for x in (columns // 4, columns * 3 // 4)]
+    return [bgr[point].tolist() for point in points]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "full_range"),
+    [
+        ("film.mp4", "libx264", "yuv420p", False),
+        ("phone.mp4", "libx264", "yuvj420p", True),
+        ("tagged.mp4", "libx264", "yuv420p", True),
+        ("fine.mp4", "libx264", "yuv444p", False),
+        ("deep.mp4", "libx264", "yuv420p10le", False),
+        ("rgb.mp4", "libx264rgb", "rgb24", True),
+        ("camera.avi", "mjpeg", "yuvj420p", True),
+        ("old.avi", "mpeg4", "yuv420p", False),
+        ("few.gif", "gif", "rgb8", True),
+    ],
+)
+def test_colours_are_right_in_every_form(
+    tmp_path: Path, name: str, codec: str, pix_fmt: str, full_range: bool
+) -> None:
+    seen = list(decoded(film_of(tmp_path / name, codec, pix_fmt, full_range)))
+    assert len(seen) == 3
+    for _, planes in seen:
+        assert np.abs(np.subtract(middles(planes), [RED, GREEN, BLUE, WHITE])).max() <= 5
+
+
+@pytest.mark.parametrize(
+    ("rotation", "expected"),
+    [
+        (0, [RED, GREEN, BLUE, WHITE]),
+        (90, [GREEN, WHITE, RED, BLUE]),
+        (180, [WHITE, BLUE, GREEN, RED]),
+        (-90, [BLUE, RED, WHITE, GREEN]),
+    ],
+)
+def test_a_film_is_turned_as_it_asks(
+    tmp_path: Path, rotation: int, expected: list[list[int]]
+) -> None:
+    for frame, planes in decoded(film_of(tmp_path / "phone.mp4", rotation=rotation)):
+        assert upright_size(frame) == (planes.width, planes.height)
+        assert planes.width == (48 if rotation % 180 else 64)
+        assert np.abs(np.subtract(middles(planes), expected)).max() <= 5
+
+
+def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
+    _, planes = next(decoded(film_of(tmp_path / "film.mp4")))
+    assert planes.y.base is not None
+    assert planes.y.strides[0] >= 64
+
+
+class Packet:
+    """What `pictures` asks of a packet: pictures that come out of it, or an error."""
+
+    def __init__(self, pts: int | None, *frames: int) -> None:
+        self.pts, self.frames = pts, frames
+
+    def decode(self) -> list[VideoFrame]:
+        if not self.frames:
+            raise av.error.InvalidDataError(1, "bad packet")
+        return [at(pts) for pts in self.frames]
+
+
+class Container:
+    """Packets in decoding order; None breaks the container off."""
+
+    def __init__(self, *packets: Packet | None) -> None:
+        self.packets = packets
+        self.read = 0
+
+    def demux(self, stream: object) -> Iterator[Packet]:
+        for packet in self.packets:
+            self.read += 1
+            if packet is None:
+                raise av.error.InvalidDataError(1, "bad container")
+            yield packet
+
+
+class Stream:
+    """A decoder that holds one more picture back."""
+
+    def __init__(self) -> None:
+        self.codec_context, self.thread_count = self, 0
+
+    def decode(self, packet: None) -> list[VideoFrame]:
+        return [at(99)]
+
+
+def at(pts: int) -> VideoFrame:
+    frame = VideoFrame(16, 16, "yuv420p")
+    frame.pts = pts
+    return frame
+
+
+def order(*packets: Packet | None) -> list[str]:
+    """Times of what comes out, damage in brackets."""
+    items = pictures(Container(*packets), Stream())  # type: ignore[arg-type]
+    return [f"({item.pts})" if isinstance(item, Damage) else str(item.pts) for item in items]
+
+
+def test_damage_stands_where_its_picture_would() -> None:
+    # 3 is decoded first because 1 and 2 lean on it; without it, 4 comes out too early.
+    packets = Packet(0, 0), Packet(3), Packet(4, 4), Packet(1, 1), Packet(2, 2)
+    assert order(*packets) == ["0", "1", "2", "(3)", "4"]
+
+
+def test_no_more_pictures_are_held_than_need_be() -> None:
+    packets = [Packet(0), *(Packet(pts, pts) for pts in range(1, 100))]
+    container = Container(*packets)
+    first = next(pictures(container, Stream()))  # type: ignore[arg-type]
+    assert first.pts == 0
+    assert container.read == REORDERED + 1
+
+
+def test_damage_without_a_time_stands_where_it_was_met() -> None:
+    assert order(Packet(0, 0), Packet(None), Packet(1, 1)) == ["0", "(None)", "1"]
+
+
+def test_damage_at_the_end_is_not_forgotten() -> None:
+    assert order(Packet(0, 0), Packet(1), Packet(2)) == ["0", "(1)", "(2)"]
+
+
+def test_what_the_decoder_holds_comes_out_when_the_container_breaks_off() -> None:
+    assert order(Packet(0, 0), None, Packet(1, 1)) == ["0", "99", "(None)"]
+
+
+def test_the_decoder_has_one_thread(tmp_path: Path) -> None:
+    with av.open(str(film_of(tmp_path / "film.mp4"))) as container:
+        assert isinstance(container, InputContainer)
+        stream = container.streams.video[0]
+        next(pictures(container, stream))
+        assert stream.codec_context.thread_count == 1
