@@ -33,6 +33,9 @@ WRONG_HASH = (
     "stays so, the package was changed at its source: do not trust it, and tell us"
 )
 
+REASON = {"pip": slice(-3, None), "npm": slice(0, 4)}
+"""Which lines of a client's complaint say why: pip's last, after its retries; npm's first."""
+
 
 def describe(archive: Archive) -> str:
     """The archive's name and version, for people."""
@@ -91,10 +94,9 @@ def _run(archive: Archive, command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        # Both clients say the reason in their last few lines, after retries and warnings.
-        said = " | ".join(lines[-4:]) or f"nothing, with status {done.returncode}"
+        said = " | ".join(lines[REASON[archive.client]])
         raise WeightsError(
-            FAILED.format(archive=describe(archive), client=archive.client, said=said)
+            FAILED.format(archive=describe(archive), client=archive.client, said=said or "nothing")
         )
 
 

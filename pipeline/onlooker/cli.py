@@ -218,7 +218,7 @@ def watch(
     """
     try:
         for record in publish.subscribe(endpoint, stream or (), kind or ()):
-            sys.stdout.buffer.write(encode(record))
+            sys.stdout.buffer.write(encode(record) + b"\n")
             sys.stdout.buffer.flush()
     except KeyboardInterrupt:
         return

@@ -40,6 +40,8 @@ class Faces(Section, frozen=True, kw_only=True):
     """Card of the model that turns a face into a vector."""
     smallest: Annotated[float, Meta(ge=1)] = 32.0
     """Narrower faces, in pixels, are found but not recognised: too little is left of them."""
+    sharpness: Percent = 40.0
+    """Faces of less Sharpness are found but not recognised: blurred ones look alike."""
 
 
 class Text(Section, frozen=True, kw_only=True):

@@ -270,7 +270,7 @@ class TestAnnoy:
     def test_finds_what_the_exact_search_finds(
         self, forested: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(forest, "VISITED", 1000)  # as hard as many more faces would be
+        monkeypatch.setattr(forest, "VISITED_LEAST", 0)  # as hard as for many faces
         exact, annoy = both(forested)
         truth, found = exact.search(QUERIES, 10), annoy.search(QUERIES, 10)
         assert annoy._trees is not None
@@ -401,12 +401,14 @@ class TestAnnoyFile:
         def full(*_: object) -> None:
             raise OSError(28, "No space left on device")
 
+        [old] = files(forested, ".ann")
         [manifest] = files(forested, ".manifest")
         manifest.unlink()
         monkeypatch.setattr(forest, "_write", full)
         exact, annoy = both(forested)
         assert annoy.search(QUERIES, 3) == exact.search(QUERIES, 3)
         assert "searching exactly: [Errno 28] No space left" in caplog.text
+        assert files(forested, ".ann") == [old]
 
     def test_killed_while_making_it(self, forested: Store) -> None:
         """Whatever instant: the next process finds a whole file, or none, and goes on."""

@@ -122,6 +122,16 @@ def refusing(setup: Setup) -> Step:
     return step
 
 
+def untidy(setup: Setup) -> Step:
+    """A recorder whose file cannot be closed."""
+
+    def close() -> None:
+        raise OSError("the disk went away")
+
+    setup.closing.callback(close)
+    return record(setup)
+
+
 def nothing(setup: Setup) -> Step:
     """What the machinery costs by itself."""
 

@@ -20,7 +20,7 @@ from onlooker.record.log import LogError
 from onlooker.record.publish import subscribe
 from onlooker.record.shapes import StreamRecord
 from onlooker.stream import plan
-from onlooker.stream.stages import Outputs, Stage, inline
+from onlooker.stream.stages import Outputs, Setup, Stage, Step, inline
 from onlooker.stream.supervise import RunError, Stopped, replay
 from onlooker.stream.wire import Counts, Status
 
@@ -170,7 +170,7 @@ def test_a_frame_that_kills_workers_is_recorded_as_failed(film: Path, outputs: O
     ],
 )
 def test_a_worker_that_cannot_work_ends_the_run_with_one_error(
-    film: Path, outputs: Outputs, make: Callable[..., steps.Step], text: str
+    film: Path, outputs: Outputs, make: Callable[[Setup], Step], text: str
 ) -> None:
     began = time.monotonic()
     with pytest.raises(RunError) as caught:
@@ -179,13 +179,17 @@ def test_a_worker_that_cannot_work_ends_the_run_with_one_error(
     assert time.monotonic() - began < 15
 
 
+def test_what_a_recorder_cannot_put_away_ends_the_run(film: Path, outputs: Outputs) -> None:
+    stages = (*steps.LIGHT[:2], Stage("record", steps.untidy, workers=1, ordered=True))
+    with pytest.raises(RunError, match="record: OSError: the disk went away"):
+        replay([film], CONFIG, outputs, quiet, stages)
+
+
 def test_records_that_cannot_be_written_end_the_run_before_it_begins(
     film: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(LogError, match="no-such-folder"):
-        replay(
-            [film], CONFIG, Outputs(records=tmp_path / "no-such-folder" / "r.jsonl"), quiet
-        )
+        replay([film], CONFIG, Outputs(records=tmp_path / "no-such-folder" / "r.jsonl"), quiet)
 
 
 def test_what_is_no_film_ends_the_run_before_it_begins(tmp_path: Path, outputs: Outputs) -> None:

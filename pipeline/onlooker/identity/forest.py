@@ -10,6 +10,7 @@ believes what it reads, and would follow a flipped bit out of the file.
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +23,10 @@ from annoy import AnnoyIndex
 from onlooker.identity.rows import Metric, Numbers, Vectors, View
 
 TREES = 50
-VISITED = 20_000
-"""Leaves looked at in each search: `bench/bench_index.py` shows what is found with how many."""
+VISITED_LEAST = 10_000
+VISITED_PART = 0.3
+"""Faces that a search looks at: so many, and this part of all. It finds more than 95 % of the ten
+nearest, of 10 000 faces as of 400 000 (`bench/bench_scan.py`)."""
 STALE = 0.2
 """Part of the faces that may be added or deleted before the file is made anew."""
 SMALL = 1000
@@ -63,7 +66,8 @@ class Forest:
         """Numbers of the k or more faces that seem nearest to `query` (dim,)."""
         # Dead ones are still in the trees and must not take the place of the living.
         count = k + self._dead(view)
-        items = self._trees.get_nns_by_vector(query, count, search_k=VISITED)
+        visited = VISITED_LEAST + int(VISITED_PART * len(self._numbers))
+        items = self._trees.get_nns_by_vector(query, count, search_k=visited)
         return self._numbers[items]
 
     def is_stale(self, view: View) -> bool:
@@ -118,20 +122,23 @@ def _build(place: Path, view: View, metric: Metric) -> Forest:
     for item, vector in enumerate(view.vectors[alive]):
         trees.add_item(item, vector.tolist())
     trees.build(TREES)
-    number = int(view.numbers[-1])
     # A new name for each: the old file stays as it is for those who have mapped it.
-    file = place.with_name(f"{place.name}-{number}-{os.getpid()}.ann")
-    trees.save(str(file))
-    _to_disk(file)
-    manifest = Manifest(
-        number=number,
-        dim=view.vectors.shape[1],
-        metric=metric,
-        file=file.name,
-        sha256=_digest(file),
-        numbers=view.numbers[alive].astype("<i8").tobytes(),
-    )
-    _write(place, manifest)
+    file = place.with_name(f"{place.name}-{secrets.token_hex(8)}.ann")
+    try:
+        trees.save(str(file))
+        _to_disk(file)
+        manifest = Manifest(
+            number=int(view.numbers[-1]),
+            dim=view.vectors.shape[1],
+            metric=metric,
+            file=file.name,
+            sha256=_digest(file),
+            numbers=view.numbers[alive].astype("<i8").tobytes(),
+        )
+        _write(place, manifest)
+    except OSError:
+        file.unlink(missing_ok=True)  # a part of it would only keep the disk full
+        raise
     for old in place.parent.glob(f"{place.name}-*.ann"):
         if old != file:
             old.unlink()

@@ -9,71 +9,65 @@ twice, so "what happened after N?" has one answer, also for a collection that wa
 again under its old name.
 """
 
-import hashlib
 import os
-import re
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import Self
 
-import msgspec
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from onlooker.types import Box, StoredFace
+from onlooker.identity.collection import (
+    Changes,
+    Collection,
+    CollectionExists,
+    CollectionNotFound,
+    FaceNotFound,
+    FaceStore,
+    InvalidName,
+    NewFace,
+    StoreError,
+    check_face,
+    check_name,
+    image_id,
+)
+from onlooker.identity.tables import (
+    SCHEMA,
+    STORED,
+    check_lengths,
+    delete,
+    face_of,
+    insert,
+    matrix,
+    next_number,
+    row_of,
+)
+from onlooker.types import StoredFace
+
+__all__ = [
+    "Changes",
+    "Collection",
+    "CollectionExists",
+    "CollectionNotFound",
+    "FaceNotFound",
+    "FaceStore",
+    "InvalidName",
+    "NewFace",
+    "Store",
+    "StoreError",
+    "default_path",
+    "image_id",
+]
 
 SCHEMA_VERSION = 1
 APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to that program"
 PATIENCE = 10.0
 """Seconds to wait for another writer before giving up."""
-
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/faces")
-
-SCHEMA = """
-CREATE TABLE counter (change INTEGER NOT NULL);
-INSERT INTO counter VALUES (0);
-CREATE TABLE collections (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    model TEXT NOT NULL,
-    created REAL NOT NULL,
-    born INTEGER NOT NULL,
-    change INTEGER NOT NULL
-);
-CREATE TABLE faces (
-    number INTEGER PRIMARY KEY,
-    collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
-    face_id TEXT NOT NULL,
-    image_id TEXT NOT NULL,
-    external_image_id TEXT,
-    box_left REAL NOT NULL,
-    box_top REAL NOT NULL,
-    box_width REAL NOT NULL,
-    box_height REAL NOT NULL,
-    confidence REAL NOT NULL,
-    vector BLOB NOT NULL,
-    UNIQUE (collection, face_id)
-);
-CREATE INDEX faces_in_order ON faces (collection, number);
-CREATE TABLE deletions (
-    number INTEGER PRIMARY KEY,
-    collection INTEGER NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
-    face INTEGER NOT NULL
-);
-CREATE INDEX deletions_in_order ON deletions (collection, number);
-"""
-"""`number` of a face or a deletion is its change number; `deletions.face` is that of the face."""
-
-STORED = (
-    "face_id, image_id, external_image_id, box_left, box_top, box_width, box_height, confidence"
-)
 
 CAUSES = {
     sqlite3.SQLITE_BUSY: f"another process has kept it locked for {PATIENCE:.0f} s; try again when "
@@ -91,94 +85,10 @@ CAUSES = {
 }
 
 
-class StoreError(Exception):
-    """The store cannot do what was asked; the text says why and what to do."""
-
-
-class InvalidName(StoreError):
-    """A name has characters that Amazon's API does not allow there, or too many."""
-
-
-class CollectionNotFound(StoreError):
-    """There is no collection of that name."""
-
-
-class CollectionExists(StoreError):
-    """There is a collection of that name already."""
-
-
-class FaceNotFound(StoreError):
-    """The collection has no face of that FaceId."""
-
-
-class Collection(msgspec.Struct, frozen=True, kw_only=True):
-    """A collection as it is listed."""
-
-    name: str
-    model: str
-    """Name of the embedder's card; vectors of two models cannot be compared."""
-    faces: int
-    created: float
-    """Epoch seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewFace:
-    """A face to be added."""
-
-    picture: bytes
-    """The picture file as it was given. Only its digest, the ImageId, is kept."""
-    external_image_id: str | None
-    box: Box
-    """left, top, width, height as ratios of the picture."""
-    confidence: float
-    """0 to 100."""
-    vector: NDArray[np.float32]
-    """(dim,) as the embedder gives it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What happened to a collection after some change number. Deletions come before additions."""
-
-    number: int
-    """The collection's change number now."""
-    model: str
-    reset: bool
-    """The collection was made after that number: forget everything known of its name."""
-    deleted: NDArray[np.int64]
-    """(m,) numbers of faces that are gone; some may never have been seen."""
-    added: NDArray[np.int64]
-    """(n,) numbers of faces that are there now, ascending."""
-    vectors: NDArray[np.float32]
-    """(n, dim); (0, 0) where nothing was added."""
-
-
-class FaceStore(Protocol):
-    """What search needs of a store. `Store` is the one in SQLite; another can take its place."""
-
-    @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
-
-    def collection(self, name: str) -> Collection: ...
-
-    def change(self, collection: str) -> int: ...
-
-    def changes(self, collection: str, since: int) -> Changes: ...
-
-    def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]: ...
-
-
 def default_path() -> Path:
     """`faces.db` in `$ONLOOKER_DATA`, or in the user's data directory."""
     folder = os.environ.get("ONLOOKER_DATA")
     return (Path(folder) if folder else platformdirs.user_data_path("onlooker")) / "faces.db"
-
-
-def image_id(data: bytes) -> str:
-    """ImageId of a picture file's bytes: the same bytes have the same id everywhere."""
-    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(data).hexdigest()))
 
 
 class Store:
@@ -228,14 +138,14 @@ class Store:
 
     def create_collection(self, name: str, model: str) -> Collection:
         """Make an empty collection for vectors of `model`; CollectionExists, InvalidName."""
-        _check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
+        check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
         with self._writing() as database:
             if database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
                 )
-            number = _next_number(database)
+            number = next_number(database)
             database.execute(
                 "INSERT INTO collections (name, model, created, born, change) "
                 "VALUES (?, ?, ?, ?, ?)",
@@ -246,7 +156,7 @@ class Store:
     def delete_collection(self, name: str) -> None:
         """Delete a collection and all its faces; CollectionNotFound."""
         with self._writing() as database:
-            database.execute("DELETE FROM collections WHERE id = ?", (_row(database, name).id,))
+            database.execute("DELETE FROM collections WHERE id = ?", (row_of(database, name).id,))
 
     def collections(self) -> list[Collection]:
         """All collections, by name."""
@@ -264,7 +174,7 @@ class Store:
     def collection(self, name: str) -> Collection:
         """One collection; CollectionNotFound."""
         with self._reading() as database:
-            row = _row(database, name)
+            row = row_of(database, name)
             (faces,) = database.execute(
                 "SELECT count(*) FROM faces WHERE collection = ?", (row.id,)
             ).fetchone()
@@ -282,26 +192,26 @@ class Store:
         a vector that is not finite or not of the collection's length.
         """
         for new in faces:
-            _check_face(new)
+            check_face(new)
         image_ids = {picture: image_id(picture) for picture in {new.picture for new in faces}}
         with self._writing() as database:
-            row = _row(database, collection)
-            _check_lengths(database, row, faces)
-            return [_insert(database, row, new, image_ids[new.picture]) for new in faces]
+            row = row_of(database, collection)
+            check_lengths(database, row, faces)
+            return [insert(database, row, new, image_ids[new.picture]) for new in faces]
 
     def faces(self, collection: str) -> list[StoredFace]:
         """All faces of a collection, in the order they were added; CollectionNotFound."""
         with self._reading() as database:
             rows = database.execute(
                 f"SELECT {STORED} FROM faces WHERE collection = ? ORDER BY number",
-                (_row(database, collection).id,),
+                (row_of(database, collection).id,),
             ).fetchall()
-        return [_face(row) for row in rows]
+        return [face_of(row) for row in rows]
 
     def vectors(self, collection: str, face_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, dim) of these faces; CollectionNotFound, FaceNotFound."""
         with self._reading() as database:
-            row = _row(database, collection)
+            row = row_of(database, collection)
             found = [
                 database.execute(
                     "SELECT vector FROM faces WHERE collection = ? AND face_id = ?",
@@ -312,25 +222,25 @@ class Store:
         if None in found:
             missing = face_ids[found.index(None)]
             raise FaceNotFound(f"faceId {missing} was not found in the collection {collection}.")
-        return _matrix([vector for (vector,) in found])
+        return matrix([vector for (vector,) in found])
 
     def delete_faces(self, collection: str, face_ids: Sequence[str]) -> list[str]:
         """Delete faces and return the ids that were there; CollectionNotFound."""
         with self._writing() as database:
-            row = _row(database, collection)
-            return [face_id for face_id in face_ids if _delete(database, row, face_id)]
+            row = row_of(database, collection)
+            return [face_id for face_id in face_ids if delete(database, row, face_id)]
 
     # What an index asks
 
     def change(self, collection: str) -> int:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
         with self._reading() as database:
-            return _row(database, collection).change
+            return row_of(database, collection).change
 
     def changes(self, collection: str, since: int) -> Changes:
         """What happened after change number `since`; CollectionNotFound."""
         with self._reading() as database:
-            row = _row(database, collection)
+            row = row_of(database, collection)
             deleted = database.execute(
                 "SELECT face FROM deletions WHERE collection = ? AND number > ? ORDER BY number",
                 (row.id, since),
@@ -346,7 +256,7 @@ class Store:
             reset=since < row.born,
             deleted=np.array([face for (face,) in deleted], dtype=np.int64),
             added=np.array([number for number, _ in added], dtype=np.int64),
-            vectors=_matrix([vector for _, vector in added]),
+            vectors=matrix([vector for _, vector in added]),
         )
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
@@ -358,7 +268,7 @@ class Store:
                 ).fetchone()
                 for number in numbers
             ]
-        return {row[0]: _face(row[1:]) for row in rows if row}
+        return {row[0]: face_of(row[1:]) for row in rows if row}
 
     # The file
 
@@ -434,147 +344,6 @@ class Store:
                 raise _explain(self.path, error) from error
             finally:
                 self._database.rollback()
-
-
-class _Row(NamedTuple):
-    """A collection as the tables have it."""
-
-    id: int
-    model: str
-    created: float
-    born: int
-    change: int
-
-
-def _row(database: sqlite3.Connection, name: str) -> _Row:
-    found = database.execute(
-        "SELECT id, model, created, born, change FROM collections WHERE name = ?", (name,)
-    ).fetchone()
-    if found is None:
-        raise CollectionNotFound(
-            f"The collection id: {name} does not exist. `onlooker collection list` names those "
-            f"there are; `onlooker collection create {name}` makes it."
-        )
-    return _Row(*found)
-
-
-def _next_number(database: sqlite3.Connection) -> int:
-    database.execute("UPDATE counter SET change = change + 1")
-    (number,) = database.execute("SELECT change FROM counter").fetchone()
-    return int(number)
-
-
-def _next_change(database: sqlite3.Connection, row: _Row) -> int:
-    number = _next_number(database)
-    database.execute("UPDATE collections SET change = ? WHERE id = ?", (number, row.id))
-    return number
-
-
-def _insert(database: sqlite3.Connection, row: _Row, new: NewFace, image_id: str) -> StoredFace:
-    face = StoredFace(
-        face_id=_face_id(new, row.model, image_id),
-        image_id=image_id,
-        external_image_id=new.external_image_id,
-        box=new.box,
-        confidence=new.confidence,
-    )
-    known = database.execute(
-        f"SELECT {STORED} FROM faces WHERE collection = ? AND face_id = ?", (row.id, face.face_id)
-    ).fetchone()
-    if known:
-        return _face(known)
-    database.execute(
-        f"INSERT INTO faces (number, collection, vector, {STORED}) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            _next_change(database, row),
-            row.id,
-            np.asarray(new.vector, dtype="<f4").tobytes(),
-            face.face_id,
-            face.image_id,
-            face.external_image_id,
-            *face.box,
-            face.confidence,
-        ),
-    )
-    return face
-
-
-def _delete(database: sqlite3.Connection, row: _Row, face_id: str) -> bool:
-    found = database.execute(
-        "SELECT number FROM faces WHERE collection = ? AND face_id = ?", (row.id, face_id)
-    ).fetchone()
-    if found is None:
-        return False
-    (face,) = found
-    database.execute("DELETE FROM faces WHERE number = ?", (face,))
-    database.execute(
-        "INSERT INTO deletions (number, collection, face) VALUES (?, ?, ?)",
-        (_next_change(database, row), row.id, face),
-    )
-    return True
-
-
-def _face_id(new: NewFace, model: str, image_id: str) -> str:
-    if new.external_image_id is None:
-        return str(uuid.uuid4())
-    # Thousandths of the picture: two faces never share them, rounding errors seldom cross them.
-    box = ",".join(str(round(value * 1000)) for value in new.box)
-    parts = (model, image_id, new.external_image_id, box)
-    return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
-
-
-def _face(row: tuple[str, str, str | None, float, float, float, float, float]) -> StoredFace:
-    face_id, image_id, external_image_id, *box, confidence = row
-    left, top, width, height = box
-    return StoredFace(
-        face_id=face_id,
-        image_id=image_id,
-        external_image_id=external_image_id,
-        box=(left, top, width, height),
-        confidence=confidence,
-    )
-
-
-def _matrix(blobs: Sequence[bytes]) -> NDArray[np.float32]:
-    """Rows of little-endian float32; (0, 0) where there are none."""
-    if not blobs:
-        return np.empty((0, 0), dtype=np.float32)
-    rows = np.frombuffer(b"".join(blobs), dtype="<f4").reshape(len(blobs), -1)
-    return rows.astype(np.float32, copy=False)
-
-
-def _check_name(kind: str, name: str, characters: str) -> None:
-    if re.fullmatch(f"[{characters}]{{1,255}}", name):
-        return
-    better = re.sub(f"[^{characters}]", "_", name)[:255]
-    advice = f"; {better!r} would do" if better else ""
-    raise InvalidName(f"{name!r} cannot be the {kind}: it takes 1 to 255 of [{characters}]{advice}")
-
-
-def _check_face(new: NewFace) -> None:
-    if new.external_image_id is not None:
-        _check_name("ExternalImageId", new.external_image_id, r"a-zA-Z0-9_.\-:")
-    if new.vector.ndim != 1 or not new.vector.size or not np.isfinite(new.vector).all():
-        raise ValueError(
-            f"the vector of a face must be finite numbers of shape (dim,), not {new.vector.shape} "
-            f"with {np.count_nonzero(~np.isfinite(new.vector))} that are not finite"
-        )
-    if not np.isfinite((*new.box, new.confidence)).all():
-        raise ValueError(f"box {new.box} and confidence {new.confidence} must be finite numbers")
-
-
-def _check_lengths(database: sqlite3.Connection, row: _Row, faces: Sequence[NewFace]) -> None:
-    """One collection, one length: the first face ever added sets it."""
-    known = database.execute(
-        "SELECT length(vector) / 4 FROM faces WHERE collection = ? LIMIT 1", (row.id,)
-    ).fetchone()
-    lengths = {*(known or ()), *(new.vector.size for new in faces)}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"vectors of lengths {sorted(lengths)} in one collection, which is for {row.model!r}: "
-            "they are of different models"
-        )
 
 
 def _explain(path: Path, error: sqlite3.Error) -> StoreError:

@@ -18,7 +18,6 @@ from av.video.stream import VideoStream
 
 from onlooker.media.image import Pixels, Planes
 
-
 REORDERED = 16
 """Most pictures that H.264 and HEVC hold back to put them in order. Behind a refused packet, and up
 to the next key frame, the decoder's order cannot be trusted: so many are held here instead."""

@@ -99,12 +99,13 @@ class Source:
             self._free.append(offer.slot.slot)
 
 
-def main(run: Path, number: int, name: str) -> None:
+def main(run: Path, number: int, name: str) -> int:
     """Feed film `number` of the run in directory `run`, as `name`, until told to stop.
 
-    `name` ends in a number that no process for this film had before.
+    `name` ends in a number higher than any process for this film had before. Returns the exit
+    status: 1 where the hub was told what is broken.
     """
-    stop = stop_order()
+    stop = stop_order(name)
     plan = plans.read(run)
     feed = plan.feeds[number]
     base, _, life = name.rpartition(".")
@@ -116,7 +117,7 @@ def main(run: Path, number: int, name: str) -> None:
     except OSError as error:
         with Spoke(plan, name, lambda: wire.Beat(name)) as hub:
             hub.farewell(wire.Broken(f"no room in {run} for the frames of {feed.path}: {error}"))
-        return
+        return 1
     source = Source(feed, ring, session=int(life))
     seconds = 0.0
     with Spoke(plan, name, source.introduction) as hub:
@@ -141,6 +142,7 @@ def main(run: Path, number: int, name: str) -> None:
                 for message, data in sends:
                     hub.send(message, data)
     ring.unlink()
+    return 0
 
 
 def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
@@ -149,4 +151,4 @@ def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

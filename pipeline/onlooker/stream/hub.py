@@ -458,9 +458,9 @@ def _dropped(counts: Counts, cause: str, number: int) -> Counts:
     return replace(counts, dropped={**counts.dropped, cause: before + number})
 
 
-def main(run: Path) -> None:
-    """Serve the run whose directory is `run` until told to stop, or left alone."""
-    stop = stop_order()
+def main(run: Path, name: str) -> None:
+    """Serve the run in directory `run`, as `name`, until told to stop, or left alone."""
+    stop = stop_order(name)
     plan = plans.read(run)
     settings = plan.config.stream
     # Not in the plan: each hub of a run must have another.
@@ -512,4 +512,4 @@ def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2])

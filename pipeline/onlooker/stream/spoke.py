@@ -28,11 +28,11 @@ QUEUE = 10_000
 log = logging.getLogger(__name__)
 
 
-def stop_order() -> threading.Event:
-    """What every child process begins with: its log goes to stderr, SIGTERM sets the event."""
+def stop_order(name: str) -> threading.Event:
+    """What every child process begins with: it logs to stderr as `name`; SIGTERM sets the event."""
     logging.basicConfig(
         level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
-        format="%(levelname)s %(name)s %(message)s",
+        format=f"%(levelname)s {name} %(message)s",
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

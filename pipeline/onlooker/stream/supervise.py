@@ -6,6 +6,7 @@ shows who is who and each loads no more than its own part.
 """
 
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -40,6 +41,8 @@ MOST_DEATHS = 7
 """Of one child in a row, with no frame settled in between, until the run is given up."""
 GRACE = 2.5
 """Seconds to stop for a child that was asked to, before it is killed."""
+FINISH = 4.0
+"""The same, where all is done: a publisher may have subscribers that are slow."""
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ def replay(
     with _signals() as received, plans.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),
-            hub=plans.endpoint(run),
+            hub=_endpoint(run),
             config=config,
             outputs=outputs,
             stages=tuple(map(plans.row, stages)),
@@ -95,6 +98,7 @@ def replay(
                 if time.monotonic() - shown > REPORT:
                     shown = time.monotonic()
                     on_status(children.status)
+            children.finish()
             on_status(children.status)
             return children.status
 
@@ -167,19 +171,15 @@ class Run:
 
     def watch(self, seconds: float) -> None:
         """Listen to the hub for some time, then see after the children. Raises RunError."""
-        if self._socket.poll(round(seconds * 1000)):
-            message, _ = wire.unpack_from_hub(self._socket.recv_multipart())
-            self._heard, self._answered = time.monotonic(), True
-            if isinstance(message, Status):
-                self._take(message)
+        self._listen(seconds)
         now = time.monotonic()
         if now - self._watched > self._patience / 2:
-            self._forgive(now)  # it was this process that slept
+            self._heard = now  # it was this process that slept
         self._watched = now
         if self._answered and now - self._asked > REPORT:
             self._asked, self._answered = now, False
             self._say(wire.Ask())
-        if self._hub.heard and now - self._heard > self._patience:
+        if now - self._heard > (self._patience if self._hub.heard else START):
             self._kill_silent(self._hub)
         for child in list(self._children):
             if child.process is not None:
@@ -190,12 +190,18 @@ class Run:
             elif now >= child.due:
                 self._start(child)
 
+    def _listen(self, seconds: float) -> None:
+        if self._socket.poll(round(seconds * 1000)):
+            message, _ = wire.unpack_from_hub(self._socket.recv_multipart())
+            self._heard, self._answered = time.monotonic(), True
+            if isinstance(message, Status):
+                self._take(message)
+
     def _start(self, child: Child) -> None:
         child.life += 1
         child.started, child.heard = time.monotonic(), False
         if child is self._hub:
-            self._answered = True
-            self._forgive(math.inf)
+            self._heard, self._answered, self._amnesty = child.started, True, math.inf
         module, *arguments = child.command
         # What a terminal sends goes to all its processes, but in which order they stop is for this
         # one to say. A child inherits what is blocked.
@@ -229,10 +235,10 @@ class Run:
         self._hub.heard = True
         now = time.monotonic()
         self._amnesty = min(self._amnesty, now + self._patience)
-        for child in self._children:
+        for child in self._children[1:]:  # all but the hub
             if child.name in status.alive:
                 child.heard = True
-            elif child.heard and now > self._amnesty:
+            elif now > self._amnesty and (child.heard or now - child.started > START):
                 self._kill_silent(child)
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
@@ -243,6 +249,11 @@ class Run:
         streams = {stream.name: stream for stream in status.streams} | self._finished
         ordered = (streams[feed.stream] for feed in self.plan.feeds if feed.stream in streams)
         self.status = replace(status, streams=tuple(ordered))
+
+    def _kill_silent(self, child: Child) -> None:
+        if child.process is not None and child.process.poll() is None:
+            log.warning("child silent name=%s", child.name)
+            child.process.kill()
 
     def _retire(self, name: str) -> None:
         for child in self._children:
@@ -258,6 +269,18 @@ class Run:
     def _say(self, message: wire.ToHub) -> None:
         self._socket.send_multipart(wire.pack(message), zmq.NOBLOCK)
 
+    def finish(self) -> None:
+        """Have everybody but the hub put away their things. Raises RunError where one cannot."""
+        children = [child for child in self._children[1:] if child.process is not None]
+        codes = _stop([child.process for child in children if child.process], FINISH)
+        broken = [child.name for child, code in zip(children, codes, strict=True) if code > 0]
+        if broken:
+            end = time.monotonic() + self._patience
+            while time.monotonic() < end:
+                self._listen(REPORT)  # raises what the hub was told
+                self._say(wire.Ask())
+            raise RunError(f"{broken[0]} failed while it put away its things")
+
     def __enter__(self) -> Self:
         return self
 
@@ -265,14 +288,13 @@ class Run:
         """Sources first, so that nothing comes in any more; the hub last."""
         self._socket.close()
         self._context.term()
-        running = [child.process for child in reversed(self._children) if child.process]
-        hub = [self._hub.process] if self._hub.process else []
-        _stop([process for process in running if process not in hub], GRACE)
-        _stop(hub, GRACE / 2)
+        _stop([child.process for child in reversed(self._children[1:]) if child.process], GRACE)
+        if self._hub.process:
+            _stop([self._hub.process], GRACE / 2)
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
-    """Ask them to stop; kill those that have not by the end of `grace` seconds."""
+def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> list[int]:
+    """Ask them to stop; kill those that have not by the end of `grace` seconds. How they ended."""
     for process in processes:
         process.terminate()
     end = time.monotonic() + grace
@@ -281,8 +303,14 @@ def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> None:
             process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-    for process in processes:
-        process.wait()
+    return [process.wait() for process in processes]
+
+
+def _endpoint(run: Path) -> str:
+    try:
+        return plans.endpoint(run)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """A worker: a process that asks the hub for frames of one stage and runs the step on them."""
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -13,36 +14,46 @@ from onlooker.media.image import Planes
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.ring import FrameGone, Ring
-from onlooker.stream.spoke import Spoke, log, stop_order
+from onlooker.stream.spoke import Spoke, stop_order
 from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture
 
 
-def main(run: Path, stage: str, name: str) -> None:
-    """Work for `stage` of the run in directory `run`, as `name`, until told to stop."""
-    stop = stop_order()
+log = logging.getLogger(__name__)
+
+
+def main(run: Path, stage: str, name: str) -> int:
+    """Work for `stage` of the run in directory `run`, as `name`, until told to stop.
+
+    Returns the exit status: 1 where the hub was told what is broken.
+    """
+    stop = stop_order(name)
     plan = plans.read(run)
     [row] = [row for row in plan.stages if row.name == stage]
-    with Spoke(plan, name, lambda: wire.Ready(stage)) as hub, ExitStack() as closing:
-        setup = Setup(plan.config, plan.outputs, closing)
+    with Spoke(plan, name, lambda: wire.Ready(stage)) as hub:
         try:
-            work = Work(stage, plans.maker(row)(setup))
-            hub.introduce()
-            while not stop.is_set():
-                if (heard := hub.receive()) is None:
-                    continue
-                job, frame = heard
-                if isinstance(job, wire.Job):
-                    frame, failed = work(job, frame)
-                    model, cpu = setup.model_seconds(), time.process_time()
-                    hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
+            with ExitStack() as closing:
+                setup = Setup(plan.config, plan.outputs, closing)
+                work = Work(stage, plans.maker(row)(setup))
+                hub.introduce()
+                while not stop.is_set():
+                    if (heard := hub.receive()) is None:
+                        continue
+                    job, frame = heard
+                    if isinstance(job, wire.Job):
+                        frame, failed = work(job, frame)
+                        model, cpu = setup.model_seconds(), time.process_time()
+                        hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
         except Unusable as error:
             hub.farewell(wire.Broken(f"{stage}: {error}"))
+            return 1
         except Exception as error:
-            log.exception("worker broken name=%s", name)
+            log.exception("worker broken")
             hub.farewell(wire.Broken(f"{stage}: {type(error).__name__}: {error}"))
+            return 1
+    return 0
 
 
 class Work:
@@ -89,4 +100,4 @@ class Work:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.media.image import Picture
+from onlooker.media.image import Picture, Pixels
 
 BORDERS = {"black": cv2.BORDER_CONSTANT, "repeat": cv2.BORDER_REPLICATE}
 
@@ -18,7 +18,7 @@ def crop(
     width: int,
     height: int,
     border: Literal["black", "repeat"],
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """The (height, width, 3) BGR crop to which `matrix` (2, 3) takes the picture's pixels.
 
     `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `border` says what

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker import config
-from onlooker.media.image import Picture
+from onlooker.media.image import Picture, Pixels
 from onlooker.types import Box, Face, Point, Pose, Quality
 from onlooker.vision import geometry, pixels, runtime
 from onlooker.vision.crops import crop
 
 # Of two boxes that overlap by more than this, the lesser one is the same face again.
 OVERLAP = 0.3
-# The detector misses faces of more than some 300 pixels. Where it finds nothing it looks once more
-# at a picture of this size.
+# The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
+# nothing at all it looks once more at a smaller one, which costs a third of the first look.
 SECOND_LOOK = 320
 # Amazon reports the hundred largest.
 MOST_FACES = 100
@@ -37,13 +37,13 @@ class FaceFinder:
     def __call__(self, picture: Picture) -> tuple[Face, ...]:
         """The faces in pixels of the full picture, largest first."""
         found = self._look(picture, picture.small(self._size))
-        if not len(found) and max(picture.width, picture.height) > SECOND_LOOK:
+        if not len(found) and min(self._size, max(picture.width, picture.height)) > SECOND_LOOK:
             found = self._look(picture, picture.small(SECOND_LOOK))
         area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
         largest = np.argsort(-area, kind="stable")[:MOST_FACES]
         return tuple(_face(picture, row) for row in found[largest].tolist())
 
-    def _look(self, picture: Picture, small: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def _look(self, picture: Picture, small: Pixels) -> NDArray[np.float32]:
         """Rows of x1, y1, x2, y2, score and ten coordinates, in pixels of the full picture."""
         height, width = small.shape[:2]
         card = self._model.card
@@ -67,12 +67,9 @@ class FaceFinder:
         )
         middle = (found[:, 0:2] + found[:, 2:4]) / 2
         found = found[(middle < (width, height)).all(1)]  # the padding holds no faces
-        kept = geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)
-        found = found[kept]
-        scale = np.array([picture.width / width, picture.height / height], np.float32)
-        found[:, 0:4] *= np.tile(scale, 2)
-        found[:, 5:15] *= np.tile(scale, 5)
-        return found
+        found = found[geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)]
+        x, y = picture.width / width, picture.height / height
+        return np.multiply(found, [x, y, x, y, 1, *[x, y] * 5], dtype=np.float32)
 
 
 def _face(picture: Picture, row: list[float]) -> Face:
@@ -84,49 +81,44 @@ def _face(picture: Picture, row: list[float]) -> Face:
     )
 
 
-# What Amazon's recorded answers say about its own five points: a face seen from the front has its
-# nose this far down from the eyes to the mouth, and the nose moves by these parts of the distances
-# between the eyes, and from the eyes to the mouth, for each unit of the turn's tangent.
-FRONTAL_NOSE = 0.51
-NOSE_FORWARD = 0.75
-NOSE_UPWARD = 0.36
+# The nose tip stands out, so it wanders over the face as the head turns. FRONTAL_NOSE is how far
+# down from the eyes to the mouth it lies in faces seen from the front (the median of the detector's
+# points); the other two are how far it moves for a turn of 45 degrees, in distances between the
+# eyes and from the eyes to the mouth, which are fitted to recorded answers of Rekognition.
+FRONTAL_NOSE = 0.55
+NOSE_ASIDE = 0.75
+NOSE_UP = 0.36
 
 
 def pose(points: tuple[Point, Point, Point, Point, Point]) -> Pose:
-    """Turn of a head from its five points, in degrees, -90 to 90 for yaw and pitch.
+    """Turn of a head from its five points, in degrees; yaw and pitch are within -90 to 90.
 
-    Amazon's signs: roll is positive where the head is turned clockwise in the image, yaw where
-    the nose points to the right of the image, and pitch where it points up. A nose stands out, so
-    it wanders over the face as the head turns; its place between eyes and mouth gives yaw and
-    pitch without a model of the whole head.
+    Signs are Amazon's: roll is positive for a head that leans clockwise in the image, yaw for one
+    whose nose points to the right of the image, pitch for one that looks up.
     """
     left_eye, right_eye, nose, left_mouth, right_mouth = (complex(*point) for point in points)
-    eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
-    # Eyes and mouth together: less noise than the eyes alone, and yaw does not bend it.
+    # Eyes and mouth together give a steadier direction than the eyes alone.
     across = (right_eye - left_eye) + (right_mouth - left_mouth)
-    if across == 0 or mouth == eyes:
+    if across == 0:
         return Pose(roll=0.0, yaw=0.0, pitch=0.0)
-    upright = abs(across) / across
-    width = ((right_eye - left_eye) * upright).real
-    height = ((mouth - eyes) * upright).imag
-    offset = (nose - eyes) * upright
-    # The eyes lie above the mouth, but not straight above it where the head leans.
-    aside = offset.real - offset.imag / height * ((mouth - eyes) * upright).real if height else 0.0
+    upright = across.conjugate() / abs(across)
+    middle = (left_eye + right_eye) / 2
+    mouth = ((left_mouth + right_mouth) / 2 - middle) * upright
+    tip = (nose - middle) * upright
+    down = tip.imag / mouth.imag if mouth.imag else FRONTAL_NOSE
+    eyes_apart = abs(((right_eye - left_eye) * upright).real)
     return Pose(
         roll=math.degrees(math.atan2(across.imag, across.real)),
-        yaw=_slope(aside, NOSE_FORWARD * abs(width)),
-        pitch=_slope(FRONTAL_NOSE * height - offset.imag, NOSE_UPWARD * abs(height)),
+        yaw=math.degrees(math.atan2(tip.real - down * mouth.real, NOSE_ASIDE * eyes_apart)),
+        pitch=math.degrees(math.atan((FRONTAL_NOSE - down) / NOSE_UP)),
     )
-
-
-def _slope(rise: float, run: float) -> float:
-    return math.degrees(math.atan2(rise, run))
 
 
 # Faces are compared at this width, so that sharpness means the same for near and far ones.
 SHARPNESS_WIDTH = 64
-# Variance of the Laplacian at which a face counts as half sharp.
-HALF_SHARP = 60.0
+# Variance of the Laplacian, at that width, of a face that is half sharp. Portraits then come out
+# at 90 and more, as with Amazon, and faces in the dim background of a film below 40.
+HALF_SHARP = 20.0
 
 
 def quality(picture: Picture, box: Box) -> Quality:
@@ -137,22 +129,28 @@ def quality(picture: Picture, box: Box) -> Quality:
     "Diatom autofocusing in brightfield microscopy", 2000).
     """
     x1, y1, x2, y2 = box
-    part, (x, y) = picture.region(
-        math.floor(x1), math.floor(y1), max(math.ceil(x2), 1), max(math.ceil(y2), 1)
-    )
-    part = part[max(0, math.floor(y1) - y) :, max(0, math.floor(x1) - x) :]
+    part, _ = picture.region(math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2))
     luma = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
     scale = SHARPNESS_WIDTH / (x2 - x1)
-    size = max(3, round(part.shape[1] * scale)), max(3, round(part.shape[0] * scale))
-    luma = cv2.resize(
-        luma, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    )
-    edges = cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1]
-    variance = float(edges.var())
+    height, width = (max(3, round(side * scale)) for side in luma.shape)
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    luma = cv2.resize(luma, (width, height), interpolation=way)
+    # Without the frame: what lies beyond it is made up.
+    variance = float(cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1].var())
     return Quality(
         brightness=float(luma.mean()) / 2.55,
         sharpness=100 * variance / (variance + HALF_SHARP),
     )
+
+
+def recognisable(face: Face, settings: config.Faces) -> bool:
+    """Whether enough of a face is left in the picture to say whose it is.
+
+    Small and blurred faces are like each other more than like their people: in a film's dim
+    background they get names at random.
+    """
+    wide = face.box[2] - face.box[0] >= settings.smallest
+    return wide and face.quality.sharpness >= settings.sharpness
 
 
 class FaceEmbedder:

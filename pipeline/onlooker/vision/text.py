@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker import config
-from onlooker.media.image import Picture
+from onlooker.media.image import Picture, Pixels
 from onlooker.types import Quad, TextLine, TextQuad, Word
 from onlooker.vision import ctc, geometry, pixels, runtime
 from onlooker.vision.crops import crop
@@ -35,8 +35,6 @@ MOST_QUADS = 1000
 HEIGHT = 48
 # Longer lines (in crop pixels) are squeezed: a hair-thin region would otherwise cost seconds.
 LONGEST = 50 * HEIGHT
-# Crops are padded to whole steps, so that few shapes occur and equal ones share a call.
-STEP = 32
 # A region this much taller than wide is written sideways, or is one slim letter.
 TALL = 1.5
 SLIM = 3.0
@@ -53,8 +51,9 @@ class TextFinder:
         """Rectangles around words and lines, in pixels of the full picture, best first."""
         small = picture.small(self._size)
         height, width = small.shape[:2]
-        padded = np.empty((1, 3, _whole(height, 32), _whole(width, 32)), np.float32)
         card = self._model.card
+        rows, columns = (-(-side // card.multiple) * card.multiple for side in (height, width))
+        padded = np.empty((1, 3, rows, columns), np.float32)
         pixels.to_planes(small, padded[0], card.mean, card.scale)
         (probable,) = self._model(padded)
         scale = np.array([picture.width / width, picture.height / height], np.float32)
@@ -70,17 +69,17 @@ def regions(probable: NDArray[np.float32]) -> list[tuple[NDArray[np.float32], fl
     Each comes with the map's mean inside it before growing.
     """
     probable = np.ascontiguousarray(probable)
-    mask = cv2.compare(probable, PROBABLE, cv2.CMP_GT)
+    core = (probable > PROBABLE).astype(np.uint8)
     # OpenCV puts a contour through pixel centres, numbered 0, 1, 2. One pixel more to the right
     # and below makes these the edges of the region that was there before.
-    mask = cv2.dilate(mask, np.ones((2, 2), np.uint8))
-    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
+    core = np.asarray(cv2.dilate(core, np.ones((2, 2), np.uint8)), np.uint8)
+    contours, _ = cv2.findContours(core, cv2.RETR_LIST, cv2.CHAIN_APPROX_SIMPLE)
     found = []
     for contour in contours:
         rectangle = cv2.minAreaRect(contour)
         if min(rectangle[1]) < SPECK:
             continue
-        corners = _clockwise(cv2.boxPoints(rectangle))
+        corners = _clockwise(np.asarray(cv2.boxPoints(rectangle), np.float32))
         score = geometry.quad_mean(probable, corners)
         if score >= CERTAIN:
             found.append((geometry.grow(corners, GROWTH), score))
@@ -105,45 +104,42 @@ class TextReader:
 
     def __call__(self, picture: Picture, quads: Sequence[TextQuad]) -> tuple[TextLine, ...]:
         """The lines that score enough, in reading order: downwards, then to the right."""
-        views = [views for quad in quads if (views := _views(quad.quad))]
-        crops = [_rectified(picture, view) for several in views for view in several]
-        readings = iter(self._read(crops))
         lines = []
-        for several in views:
+        for found in quads:
             # Of several ways to look at a region, the best-read one is the right one.
-            line = max(
-                (self._line(view, next(readings)) for view in several), key=lambda line: line.score
-            )
-            if line.words and line.score >= self._least:
-                lines.append(line)
+            readings = [self._line(picture, quad) for quad in _views(found.quad)]
+            best = max(readings, key=lambda line: line.score)
+            if best.words and best.score >= self._least:
+                lines.append(best)
         return _in_reading_order(lines)
 
-    def _read(self, crops: Sequence[NDArray[np.uint8]]) -> "list[list[Character]]":
-        """Characters of each crop (48, w, 3), with places as parts of the crop's width."""
-        by_width: dict[int, list[int]] = {}
-        for number, view in enumerate(crops):
-            by_width.setdefault(_whole(view.shape[1], STEP), []).append(number)
-        readings: list[list[Character]] = [[]] * len(crops)
-        card = self._model.card
-        for width, numbers in by_width.items():
-            for number in numbers:
-                batch = np.empty((1, 3, HEIGHT, width), np.float32)
-                pixels.to_planes(crops[number], batch[0], card.mean, card.scale)
-                classes, scores = self._model(batch)
-                column = width / classes.shape[1] / crops[number].shape[1]
-                readings[number] = [
-                    Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
-                    for index, score, first, last in ctc.collapse(classes[0], scores[0])
-                ]
-        return readings
-
-    def _line(self, quad: Quad, characters: "list[Character]") -> TextLine:
-        """The line in `quad`, cut at its spaces."""
+    def _line(self, picture: Picture, quad: Quad) -> TextLine:
+        """What is written in `quad`, cut at its spaces."""
+        characters = self._read(_rectified(picture, quad))
         words = _words(quad, characters)
-        text = " ".join(word.text for word in words)
         letters = [character.score for character in characters if character.text != " "]
-        score = sum(letters) / len(letters) if letters else 0.0
-        return TextLine(text=text, score=score, quad=quad, words=words)
+        return TextLine(
+            text=" ".join(word.text for word in words),
+            score=sum(letters) / len(letters) if letters else 0.0,
+            quad=quad,
+            words=words,
+        )
+
+    def _read(self, upright: Pixels) -> "list[Character]":
+        """The characters of a crop (HEIGHT, w, 3)."""
+        # One crop a call: crops of one width read together take as long as one after another.
+        card = self._model.card
+        width = upright.shape[1]
+        # Whole multiples only: a provider prepares itself for each new shape.
+        padded_width = -(-width // card.multiple) * card.multiple
+        padded = np.empty((1, 3, HEIGHT, padded_width), np.float32)
+        pixels.to_planes(upright, padded[0], card.mean, card.scale)
+        classes, scores = self._model(padded)
+        column = padded_width / classes.shape[1] / width
+        return [
+            Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
+            for index, score, first, last in ctc.collapse(classes[0], scores[0])
+        ]
 
 
 class Character(NamedTuple):
@@ -160,11 +156,8 @@ def _views(quad: Quad) -> list[Quad]:
     """The ways to look at a region: its corners, clockwise from the top-left of what may be text.
 
     A wide region has one. A tall one may be text that runs upwards or downwards, or one letter.
-    Empty for a region without area.
     """
     width, height = math.dist(quad[0], quad[1]), math.dist(quad[0], quad[3])
-    if width < 1 or height < 1:
-        return []
     if height < TALL * width:
         return [quad]
     downwards = (quad[1], quad[2], quad[3], quad[0])
@@ -172,24 +165,24 @@ def _views(quad: Quad) -> list[Quad]:
     return [quad, downwards, upwards] if height < SLIM * width else [downwards, upwards]
 
 
-def _rectified(picture: Picture, quad: Quad) -> NDArray[np.uint8]:
+def _rectified(picture: Picture, quad: Quad) -> Pixels:
     """The region and some air around it, upright, HEIGHT pixels high."""
     corners = _aired(quad)
     size = math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
     width = min(LONGEST, max(1, round(HEIGHT * size[0] / size[1])))
     target = np.array([[0, 0], [width, 0], [0, HEIGHT]], np.float32)
     matrix = cv2.getAffineTransform(corners[[0, 1, 3]].astype(np.float32), target)
-    return crop(picture, matrix, width, HEIGHT, border="repeat")
+    return crop(picture, np.asarray(matrix, np.float64), width, HEIGHT, border="repeat")
 
 
 def _aired(quad: Quad) -> NDArray[np.float64]:
     """`quad` (4, 2) with AIR of its height more on each side."""
     corners = np.array(quad)
     right, down = corners[1] - corners[0], corners[3] - corners[0]
-    height = math.hypot(*down)
-    right *= AIR * height / math.hypot(*right)
+    right *= AIR * math.hypot(*down) / math.hypot(*right)
     down *= AIR
-    return corners + [-right - down, right - down, right + down, down - right]
+    corners += np.array([-right - down, right - down, right + down, down - right])
+    return corners
 
 
 def _words(quad: Quad, characters: Sequence[Character]) -> tuple[Word, ...]:
@@ -264,8 +257,3 @@ def _in_reading_order(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
 def _quad(corners: NDArray[np.floating]) -> Quad:
     a, b, c, d = ((float(x), float(y)) for x, y in corners)
     return a, b, c, d
-
-
-def _whole(length: int, step: int) -> int:
-    """`length` rounded up to whole steps."""
-    return -(-length // step) * step

@@ -1,0 +1,133 @@
+"""What a collection is to those who fill it and to those who search it."""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker.types import Box, StoredFace
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/faces")
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; the text says why and what to do."""
+
+
+class InvalidName(StoreError):
+    """A name has characters that Amazon's API does not allow there, or too many."""
+
+
+class CollectionNotFound(StoreError):
+    """There is no collection of that name."""
+
+
+class CollectionExists(StoreError):
+    """There is a collection of that name already."""
+
+
+class FaceNotFound(StoreError):
+    """The collection has no face of that FaceId."""
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """A collection as it is listed."""
+
+    name: str
+    model: str
+    """Name of the embedder's card; vectors of two models cannot be compared."""
+    faces: int
+    created: float
+    """Epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFace:
+    """A face to be added."""
+
+    picture: bytes
+    """The picture file as it was given. Only its digest, the ImageId, is kept."""
+    external_image_id: str | None
+    box: Box
+    """left, top, width, height as ratios of the picture."""
+    confidence: float
+    """0 to 100."""
+    vector: NDArray[np.float32]
+    """(dim,) as the embedder gives it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What happened to a collection after some change number. Deletions come before additions."""
+
+    number: int
+    """The collection's change number now."""
+    model: str
+    reset: bool
+    """The collection was made after that number: forget everything known of its name."""
+    deleted: NDArray[np.int64]
+    """(m,) numbers of faces that are gone; some may never have been seen."""
+    added: NDArray[np.int64]
+    """(n,) numbers of faces that are there now, ascending."""
+    vectors: NDArray[np.float32]
+    """(n, dim); (0, 0) where nothing was added."""
+
+
+class FaceStore(Protocol):
+    """What search needs of a store. `Store` is the one in SQLite; another can take its place."""
+
+    @property
+    def folder(self) -> Path:
+        """Where files derived from the store may be kept."""
+
+    def collection(self, name: str) -> Collection: ...
+
+    def change(self, collection: str) -> int: ...
+
+    def changes(self, collection: str, since: int) -> Changes: ...
+
+    def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]: ...
+
+
+def image_id(data: bytes) -> str:
+    """ImageId of a picture file's bytes: the same bytes have the same id everywhere."""
+    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(data).hexdigest()))
+
+
+def face_id(new: NewFace, model: str, image_id: str) -> str:
+    """FaceId: of a named face always the same one, of an unnamed one a new one each time."""
+    if new.external_image_id is None:
+        return str(uuid.uuid4())
+    # Thousandths of the picture: two faces never share them, rounding errors seldom cross them.
+    box = ",".join(str(round(value * 1000)) for value in new.box)
+    parts = (model, image_id, new.external_image_id, box)
+    return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
+
+
+def check_name(kind: str, name: str, characters: str) -> None:
+    """InvalidName, with one that would do, for a name of other characters or of more than 255."""
+    if re.fullmatch(f"[{characters}]{{1,255}}", name):
+        return
+    better = re.sub(f"[^{characters}]", "_", name)[:255]
+    advice = f"; {better!r} would do" if better else ""
+    raise InvalidName(f"{name!r} cannot be the {kind}: it takes 1 to 255 of [{characters}]{advice}")
+
+
+def check_face(new: NewFace) -> None:
+    """InvalidName for its name; ValueError for numbers that are none."""
+    if new.external_image_id is not None:
+        check_name("ExternalImageId", new.external_image_id, r"a-zA-Z0-9_.\-:")
+    if new.vector.ndim != 1 or not new.vector.size or not np.isfinite(new.vector).all():
+        raise ValueError(
+            f"the vector of a face must be finite numbers of shape (dim,), not {new.vector.shape} "
+            f"with {np.count_nonzero(~np.isfinite(new.vector))} that are not finite"
+        )
+    if not np.isfinite((*new.box, new.confidence)).all():
+        raise ValueError(f"box {new.box} and confidence {new.confidence} must be finite numbers")

@@ -1,0 +1,111 @@
+"""Kill random processes of a replay, many times, and count what was lost and what came twice.
+
+    python tests/proofs/kill_lottery.py --kills 200 --frames 100000 --seed 7
+
+Light steps stand in for the models, so that the machinery is what is tested. Exits with 1 if a frame
+is missing, is there twice or is out of order, or if anything differs from what one process writes.
+A run can be had again, up to the operating system's timing, by its seed.
+"""
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
+
+import steps
+from processes import children, directories
+
+from onlooker.config import Config, Stream
+from onlooker.record import log
+from onlooker.record.publish import subscribe
+from onlooker.stream.stages import Outputs, inline
+from onlooker.stream.supervise import replay
+from onlooker.stream.wire import Status
+
+
+class Lottery:
+    """A progress display that draws a process every now and then, and kills it.
+
+    `stops`: one in so many is stopped (SIGSTOP) instead, and has to be found out by its silence.
+    """
+
+    def __init__(self, seed: int, kills: int, stops: int) -> None:
+        self.random = random.Random(seed)
+        self.kills = kills
+        self.stops = stops
+        self.drawn: Counter[str] = Counter()
+        self.next = 0.0
+
+    def __call__(self, status: Status) -> None:
+        now = time.monotonic()
+        if not status.settled or self.drawn.total() >= self.kills or now < self.next:
+            return
+        self.next = now + self.random.uniform(0.1, 1.5)
+        kind = self.random.choice(["source", "detect", "recognise", "record", "hub"])
+        drawn = [pid for name, pid in sorted(children().items()) if name.startswith(kind)]
+        if drawn:
+            stop = self.random.randrange(self.stops) == 0
+            number = signal.SIGSTOP if stop else signal.SIGKILL
+            os.kill(self.random.choice(drawn), number)
+            self.drawn[f"{kind} {number.name}"] += 1
+            print(f"\r{self.drawn.total()} of {self.kills}, frame {status.settled} ", end="")
+
+
+def listen(endpoint: str, heard: Counter[str], over: threading.Event) -> None:
+    while not over.is_set():
+        try:  # until the publisher is killed, or 2 s pass
+            heard.update(record.RecordId for record in subscribe(endpoint, timeout=2))
+        except TimeoutError:
+            continue
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--stops", type=int, default=10, help="one in so many is a SIGSTOP")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    asked = parser.parse_args()
+    print(f"seed {asked.seed}")
+    config = Config(stream=Stream(heartbeat=0.5))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        film = steps.film(folder / "lottery.mp4", asked.frames)
+        truth, written = folder / "truth.jsonl", folder / "written.jsonl"
+        inline([film], config, Outputs(records=truth), lambda status: None, steps.LIGHT)
+        lottery = Lottery(asked.seed, asked.kills, asked.stops)
+        endpoint = f"ipc://{folder}/records"
+        heard: Counter[str] = Counter()
+        over = threading.Event()
+        listener = threading.Thread(target=listen, args=(endpoint, heard, over))
+        listener.start()
+        began = time.monotonic()
+        status = replay(
+            [film], config, Outputs(records=written, publish=endpoint), lottery, steps.LIGHT
+        )
+        seconds = time.monotonic() - began
+        over.set()
+        listener.join()
+        indexes = [record.FrameInformation.Index for record in log.read(written)]
+        same = truth.read_bytes() == written.read_bytes()
+    left = [*children(), *directories(os.getpid())]
+    for what, number in sorted(lottery.drawn.items()):
+        print(f"\r{what:22} {number:5}")
+    print(f"{asked.frames} frames in {seconds:.0f} s, {lottery.drawn.total()} accidents")
+    print(f"lost {asked.frames - len(set(indexes))}, twice {len(indexes) - len(set(indexes))}, ")
+    print(f"in order {indexes == sorted(indexes)}, as one process writes {same}, left {left}")
+    print(f"on the wire {len(heard)}, of them more than once {sum(n > 1 for n in heard.values())}")
+    print(status.streams[0].counts)
+    return 0 if same and not left and lottery.drawn.total() == asked.kills else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""A source's side of the protocol; tests/stream/test_hub.py has both sides against each other."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_hub import frame
+
+from onlooker.media.image import Planes
+from onlooker.stream import wire
+from onlooker.stream.feed import Source
+from onlooker.stream.ring import Ring
+from onlooker.stream.stages import Feed
+from onlooker.stream.wire import Counts
+
+
+def planes(width: int, height: int) -> Planes:
+    chroma = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    return Planes(np.zeros((height, width), np.uint8), chroma, chroma)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[Source]:
+    feed = Feed(stream="a", path=Path("a.mp4"), start=5, frames=9, width=4, height=4)
+    with Ring.create(tmp_path / "ring", 2, Ring.slot_bytes_for(4, 4)) as ring:
+        source = Source(feed, ring, session=3)
+        yield source
+
+
+def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[wire.ToHub]:
+    sends = source.hear(wire.Start(3, index, in_flight, Counts(index, index)))
+    return [message for message, _ in sends]
+
+
+def test_it_begins_where_the_hub_says(source: Source) -> None:
+    assert source.introduction() == wire.Open("a", 3, "every", 5, 9, Counts(5, 5))
+    assert not source.ready
+    assert start(source, 7) == []
+    assert source.ready
+    assert source.next == 7
+
+
+def test_it_waits_while_the_ring_is_full(source: Source) -> None:
+    start(source, 5)
+    [(first, data)] = source.offer(frame("a", 5), planes(4, 4), 0.1)
+    assert isinstance(first, wire.Offer)
+    assert wire.unpack_frame(data) == frame("a", 5)
+    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    assert not source.ready
+    assert source.hear(wire.Free(3, 5, Counts(6, 6))) == []
+    assert source.ready
+    [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3)
+    assert isinstance(third, wire.Offer)
+    assert first.slot is not None
+    assert third.slot is not None
+    assert third.slot.slot == first.slot.slot
+    assert third.slot.generation > first.slot.generation
+
+
+def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
+    start(source, 5)
+    source.offer(frame("a", 5), planes(4, 4), 0.1)
+    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    source.hear(wire.Free(3, 5, Counts(7, 6)))
+    assert source.introduction() == wire.Open("a", 3, "every", 6, 9, Counts(7, 6))
+    [again] = start(source, 6)
+    assert isinstance(again, wire.Offer)
+    assert again.index == 6
+
+
+def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
+    start(source, 5)
+    for index in (5, 6):
+        source.offer(frame("a", index), planes(4, 4), 0.1)
+    assert start(source, 7, in_flight=(6,)) == []
+    assert source.introduction().next == 6
+    assert source.ready
+
+
+def test_the_end_is_said_again_too(source: Source) -> None:
+    start(source, 5)
+    assert source.end("the disk went away") == [(wire.End("a", 3, 5, "the disk went away"), b"")]
+    assert not source.ready
+    assert start(source, 5) == [wire.End("a", 3, 5, "the disk went away")]
+
+
+def test_a_picture_that_does_not_fit_its_slot_has_failed(source: Source) -> None:
+    start(source, 5)
+    [(offer, _)] = source.offer(frame("a", 5), planes(8, 6), 0.1)
+    assert isinstance(offer, wire.Offer)
+    assert offer.slot is None
+    assert offer.failed is not None
+    assert "8 x 6" in offer.failed
+    source.offer(frame("a", 6), planes(4, 4), 0.1)
+    source.hear(wire.Free(3, 5, Counts(7, 5, 1)))
+    source.offer(frame("a", 7), planes(4, 4), 0.1)  # both slots are still to be had
+
+
+def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
+    assert source.hear(wire.Start(2, 9, (), Counts(9, 9))) == []
+    assert not source.started
+    assert source.introduction().counts == Counts(5, 5)

@@ -1,0 +1,119 @@
+"""The table, and the line in one process."""
+
+from pathlib import Path
+
+import pytest
+import steps
+
+from onlooker.config import Config, Faces, Match, Stream, Text
+from onlooker.media.image import Picture
+from onlooker.record import log
+from onlooker.stream.stages import (
+    STAGES,
+    Outputs,
+    Setup,
+    Stage,
+    Step,
+    Unusable,
+    feeds,
+    inline,
+    needed_models,
+)
+from onlooker.stream.wire import Counts, Status
+from onlooker.types import Frame
+
+FRAMES = 20
+
+
+def quiet(status: Status) -> None:
+    """A progress display that shows nothing."""
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return steps.film(tmp_path_factory.mktemp("film") / "small.mp4", FRAMES)
+
+
+def test_the_table_ends_with_one_ordered_recorder() -> None:
+    assert [stage.name for stage in STAGES] == ["detect", "recognise", "record"]
+    assert [stage.ordered for stage in STAGES] == [False, False, True]
+    assert STAGES[-1].processes(Config()) == 1
+    assert STAGES[0].processes(Config(stream=Stream(workers=3))) == 3
+
+
+def test_every_frame_has_one_record(film: Path, tmp_path: Path) -> None:
+    shown: list[Status] = []
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    status = inline([film], Config(), outputs, shown.append, steps.LIGHT)
+    assert [one.settled for one in shown] == list(range(1, FRAMES + 1))
+    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
+    read = list(log.read(tmp_path / "r.jsonl"))
+    assert [record.FrameInformation.Index for record in read] == list(range(FRAMES))
+    assert len({record.TextDetections[0].DetectedText for record in read}) > FRAMES / 2
+
+
+def test_a_run_goes_on_where_the_records_end(film: Path, tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    outputs = Outputs(records=records)
+    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    whole = records.read_bytes()
+    records.write_bytes(b"".join(whole.splitlines(keepends=True)[:7]) + b'{"Input')
+    [feed] = feeds([film], Config(), outputs)
+    assert feed.start == 7
+    assert feed.counts == Counts(received=7, done=7)
+    status = inline([film], Config(), outputs, quiet, steps.LIGHT)
+    assert records.read_bytes() == whole
+    assert status.done == FRAMES
+
+
+def test_another_configuration_begins_anew(film: Path, tmp_path: Path) -> None:
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    [feed] = feeds([film], Config(faces=Faces(size=320)), outputs)
+    assert feed.start == 0
+
+
+def test_a_feed_knows_its_film(film: Path) -> None:
+    [feed] = feeds([film], Config(), Outputs())
+    assert (feed.stream, feed.path, feed.start, feed.frames) == ("small", film, 0, FRAMES)
+    assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
+
+
+def test_films_of_one_name_become_streams_of_several(film: Path) -> None:
+    names = [feed.stream for feed in feeds([film] * 3, Config(), Outputs())]
+    assert names == ["small", "small-2", "small-3"]
+
+
+def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path) -> None:
+    given: list[tuple[str, int]] = []
+
+    def noting(name: str, broken: bool) -> Stage:
+        def make(setup: Setup) -> Step:
+            def step(frame: Frame, picture: Picture) -> Frame:
+                given.append((name, frame.index))
+                if broken and frame.index == steps.BAD:
+                    raise ArithmeticError
+                return frame
+
+            return step
+
+        return Stage(name, make, ordered=name == "record")
+
+    stages = (noting("detect", True), noting("recognise", False), noting("record", False))
+    status = inline([film], Config(), Outputs(), quiet, stages)
+    assert ("recognise", steps.BAD) not in given
+    assert ("record", steps.BAD) in given
+    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed=1)
+
+
+def test_what_cannot_work_ends_the_run(film: Path) -> None:
+    with pytest.raises(Unusable, match="staff"):
+        inline([film], Config(), Outputs(), quiet, (Stage("detect", steps.unusable), steps.RECORD))
+
+
+def test_only_the_models_that_are_asked_for_are_needed() -> None:
+    assert needed_models(Config(faces=Faces(look=False), text=Text(look=False))) == []
+    assert needed_models(Config(text=Text(look=False))) == ["yunet"]
+    named = needed_models(Config(match=Match(collection="staff"), text=Text(look=False)))
+    assert named == ["yunet", "mobilefacenet"]
+    assert "ppocrv6_rec_small" in needed_models(Config())

@@ -1,0 +1,104 @@
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.stream import wire
+from onlooker.stream.wire import Counts, Slot
+from onlooker.types import Frame, TextLine, TextQuad, Word
+
+NAMES = st.text(max_size=20)
+NUMBERS = st.integers(0, 2**63 - 1)
+SECONDS = st.floats(0, 1e9)
+CAUSES = st.none() | st.text(max_size=50)
+SLOTS = st.none() | st.builds(Slot, NAMES, NUMBERS, NUMBERS)
+COUNTS = st.builds(Counts, NUMBERS, NUMBERS, NUMBERS, st.dictionaries(NAMES, NUMBERS, max_size=3))
+
+TO_HUB = st.one_of(
+    st.builds(
+        wire.Open,
+        NAMES,
+        NUMBERS,
+        st.sampled_from(["every", "live"]),
+        NUMBERS,
+        st.none() | NUMBERS,
+        COUNTS,
+    ),
+    st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, SECONDS),
+    st.builds(wire.End, NAMES, NUMBERS, NUMBERS, CAUSES),
+    st.builds(wire.Ready, NAMES),
+    st.builds(wire.Result, NUMBERS, CAUSES, SECONDS, SECONDS, SECONDS),
+    st.builds(wire.Beat, NAMES),
+    st.builds(wire.Broken, NAMES),
+    st.builds(wire.Died, NAMES),
+    st.just(wire.Ask()),
+)
+FROM_HUB = st.one_of(
+    st.builds(wire.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
+    st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS),
+    st.builds(wire.Job, NUMBERS, SLOTS, CAUSES),
+    st.just(wire.Who()),
+)
+
+
+@given(TO_HUB, st.binary(max_size=100))
+def test_what_is_said_to_the_hub_arrives(message: wire.ToHub, frame: bytes) -> None:
+    assert wire.unpack_to_hub(wire.pack(message, frame)) == (message, frame)
+
+
+@given(FROM_HUB, st.binary(max_size=100))
+def test_what_the_hub_says_arrives(message: wire.FromHub, frame: bytes) -> None:
+    assert wire.unpack_from_hub(wire.pack(message, frame)) == (message, frame)
+
+
+@given(st.lists(st.binary(max_size=40), max_size=4))
+def test_other_bytes_are_an_error(parts: list[bytes]) -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack_to_hub(parts)
+    with pytest.raises(wire.WireError):
+        wire.unpack_from_hub(parts)
+
+
+def test_each_direction_has_its_own_messages() -> None:
+    with pytest.raises(wire.WireError, match="not a message"):
+        wire.unpack_to_hub(wire.pack(wire.Who()))
+    with pytest.raises(wire.WireError, match="not a message"):
+        wire.unpack_from_hub(wire.pack(wire.Ask()))
+
+
+def test_a_frame_arrives_to_the_last_bit() -> None:
+    quad = ((0.1, 1 / 3), (2e300, 0.0), (-0.0, 5e-324), (7.0, 8.0))
+    word = Word(text="Größe 大", score=1 / 7, quad=quad)
+    frame = Frame(
+        stream="lobby",
+        epoch="e",
+        index=3,
+        pts=-12,
+        time_base=(1, 90000),
+        fragment=0,
+        fragment_pts=-20,
+        started=1.5e9,
+        width=1920,
+        height=1080,
+        quads=(TextQuad(quad=quad, score=0.1),),
+        lines=(TextLine(text="Größe 大", score=1 / 7, quad=quad, words=(word,)),),
+        error="no",
+    )
+    same = wire.unpack_frame(wire.pack_frame(frame))
+    assert same == frame
+    assert wire.pack_frame(same) == wire.pack_frame(frame)
+    assert same.time == float(Fraction(-12, 90000))
+
+
+def test_other_bytes_are_no_frame() -> None:
+    with pytest.raises(wire.WireError, match="not a frame"):
+        wire.unpack_frame(b"\x80")
+
+
+def test_the_status_adds_up_its_streams() -> None:
+    counts = Counts(received=9, done=4, failed=2, dropped={"superseded": 1})
+    stream = wire.StreamStatus("a", counts, "source-0.1", 2, None, False, None, 0.5)
+    status = wire.Status(streams=(stream, stream))
+    assert wire.unpack_from_hub(wire.pack(status)) == (status, b"")
+    assert (status.done, status.failed, status.settled) == (8, 4, 14)
