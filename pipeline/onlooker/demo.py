@@ -62,7 +62,7 @@ def shots(photographs: Photographs) -> list[Shot]:
     return [
         Shot(astronaut, 2.4, View(256, 150, 512), View(228, 125, 300)),
         Shot(page, 2.4, View(192, 86, 380), View(191, 105, 376)),
-        Shot(motorcycle, 2.8, View(330, 312, 470), View(374, 330, 230)),
+        Shot(motorcycle, 2.8, View(425, 320, 400), View(376, 332, 220)),
         Shot(astronaut, 2.0, View(200, 170, 360), View(290, 150, 420)),
     ]
 

@@ -76,7 +76,7 @@ def test_a_named_face_has_its_box_and_its_name_above() -> None:
     assert abs(y2 - 250) <= 2
     label = where(drawn(faces=(face(EILEEN),)), INK)
     assert label[3] < 120
-    assert label[2] - label[0] > 80
+    assert label[2] - label[0] > 60
 
 
 def test_an_unknown_face_has_a_box_only() -> None:
@@ -104,7 +104,7 @@ def test_labels_stay_in_the_picture(box: tuple[float, float, float, float]) -> N
     assert label[0] > 0
     assert label[1] > 0
     assert label[2] < WIDTH - 1
-    assert label[2] - label[0] > 80
+    assert label[2] - label[0] > 60
 
 
 @pytest.fixture

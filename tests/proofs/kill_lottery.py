@@ -2,7 +2,7 @@
 
     python tests/proofs/kill_lottery.py --kills 200 --frames 100000 --seed 7
 
-Light steps stand in for the models, so that the machinery is what is tested. Exits with 1 if a frame
+Light steps stand in for the models: it is the machinery that is tested. Exits with 1 if a frame
 is missing, is there twice or is out of order, or if anything differs from what one process writes.
 A run can be had again, up to the operating system's timing, by its seed.
 """

@@ -1,6 +1,5 @@
 """A source's side of the protocol; tests/stream/test_hub.py has both sides against each other."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from test_hub import frame
 from onlooker.media.image import Planes
 from onlooker.stream import wire
 from onlooker.stream.feed import Source
-from onlooker.stream.ring import Ring
 from onlooker.stream.stages import Feed
 from onlooker.stream.wire import Counts
 
@@ -21,11 +19,9 @@ def planes(width: int, height: int) -> Planes:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Iterator[Source]:
+def source(tmp_path: Path) -> Source:
     feed = Feed(stream="a", path=Path("a.mp4"), start=5, frames=9, width=4, height=4)
-    with Ring.create(tmp_path / "ring", 2, Ring.slot_bytes_for(4, 4)) as ring:
-        source = Source(feed, ring, session=3)
-        yield source
+    return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
 
 
 def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[wire.ToHub]:
@@ -85,16 +81,27 @@ def test_the_end_is_said_again_too(source: Source) -> None:
     assert start(source, 5) == [wire.End("a", 3, 5, "the disk went away")]
 
 
-def test_a_picture_that_does_not_fit_its_slot_has_failed(source: Source) -> None:
+def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
     start(source, 5)
-    [(offer, _)] = source.offer(frame("a", 5), planes(8, 6), 0.1)
-    assert isinstance(offer, wire.Offer)
-    assert offer.slot is None
-    assert offer.failed is not None
-    assert "8 x 6" in offer.failed
-    source.offer(frame("a", 6), planes(4, 4), 0.1)
-    source.hear(wire.Free(3, 5, Counts(7, 5, 1)))
-    source.offer(frame("a", 7), planes(4, 4), 0.1)  # both slots are still to be had
+    slots = []
+    for index, size in ((5, (4, 4)), (6, (8, 6)), (7, (4, 4)), (8, (2, 2))):
+        assert source.ready
+        [(offer, _)] = source.offer(frame("a", index), planes(*size), 0.1)
+        assert isinstance(offer, wire.Offer)
+        assert offer.slot is not None
+        slots.append(offer.slot)
+        source.hear(wire.Free(3, index - 1, Counts(index, index)))  # always one on its way
+    assert slots[0].ring.endswith("source-0.3.4x4.ring")
+    assert {slot.ring for slot in slots[1:]} == {slots[0].ring.replace("4x4", "8x6")}
+    assert slots[1].slot != slots[2].slot == slots[3].slot or slots[1].slot == slots[3].slot
+
+
+def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
+    feed = Feed(stream="a", path=Path("a.mp4"), width=4, height=4)
+    source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
+    start(source, 0)
+    with pytest.raises(OSError, match="nowhere"):
+        source.offer(frame("a", 0), planes(4, 4), 0.1)
 
 
 def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:

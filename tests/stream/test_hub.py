@@ -23,7 +23,6 @@ from onlooker.stream import wire
 from onlooker.stream.feed import Source
 from onlooker.stream.hub import RESTARTED, SUPERSEDED, Hub
 from onlooker.stream.plan import StageRow
-from onlooker.stream.ring import Ring
 from onlooker.stream.stages import Feed
 from onlooker.types import Frame
 
@@ -90,10 +89,7 @@ class Line:
     def open(self, stream: str, life: int = 1) -> str:
         name = f"{stream}.{life}"
         feed = Feed(stream=stream, path=Path(stream), frames=FRAMES, width=2, height=2)
-        path = self.folder / f"{name}.{len(self.inbox)}.ring"
-        source = Source(feed, Ring.create(path, WINDOW, Ring.slot_bytes_for(2, 2)), life)
-        path.unlink()
-        self.sources[name] = source
+        self.sources[name] = source = Source(feed, f"{self.folder}/{name}", WINDOW, life)
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])
         self.say(name, source.introduction())

@@ -23,8 +23,8 @@ WRITTEN: Colour = (255, 190, 70)
 INK: Colour = (20, 20, 20)
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-CAPITAL = 22.0
-"""Height in pixels of that font's capitals at scale 1."""
+SMALLEST = 12.0
+"""Height in pixels of letters that can still be read."""
 
 
 def annotate(
@@ -89,7 +89,7 @@ def _draw_face(picture: Pixels, face: FaceSearch) -> None:
     cv2.rectangle(picture, (left, top), (right, bottom), colour, _stroke(picture), cv2.LINE_AA)
     if best is not None:
         name = best.Face.ExternalImageId or best.Face.FaceId
-        _label(picture, f"{name}  {best.Similarity:.1f}", left, top, height / 40, colour)
+        _label(picture, f"{name}  {best.Similarity:.1f}", left, top, height / 30, colour)
 
 
 def _draw_line(picture: Pixels, line: TextDetection) -> None:
@@ -97,17 +97,18 @@ def _draw_line(picture: Pixels, line: TextDetection) -> None:
     corners = [(point.X * width, point.Y * height) for point in line.Geometry.Polygon]
     outline = np.array(corners).round().astype(np.int32)
     cv2.polylines(picture, [outline], True, WRITTEN, _stroke(picture), cv2.LINE_AA)
-    # Small enough for the gap between two lines of a page, so that it hides neither.
-    letters = min(0.3 * math.dist(corners[0], corners[3]), height / 40)
-    left, top = outline.min(axis=0).tolist()
+    # Small, so that on a page it leaves the line above to be read.
+    letters = min(0.32 * math.dist(corners[0], corners[3]), height / 30)
+    left, top = outline[0].tolist()
     _label(picture, line.DetectedText, left, top, letters, WRITTEN)
 
 
 def _label(picture: Pixels, text: str, left: int, top: int, letters: float, colour: Colour) -> None:
     """Text with capitals of `letters` pixels on a patch that stands on (left, top)."""
     text = text.encode("ascii", "replace").decode()  # all that the font has
-    letters = max(letters, 7.0)  # smaller ones cannot be read
-    scale, stroke, margin = letters / CAPITAL, max(1, round(letters / 11)), round(letters / 3)
+    letters = max(letters, SMALLEST)
+    (_, capital), _ = cv2.getTextSize("H", FONT, 1.0, 1)
+    scale, stroke, margin = letters / capital, max(1, round(letters / 11)), round(letters / 3)
     (width, tall), below = cv2.getTextSize(text, FONT, scale, stroke)
     high = tall + below + margin
     # Whole in the picture, where it has the room.

@@ -2,7 +2,7 @@
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -69,13 +69,19 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
         except StopIteration:
             return
         except av.error.FFmpegError as error:
-            yield from stream.codec_context.decode(None)
+            yield from _attempt(lambda: stream.codec_context.decode(None), None)
             yield Damage(None, f"the rest of the film cannot be read ({error.strerror})")
             return
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError as error:
-            yield Damage(packet.pts, f"damaged: {error.strerror}")
+        yield from _attempt(packet.decode, packet.pts)
+
+
+def _attempt(
+    decode: Callable[[], list[VideoFrame]], pts: int | None
+) -> Iterator[VideoFrame | Damage]:
+    try:
+        yield from decode()
+    except av.error.FFmpegError as error:
+        yield Damage(pts, f"damaged: {error.strerror}")
 
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:

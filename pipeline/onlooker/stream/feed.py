@@ -1,7 +1,7 @@
 """A source: a process that decodes one film into a ring and offers the frames to the hub.
 
 It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
-started since. Never more frames are on their way than the ring has slots.
+started since. Never more frames are on their way than the window allows.
 """
 
 import sys
@@ -27,11 +27,17 @@ Sends: TypeAlias = list[tuple[wire.ToHub, bytes]]
 
 
 class Source:
-    """A stream as its source knows it. What the methods return is to be sent to the hub."""
+    """A stream as its source knows it. What the methods return is to be sent to the hub.
 
-    def __init__(self, feed: Feed, ring: Ring, session: int) -> None:
+    place: the beginning of the rings' paths, which no other process uses.
+    window: frames that may be on their way at once.
+    session: higher than that of any source that the stream had before.
+    """
+
+    def __init__(self, feed: Feed, place: str, window: int, session: int) -> None:
         self.feed = feed
-        self.ring = ring
+        self.place = place
+        self.window = window
         self.session = session
         self.next = feed.start
         """Index of the next frame to be decoded."""
@@ -42,30 +48,26 @@ class Source:
         self._counts = feed.counts
         self._offered: dict[int, tuple[wire.Offer, bytes]] = {}
         """By index, ascending: what is not settled."""
-        self._free = list(range(ring.slots))
+        self._ring: Ring | None = None
+        self._free: list[int] = []
+        """Slots of the ring that may be written."""
 
     @property
     def ready(self) -> bool:
         """Whether the next frame may come."""
-        return self.started and not self.ended and len(self._offered) < self.ring.slots
+        return self.started and not self.ended and len(self._offered) < self.window
 
     def introduction(self) -> wire.Open:
         feed, oldest = self.feed, next(iter(self._offered), self.next)
         return wire.Open(feed.stream, self.session, "every", oldest, feed.frames, self._counts)
 
     def offer(self, frame: "Frame", planes: "Planes | None", seconds: float) -> Sends:
-        """Take a decoded frame, while `ready`; `seconds` went into decoding so far."""
-        slot, failed = None, frame.error
-        if planes is not None and not self.ring.fits(planes.width, planes.height):
-            failed = (
-                f"source: the picture has grown to {planes.width} x {planes.height}, from"
-                f" {self.feed.width} x {self.feed.height} at the film's beginning"
-            )
-        elif planes is not None:
-            number = self._free.pop()
-            generation = self.ring.write(number, planes.y, planes.u, planes.v)
-            slot = Slot(str(self.ring.path), number, generation)
-        offer = wire.Offer(self.feed.stream, self.session, frame.index, slot, failed, seconds)
+        """Take a decoded frame, while `ready`; `seconds` went into decoding so far.
+
+        Raises OSError where there is no room for the ring.
+        """
+        slot = None if planes is None else self._write(planes)
+        offer = wire.Offer(self.feed.stream, self.session, frame.index, slot, frame.error, seconds)
         self._offered[frame.index] = sent = offer, wire.pack_frame(frame)
         self.next = frame.index + 1
         return [sent]
@@ -93,10 +95,23 @@ class Source:
                 return again + self._end
         return []
 
+    def _write(self, planes: "Planes") -> Slot:
+        if self._ring is None or not self._ring.fits(planes.width, planes.height):
+            # The first picture, or one that is larger than all before. What lies in the smaller
+            # ring stays there; its memory goes with the run's directory.
+            path = f"{self.place}.{planes.width}x{planes.height}.ring"
+            room = Ring.slot_bytes_for(planes.width, planes.height)
+            self._ring = Ring.create(path, self.window, room)
+            self._free = list(range(self.window))
+        number = self._free.pop()
+        generation = self._ring.write(number, planes.y, planes.u, planes.v)
+        return Slot(str(self._ring.path), number, generation)
+
     def _settle(self, index: int) -> None:
         offer, _ = self._offered.pop(index, (None, b""))
-        if offer is not None and offer.slot is not None:
-            self._free.append(offer.slot.slot)
+        slot = offer.slot if offer is not None else None
+        if slot is not None and self._ring is not None and slot.ring == str(self._ring.path):
+            self._free.append(slot.slot)
 
 
 def main(run: Path, number: int, name: str) -> int:
@@ -109,45 +124,42 @@ def main(run: Path, number: int, name: str) -> int:
     plan = plans.read(run)
     feed = plan.feeds[number]
     base, _, life = name.rpartition(".")
-    for left in run.glob(f"{base}.*.ring"):
-        left.unlink()
-    try:
-        slot_bytes = Ring.slot_bytes_for(feed.width, feed.height)
-        ring = Ring.create(run / f"{name}.ring", plan.config.stream.window, slot_bytes)
-    except OSError as error:
-        with Spoke(plan, name, lambda: wire.Beat(name)) as hub:
-            hub.farewell(wire.Broken(f"no room in {run} for the frames of {feed.path}: {error}"))
-        return 1
-    source = Source(feed, ring, session=int(life))
+    _remove_rings(run, base)  # of the processes before this one
+    source = Source(feed, f"{run}/{name}", plan.config.stream.window, session=int(life))
+    frames: Iterator[tuple[Frame, Planes | None]] | None = None
     seconds = 0.0
     with Spoke(plan, name, source.introduction) as hub:
         hub.introduce()
-        frames: Iterator[tuple[Frame, Planes | None]] = iter(())
         while not stop.is_set():
+            sends: Sends = []
             if heard := hub.receive(wait=not source.ready):
-                waiting = not source.started
-                for message, frame in source.hear(heard[0]):
-                    hub.send(message, frame)
-                if waiting and source.started:
-                    frames = _decoded(feed, source.next)
+                sends = source.hear(heard[0])
             elif source.ready:
+                frames = frames or _decoded(feed, source.next)
                 began = time.process_time()
                 try:
                     item = next(frames, None)
-                except MediaError as error:
-                    sends = source.end(str(error))
-                else:
                     seconds += time.process_time() - began
                     sends = source.offer(*item, seconds) if item else source.end(None)
-                for message, data in sends:
-                    hub.send(message, data)
-    ring.unlink()
+                except MediaError as error:
+                    sends = source.end(str(error))
+                except OSError as error:
+                    hub.farewell(wire.Broken(f"no room for the frames of {feed.path}: {error}"))
+                    return 1
+            for message, data in sends:
+                hub.send(message, data)
+    _remove_rings(run, base)
     return 0
 
 
 def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
     with Film(feed.path) as film:
         yield from film.frames(feed.stream, start)
+
+
+def _remove_rings(run: Path, base: str) -> None:
+    for ring in run.glob(f"{base}.*.ring"):
+        ring.unlink()
 
 
 if __name__ == "__main__":

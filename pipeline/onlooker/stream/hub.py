@@ -47,6 +47,8 @@ RESTARTED = "source restarted"
 
 QUEUE = 10_000
 """Messages that may wait for, or from, one peer; far more than all windows let be."""
+ROUND = 1000
+"""Messages that are taken before anything else is looked after."""
 PATROL = 0.2
 """Seconds between looks at the clock and at the parent."""
 
@@ -486,7 +488,7 @@ def main(run: Path, name: str) -> None:
 def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
     """Wait for a message, then take what has come, so that nobody who wrote seems silent."""
     flags = zmq.Flag(0)
-    for _ in range(QUEUE):
+    for _ in range(ROUND):
         try:
             sender, *parts = router.recv_multipart(flags)
         except zmq.Again:
@@ -497,7 +499,11 @@ def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
         except wire.WireError as error:
             log.error("message dropped sender=%r error=%s", sender, error)
             continue
-        _deliver(hub, router, hub.handle(sender.decode(), message, frame, time.monotonic()))
+        _deliver(
+            hub,
+            router,
+            hub.handle(sender.decode(errors="replace"), message, frame, time.monotonic()),
+        )
 
 
 def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:

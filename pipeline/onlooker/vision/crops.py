@@ -1,7 +1,6 @@
 """Upright crops of a fixed size, cut from just the part of a picture that they show."""
 
 import math
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -9,20 +8,20 @@ from numpy.typing import NDArray
 
 from onlooker.media.image import Picture, Pixels
 
-BORDERS = {"black": cv2.BORDER_CONSTANT, "repeat": cv2.BORDER_REPLICATE}
-
 
 def crop(
     picture: Picture,
     matrix: NDArray[np.float64],
     width: int,
     height: int,
-    border: Literal["black", "repeat"],
+    interpolation: int,
+    border: int,
 ) -> Pixels:
     """The (height, width, 3) BGR crop to which `matrix` (2, 3) takes the picture's pixels.
 
-    `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `border` says what
-    lies outside the picture: nothing, or its edge pixels again.
+    `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `interpolation` and
+    `border`, what to put where the picture ends, are OpenCV's. Raises ValueError where nothing of
+    the picture is in the crop.
     """
     back = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ back.T
@@ -30,11 +29,9 @@ def crop(
     left, top = (math.floor(v) - 2 for v in corners.min(0))
     right, bottom = (math.ceil(v) + 2 for v in corners.max(0))
     part, (x, y) = picture.region(left, top, right, bottom)
-    if part.size == 0:
-        return np.zeros((height, width, 3), np.uint8)
 
-    # Bilinear sampling sees two by two pixels. Where a crop pixel covers more of them, the crop is
-    # made larger by a whole number and averaged down, or it would be full of aliases.
+    # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
+    # crop is made larger by a whole number and averaged down, or it would be full of aliases.
     over = max(1, round(1 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))))
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ (x + 0.5, y + 0.5)
@@ -44,8 +41,8 @@ def crop(
         part,
         shifted,
         (width * over, height * over),
-        flags=cv2.INTER_LINEAR,
-        borderMode=BORDERS[border],
+        flags=interpolation,
+        borderMode=border,
     )
     if over > 1:
         large = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)

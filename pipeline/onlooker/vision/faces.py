@@ -17,6 +17,8 @@ from onlooker.types import Box, Face, Point, Pose, Quality
 from onlooker.vision import geometry, pixels, runtime
 from onlooker.vision.crops import crop
 
+# Pixels from one cell to the next in the detector's three maps.
+STRIDES = (8, 16, 32)
 # Of two boxes that overlap by more than this, the lesser one is the same face again.
 OVERLAP = 0.3
 # The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
@@ -62,14 +64,16 @@ class FaceFinder:
                     stride,
                     self._score,
                 )
-                for stride in (8, 16, 32)
+                for stride in STRIDES
             ]
         )
         middle = (found[:, 0:2] + found[:, 2:4]) / 2
-        found = found[(middle < (width, height)).all(1)]  # the padding holds no faces
+        # The padding below and to the right holds no faces.
+        found = found[((middle >= 0) & (middle < (width, height))).all(1)]
         found = found[geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)]
         x, y = picture.width / width, picture.height / height
-        return np.multiply(found, [x, y, x, y, 1, *[x, y] * 5], dtype=np.float32)
+        scale = np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)
+        return np.asarray(found * scale, np.float32)
 
 
 def _face(picture: Picture, row: list[float]) -> Face:
@@ -172,17 +176,15 @@ class FaceEmbedder:
 
     def __call__(self, picture: Picture, faces: Sequence[Face]) -> NDArray[np.float32]:
         """One row (dim,) for each face: of unit length for a cosine embedder, else as it is."""
+        if not faces:
+            return np.empty((0, self.dim), np.float32)
         chips = np.empty((len(faces), *self._shape()), np.float32)
         for face, chip in zip(faces, chips, strict=True):
             self._fill(chip, picture, face)
-        vectors = np.empty((len(faces), self.dim), np.float32)
-        # OpenVINO takes less time for the faces of a picture together; ONNX Runtime takes more.
-        step = 1 if self._model.provider == "cpu" else max(1, len(faces))
-        for first in range(0, len(faces), step):
-            (vectors[first : first + step],) = self._model(chips[first : first + step])
+        (vectors,) = self._model(chips)
         if self._unit:
-            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors
+            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors, np.float32)
 
     def _shape(self) -> tuple[int, int, int]:
         side = self._chip
@@ -191,6 +193,13 @@ class FaceEmbedder:
     def _fill(self, out: NDArray[np.float32], picture: Picture, face: Face) -> None:
         """The face upright and at the size that the model knows, normalised."""
         matrix = geometry.similarity(np.array(face.points), self._template)
-        chip = crop(picture, matrix, self._chip, self._chip, border="black")
+        chip = crop(
+            picture,
+            matrix,
+            self._chip,
+            self._chip,
+            interpolation=cv2.INTER_LINEAR,
+            border=cv2.BORDER_CONSTANT,
+        )
         normalise = pixels.to_planes if self.card.layout == "NCHW" else pixels.to_pixels
         normalise(chip, out, self.card.mean, self.card.scale, swap=self.card.colour == "RGB")
