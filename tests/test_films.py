@@ -1,6 +1,7 @@
 """The whole line on real films: who is named, what is read, and that nothing is made up."""
 
 import json
+import shutil
 from collections import defaultdict
 from pathlib import Path
 
@@ -62,14 +63,13 @@ def googlework(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 def hamilton(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StreamRecord]:
     truth = json.loads((samples / "video" / "short_hamilton_clip.gt.json").read_text())
     folder = tmp_path_factory.mktemp("hamilton")
-    portraits = folder / "people"
     for name, place in truth["enrol"].items():
-        (portraits / name).parent.mkdir(exist_ok=True)
         source = samples / place
-        (portraits / name).symlink_to(source if source.is_dir() else source.parent)
-    people = sorted(portraits.iterdir())
+        for picture in source.iterdir() if source.is_dir() else [source]:
+            (folder / "people" / name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, folder / "people" / name)
     film = samples / "video" / "short_hamilton_clip.mp4"
-    return looked_at(film, people, folder)
+    return looked_at(film, [folder / "people"], folder)
 
 
 @pytest.mark.timeout(600)
@@ -124,5 +124,5 @@ def test_records_follow_the_film(googlework: list[StreamRecord]) -> None:
     for record in googlework:
         video = record.InputInformation.KinesisVideo
         frame_time = video.ProducerTimestamp + video.FrameOffsetInSeconds
-        assert frame_time == pytest.approx(record.FrameInformation.Time, abs=1e-5)
+        assert frame_time == pytest.approx(record.FrameInformation.Time, abs=1e-3)
         assert msgspec.json.decode(msgspec.json.encode(record), type=StreamRecord) == record

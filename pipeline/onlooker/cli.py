@@ -25,11 +25,11 @@ from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import Enroller, pictures
 from onlooker.identity.store import Store, StoreError
-from onlooker.media.annotate import annotate as draw
+from onlooker.annotate import annotate as draw
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
 from onlooker.record.shapes import encode
-from onlooker.stream.stages import Outputs, inline, needed_models
+from onlooker.stream.stages import Outputs, Unusable, inline, needed_models
 from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
 from onlooker.stream.wire import Status
@@ -50,7 +50,17 @@ console = Console()
 complaints = Console(stderr=True, highlight=False, soft_wrap=True)
 
 LINES_SHOWN = 20
-EXPECTED = (ConfigError, FileNotFoundError, MediaError, RunError, StoreError, weights.WeightsError)
+EXPECTED = (
+    ConfigError,
+    FileNotFoundError,
+    MediaError,
+    RunError,
+    StoreError,
+    Unusable,
+    log.LogError,
+    publish.PublishError,
+    weights.WeightsError,
+)
 
 
 def main() -> None:
@@ -60,7 +70,7 @@ def main() -> None:
     except Stopped as stop:
         complaints.print(f"stopped: {stop}")
         sys.exit(128 + stop.signal)
-    except (*EXPECTED, publish.PublishError, log.LogError) as error:
+    except EXPECTED as error:
         complaints.print(f"[red]error:[/] {error}", markup=True)
         sys.exit(1)
     except BrokenPipeError:
@@ -149,6 +159,9 @@ def _replay(
             draw(films[0], records, annotated)
         console.print(f"annotated film  {annotated}", highlight=False)
     console.print(f"records         {records}", highlight=False)
+    for stream in status.streams:
+        if stream.error is not None:
+            complaints.print(f"{stream.name} ended early: {stream.error}")
     if status.failed:
         complaints.print(f"{status.failed} frames could not be looked at; their records say why")
     if not status.done:

@@ -14,7 +14,7 @@ from onlooker import config
 from onlooker.identity.store import NewFace, Store
 from onlooker.media import image
 from onlooker.types import Face, StoredFace
-from onlooker.vision.faces import FaceEmbedder, FaceFinder
+from onlooker.vision.faces import FaceEmbedder, FaceFinder, recognisable
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -63,7 +63,7 @@ class Enroller:
     def __init__(self, store: Store, collection: str, settings: config.Config) -> None:
         self.store = store
         self.collection = collection
-        self.smallest = settings.faces.smallest
+        self.settings = settings.faces
         self.find = FaceFinder(settings.faces, settings.runtime.provider)
         self.embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
 
@@ -79,9 +79,9 @@ class Enroller:
         if not faces:
             return msgspec.structs.replace(result, reason="no face found")
         face = faces[0]
-        width = face.box[2] - face.box[0]
-        if width < self.smallest:
-            reason = f"face is {width:.0f} px wide, less than {self.smallest:.0f}"
+        if not recognisable(face, self.settings):
+            width, sharpness = face.box[2] - face.box[0], face.quality.sharpness
+            reason = f"face is too small or blurred: {width:.0f} px wide, sharpness {sharpness:.0f}"
             return msgspec.structs.replace(result, reason=reason)
         new = NewFace(
             picture=data,

@@ -499,11 +499,8 @@ def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
         except wire.WireError as error:
             log.error("message dropped sender=%r error=%s", sender, error)
             continue
-        _deliver(
-            hub,
-            router,
-            hub.handle(sender.decode(errors="replace"), message, frame, time.monotonic()),
-        )
+        name = sender.decode(errors="replace")
+        _deliver(hub, router, hub.handle(name, message, frame, time.monotonic()))
 
 
 def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:

@@ -251,7 +251,7 @@ def recognise(setup: Setup) -> Step:
     from onlooker.identity.match import Matcher
     from onlooker.identity.store import Store, StoreError, default_path
     from onlooker.vision import runtime
-    from onlooker.vision.faces import FaceEmbedder
+    from onlooker.vision.faces import FaceEmbedder, recognisable
     from onlooker.vision.text import TextReader
 
     config = setup.config
@@ -273,8 +273,8 @@ def recognise(setup: Setup) -> Step:
             raise Unusable(str(error)) from error
 
         def name(picture: "Picture", faces: tuple[Face, ...]) -> tuple[Face, ...]:
-            large = [face for face in faces if face.box[2] - face.box[0] >= config.faces.smallest]
-            found = dict(zip(large, match(embed(picture, large)), strict=True)) if large else {}
+            clear = [face for face in faces if recognisable(face, config.faces)]
+            found = dict(zip(clear, match(embed(picture, clear)), strict=True)) if clear else {}
             return tuple(replace(face, identities=found.get(face, ())) for face in faces)
 
     setup.model_seconds = runtime.seconds

@@ -250,24 +250,27 @@ def _between(quad: Quad, start: float, end: float) -> Quad:
 
 
 def _in_reading_order(lines: Sequence[TextLine]) -> tuple[TextLine, ...]:
-    """Rows downwards, and each row to the right.
+    """Rows downwards, and each row to the right, as the lines themselves lie.
 
     Lines are of one row while their middle lies above the foot of the row's first line.
     """
+    # A sheet that is a little turned has its long lines' middles far from where they begin, so
+    # down and right are those of all lines together.
+    sides = [complex(*line.quad[1]) - complex(*line.quad[0]) for line in lines]
+    along = sum(sides)
+    turn = along.conjugate() / abs(along) if along else 1.0
 
-    def middle(line: TextLine) -> float:
-        return sum(y for _, y in line.quad) / 4
+    def middle(line: TextLine) -> complex:
+        return sum(complex(*corner) for corner in line.quad) / 4 * turn
 
     rows: list[list[TextLine]] = []
     foot = -math.inf
-    for line in sorted(lines, key=middle):
-        if middle(line) >= foot:
+    for line in sorted(lines, key=lambda line: middle(line).imag):
+        if middle(line).imag >= foot:
             rows.append([])
-            foot = middle(line) + math.dist(line.quad[0], line.quad[3]) / 2
+            foot = middle(line).imag + math.dist(line.quad[0], line.quad[3]) / 2
         rows[-1].append(line)
-    return tuple(
-        line for row in rows for line in sorted(row, key=lambda line: sum(x for x, _ in line.quad))
-    )
+    return tuple(line for row in rows for line in sorted(row, key=lambda line: middle(line).real))
 
 
 def _quad(corners: NDArray[np.floating]) -> Quad:
