@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from onlooker.config import Config
 from onlooker.annotate import INK, NAMED, UNNAMED, WRITTEN, annotate, draw
+from onlooker.config import Config
 from onlooker.media.encode import FilmWriter
 from onlooker.media.image import MediaError, Pixels
 from onlooker.media.source import Film

@@ -19,13 +19,13 @@ from rich.table import Table
 
 from onlooker import config as configuration
 from onlooker import weights
+from onlooker.annotate import annotate as draw
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_models import app as models_app
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import Enroller, pictures
 from onlooker.identity.store import Store, StoreError
-from onlooker.annotate import annotate as draw
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
 from onlooker.record.shapes import encode

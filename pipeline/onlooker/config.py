@@ -48,7 +48,7 @@ class Text(Section, frozen=True, kw_only=True):
     """`[text]`: which text is found and read."""
 
     look: bool = True
-    size: Side = 960
+    size: Side = 640
     """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
     detector: str = "ppocrv6_det_small"
     reader: str = "ppocrv6_rec_small"

@@ -193,7 +193,7 @@ def _rectified(picture: Picture, quad: Quad) -> Pixels:
 
 def _aired(quad: Quad) -> NDArray[np.float64]:
     """`quad` (4, 2) with AIR of its height more on each side."""
-    corners = np.array(quad)
+    corners = np.array(quad, np.float64)
     right, down = corners[1] - corners[0], corners[3] - corners[0]
     right *= AIR * math.hypot(*down) / math.hypot(*right)
     down *= AIR
@@ -234,7 +234,7 @@ def _words(quad: Quad, characters: Sequence[Character]) -> tuple[Word, ...]:
 
 def _between(quad: Quad, start: float, end: float) -> Quad:
     """The part of `quad` from `start` to `end` along its upper side, both held in 0 to 1."""
-    corners = np.array(quad)
+    corners = np.array(quad, np.float64)
     start, end = min(max(start, 0.0), 1.0), min(max(end, 0.0), 1.0)
     upper, lower = corners[1] - corners[0], corners[2] - corners[3]
     return _quad(
