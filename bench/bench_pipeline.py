@@ -4,6 +4,8 @@ The loop: OpenCV's VideoCapture, RapidOCR with its defaults, FaceDetectorYN with
 the film's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
 Both may use every core. The film is 1280x720, made here from photographs that scikit-image ships:
 a portrait that zooms, a machine with writing on it that pans, and a caption as television sets it.
+Onlooker runs twice: as it comes, and with `text.size = 960`, where it reads the same small text
+as the loop does.
 
     python bench/bench_pipeline.py [--film FILM] [--frames 120] [--rounds 2]
 """
@@ -24,7 +26,7 @@ import numpy as np
 from rapidocr import RapidOCR
 
 from onlooker import weights
-from onlooker.config import Config, Match
+from onlooker.config import Config, Match, Text
 from onlooker.demo import photographs
 from onlooker.enrol import Enroller, pictures
 from onlooker.identity.store import Store
@@ -176,9 +178,11 @@ def main() -> None:
         records = folder / "records.jsonl"
 
         loop = NaiveLoop(film)
+        finer = msgspec.structs.replace(settings, text=Text(size=960))
         passes: dict[str, Callable[[], Timing]] = {
             "naive loop": lambda: naive(loop),
             "onlooker replay": lambda: staged(film, settings, place, records),
+            "text.size 960": lambda: staged(film, finer, place, records),
         }
         timings: dict[str, list[Timing]] = {name: [] for name in passes}
         for _ in range(chosen.rounds):

@@ -571,6 +571,40 @@ def test_greedy_refuses_a_graph_that_is_not_a_reader() -> None:
         edits.greedy(model, greedy_card(None))
 
 
+def two_convolutions(unused: int, *, twice: bool) -> tuple[onnx.ModelProto, str, str]:
+    """64 channels, of which the second convolution has (denormal) nothing for `unused`."""
+    graph = Graph()
+    first, second = floats(64, 8, 1, 1), floats(24, 64, 1, 1)
+    second[:, RNG.permutation(64)[:unused]] = 1e-39
+    names = graph.floats(first), graph.floats(second)
+    middle = graph.node("Conv", graph.input("x", [1, 8, 5, 7]), names[0])
+    middle = graph.node("Add", middle, graph.floats(floats(1, 64, 1, 1)))
+    middle = graph.node("Mul", middle, graph.node("Erf", middle))
+    graph.output("y", graph.node("Conv", middle, names[1]), [1, 24, 5, 7])
+    if twice:
+        graph.output("z", graph.node("GlobalAveragePool", middle), [1, 64, 1, 1])
+    return graph.model("block"), *names
+
+
+@pytest.mark.parametrize(("unused", "left"), [(0, 64), (10, 64), (16, 48), (31, 48), (50, 16)])
+def test_unused_channels_are_dropped_and_nothing_changes(unused: int, left: int) -> None:
+    model, first, second = two_convolutions(unused, twice=False)
+    x = floats(1, 8, 5, 7)
+    before = run(model, x)
+    edits.drop_unused(model, card("ppocrv6_det_small"))
+    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    assert (shapes[first][0], shapes[second][1]) == (left, left)
+    np.testing.assert_allclose(run(model, x), before, atol=1e-5)
+
+
+def test_channels_that_something_else_looks_at_stay() -> None:
+    model, first, _ = two_convolutions(32, twice=True)
+    edits.drop_unused(model, card("ppocrv6_det_small"))
+    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    assert shapes[first][0] == 64
+    run(model, floats(1, 8, 5, 7))
+
+
 def test_a_free_size_is_free() -> None:
     graph = Graph()
     pooled = graph.node("MaxPool", graph.input("x", [1, 3, 8, 8]), kernel_shape=[2, 2])

@@ -16,7 +16,7 @@ from msgspec import Meta
 
 CARDS = Path(__file__).parent / "models"
 
-REVISION = 1
+REVISION = 2
 """Of the converters: raised whenever `onlooker.convert` builds another file from the same card."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -59,7 +59,7 @@ class Build(Section, frozen=True):
     """How the members become ONNX: see `onlooker.convert`."""
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding"]
-    edits: tuple[Literal["free_size", "greedy"], ...] = ()
+    edits: tuple[Literal["drop_unused", "free_size", "greedy"], ...] = ()
     """Changes to the graph, in order. Denormal weights are zeroed in every model, always."""
     vocabulary: Literal["all", "latin"] | None = None
     """Which characters the edit `greedy` leaves in a text reader's alphabet."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from onlooker.media.image import (
+    DISTORTED,
     LARGEST,
     MediaError,
     Pixels,
@@ -301,6 +302,22 @@ def test_small_is_the_whole_made_small(width: int, height: int, long_side: int) 
         assert max(small.shape[:2]) <= long_side
         assert abs(small.shape[0] - height * scale) <= 0.5 or small.shape[0] == 1
         assert abs(small.shape[1] - width * scale) <= 0.5 or small.shape[1] == 1
+
+
+@given(sides, sides, st.integers(1, 45), st.integers(1, 9))
+def test_small_has_round_sides_where_that_distorts_little(
+    width: int, height: int, long_side: int, multiple: int
+) -> None:
+    for picture in (planes_of(width, height), Still(full(planes_of(width, height)))):
+        sides = picture.small(long_side, multiple).shape[1::-1]
+        scale = min(1.0, long_side / max(width, height))
+        if scale == 1.0:
+            assert sides == (width, height)
+        for side, exact in zip(sides, (width * scale, height * scale), strict=True):
+            assert side <= long_side
+            round_one = side % multiple == 0 and abs(side - exact) <= DISTORTED * exact
+            assert round_one or side == max(1, round(exact))
+    assert planes_of(1280, 720).small(640, 32).shape == (352, 640, 3)
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (639, 480), (201, 801)])

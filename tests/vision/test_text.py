@@ -158,6 +158,7 @@ def bare(word: str) -> str:
 def test_words_of_street_scenes(find: TextFinder, read: TextReader, samples: Path) -> None:
     """Harmonic mean of precision and recall at an overlap of one half, and with equal text.
 
+    Measured: .73 for the words' places and .53 with their text; .61 and .44 at the default size.
     Words that people cannot read (`###`) count neither for nor against.
     """
     found_count = truth_count = placed = right = 0
@@ -187,8 +188,8 @@ def test_words_of_street_scenes(find: TextFinder, read: TextReader, samples: Pat
             placed += 1
             right += bare(words[best].text) == bare(word)
     assert truth_count == 111
-    assert 2 * placed / (found_count + truth_count) > 0.62
-    assert 2 * right / (found_count + truth_count) > 0.44
+    assert 2 * placed / (found_count + truth_count) > 0.70
+    assert 2 * right / (found_count + truth_count) > 0.51
 
 
 def test_nothing_is_read_where_nothing_is_written(find: TextFinder, read: TextReader) -> None:

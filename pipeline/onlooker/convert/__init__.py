@@ -24,6 +24,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
 EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": edits.free_size,
     "greedy": edits.greedy,
+    "drop_unused": edits.drop_unused,
 }
 
 

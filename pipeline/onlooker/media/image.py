@@ -19,6 +19,8 @@ LARGEST = 50_000_000
 """Most pixels of a picture that is decoded: a file of a few bytes can ask for gigabytes."""
 MOST_SCANS = 256
 """Most scans of a progressive JPEG: each costs as much as the whole picture."""
+DISTORTED = 1 / 16
+"""Most that one side of a small picture is stretched or squeezed for a rounder size."""
 
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -40,8 +42,13 @@ class Picture(Protocol):
     @property
     def height(self) -> int: ...
 
-    def small(self, long_side: int) -> Pixels:
-        """The picture with its longer side at most `long_side`, never enlarged: (h, w, 3) BGR."""
+    def small(self, long_side: int, multiple: int = 1) -> Pixels:
+        """The picture with its longer side at most `long_side`, never enlarged: (h, w, 3) BGR.
+
+        A side that is shrunk anyway becomes the nearest multiple of `multiple`, so that a model
+        which needs that works on no padding, unless this would distort the picture by more than
+        DISTORTED.
+        """
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
         """The rectangle x1 <= x < x2, y1 <= y < y2 at full size, and where it begins.
@@ -61,8 +68,8 @@ class Still:
         self.bgr = bgr
         self.height, self.width = bgr.shape[:2]
 
-    def small(self, long_side: int) -> Pixels:
-        return _shrink(self.bgr, *_fit(self.width, self.height, long_side))
+    def small(self, long_side: int, multiple: int = 1) -> Pixels:
+        return _shrink(self.bgr, *_fit(self.width, self.height, long_side, multiple))
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
@@ -85,10 +92,10 @@ class Planes:
             )
         self.y, self.u, self.v = y, u, v
 
-    def small(self, long_side: int) -> Pixels:
+    def small(self, long_side: int, multiple: int = 1) -> Pixels:
         # Shrinking three planes and converting the little that is left costs less than a third of
         # converting the picture and shrinking that.
-        width, height = _fit(self.width, self.height, long_side)
+        width, height = _fit(self.width, self.height, long_side, multiple)
         half = (width + 1) // 2, (height + 1) // 2
         return _bgr(_shrink(self.y, width, height), _shrink(self.u, *half), _shrink(self.v, *half))
 
@@ -217,12 +224,22 @@ def _plain(pixels: NDArray[np.uint8 | np.uint16]) -> Pixels:
     return eight
 
 
-def _fit(width: int, height: int, long_side: int) -> tuple[int, int]:
-    """Width and height of a picture whose longer side is at most `long_side`."""
+def _fit(width: int, height: int, long_side: int, multiple: int) -> tuple[int, int]:
+    """Width and height of a small picture, as `Picture.small` has them."""
     if long_side < 1:
         raise ValueError(f"a picture cannot be made {long_side} pixels long")
-    scale = min(1.0, long_side / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+    scale = long_side / max(width, height)
+    if scale >= 1:
+        return width, height
+
+    def fitted(side: int) -> int:
+        exact = side * scale
+        rounded = round(exact / multiple) * multiple
+        if rounded <= long_side and abs(rounded - exact) <= DISTORTED * exact:
+            return rounded
+        return max(1, round(exact))
+
+    return fitted(width), fitted(height)
 
 
 def _shrink(plane: Pixels, width: int, height: int) -> Pixels:

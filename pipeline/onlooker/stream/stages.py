@@ -103,7 +103,7 @@ class Unseen:
 
     width = height = 0
 
-    def small(self, long_side: int) -> "Pixels":
+    def small(self, long_side: int, multiple: int = 1) -> "Pixels":
         raise LookupError("the frame has no picture")
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> "tuple[Pixels, tuple[int, int]]":

@@ -5,6 +5,7 @@ reader takes each rectangle upright from the full picture and reads it column by
 columns also say where each word begins and ends.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,7 +23,7 @@ from onlooker.vision.crops import crop
 
 # The finder's map is cut at PROBABLE; regions whose mean is below CERTAIN are dropped.
 PROBABLE = 0.3
-CERTAIN = 0.5
+CERTAIN = 0.6
 # DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
 # much air around a word; GROWTH fits the words of ICDAR 2015 best.
 GROWTH = 1.0
@@ -39,6 +40,8 @@ LONGEST = 50 * HEIGHT
 # a blur of one pixel of the picture takes away: "rn" five pixels high is then no "m".
 SMALL = 2.5
 SHARPEN = 1.75
+# Crops whose readings are kept; each takes some 50 kB.
+REMEMBERED = 128
 # A region this much taller than wide is written sideways, or is one slim letter.
 TALL = 1.5
 SLIM = 3.0
@@ -53,9 +56,9 @@ class TextFinder:
 
     def __call__(self, picture: Picture) -> tuple[TextQuad, ...]:
         """Rectangles around words and lines, in pixels of the full picture, best first."""
-        small = picture.small(self._size)
-        height, width = small.shape[:2]
         card = self._model.card
+        small = picture.small(self._size, card.multiple)
+        height, width = small.shape[:2]
         rows, columns = (-(-side // card.multiple) * card.multiple for side in (height, width))
         padded = np.empty((1, 3, rows, columns), np.float32)
         pixels.to_planes(small, padded[0], card.mean, card.scale)
@@ -105,6 +108,9 @@ class TextReader:
         self._least = settings.score
         self._model = runtime.load(settings.reader, provider)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]
+        # A film shows the same caption again and again, and an encoder copies what does not move:
+        # of the crops of a broadcast, half and more have been read before, to the last bit.
+        self._characters = functools.lru_cache(REMEMBERED)(self._read)
 
     def __call__(self, picture: Picture, quads: Sequence[TextQuad]) -> tuple[TextLine, ...]:
         """The lines that score enough, in reading order: downwards, then to the right."""
@@ -119,7 +125,7 @@ class TextReader:
 
     def _line(self, picture: Picture, quad: Quad) -> TextLine:
         """What is written in `quad`, cut at its spaces."""
-        characters = self._read(_rectified(picture, quad))
+        characters = self._characters(_rectified(picture, quad).tobytes())
         words = _words(quad, characters)
         letters = [character.score for character in characters if character.text != " "]
         return TextLine(
@@ -129,21 +135,21 @@ class TextReader:
             words=words,
         )
 
-    def _read(self, upright: Pixels) -> "list[Character]":
-        """The characters of a crop (HEIGHT, w, 3)."""
+    def _read(self, crop: bytes) -> "tuple[Character, ...]":
+        """The characters of a crop, which is (HEIGHT, w, 3) BGR."""
+        upright = np.frombuffer(crop, np.uint8).reshape(HEIGHT, -1, 3)
         # One crop a call: crops of one width read together take as long as one after another.
         card = self._model.card
         width = upright.shape[1]
-        # Whole multiples only: a provider prepares itself for each new shape.
         padded_width = -(-width // card.multiple) * card.multiple
         padded = np.empty((1, 3, HEIGHT, padded_width), np.float32)
         pixels.to_planes(upright, padded[0], card.mean, card.scale)
         classes, scores = self._model(padded)
         column = padded_width / classes.shape[1] / width
-        return [
+        return tuple(
             Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
             for index, score, first, last in ctc.collapse(classes[0], scores[0])
-        ]
+        )
 
 
 class Character(NamedTuple):
