@@ -49,7 +49,10 @@ class Text(Section, frozen=True, kw_only=True):
 
     look: bool = True
     size: Side = 640
-    """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
+    """Long side, in pixels, of the picture that the detector sees. Never enlarged.
+
+    Of a 720p film, 960 finds a tenth more lines, the smallest ones, in twice the time.
+    """
     detector: str = "ppocrv6_det_small"
     reader: str = "ppocrv6_rec_small"
     score: Ratio = 0.5

@@ -58,6 +58,7 @@ class Forest:
 
     def __init__(self, manifest: Manifest, folder: Path) -> None:
         self.number = manifest.number
+        self.file = manifest.file
         self._numbers: Numbers = np.frombuffer(manifest.numbers, dtype="<i8").astype(np.int64)
         self._trees = AnnoyIndex(manifest.dim, ANNOY_METRICS[manifest.metric])
         self._trees.load(str(folder / manifest.file))
@@ -101,6 +102,10 @@ def renew(place: Path, view: View, metric: Metric) -> Forest | None:
         forest = _load(place, view, metric)
         if forest is None or forest.is_stale(view):
             forest = _build(place, view, metric)
+        # Older ones, and one that a process was killed over before its manifest named it.
+        for file in place.parent.glob(f"{place.name}-*.ann"):
+            if file.name != forest.file:
+                file.unlink()
         return forest
 
 
@@ -139,9 +144,6 @@ def _build(place: Path, view: View, metric: Metric) -> Forest:
     except OSError:
         file.unlink(missing_ok=True)  # a part of it would only keep the disk full
         raise
-    for old in place.parent.glob(f"{place.name}-*.ann"):
-        if old != file:
-            old.unlink()
     return Forest(manifest, place.parent)
 
 
