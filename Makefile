@@ -47,6 +47,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "too old: $$($(PYTHON) --version). Onlooker needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "missing: Python's venv module (Debian: apt install python3-venv)"; exit 1; }
 	@command -v $${CXX:-c++} >/dev/null || { echo "missing: a C++ compiler (Debian: apt install build-essential)"; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { echo "missing: Python's headers (Debian: apt install python3-dev)"; exit 1; }
 	@command -v npm >/dev/null || { echo "missing: npm, which fetches four of the models (Debian: apt install npm)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 

@@ -13,8 +13,7 @@ from onlooker.media.encode import FilmWriter
 from onlooker.media.image import MediaError, Pixels
 from onlooker.media.source import Film
 from onlooker.record.build import build
-from onlooker.record.log import LogError
-from onlooker.record.shapes import StreamRecord, encode
+from onlooker.record.shapes import StreamRecord
 from onlooker.types import Face, Frame, Identity, Pose, Quality, StoredFace, TextLine
 
 WIDTH, HEIGHT = 640, 360
@@ -116,18 +115,11 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-def written(path: Path, *records: StreamRecord) -> Path:
-    path.write_bytes(b"".join(encode(record) + b"\n" for record in records))
-    return path
-
-
 def test_a_film_is_annotated_frame_by_frame(film: Path, tmp_path: Path) -> None:
     # Frame 2 has no record, frame 3 an empty one.
     seen = [record(i, (face(EILEEN),), (), 8000 + 1600 * i) for i in (0, 1, 4, 5)]
-    records = written(tmp_path / "r.jsonl", *seen[:2], record(3, pts=8000 + 4800), *seen[2:])
-    done: list[int] = []
-    annotate(film, records, tmp_path / "out.mp4", done.append)
-    assert done == [1, 2, 3, 4, 5, 6]
+    records = [*seen[:2], record(3, pts=8000 + 4800), *seen[2:]]
+    annotate(film, records, tmp_path / "out.mp4")
     with Film(film) as before, Film(tmp_path / "out.mp4") as after:
         assert (after.width, after.height, after.rate) == (WIDTH, HEIGHT, 10)
         times = [frame.time for frame, _ in before.frames("film")]
@@ -140,13 +132,13 @@ def test_a_film_is_annotated_frame_by_frame(film: Path, tmp_path: Path) -> None:
 
 
 def test_records_of_another_film(film: Path, tmp_path: Path) -> None:
-    records = written(tmp_path / "r.jsonl", record(0, pts=77))
     with pytest.raises(MediaError, match=r"not of .*: frame 0 is at 8000 there, and at 77"):
-        annotate(film, records, tmp_path / "out.mp4")
+        annotate(film, [record(0, pts=77)], tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_a_file_of_something_else(film: Path, tmp_path: Path) -> None:
-    (tmp_path / "r.jsonl").write_text("hello\n")
-    with pytest.raises(LogError, match="line 1"):
-        annotate(film, tmp_path / "r.jsonl", tmp_path / "out.mp4")
+def test_the_film_itself_is_never_written_over(film: Path) -> None:
+    before = film.read_bytes()
+    with pytest.raises(MediaError, match="is the film itself"):
+        annotate(film, [], film.parent / "." / film.name)
+    assert film.read_bytes() == before

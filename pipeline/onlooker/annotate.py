@@ -1,7 +1,7 @@
 """A film with what was seen in it drawn into its pictures."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import cv2
@@ -10,7 +10,6 @@ import numpy as np
 from onlooker.media.encode import FilmWriter
 from onlooker.media.image import MediaError, Pixels, Planes
 from onlooker.media.source import Film
-from onlooker.record import log
 from onlooker.record.shapes import FaceSearch, StreamRecord, TextDetection
 from onlooker.types import Frame
 
@@ -27,25 +26,24 @@ SMALLEST = 12.0
 """Height in pixels of letters that can still be read."""
 
 
-def annotate(
-    film: Path, records: Path, out: Path, progress: Callable[[int], object] | None = None
-) -> None:
+def annotate(film: Path, records: Iterable[StreamRecord], out: Path) -> None:
     """Write `film` again as `out`, with the faces, names and lines of its `records` drawn in.
 
-    records: the JSON-lines file of a replay of that film. Times stay as they are; sound is left
+    records: of a replay of that film, in order. Times stay as they are; sound is left
     out, and so is a picture that cannot be decoded. A picture without a record stays bare.
-    `progress` is called with the number of frames done. Raises MediaError for a film that cannot
-    be read or written and for records of another film, LogError for a file of something else.
+    Raises MediaError for a film that cannot be read or written and for records of another film.
     """
+    if out.exists() and out.samefile(film):
+        raise MediaError(f"{out}: is the film itself; name another file to draw into")
     with (
         Film(film) as source,
         FilmWriter(out, source.width, source.height, source.rate, source.time_base) as writer,
     ):
-        for frame, planes, record in _beside(source.frames(film.stem), log.read(records)):
+        for frame, planes, record in _beside(source.frames(film.stem), iter(records)):
             if record is not None and record.FrameInformation.Pts != frame.pts:
                 raise MediaError(
-                    f"{records}: not of {film}: frame {frame.index} is at {frame.pts} there,"
-                    f" and at {record.FrameInformation.Pts} in the records"
+                    f"the records are not of {film}: frame {frame.index} is at {frame.pts} there,"
+                    f" and at {record.FrameInformation.Pts} in them"
                 )
             if planes is not None:
                 picture, _ = planes.region(0, 0, planes.width, planes.height)
@@ -54,8 +52,6 @@ def annotate(
                 # A film's size may change on the way; that of the file cannot.
                 picture = cv2.resize(picture, (source.width, source.height)).astype(np.uint8)
                 writer.write(picture, frame.pts)
-            if progress is not None:
-                progress(frame.index + 1)
 
 
 def _beside(

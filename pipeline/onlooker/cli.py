@@ -1,7 +1,9 @@
 """The command line: demo | replay | watch | collection | models | config."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from onlooker import config as configuration
 from onlooker import weights
@@ -28,8 +31,9 @@ from onlooker.enrol import Enroller, pictures
 from onlooker.identity.store import Store, StoreError
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
-from onlooker.record.shapes import encode
-from onlooker.stream.stages import Outputs, Unusable, inline, needed_models
+from onlooker.record.build import record_id
+from onlooker.record.shapes import RecordError, StreamRecord, encode
+from onlooker.stream.stages import Feed, Outputs, Unusable, feeds, inline, needed_models
 from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
 from onlooker.stream.wire import Status
@@ -46,14 +50,16 @@ app.add_typer(collection_app, name="collection")
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 
-console = Console()
-complaints = Console(stderr=True, highlight=False, soft_wrap=True)
+# No markup: names, paths and what was read in a picture are printed as they are.
+console = Console(markup=False, emoji=False, highlight=False)
+complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 LINES_SHOWN = 20
 EXPECTED = (
     ConfigError,
     FileNotFoundError,
     MediaError,
+    RecordError,
     RunError,
     StoreError,
     Unusable,
@@ -65,17 +71,23 @@ EXPECTED = (
 
 def main() -> None:
     """Run the command line; what the user must know is one line on stderr, and status 1."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except Stopped as stop:
         complaints.print(f"stopped: {stop}")
         sys.exit(128 + stop.signal)
     except EXPECTED as error:
-        complaints.print(f"[red]error:[/] {error}", markup=True)
+        complaints.print(Text.assemble(("error:", "red"), f" {error}"))
         sys.exit(1)
     except BrokenPipeError:
         # The reader of our output went away, as `| head` does. Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _terminate(number: int, _: object) -> None:
+    """Leave as at the end of a program, so that files and processes are put away."""
+    sys.exit(128 + number)
 
 
 @app.command()
@@ -86,8 +98,12 @@ def demo(
 
     Needs no input; scikit-image brings the photographs. Example: `onlooker demo`
     """
+    mark = folder / ".onlooker-demo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not mark.exists():
+            raise MediaError(f"{folder}: has files that are not the demo's; name another --folder")
+        mark.touch()
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
     with console.status("making a film of the astronaut, the page and the motorcycle"):
@@ -103,7 +119,7 @@ def demo(
         enrol = Enroller(known, "demo", settings)
         for path, name in pictures([people]):
             enrol(path, name)
-    console.print(f"film            {film}", highlight=False)
+    console.print(f"film            {film}", soft_wrap=True)
     _replay([film], settings, Outputs(records=records, store=store), folder / "annotated.mp4")
 
 
@@ -151,24 +167,43 @@ def _replay(
     records = outputs.records
     assert records is not None, "a replay of the command line always has a file"
     weights.pull(needed_models(settings))
-    status = _run(films, settings, outputs, one_process)
-    seen = summarise(log.read(records))
+    streams = feeds(films, settings, outputs)
+    if earlier := sum(feed.start for feed in streams):
+        console.print(f"{earlier} frames are in {records} already; delete it to look at them anew")
+    status = _run(films, settings, outputs, one_process, streams)
+    seen = summarise(_own(records, streams, settings))
     _print_summary(seen)
     if annotated is not None:
         with console.status("drawing"):
-            draw(films[0], records, annotated)
-        console.print(f"annotated film  {annotated}", highlight=False)
-    console.print(f"records         {records}", highlight=False)
+            draw(films[0], _own(records, streams, settings), annotated)
+        console.print(f"annotated film  {annotated}", soft_wrap=True)
+    console.print(f"records         {records}", soft_wrap=True)
     for stream in status.streams:
         if stream.error is not None:
             complaints.print(f"{stream.name} ended early: {stream.error}")
-    if status.failed:
-        complaints.print(f"{status.failed} frames could not be looked at; their records say why")
-    if not status.done:
+    if seen.failed:
+        complaints.print(f"{seen.failed} frames could not be looked at; their records say why")
+    if seen.failed == seen.frames:
         raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
 
 
-def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: bool) -> Status:
+def _own(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
+    """Of the file's records those of these films, looked at with these settings."""
+    digests = {feed.stream: feed.digest for feed in streams}
+    for record in log.read(records):
+        digest, index = digests.get(record.stream), record.FrameInformation.Index
+        if digest and record.RecordId == record_id(record.stream, digest, index, settings):
+            yield record
+
+
+def _run(
+    films: list[Path],
+    settings: Config,
+    outputs: Outputs,
+    one_process: bool,
+    streams: Sequence[Feed],
+) -> Status:
+    expected = {feed.stream: feed.frames for feed in streams}
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -188,9 +223,9 @@ def _run(films: list[Path], settings: Config, outputs: Outputs, one_process: boo
                 first = (elapsed, settled)
             since, before = first or (0.0, 0)
             fps = (settled - before) / (elapsed - since) if elapsed > since else 0.0
-            lengths = [stream.frames for stream in status.streams]
-            known = [length for length in lengths if length is not None]
-            total = sum(known) if len(known) == len(lengths) else None
+            expected.update((stream.name, stream.frames) for stream in status.streams)
+            known = [length for length in expected.values() if length is not None]
+            total = sum(known) if len(known) == len(expected) else None
             progress.update(task, completed=settled, total=total, fps=fps)
 
         status = (inline if one_process else staged)(films, settings, outputs, show)
@@ -230,7 +265,11 @@ def watch(
     Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby`
     """
     try:
-        for record in publish.subscribe(endpoint, stream or (), kind or ()):
+        records = publish.subscribe(endpoint, stream or (), kind or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        for record in records:
             sys.stdout.buffer.write(encode(record) + b"\n")
             sys.stdout.buffer.flush()
     except KeyboardInterrupt:
@@ -257,6 +296,5 @@ def config_check(
     Example: `onlooker config check onlooker.toml`
     """
     settings = configuration.load(path)
-    for name in (settings.faces.embedder, settings.text.detector, settings.text.reader):
-        weights.card(name)
-    console.print(f"{path or configuration.find() or 'the defaults'}: fine", highlight=False)
+    needed_models(settings)
+    console.print(f"{path or configuration.find() or 'the defaults'}: fine", soft_wrap=True)

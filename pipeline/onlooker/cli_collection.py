@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from onlooker import config as configuration
 from onlooker import weights
@@ -24,7 +25,12 @@ app = typer.Typer(
     help="Keep people in collections: create, index, list, search, delete.",
 )
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
-console = Console()
+console = Console(markup=False, emoji=False, highlight=False)
+
+
+def _identity() -> tuple[Column, Column]:
+    """Columns for a name, which may be long, and for the FaceId, which `delete` wants whole."""
+    return Column("ExternalImageId", overflow="fold"), Column("FaceId", no_wrap=True)
 
 
 @contextmanager
@@ -71,13 +77,11 @@ def index(
         for path, external in track(found, description="indexing", console=console):
             done = enrol(path, external)
             if done.stored is None:
-                console.print(f"[yellow]not indexed[/] {path}: {done.reason}", highlight=False)
+                console.print(Text.assemble(("not indexed", "yellow"), f" {path}: {done.reason}"))
                 continue
             stored += 1
             if done.passed_over:
-                console.print(
-                    f"{path}: took the largest of {done.passed_over + 1} faces", highlight=False
-                )
+                console.print(f"{path}: took the largest of {done.passed_over + 1} faces")
     console.print(f"{stored} of {len(found)} pictures indexed in {name}")
     if not stored:
         raise typer.Exit(1)
@@ -97,14 +101,9 @@ def list_(
             for collection in store.collections():
                 table.add_row(collection.name, str(collection.faces), collection.model)
         else:
-            table = Table("ExternalImageId", "FaceId", "ImageId", "Confidence")
+            table = Table(*_identity(), "Confidence")
             for face in store.faces(name):
-                table.add_row(
-                    face.external_image_id or "",
-                    face.face_id,
-                    face.image_id,
-                    f"{face.confidence:.1f}",
-                )
+                table.add_row(face.external_image_id or "", face.face_id, f"{face.confidence:.1f}")
     console.print(table)
 
 
@@ -125,7 +124,7 @@ def search(
     finder = FaceFinder(settings.faces, settings.runtime.provider)
     faces = finder(shown)
     if not faces:
-        console.print(f"{picture}: there are no faces in the picture", highlight=False)
+        console.print(f"{picture}: there are no faces in the picture")
         raise typer.Exit(1)
     embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
     with opened() as store:
@@ -137,7 +136,7 @@ def search(
             settings.match.max_faces,
         )
         [identities] = match(embed(shown, faces[:1]))
-    table = Table("Similarity", "ExternalImageId", "FaceId")
+    table = Table("Similarity", *_identity())
     for identity in identities:
         table.add_row(
             f"{identity.similarity:.1f}",

@@ -14,7 +14,7 @@ from onlooker.config import PROVIDERS
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="The models: list, build, verify."
 )
-console = Console()
+console = Console(markup=False, emoji=False)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
 MEGABYTE = 1e6

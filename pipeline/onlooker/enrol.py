@@ -70,9 +70,11 @@ class Enroller:
     def __call__(self, path: Path, name: str) -> Enrolled:
         """Store the largest face of the picture at `path` under `name`, or say why not."""
         result = Enrolled(path=path, external_image_id=name)
-        data = path.read_bytes()
         try:
+            data = path.read_bytes()
             picture = image.decode(data, str(path))
+        except OSError as error:
+            return msgspec.structs.replace(result, reason=f"{path}: {error.strerror}")
         except image.MediaError as error:
             return msgspec.structs.replace(result, reason=str(error))
         faces = self.find(picture)

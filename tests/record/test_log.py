@@ -94,6 +94,13 @@ class TestOpen:
             JsonLines(path)
         assert path.read_text() == "name,age\nAnna,30\n"
 
+    @pytest.mark.parametrize("text", ['{"people": ["Anna"]}', "[1, 2]", "hello"])
+    def test_a_file_without_a_last_newline_is_not_emptied(self, path: Path, text: str) -> None:
+        path.write_text(text)
+        with pytest.raises(LogError, match=r"line 1 is not a stream record"):
+            JsonLines(path)
+        assert path.read_text() == text
+
     def test_a_bad_line_in_the_middle(self, path: Path, records: Records) -> None:
         made = [encode(record) for record in records(3)]
         path.write_bytes(b"\n".join([made[0], b'{"RecordId": "no', made[2], b""]))

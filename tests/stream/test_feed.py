@@ -20,7 +20,7 @@ def planes(width: int, height: int) -> Planes:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    feed = Feed(stream="a", path=Path("a.mp4"), start=5, frames=9, width=4, height=4)
+    feed = Feed(stream="a", digest="d", path=Path("a.mp4"), start=5, frames=9, width=4, height=4)
     return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
 
 
@@ -97,7 +97,7 @@ def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
 
 
 def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
-    feed = Feed(stream="a", path=Path("a.mp4"), width=4, height=4)
+    feed = Feed(stream="a", digest="d", path=Path("a.mp4"), width=4, height=4)
     source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
     start(source, 0)
     with pytest.raises(OSError, match="nowhere"):

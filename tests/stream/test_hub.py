@@ -88,7 +88,7 @@ class Line:
 
     def open(self, stream: str, life: int = 1) -> str:
         name = f"{stream}.{life}"
-        feed = Feed(stream=stream, path=Path(stream), frames=FRAMES, width=2, height=2)
+        feed = Feed(stream=stream, digest="d", path=Path(stream), frames=FRAMES, width=2, height=2)
         self.sources[name] = source = Source(feed, f"{self.folder}/{name}", WINDOW, life)
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])

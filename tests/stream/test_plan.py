@@ -16,7 +16,11 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         config=Config(faces=Faces(size=320)),
         outputs=Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555"),
         stages=tuple(map(plans.row, STAGES)),
-        feeds=(Feed(stream="Größe", path=tmp_path / "Größe.mp4", start=3, width=4, height=2),),
+        feeds=(
+            Feed(
+                stream="Größe", digest="d", path=tmp_path / "Größe.mp4", start=3, width=4, height=2
+            ),
+        ),
     )
     plans.write(tmp_path, plan)
     assert plans.read(tmp_path) == plan
@@ -64,5 +68,5 @@ def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
 
 
 def test_rings_are_reckoned_by_the_largest_films() -> None:
-    feeds = [Feed(stream="a", path=Path(), width=2, height=2 * n) for n in (1, 3, 2)]
+    feeds = [Feed(stream="a", digest="d", path=Path(), width=2, height=2 * n) for n in (1, 3, 2)]
     assert plans.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)

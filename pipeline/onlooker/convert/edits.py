@@ -132,7 +132,7 @@ def _keep(tensor: onnx.TensorProto, axis: int, used: NDArray[np.bool_]) -> None:
 
 
 def _latin(character: str) -> bool:
-    """Latin and Greek letters, digits, and the signs found among them."""
+    """Latin, Greek and Cyrillic letters, digits, and the signs found among them."""
     return len(character) == 1 and any(
         first <= ord(character) <= last
         for first, last in (

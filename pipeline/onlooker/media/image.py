@@ -79,8 +79,8 @@ class Still:
 class Planes:
     """A picture over I420 planes: y (h, w), u and v (ceil(h / 2), ceil(w / 2)), limited range.
 
-    Colour is made by the BT.601 matrix, as OpenCV and most players do, and only for the pixels that
-    are asked for. Rows may be any distance apart.
+    Colour is made by the BT.601 matrix, as OpenCV does for films of any size, and only for the
+    pixels that are asked for. Rows may be any distance apart.
     """
 
     def __init__(self, y: Pixels, u: Pixels, v: Pixels) -> None:

@@ -52,8 +52,10 @@ class Film:
     frames_expected: int | None
     """What the container says, or length times rate; a hint for progress, not a promise."""
 
-    def __init__(self, path: str | PathLike[str]) -> None:
+    def __init__(self, path: str | PathLike[str], digest: str | None = None) -> None:
         self.path = Path(path)
+        if digest is not None:
+            self.digest = digest
         self._running: list[Generator[tuple[Frame, Planes | None]]] = []
         container, stream = _open(self.path)
         with container:

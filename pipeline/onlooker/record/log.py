@@ -22,6 +22,8 @@ import msgspec
 
 from onlooker.record.shapes import RecordError, StreamRecord, decode, encode
 
+BEGINNING = b'{"InputInformation":'
+"""What every record begins with: an unfinished line that does not is not ours to cut off."""
 SYNC_EVERY = 1.0
 """Seconds between forcing the file to the disk, which takes some milliseconds."""
 
@@ -106,7 +108,9 @@ class JsonLines:
         size = 0
         with os.fdopen(os.dup(self._file), "rb") as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
+                # After records, what is unfinished is one of ours. A whole file need not be.
+                ours = number > 1 or BEGINNING.startswith(line[: len(BEGINNING)])
+                if ours and not line.endswith(b"\n"):
                     os.ftruncate(self._file, size)
                     break
                 self._known.add(_identity(self.path, number, line))

@@ -28,9 +28,8 @@ from socket import socket as UnixSocket
 from typing import Self
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
-from onlooker.record.shapes import StreamRecord, decode, encode
+from onlooker.record.shapes import RecordError, StreamRecord, decode, encode
 
 KINDS = ("face", "face+text", "text", "none", "failed")
 
@@ -40,6 +39,11 @@ LINGER = 2.0
 """Seconds that closing waits for subscribers to take what is queued for them."""
 SILENCE = 5.0
 """Seconds without a sign of life after which either side takes the other for gone."""
+
+END = b"\0end"
+"""Topic of the last message: nothing more comes. No stream has such a name."""
+RECENT = 1024
+"""Records that a subscriber knows again: after a recorder was killed, some may come twice."""
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +118,22 @@ class Publisher:
         return False
 
     def close(self) -> None:
-        """Let subscribers take what is queued, for two seconds at most, and close."""
+        """Say that it was all, let subscribers take it for two seconds at most, and close."""
+        if self._socket.closed:
+            return
+        if self.missed:
+            log.warning(
+                "%d records passed by a subscriber of %s; the file has them",
+                self.missed,
+                self.endpoint,
+            )
+        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._socket.sndtimeo = 0 if self._behind else round(LINGER * 1000)
+        try:
+            self._socket.send_multipart([END, b""])
+        except zmq.Again:
+            self._socket.setsockopt(zmq.XPUB_NODROP, 0)
+            self._socket.send_multipart([END, b""])
         self._socket.close()
         self._context.term()
 
@@ -134,9 +153,10 @@ def subscribe(
     """The records that are published at `endpoint` from now on, until their publisher closes.
 
     `streams` and `kinds` narrow them; the kinds `face` and `text` include `face+text`. Waits for a
-    publisher that is not there yet. Raises TimeoutError after `timeout` seconds without a record,
-    PublishError for an endpoint that is none, ValueError for an unknown kind, and RecordError
-    for a message that is not a record.
+    publisher that is not there, be it that it never was or that it was killed: another one may
+    take over, and what both send comes once. Raises TimeoutError after `timeout` seconds without
+    a record, PublishError for an endpoint that is none, ValueError for an unknown kind, and
+    RecordError for a message that is not a record.
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
@@ -148,51 +168,51 @@ def subscribe(
         _keep_alive(socket)
         socket.rcvhwm = QUEUE
         socket.linger = 0
-        for prefix in prefixes:
+        socket.reconnect_ivl = 20  # ms
+        for prefix in [*prefixes, END.decode()]:
             socket.subscribe(prefix)
-        monitor = socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED)
         socket.connect(endpoint)
     except zmq.ZMQError as error:
         context.destroy(linger=0)
         raise PublishError(f"{endpoint}: cannot subscribe there: {error}") from error
-    return _records(context, socket, monitor, set(streams), wanted, timeout)
+    return _records(context, socket, set(streams), wanted, timeout)
 
 
 def _records(
     context: zmq.Context[zmq.Socket[bytes]],
     socket: zmq.Socket[bytes],
-    monitor: zmq.Socket[bytes],
     streams: set[str],
     kinds: set[str],
     timeout: float | None,
 ) -> Iterator[StreamRecord]:
-    poller = zmq.Poller()
-    poller.register(socket, zmq.POLLIN)
-    poller.register(monitor, zmq.POLLIN)
-    connected = closed = False
+    recent: dict[str, None] = {}
+    heard = False
     deadline = _after(timeout)
     try:
         while True:
-            ready = dict(poller.poll(0 if closed else _milliseconds_until(deadline)))
-            if socket in ready:
-                topic, line = socket.recv_multipart()
-                stream, _, what = topic.decode().rpartition("/")
-                # Prefixes let more through: "a/face" is also a prefix of stream "a/face"'s topics.
-                if what in kinds and (not streams or stream in streams):
-                    yield decode(line)
-                    deadline = _after(timeout)
-            elif closed:
-                return  # and everything that came before has been handed on
-            elif monitor in ready:
-                event = recv_monitor_message(monitor)["event"]
-                connected = connected or event == zmq.EVENT_HANDSHAKE_SUCCEEDED
-                closed = connected and event == zmq.EVENT_DISCONNECTED
-            elif time.monotonic() >= deadline:
+            if not socket.poll(_milliseconds_until(deadline)):
                 where = socket.get_string(zmq.LAST_ENDPOINT)
-                what = "a publisher that sends no record" if connected else "no publisher"
+                what = "no further record" if heard else "no record"
                 raise TimeoutError(f"{where}: {what} in {timeout:g} s")
+            topic, *parts = socket.recv_multipart()
+            if topic == END:
+                return
+            stream, _, what = topic.decode(errors="replace").rpartition("/")
+            if what not in KINDS or len(parts) != 1:
+                raise RecordError(f"{topic!r}: not a message of Onlooker's")
+            # Prefixes let more through: "a/face" is also a prefix of stream "a/face"'s topics.
+            if what not in kinds or (streams and stream not in streams):
+                continue
+            record = decode(parts[0])
+            if record.RecordId in recent:
+                continue
+            recent[record.RecordId] = None
+            if len(recent) > RECENT:
+                del recent[next(iter(recent))]
+            heard = True
+            yield record
+            deadline = _after(timeout)
     finally:
-        socket.disable_monitor()
         context.destroy(linger=0)
 
 

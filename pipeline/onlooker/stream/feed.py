@@ -57,6 +57,11 @@ class Source:
         """Whether the next frame may come."""
         return self.started and not self.ended and len(self._offered) < self.window
 
+    @property
+    def settled(self) -> bool:
+        """Whether there was an end, and nothing before it is on its way any more."""
+        return self.ended and not self._offered
+
     def introduction(self) -> wire.Open:
         feed, oldest = self.feed, next(iter(self._offered), self.next)
         return wire.Open(feed.stream, self.session, "every", oldest, feed.frames, self._counts)
@@ -124,7 +129,6 @@ def main(run: Path, number: int, name: str) -> int:
     plan = plans.read(run)
     feed = plan.feeds[number]
     base, _, life = name.rpartition(".")
-    _remove_rings(run, base)  # of the processes before this one
     source = Source(feed, f"{run}/{name}", plan.config.stream.window, session=int(life))
     frames: Iterator[tuple[Frame, Planes | None]] | None = None
     seconds = 0.0
@@ -133,7 +137,12 @@ def main(run: Path, number: int, name: str) -> int:
         while not stop.is_set():
             sends: Sends = []
             if heard := hub.receive(wait=not source.ready):
+                new = not source.started
                 sends = source.hear(heard[0])
+                if new and source.started:
+                    # Of the processes before this one. Sooner, the hub might still have lent a
+                    # frame of theirs, and would take it for a frame that cannot be read.
+                    _remove_rings(run, base)
             elif source.ready:
                 frames = frames or _decoded(feed, source.next)
                 began = time.process_time()
@@ -148,12 +157,13 @@ def main(run: Path, number: int, name: str) -> int:
                     return 1
             for message, data in sends:
                 hub.send(message, data)
-    _remove_rings(run, base)
+    if source.settled:
+        _remove_rings(run, base)
     return 0
 
 
 def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
-    with Film(feed.path) as film:
+    with Film(feed.path, feed.digest) as film:
         yield from film.frames(feed.stream, start)
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
+from onlooker.card import Characters, ProbabilityMap, WeightsError
 from onlooker.config import Config
 from onlooker.stream.wire import Counts, Status, StreamStatus
 from onlooker.types import Face, Frame
@@ -77,7 +78,14 @@ class Stage:
 
     def processes(self, config: Config) -> int:
         """How many workers it has."""
-        return self.workers or config.stream.workers or os.cpu_count() or 1
+        return self.workers or config.stream.workers or _cores()
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +93,8 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     path: Path
+    digest: str
+    """Of the film's bytes: `Film.digest`."""
     start: int = 0
     """Frames before this one were recorded by an earlier run."""
     frames: int | None = None
@@ -148,6 +158,7 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
                 Feed(
                     stream=stream,
                     path=film.path.absolute(),
+                    digest=film.digest,
                     start=_first_missing(known, stream, film.digest, config) if known else 0,
                     frames=film.frames_expected,
                     width=film.width,
@@ -184,7 +195,7 @@ def inline(
         line = [(stage, stage.make(setup)) for stage in stages or STAGES]
         for feed in streams:
             counts = feed.counts
-            with Film(feed.path) as film:
+            with Film(feed.path, feed.digest) as film:
                 for frame, picture in film.frames(feed.stream, feed.start):
                     frame = _through(line, frame, picture or Unseen())
                     counts = Counts(
@@ -222,6 +233,9 @@ def _status(feed: Feed, counts: Counts, finished: bool) -> StreamStatus:
 
 
 # The steps
+
+REUNION = 0.5
+"""Seconds that a recorder which goes on with a file gives subscribers to find it."""
 
 
 def detect(setup: Setup) -> Step:
@@ -300,6 +314,9 @@ def record(setup: Setup) -> Step:
     try:
         lines = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
         public = closing.enter_context(Publisher(outputs.publish)) if outputs.publish else None
+        if public is not None and lines:
+            # Perhaps the recorder before this one was killed: who subscribed to it comes back.
+            public.wait_for_subscriber(REUNION)
     except (LogError, PublishError) as error:
         raise Unusable(str(error)) from error
 
@@ -327,7 +344,22 @@ STAGES = (
 
 
 def needed_models(config: Config) -> list[str]:
-    """The cards of the models that the steps will load."""
+    """The cards of the models that the steps will load.
+
+    Raises WeightsError for a model that is not there, or cannot do what the configuration has it
+    do.
+    """
+    from onlooker.weights import card
+
+    detector, reader = card(config.text.detector), card(config.text.reader)
+    for named, place, can, what in (
+        (config.faces.embedder, "[faces] embedder", card(config.faces.embedder).embedder, "a face"),
+        (detector.name, "[text] detector", isinstance(detector.decode, ProbabilityMap), "text"),
+        (reader.name, "[text] reader", isinstance(reader.decode, Characters), "lines"),
+    ):
+        if not can:
+            task = card(named).task
+            raise WeightsError(f"{place}: {named} cannot be used for {what}; it {task}")
     names = ["yunet"] if config.faces.look else []
     if config.faces.look and config.match.collection is not None:
         names.append(config.faces.embedder)

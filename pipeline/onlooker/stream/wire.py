@@ -218,7 +218,7 @@ class WorkerStatus(msgspec.Struct, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """All that the hub knows. Frames, seconds of workers are counted since the worker's start."""
+    """All that the hub knows. Frames are counted since a worker last introduced itself."""
 
     streams: tuple[StreamStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()

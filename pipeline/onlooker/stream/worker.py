@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from onlooker.card import WeightsError
 from onlooker.media.image import Planes
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
@@ -46,7 +47,7 @@ def main(run: Path, stage: str, name: str) -> int:
                         frame, failed = work(job, frame)
                         model, cpu = setup.model_seconds(), time.process_time()
                         hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
-        except Unusable as error:
+        except (Unusable, WeightsError) as error:
             hub.farewell(wire.Broken(f"{stage}: {error}"))
             return 1
         except Exception as error:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker import config
+from onlooker.card import WeightsError
 from onlooker.media.image import Picture, Pixels
 from onlooker.types import Box, Face, Point, Pose, Quality
 from onlooker.vision import geometry, pixels, runtime
@@ -168,7 +169,7 @@ class FaceEmbedder:
         self.card = self._model.card
         embedder = self.card.embedder
         if embedder is None:
-            raise ValueError(f"{name} is no face embedder; its task is: {self.card.task}")
+            raise WeightsError(f"{name} is no face embedder; it {self.card.task}")
         self.dim = embedder.dim
         self._chip = embedder.chip
         self._template = np.array(embedder.template)
