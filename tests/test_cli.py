@@ -1,0 +1,98 @@
+"""What the command line adds to the parts: whose records it counts, and how it prints them."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onlooker import cli
+from onlooker.config import Config, Match
+from onlooker.record.build import build
+from onlooker.record.log import JsonLines
+from onlooker.stream.stages import Feed
+from onlooker.summary import Sighting, Summary
+from onlooker.types import Frame
+
+
+MAIN = "from onlooker.cli import main; main()"
+
+
+def frame(index: int, stream: str, epoch: str) -> Frame:
+    return Frame(
+        stream=stream,
+        epoch=epoch,
+        index=index,
+        pts=index,
+        time_base=(1, 25),
+        fragment=0,
+        fragment_pts=0,
+        started=0.0,
+        width=64,
+        height=36,
+    )
+
+
+def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> None:
+    plain, named = Config(), Config(match=Match(collection="staff"))
+    path = tmp_path / "r.jsonl"
+    with JsonLines(path) as lines:
+        for stream, epoch, settings in (
+            ("door", "a", plain),
+            ("door", "a", named),
+            ("door", "b", named),
+            ("yard", "a", named),
+        ):
+            for index in range(3):
+                lines.append(build(frame(index, stream, epoch), settings))
+    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
+    own = list(cli._own(path, [feed], named))
+    assert own == [build(frame(index, "door", "a"), named) for index in range(3)]
+
+
+def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    read = "[exit] PAGE [/b] :fire:"
+    seen = Sighting(stream="a", name=read, first=0.0, last=1.0, frames=3, best=99.0)
+    cli._print_summary(Summary(frames=3, failed=0, faces=0, people=[], text=[seen]))
+    assert read in capsys.readouterr().out
+
+
+def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", MAIN, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text('[faces]\nembedder = "yunet"\n')
+    done = run("config", "check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: [faces] embedder: yunet cannot be used for a face")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    done = run("watch", f"ipc://{tmp_path}/records", "--kind", "faces", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kind 'faces' is none of" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_keeps_off_a_folder_with_other_files(tmp_path: Path) -> None:
+    (tmp_path / "faces.db").write_text("mine")
+    done = run("demo", "--folder", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "has files that are not the demo's" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.db"]
+    assert (tmp_path / "faces.db").read_text() == "mine"
+
+
+def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "watch", f"ipc://{tmp_path}/records"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
