@@ -15,7 +15,6 @@ from onlooker.stream.stages import Feed
 from onlooker.summary import Sighting, Summary
 from onlooker.types import Frame
 
-
 MAIN = "from onlooker.cli import main; main()"
 
 
