@@ -6,6 +6,7 @@ import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from onlooker import archive, weights
 from onlooker.card import Card, cards
@@ -93,9 +94,10 @@ def verify(
     for verdict in weights.verify(names, provider):
         sound = sound and not verdict.problems
         said = "; ".join(verdict.problems) or "as its card says"
-        mark = "[red]wrong[/]" if verdict.problems else "[green]sound[/]"
+        mark = ("wrong", "red") if verdict.problems else ("sound", "green")
         where = f"{verdict.provider} {verdict.precision}"
-        console.print(f"{mark}  {verdict.name} on {where}: {said}", highlight=False, soft_wrap=True)
+        line = Text.assemble(mark, f"  {verdict.name} on {where}: {said}")
+        console.print(line, soft_wrap=True)
     if not sound:
         console.print("build them anew with `onlooker models pull --force NAME`")
         raise typer.Exit(1)

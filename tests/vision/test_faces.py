@@ -14,6 +14,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from onlooker import config
+from onlooker.card import WeightsError
 from onlooker.media import image
 from onlooker.media.image import Still
 from onlooker.types import Face, Point, Quality
@@ -271,5 +272,5 @@ def test_small_and_blurred_faces_are_not_recognised(
 
 
 def test_only_embedders_embed() -> None:
-    with pytest.raises(ValueError, match="yunet is no face embedder"):
+    with pytest.raises(WeightsError, match="yunet is no face embedder"):
         FaceEmbedder("yunet", "cpu")
