@@ -44,6 +44,41 @@ class Identity(Noun, frozen=True, kw_only=True):
     face: StoredFace
 
 
+LANDMARKS = (
+    "eyeLeft",
+    "eyeRight",
+    "mouthLeft",
+    "mouthRight",
+    "nose",
+    "leftEyeBrowLeft",
+    "leftEyeBrowRight",
+    "leftEyeBrowUp",
+    "rightEyeBrowLeft",
+    "rightEyeBrowRight",
+    "rightEyeBrowUp",
+    "leftEyeLeft",
+    "leftEyeRight",
+    "leftEyeUp",
+    "leftEyeDown",
+    "rightEyeLeft",
+    "rightEyeRight",
+    "rightEyeUp",
+    "rightEyeDown",
+    "noseLeft",
+    "noseRight",
+    "mouthUp",
+    "mouthDown",
+    "leftPupil",
+    "rightPupil",
+    "upperJawlineLeft",
+    "midJawlineLeft",
+    "chinBottom",
+    "midJawlineRight",
+    "upperJawlineRight",
+)
+"""Amazon's landmark types, in the order of Amazon's answers; left and right as in the image."""
+
+
 class Pose(Noun, frozen=True, kw_only=True):
     """Turn of a head in degrees, with Amazon's signs."""
 
@@ -59,16 +94,52 @@ class Quality(Noun, frozen=True, kw_only=True):
     sharpness: float
 
 
+class EyeDirection(Noun, frozen=True, kw_only=True):
+    """Where the eyes look, in degrees, with the signs of `Pose`."""
+
+    yaw: float
+    pitch: float
+    confidence: float
+    """0 to 1."""
+
+
+class Attributes(Noun, frozen=True, kw_only=True):
+    """What a face looks like.
+
+    Where nothing else is said, each is the probability, 0 to 1, that it is so: near 0.5 where it
+    cannot be told.
+    """
+
+    age: tuple[int, int]
+    """Youngest and oldest it is likely to be, in years."""
+    male: float
+    smile: float
+    eyeglasses: float
+    sunglasses: float
+    beard: float
+    mustache: float
+    eyes_open: float
+    mouth_open: float
+    occluded: float
+    emotions: tuple[tuple[str, float], ...]
+    """Each of Amazon's types that the model tells, with its probability."""
+    eye_direction: EyeDirection
+
+
 class Face(Noun, frozen=True, kw_only=True):
     """A face in a picture."""
 
     box: Box
     score: float
-    """Detector's score, 0 to 1."""
+    """0 to 1: how likely it is a face at all."""
     points: tuple[Point, Point, Point, Point, Point]
     """Eye on the left of the image, eye on the right, nose, mouth left, mouth right."""
     pose: Pose
     quality: Quality
+    landmarks: tuple[Point, ...] = ()
+    """One for each of `LANDMARKS`; empty where no mesh was laid over the face."""
+    attributes: Attributes | None = None
+    """None where nobody asked."""
     identities: tuple[Identity, ...] = ()
     """Best first; empty where nobody is near enough or nobody was looked for."""
 
