@@ -17,7 +17,8 @@ from onlooker.enrol import Enroller, pictures
 from onlooker.identity.match import Matcher
 from onlooker.identity.store import CollectionNotFound, Store, default_path
 from onlooker.media import image
-from onlooker.vision.faces import FaceEmbedder, FaceFinder
+from onlooker.vision.embed import FaceEmbedder
+from onlooker.vision.faces import FaceFinder
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -14,7 +14,9 @@ from onlooker import config
 from onlooker.identity.store import NewFace, Store
 from onlooker.media import image
 from onlooker.types import Face, StoredFace
-from onlooker.vision.faces import FaceEmbedder, FaceFinder, recognisable
+from onlooker.vision.embed import FaceEmbedder
+from onlooker.vision.faces import FaceFinder
+from onlooker.vision.quality import recognisable
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 

@@ -265,7 +265,8 @@ def recognise(setup: Setup) -> Step:
     from onlooker.identity.match import Matcher
     from onlooker.identity.store import Store, StoreError, default_path
     from onlooker.vision import runtime
-    from onlooker.vision.faces import FaceEmbedder, recognisable
+    from onlooker.vision.embed import FaceEmbedder
+    from onlooker.vision.quality import recognisable
     from onlooker.vision.text import TextReader
 
     config = setup.config

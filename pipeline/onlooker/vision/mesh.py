@@ -101,7 +101,9 @@ class Mesher:
     def _next(self, mesh: Mesh) -> Square:
         left, right = mesh.points[self._level, :2]
         angle = math.atan2(right[1] - left[1], right[0] - left[0])
-        upright = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+        upright = np.array(
+            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
+        )
         turned = mesh.points[:, :2] @ upright
         low, high = turned.min(0), turned.max(0)
         x, y = upright @ (low + high) / 2
@@ -138,7 +140,9 @@ def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) ->
         return flat @ back[:, :2].T + back[:, 2]
 
     solid = outputs["output_mesh_identity"].reshape(-1, 3)
-    points = np.column_stack([solid[:, :2] @ back[:, :2].T + back[:, 2], solid[:, 2] * square.side / size])
+    points = np.column_stack(
+        [solid[:, :2] @ back[:, :2].T + back[:, 2], solid[:, 2] * square.side / size]
+    )
     return Mesh(
         points=points,
         lips=placed("output_lips"),
