@@ -59,6 +59,55 @@ def decode_yunet(
     return found
 
 
+def decode_centerface(
+    const float[:, ::1] heat,
+    const float[:, :, ::1] sizes,
+    const float[:, :, ::1] offsets,
+    const float[:, :, ::1] points,
+    int stride,
+    float threshold,
+):
+    """Boxes, scores and points of the cells that score at least `threshold`."""
+    cdef Py_ssize_t rows = heat.shape[0], columns = heat.shape[1], row, column, i, n = 0
+    if sizes.shape[0] != 2 or offsets.shape[0] != 2 or points.shape[0] != 10:
+        raise ValueError("sizes and offsets must have two maps and points ten")
+    if (
+        sizes.shape[1] != rows or offsets.shape[1] != rows or points.shape[1] != rows
+        or sizes.shape[2] != columns or offsets.shape[2] != columns or points.shape[2] != columns
+    ):
+        raise ValueError(f"sizes, offsets and points must be maps of {rows} x {columns} cells")
+
+    cdef float left, top, width, height
+    with nogil:
+        for row in range(rows):
+            for column in range(columns):
+                if heat[row, column] >= threshold:
+                    n += 1
+    found = np.empty((n, 15), np.float32)
+    cdef float[:, ::1] out = found
+    n = 0
+    with nogil:
+        for row in range(rows):
+            for column in range(columns):
+                if not heat[row, column] >= threshold:
+                    continue
+                # Of each pair of maps, the vertical one comes first.
+                height = exp(sizes[0, row, column]) * stride
+                width = exp(sizes[1, row, column]) * stride
+                left = (column + offsets[1, row, column] + 0.5) * stride - width / 2
+                top = (row + offsets[0, row, column] + 0.5) * stride - height / 2
+                out[n, 0] = left
+                out[n, 1] = top
+                out[n, 2] = left + width
+                out[n, 3] = top + height
+                out[n, 4] = heat[row, column]
+                for i in range(5):
+                    out[n, 5 + 2 * i] = left + points[2 * i + 1, row, column] * width
+                    out[n, 6 + 2 * i] = top + points[2 * i, row, column] * height
+                n += 1
+    return found
+
+
 cdef inline float unit(float value) noexcept nogil:
     """`value` held between 0 and 1."""
     return 0 if value < 0 else (1 if value > 1 else value)

@@ -12,13 +12,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from onlooker import config as configuration
-from onlooker import weights
 from onlooker.enrol import Enroller, pictures
 from onlooker.identity.match import Matcher
 from onlooker.identity.store import CollectionNotFound, Store, default_path
 from onlooker.media import image
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
+from onlooker.vision.mesh import Mesher, unlaid
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -127,16 +127,17 @@ def search(
     if not faces:
         console.print(f"{picture}: there are no faces in the picture")
         raise typer.Exit(1)
-    embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
+    lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
+    embed = FaceEmbedder(settings.faces, settings.runtime.provider)
     with opened() as store:
         match = Matcher(
             store,
             name,
-            weights.card(settings.faces.embedder),
+            embed.space,
             settings.match.threshold if threshold is None else threshold,
             settings.match.max_faces,
         )
-        [identities] = match(embed(shown, faces[:1]))
+        [identities] = match(embed(shown, lay(shown, faces[:1])))
     table = Table("Similarity", *_identity())
     for identity in identities:
         table.add_row(

@@ -16,6 +16,7 @@ from onlooker.media import image
 from onlooker.types import Face, StoredFace
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
+from onlooker.vision.mesh import Mesher, unlaid
 from onlooker.vision.quality import recognisable
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
@@ -67,7 +68,8 @@ class Enroller:
         self.collection = collection
         self.settings = settings.faces
         self.find = FaceFinder(settings.faces, settings.runtime.provider)
-        self.embed = FaceEmbedder(settings.faces.embedder, settings.runtime.provider)
+        self.lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
+        self.embed = FaceEmbedder(settings.faces, settings.runtime.provider)
 
     def __call__(self, path: Path, name: str) -> Enrolled:
         """Store the largest face of the picture at `path` under `name`, or say why not."""
@@ -82,7 +84,8 @@ class Enroller:
         faces = self.find(picture)
         if not faces:
             return msgspec.structs.replace(result, reason="no face found")
-        face = faces[0]
+        [seen] = self.lay(picture, faces[:1])
+        face = seen.face
         if not recognisable(face, self.settings):
             width, sharpness = face.box[2] - face.box[0], face.quality.sharpness
             reason = f"face is too small or blurred: {width:.0f} px wide, sharpness {sharpness:.0f}"
@@ -92,7 +95,7 @@ class Enroller:
             external_image_id=name,
             box=_ratios(face, picture.width, picture.height),
             confidence=face.score * 100,
-            vector=self.embed(picture, [face])[0],
+            vector=self.embed(picture, [seen])[0],
         )
         [stored] = self.store.add(self.collection, [new])
         return msgspec.structs.replace(result, stored=stored, passed_over=len(faces) - 1)

@@ -104,26 +104,26 @@ class EyeDirection(Noun, frozen=True, kw_only=True):
 
 
 class Attributes(Noun, frozen=True, kw_only=True):
-    """What a face looks like.
+    """What a face looks like; None where nobody asked.
 
     Where nothing else is said, each is the probability, 0 to 1, that it is so: near 0.5 where it
     cannot be told.
     """
 
-    age: tuple[int, int]
+    age: tuple[int, int] | None = None
     """Youngest and oldest it is likely to be, in years."""
-    male: float
-    smile: float
-    eyeglasses: float
-    sunglasses: float
-    beard: float
-    mustache: float
-    eyes_open: float
-    mouth_open: float
-    occluded: float
-    emotions: tuple[tuple[str, float], ...]
-    """Each of Amazon's types that the model tells, with its probability."""
-    eye_direction: EyeDirection
+    male: float | None = None
+    smile: float | None = None
+    eyeglasses: float | None = None
+    sunglasses: float | None = None
+    beard: float | None = None
+    mustache: float | None = None
+    eyes_open: float | None = None
+    mouth_open: float | None = None
+    occluded: float | None = None
+    emotions: tuple[tuple[str, float], ...] | None = None
+    """All of Amazon's types, each with its probability."""
+    eye_direction: EyeDirection | None = None
 
 
 class Face(Noun, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import onnx
 
 from onlooker.card import Card
-from onlooker.convert import edits, faceapi, tfjs, tflite
+from onlooker.convert import edits, faceapi, heads, tfjs, tflite
 
 FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "onnx": onnx.load_model_from_string,
@@ -25,6 +25,8 @@ EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": edits.free_size,
     "greedy": edits.greedy,
     "drop_unused": edits.drop_unused,
+    "own_weights": edits.own_weights,
+    "heads": heads.heads,
 }
 
 

@@ -43,16 +43,34 @@ def count_denormals(data: bytes) -> int:
 
 
 def free_size(model: onnx.ModelProto, card: Card) -> None:
-    """Let a detector that was exported at one picture size take any.
+    """Let a detector that was exported at one picture size take any, one picture at a time.
 
-    Its cells, second dimension of every output, then are as many as the picture has.
+    Its cells then are as many as the picture has: the second dimension of an output (1, cells, k),
+    or the last two of a map (1, k, rows, columns).
     """
-    _, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
+    batch, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
+    batch.dim_value = 1
     height.dim_param, width.dim_param = "height", "width"
     for output in model.graph.output:
-        output.type.tensor_type.shape.dim[1].dim_param = f"cells_{output.name}"
+        sizes = output.type.tensor_type.shape.dim
+        sizes[0].dim_value = 1
+        if len(sizes) == 3:
+            sizes[1].dim_param = f"cells_{output.name}"
+        else:
+            sizes[2].dim_param, sizes[3].dim_param = f"rows_{output.name}", f"columns_{output.name}"
     # Sizes of inner values, written for the old input size.
     del model.graph.value_info[:]
+
+
+def own_weights(model: onnx.ModelProto, card: Card) -> None:
+    """Take the weights out of the graph's inputs, where old exporters listed them too.
+
+    What a caller may replace at every run cannot be folded into the operators before it.
+    """
+    own = {tensor.name for tensor in model.graph.initializer}
+    inputs = [each for each in model.graph.input if each.name not in own]
+    del model.graph.input[:]
+    model.graph.input.extend(inputs)
 
 
 BLOCK = 16

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.card import Calibration, Card
+from onlooker.card import Calibration, Space
 from onlooker.identity.index import Hit, Index, Method
 from onlooker.identity.store import FaceStore
 from onlooker.types import Identity
@@ -30,26 +30,23 @@ def similarity(value: float, calibration: Calibration) -> float:
 
 
 class Matcher:
-    """Names faces: vectors (n, dim) of `card`'s embedder in, identities out.
+    """Names faces: vectors (n, dim) of `space` in, identities out.
 
     `threshold` is the least Similarity, `max_faces` the most identities of one face. Raises
-    CollectionNotFound, ModelMismatch for a collection that another embedder's vectors are in, and
-    ValueError for a card without an embedder.
+    CollectionNotFound, and ModelMismatch for a collection that another embedder's vectors are in.
     """
 
     def __init__(
         self,
         store: FaceStore,
         collection: str,
-        card: Card,
+        space: Space,
         threshold: float = 80.0,
         max_faces: int = 5,
         method: Method = "auto",
     ) -> None:
-        if card.embedder is None:
-            raise ValueError(f"{card.name} is for {card.task}: it does not turn faces into vectors")
-        self._calibration = card.embedder.calibration
-        self._index = Index(store, collection, card.name, self._calibration.metric, method)
+        self._calibration = space.calibration
+        self._index = Index(store, collection, space.name, space.calibration.metric, method)
         self._threshold = threshold
         self._max_faces = max_faces
 

@@ -266,38 +266,42 @@ def recognise(setup: Setup) -> Step:
     from onlooker.identity.store import Store, StoreError, default_path
     from onlooker.vision import runtime
     from onlooker.vision.embed import FaceEmbedder
+    from onlooker.vision.mesh import Mesher, Seen, unlaid
     from onlooker.vision.quality import recognisable
     from onlooker.vision.text import TextReader
 
     config = setup.config
     provider = config.runtime.provider
     read = TextReader(config.text, provider) if config.text.look else None
-    name: Callable[[Picture, tuple[Face, ...]], tuple[Face, ...]] | None = None
+    lay = Mesher(provider) if config.faces.look and config.faces.mesh else unlaid
+    name: Callable[[Picture, list[Seen]], tuple[Face, ...]] | None = None
     if config.match.collection is not None and config.faces.look:
-        embed = FaceEmbedder(config.faces.embedder, provider)
+        embed = FaceEmbedder(config.faces, provider)
         try:
             store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
             match = Matcher(
                 store,
                 config.match.collection,
-                embed.card,
+                embed.space,
                 config.match.threshold,
                 config.match.max_faces,
             )
         except StoreError as error:
             raise Unusable(str(error)) from error
 
-        def name(picture: "Picture", faces: tuple[Face, ...]) -> tuple[Face, ...]:
-            clear = [face for face in faces if recognisable(face, config.faces)]
-            found = dict(zip(clear, match(embed(picture, clear)), strict=True)) if clear else {}
-            return tuple(replace(face, identities=found.get(face, ())) for face in faces)
+        def name(picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
+            clear = [each for each in faces if recognisable(each.face, config.faces)]
+            found = match(embed(picture, clear)) if clear else []
+            named = {id(each): who for each, who in zip(clear, found, strict=True)}
+            return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 
     setup.model_seconds = runtime.seconds
 
     def step(frame: Frame, picture: "Picture") -> Frame:
+        seen = lay(picture, frame.faces)
         return replace(
             frame,
-            faces=name(picture, frame.faces) if name else frame.faces,
+            faces=name(picture, seen) if name else tuple(each.face for each in seen),
             lines=read(picture, frame.quads) if read else (),
             quads=(),
         )
@@ -350,20 +354,26 @@ def needed_models(config: Config) -> list[str]:
     Raises WeightsError for a model that is not there, or cannot do what the configuration has it
     do.
     """
-    from onlooker.weights import card
+    from onlooker.card import card, space
 
     detector, reader = card(config.text.detector), card(config.text.reader)
-    for named, place, can, what in (
-        (config.faces.embedder, "[faces] embedder", card(config.faces.embedder).embedder, "a face"),
-        (detector.name, "[text] detector", isinstance(detector.decode, ProbabilityMap), "text"),
-        (reader.name, "[text] reader", isinstance(reader.decode, Characters), "lines"),
+    for model, place, can, what in (
+        (detector, "detector", isinstance(detector.decode, ProbabilityMap), "text"),
+        (reader, "reader", isinstance(reader.decode, Characters), "lines"),
     ):
         if not can:
-            task = card(named).task
-            raise WeightsError(f"{place}: {named} cannot be used for {what}; it {task}")
+            raise WeightsError(
+                f"[text] {place}: {model.name} cannot be used for {what}; it {model.task}"
+            )
+    try:
+        embedders = space(config.faces.embedder).name.split("+")
+    except WeightsError as error:
+        raise WeightsError(f"[faces] embedder: {error}") from error
     names = ["yunet"] if config.faces.look else []
+    if config.faces.look and config.faces.mesh:
+        names.append("face_mesh_attention")
     if config.faces.look and config.match.collection is not None:
-        names.append(config.faces.embedder)
+        names += embedders
     if config.text.look:
         names += [config.text.detector, config.text.reader]
     return names

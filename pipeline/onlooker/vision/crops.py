@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.card import Card
 from onlooker.media.image import Picture, Pixels
+from onlooker.vision import pixels
 
 
 def crop(
@@ -47,3 +49,25 @@ def crop(
     if over > 1:
         large = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(large, np.uint8)
+
+
+def fill(
+    out: NDArray[np.float32],
+    picture: Picture,
+    matrix: NDArray[np.float64],
+    card: Card,
+    border: int = cv2.BORDER_CONSTANT,
+) -> None:
+    """Put the crop that `matrix` shows into `out`, one picture of a batch, as the card's model
+    takes it: (3, side, side) or (side, side, 3)."""
+    planes = card.layout == "NCHW"
+    side = out.shape[1]
+    seen = crop(picture, matrix, side, side, interpolation=cv2.INTER_LINEAR, border=border)
+    normalise = pixels.to_planes if planes else pixels.to_pixels
+    normalise(seen, out, card.mean, card.scale, swap=card.colour == "RGB")
+
+
+def batch(card: Card, count: int) -> NDArray[np.float32]:
+    """An empty batch of `count` pictures for the card's model, whose size is fixed."""
+    shape = (3, *card.shape) if card.layout == "NCHW" else (*card.shape, 3)
+    return np.empty((count, *shape), np.float32)

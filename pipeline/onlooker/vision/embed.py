@@ -2,60 +2,70 @@
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker import card, config
 from onlooker.card import WeightsError
 from onlooker.media.image import Picture
-from onlooker.types import Face
-from onlooker.vision import geometry, pixels, runtime
-from onlooker.vision.crops import crop
+from onlooker.vision import geometry, runtime
+from onlooker.vision.crops import batch, fill
+from onlooker.vision.mesh import STABLE, Seen
 
 
 class FaceEmbedder:
-    """Turns faces into vectors that are near each other for one person.
+    """Turns faces into vectors of the space that the settings name.
 
-    dim: length of a vector. card: the model's card, with the calibration of Similarity.
+    Upright chips of one size are cut along the points of each face's mesh, or where there is none
+    along the detector's five, which follow a leaning head less well.
     """
 
-    def __init__(self, name: str, provider: str) -> None:
-        self._model = runtime.load(name, provider)
-        self.card = self._model.card
-        embedder = self.card.embedder
-        if embedder is None:
-            raise WeightsError(f"{name} is no face embedder; it {self.card.task}")
-        self.dim = embedder.dim
-        self._chip = embedder.chip
-        self._template = np.array(embedder.template)
-        self._unit = embedder.calibration.metric == "cosine"
+    def __init__(self, settings: config.Faces, provider: str) -> None:
+        self.space = card.space(settings.embedder)
+        self._parts = [
+            _Embedder(name, provider, settings.mirrored) for name in self.space.name.split("+")
+        ]
 
-    def __call__(self, picture: Picture, faces: Sequence[Face]) -> NDArray[np.float32]:
-        """One row (dim,) for each face: of unit length for a cosine embedder, else as it is."""
-        if not faces:
-            return np.empty((0, self.dim), np.float32)
-        chips = np.empty((len(faces), *self._shape()), np.float32)
-        for face, chip in zip(faces, chips, strict=True):
-            self._fill(chip, picture, face)
+    def __call__(self, picture: Picture, faces: Sequence[Seen]) -> NDArray[np.float32]:
+        """One row (space.dim,) for each face."""
+        points = [
+            np.array(each.face.points if each.mesh is None else each.mesh.points[STABLE, :2])
+            for each in faces
+        ]
+        parts = [part(picture, points) for part in self._parts]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+class _Embedder:
+    """One model; the same on the mirrored chip, averaged, where that is wanted."""
+
+    def __init__(self, name: str, provider: str, mirrored: bool) -> None:
+        self._model = runtime.load(name, provider)
+        self._card = self._model.card
+        if self._card.embedder is None:
+            raise WeightsError(f"{name} is no face embedder; it {self._card.task}")
+        self._embedder = self._card.embedder
+        self._templates = {
+            len(places): np.array(places)
+            for places in (self._embedder.template, self._embedder.mesh_template)
+        }
+        self._mirrored = mirrored
+
+    def __call__(
+        self, picture: Picture, points: Sequence[NDArray[np.float64]]
+    ) -> NDArray[np.float32]:
+        """(n, dim): of unit length for a cosine embedder, else as it is."""
+        if not points:
+            return np.empty((0, self._embedder.dim), np.float32)
+        chips = batch(self._card, len(points))
+        for places, chip in zip(points, chips, strict=True):
+            matrix = geometry.similarity(places, self._templates[len(places)])
+            fill(chip, picture, matrix, self._card)
         (vectors,) = self._model(chips)
-        if self._unit:
+        if self._mirrored:
+            across = 3 if self._card.layout == "NCHW" else 2
+            (other,) = self._model(np.ascontiguousarray(np.flip(chips, across)))
+            vectors = (vectors + other) / 2
+        if self._embedder.calibration.metric == "cosine":
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return np.asarray(vectors, np.float32)
-
-    def _shape(self) -> tuple[int, int, int]:
-        side = self._chip
-        return (3, side, side) if self.card.layout == "NCHW" else (side, side, 3)
-
-    def _fill(self, out: NDArray[np.float32], picture: Picture, face: Face) -> None:
-        """The face upright and at the size that the model knows, normalised."""
-        matrix = geometry.similarity(np.array(face.points), self._template)
-        chip = crop(
-            picture,
-            matrix,
-            self._chip,
-            self._chip,
-            interpolation=cv2.INTER_LINEAR,
-            border=cv2.BORDER_CONSTANT,
-        )
-        normalise = pixels.to_planes if self.card.layout == "NCHW" else pixels.to_pixels
-        normalise(chip, out, self.card.mean, self.card.scale, swap=self.card.colour == "RGB")

@@ -29,6 +29,26 @@ def decode_yunet(
     Millisecond-level Face Detector", 2023, and OpenCV's FaceDetectorYN.
     """
 
+def decode_centerface(
+    heat: NDArray[np.float32],
+    sizes: NDArray[np.float32],
+    offsets: NDArray[np.float32],
+    points: NDArray[np.float32],
+    stride: int,
+    threshold: float,
+) -> NDArray[np.float32]:
+    """Boxes, scores and points of the cells that score at least `threshold`.
+
+    CenterFace's four outputs over (rows, columns) cells of `stride` pixels. `heat` is the score
+    that a face's centre lies in the cell. `sizes` (2, ...) are logarithms of height and width in
+    cells, `offsets` (2, ...) the centre's y and x from the middle of the cell, in cells.
+    `points` (10, ...) are y, x of the five points from the box's corner, in heights and widths of
+    the box.
+
+    Returns (n, 15) as `decode_yunet` does. Source: Xu, Yan, Yang and others, "CenterFace: Joint
+    Face Detection and Alignment Using Face as Point", 2019, and the code that came with it.
+    """
+
 def suppress(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float
 ) -> NDArray[np.intp]:

@@ -10,33 +10,40 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker.card import Mesh as MeshCard
 from onlooker.card import WeightsError
 from onlooker.media.image import Picture
-from onlooker.types import Face
-from onlooker.vision import pixels, runtime
-from onlooker.vision.crops import crop
+from onlooker.types import Face, Pose
+from onlooker.vision import runtime
+from onlooker.vision.crops import batch, fill
 
 Points = NDArray[np.float64]
 """(n, 2) or (n, 3) in pixels of the full picture; z grows away from the viewer."""
 
+# Places in the outlines of an eye and of the lips, and in the mesh. They were checked against the
+# thirty landmarks of a recorded answer of Rekognition: laid over those, the average mesh is off by
+# a fiftieth of the distance between the outer corners of the eyes.
+EYE_OUTER, EYE_DOWN, EYE_INNER, EYE_UP = 0, 4, 8, 12
+BROW_OUTER, BROW_UP, BROW_INNER = 64, 66, 68
+LIPS_LEFT, LIPS_DOWN, LIPS_RIGHT, LIPS_UP = 0, 5, 10, 15
+NOSE = 4
+NOSTRILS = [99, 328]
+JAW = [127, 172, 152, 397, 356]
+FOREHEAD, CHIN = 10, 152
+STABLE = [33, 133, 362, 263, 1, 4, 129, 358, 61, 291, 0, 17, 70, 105, 107, 336, 334, 300, 168, 152]
+"""Points that hold still when a face speaks: twenty of eyes, nose, mouth, brows and chin."""
+LEVEL = [33, 263]
+"""Outer corners of the eyes, which are level in the crop."""
+ACROSS = ([33, 61, 127], [263, 291, 356])
+"""Outer corners of the eyes, corners of the mouth, ears: level in an upright face."""
 
-@dataclass(frozen=True, slots=True)
-class Mesh:
-    """A face's points in pixels of the full picture."""
-
-    points: Points
-    """(468, 3); z is 0 near the face's middle, on the scale of x and y."""
-    lips: Points
-    """(80, 2)"""
-    eyes: Points
-    """(2, 71, 2): the eye on the left of the image, then the other."""
-    irises: Points
-    """(2, 5, 2): each eye's centre, then the rim."""
-    score: float
-    """0 to 1: how sure the model is that it saw a face."""
+# Laid over the landmarks of three recorded answers, the mesh turns aside by a third more than
+# Rekognition says, and looks lower by a few degrees, as it does in the median photograph.
+YAW_SCALE = 0.72
+LEVEL_PITCH = 4.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,83 @@ class Square:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """A face's points in pixels of the full picture."""
+
+    points: Points
+    """(468, 3); z is 0 near the face's middle, on the scale of x and y."""
+    lips: Points
+    """(80, 2)"""
+    eyes: Points
+    """(2, 71, 2): the eye on the left of the image, then the other."""
+    irises: Points
+    """(2, 5, 2): each eye's centre, then the rim."""
+    score: float
+    """0 to 1: how sure the model is that it saw a face."""
+
+    @property
+    def landmarks(self) -> Points:
+        """(30, 2): one for each of `onlooker.types.LANDMARKS`."""
+        return np.concatenate(
+            [
+                self.irises[:, 0],
+                self.lips[[LIPS_LEFT, LIPS_RIGHT]],
+                self.points[[NOSE], :2],
+                self.eyes[0, [BROW_OUTER, BROW_INNER, BROW_UP]],
+                self.eyes[1, [BROW_INNER, BROW_OUTER, BROW_UP]],
+                self.eyes[0, [EYE_OUTER, EYE_INNER, EYE_UP, EYE_DOWN]],
+                self.eyes[1, [EYE_INNER, EYE_OUTER, EYE_UP, EYE_DOWN]],
+                self.points[NOSTRILS, :2],
+                self.lips[[LIPS_UP, LIPS_DOWN]],
+                self.irises[:, 0],
+                self.points[JAW, :2],
+            ]
+        )
+
+    @property
+    def pose(self) -> Pose:
+        """The head's turn in space, with Amazon's signs and on Amazon's scale."""
+        right, forward = self._axes()
+        roll = math.atan2(right[1], right[0])
+        aside = forward[0] * math.cos(roll) + forward[1] * math.sin(roll)
+        below = forward[1] * math.cos(roll) - forward[0] * math.sin(roll)
+        return Pose(
+            roll=math.degrees(roll),
+            yaw=YAW_SCALE * math.degrees(math.atan2(aside, -forward[2])),
+            pitch=LEVEL_PITCH - math.degrees(math.asin(min(1.0, max(-1.0, below)))),
+        )
+
+    def square(self, times: float) -> Square:
+        """The upright square round all points, `times` as wide as they are."""
+        left, right = self.points[LEVEL, :2]
+        angle = math.atan2(right[1] - left[1], right[0] - left[0])
+        along, across = math.cos(angle), math.sin(angle)
+        upright = np.array([[along, -across], [across, along]])
+        turned = self.points[:, :2] @ upright
+        low, high = turned.min(0), turned.max(0)
+        x, y = upright @ (low + high) / 2
+        return Square(x=x, y=y, side=times * float((high - low).max()), angle=angle)
+
+    def _axes(self) -> tuple[Points, Points]:
+        """Unit vectors: from the left of the image to its right, and where the nose points."""
+        across = self.points[ACROSS[1]] - self.points[ACROSS[0]]
+        right = (across / np.linalg.norm(across, axis=1, keepdims=True)).sum(0)
+        right /= np.linalg.norm(right)
+        down = self.points[CHIN] - self.points[FOREHEAD]
+        down -= right * (right @ down)
+        down /= np.linalg.norm(down)
+        return right, -np.cross(right, down)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A face with its mesh, where one was laid; the face has the mesh's points and pose then."""
+
+    face: Face
+    mesh: Mesh | None
+
+
 class Mesher:
     """Lays a mesh over each face of a picture."""
 
@@ -70,23 +154,22 @@ class Mesher:
         if not isinstance(decode, MeshCard):
             raise WeightsError(f"{self._model.name} is no mesh; it {self._model.card.task}")
         self._crop = decode.crop
-        self._level = decode.level
         self._size = self._model.card.shape[0]
 
-    def __call__(self, picture: Picture, faces: Sequence[Face]) -> list[Mesh]:
-        """A mesh for each face, in the order of `faces`.
+    def __call__(self, picture: Picture, faces: Sequence[Face]) -> list[Seen]:
+        """Each face with its mesh, in the order of `faces`.
 
         The detector's box and points place a first crop, the points found in it the second one:
         from there on further crops stay where they are.
         """
         squares = [self._first(face) for face in faces]
         meshes = self._look(picture, squares)
-        better = [self._next(mesh) for mesh in meshes]
+        better = [mesh.square(self._crop) for mesh in meshes]
         moved = [n for n, pair in enumerate(zip(squares, better, strict=True)) if _moved(*pair)]
         again = self._look(picture, [better[n] for n in moved])
         for n, mesh in zip(moved, again, strict=True):
             meshes[n] = mesh
-        return meshes
+        return [_seen(face, mesh) for face, mesh in zip(faces, meshes, strict=True)]
 
     def _first(self, face: Face) -> Square:
         x1, y1, x2, y2 = face.box
@@ -98,37 +181,30 @@ class Mesher:
             angle=math.atan2(right_y - left_y, right_x - left_x),
         )
 
-    def _next(self, mesh: Mesh) -> Square:
-        left, right = mesh.points[self._level, :2]
-        angle = math.atan2(right[1] - left[1], right[0] - left[0])
-        upright = np.array(
-            [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]
-        )
-        turned = mesh.points[:, :2] @ upright
-        low, high = turned.min(0), turned.max(0)
-        x, y = upright @ (low + high) / 2
-        return Square(x=x, y=y, side=self._crop * float((high - low).max()), angle=angle)
-
     def _look(self, picture: Picture, squares: Sequence[Square]) -> list[Mesh]:
         if not squares:
             return []
-        size, card = self._size, self._model.card
-        inputs = np.empty((len(squares), size, size, 3), np.float32)
+        size = self._size
+        inputs = batch(self._model.card, len(squares))
         for square, out in zip(squares, inputs, strict=True):
-            seen = crop(
-                picture,
-                square.matrix(size),
-                size,
-                size,
-                interpolation=cv2.INTER_LINEAR,
-                border=cv2.BORDER_CONSTANT,
-            )
-            pixels.to_pixels(seen, out, card.mean, card.scale, swap=card.colour == "RGB")
+            fill(out, picture, square.matrix(size), self._model.card)
         outputs = dict(zip(self._model.outputs, self._model(inputs), strict=True))
         return [
             _mesh(square, size, {name: part[n].ravel() for name, part in outputs.items()})
             for n, square in enumerate(squares)
         ]
+
+
+def unlaid(picture: Picture, faces: Sequence[Face]) -> list[Seen]:
+    """What a Mesher returns, but without any mesh."""
+    return [Seen(face, None) for face in faces]
+
+
+def _seen(face: Face, mesh: Mesh) -> Seen:
+    landmarks = tuple((float(x), float(y)) for x, y in mesh.landmarks)
+    left_eye, right_eye, left_mouth, right_mouth, nose = landmarks[:5]
+    points = (left_eye, right_eye, nose, left_mouth, right_mouth)
+    return Seen(replace(face, points=points, landmarks=landmarks, pose=mesh.pose), mesh)
 
 
 def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) -> Mesh:
@@ -137,7 +213,7 @@ def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) ->
 
     def placed(*names: str) -> Points:
         flat = np.concatenate([outputs[name].reshape(-1, 2) for name in names])
-        return flat @ back[:, :2].T + back[:, 2]
+        return np.asarray(flat @ back[:, :2].T + back[:, 2], np.float64)
 
     solid = outputs["output_mesh_identity"].reshape(-1, 3)
     points = np.column_stack(

@@ -1,0 +1,226 @@
+"""Faces that the program itself covers, for heads that learn from covered faces.
+
+Labelled faces behind hands, masks or microphones are few. Here such things are painted over faces
+that nothing covers: crude to the eye, but a network's features tell them from bare faces, and what
+they tell carries over to real hands.
+"""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[np.uint8]
+Points = NDArray[np.float64]
+Painted = tuple[Pixels, NDArray[np.float32]]
+"""A mask, 255 where something covers the face, and the colours of what covers it."""
+
+EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
+NOSE = (98, 4, 327, 2)
+MOUTH = (61, 40, 270, 291, 321, 91)
+CHIN = (13, 14, 17)
+FEATURES = (*EYES, NOSE, MOUTH)
+"""Outlines in mesh points of what must be seen."""
+RIM = (234, 454, 10, 152, 127, 356, 172, 397)
+CHEEKS = (50, 280, 117, 346)
+LOWER_FACE = (
+    234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361,
+    323, 454,
+)  # fmt: skip
+
+COVERED = 0.35
+"""Share of an eye, the nose or the mouth that is hidden in a covered face, at least."""
+BARE = 0.02
+"""Share of each that is hidden, at most, where something only comes near the face."""
+
+
+class Painter:
+    """Paints over one face: a BGR crop (size, size, 3) and its mesh points (468, 2) in it."""
+
+    def __init__(self, rng: np.random.Generator, crop: Pixels, points: Points) -> None:
+        self.rng = rng
+        self.crop = crop
+        self.points = points
+        self.size = len(crop)
+        self.scale = float(np.ptp(points[:, 1]))
+        column, row = points[list(CHEEKS)].astype(int).clip(0, self.size - 1).T
+        self.skin = np.median(crop[row, column].astype(np.float64), axis=0)
+
+    def hidden(self, mask: Pixels) -> list[float]:
+        """Share of each of FEATURES that `mask` hides."""
+        shares = []
+        for outline in FEATURES:
+            area = self._polygon(self.points[list(outline)])
+            area = np.asarray(cv2.dilate(area, np.ones((5, 5), np.uint8)), np.uint8)
+            shares.append(float((mask[area > 0] > 127).mean()))
+        return shares
+
+    def lay(self, painted: Painted) -> Pixels:
+        """The crop under what was painted, with soft edges and a shadow."""
+        mask, colours = painted
+        if self.crop.std(2).mean() < 3:  # a grey picture
+            colours = colours.mean(2, keepdims=True).repeat(3, 2)
+        soft = cv2.GaussianBlur(mask, (0, 0), self.rng.uniform(0.6, 2)).astype(np.float32)
+        shadow = cv2.GaussianBlur(np.roll(mask, (4, 3), (0, 1)), (0, 0), 5).astype(np.float32)
+        alpha = soft[..., None] / 255
+        below = self.crop * (1 - 0.35 * self.rng.random() * shadow[..., None] / 255)
+        blurred = cv2.GaussianBlur(colours, (0, 0), self.rng.uniform(0.5, 1.5))
+        mixed = below * (1 - alpha) + blurred * alpha
+        return np.asarray(mixed.clip(0, 255), np.uint8)
+
+    def hand(self, target: Points) -> Painted:
+        """A palm with fingers and a forearm, of the face's own skin."""
+        rng, scale = self.rng, self.scale
+        angle = rng.uniform(0, 2 * np.pi)
+        along = np.array([np.cos(angle), np.sin(angle)])
+        across = np.array([-along[1], along[0]])
+        palm = rng.uniform(0.28, 0.45) * scale
+        middle = target - along * palm * rng.uniform(0.2, 1.3)
+        colour = self.skin * rng.uniform(0.75, 1.2) + rng.normal(0, 8, 3)
+        mask, colours = self._empty(), self._cloth(colour, 12)
+        axes = (int(palm * 0.8), int(palm * 0.6))
+        cv2.ellipse(mask, _pixel(middle), axes, np.degrees(angle), 0, 360, 255, -1, cv2.LINE_AA)
+        for finger in range(rng.integers(2, 6)):
+            root = middle + across * (finger - 1.8) * palm * 0.32
+            bend = across * rng.normal(0, 0.12) * palm
+            tip = root + along * palm * rng.uniform(0.9, 1.7) + bend
+            _stick(mask, root, tip, palm * 0.15)
+            beside = across * palm * 0.16
+            crease = tuple((colour * 0.6).clip(0, 255).tolist())
+            cv2.line(colours, _pixel(root + beside), _pixel(tip + beside), crease, 2, cv2.LINE_AA)
+        _stick(mask, middle, middle - along * scale * 2, palm * 0.45)
+        return mask, colours
+
+    def mask(self, target: Points) -> Painted:
+        """A face mask over mouth and nose."""
+        rng = self.rng
+        first, last = rng.integers(0, 3, 2)
+        outline = self.points[list(LOWER_FACE[first : len(LOWER_FACE) - last])]
+        top = self.points[[rng.choice([197, 195, 5, 4])]]
+        loose = np.vstack([outline, top]) + rng.normal(0, 2, (len(outline) + 1, 2))
+        usual = [(235, 235, 235), (230, 200, 150), (40, 40, 40), (60, 60, 160), (200, 210, 190)]
+        colour = np.array(usual[rng.integers(5)] if rng.random() < 0.7 else rng.uniform(0, 255, 3))
+        mask, colours = self._polygon(loose), self._cloth(colour, 10)
+        for fold in range(rng.integers(0, 4)):
+            y = self.points[1, 1] + (fold + 1) * self.scale * 0.13
+            ends = (0, int(y)), (self.size, int(y + rng.normal(0, 4)))
+            cv2.line(colours, *ends, tuple((colour * 0.8).tolist()), 2, cv2.LINE_AA)
+        return mask, colours
+
+    def microphone(self, target: Points) -> Painted:
+        """A dark ball on a stick that comes from below."""
+        rng = self.rng
+        radius = rng.uniform(0.12, 0.28) * self.scale
+        angle = rng.uniform(0.15, 0.85) * np.pi
+        along = np.array([np.cos(angle), np.sin(angle)])
+        mask = self._empty()
+        axes = (int(radius * 1.2), int(radius))
+        cv2.ellipse(mask, _pixel(target), axes, np.degrees(angle), 0, 360, 255, -1, cv2.LINE_AA)
+        _stick(mask, target, target + along * self.scale * 2, radius * rng.uniform(0.4, 0.8))
+        grey = rng.uniform(10, 110)
+        colours = self._cloth(np.full(3, grey), 15)
+        colours += rng.normal(0, 14, (self.size, self.size, 1)).astype(np.float32)
+        light = (grey + 60,) * 3
+        cv2.circle(colours, _pixel(target - radius * 0.3), int(radius * 0.4), light, -1)
+        return mask, colours
+
+    def hair(self, target: Points) -> Painted:
+        """Strands that hang from above the forehead."""
+        rng, scale = self.rng, self.scale
+        usual = [(20, 20, 25), (40, 50, 70), (60, 90, 130), (110, 160, 200), (120, 120, 120)]
+        colour = np.array(usual[rng.integers(5)], np.float64)
+        mask, colours = self._empty(), self._cloth(colour, 15)
+        root = np.array([target[0] + rng.normal(0, 0.3) * scale, self.points[10, 1] - 0.2 * scale])
+        steps = np.linspace(0, 1, 12)[:, None]
+        for _ in range(rng.integers(15, 60)):
+            top = root + rng.normal(0, 0.12, 2) * scale
+            bow = target + rng.normal(0, 0.15, 2) * scale
+            end = bow + np.array([rng.normal(0, 0.2), rng.uniform(0.1, 0.8)]) * scale
+            curve = (1 - steps) ** 2 * top + 2 * steps * (1 - steps) * bow + steps**2 * end
+            strand = [curve.astype(np.int32)]
+            cv2.polylines(mask, strand, False, 255, int(rng.integers(2, 6)), cv2.LINE_AA)
+            shade = tuple((colour + rng.normal(0, 18)).clip(0, 255).tolist())
+            cv2.polylines(colours, strand, False, shade, 1, cv2.LINE_AA)
+        return mask, colours
+
+    def thing(self, target: Points) -> Painted:
+        """A bar, a cup, a ball: something of any colour."""
+        rng = self.rng
+        wide, high = rng.uniform(0.25, 1.3, 2) * self.scale
+        turned = float(rng.uniform(0, 180))
+        mask = self._empty()
+        if rng.random() < 0.5:
+            corners = cv2.boxPoints((target.tolist(), (float(wide), float(high)), turned))
+            cv2.fillConvexPoly(mask, corners.astype(np.int32), 255, cv2.LINE_AA)
+        else:
+            axes = (int(wide / 2), int(high / 2))
+            cv2.ellipse(mask, _pixel(target), axes, turned, 0, 360, 255, -1, cv2.LINE_AA)
+        return mask, self._cloth(rng.uniform(0, 255, 3), rng.uniform(5, 40))
+
+    def _empty(self) -> Pixels:
+        return np.zeros((self.size, self.size), np.uint8)
+
+    def _polygon(self, points: Points) -> Pixels:
+        mask = self._empty()
+        hull = cv2.convexHull(points.astype(np.int32))
+        cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA)
+        return mask
+
+    def _cloth(self, colour: Points, rough: float) -> NDArray[np.float32]:
+        """A surface of one colour with grain, blotches and light from one side."""
+        rng, size = self.rng, self.size
+        blotches = rng.normal(0, rough, (4, 4)).astype(np.float32)
+        uneven = cv2.resize(blotches, (size, size), interpolation=cv2.INTER_CUBIC)
+        y, x = np.mgrid[0:size, 0:size] / size - 0.5
+        light = 40 * (rng.uniform(-1, 1) * x + rng.uniform(-1, 1) * y)
+        surface = uneven + light + rng.normal(0, 3, (size, size))
+        return np.asarray((surface[..., None] + colour).clip(0, 255), np.float32)
+
+
+KINDS: tuple[Callable[[Painter, Points], Painted], ...] = (
+    Painter.hand,
+    Painter.hand,
+    Painter.hand,
+    Painter.mask,
+    Painter.microphone,
+    Painter.microphone,
+    Painter.hair,
+    Painter.thing,
+    Painter.thing,
+)
+TRIES = 20
+
+
+def cover(painter: Painter) -> Pixels | None:
+    """The face with one of its features hidden; None where nothing that was tried hid one."""
+    rng = painter.rng
+    for _ in range(TRIES):
+        feature = [*FEATURES, CHIN][rng.integers(5)]
+        target = painter.points[list(feature)].mean(0) + rng.normal(0, 0.06, 2) * painter.scale
+        painted = KINDS[rng.integers(len(KINDS))](painter, target)
+        if max(painter.hidden(painted[0])) >= COVERED:
+            return painter.lay(painted)
+    return None
+
+
+def come_near(painter: Painter) -> Pixels | None:
+    """The face with something beside it that hides no feature."""
+    rng = painter.rng
+    for _ in range(TRIES):
+        target = painter.points[RIM[rng.integers(len(RIM))]]
+        target = target + (target - painter.points[1]) * rng.uniform(0, 0.5)
+        painted = KINDS[rng.integers(len(KINDS))](painter, target)
+        seen = (painted[0] > 127).mean()
+        if max(painter.hidden(painted[0])) <= BARE and seen > BARE:
+            return painter.lay(painted)
+    return None
+
+
+def _stick(mask: Pixels, start: Points, end: Points, radius: float) -> None:
+    cv2.line(mask, _pixel(start), _pixel(end), 255, max(1, int(2 * radius)), cv2.LINE_AA)
+
+
+def _pixel(point: Points) -> tuple[int, int]:
+    x, y = point.astype(int).tolist()
+    return x, y

@@ -1,0 +1,271 @@
+"""Trains the heads of `models/faceres_heads.npz`, and fits the curves on the cards.
+
+    python models/training/heads.py FOLDER
+
+FOLDER holds `labels.csv` and the pictures that it names: columns `file`, `set`, `x`, `y`, `w`, `h`
+(the face's box) and attributes, 1, 0 or 0.5 for cannot tell. In the set `lfw` a file is named after
+its person, elsewhere each picture is of somebody else. Three people in ten, chosen by their names,
+are kept out of everything that is fitted; what is printed at the end is measured on them. The
+printed figures go to the cards by hand, after a look at them.
+"""
+
+import csv
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cover
+import cv2
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from rich.progress import track
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from onlooker import card, weights
+from onlooker.config import Faces
+from onlooker.convert.heads import ROWS
+from onlooker.media import image
+from onlooker.media.image import Pixels, Still
+from onlooker.types import Box
+from onlooker.vision import attributes, pixels
+from onlooker.vision.attributes import FaceDescriber
+from onlooker.vision.crops import crop
+from onlooker.vision.faces import FaceFinder
+from onlooker.vision.mesh import Mesh, Mesher
+
+Values = NDArray[np.float64]
+Rows = NDArray[np.float32]
+OUT = Path(__file__).parent.parent / "faceres_heads.npz"
+
+STRENGTH = 1e-3
+"""Inverse of the penalty on a head's weights."""
+SIZE = 7
+"""Rows of the map of features."""
+SEEN = {"eyeglasses": (1, 2, 3), "sunglasses": (1, 2, 3)}
+"""Rows that a head looks at, where these are not all: the eyes lie there."""
+
+
+@dataclass
+class Example:
+    """A labelled face."""
+
+    person: str
+    held_out: bool
+    labels: dict[str, float]
+    picture: Still
+    mesh: Mesh
+
+
+def person_of(row: dict[str, str]) -> str:
+    """Whose face a line of `labels.csv` is about."""
+    return row["file"].rsplit("_", 1)[0] if row["set"] == "lfw" else row["file"]
+
+
+def is_held_out(person: str) -> bool:
+    """Whether a person is kept out of training: three in ten are."""
+    return hashlib.sha256(person.encode()).digest()[0] % 10 < 3
+
+
+def examples(folder: Path) -> Iterator[Example]:
+    """The faces of `labels.csv` that are to be used and are found."""
+    find, lay = FaceFinder(Faces(), "cpu"), Mesher("cpu")
+    with (folder / "labels.csv").open() as file:
+        for row in csv.DictReader(file):
+            labels = {name: float(row[name]) for name in list(row)[7:]}
+            if labels.pop("skip"):
+                continue
+            picture = image.read(folder / row["file"])
+            x, y, w, h = (float(row[name]) for name in "xywh")
+            near = [face for face in find(picture) if _holds(face.box, x + w / 2, y + h / 2)]
+            if near:
+                [seen] = lay(picture, near[:1])
+                person = person_of(row)
+                assert seen.mesh is not None
+                yield Example(person, is_held_out(person), labels, picture, seen.mesh)
+
+
+def _holds(box: Box, x: float, y: float) -> bool:
+    return box[0] < x < box[2] and box[1] < y < box[3]
+
+
+class Features:
+    """What the heads look at, for one crop after the other."""
+
+    def __init__(self) -> None:
+        self.card = card.card("faceres")
+        decode = self.card.decode
+        assert isinstance(decode, card.Attributes)
+        self.heads, self.times, self.side = decode.heads, decode.crop, self.card.shape[0]
+        model = onnx.load(weights.path("faceres"))
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(ROWS))
+        self._session = onnxruntime.InferenceSession(model.SerializeToString())
+
+    def crop(self, example: Example) -> tuple[Pixels, Values]:
+        """The crop that the model sees, and the mesh's points in it."""
+        matrix = example.mesh.square(self.times).matrix(self.side)
+        size = (self.side, self.side)
+        seen = crop(example.picture, matrix, *size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+        return seen, example.mesh.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+
+    def __call__(self, seen: Pixels) -> Rows:
+        out = np.empty((1, *seen.shape), np.float32)
+        pixels.to_pixels(seen, out[0], self.card.mean, self.card.scale)
+        (rows,) = self._session.run([ROWS], {self._session.get_inputs()[0].name: out})
+        return np.asarray(rows[0], np.float32)
+
+
+@dataclass
+class Sample:
+    """Features, with whose face they show and what is true of it: 1, 0, or 0.5 for not known."""
+
+    features: list[Rows] = field(default_factory=list)
+    people: list[str] = field(default_factory=list)
+    labels: list[dict[str, float]] = field(default_factory=list)
+    painted: list[bool] = field(default_factory=list)
+
+    def add(
+        self, features: Rows, person: str, labels: dict[str, float], painted: bool = False
+    ) -> None:
+        self.features.append(features)
+        self.people.append(person)
+        self.labels.append(labels)
+        self.painted.append(painted)
+
+    def of(self, head: str) -> tuple[Rows, Values, NDArray[np.str_], NDArray[np.bool_]]:
+        """Features, truth, people, and what is painted, where `head` is known."""
+        truth = np.array([labels.get(head, 0.5) for labels in self.labels])
+        known = truth != 0.5
+        return (
+            np.array(self.features)[known],
+            truth[known],
+            np.array(self.people)[known],
+            np.array(self.painted)[known],
+        )
+
+
+PAINTED = (
+    (cover.cover, 1.0),
+    (cover.cover, 1.0),
+    (cover.cover, 1.0),
+    (cover.come_near, 0.0),
+    (cover.come_near, 0.0),
+)
+"""What is painted over each face that nothing covers, and whether it is covered then."""
+
+
+def look(faces: Sequence[Example], features: Features) -> tuple[Sample, Sample]:
+    """What is learned from, and what is kept out. Only what is learned from is painted over."""
+    learned, kept = Sample(), Sample()
+    rng = np.random.default_rng(1)
+    for example in track(faces, "features"):
+        seen, points = features.crop(example)
+        person, labels = example.person, example.labels
+        if example.held_out:
+            kept.add(features(seen), person, labels)
+            continue
+        learned.add(features(seen), person, labels)
+        learned.add(features(np.ascontiguousarray(seen[:, ::-1])), person, labels)
+        if not labels["occluded"]:
+            painter = cover.Painter(rng, seen, points)
+            for paint, truth in PAINTED:
+                if (over := paint(painter)) is not None:
+                    learned.add(features(over), person, {"occluded": truth}, painted=True)
+    return learned, kept
+
+
+def train(learned: Sample, head: str) -> tuple[Values, float]:
+    """Weights and offset of one head: log-odds, as if half of all faces had it.
+
+    How far the odds can be believed is fitted to people whom the head did not learn from, and to
+    real pictures only.
+    """
+    features, truth, people, painted = learned.of(head)
+    blind = np.ones((SIZE, features.shape[1] // SIZE), bool)
+    blind[list(SEEN.get(head, range(SIZE)))] = False
+    features[:, blind.ravel()] = 0
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
+    )
+    folds = GroupKFold(5)
+    odds = cross_val_predict(
+        model, features, truth, groups=people, cv=folds, method="decision_function"
+    )
+    curve = fit_curve(odds[~painted], truth[~painted])
+    scaler, line = model.fit(features, truth).named_steps.values()
+    slopes = curve.slope * line.coef_[0] / scaler.scale_
+    level = curve.slope * (float(line.intercept_[0]) - curve.midpoint)
+    return slopes, level - float(slopes @ scaler.mean_)
+
+
+def fit_curve(values: Values, truth: Values) -> card.Logistic:
+    """The curve of one measured value, as if half of all faces had it."""
+    model = LogisticRegression(C=1e6, class_weight="balanced").fit(values[:, None], truth)
+    slope = float(model.coef_[0, 0])
+    return card.Logistic(slope=slope, midpoint=-float(model.intercept_[0]) / slope)
+
+
+def report(name: str, odds: Values, truth: Values) -> None:
+    """Print how well log-odds tell the people who were kept out."""
+    found, wrongly = (odds[truth == 1] > 0).mean(), (odds[truth == 0] > 0).mean()
+    print(
+        f"{name:12} AUC {roc_auc_score(truth, odds):.4f}  "
+        f"balanced accuracy {(found + 1 - wrongly) / 2:.3f}  "
+        f"{found:.3f} of {int(truth.sum())} found, "
+        f"{wrongly:.3f} of {int((1 - truth).sum())} wrongly"
+    )
+
+
+def main(folder: Path) -> None:
+    faces = list(examples(folder))
+    print(f"{len(faces)} faces, {sum(each.held_out for each in faces)} of them kept out")
+    features = Features()
+    learned, kept = look(faces, features)
+    trained = {head: train(learned, head) for head in features.heads}
+    slopes, offsets = zip(*trained.values(), strict=True)
+    with OUT.open("wb") as file:
+        np.savez(
+            file,
+            weights=np.array(slopes).T.astype(np.float16),
+            offsets=np.array(offsets, np.float32),
+        )
+    print(f"{OUT.name}: sha256 {hashlib.sha256(OUT.read_bytes()).hexdigest()}")
+    for head, (slope, offset) in trained.items():
+        rows, truth, *_ = kept.of(head)
+        report(head, rows @ slope + offset, truth)
+    for name in ("smile", "mouth_open", "eyes_open"):
+        values, truth, out = measured(faces, name)
+        curve = fit_curve(values[~out], truth[~out])
+        print(f"{name} = {{ slope = {curve.slope:.4g}, midpoint = {curve.midpoint:.4g} }}")
+        report(name, curve.slope * (values[out] - curve.midpoint), truth[out])
+
+
+def measured(faces: Sequence[Example], name: str) -> tuple[Values, Values, NDArray[np.bool_]]:
+    """The value that a curve is of, the truth, and whether it is kept out, where that is known."""
+    describe = FaceDescriber("cpu")
+    values, truths, out = [], [], []
+    for example in faces:
+        labels = example.labels
+        truth = labels[name] if name in labels else 1 - labels["eyes_closed"]
+        if truth == 0.5 or (name == "eyes_open" and labels["sunglasses"]):
+            continue
+        if name == "smile":
+            [probabilities] = describe.expressions(example.picture, [example.mesh])
+            value = attributes.log_odds(probabilities[describe.happy])
+        else:
+            value = attributes.MEASURES[name](example.mesh)
+        values.append(value)
+        truths.append(truth)
+        out.append(example.held_out)
+    return np.array(values), np.array(truths), np.array(out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
