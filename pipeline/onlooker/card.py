@@ -7,11 +7,13 @@ at once, with the file and the place. No licence, no card.
 import difflib
 import functools
 import hashlib
+import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 from msgspec import Meta
 
 CARDS = Path(__file__).parent / "models"
@@ -84,9 +86,18 @@ class Logistic(Section, frozen=True):
     slope: float
     midpoint: float
 
-    def odds(self, value: float) -> float:
-        """The logarithm of the odds, from which `value` is near the midpoint to sure."""
+    def odds(self, value: Any) -> Any:
+        """The logarithm of the odds: 0 at the midpoint. Takes a number, or an array."""
         return self.slope * (value - self.midpoint)
+
+    def probability(self, value: Any) -> Any:
+        """The curve at a number, or at each of an array."""
+        # By its other name, which does not overflow.
+        return 0.5 + 0.5 * np.tanh(self.odds(value) / 2)
+
+    def value(self, probability: float) -> float:
+        """Where the curve has this probability, which is between 0 and 1 and neither."""
+        return self.midpoint + math.log(probability / (1 - probability)) / self.slope
 
 
 class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):

@@ -22,6 +22,8 @@ Percent = Annotated[float, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0)]
 Side = Annotated[int, Meta(ge=64, le=4096)]
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
+QualityFilter = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
+"""Amazon's filter of faces: `onlooker.vision.quality` has the limits."""
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -34,8 +36,12 @@ class Faces(Section, frozen=True, kw_only=True):
     look: bool = True
     size: Side = 640
     """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
-    score: Ratio = 0.7
-    """Least detector score of a face in a record."""
+    detection: Literal["fast", "balanced", "thorough"] = "balanced"
+    """How much time to take for faces that are hard to find. "fast" looks once. "balanced" looks
+    again, at other sizes, where that finds nothing or a large face that the edge cuts. "thorough"
+    also looks for small faces, with a second detector, in several times the time."""
+    score: Annotated[float, Meta(gt=0, lt=1)] = 0.94
+    """Least probability that it is one, of a face in a record."""
     embedder: str = "mobilefacenet"
     """Card of the model that turns a face into a vector; two may be joined by "+"."""
     mesh: bool = True
@@ -43,10 +49,8 @@ class Faces(Section, frozen=True, kw_only=True):
     of strangers as alike as one in ten thousand pairs, a ninth is missed of what is without."""
     mirrored: bool = False
     """Look at each face twice, the second time mirrored: slower, and a little surer."""
-    smallest: Annotated[float, Meta(ge=1)] = 32.0
-    """Narrower faces, in pixels, are found but not recognised: too little is left of them."""
-    sharpness: Percent = 40.0
-    """Faces of less Sharpness are found but not recognised: blurred ones look alike."""
+    quality: QualityFilter = "AUTO"
+    """Which faces are good enough to be recognised; the others are found only."""
 
 
 class Text(Section, frozen=True, kw_only=True):

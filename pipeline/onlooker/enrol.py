@@ -13,11 +13,12 @@ import msgspec
 from onlooker import config
 from onlooker.identity.store import NewFace, Store
 from onlooker.media import image
-from onlooker.types import Face, StoredFace
+from onlooker.record.ratios import bounding_box
+from onlooker.types import StoredFace
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, unlaid
-from onlooker.vision.quality import recognisable
+from onlooker.vision.quality import reasons
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
 
@@ -86,21 +87,18 @@ class Enroller:
             return msgspec.structs.replace(result, reason="no face found")
         [seen] = self.lay(picture, faces[:1])
         face = seen.face
-        if not recognisable(face, self.settings):
+        if why := reasons(face, self.settings.quality, self.embed.space.smallest):
             width, sharpness = face.box[2] - face.box[0], face.quality.sharpness
-            reason = f"face is too small or blurred: {width:.0f} px wide, sharpness {sharpness:.0f}"
+            said = f"{width:.0f} px wide, sharpness {sharpness:.0f}"
+            reason = f"not good enough to be recognised, {', '.join(why)}: {said}"
             return msgspec.structs.replace(result, reason=reason)
+        box = bounding_box(face.box, (picture.width, picture.height))
         new = NewFace(
             picture=data,
             external_image_id=name,
-            box=_ratios(face, picture.width, picture.height),
+            box=(box.Left, box.Top, box.Width, box.Height),
             confidence=face.score * 100,
             vector=self.embed(picture, [seen])[0],
         )
         [stored] = self.store.add(self.collection, [new])
         return msgspec.structs.replace(result, stored=stored, passed_over=len(faces) - 1)
-
-
-def _ratios(face: Face, width: int, height: int) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = face.box
-    return (x1 / width, y1 / height, (x2 - x1) / width, (y2 - y1) / height)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.card import Calibration, Card, card
+from onlooker.card import Calibration, Space, space
 from onlooker.identity.index import ModelMismatch
 from onlooker.identity.match import Matcher, similarity
 from onlooker.identity.store import CollectionNotFound, NewFace, Store
@@ -55,8 +55,8 @@ def at(cosine: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 
 @pytest.fixture
-def embedder() -> Card:
-    return card("mobilefacenet")
+def embedder() -> Space:
+    return space("mobilefacenet")
 
 
 @pytest.fixture
@@ -81,29 +81,29 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 class TestMatcher:
-    def test_best_first_down_to_the_threshold(self, store: Store, embedder: Card) -> None:
+    def test_best_first_down_to_the_threshold(self, store: Store, embedder: Space) -> None:
         [found] = Matcher(store, "staff", embedder, threshold=80.0)(at(1.0)[None])
         assert [one.face.external_image_id for one in found] == ["anna", "bert", "carl"]
         assert found[0].similarity == 100.0
         assert 100 > found[1].similarity > found[2].similarity >= 80
 
-    def test_most_faces(self, store: Store, embedder: Card) -> None:
+    def test_most_faces(self, store: Store, embedder: Space) -> None:
         [found] = Matcher(store, "staff", embedder, threshold=0, max_faces=2)(at(1.0)[None])
         assert [one.face.external_image_id for one in found] == ["anna", "bert"]
 
-    def test_nobody(self, store: Store, embedder: Card) -> None:
+    def test_nobody(self, store: Store, embedder: Space) -> None:
         match = Matcher(store, "staff", embedder)
         assert match(at(-1.0)[None]) == [()]
         assert match(np.empty((0, 192), dtype=np.float32)) == []
 
-    def test_each_vector_has_its_own(self, store: Store, embedder: Card) -> None:
+    def test_each_vector_has_its_own(self, store: Store, embedder: Space) -> None:
         match = Matcher(store, "staff", embedder, threshold=100)
         found = match(np.stack([at(-0.5), at(0.0), at(0.7)]))
         names = [[one.face.external_image_id for one in identities] for identities in found]
         assert names == [["emil"], [], ["bert"]]
 
     def test_who_was_indexed_is_found_by_the_next_search(
-        self, store: Store, embedder: Card
+        self, store: Store, embedder: Space
     ) -> None:
         match = Matcher(store, "staff", embedder)
         for number in range(200):
@@ -126,16 +126,12 @@ class TestMatcher:
             store.delete_faces("staff", [stored.face_id])
             assert match(vector[None]) == [()]
 
-    def test_another_models_collection(self, store: Store, embedder: Card) -> None:
+    def test_another_models_collection(self, store: Store, embedder: Space) -> None:
         store.create_collection("guests", "dlib_resnet")
         advice = r'holds vectors of dlib_resnet.*mobilefacenet: set embedder = "dlib_resnet" under'
         with pytest.raises(ModelMismatch, match=advice):
             Matcher(store, "guests", embedder)
 
-    def test_unknown_collection(self, store: Store, embedder: Card) -> None:
+    def test_unknown_collection(self, store: Store, embedder: Space) -> None:
         with pytest.raises(CollectionNotFound, match="nobody does not exist"):
             Matcher(store, "nobody", embedder)
-
-    def test_a_card_without_vectors(self, store: Store) -> None:
-        with pytest.raises(ValueError, match=r"yunet is for .*does not turn faces into vectors"):
-            Matcher(store, "staff", card("yunet"))

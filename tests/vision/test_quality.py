@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from onlooker import config
 from onlooker.media import image
 from onlooker.media.image import Still
-from onlooker.types import Face, Quality
-from onlooker.vision.pose import pose
-from onlooker.vision.quality import quality, recognisable
+from onlooker.types import Face, Pose, Quality
+from onlooker.vision.quality import LIMITS, choose, quality, reasons
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +36,67 @@ def test_blur_and_shade_lower_quality(astronaut: NDArray[np.uint8]) -> None:
     assert (black.brightness, black.sharpness) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("width", "sharpness", "answer"),
-    [(32, 40, True), (31, 90, False), (200, 39, False), (200, 90, True)],
-)
-def test_small_and_blurred_faces_are_not_recognised(
-    width: float, sharpness: float, answer: bool
-) -> None:
-    face = Face(
-        box=(10, 10, 10 + width, 60),
-        score=0.9,
+def face(
+    width: float = 200,
+    sharpness: float = 90,
+    brightness: float = 50,
+    yaw: float = 0,
+    pitch: float = 0,
+    score: float = 0.999,
+) -> Face:
+    return Face(
+        box=(10, 10, 10 + width, 10 + width),
+        score=score,
         points=((0, 0), (1, 0), (0, 1), (0, 2), (1, 2)),
-        pose=pose(((0, 0), (1, 0), (0, 1), (0, 2), (1, 2))),
-        quality=Quality(brightness=50, sharpness=sharpness),
+        pose=Pose(roll=0, yaw=yaw, pitch=pitch),
+        quality=Quality(brightness=brightness, sharpness=sharpness),
     )
-    assert recognisable(face, config.Faces()) is answer
+
+
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        (face(), ()),
+        (face(width=32), ()),
+        (face(width=31), ("SMALL_BOUNDING_BOX", "LOW_FACE_QUALITY")),
+        (face(sharpness=40), ()),
+        (face(sharpness=39), ("LOW_SHARPNESS",)),
+        (face(brightness=3), ("LOW_BRIGHTNESS",)),
+        (face(yaw=-76), ("EXTREME_POSE",)),
+        (face(pitch=61), ("EXTREME_POSE",)),
+    ],
+)
+def test_auto_lets_through_what_can_be_told_apart(seen: Face, expected: tuple[str, ...]) -> None:
+    assert reasons(seen, "AUTO", smallest=32) == expected
+
+
+def test_without_a_filter_faces_of_a_few_pixels_are_still_not_recognised() -> None:
+    poor = face(sharpness=0, brightness=0, yaw=90, score=0.1)
+    assert reasons(poor, "NONE", smallest=32) == ()
+    assert reasons(face(width=20), "NONE", 32) == ("SMALL_BOUNDING_BOX", "LOW_FACE_QUALITY")
+
+
+def test_each_level_is_stricter_than_the_one_before() -> None:
+    levels: list[config.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
+    limits = [LIMITS[level] for level in levels]
+    for name in ("width", "confidence", "sharpness", "brightness"):
+        values = [getattr(each, name) for each in limits]
+        assert values == sorted(values)
+    for name in ("yaw", "pitch"):
+        values = [getattr(each, name) for each in limits]
+        assert values == sorted(values, reverse=True)
+    assert reasons(face(score=0.96), "MEDIUM", 32) == ("LOW_CONFIDENCE",)
+
+
+def test_the_best_are_chosen_and_the_others_have_a_reason() -> None:
+    small, blurred, large, poor = face(60), face(300, 50), face(250, 90.2), face(100, 10)
+    kept, dropped = choose([blurred, large, poor, small], "AUTO", 32)
+    assert kept == [blurred, large, small]
+    assert dropped == [(poor, ("LOW_SHARPNESS",))]
+    kept, dropped = choose([blurred, large, poor, small], "AUTO", 32, most=1)
+    assert kept == [large]
+    assert dropped == [
+        (poor, ("LOW_SHARPNESS",)),
+        (small, ("EXCEEDS_MAX_FACES",)),
+        (blurred, ("EXCEEDS_MAX_FACES",)),
+    ]

@@ -1,9 +1,7 @@
 """From what is known about a frame to Amazon's stream record.
 
-Here and nowhere else pixels become ratios. Nothing is read from a clock: a film looked at twice
-gives the same bytes. Numbers are rounded, so that lines are short and a last bit that differs
-between machines is not seen: ratios to 6 decimals (a hundredth of a pixel in a picture 10 000
-wide), seconds to 6, percentages and degrees to 4.
+Nothing is read from a clock: a film looked at twice gives the same bytes. Seconds are rounded to 6
+decimals; `onlooker.record.ratios` has the other numbers.
 """
 
 import hashlib
@@ -15,22 +13,21 @@ import msgspec
 
 from onlooker.config import Config
 from onlooker.record import shapes
+from onlooker.record.faces import detected_face
+from onlooker.record.ratios import Size, bounding_box, percent, place, rounded
 from onlooker.record.shapes import (
     BoundingBox,
-    DetectedFace,
     FaceMatch,
     FaceSearch,
     FrameInformation,
     Geometry,
-    ImageQuality,
     InputInformation,
     KinesisVideo,
-    Landmark,
     StreamProcessorInformation,
     StreamRecord,
     TextDetection,
 )
-from onlooker.types import Face, Frame, Identity, Point, Quad, StoredFace, TextLine
+from onlooker.types import Face, Frame, Identity, Quad, StoredFace, TextLine
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
 
@@ -55,7 +52,7 @@ def build(frame: Frame, config: Config) -> StreamRecord:
         FrameInformation=FrameInformation(
             Index=frame.index,
             Pts=frame.pts,
-            Time=_round(frame.time, 6),
+            Time=rounded(frame.time, 6),
             Width=frame.width,
             Height=frame.height,
             Error=frame.error,
@@ -73,14 +70,14 @@ def record_id(stream: str, epoch: str, index: int, config: Config) -> str:
 
 def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
     # The fragment's, not the frame's: a consumer adds the offset to get the frame's time.
-    fragment_time = _round(frame.started + frame.fragment_time, 3)
+    fragment_time = rounded(frame.started + frame.fragment_time, 3)
     offset = (frame.pts - frame.fragment_pts) * Fraction(*frame.time_base)
     return KinesisVideo(
         StreamArn=_stream_arn(frame, config),
         FragmentNumber=str(FIRST_FRAGMENT + round(frame.started * 1000) * 10**12 + frame.fragment),
         ServerTimestamp=fragment_time,
         ProducerTimestamp=fragment_time,
-        FrameOffsetInSeconds=_round(float(offset), 6),
+        FrameOffsetInSeconds=rounded(float(offset), 6),
     )
 
 
@@ -93,35 +90,15 @@ def _stream_arn(frame: Frame, config: Config) -> str:
     return f"arn:aws:kinesisvideo:{place}:stream/{name}/{digits}"
 
 
-def _face(face: Face, size: tuple[int, int]) -> FaceSearch:
-    eye_left, eye_right, nose, mouth_left, mouth_right = (_ratio(p, size) for p in face.points)
+def _face(face: Face, size: Size) -> FaceSearch:
     return FaceSearch(
-        DetectedFace=DetectedFace(
-            BoundingBox=_bounding_box(face.box, size),
-            Confidence=_round(face.score * 100, 4),
-            Landmarks=(
-                Landmark(Type="eyeLeft", X=eye_left[0], Y=eye_left[1]),
-                Landmark(Type="eyeRight", X=eye_right[0], Y=eye_right[1]),
-                Landmark(Type="mouthLeft", X=mouth_left[0], Y=mouth_left[1]),
-                Landmark(Type="mouthRight", X=mouth_right[0], Y=mouth_right[1]),
-                Landmark(Type="nose", X=nose[0], Y=nose[1]),
-            ),
-            Pose=shapes.Pose(
-                Roll=_round(face.pose.roll, 4),
-                Yaw=_round(face.pose.yaw, 4),
-                Pitch=_round(face.pose.pitch, 4),
-            ),
-            Quality=ImageQuality(
-                Brightness=_round(face.quality.brightness, 4),
-                Sharpness=_round(face.quality.sharpness, 4),
-            ),
-        ),
+        DetectedFace=detected_face(face, size),
         MatchedFaces=tuple(_match(identity) for identity in face.identities),
     )
 
 
 def _match(identity: Identity) -> FaceMatch:
-    return FaceMatch(Similarity=_round(identity.similarity, 4), Face=_stored(identity.face))
+    return FaceMatch(Similarity=rounded(identity.similarity, 4), Face=_stored(identity.face))
 
 
 def _stored(face: StoredFace) -> shapes.Face:
@@ -129,25 +106,25 @@ def _stored(face: StoredFace) -> shapes.Face:
     return shapes.Face(
         FaceId=face.face_id,
         BoundingBox=BoundingBox(
-            Width=_round(width, 6),
-            Height=_round(height, 6),
-            Left=_round(left, 6),
-            Top=_round(top, 6),
+            Width=rounded(width, 6),
+            Height=rounded(height, 6),
+            Left=rounded(left, 6),
+            Top=rounded(top, 6),
         ),
         ImageId=face.image_id,
         ExternalImageId=face.external_image_id,
-        Confidence=_round(face.confidence, 4),
+        Confidence=rounded(face.confidence, 4),
     )
 
 
-def _text(lines: tuple[TextLine, ...], size: tuple[int, int]) -> tuple[TextDetection, ...]:
+def _text(lines: tuple[TextLine, ...], size: Size) -> tuple[TextDetection, ...]:
     """All lines first, then the words, line by line in reading order."""
     found = [
         TextDetection(
             DetectedText=line.text,
             Type="LINE",
             Id=number,
-            Confidence=_round(line.score * 100, 4),
+            Confidence=percent(line.score),
             Geometry=_geometry(line.quad, size),
         )
         for number, line in enumerate(lines)
@@ -160,37 +137,16 @@ def _text(lines: tuple[TextLine, ...], size: tuple[int, int]) -> tuple[TextDetec
                     Type="WORD",
                     Id=len(found),
                     ParentId=parent,
-                    Confidence=_round(word.score * 100, 4),
+                    Confidence=percent(word.score),
                     Geometry=_geometry(word.quad, size),
                 )
             )
     return tuple(found)
 
 
-def _geometry(quad: Quad, size: tuple[int, int]) -> Geometry:
+def _geometry(quad: Quad, size: Size) -> Geometry:
     x, y = zip(*quad, strict=True)
     return Geometry(
-        BoundingBox=_bounding_box((min(x), min(y), max(x), max(y)), size),
-        Polygon=tuple(shapes.Point(X=x, Y=y) for x, y in (_ratio(p, size) for p in quad)),
+        BoundingBox=bounding_box((min(x), min(y), max(x), max(y)), size),
+        Polygon=tuple(shapes.Point(X=x, Y=y) for x, y in (place(p, size) for p in quad)),
     )
-
-
-def _bounding_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> BoundingBox:
-    """Never clipped: a face at the edge begins below 0 or ends beyond 1, as Amazon's do."""
-    x1, y1, x2, y2 = box
-    width, height = size
-    return BoundingBox(
-        Width=_round((x2 - x1) / width, 6),
-        Height=_round((y2 - y1) / height, 6),
-        Left=_round(x1 / width, 6),
-        Top=_round(y1 / height, 6),
-    )
-
-
-def _ratio(point: Point, size: tuple[int, int]) -> Point:
-    return (_round(point[0] / size[0], 6), _round(point[1] / size[1], 6))
-
-
-def _round(value: float, digits: int) -> float:
-    # Adding nothing turns -0.0 into 0.0.
-    return round(value, digits) + 0.0

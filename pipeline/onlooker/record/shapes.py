@@ -6,11 +6,55 @@ points are ratios of the picture and may leave 0 to 1 at its edge; confidences a
 are 0 to 100; a member without a value is left out.
 """
 
+from __future__ import annotations  # members are named as their types are
+
 from typing import Literal
 
 import msgspec
 
-LandmarkType = Literal["eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose"]
+LandmarkType = Literal[
+    "eyeLeft",
+    "eyeRight",
+    "mouthLeft",
+    "mouthRight",
+    "nose",
+    "leftEyeBrowLeft",
+    "leftEyeBrowRight",
+    "leftEyeBrowUp",
+    "rightEyeBrowLeft",
+    "rightEyeBrowRight",
+    "rightEyeBrowUp",
+    "leftEyeLeft",
+    "leftEyeRight",
+    "leftEyeUp",
+    "leftEyeDown",
+    "rightEyeLeft",
+    "rightEyeRight",
+    "rightEyeUp",
+    "rightEyeDown",
+    "noseLeft",
+    "noseRight",
+    "mouthUp",
+    "mouthDown",
+    "leftPupil",
+    "rightPupil",
+    "upperJawlineLeft",
+    "midJawlineLeft",
+    "chinBottom",
+    "midJawlineRight",
+    "upperJawlineRight",
+]
+"""In the order of Amazon's answers; left and right as in the image."""
+EmotionType = Literal["HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "FEAR"]
+Reason = Literal[
+    "EXCEEDS_MAX_FACES",
+    "EXTREME_POSE",
+    "LOW_BRIGHTNESS",
+    "LOW_SHARPNESS",
+    "LOW_CONFIDENCE",
+    "SMALL_BOUNDING_BOX",
+    "LOW_FACE_QUALITY",
+]
 TextType = Literal["LINE", "WORD"]
 
 
@@ -52,6 +96,80 @@ class DetectedFace(Shape, frozen=True, kw_only=True):
     Landmarks: tuple[Landmark, ...]
     Pose: Pose
     Quality: ImageQuality
+
+
+class AgeRange(Shape, frozen=True, kw_only=True):
+    """Years."""
+
+    Low: int
+    High: int
+
+
+class Likely(Shape, frozen=True, kw_only=True):
+    """Whether something is so, and how sure that is: 50 is not at all, 100 is quite."""
+
+    Value: bool
+    Confidence: float
+
+
+class Gender(Shape, frozen=True, kw_only=True):
+    Value: Literal["Male", "Female"]
+    Confidence: float
+
+
+class Emotion(Shape, frozen=True, kw_only=True):
+    Type: EmotionType
+    Confidence: float
+
+
+class EyeDirection(Shape, frozen=True, kw_only=True):
+    """Degrees, from the camera's view."""
+
+    Yaw: float
+    Pitch: float
+    Confidence: float
+
+
+class FaceDetail(Shape, frozen=True, kw_only=True):
+    """A face in a picture; the members that nobody asked for are left out."""
+
+    BoundingBox: BoundingBox
+    AgeRange: AgeRange | None = None
+    Smile: Likely | None = None
+    Eyeglasses: Likely | None = None
+    Sunglasses: Likely | None = None
+    Gender: Gender | None = None
+    Beard: Likely | None = None
+    Mustache: Likely | None = None
+    EyesOpen: Likely | None = None
+    MouthOpen: Likely | None = None
+    Emotions: tuple[Emotion, ...] | None = None
+    """Every type, the likeliest first."""
+    Landmarks: tuple[Landmark, ...]
+    Pose: Pose
+    Quality: ImageQuality
+    Confidence: float
+    FaceOccluded: Likely | None = None
+    EyeDirection: EyeDirection | None = None
+
+
+class ComparedFace(Shape, frozen=True, kw_only=True):
+    """A face that CompareFaces found in the target picture."""
+
+    BoundingBox: BoundingBox
+    Confidence: float
+    Landmarks: tuple[Landmark, ...]
+    Pose: Pose
+    Quality: ImageQuality
+    Emotions: tuple[Emotion, ...] | None = None
+    Smile: Likely | None = None
+
+
+class UnindexedFace(Shape, frozen=True, kw_only=True):
+    """A face that was found but not put into the collection, and why."""
+
+    Reasons: tuple[Reason, ...]
+    FaceDetail: FaceDetail
 
 
 class Face(Shape, frozen=True, kw_only=True):

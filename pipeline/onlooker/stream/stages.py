@@ -267,7 +267,7 @@ def recognise(setup: Setup) -> Step:
     from onlooker.vision import runtime
     from onlooker.vision.embed import FaceEmbedder
     from onlooker.vision.mesh import Mesher, Seen, unlaid
-    from onlooker.vision.quality import recognisable
+    from onlooker.vision.quality import reasons
     from onlooker.vision.text import TextReader
 
     config = setup.config
@@ -276,7 +276,7 @@ def recognise(setup: Setup) -> Step:
     lay = Mesher(provider) if config.faces.look and config.faces.mesh else unlaid
     name: Callable[[Picture, list[Seen]], tuple[Face, ...]] | None = None
     if config.match.collection is not None and config.faces.look:
-        embed = FaceEmbedder(config.faces, provider)
+        embed, quality = FaceEmbedder(config.faces, provider), config.faces.quality
         try:
             store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
             match = Matcher(
@@ -290,7 +290,9 @@ def recognise(setup: Setup) -> Step:
             raise Unusable(str(error)) from error
 
         def name(picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
-            clear = [each for each in faces if recognisable(each.face, config.faces)]
+            clear = [
+                each for each in faces if not reasons(each.face, quality, embed.space.smallest)
+            ]
             found = match(embed(picture, clear)) if clear else []
             named = {id(each): who for each, who in zip(clear, found, strict=True)}
             return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
@@ -370,6 +372,8 @@ def needed_models(config: Config) -> list[str]:
     except WeightsError as error:
         raise WeightsError(f"[faces] embedder: {error}") from error
     names = ["yunet"] if config.faces.look else []
+    if config.faces.look and config.faces.detection == "thorough":
+        names.append("centerface")
     if config.faces.look and config.faces.mesh:
         names.append("face_mesh_attention")
     if config.faces.look and config.match.collection is not None:

@@ -1,22 +1,25 @@
-"""Faces in a picture: where they are."""
+"""Faces in a picture: where they are, from a crowd's of 20 pixels to one that fills the picture."""
 
+import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from onlooker import config
 from onlooker.media.image import Picture, Pixels
 from onlooker.types import Face
-from onlooker.vision import geometry, pixels, runtime
+from onlooker.vision.detect import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
 
-# Pixels from one cell to the next in the detector's three maps.
-STRIDES = (8, 16, 32)
-# Of two boxes that overlap by more than this, the lesser one is the same face again.
-OVERLAP = 0.3
 # The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
-# nothing at all it looks once more at a smaller one, which costs a third of the first look.
-SECOND_LOOK = 320
+# nothing, or a large face that the picture's edge cuts, it looks again at smaller pictures, whose
+# border is half as wide as they are or nothing: long side, border. The first look that finds
+# something ends it.
+CLOSER_LOOKS = ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0))
+# A face is large where its longer side is this share of the picture's shorter one.
+LARGE = 0.6
+# Long side of the picture in which small faces are looked for: a picture that is smaller is
+# enlarged twice at most, and a larger one is not shrunk below it.
+FARTHER_LOOK, FARTHEST_LOOK = 1280, 1920
 # Amazon reports the hundred largest.
 MOST_FACES = 100
 
@@ -26,47 +29,60 @@ class FaceFinder:
 
     def __init__(self, settings: config.Faces, provider: str) -> None:
         self._size = settings.size
-        self._score = settings.score
-        self._model = runtime.load("yunet", provider)
+        self._least = settings.score
+        self._closer = settings.detection != "fast"
+        self._near = Yunet(provider)
+        self._far = Centerface(provider) if settings.detection == "thorough" else None
 
     def __call__(self, picture: Picture) -> tuple[Face, ...]:
         """The faces in pixels of the full picture, largest first."""
-        found = self._look(picture, picture.small(self._size))
-        if not len(found) and min(self._size, max(picture.width, picture.height)) > SECOND_LOOK:
-            found = self._look(picture, picture.small(SECOND_LOOK))
+        small = picture.small(self._size)
+        found = _grown(self._near(small, self._least), small, picture)
+        if self._closer and (not len(found) or _cut(found, picture)):
+            found = self._look_closer(picture, found)
+        if self._far is not None:
+            small = _far_view(picture)
+            found = merge(found, _grown(self._far(small, self._least), small, picture))
         area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
         largest = np.argsort(-area, kind="stable")[:MOST_FACES]
         return tuple(_face(picture, row) for row in found[largest].tolist())
 
-    def _look(self, picture: Picture, small: Pixels) -> NDArray[np.float32]:
-        """Rows of x1, y1, x2, y2, score and ten coordinates, in pixels of the full picture."""
-        height, width = small.shape[:2]
-        card = self._model.card
-        rows, columns = (-(-side // card.multiple) * card.multiple for side in (height, width))
-        padded = np.empty((1, 3, rows, columns), np.float32)
-        pixels.to_planes(small, padded[0], card.mean, card.scale)
-        outputs = dict(zip(self._model.outputs, self._model(padded), strict=True))
-        found = np.concatenate(
-            [
-                geometry.decode_yunet(
-                    outputs[f"cls_{stride}"].ravel(),
-                    outputs[f"obj_{stride}"].ravel(),
-                    outputs[f"bbox_{stride}"][0],
-                    outputs[f"kps_{stride}"][0],
-                    columns // stride,
-                    stride,
-                    self._score,
-                )
-                for stride in STRIDES
-            ]
-        )
-        middle = (found[:, 0:2] + found[:, 2:4]) / 2
-        # The padding below and to the right holds no faces.
-        found = found[((middle >= 0) & (middle < (width, height))).all(1)]
-        found = found[geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)]
-        x, y = picture.width / width, picture.height / height
-        scale = np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)
-        return np.asarray(found * scale, np.float32)
+    def _look_closer(self, picture: Picture, found: Rows) -> Rows:
+        for long_side, border in CLOSER_LOOKS:
+            small = picture.small(min(long_side, self._size))
+            edge = round(border * max(small.shape))
+            wide = cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
+            again = self._near(np.asarray(wide, np.uint8), self._least)
+            again[:, [0, 1, 2, 3, *range(5, 15)]] -= edge
+            if len(again):
+                return merge(_grown(again, small, picture), found)
+        return found
+
+
+def _cut(found: Rows, picture: Picture) -> bool:
+    """Whether the picture's edge cuts a large face: it may be larger still."""
+    x1, y1, x2, y2 = found[:, :4].T
+    outside = (x1 <= 0) | (y1 <= 0) | (x2 >= picture.width) | (y2 >= picture.height)
+    large = np.maximum(x2 - x1, y2 - y1) >= LARGE * min(picture.width, picture.height)
+    return bool((outside & large).any())
+
+
+def _far_view(picture: Picture) -> Pixels:
+    """The picture in which small faces are looked for."""
+    long_side = max(picture.width, picture.height)
+    if long_side >= FARTHER_LOOK:
+        return picture.small(FARTHEST_LOOK)
+    times = min(2.0, FARTHER_LOOK / long_side)
+    size = round(picture.width * times), round(picture.height * times)
+    enlarged = cv2.resize(picture.small(long_side), size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged, np.uint8)
+
+
+def _grown(found: Rows, small: Pixels, picture: Picture) -> Rows:
+    """Rows in pixels of a small picture, in those of the full one."""
+    x, y = picture.width / small.shape[1], picture.height / small.shape[0]
+    scale = np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)
+    return np.asarray(found * scale, np.float32)
 
 
 def _face(picture: Picture, row: list[float]) -> Face:

@@ -1,10 +1,12 @@
 """How well a face can be seen, and whether that is enough to say whose it is."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
+import msgspec
 
-from onlooker import config
+from onlooker.config import QualityFilter
 from onlooker.media.image import Picture
 from onlooker.types import Box, Face, Quality
 
@@ -37,11 +39,70 @@ def quality(picture: Picture, box: Box) -> Quality:
     )
 
 
-def recognisable(face: Face, settings: config.Faces) -> bool:
-    """Whether enough of a face is left in the picture to say whose it is.
+class Limits(msgspec.Struct, frozen=True):
+    """What a face must reach to pass a filter."""
 
-    Small and blurred faces are like each other more than like their people: in a film's dim
-    background they get names at random.
+    width: float
+    """Least width in pixels."""
+    confidence: float
+    """Least probability, 0 to 1, that it is a face."""
+    sharpness: float
+    brightness: float
+    """Least of each, 0 to 100."""
+    yaw: float
+    pitch: float
+    """Most degrees of each, to either side."""
+
+
+# AUTO lets through what can be told apart: blurred faces of a film's dim background get names at
+# random. The others are for collections that shall hold good pictures only.
+LIMITS: dict[QualityFilter, Limits] = {
+    "NONE": Limits(0, 0, 0, 0, 180, 180),
+    "AUTO": Limits(0, 0, 40, 4, 75, 60),
+    "LOW": Limits(40, 0.95, 50, 10, 60, 45),
+    "MEDIUM": Limits(50, 0.97, 65, 15, 45, 35),
+    "HIGH": Limits(80, 0.99, 80, 20, 30, 25),
+}
+
+
+def reasons(face: Face, level: QualityFilter, smallest: float) -> tuple[str, ...]:
+    """Amazon's reasons not to index or recognise a face; none where it passes the filter.
+
+    A face narrower than `smallest` pixels, which the embedder's card names, passes none: such
+    faces are like each other more than like their people.
     """
-    wide = face.box[2] - face.box[0] >= settings.smallest
-    return wide and face.quality.sharpness >= settings.sharpness
+    limits = LIMITS[level]
+    width = face.box[2] - face.box[0]
+    pose, seen = face.pose, face.quality
+    failed = {
+        "SMALL_BOUNDING_BOX": width < max(limits.width, smallest),
+        "LOW_CONFIDENCE": face.score < limits.confidence,
+        "LOW_SHARPNESS": seen.sharpness < limits.sharpness,
+        "LOW_BRIGHTNESS": seen.brightness < limits.brightness,
+        "EXTREME_POSE": abs(pose.yaw) > limits.yaw or abs(pose.pitch) > limits.pitch,
+        "LOW_FACE_QUALITY": width < smallest,
+    }
+    return tuple(reason for reason, so in failed.items() if so)
+
+
+def choose(
+    faces: Sequence[Face], level: QualityFilter, smallest: float, most: int | None = None
+) -> tuple[list[Face], list[tuple[Face, tuple[str, ...]]]]:
+    """The faces to index, largest first, and the others with the reasons.
+
+    Where more than `most` pass the filter, the least sharp go first, and of equally sharp ones the
+    smaller.
+    """
+    judged = [(face, reasons(face, level, smallest)) for face in faces]
+    dropped = [(face, why) for face, why in judged if why]
+    passed = [face for face, why in judged if not why]
+    if most is not None and len(passed) > most:
+        best = sorted(passed, key=lambda face: (-round(face.quality.sharpness), -_area(face)))
+        dropped += [(face, ("EXCEEDS_MAX_FACES",)) for face in best[most:]]
+        passed = best[:most]
+    return sorted(passed, key=lambda face: -_area(face)), dropped
+
+
+def _area(face: Face) -> float:
+    x1, y1, x2, y2 = face.box
+    return (x2 - x1) * (y2 - y1)
