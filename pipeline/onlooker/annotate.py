@@ -10,7 +10,7 @@ import numpy as np
 from onlooker.media.encode import FilmWriter
 from onlooker.media.image import MediaError, Pixels, Planes
 from onlooker.media.source import Film
-from onlooker.record.shapes import FaceSearch, StreamRecord, TextDetection
+from onlooker.record.shapes import FaceDetail, FaceSearch, StreamRecord, TextDetection
 from onlooker.types import Frame
 
 Colour = tuple[int, int, int]
@@ -86,6 +86,37 @@ def _draw_face(picture: Pixels, face: FaceSearch) -> None:
     if best is not None:
         name = best.Face.ExternalImageId or best.Face.FaceId
         _label(picture, f"{name}  {best.Similarity:.1f}", left, top, height / 30, colour)
+
+
+def draw_detail(picture: Pixels, face: FaceDetail) -> None:
+    """Draw a face's box, its landmarks and which way it is turned into `picture` (h, w, 3)."""
+    height, width = picture.shape[:2]
+    box = face.BoundingBox
+    left, top = round(box.Left * width), round(box.Top * height)
+    right, bottom = round((box.Left + box.Width) * width), round((box.Top + box.Height) * height)
+    dot = max(1, round((right - left) / 90))
+    cv2.rectangle(picture, (left, top), (right, bottom), UNNAMED, dot, cv2.LINE_AA)
+    places = {mark.Type: (round(mark.X * width), round(mark.Y * height)) for mark in face.Landmarks}
+    for kind, place in places.items():
+        colour = next((paint for part, paint in PARTS.items() if part in kind.lower()), UNNAMED)
+        cv2.circle(picture, place, dot, colour, cv2.FILLED, cv2.LINE_AA)
+    length = (right - left) / 2
+    yaw, pitch = math.radians(face.Pose.Yaw), math.radians(face.Pose.Pitch)
+    x, y = places["nose"]
+    tip = round(x + length * math.sin(yaw)), round(y - length * math.sin(pitch))
+    cv2.arrowedLine(picture, (x, y), tip, NAMED, dot, cv2.LINE_AA)
+
+
+PARTS: dict[str, Colour] = {
+    "pupil": (255, 255, 255),
+    "brow": (60, 180, 255),
+    "eye": (255, 190, 70),
+    "nose": (90, 220, 90),
+    "mouth": (90, 90, 255),
+    "jaw": (255, 120, 220),
+    "chin": (255, 120, 220),
+}
+"""Colours of landmarks, by a word in their type; the first that fits counts."""
 
 
 def _draw_line(picture: Pixels, line: TextDetection) -> None:

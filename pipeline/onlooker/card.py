@@ -18,7 +18,7 @@ from msgspec import Meta
 
 CARDS = Path(__file__).parent / "models"
 
-REVISION = 2
+REVISION = 3
 """Of the converters: raised whenever `onlooker.convert` builds another file from the same card."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]

@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | collection | models | config."""
+"""The command line: demo | replay | watch | faces | collection | models | config."""
 
 import os
 import signal
@@ -24,6 +24,7 @@ from onlooker import config as configuration
 from onlooker import weights
 from onlooker.annotate import annotate as draw
 from onlooker.cli_collection import app as collection_app
+from onlooker.cli_faces import faces
 from onlooker.cli_models import app as models_app
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
@@ -48,6 +49,7 @@ app = typer.Typer(
 config_app = typer.Typer(no_args_is_help=True, help="What is configured, and where.")
 app.add_typer(collection_app, name="collection")
 app.add_typer(models_app, name="models")
+app.command()(faces)
 app.add_typer(config_app, name="config")
 
 # No markup: names, paths and what was read in a picture are printed as they are.

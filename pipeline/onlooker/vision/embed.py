@@ -16,8 +16,8 @@ from onlooker.vision.mesh import STABLE, Seen
 class FaceEmbedder:
     """Turns faces into vectors of the space that the settings name.
 
-    Upright chips of one size are cut along the points of each face's mesh, or where there is none
-    along the detector's five, which follow a leaning head less well.
+    Upright chips of one size are cut along the points of each face's mesh, or where none fits along
+    the detector's five, which follow a profile, but not a leaning head.
     """
 
     def __init__(self, settings: config.Faces, provider: str) -> None:
@@ -29,7 +29,7 @@ class FaceEmbedder:
     def __call__(self, picture: Picture, faces: Sequence[Seen]) -> NDArray[np.float32]:
         """One row (space.dim,) for each face."""
         points = [
-            np.array(each.face.points if each.mesh is None else each.mesh.points[STABLE, :2])
+            np.array(each.mesh.points[STABLE, :2] if each.mesh and each.fits else each.face.points)
             for each in faces
         ]
         parts = [part(picture, points) for part in self._parts]

@@ -45,6 +45,9 @@ ACROSS = ([33, 61, 127], [263, 291, 356])
 YAW_SCALE = 0.72
 LEVEL_PITCH = 4.7
 
+FITS = 0.5
+"""Score of a mesh from which it is better than the detector's five points."""
+
 
 @dataclass(frozen=True, slots=True)
 class Square:
@@ -139,10 +142,15 @@ class Mesh:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A face with its mesh, where one was laid; the face has the mesh's points and pose then."""
+    """A face with its mesh, where one was laid; a mesh that fits gives the face points and pose."""
 
     face: Face
     mesh: Mesh | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the model saw a face in what the mesh was laid over: of a profile it does not."""
+        return self.mesh is not None and self.mesh.score >= FITS
 
 
 class Mesher:
@@ -202,6 +210,8 @@ def unlaid(picture: Picture, faces: Sequence[Face]) -> list[Seen]:
 
 def _seen(face: Face, mesh: Mesh) -> Seen:
     landmarks = tuple((float(x), float(y)) for x, y in mesh.landmarks)
+    if mesh.score < FITS:
+        return Seen(replace(face, landmarks=landmarks), mesh)
     left_eye, right_eye, left_mouth, right_mouth, nose = landmarks[:5]
     points = (left_eye, right_eye, nose, left_mouth, right_mouth)
     return Seen(replace(face, points=points, landmarks=landmarks, pose=mesh.pose), mesh)

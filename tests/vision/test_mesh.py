@@ -1,0 +1,192 @@
+"""The mesh on real faces: landmarks in their places, and poses that turn with the picture."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from onlooker import config
+from onlooker.media import image
+from onlooker.media.image import Still
+from onlooker.types import LANDMARKS, Face, Point
+from onlooker.vision.faces import FaceFinder
+from onlooker.vision.mesh import Mesher, Seen, Square, unlaid
+
+
+@pytest.fixture(scope="module")
+def find() -> FaceFinder:
+    return FaceFinder(config.Faces(), "cpu")
+
+
+@pytest.fixture(scope="module")
+def lay() -> Mesher:
+    return Mesher("cpu")
+
+
+@pytest.fixture(scope="module")
+def astronaut() -> NDArray[np.uint8]:
+    return image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr
+
+
+def seen(find: FaceFinder, lay: Mesher, picture: Still) -> Seen:
+    [one] = lay(picture, find(picture)[:1])
+    return one
+
+
+def places(one: Seen) -> dict[str, Point]:
+    return dict(zip(LANDMARKS, one.face.landmarks, strict=True))
+
+
+def test_thirty_points_lie_on_the_astronaut_where_the_eye_sees_them(
+    find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+) -> None:
+    one = seen(find, lay, Still(astronaut))
+    found = places(one)
+    assert len(found) == 30
+    # Read off the picture by eye.
+    for name, by_eye in {
+        "leftPupil": (202, 101),
+        "rightPupil": (247, 103),
+        "leftEyeBrowUp": (200, 86),
+        "rightEyeBrowRight": (263, 95),
+        "nose": (224, 127),
+        "noseLeft": (216, 132),
+        "mouthLeft": (203, 139),
+        "mouthRight": (245, 140),
+        "mouthDown": (223, 154),
+        "chinBottom": (221, 177),
+        "upperJawlineLeft": (181, 101),
+        "upperJawlineRight": (271, 106),
+    }.items():
+        np.testing.assert_allclose(found[name], by_eye, atol=4, err_msg=name)
+    assert found["eyeLeft"] == found["leftPupil"]
+    assert one.face.points == tuple(
+        found[name] for name in ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
+    )
+
+
+def check_regions(one: Seen) -> None:
+    """Each type in its part of an upright face: left to right and top to bottom."""
+    found = places(one)
+    roll = np.radians(one.face.pose.roll)
+    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
+    x, y = {}, {}
+    for name, point in found.items():
+        x[name], y[name] = np.array(point) @ turn
+    rows = [
+        ("upperJawlineLeft", "leftEyeLeft", "leftPupil", "leftEyeRight"),
+        ("leftEyeRight", "rightEyeLeft", "rightPupil", "rightEyeRight", "upperJawlineRight"),
+        ("leftEyeBrowLeft", "leftEyeBrowUp", "leftEyeBrowRight"),
+        ("leftEyeBrowRight", "rightEyeBrowLeft", "rightEyeBrowUp", "rightEyeBrowRight"),
+        ("midJawlineLeft", "mouthLeft", "mouthUp", "mouthRight", "midJawlineRight"),
+        ("noseLeft", "noseRight"),
+        ("midJawlineLeft", "mouthDown", "midJawlineRight"),
+        ("midJawlineLeft", "chinBottom", "midJawlineRight"),
+    ]
+    for row in rows:
+        values = [x[name] for name in row]
+        assert values == sorted(values), row
+    columns = [
+        ("leftEyeBrowUp", "leftEyeUp", "leftEyeDown", "noseLeft", "mouthLeft", "chinBottom"),
+        ("rightEyeBrowUp", "rightEyeUp", "rightEyeDown", "noseRight", "mouthRight", "chinBottom"),
+        ("leftEyeUp", "nose", "mouthUp", "mouthDown", "chinBottom"),
+        ("upperJawlineLeft", "midJawlineLeft", "chinBottom"),
+        ("upperJawlineRight", "midJawlineRight", "chinBottom"),
+    ]
+    for column in columns:
+        values = [y[name] for name in column]
+        assert values == sorted(values), column
+    for side in ("left", "right"):
+        assert y[f"{side}EyeUp"] - 1 <= y[f"{side}Pupil"] <= y[f"{side}EyeDown"] + 1
+
+
+def test_every_type_lies_in_its_region_of_every_face(
+    find: FaceFinder, lay: Mesher, samples: Path
+) -> None:
+    checked = 0
+    for path in sorted((samples / "faces" / "identities").rglob("*.*")):
+        one = seen(find, lay, image.read(path))
+        if one.fits and abs(one.face.pose.yaw) < 25:
+            check_regions(one)
+            checked += 1
+    assert checked >= 30
+
+
+@pytest.mark.parametrize("angle", [-40, -20, 15, 30])
+def test_roll_follows_the_picture_and_the_points_stay_on_the_face(
+    angle: int, find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+) -> None:
+    upright = seen(find, lay, Still(astronaut))
+    matrix = cv2.getRotationMatrix2D((223, 120), -angle, 1)  # OpenCV's turn is the other way round
+    turned_picture = Still(np.asarray(cv2.warpAffine(astronaut, matrix, (512, 512)), np.uint8))
+    turned = seen(find, lay, turned_picture)
+    assert turned.face.pose.roll - upright.face.pose.roll == pytest.approx(angle, abs=3)
+    assert turned.face.pose.yaw == pytest.approx(upright.face.pose.yaw, abs=5)
+    assert turned.face.pose.pitch == pytest.approx(upright.face.pose.pitch, abs=5)
+    expected = np.array(upright.face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
+    np.testing.assert_allclose(turned.face.landmarks, expected, atol=5)
+
+
+def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
+    find: FaceFinder, lay: Mesher, samples: Path
+) -> None:
+    turned = 0
+    for path in sorted((samples / "faces" / "identities").rglob("*.*")):
+        picture = image.read(path)
+        one = seen(find, lay, picture)
+        other = seen(find, lay, Still(np.ascontiguousarray(picture.bgr[:, ::-1])))
+        if not one.fits or one.face.box[2] - one.face.box[0] < 60:
+            continue
+        assert other.face.pose.yaw == pytest.approx(-one.face.pose.yaw, abs=5), path
+        assert other.face.pose.roll == pytest.approx(-one.face.pose.roll, abs=5), path
+        assert other.face.pose.pitch == pytest.approx(one.face.pose.pitch, abs=5), path
+        turned += abs(one.face.pose.yaw) > 8
+    assert turned >= 5
+
+
+def test_of_a_profile_the_detectors_points_are_kept(
+    find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+) -> None:
+    picture = Still(astronaut)
+    [face] = find(picture)
+    # No face is there to be seen: the detector was wrong.
+    wrong = lay(picture, [moved(face, 150, 250)])[0]
+    assert not wrong.fits
+    assert wrong.face.points == moved(face, 150, 250).points
+    assert len(wrong.face.landmarks) == 30
+    [without] = unlaid(picture, [face])
+    assert without.face == face
+    assert not without.fits
+    assert lay(picture, []) == []
+
+
+def moved(face: Face, x: float, y: float) -> Face:
+    x1, y1, x2, y2 = face.box
+    a, b, c, d, e = ((px + x, py + y) for px, py in face.points)
+    return replace(face, box=(x1 + x, y1 + y, x2 + x, y2 + y), points=(a, b, c, d, e))
+
+
+def test_a_mesh_does_not_depend_on_the_company(
+    find: FaceFinder, lay: Mesher, samples: Path
+) -> None:
+    picture = image.read(samples / "faces" / "groups" / "azure_mit" / "identification1.jpg")
+    found = find(picture)
+    together = lay(picture, found)
+    for face, one in zip(found, together, strict=True):
+        [alone] = lay(picture, [face])
+        assert alone.mesh is not None
+        assert one.mesh is not None
+        np.testing.assert_array_equal(alone.mesh.points, one.mesh.points)
+        assert alone.face == one.face
+
+
+def test_a_square_is_cut_upright_and_whole() -> None:
+    square = Square(x=50, y=80, side=40, angle=np.pi / 2)
+    matrix = square.matrix(20)
+    np.testing.assert_allclose(matrix @ [50, 80, 1], [10, 10])
+    # What leans clockwise by a quarter has its top to the right.
+    np.testing.assert_allclose(matrix @ [70, 80, 1], [10, 0], atol=1e-9)
