@@ -10,6 +10,7 @@ from onlooker.card import WeightsError
 NAMES = sorted(path.stem for path in card.CARDS.glob("*.toml"))
 DEFAULT = {
     "age",
+    "centerface",
     "face_expression",
     "face_mesh_attention",
     "faceres",
@@ -89,3 +90,24 @@ def test_the_digest_follows_what_is_built_and_nothing_else(tmp_path: Path) -> No
     before = card.card("yunet").digest
     assert digest(text.replace("finds faces", "looks for faces")) == before
     assert digest(text.replace('"free_size"', '"free_size", "free_size"')) != before
+
+
+def test_a_curve_goes_both_ways() -> None:
+    curve = card.Logistic(slope=14.7, midpoint=0.516)
+    assert curve.odds(0.516) == 0
+    assert curve.probability(0.516) == 0.5
+    assert curve.probability(1e9) == 1
+    for p in (0.01, 0.5, 0.94):
+        assert curve.probability(curve.value(p)) == pytest.approx(p)
+
+
+def test_embedders_side_by_side_have_a_space_of_their_own() -> None:
+    one, both = card.space("mobilefacenet"), card.space("mobilefacenet+dlib_resnet")
+    assert (one.dim, one.smallest) == (192, 32)
+    assert one.calibration.metric == "cosine"
+    assert both.dim == 192 + 128
+    assert both.calibration.metric == "euclidean"
+    with pytest.raises(WeightsError, match="yunet is no face embedder; it finds faces"):
+        card.space("mobilefacenet+yunet")
+    with pytest.raises(WeightsError, match=r"known ones are mobilefacenet.dlib_resnet"):
+        card.space("mobilefacenet+mobilefacenet")

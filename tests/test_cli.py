@@ -66,7 +66,7 @@ def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
     (tmp_path / "onlooker.toml").write_text('[faces]\nembedder = "yunet"\n')
     done = run("config", "check", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: [faces] embedder: yunet cannot be used for a face")
+    assert done.stderr.startswith("error: [faces] embedder: yunet is no face embedder")
     assert done.stderr.count("\n") == 1
 
 

@@ -44,7 +44,7 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[faces]\nscroe = 0.5\n", "did you mean `score`"),
         ("[face]\nscore = 0.5\n", "did you mean `faces`"),
         ("[text]\nwhatever = 1\n", "known keys are look, size"),
-        ("[faces]\nscore = 2.0\n", "<= 1"),
+        ("[faces]\nscore = 2.0\n", "< 1.0"),
         ("[record]\naccount = 'mine'\n", "account"),
         ("[runtime]\nprovider = 'gpu'\n", "gpu"),
         ("[faces\n", "Expected"),

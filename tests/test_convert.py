@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from onlooker.card import Build, Card, WeightsError, card
-from onlooker.convert import edits, mediapipe, tfjs, weight_list
+from onlooker.card import CARDS, Build, Card, WeightsError, card
+from onlooker.convert import edits, heads, mediapipe, tfjs, weight_list
 from onlooker.convert import tflite as lite
 from onlooker.convert.graph import Graph
 
@@ -614,3 +614,66 @@ def test_a_free_size_is_free() -> None:
     edits.free_size(model, card("yunet"))
     (y,) = run(model, floats(1, 3, 5, 9))
     assert y.shape == (1, 4 * 8, 3)
+
+
+def test_weights_that_are_inputs_too_become_weights_only() -> None:
+    weights = numpy_helper.from_array(floats(2, 2), "weights")
+    inputs = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 2])
+        for name in ("x", "weights")
+    ]
+    output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 2])
+    node = helper.make_node("MatMul", ["x", "weights"], ["y"])
+    graph = helper.make_graph([node], "old", inputs, [output], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    edits.own_weights(model, card("centerface"))
+    assert [each.name for each in model.graph.input] == ["x"]
+    onnx.checker.check_model(model)
+    x = floats(2, 2)
+    [y] = run(model, x)
+    np.testing.assert_allclose(y, x @ numpy_helper.to_array(weights), rtol=1e-5)
+
+
+def features(channels: int) -> onnx.ModelProto:
+    """A map (n, 7, 7, channels), pooled as faceres does, with an age beside it."""
+    shape: list[str | int | None] = ["n", 7, 7, channels]
+    inputs = [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)]
+    outputs = [
+        helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", channels])
+        for name in ("age_pred_Softmax", "global_pooling_Mean")
+    ]
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["pooled"], axes=[1, 2], keepdims=0),
+        helper.make_node("Identity", ["pooled"], ["global_pooling_Mean"]),
+        helper.make_node("Softmax", ["pooled"], ["age_pred_Softmax"]),
+    ]
+    graph = helper.make_graph(nodes, "trunk", inputs, outputs)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_heads_look_at_the_rows_of_the_map() -> None:
+    faceres = card("faceres")
+    assert faceres.build.heads is not None
+    model = features(1024)
+    heads.heads(model, faceres)
+    assert [each.name for each in model.graph.output] == ["age_pred_Softmax", "heads"]
+    onnx.checker.check_model(model)
+    x = np.random.default_rng(3).uniform(0, 3, (2, 7, 7, 1024)).astype(np.float32)
+    _, odds = run(model, x)
+    with np.load(CARDS / faceres.build.heads.file) as own:
+        rows = x.mean(2).reshape(2, -1)
+        expected = rows @ own["weights"].astype(np.float32) + own["offsets"]
+    np.testing.assert_allclose(odds, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_heads_of_another_file_are_refused() -> None:
+    faceres = card("faceres")
+    assert faceres.build.heads is not None
+    other = msgspec.structs.replace(faceres.build.heads, sha256="0" * 64)
+    wrong = msgspec.structs.replace(
+        faceres, build=msgspec.structs.replace(faceres.build, heads=other)
+    )
+    with pytest.raises(WeightsError, match=r"the card of faceres says 0000.*if you trained it"):
+        heads.heads(features(8), wrong)
+    with pytest.raises(WeightsError, match=r"the edit heads needs build\.heads"):
+        heads.heads(features(8), card("yunet"))

@@ -15,7 +15,7 @@ from onlooker import weights
 from onlooker.annotate import draw_detail
 from onlooker.media import image
 from onlooker.media.image import MediaError, Still
-from onlooker.record.faces import FIELDS, face_detail, fields
+from onlooker.record.face_detail import FIELDS, face_detail, fields
 from onlooker.record.shapes import FaceDetail
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.faces import FaceFinder

@@ -113,7 +113,15 @@ def test_what_cannot_work_ends_the_run(film: Path) -> None:
 
 def test_only_the_models_that_are_asked_for_are_needed() -> None:
     assert needed_models(Config(faces=Faces(look=False), text=Text(look=False))) == []
-    assert needed_models(Config(text=Text(look=False))) == ["yunet"]
+    bare = Faces(mesh=False)
+    assert needed_models(Config(faces=bare, text=Text(look=False))) == ["yunet"]
+    meshed = ["yunet", "face_mesh_attention"]
+    assert needed_models(Config(text=Text(look=False))) == meshed
     named = needed_models(Config(match=Match(collection="staff"), text=Text(look=False)))
-    assert named == ["yunet", "mobilefacenet"]
+    assert named == [*meshed, "mobilefacenet"]
+    careful = Faces(mesh=False, detection="thorough", embedder="mobilefacenet+dlib_resnet")
+    named = needed_models(
+        Config(faces=careful, match=Match(collection="staff"), text=Text(look=False))
+    )
+    assert named == ["yunet", "centerface", "mobilefacenet", "dlib_resnet"]
     assert "ppocrv6_rec_small" in needed_models(Config())

@@ -21,6 +21,12 @@ def find() -> FaceFinder:
 
 
 @pytest.fixture(scope="module")
+def finders() -> dict[str, FaceFinder]:
+    settings = [config.Faces(detection=each) for each in ("fast", "balanced", "thorough")]
+    return {each.detection: FaceFinder(each, "cpu") for each in settings}
+
+
+@pytest.fixture(scope="module")
 def astronaut() -> NDArray[np.uint8]:
     return image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr
 
@@ -83,18 +89,75 @@ COUNTS = {
 }
 
 
+@pytest.mark.parametrize("detection", ["fast", "balanced", "thorough"])
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_everybody_in_a_group_is_found_once(
-    find: FaceFinder, samples: Path, name: str, count: int
+    name: str, count: int, detection: str, finders: dict[str, FaceFinder], samples: Path
 ) -> None:
-    found = find(image.read(samples / "faces" / "groups" / name))
+    found = finders[detection](image.read(samples / "faces" / "groups" / name))
     assert len(found) == count
     sizes = [(f.box[2] - f.box[0]) * (f.box[3] - f.box[1]) for f in found]
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_no_face_is_seen_where_there_is_none(find: FaceFinder, samples: Path) -> None:
+def test_everybody_in_a_portrait_is_found(finders: dict[str, FaceFinder], samples: Path) -> None:
+    for path in sorted((samples / "faces" / "identities").rglob("*.*")):
+        for finder in finders.values():
+            faces = finder(image.read(path))
+            assert faces, path
+            assert faces[0].score > 0.98, path
+
+
+@pytest.mark.parametrize("width", [20, 24, 32, 48])
+def test_a_crowd_of_small_faces_is_found_thoroughly(
+    width: int, finders: dict[str, FaceFinder], astronaut: NDArray[np.uint8]
+) -> None:
+    """Forty astronauts, in rows, on a street's worth of grey."""
+    scale = width / 90  # the width of the face
+    small = cv2.resize(
+        astronaut[:256, 96:352], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
+    )
+    crowd = np.full((720, 1280, 3), 110, np.uint8)
+    corners = [(40 + 150 * (n % 8), 20 + 140 * (n // 8)) for n in range(40)]
+    for x, y in corners:
+        crowd[y : y + small.shape[0], x : x + small.shape[1]] = small
+    found = finders["thorough"](Still(crowd))
+    middles = [((f.box[0] + f.box[2]) / 2, (f.box[1] + f.box[3]) / 2) for f in found]
+    expected = [(x + 127 * scale, y + 120 * scale) for x, y in corners]
+    hit = sum(any(np.hypot(a - x, b - y) < width / 2 for a, b in middles) for x, y in expected)
+    assert len(found) <= 40
+    assert hit >= 38
+    if width == 20:
+        assert len(finders["fast"](Still(crowd))) <= 30
+
+
+def test_a_face_that_the_edges_cut_is_found_whole(
+    finders: dict[str, FaceFinder], astronaut: NDArray[np.uint8]
+) -> None:
+    """He fills the picture, from the brows to the lips."""
+    close = np.asarray(cv2.resize(astronaut[80:165, 178:268], (900, 850)), np.uint8)
+    (face,) = finders["balanced"](Still(close))
+    assert face.box[2] - face.box[0] > 700
+
+
+def test_confidence_is_a_probability(
+    finders: dict[str, FaceFinder], astronaut: NDArray[np.uint8]
+) -> None:
+    clear = [finder(Still(astronaut))[0].score for finder in finders.values()]
+    assert min(clear) > 0.99
+    blurred = cv2.GaussianBlur(astronaut, (0, 0), 9)
+    unsure = finders["balanced"](Still(np.asarray(blurred, np.uint8)))
+    assert not unsure or unsure[0].score < clear[1]
+    every = FaceFinder(config.Faces(score=0.05), "cpu")(Still(np.asarray(blurred, np.uint8)))
+    assert all(0.05 <= face.score < 1 for face in every)
+
+
+@pytest.mark.parametrize("detection", ["balanced", "thorough"])
+def test_no_face_is_seen_where_there_is_none(
+    detection: str, finders: dict[str, FaceFinder], samples: Path
+) -> None:
     """Ten seconds of a hooded man by night, every tenth frame."""
+    find = finders[detection]
     with av.open(str(samples / "video" / "person_night.mp4")) as film:
         for number, frame in enumerate(film.decode(video=0)):
             if number % 10 == 0:

@@ -34,6 +34,41 @@ def iou_of_two(a: Floats, b: Floats) -> float:
     return both / (sum(area) - both)
 
 
+@given(seeds, st.integers(1, 6), st.integers(1, 6), st.floats(0, 1))
+def test_centerface_cells_become_boxes(
+    seed: int, rows: int, columns: int, threshold: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    heat = rng.uniform(0, 1, (rows, columns)).astype(np.float32)
+    sizes = rng.uniform(-1, 3, (2, rows, columns)).astype(np.float32)
+    offsets = rng.uniform(-0.5, 0.5, (2, rows, columns)).astype(np.float32)
+    points = rng.uniform(0, 1, (10, rows, columns)).astype(np.float32)
+    expected = []
+    for row in range(rows):
+        for column in range(columns):
+            if heat[row, column] < np.float32(threshold):
+                continue
+            height, width = np.exp(sizes[:, row, column].astype(float)) * 4
+            dy, dx = offsets[:, row, column]
+            left, top = (column + dx + 0.5) * 4 - width / 2, (row + dy + 0.5) * 4 - height / 2
+            y, x = points[0::2, row, column], points[1::2, row, column]
+            places = np.column_stack([left + x * width, top + y * height]).ravel()
+            box = [left, top, left + width, top + height, heat[row, column]]
+            expected.append([*box, *places])
+    found = geometry.decode_centerface(heat, sizes, offsets, points, 4, threshold)
+    np.testing.assert_allclose(found, np.reshape(expected, (-1, 15)), rtol=1e-4, atol=1e-3)
+
+
+def test_centerface_maps_must_fit() -> None:
+    heat = np.zeros((2, 3), np.float32)
+    pair, ten = np.zeros((2, 2, 3), np.float32), np.zeros((10, 2, 3), np.float32)
+    assert geometry.decode_centerface(heat, pair, pair, ten, 4, 0.5).shape == (0, 15)
+    with pytest.raises(ValueError, match="points ten"):
+        geometry.decode_centerface(heat, pair, pair, pair, 4, 0.5)
+    with pytest.raises(ValueError, match="maps of 2 x 3 cells"):
+        geometry.decode_centerface(heat, pair[:, :1].copy(), pair, ten, 4, 0.5)
+
+
 @given(seeds, st.integers(0, 12), st.integers(0, 12))
 def test_iou_is_shared_area_over_joint_area(seed: int, n: int, m: int) -> None:
     rng = np.random.default_rng(seed)

@@ -13,7 +13,7 @@ import msgspec
 
 from onlooker.config import Config
 from onlooker.record import shapes
-from onlooker.record.faces import detected_face
+from onlooker.record.face_detail import detected_face
 from onlooker.record.ratios import Size, bounding_box, percent, place, rounded
 from onlooker.record.shapes import (
     BoundingBox,

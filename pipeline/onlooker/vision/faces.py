@@ -20,6 +20,8 @@ LARGE = 0.6
 # Long side of the picture in which small faces are looked for: a picture that is smaller is
 # enlarged twice at most, and a larger one is not shrunk below it.
 FARTHER_LOOK, FARTHEST_LOOK = 1280, 1920
+# What is narrower, in pixels of the full picture, may as well be a toy.
+SMALLEST = 15
 # Amazon reports the hundred largest.
 MOST_FACES = 100
 
@@ -42,7 +44,8 @@ class FaceFinder:
             found = self._look_closer(picture, found)
         if self._far is not None:
             small = _far_view(picture)
-            found = merge(found, _grown(self._far(small, self._least), small, picture))
+            far = _grown(self._far(small, self._least), small, picture)
+            found = merge(found, far[far[:, 2] - far[:, 0] >= SMALLEST])
         area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
         largest = np.argsort(-area, kind="stable")[:MOST_FACES]
         return tuple(_face(picture, row) for row in found[largest].tolist())

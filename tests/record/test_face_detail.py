@@ -8,8 +8,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from botocore_shapes import problems
-from onlooker.record.faces import FIELDS, compared_face, face_detail, fields
+from botocore_shapes import model, problems
+from onlooker.record.face_detail import FIELDS, compared_face, face_detail, fields
 from onlooker.record.shapes import FaceDetail, LandmarkType
 from onlooker.types import LANDMARKS, Attributes, EyeDirection, Face, Pose, Quality
 
@@ -108,28 +108,24 @@ def test_what_nobody_looked_for_cannot_be_told() -> None:
 
 
 def test_names_are_those_of_botocore() -> None:
-    from botocore_shapes import _model
-
-    assert {"DEFAULT", "ALL", *FIELDS} == set(_model.shape_for("Attribute").enum)
-    assert set(LANDMARKS) <= set(_model.shape_for("LandmarkType").enum)
+    assert {"DEFAULT", "ALL", *FIELDS} == set(model.shape_for("Attribute").enum)
+    assert set(LANDMARKS) <= set(model.shape_for("LandmarkType").enum)
     assert get_args(LandmarkType) == LANDMARKS
 
 
 def test_every_member_is_as_botocore_has_it() -> None:
     found = plain(face_detail(FACE, SIZE, ["ALL"]))
-    assert list(problems(found, "FaceDetail")) == []
-    from botocore_shapes import _model
-
-    assert set(found) == set(_model.shape_for("FaceDetail").members)
+    assert problems(found, "FaceDetail") == []
+    assert set(found) == set(model.shape_for("FaceDetail").members)
     compared = plain(compared_face(FACE, SIZE))
-    assert list(problems(compared, "ComparedFace")) == []
-    assert set(compared) == set(_model.shape_for("ComparedFace").members)
+    assert problems(compared, "ComparedFace") == []
+    assert set(compared) == set(model.shape_for("ComparedFace").members)
     # The check can fail.
     found["Emotions"][0]["Type"] = "GLAD"
     found["AgeRange"]["Low"] = 1.5
     del found["Pose"]
     found["Hat"] = True
-    assert len(list(problems(found, "FaceDetail"))) == 3
+    assert len(problems(found, "FaceDetail")) == 3
 
 
 def recorded(samples: Path, shape: str) -> Iterator[dict[str, Any]]:
