@@ -27,6 +27,8 @@ class Yunet:
         if not isinstance(decode, card.Yunet):
             raise WeightsError("the card yunet decodes as something else")
         self._decode = decode
+        self.multiple = self._model.card.multiple
+        """Of which a picture's sides are best multiples: it is padded to them otherwise."""
 
     def __call__(self, picture: Pixels, least: float) -> Rows:
         """The faces whose probability is at least `least`."""

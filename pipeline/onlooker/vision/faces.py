@@ -38,7 +38,7 @@ class FaceFinder:
 
     def __call__(self, picture: Picture) -> tuple[Face, ...]:
         """The faces in pixels of the full picture, largest first."""
-        small = picture.small(self._size)
+        small = picture.small(self._size, self._near.multiple)
         found = _grown(self._near(small, self._least), small, picture)
         if self._closer and (not len(found) or _cut(found, picture)):
             found = self._look_closer(picture, found)

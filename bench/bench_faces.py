@@ -1,0 +1,187 @@
+"""Faces of a 720p film, and of one picture, against what one would write first.
+
+The loop: OpenCV's VideoCapture, FaceDetectorYN with the same YuNet at the film's size, and the
+same embedder on plain ONNX Runtime in fp32 with the usual five-point alignment. No package was
+found that finds and embeds faces offline as it comes from PyPI: their weights are downloaded.
+
+Everything runs in this process on one core, the ways in turn, on the same film: two faces that
+move and grow, made here from a photograph that scikit-image ships. Onlooker runs as it comes; on
+five points (`faces.mesh = false`), as the loop does; and so at the loop's detector size.
+
+DetectFaces with ALL attributes is held against its models alone, on the inputs they were given.
+
+    python bench/bench_faces.py [--film FILM] [--frames 100] [--rounds 3]
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from onlooker import config, weights
+from onlooker.cli_faces import MODELS
+from onlooker.demo import photographs
+from onlooker.media.encode import FilmWriter
+from onlooker.media.image import Still
+from onlooker.media.source import Film
+from onlooker.vision import runtime
+from onlooker.vision.attributes import FaceDescriber
+from onlooker.vision.embed import FaceEmbedder
+from onlooker.vision.faces import FaceFinder
+from onlooker.vision.mesh import Mesher, unlaid
+
+WIDTH, HEIGHT, RATE = 1280, 720, 25
+Counts = tuple[int, int]
+"""Frames and faces."""
+
+
+def make_film(path: Path, frames: int) -> None:
+    """Two portraits that grow and move, before a machine."""
+    photos = photographs()
+    behind = cv2.resize(photos.motorcycle, (WIDTH, HEIGHT))
+    with FilmWriter(path, WIDTH, HEIGHT, RATE) as film:
+        for number in range(frames):
+            along = number / max(1, frames - 1)
+            frame = np.array(behind, np.uint8)
+            for left, side, mirror in ((60 + 80 * along, 260 + 120 * along, 1), (760, 420, -1)):
+                portrait = photos.astronaut[20:320, 80:380][:, ::mirror]
+                x, y, size = round(left), round(60 + 40 * along), round(side)
+                frame[y : y + size, x : x + size] = cv2.resize(portrait, (size, size))
+            film.write(frame)
+
+
+class Loop:
+    """What one would write first, from each library's own example."""
+
+    def __init__(self, film: Path) -> None:
+        self.film = film
+        self.detect = cv2.FaceDetectorYN.create(str(weights.path("yunet")), "", (WIDTH, HEIGHT))
+        self.detect.setScoreThreshold(0.7)
+        card = weights.card("mobilefacenet")
+        assert card.embedder is not None
+        self.template = np.array(card.embedder.template, np.float32)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.embedder = onnxruntime.InferenceSession(
+            str(weights.path("mobilefacenet")), options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self) -> Counts:
+        film = cv2.VideoCapture(str(self.film))
+        name = self.embedder.get_inputs()[0].name
+        frames = found = 0
+        while True:
+            more, frame = film.read()
+            if not more:
+                return frames, found
+            self.detect.setInputSize((frame.shape[1], frame.shape[0]))
+            faces = self.detect.detect(frame)[1]
+            for face in () if faces is None else faces:
+                points = face[4:14].reshape(5, 2)
+                matrix, _ = cv2.estimateAffinePartial2D(points, self.template, method=cv2.LMEDS)
+                chip = cv2.cvtColor(cv2.warpAffine(frame, matrix, (112, 112)), cv2.COLOR_BGR2RGB)
+                batch = ((chip.astype(np.float32) - 127.5) / 128)[None]
+                self.embedder.run(None, {name: batch})
+                found += 1
+            frames += 1
+
+
+class Onlooker:
+    """The film through the steps, without the processes."""
+
+    def __init__(self, film: Path, settings: config.Faces) -> None:
+        self.film = film
+        self.find = FaceFinder(settings, "auto")
+        self.lay = Mesher("auto") if settings.mesh else unlaid
+        self.embed = FaceEmbedder(settings, "auto")
+
+    def __call__(self) -> Counts:
+        frames = found = 0
+        with Film(self.film) as film:
+            for _, picture in film.frames("bench"):
+                assert picture is not None
+                faces = self.lay(picture, self.find(picture))
+                self.embed(picture, faces)
+                frames += 1
+                found += len(faces)
+        return frames, found
+
+
+def stream(film: Path, rounds: int) -> None:
+    ways: dict[str, Callable[[], Counts]] = {
+        "the loop": Loop(film),
+        "onlooker": Onlooker(film, config.Faces()),
+        "on five points": Onlooker(film, config.Faces(mesh=False)),
+        "the same, size 1280": Onlooker(film, config.Faces(mesh=False, size=1280)),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    counts: dict[str, Counts] = {}
+    for turn in range(rounds + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            counts[name] = way()
+            if turn:  # the first one warms up
+                times[name].append(time.perf_counter() - begin)
+    base = statistics.median(times["the loop"])
+    print(f"{'720p film':<22}{'ms a frame':>12}{'faces':>8}{'ratio':>8}")
+    for name, seconds in times.items():
+        frames, faces = counts[name]
+        middle = statistics.median(seconds)
+        print(
+            f"{name:<22}{1000 * middle / frames:>12.2f}{faces / frames:>8.2f}{base / middle:>8.2f}"
+        )
+
+
+def detect_faces(rounds: int) -> None:
+    picture = Still(np.ascontiguousarray(photographs().astronaut))
+    lay, describe = Mesher("auto"), FaceDescriber("auto")
+    print(f"\n{'DetectFaces ALL':<22}{'ms':>12}{'models':>8}{'ratio':>8}")
+    for detection in ("balanced", "thorough"):
+        find = FaceFinder(config.Faces(detection=detection), "auto")
+        whole, models = [], []
+        for _ in range(rounds + 1):
+            begin, before = time.perf_counter(), runtime.seconds()
+            faces = lay(picture, find(picture))
+            describe(picture, faces)
+            whole.append(time.perf_counter() - begin)
+            models.append(runtime.seconds() - before)
+            assert len(faces) == 1
+        middle, alone = statistics.median(whole[1:]), statistics.median(models[1:])
+        print(f"{detection:<22}{1000 * middle:>12.2f}{1000 * alone:>8.2f}{middle / alone:>8.2f}")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--film", type=Path)
+    arguments.add_argument("--frames", type=int, default=100)
+    arguments.add_argument("--rounds", type=int, default=3)
+    chosen = arguments.parse_args()
+    cv2.setNumThreads(1)
+    weights.pull([*MODELS, "mobilefacenet"])
+    names = ("onnxruntime-openvino", "opencv-python-headless", "av")
+    print(f"{platform.processor() or platform.machine()}, one core")
+    print(", ".join(f"{name} {version(name)}" for name in names))
+    with tempfile.TemporaryDirectory() as folder:
+        film = chosen.film or Path(folder) / "bench.mp4"
+        if chosen.film is None:
+            make_film(film, chosen.frames)
+        stream(film, chosen.rounds)
+    detect_faces(20)
+
+
+if __name__ == "__main__":
+    main()
