@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
@@ -24,7 +25,8 @@ setup(
                 module(pyx),
                 [str(pyx)],
                 depends=[str(pyx), *HEADERS],
-                include_dirs=["ext"],
+                include_dirs=["ext", numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
                 extra_compile_args=FLAGS,
             )
             for pyx in sorted(Path("ext").rglob("*.pyx"))

@@ -16,6 +16,7 @@ project: `$ONLOOKER_SAMPLES`, or `../shared/data` beside it.
 
 import argparse
 import csv
+import itertools
 import os
 import sys
 import time
@@ -124,7 +125,7 @@ def crowd(street: Path, labels: Sequence[Label], size: tuple[int, int], hard: bo
     patches: list[Floats] = []
     tallest = float(chance.choice([40, 100, WIDTHS[-1]]))
     for width in -np.sort(-np.exp(chance.uniform(np.log(WIDTHS[0]), np.log(tallest), 160))):
-        label = labels[chance.integers(len(labels))]
+        label = labels[int(chance.integers(len(labels)))]
         half = float((label.box[2:] - label.box[:2]).max()) * CONTEXT / 2
         patch, box = cut(label, half, half)
         factor = float(width / (box[2] - box[0]))
@@ -149,7 +150,7 @@ def crowd(street: Path, labels: Sequence[Label], size: tuple[int, int], hard: bo
 
 def close(labels: Sequence[Label]) -> Scene:
     """A picture that holds three quarters to five quarters of a face's box."""
-    label = labels[chance.integers(len(labels))]
+    label = labels[int(chance.integers(len(labels)))]
     size = label.box[2:] - label.box[:2]
     half_width, half_height = (float(side) for side in size * chance.uniform(0.75, 1.25) / 2)
     patch, box = cut(label, half_width, half_height)
@@ -178,7 +179,7 @@ def judge(rows: Rows, scene: Scene) -> tuple[NDArray[np.bool_], int]:
 
 def report(title: str, scenes: Sequence[Scene], edges: Sequence[int], ways: dict[str, Way]) -> None:
     widths = np.concatenate([scene.faces[:, 2] - scene.faces[:, 0] for scene in scenes])
-    bands = [(widths >= low) & (widths < high) for low, high in zip(edges, edges[1:], strict=False)]
+    bands = [(widths >= low) & (widths < high) for low, high in itertools.pairwise(edges)]
     print(f"\n{title}: {len(scenes)} pictures, {len(widths)} faces; recall from each width on")
     head = "".join(f"{edge:>7}" for edge in edges[:-1])
     print(f"{'':<26}{head}{'all':>8}{'precision':>11}{'ms':>7}")

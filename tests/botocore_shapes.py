@@ -18,7 +18,12 @@ KINDS: dict[str, Any] = {
     "double": (int, float),
     "integer": int,
     "long": int,
+    "timestamp": (int, float),
+    "blob": str,
+    "map": dict,
 }
+# Python's re has no \\p{...}; letters, digits and spaces are what Amazon's tags use it for.
+CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 
 
 def problems(value: Any, name: str) -> list[str]:
@@ -43,13 +48,23 @@ def _problems(value: Any, shape: Any, place: str) -> Iterator[str]:
     elif kind == "list":
         for number, member in enumerate(value):
             yield from _problems(member, shape.member, f"{place}[{number}]")
+    elif kind == "map":
+        for name, member in value.items():
+            yield from _problems(name, shape.key, f"{place} key")
+            yield from _problems(member, shape.value, f"{place}.{name}")
     elif kind == "string":
         if getattr(shape, "enum", []) and value not in shape.enum:
             yield f"{place}: {value!r} is none of {', '.join(shape.enum)}"
         pattern = shape.metadata.get("pattern")
-        if pattern and not re.fullmatch(pattern, value):
+        if pattern and not re.fullmatch(_python(pattern), value):
             yield f"{place}: {value!r} does not match {pattern}"
     if kind not in ("structure", "boolean"):
-        size = len(value) if kind in ("list", "string") else value
+        size = len(value) if kind in ("list", "string", "map", "blob") else value
         if not shape.metadata.get("min", -math.inf) <= size <= shape.metadata.get("max", math.inf):
             yield f"{place}: {value!r} is out of range of {shape.name}"
+
+
+def _python(pattern: str) -> str:
+    for theirs, ours in CLASSES.items():
+        pattern = pattern.replace(theirs, ours)
+    return pattern

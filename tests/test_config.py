@@ -45,6 +45,8 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[face]\nscore = 0.5\n", "did you mean `faces`"),
         ("[text]\nwhatever = 1\n", "known keys are look, size"),
         ("[faces]\nscore = 2.0\n", "< 1.0"),
+        ("[faces]\nquality = 'BEST'\n", "BEST"),
+        ("[faces]\nsharpness = 40\n", "known keys are look, size"),
         ("[record]\naccount = 'mine'\n", "account"),
         ("[runtime]\nprovider = 'gpu'\n", "gpu"),
         ("[faces\n", "Expected"),

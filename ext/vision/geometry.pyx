@@ -4,9 +4,12 @@ Signatures, units and sources are in pipeline/onlooker/vision/geometry.pyi. Each
 shapes once and then loops without the GIL.
 """
 
+cimport numpy as cnp
 from libc.math cimport ceil, exp, floor, hypot, sqrt
 
 import numpy as np
+
+cnp.import_array()
 
 
 def decode_yunet(
@@ -32,14 +35,15 @@ def decode_yunet(
     cdef float x, y, half_width, half_height
     with nogil:
         for cell in range(cells):
-            if unit(face[cell]) * unit(thing[cell]) >= least:
+            # Both are at most 1, so that nearly every cell is out at the first look.
+            if thing[cell] >= least and unit(face[cell]) * unit(thing[cell]) >= least:
                 n += 1
     found = np.empty((n, 15), np.float32)
     cdef float[:, ::1] out = found
     n = 0
     with nogil:
         for cell in range(cells):
-            if unit(face[cell]) * unit(thing[cell]) < least:
+            if thing[cell] < least or unit(face[cell]) * unit(thing[cell]) < least:
                 continue
             row = cell // columns
             column = cell - row * columns
@@ -135,18 +139,35 @@ def suppress(const float[:, ::1] boxes, const float[::1] scores, float overlap):
     return keep[:kept]
 
 
-def iou(const float[:, ::1] a, const float[:, ::1] b):
+def iou(cnp.ndarray a not None, cnp.ndarray b not None):
     """Intersection over union of each box of `a` with each of `b`."""
-    if a.shape[1] != 4 or b.shape[1] != 4:
-        raise ValueError("boxes must be (n, 4)")
-    cdef Py_ssize_t n = a.shape[0], m = b.shape[0], i, j
-    table = np.empty((n, m), np.float32)
-    cdef float[:, ::1] out = table
+    cdef const float *first = <const float *> rows(a, cnp.NPY_FLOAT32, 4)
+    cdef const float *second = <const float *> rows(b, cnp.NPY_FLOAT32, 4)
+    cdef cnp.npy_intp[2] size = [a.shape[0], b.shape[0]]
+    cdef cnp.ndarray table = cnp.PyArray_EMPTY(2, size, cnp.NPY_FLOAT32, 0)
+    cdef float *out = <float *> cnp.PyArray_DATA(table)
+    cdef Py_ssize_t i, j
     with nogil:
-        for i in range(n):
-            for j in range(m):
-                out[i, j] = box_iou(&a[i, 0], &b[j, 0])
+        for i in range(size[0]):
+            for j in range(size[1]):
+                out[i * size[1] + j] = box_iou(first + 4 * i, second + 4 * j)
     return table
+
+
+cdef const void *rows(cnp.ndarray array, int kind, Py_ssize_t columns) except NULL:
+    """The data of an (n, columns) array of one kind.
+
+    A typed memoryview would check the same, in several times the instructions of a small kernel.
+    """
+    if (
+        cnp.PyArray_NDIM(array) != 2 or array.shape[1] != columns
+        or cnp.PyArray_TYPE(array) != kind or not cnp.PyArray_IS_C_CONTIGUOUS(array)
+    ):
+        raise ValueError(
+            f"expected (n, {columns}) contiguous {cnp.PyArray_DescrFromType(kind)}, "
+            f"not {(<object> array).shape} {array.dtype}"
+        )
+    return cnp.PyArray_DATA(array)
 
 
 cdef inline float box_iou(const float *a, const float *b) noexcept nogil:
@@ -158,26 +179,28 @@ cdef inline float box_iou(const float *a, const float *b) noexcept nogil:
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
 
 
-def similarity(const double[:, ::1] source, const double[:, ::1] target):
+def similarity(cnp.ndarray source not None, cnp.ndarray target not None):
     """The turn, scale and shift that brings `source` nearest to `target`, as a 2 x 3 matrix."""
+    cdef const double *a = <const double *> rows(source, cnp.NPY_FLOAT64, 2)
+    cdef const double *b = <const double *> rows(target, cnp.NPY_FLOAT64, 2)
     cdef Py_ssize_t n = source.shape[0], i
-    if source.shape[1] != 2 or target.shape[1] != 2 or target.shape[0] != n or n < 2:
+    if target.shape[0] != n or n < 2:
         raise ValueError("source and target must be (n, 2), with n at least 2 and the same")
     cdef double x, y, u, v, spread = 0, along = 0, across = 0
     cdef double mean_x = 0, mean_y = 0, mean_u = 0, mean_v = 0
     with nogil:
-        for i in range(n):
-            mean_x += source[i, 0] / n
-            mean_y += source[i, 1] / n
-            mean_u += target[i, 0] / n
-            mean_v += target[i, 1] / n
+        for i in range(0, 2 * n, 2):
+            mean_x += a[i] / n
+            mean_y += a[i + 1] / n
+            mean_u += b[i] / n
+            mean_v += b[i + 1] / n
         # As complex numbers, target = factor * source: the least-squares factor is
         # sum(conj(source) * target) / sum(|source|^2).
-        for i in range(n):
-            x = source[i, 0] - mean_x
-            y = source[i, 1] - mean_y
-            u = target[i, 0] - mean_u
-            v = target[i, 1] - mean_v
+        for i in range(0, 2 * n, 2):
+            x = a[i] - mean_x
+            y = a[i + 1] - mean_y
+            u = b[i] - mean_u
+            v = b[i + 1] - mean_v
             along += x * u + y * v
             across += x * v - y * u
             spread += x * x + y * y
@@ -185,14 +208,15 @@ def similarity(const double[:, ::1] source, const double[:, ::1] target):
         raise ValueError("all source points are the same: there is nothing to align")
     along /= spread
     across /= spread
-    matrix = np.empty((2, 3))
-    cdef double[:, ::1] out = matrix
-    out[0, 0] = along
-    out[0, 1] = -across
-    out[0, 2] = mean_u - along * mean_x + across * mean_y
-    out[1, 0] = across
-    out[1, 1] = along
-    out[1, 2] = mean_v - across * mean_x - along * mean_y
+    cdef cnp.npy_intp[2] size = [2, 3]
+    cdef cnp.ndarray matrix = cnp.PyArray_EMPTY(2, size, cnp.NPY_FLOAT64, 0)
+    cdef double *out = <double *> cnp.PyArray_DATA(matrix)
+    out[0] = along
+    out[1] = -across
+    out[2] = mean_u - along * mean_x + across * mean_y
+    out[3] = across
+    out[4] = along
+    out[5] = mean_v - across * mean_x - along * mean_y
     return matrix
 
 

@@ -187,8 +187,16 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     boxes, scores = np.zeros((2, 4), np.float32), np.zeros(3, np.float32)
     with pytest.raises(ValueError, match=r"boxes must be \(n, 4\)"):
         geometry.suppress(boxes, scores, 0.5)
-    with pytest.raises(ValueError, match=r"boxes must be \(n, 4\)"):
-        geometry.iou(boxes, np.zeros((2, 5), np.float32))
+    for wrong in (
+        np.zeros((2, 5), np.float32),
+        np.zeros(4, np.float32),
+        np.zeros((2, 4)),
+        np.zeros((2, 8), np.float32)[:, ::2],
+    ):
+        with pytest.raises(ValueError, match=r"expected \(n, 4\) contiguous float32, not \("):
+            geometry.iou(boxes, wrong)
+    with pytest.raises(ValueError, match=r"expected \(n, 2\) contiguous float64, not \(3, 2\) fl"):
+        geometry.similarity(np.zeros((3, 2), np.float32), np.zeros((3, 2)))
     five = np.zeros(5, np.float32)
     with pytest.raises(ValueError, match="5 cells do not make rows of 2"):
         geometry.decode_yunet(

@@ -1,6 +1,7 @@
 """Sharp and blurred, bright and dark."""
 
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from onlooker import config
 from onlooker.media import image
 from onlooker.media.image import Still
+from onlooker.record.shapes import Reason
 from onlooker.types import Face, Pose, Quality
+from onlooker.vision.faces import FaceFinder
 from onlooker.vision.quality import LIMITS, choose, quality, reasons
 
 
@@ -88,6 +91,20 @@ def test_each_level_is_stricter_than_the_one_before() -> None:
     assert reasons(face(score=0.96), "MEDIUM", 32) == ("LOW_CONFIDENCE",)
 
 
+def test_portraits_of_people_to_be_recognised_pass_medium(samples: Path) -> None:
+    find = FaceFinder(config.Faces(), "cpu")
+    paths = sorted((samples / "faces" / "identities").rglob("*.*"))
+    largest = [find(image.read(path))[0] for path in paths]
+    assert len(largest) == 38
+    levels: list[config.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
+    passed = [sum(not reasons(one, level, 32) for one in largest) for level in levels]
+    assert passed[:2] == [38, 38]
+    assert passed[1] > passed[2] > passed[3] > passed[4] > 19
+    portraits = [one for one in largest if one.box[2] - one.box[0] >= 60]
+    assert len(portraits) >= 25
+    assert all(reasons(one, "MEDIUM", 32) == () for one in portraits)
+
+
 def test_the_best_are_chosen_and_the_others_have_a_reason() -> None:
     small, blurred, large, poor = face(60), face(300, 50), face(250, 90.2), face(100, 10)
     kept, dropped = choose([blurred, large, poor, small], "AUTO", 32)
@@ -100,3 +117,24 @@ def test_the_best_are_chosen_and_the_others_have_a_reason() -> None:
         (small, ("EXCEEDS_MAX_FACES",)),
         (blurred, ("EXCEEDS_MAX_FACES",)),
     ]
+
+
+def test_of_equally_sharp_faces_the_smallest_goes_first() -> None:
+    small, middle, large = face(60), face(61, 90.3), face(200)
+    kept, dropped = choose([small, large, middle], "AUTO", 32, most=2)
+    assert kept == [large, middle]
+    assert dropped == [(small, ("EXCEEDS_MAX_FACES",))]
+
+
+@pytest.mark.parametrize("most", [None, 100, 4096])
+def test_no_more_than_a_hundred_are_chosen(most: int | None) -> None:
+    crowd = [face(50 + n) for n in range(103)]
+    kept, dropped = choose(crowd, "NONE", 32, most)
+    assert kept == crowd[:2:-1]
+    assert dropped == [(one, ("EXCEEDS_MAX_FACES",)) for one in reversed(crowd[:3])]
+
+
+def test_all_reasons_are_amazons() -> None:
+    worst = face(width=20, sharpness=0, brightness=0, yaw=90, score=0.1)
+    names = {*reasons(worst, "HIGH", 32), "EXCEEDS_MAX_FACES"}
+    assert names == set(get_args(Reason))

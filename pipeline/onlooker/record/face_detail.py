@@ -62,20 +62,20 @@ def face_detail(face: Face, size: Size, attributes: Collection[str] = ()) -> Fac
     return FaceDetail(
         BoundingBox=bounding_box(face.box, size),
         AgeRange=told.age(),
-        Smile=told.likely("smile"),
-        Eyeglasses=told.likely("eyeglasses"),
-        Sunglasses=told.likely("sunglasses"),
+        Smile=told.likely("SMILE"),
+        Eyeglasses=told.likely("EYEGLASSES"),
+        Sunglasses=told.likely("SUNGLASSES"),
         Gender=told.gender(),
-        Beard=told.likely("beard"),
-        Mustache=told.likely("mustache"),
-        EyesOpen=told.likely("eyes_open"),
-        MouthOpen=told.likely("mouth_open"),
+        Beard=told.likely("BEARD"),
+        Mustache=told.likely("MUSTACHE"),
+        EyesOpen=told.likely("EYES_OPEN"),
+        MouthOpen=told.likely("MOUTH_OPEN"),
         Emotions=told.emotions(),
         Landmarks=_landmarks(face, size) if "ALL" in attributes else _five(face, size),
         Pose=_pose(face),
         Quality=_quality(face),
         Confidence=percent(face.score),
-        FaceOccluded=told.likely("occluded"),
+        FaceOccluded=told.likely("FACE_OCCLUDED"),
         EyeDirection=told.eye_direction(),
     )
 
@@ -90,7 +90,7 @@ def compared_face(face: Face, size: Size) -> ComparedFace:
         Pose=_pose(face),
         Quality=_quality(face),
         Emotions=told.emotions(),
-        Smile=told.likely("smile"),
+        Smile=told.likely("SMILE"),
     )
 
 
@@ -112,37 +112,39 @@ class _Told:
         self._attributes = face.attributes or Attributes()
         self._wanted = wanted
 
-    def _value(self, field: str) -> Any:
+    def _value(self, name: str) -> Any:
+        """What the attribute that Amazon calls `name` is; None where it is not wanted."""
+        field = FIELDS[name]
         if field not in self._wanted:
             return None
         value = getattr(self._attributes, field)
         if value is None:
-            raise ValueError(f"{field} is asked for, but nobody looked for it in this face")
+            raise ValueError(f"{name} is asked for, but nobody looked for it in this face")
         return value
 
-    def likely(self, field: str) -> Likely | None:
-        p = self._value(field)
+    def likely(self, name: str) -> Likely | None:
+        p = self._value(name)
         return None if p is None else Likely(Value=p >= 0.5, Confidence=percent(max(p, 1 - p)))
 
     def gender(self) -> Gender | None:
-        p = self._value("male")
+        p = self._value("GENDER")
         if p is None:
             return None
         return Gender(Value="Male" if p >= 0.5 else "Female", Confidence=percent(max(p, 1 - p)))
 
     def age(self) -> AgeRange | None:
-        years = self._value("age")
+        years = self._value("AGE_RANGE")
         return None if years is None else AgeRange(Low=years[0], High=years[1])
 
     def emotions(self) -> tuple[Emotion, ...] | None:
-        told = self._value("emotions")
+        told = self._value("EMOTIONS")
         if told is None:
             return None
         likeliest = sorted(told, key=lambda one: -one[1])
         return tuple(Emotion(Type=kind, Confidence=percent(p)) for kind, p in likeliest)
 
     def eye_direction(self) -> shapes.EyeDirection | None:
-        look: EyeDirection | None = self._value("eye_direction")
+        look: EyeDirection | None = self._value("EYE_DIRECTION")
         if look is None:
             return None
         return shapes.EyeDirection(

@@ -70,12 +70,20 @@ class Centerface:
         return _sifted(found, picture, self._decode.confidence)
 
 
+# Of a box, what lies in a face that was found before: an eye or a mouth, taken for a face.
+INSIDE = 0.5
+
+
 def merge(first: Rows, second: Rows) -> Rows:
-    """All of `first`, and those of `second` that none of them overlaps."""
+    """All of `first`, and those of `second` that neither overlap one of them nor lie inside."""
     if not len(first) or not len(second):
         return np.concatenate([first, second])
-    table = geometry.iou(np.ascontiguousarray(second[:, :4]), np.ascontiguousarray(first[:, :4]))
-    return np.concatenate([first, second[table.max(1) <= OVERLAP]])
+    a, b = first[None, :, :4], second[:, None, :4]
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    shared = sides.clip(0).prod(2)
+    area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
+    again = (shared / (area + own - shared) > OVERLAP) | (shared / own > INSIDE)
+    return np.concatenate([first, second[~again.any(1)]])
 
 
 def _padded(picture: Pixels, card: card.Card) -> NDArray[np.float32]:

@@ -15,6 +15,8 @@ SHARPNESS_WIDTH = 64
 # Variance of the Laplacian, at that width, of a face that is half sharp. Portraits then come out
 # at 90 and more, as with Amazon, and faces in the dim background of a film below 40.
 HALF_SHARP = 20.0
+# Faces of one picture that Amazon puts into a collection, at most.
+MOST_INDEXED = 100
 
 
 def quality(picture: Picture, box: Box) -> Quality:
@@ -43,26 +45,42 @@ class Limits(msgspec.Struct, frozen=True):
     """What a face must reach to pass a filter."""
 
     width: float
-    """Least width in pixels."""
+    """Least width in pixels. From 76 on, a face is not enlarged for the chip of 112 pixels that the
+    embedder sees; HIGH asks for that."""
     confidence: float
-    """Least probability, 0 to 1, that it is a face."""
+    """Least probability, 0 to 1, that it is a face. Below `[faces] score`, 0.94 where
+    nothing else is set, none is found at all."""
     sharpness: float
+    """Least, 0 to 100. Of portraits one in twenty is below 80, one in a hundred below 65; blurred
+    faces of a film's dim background, which get names at random, are below 40."""
     brightness: float
-    """Least of each, 0 to 100."""
+    """Least, 0 to 100. Of portraits one in a hundred is below 24."""
     yaw: float
+    """Most degrees to either side. In profile, from 75 on, the mesh and the five points are guesses;
+    of portraits one in a hundred is turned by more than 28."""
     pitch: float
-    """Most degrees of each, to either side."""
+    """Most degrees up or down. Of portraits one in a hundred is tilted by more than 24."""
 
 
-# AUTO lets through what can be told apart: blurred faces of a film's dim background get names at
-# random. The others are for collections that shall hold good pictures only.
 LIMITS: dict[QualityFilter, Limits] = {
     "NONE": Limits(0, 0, 0, 0, 180, 180),
     "AUTO": Limits(0, 0, 40, 4, 75, 60),
     "LOW": Limits(40, 0.95, 50, 10, 60, 45),
-    "MEDIUM": Limits(50, 0.97, 65, 15, 45, 35),
+    "MEDIUM": Limits(45, 0.97, 65, 15, 45, 35),
     "HIGH": Limits(80, 0.99, 80, 20, 30, 25),
 }
+"""AUTO lets through what can be told apart; LOW, MEDIUM and HIGH are for collections that shall hold
+good pictures only. So many largest faces pass, in percent, `smallest` being 32:
+
+    pictures                                    faces    AUTO   LOW  MEDIUM  HIGH
+    people to be recognised, 36 px and wider       38     100    92      82    61
+    groups                                         16     100    94      88    75
+    press portraits (LFW), 38 to 80 px           1088    99.9  99.3    98.5     0
+    portraits (UTKFace), 133 px and wider         577    99.7  99.1    97.7  92.4
+
+All pass NONE. The seven of the first row that do not pass MEDIUM are small or blurred pictures cut
+from films.
+"""
 
 
 def reasons(face: Face, level: QualityFilter, smallest: float) -> tuple[str, ...]:
@@ -90,17 +108,18 @@ def choose(
 ) -> tuple[list[Face], list[tuple[Face, tuple[str, ...]]]]:
     """The faces to index, largest first, and the others with the reasons.
 
-    Where more than `most` pass the filter, the least sharp go first, and of equally sharp ones the
-    smaller.
+    Of those that pass, no more than the MOST_INDEXED largest are indexed. Where more than `most`
+    are left, the least sharp go first, and of equally sharp ones the smaller.
     """
     judged = [(face, reasons(face, level, smallest)) for face in faces]
     dropped = [(face, why) for face, why in judged if why]
-    passed = [face for face, why in judged if not why]
-    if most is not None and len(passed) > most:
-        best = sorted(passed, key=lambda face: (-round(face.quality.sharpness), -_area(face)))
-        dropped += [(face, ("EXCEEDS_MAX_FACES",)) for face in best[most:]]
-        passed = best[:most]
-    return sorted(passed, key=lambda face: -_area(face)), dropped
+    passed = sorted((face for face, why in judged if not why), key=lambda face: -_area(face))
+    kept, over = passed[:MOST_INDEXED], passed[MOST_INDEXED:]
+    if most is not None:
+        best = sorted(kept, key=lambda face: (-round(face.quality.sharpness), -_area(face)))
+        kept = sorted(best[:most], key=lambda face: -_area(face))
+        over = best[most:] + over
+    return kept, dropped + [(face, ("EXCEEDS_MAX_FACES",)) for face in over]
 
 
 def _area(face: Face) -> float:
