@@ -22,7 +22,7 @@ KINDS: dict[str, Any] = {
     "blob": str,
     "map": dict,
 }
-# Python's re has no \\p{...}; letters, digits and spaces are what Amazon's tags use it for.
+# Python's re has no \p{...}; letters, digits and spaces are what Amazon's tags use it for.
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 
 

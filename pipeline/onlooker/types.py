@@ -1,7 +1,7 @@
 """The nouns that travel through the line.
 
 Everything here is in pixels of the full picture, x to the right, y down; ratios are made in
-`onlooker.record.build` and nowhere else. The structs are immutable, and msgspec gives each one
+`onlooker.record.ratios` and nowhere else. The structs are immutable, and msgspec gives each one
 msgpack form: what `onlooker.stream.wire` sends between processes.
 """
 

@@ -1,5 +1,7 @@
 """Each kernel against the way one would write it in NumPy or OpenCV."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -187,12 +189,13 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     boxes, scores = np.zeros((2, 4), np.float32), np.zeros(3, np.float32)
     with pytest.raises(ValueError, match=r"boxes must be \(n, 4\)"):
         geometry.suppress(boxes, scores, 0.5)
-    for wrong in (
+    misfits: list[Any] = [
         np.zeros((2, 5), np.float32),
         np.zeros(4, np.float32),
         np.zeros((2, 4)),
         np.zeros((2, 8), np.float32)[:, ::2],
-    ):
+    ]
+    for wrong in misfits:
         with pytest.raises(ValueError, match=r"expected \(n, 4\) contiguous float32, not \("):
             geometry.iou(boxes, wrong)
     with pytest.raises(ValueError, match=r"expected \(n, 2\) contiguous float64, not \(3, 2\) fl"):

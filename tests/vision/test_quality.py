@@ -120,7 +120,7 @@ def test_the_best_are_chosen_and_the_others_have_a_reason() -> None:
 
 
 def test_of_equally_sharp_faces_the_smallest_goes_first() -> None:
-    small, middle, large = face(60), face(61, 90.3), face(200)
+    small, middle, large = face(60, 90.3), face(61), face(200)
     kept, dropped = choose([small, large, middle], "AUTO", 32, most=2)
     assert kept == [large, middle]
     assert dropped == [(small, ("EXCEEDS_MAX_FACES",))]

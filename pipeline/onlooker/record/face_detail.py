@@ -12,7 +12,6 @@ from onlooker.record import shapes
 from onlooker.record.ratios import Size, bounding_box, percent, place, rounded
 from onlooker.record.shapes import (
     AgeRange,
-    ComparedFace,
     DetectedFace,
     Emotion,
     FaceDetail,
@@ -41,8 +40,6 @@ FIELDS = {
 """Field of `onlooker.types.Attributes` that tells each of Amazon's attributes."""
 
 TYPES: tuple[LandmarkType, ...] = get_args(LandmarkType)
-COMPARED = ("EMOTIONS", "SMILE")
-"""What CompareFaces tells of a face besides DEFAULT."""
 
 
 def fields(attributes: Collection[str]) -> frozenset[str]:
@@ -80,22 +77,8 @@ def face_detail(face: Face, size: Size, attributes: Collection[str] = ()) -> Fac
     )
 
 
-def compared_face(face: Face, size: Size) -> ComparedFace:
-    """What CompareFaces says of a face of the target picture."""
-    told = _Told(face, fields(COMPARED))
-    return ComparedFace(
-        BoundingBox=bounding_box(face.box, size),
-        Confidence=percent(face.score),
-        Landmarks=_five(face, size),
-        Pose=_pose(face),
-        Quality=_quality(face),
-        Emotions=told.emotions(),
-        Smile=told.likely("SMILE"),
-    )
-
-
 def detected_face(face: Face, size: Size) -> DetectedFace:
-    """What the stream record says of a face."""
+    """What the stream record and CompareFaces say of a face."""
     return DetectedFace(
         BoundingBox=bounding_box(face.box, size),
         Confidence=percent(face.score),

@@ -91,6 +91,11 @@ class ImageQuality(Shape, frozen=True, kw_only=True):
 
 
 class DetectedFace(Shape, frozen=True, kw_only=True):
+    """A face in the stream record, and in the same form the ComparedFace of CompareFaces.
+
+    Botocore's model has Emotions and Smile for the latter, which the recorded answers do not.
+    """
+
     BoundingBox: BoundingBox
     Confidence: float
     Landmarks: tuple[Landmark, ...]
@@ -151,18 +156,6 @@ class FaceDetail(Shape, frozen=True, kw_only=True):
     Confidence: float
     FaceOccluded: Likely | None = None
     EyeDirection: EyeDirection | None = None
-
-
-class ComparedFace(Shape, frozen=True, kw_only=True):
-    """A face that CompareFaces found in the target picture."""
-
-    BoundingBox: BoundingBox
-    Confidence: float
-    Landmarks: tuple[Landmark, ...]
-    Pose: Pose
-    Quality: ImageQuality
-    Emotions: tuple[Emotion, ...] | None = None
-    Smile: Likely | None = None
 
 
 class UnindexedFace(Shape, frozen=True, kw_only=True):

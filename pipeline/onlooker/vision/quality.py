@@ -45,19 +45,19 @@ class Limits(msgspec.Struct, frozen=True):
     """What a face must reach to pass a filter."""
 
     width: float
-    """Least width in pixels. From 76 on, a face is not enlarged for the chip of 112 pixels that the
+    """Least width in pixels. From about 76 on, a face is not enlarged for the 112 pixels that the
     embedder sees; HIGH asks for that."""
     confidence: float
-    """Least probability, 0 to 1, that it is a face. Below `[faces] score`, 0.94 where
-    nothing else is set, none is found at all."""
+    """Least probability, 0 to 1, that it is a face. Below `[faces] score`, 0.94 where nothing else
+    is set, none is found at all."""
     sharpness: float
     """Least, 0 to 100. Of portraits one in twenty is below 80, one in a hundred below 65; blurred
     faces of a film's dim background, which get names at random, are below 40."""
     brightness: float
     """Least, 0 to 100. Of portraits one in a hundred is below 24."""
     yaw: float
-    """Most degrees to either side. In profile, from 75 on, the mesh and the five points are guesses;
-    of portraits one in a hundred is turned by more than 28."""
+    """Most degrees to either side; AUTO lets all but profiles through. Of portraits one in a
+    hundred is turned by more than 28."""
     pitch: float
     """Most degrees up or down. Of portraits one in a hundred is tilted by more than 24."""
 
@@ -69,8 +69,9 @@ LIMITS: dict[QualityFilter, Limits] = {
     "MEDIUM": Limits(45, 0.97, 65, 15, 45, 35),
     "HIGH": Limits(80, 0.99, 80, 20, 30, 25),
 }
-"""AUTO lets through what can be told apart; LOW, MEDIUM and HIGH are for collections that shall hold
-good pictures only. So many largest faces pass, in percent, `smallest` being 32:
+"""AUTO lets through what can be told apart; LOW, MEDIUM and HIGH are for collections that shall
+hold good pictures only. Of the largest face of each picture so many pass, in percent, laid under
+the mesh and with `smallest` 32:
 
     pictures                                    faces    AUTO   LOW  MEDIUM  HIGH
     people to be recognised, 36 px and wider       38     100    92      82    61
