@@ -80,6 +80,11 @@ def test_a_dumped_configuration_reads_back_equal(
     assert config.load(path) == value
 
 
+def test_a_delete_character_is_escaped(tmp_path: Path) -> None:
+    value = Config(faces=Faces(embedder="a\x7fb"))
+    assert config.load(written(tmp_path, config.dump(value))) == value
+
+
 def test_the_digest_follows_what_records_depend_on() -> None:
     plain = Config()
     assert plain.digest() == Config().digest()

@@ -169,7 +169,8 @@ def dump(config: Config) -> str:
 
 
 def _toml(value: object) -> str:
-    return msgspec.json.encode(value).decode()
+    # A JSON string is one of TOML's, but for the one control character that JSON lets stand.
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
 def _hint(message: str) -> str:
