@@ -38,8 +38,8 @@ class Faces(Section, frozen=True, kw_only=True):
     """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
     detection: Literal["fast", "balanced", "thorough"] = "balanced"
     """How much time to take for faces that are hard to find. "fast" looks once. "balanced" looks
-    again, at other sizes, where that finds nothing or a large face that the edge cuts. "thorough"
-    also looks for small faces, with a second detector, in several times the time."""
+    again, closer, where that finds nothing or a large face that the edge cuts. "thorough" does so
+    in more ways, and looks for small faces with a second detector, in many times the time."""
     score: Annotated[float, Meta(gt=0, lt=1)] = 0.94
     """Least probability that it is one, of a face in a record."""
     embedder: str = "mobilefacenet"

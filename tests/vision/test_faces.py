@@ -136,7 +136,7 @@ def test_a_face_that_the_edges_cut_is_found_whole(
 ) -> None:
     """He fills the picture, from the brows to the lips."""
     close = np.asarray(cv2.resize(astronaut[80:165, 178:268], (900, 850)), np.uint8)
-    (face,) = finders["balanced"](Still(close))
+    (face,) = finders["thorough"](Still(close))
     assert face.box[2] - face.box[0] > 700
 
 

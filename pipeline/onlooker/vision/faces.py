@@ -11,10 +11,14 @@ from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
 
 # The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
-# nothing, or a large face that the picture's edge cuts, it looks again at smaller pictures, whose
-# border is half as wide as they are or nothing: long side, border. The first look that finds
-# something ends it.
-CLOSER_LOOKS = ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0))
+# nothing, or a large face that the picture's edge cuts, it looks again at smaller pictures: long
+# side, and border in shares of it. The first look that finds something ends it. Most frames of
+# most films have no face, so that "balanced" may afford one short look.
+CLOSER_LOOKS: dict[str, tuple[tuple[int, float], ...]] = {
+    "fast": (),
+    "balanced": ((320, 0.0),),
+    "thorough": ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0)),
+}
 # A face is large where its longer side is this share of the picture's shorter one.
 LARGE = 0.6
 # Long side of the picture in which small faces are looked for: a picture that is smaller is
@@ -32,7 +36,7 @@ class FaceFinder:
     def __init__(self, settings: config.Faces, provider: str) -> None:
         self._size = settings.size
         self._least = settings.score
-        self._closer = settings.detection != "fast"
+        self._closer = CLOSER_LOOKS[settings.detection]
         self._near = Yunet(provider)
         self._far = Centerface(provider) if settings.detection == "thorough" else None
 
@@ -40,7 +44,7 @@ class FaceFinder:
         """The faces in pixels of the full picture, largest first."""
         small = picture.small(self._size, self._near.multiple)
         found = _grown(self._near(small, self._least), small, picture)
-        if self._closer and (not len(found) or _cut(found, picture)):
+        if not len(found) or _cut(found, picture):
             found = self._look_closer(picture, found)
         if self._far is not None:
             small = _far_view(picture)
@@ -51,7 +55,7 @@ class FaceFinder:
         return tuple(_face(picture, row) for row in found[largest].tolist())
 
     def _look_closer(self, picture: Picture, found: Rows) -> Rows:
-        for long_side, border in CLOSER_LOOKS:
+        for long_side, border in self._closer:
             small = picture.small(min(long_side, self._size))
             edge = round(border * max(small.shape))
             wide = cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
