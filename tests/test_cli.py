@@ -1,5 +1,7 @@
 """What the command line adds to the parts: whose records it counts, and how it prints them."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,3 +97,46 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
         assert process.wait(10) == 128 + signal.SIGTERM
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
+    plain, named = Config(), Config(match=Match(collection="staff"))
+    path = tmp_path / "r.jsonl"
+    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
+    with JsonLines(path) as lines:
+        lines.append(build(frame(0, "door", "a"), named))
+        lines.append(build(frame(0, "yard", "a"), plain))
+        assert list(cli._others(path, [feed], named)) == []
+        lines.append(build(frame(0, "door", "a"), plain))
+        lines.append(build(frame(0, "door", "b"), named))
+    assert len(list(cli._others(path, [feed], named))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--annotate", "there.mp4"), "there.mp4: is there already; delete it"),
+        (("--annotate", "nodir/x.mp4"), "there is no folder nodir"),
+        (("--collection", "nope"), "The collection id: nope does not exist"),
+    ],
+)
+def test_what_cannot_work_is_told_before_the_film_is_looked_at(
+    options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there.mp4").write_text("mine")
+    environment = {**os.environ, "ONLOOKER_DATA": str(tmp_path)}
+    command = [sys.executable, "-c", MAIN, "replay", "film.mp4", *options]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert (tmp_path / "there.mp4").read_text() == "mine"
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"onlooker \d+\.\d+\.\d+\n", done.stdout)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from onlooker.cli_models import app as models_app
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import Enroller, pictures
-from onlooker.identity.store import Store, StoreError
+from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
 from onlooker.record.build import record_id
@@ -92,6 +93,21 @@ def _terminate(number: int, _: object) -> None:
     sys.exit(128 + number)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(f"onlooker {version('onlooker')}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Says who is in pictures and video and what is written there, in Rekognition's words."""
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the film and the results go.")] = Path("demo"),
@@ -111,7 +127,8 @@ def demo(
     with console.status("making a film of the astronaut, the page and the motorcycle"):
         film, people = make_film(folder)
     records, store = folder / "records.jsonl", folder / "faces.db"
-    for old in (records, *folder.glob("faces.db*")):
+    annotated = folder / "annotated.mp4"
+    for old in (records, annotated, *folder.glob("faces.db*")):
         old.unlink(missing_ok=True)
     settings = configuration.load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
@@ -122,7 +139,7 @@ def demo(
         for path, name in pictures([people]):
             enrol(path, name)
     console.print(f"film            {film}", soft_wrap=True)
-    _replay([film], settings, Outputs(records=records, store=store), folder / "annotated.mp4")
+    _replay([film], settings, Outputs(records=records, store=store), annotated)
 
 
 @app.command()
@@ -168,10 +185,19 @@ def _replay(
 ) -> None:
     records = outputs.records
     assert records is not None, "a replay of the command line always has a file"
+    _check_outputs(settings, outputs, annotated)
     weights.pull(needed_models(settings))
     streams = feeds(films, settings, outputs)
+    if others := sum(1 for _ in _others(records, streams, settings)):
+        raise log.LogError(
+            f"{records}: holds {others} records of these streams that were made with other "
+            "settings or from other films; delete it, or name another file with --out"
+        )
     if earlier := sum(feed.start for feed in streams):
-        console.print(f"{earlier} frames are in {records} already; delete it to look at them anew")
+        console.print(
+            f"{earlier} frames are in {records} already, with the names known then; "
+            "delete it to look at them anew"
+        )
     status = _run(films, settings, outputs, one_process, streams)
     seen = summarise(_own(records, streams, settings))
     _print_summary(seen)
@@ -187,6 +213,26 @@ def _replay(
         complaints.print(f"{seen.failed} frames could not be looked at; their records say why")
     if seen.failed == seen.frames:
         raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
+
+
+def _check_outputs(settings: Config, outputs: Outputs, annotated: Path | None) -> None:
+    """What would end the run at its end, or in a worker, ends it before its beginning."""
+    if settings.match.collection is not None:
+        with Store(outputs.store or default_path()) as store:
+            store.collection(settings.match.collection)
+    if annotated is not None and annotated.exists():
+        raise MediaError(f"{annotated}: is there already; delete it, or draw into another file")
+    if annotated is not None and not annotated.absolute().parent.is_dir():
+        raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
+
+
+def _others(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
+    """Records of streams of the same names that are not this run's: the same frames once more."""
+    names = {feed.stream for feed in streams}
+    own = {record.RecordId for record in _own(records, streams, settings)}
+    for record in log.read(records):
+        if record.stream in names and record.RecordId not in own:
+            yield record
 
 
 def _own(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
@@ -262,27 +308,32 @@ def watch(
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
 ) -> None:
-    """Print records as they are published, one JSON line each, until interrupted.
+    """Print records as they are published, one JSON line each, until the publisher ends.
 
+    Waits for a publisher that is not there yet. What was sent before is in the replay's file.
     Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby`
     """
     try:
         records = publish.subscribe(endpoint, stream or (), kind or ())
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    heard, first = 0, 0
     try:
         for record in records:
+            heard, first = heard + 1, first or record.Sequence
             sys.stdout.buffer.write(encode(record) + b"\n")
             sys.stdout.buffer.flush()
     except KeyboardInterrupt:
         return
+    beginning = f", from Sequence {first} on" if first > 1 else ""
+    complaints.print(f"the publisher has ended; it sent {heard} such records{beginning}")
 
 
 @config_app.command("show")
 def config_show() -> None:
     """Print the configuration in force, as a file that could be kept.
 
-    Example: `onlooker config show > onlooker.toml`
+    Example: `onlooker config show > all.toml`
     """
     path = configuration.find()
     print(f"# from {path}" if path else "# defaults; no configuration file was found")

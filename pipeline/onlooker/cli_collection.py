@@ -69,6 +69,7 @@ def index(
         raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
     settings = configuration.load()
     stored = 0
+    given: dict[str, int] = {}
     with opened() as store:
         try:
             store.collection(name)
@@ -81,9 +82,12 @@ def index(
                 console.print(Text.assemble(("not indexed", "yellow"), f" {path}: {done.reason}"))
                 continue
             stored += 1
+            given[external] = given.get(external, 0) + 1
             if done.passed_over:
                 console.print(f"{path}: took the largest of {done.passed_over + 1} faces")
     console.print(f"{stored} of {len(found)} pictures indexed in {name}")
+    for external, times in given.items():
+        console.print(f"  {external}  {times}")
     if not stored:
         raise typer.Exit(1)
 

@@ -195,6 +195,10 @@ class TestEndpoints:
         with pytest.raises(PublishError, match=r"could read who was seen.*tcp://127.0.0.1:PORT"):
             Publisher(endpoint)
 
+    def test_a_port_that_is_none_is_refused(self) -> None:
+        with pytest.raises(PublishError, match="a port is 1 to 65535, not 99999"):
+            Publisher("tcp://127.0.0.1:99999")
+
     @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:*", "tcp://localhost:*"])
     def test_loopback(self, endpoint: str) -> None:
         Publisher(endpoint).close()

@@ -232,10 +232,13 @@ def _keep_alive(socket: zmq.Socket[bytes]) -> None:
 
 def _check_private(endpoint: str) -> None:
     """Records say who was where: unencrypted, they stay on this machine."""
-    found = re.fullmatch(r"tcp://(.*):.*", endpoint)
+    found = re.fullmatch(r"tcp://(.*):(.*)", endpoint)
     if not found:
         return
-    host = found[1]
+    host, port = found.groups()
+    # ZeroMQ takes 99999 for 34463.
+    if port.isdigit() and not 1 <= int(port) <= 65535:
+        raise PublishError(f"{endpoint}: a port is 1 to 65535, not {port}")
     try:
         private = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, an interface, or * for all of them

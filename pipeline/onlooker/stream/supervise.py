@@ -55,7 +55,10 @@ class Stopped(RunError):
     """The run was told to stop by a signal. What it had recorded by then is whole."""
 
     def __init__(self, number: int, status: Status) -> None:
-        super().__init__(f"{signal.Signals(number).name}, after {status.settled} frames")
+        super().__init__(
+            f"{signal.Signals(number).name}; what was recorded is kept, and the same command goes "
+            "on from there"
+        )
         self.signal = number
         self.status = status
 
