@@ -88,8 +88,24 @@ class Stream(Section, frozen=True, kw_only=True):
     """Seconds between signs of life."""
     liveness: Annotated[int, Meta(ge=2)] = 3
     """Heartbeats missed before a peer counts as dead."""
-    attempts: Annotated[int, Meta(ge=1)] = 3
+    attempts: Annotated[int, Meta(ge=1)] = 2
     """Workers that may die over one frame before it is recorded as failed."""
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """How much is kept; 0 stands for everything."""
+
+    days: Annotated[float, Meta(ge=0)] = 0
+    """Age of the oldest record in the log."""
+    megabytes: Annotated[float, Meta(ge=0)] = 0
+    """Size of the log."""
+    lines_megabytes: Annotated[float, Meta(ge=0)] = 0
+    """Size at which a file of JSON lines is put aside and another one begun."""
+    lines_files: Annotated[int, Meta(ge=1)] = 5
+    """Files of JSON lines that are kept besides the newest."""
+
+
+EVERYTHING = Limits()
 
 
 class Record(Section, frozen=True, kw_only=True):

@@ -24,8 +24,8 @@ import steps
 from processes import children, directories
 
 from onlooker.config import Config, Stream
-from onlooker.record import log
-from onlooker.record.publish import subscribe
+from onlooker.record import lines
+from onlooker.record.subscribe import subscribe
 from onlooker.stream.stages import Outputs, inline
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
@@ -94,7 +94,7 @@ def main() -> int:
         seconds = time.monotonic() - began
         over.set()
         listener.join()
-        indexes = [record.FrameInformation.Index for record in log.read(written)]
+        indexes = [record.FrameInformation.Index for record in lines.read(written)]
         same = truth.read_bytes() == written.read_bytes()
     left = [*children(), *directories(os.getpid())]
     for what, number in sorted(lottery.drawn.items()):

@@ -14,6 +14,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         parent=12,
         hub="ipc://hub",
         config=Config(faces=Faces(size=320)),
+        position=7,
         outputs=Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555"),
         stages=tuple(map(plans.row, STAGES)),
         feeds=(

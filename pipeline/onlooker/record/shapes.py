@@ -266,6 +266,12 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
         """The stream's name, as its ARN spells it."""
         return self.InputInformation.KinesisVideo.StreamArn.split("/")[1]
 
+    @property
+    def time(self) -> float:
+        """The frame's time in seconds: of the film, or since 1970 where the stream is live."""
+        fragment = self.InputInformation.KinesisVideo
+        return fragment.ProducerTimestamp + fragment.FrameOffsetInSeconds
+
 
 class RecordError(ValueError):
     """Bytes that are not a stream record."""

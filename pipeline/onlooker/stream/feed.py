@@ -72,7 +72,8 @@ class Source:
         Raises OSError where there is no room for the ring.
         """
         slot = None if planes is None else self._write(planes)
-        offer = wire.Offer(self.feed.stream, self.session, frame.index, slot, frame.error, seconds)
+        stream, session = self.feed.stream, self.session
+        offer = wire.Offer(stream, session, frame.index, slot, frame.error, None, seconds)
         self._offered[frame.index] = sent = offer, wire.pack_frame(frame)
         self.next = frame.index + 1
         return [sent]

@@ -31,6 +31,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     make: str
     """module:function"""
     ordered: bool
+    batch: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Where the hub listens."""
     config: Config
     outputs: Outputs
+    position: int
+    """Of the last record in the log before this run."""
     stages: tuple[StageRow, ...]
     feeds: tuple[Feed, ...]
 
@@ -49,7 +52,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def row(stage: Stage) -> StageRow:
     """`stage` with its maker's name in place of the function."""
     make = f"{stage.make.__module__}:{stage.make.__qualname__}"
-    return StageRow(name=stage.name, make=make, ordered=stage.ordered)
+    return StageRow(name=stage.name, make=make, ordered=stage.ordered, batch=stage.batch)
 
 
 def maker(stage: StageRow) -> Callable[[Setup], Step]:

@@ -7,11 +7,11 @@ knows both how frames travel and what is done with them.
 
 import logging
 import os
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,13 +19,15 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.card import Characters, ProbabilityMap, WeightsError
-from onlooker.config import Config
-from onlooker.stream.wire import Counts, Status, StreamStatus
+from onlooker.config import Config, Limits
+from onlooker.stream.wire import Counts, Failure, Status, StreamStatus
 from onlooker.types import Face, Frame
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture, Pixels
-    from onlooker.record.log import JsonLines
+    from onlooker.record.log import Log
+    from onlooker.record.publish import Publisher
+    from onlooker.record.shapes import StreamRecord
 
 # Makers import what their steps need when they are called: each process of the line loads
 # its own part only, and the hub none.
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 Step: TypeAlias = "Callable[[Frame, Picture], Frame]"
 """Returns the frame with more known about it. What it raises is recorded as the frame's error."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Unusable(Exception):
@@ -43,12 +45,34 @@ class Unusable(Exception):
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a run reads and writes besides its films."""
 
+    log: Path | None = None
+    """The log of records, which is gone on with where it ends; None: beside `records`, with the
+    suffix .db, and without those the user's own."""
+    limits: Limits = Limits()
+    """What is kept of the log and of the lines."""
     records: Path | None = None
-    """JSON-lines file, which is gone on with where it ends."""
+    """JSON-lines file that follows the log."""
     publish: str | None = None
     """ZeroMQ endpoint to publish records on."""
+    key: Path | None = None
+    """File with the publisher's key pair, without which nothing is encrypted."""
+    clients: tuple[str, ...] = ()
+    """Public keys of those who may then subscribe."""
     store: Path | None = None
     """File of the collections; None for the user's own."""
+    patient: bool = False
+    """Whether to wait while a disk is full. Otherwise the run ends, and can be gone on with."""
+
+    @property
+    def log_path(self) -> Path:
+        """Where the log is."""
+        if self.log is not None:
+            return self.log
+        if self.records is not None:
+            return self.records.with_suffix(".db")
+        from onlooker.record.log import default_path
+
+        return default_path()
 
 
 @dataclass(slots=True)
@@ -61,6 +85,9 @@ class Setup:
     """For what has to be closed when the step is no longer needed."""
     model_seconds: Callable[[], float] = float
     """To be set by the maker of a step with models: the time they have taken so far."""
+    commit: Callable[[], None] = lambda: None
+    """To be set by the maker of a step that gathers: called after some frames, before any of them
+    counts as taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +102,8 @@ class Stage:
     ordered: bool = False
     """Gets every frame of a stream by its index, failed ones too; other stages get frames in any
     order, and no failed ones."""
+    batch: int = 1
+    """Frames that one worker may hold at once."""
 
     def processes(self, config: Config) -> int:
         """How many workers it has."""
@@ -131,25 +160,29 @@ def perform(stage: str, step: Step, frame: Frame, picture: "Picture") -> Frame:
         raise
     except Exception as error:
         cause = f"{stage}: {type(error).__name__}: {error}"
-        log.warning("step failed stream=%s index=%d cause=%s", frame.stream, frame.index, cause)
-        log.debug("step failed", exc_info=True)
+        logger.warning("step failed stream=%s index=%d cause=%s", frame.stream, frame.index, cause)
+        logger.debug("step failed", exc_info=True)
         return replace(frame, error=cause)
 
 
 def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]:
-    """A stream for each film, named after it, that begins where `outputs.records` ends.
+    """A stream for each film, named after it, that begins where the log ends.
 
-    Raises MediaError for what is no film, LogError for a file that records cannot be added to.
+    Raises MediaError for what is no film, LogError for a log or a file of records that cannot be
+    gone on with.
     """
     from onlooker.media.source import Film
-    from onlooker.record.log import JsonLines
+    from onlooker.record.lines import JsonLines
+    from onlooker.record.log import Writer
 
     names: Counter[str] = Counter()
     found: list[Feed] = []
     with ExitStack() as closing:
-        # All films before the file of records: for what is no film none is made.
+        # All films before the log: for what is no film none is made.
         opened = [closing.enter_context(Film(path)) for path in films]
-        known = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
+        log = closing.enter_context(Writer(outputs.log_path))
+        if outputs.records:
+            closing.enter_context(JsonLines(outputs.records, log)).catch_up()
         for film in opened:
             stem = film.path.stem
             names[stem] += 1
@@ -159,7 +192,7 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
                     stream=stream,
                     path=film.path.absolute(),
                     digest=film.digest,
-                    start=_first_missing(known, stream, film.digest, config) if known else 0,
+                    start=_first_missing(log, stream, film.digest, config),
                     frames=film.frames_expected,
                     width=film.width,
                     height=film.height,
@@ -168,10 +201,11 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
     return found
 
 
-def _first_missing(known: "JsonLines", stream: str, digest: str, config: Config) -> int:
+def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
     from onlooker.record.build import record_id
+    from onlooker.record.log import first_missing
 
-    return next(i for i in count() if record_id(stream, digest, i, config) not in known)
+    return first_missing(log, lambda index: record_id(stream, digest, index, config))
 
 
 def inline(
@@ -191,18 +225,24 @@ def inline(
     finished: list[StreamStatus] = []
     streams = feeds(films, config, outputs)
     with ExitStack() as closing:
-        setup = Setup(config, outputs, closing)
-        line = [(stage, stage.make(setup)) for stage in stages or STAGES]
+        publisher = closing.enter_context(publishing(outputs)) if outputs.publish else None
+        setups: list[Setup] = []
+        line: list[tuple[Stage, Step]] = []
+        for stage in stages or STAGES:
+            setups.append(Setup(config, outputs, closing))
+            line.append((stage, stage.make(setups[-1])))
         for feed in streams:
             counts = feed.counts
             with Film(feed.path, feed.digest) as film:
                 for frame, picture in film.frames(feed.stream, feed.start):
                     frame = _through(line, frame, picture or Unseen())
-                    counts = Counts(
-                        received=counts.received + 1,
-                        done=counts.done + (frame.error is None),
-                        failed=counts.failed + (frame.error is not None),
-                    )
+                    for setup in setups:
+                        setup.commit()
+                    if publisher is not None:
+                        publisher.pump()
+                    failure: Failure = "undecodable" if picture is None else "error"
+                    counts = replace(counts, received=counts.received + 1)
+                    counts = counts.plus(failure if frame.error is not None else None)
                     on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
             finished.append(_status(feed, counts, finished=True))
     return Status(streams=tuple(finished))
@@ -232,10 +272,27 @@ def _status(feed: Feed, counts: Counts, finished: bool) -> StreamStatus:
     )
 
 
+@contextmanager
+def publishing(outputs: Outputs, position: int | None = None) -> "Iterator[Publisher]":
+    """A publisher of what comes into the log behind `position`, its end if that is None."""
+    from onlooker.record import keys
+    from onlooker.record.log import Log
+    from onlooker.record.publish import Publisher
+
+    assert outputs.publish is not None
+    key = keys.read(outputs.key) if outputs.key else None
+    clients = frozenset(map(keys.check, outputs.clients))
+    with (
+        Log(outputs.log_path) as log,
+        Publisher(log, outputs.publish, position, key, clients) as publisher,
+    ):
+        yield publisher
+
+
 # The steps
 
-REUNION = 0.5
-"""Seconds that a recorder which goes on with a file gives subscribers to find it."""
+ROOM_LOOK = 1.0
+"""Seconds between attempts to write records, while a disk is full."""
 
 
 def detect(setup: Setup) -> Step:
@@ -312,41 +369,55 @@ def recognise(setup: Setup) -> Step:
 
 
 def record(setup: Setup) -> Step:
-    """Append the frame's record to the file, then publish it."""
+    """Append the frame's record to the log, and have the lines follow."""
     from onlooker.record.build import build
-    from onlooker.record.log import JsonLines, LogError
-    from onlooker.record.publish import Publisher, PublishError
+    from onlooker.record.lines import JsonLines
+    from onlooker.record.log import LogError, LogFull, Writer
 
     config, outputs, closing = setup.config, setup.outputs, setup.closing
+    gathered: list[StreamRecord] = []
     try:
-        lines = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
-        public = closing.enter_context(Publisher(outputs.publish)) if outputs.publish else None
-        if public is not None and lines:
-            # Perhaps the recorder before this one was killed: who subscribed to it comes back.
-            public.wait_for_subscriber(REUNION)
-    except (LogError, PublishError) as error:
+        log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
+        lines = None
+        if outputs.records:
+            lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
+    except LogError as error:
         raise Unusable(str(error)) from error
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        built = build(frame, config)
-        if lines is not None:
-            try:
-                lines.append(built)
-            except LogError as error:
-                raise Unusable(str(error)) from error
-        if public is not None:
-            # Also where the record was in the file before: a recorder that was killed between
-            # the two may not have sent it. Subscribers know records by their RecordId.
-            public.publish(built)
+        gathered.append(build(frame, config))
         return frame
 
+    def commit() -> None:
+        full = False
+        while True:
+            try:
+                log.append(gathered)
+                if lines is not None:
+                    lines.catch_up()
+            except LogFull as error:
+                if not outputs.patient:
+                    raise Unusable(str(error)) from error
+                if not full:
+                    logger.error("waiting: %s", error)
+                full = True
+                time.sleep(ROOM_LOOK)
+            except LogError as error:
+                raise Unusable(str(error)) from error
+            else:
+                break
+        if full:
+            logger.error("there is room again: %d records were written", len(gathered))
+        gathered.clear()
+
+    setup.commit = commit
     return step
 
 
 STAGES = (
     Stage("detect", detect),
     Stage("recognise", recognise),
-    Stage("record", record, workers=1, ordered=True),
+    Stage("record", record, workers=1, ordered=True, batch=64),
 )
 
 

@@ -23,6 +23,7 @@ import zmq
 from msgspec.structs import replace
 
 from onlooker.config import Config
+from onlooker.record.log import Log
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.plan import Plan
@@ -39,8 +40,8 @@ LONGEST_WAIT = 32.0
 """Seconds before a child that dies again and again is started once more; from 1, doubling."""
 MOST_DEATHS = 7
 """Of one child in a row, with no frame settled in between, until the run is given up."""
-GRACE = 2.5
-"""Seconds to stop for a child that was asked to, before it is killed."""
+GRACE = 1.5
+"""Seconds to stop for children that were asked to, before they are killed."""
 FINISH = 4.0
 """The same, where all is done: a publisher may have subscribers that are slow."""
 
@@ -80,6 +81,8 @@ def replay(
     SIGHUP; within 5 s), and what `onlooker.stream.stages.feeds` does before anything is started.
     """
     streams = feeds(films, config, outputs)
+    with Log(outputs.log_path) as log:
+        position = log.position
     at_once = max(stage.processes(config) for stage in stages)
     room = plans.ring_bytes(streams, config.stream.window, at_once)
     with _signals() as received, plans.directory(room) as run:
@@ -88,6 +91,7 @@ def replay(
             hub=_endpoint(run),
             config=config,
             outputs=outputs,
+            position=position,
             stages=tuple(map(plans.row, stages)),
             feeds=tuple(streams),
         )
@@ -149,6 +153,8 @@ class Run:
             command = ("onlooker.stream.worker", str(run), stage.name)
             for number in range(stage.processes(plan.config)):
                 self._children.append(Child(f"{stage.name}-{number}", command))
+        self._publisher = [Child("publisher", ("onlooker.stream.publisher", str(run)))]
+        self._children += self._publisher if plan.outputs.publish else []
         self._pending = [
             Child(f"source-{number}", ("onlooker.stream.feed", str(run), str(number)))
             for number in range(len(plan.feeds))
@@ -274,9 +280,11 @@ class Run:
 
     def finish(self) -> None:
         """Have everybody but the hub put away their things. Raises RunError where one cannot."""
-        children = [child for child in self._children[1:] if child.process is not None]
-        codes = _stop([child.process for child in children if child.process], FINISH)
-        broken = [child.name for child, code in zip(children, codes, strict=True) if code > 0]
+        broken = []
+        for children in (self._others, self._publisher):
+            running = [child for child in children if child.process is not None]
+            codes = _stop([child.process for child in running if child.process], FINISH)
+            broken += [child.name for child, code in zip(running, codes, strict=True) if code > 0]
         if broken:
             end = time.monotonic() + self._patience
             while time.monotonic() < end:
@@ -288,12 +296,16 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Sources first, so that nothing comes in any more; the hub last."""
+        """Sources first, so that nothing comes in any more; who publishes it late, the hub last."""
         self._socket.close()
         self._context.term()
-        _stop([child.process for child in reversed(self._children[1:]) if child.process], GRACE)
-        if self._hub.process:
-            _stop([self._hub.process], GRACE / 2)
+        for children in (self._others[::-1], self._publisher, [self._hub]):
+            _stop([child.process for child in children if child.process], GRACE)
+
+    @property
+    def _others(self) -> list[Child]:
+        """All children but the hub and the publisher."""
+        return [c for c in self._children if c is not self._hub and c not in self._publisher]
 
 
 def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> list[int]:

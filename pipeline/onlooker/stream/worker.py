@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,15 +37,13 @@ def main(run: Path, stage: str, name: str) -> int:
         try:
             with ExitStack() as closing:
                 setup = Setup(plan.config, plan.outputs, closing)
-                work = Work(stage, plans.maker(row)(setup))
+                work = Work(stage, plans.maker(row)(setup), row.ordered)
                 hub.introduce()
                 while not stop.is_set():
-                    if (heard := hub.receive()) is None:
-                        continue
-                    job, frame = heard
-                    if isinstance(job, wire.Job):
-                        frame, failed = work(job, frame)
-                        model, cpu = setup.model_seconds(), time.process_time()
+                    taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
+                    setup.commit()
+                    model, cpu = setup.model_seconds(), time.process_time()
+                    for job, frame, failed in taken:
                         hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
         except (Unusable, WeightsError) as error:
             hub.farewell(wire.Broken(f"{stage}: {error}"))
@@ -57,12 +55,28 @@ def main(run: Path, stage: str, name: str) -> int:
     return 0
 
 
-class Work:
-    """The step of a stage, on frames as they travel."""
+def _jobs(hub: Spoke, most: int) -> Iterator[tuple[wire.Job, bytes]]:
+    """The next frame, after a moment's wait at most, and what else is here already."""
+    for number in range(most):
+        heard = hub.receive(wait=not number)
+        if heard is None:
+            return
+        job, frame = heard
+        if isinstance(job, wire.Job):
+            yield job, frame
 
-    def __init__(self, stage: str, step: Step) -> None:
+
+class Work:
+    """The step of a stage, on frames as they travel.
+
+    One that is `ordered` takes a frame over which it raised at once, as a failed one; what it
+    raises then is raised.
+    """
+
+    def __init__(self, stage: str, step: Step, ordered: bool = False) -> None:
         self.stage = stage
         self.step = step
+        self.ordered = ordered
         self.seconds = 0.0
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
@@ -80,12 +94,14 @@ class Work:
                 raise FrameGone(f"frame {frame.index} of {frame.stream} was overwritten meanwhile")
         except (FrameGone, FileNotFoundError) as error:
             # FileNotFoundError: the whole ring has gone, with the source that wrote it.
-            return data, f"{self.stage}: {type(error).__name__}: {error}"
+            looked = replace(frame, error=f"{self.stage}: {type(error).__name__}: {error}")
         finally:
             self.seconds += time.perf_counter() - began
-        if looked.error != frame.error:
-            return data, looked.error
-        return wire.pack_frame(looked), None
+        if looked.error == frame.error:
+            return wire.pack_frame(looked), None
+        if self.ordered and job.failed is None:
+            self.step(replace(frame, error=looked.error), Unseen())
+        return data, looked.error
 
     def _picture(self, job: wire.Job) -> "tuple[Picture, Callable[[], bool]]":
         """The pixels, and a question to ask once they have been read: was it still that frame?"""
