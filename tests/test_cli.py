@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onlooker import cli
-from onlooker.config import Config, Match
+from onlooker.config import Config, Match, Source
 from onlooker.record.build import build
 from onlooker.record.log import Writer
 from onlooker.stream.stages import Feed
@@ -47,7 +47,7 @@ def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> 
         ):
             for index in range(3):
                 log.append([build(frame(index, stream, epoch), settings)])
-    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
     own = list(cli._own(path, [feed], named))
     assert [record.RecordId for record in own] == [
         build(frame(index, "door", "a"), named).RecordId for index in range(3)
@@ -104,7 +104,7 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
 def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
     plain, named = Config(), Config(match=Match(collection="staff"))
     path = tmp_path / "r.db"
-    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
     with Writer(path) as log:
         log.append([build(frame(0, "door", "a"), named)])
         log.append([build(frame(0, "yard", "a"), plain)])

@@ -102,7 +102,8 @@ def query(
     with Log(_path(log)) as opened:
         found = opened.query(stream, person, text, _seconds(start), _seconds(end))
         number = 0
-        for number, record in enumerate(found, 1):
+        for record in found:
+            number += 1
             _print(encode(record))
     complaints.print(f"{number} records")
 

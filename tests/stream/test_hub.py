@@ -17,6 +17,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from onlooker import config
 from onlooker.config import Stream
 from onlooker.media.image import Planes
 from onlooker.stream import wire
@@ -88,7 +89,8 @@ class Line:
 
     def open(self, stream: str, life: int = 1) -> str:
         name = f"{stream}.{life}"
-        feed = Feed(stream=stream, digest="d", path=Path(stream), frames=FRAMES, width=2, height=2)
+        film = config.Source(url=stream, policy="every")
+        feed = Feed(stream=stream, source=film, digest="d", frames=FRAMES, width=2, height=2)
         self.sources[name] = source = Source(feed, f"{self.folder}/{name}", WINDOW, life)
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])
@@ -198,7 +200,7 @@ def test_a_frame_goes_through_all_stages_and_frees_its_slot(line: Line) -> None:
         line.join(name, stage)
         line.work(name)
     [(free, _)] = line.inbox["a.1"]
-    assert free == wire.Free(1, 0, wire.Counts(received=1, done=1))
+    assert free == wire.Free(1, 0, wire.Counts(received=1, done=1), True)
     assert line.recorded == {"a": [0]}
 
 
@@ -496,7 +498,7 @@ class Camera:
 
     def shoot(self) -> None:
         data = wire.pack_frame(frame("cam", self.next))
-        offer = wire.Offer("cam", self.session, self.next, None, None, None, 0.0)
+        offer = wire.Offer("cam", self.session, self.next, None, None, None, False, 0.0)
         self.line.say("cam", offer, data)
         self.next += 1
 

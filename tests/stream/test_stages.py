@@ -91,7 +91,12 @@ def test_another_configuration_begins_anew(film: Path, tmp_path: Path) -> None:
 
 def test_a_feed_knows_its_film(film: Path, tmp_path: Path) -> None:
     [feed] = feeds([film], Config(), Outputs(log=tmp_path / "r.db"))
-    assert (feed.stream, feed.path, feed.start, feed.frames) == ("small", film, 0, FRAMES)
+    assert (feed.stream, feed.source.url, feed.start, feed.frames) == (
+        "small",
+        str(film),
+        0,
+        FRAMES,
+    )
     assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
 
 

@@ -13,6 +13,7 @@ NAMES = st.text(max_size=20)
 NUMBERS = st.integers(0, 2**63 - 1)
 SECONDS = st.floats(0, 1e9)
 CAUSES = st.none() | st.text(max_size=50)
+BOOLS = st.booleans()
 DROPS = st.none() | st.sampled_from(get_args(wire.Drop))
 SLOTS = st.none() | st.builds(Slot, NAMES, NUMBERS, NUMBERS)
 COUNTS = st.builds(
@@ -33,7 +34,9 @@ TO_HUB = st.one_of(
         st.none() | NUMBERS,
         COUNTS,
     ),
-    st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, SECONDS),
+    st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, BOOLS, SECONDS),
+    st.builds(wire.Health, NAMES, NAMES, NUMBERS),
+    st.builds(wire.Forget, NAMES, NUMBERS),
     st.builds(wire.End, NAMES, NUMBERS, NUMBERS, CAUSES),
     st.builds(wire.Ready, NAMES),
     st.builds(wire.Result, NUMBERS, CAUSES, SECONDS, SECONDS, SECONDS),
@@ -45,7 +48,7 @@ TO_HUB = st.one_of(
 )
 FROM_HUB = st.one_of(
     st.builds(wire.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
-    st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS),
+    st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS, BOOLS),
     st.builds(wire.Job, NUMBERS, SLOTS, CAUSES),
     st.just(wire.Who()),
 )

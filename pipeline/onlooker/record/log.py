@@ -175,6 +175,11 @@ class Log:
         values = (first,) if stream is None else (stream, first)
         return self._entries(f"{condition} AND position >= ?", values, number)
 
+    def newest(self, stream: str) -> StreamRecord | None:
+        """The last record of a stream; None where it has none."""
+        found = self.last(1, stream)
+        return _record(self.path, found[0]) if found else None
+
     def missed(self, stream: str, since: int, until: int, limit: int = PAGE) -> list[Entry]:
         """What a subscriber missed that has Sequence `since` and is now given `until`."""
         return self._entries(

@@ -240,6 +240,8 @@ class FrameInformation(Shape, frozen=True, kw_only=True):
     """The same in seconds."""
     Width: int
     Height: int
+    Same: bool = False
+    """Hardly anything had changed: what was seen and read is the result of the frame before."""
     Error: str | None = None
     """Why the frame could not be looked at; its lists are empty then."""
 

@@ -19,6 +19,7 @@ import random
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -38,6 +39,8 @@ from onlooker.stream.wire import Counts, Slot
 Send: TypeAlias = tuple[str, wire.Message, bytes]
 """Receiver, message, frame."""
 
+LAGS = 500
+"""Frames of a stream whose time on the way is remembered."""
 LIVE_QUEUE = 2
 """Frames of a live stream that may wait for a worker."""
 
@@ -62,6 +65,8 @@ class Flight:
     failed: str | None
     why: wire.Failure | None
     """What kind of failure that is."""
+    since: float
+    """When it came."""
     stage: int = 0
     lease: int | None = None
     """Number of the loan that counts; None while it waits."""
@@ -86,8 +91,14 @@ class Stream:
     flights: dict[int, Flight] = field(default_factory=dict)
     """By index, ascending."""
     ended: bool = False
+    leaving: bool = False
+    """Whether it is to be forgotten once all its frames are settled."""
     error: str | None = None
     seconds: float = 0.0
+    health: str = ""
+    reconnects: int = 0
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS))
+    """Seconds that the last frames took."""
 
     @property
     def oldest(self) -> int:
@@ -133,12 +144,14 @@ class Hub:
         self._others: set[str] = set()
         """Processes that have nothing to do with frames."""
         self._ticked: float | None = None
+        self._now = 0.0
         self._out: list[Send] = []
 
     # What comes in
 
     def handle(self, sender: str, message: wire.ToHub, frame: bytes, now: float) -> list[Send]:
         """Take a message from `sender`; return what is to be sent."""
+        self._now = now
         match message:
             case wire.Result():
                 self._result(sender, message, frame, now)
@@ -150,6 +163,11 @@ class Hub:
                 self._open(sender, message, now)
             case wire.End():
                 self._end(sender, message, now)
+            case wire.Health():
+                if (known := self.streams.get(message.stream)) is not None:
+                    known.health, known.reconnects = message.text, message.reconnects
+            case wire.Forget():
+                self._forget(message)
             case wire.Here():
                 self._heard[sender] = now
                 self._others.add(sender)
@@ -195,6 +213,10 @@ class Hub:
                     finished=self._finished(stream),
                     error=stream.error,
                     seconds=stream.seconds,
+                    policy=stream.policy,
+                    health=stream.health,
+                    reconnects=stream.reconnects,
+                    lag=_percentiles(stream.lags),
                 )
                 for stream in self.streams.values()
             ),
@@ -237,7 +259,7 @@ class Hub:
             self._restart(stream)
             del self._feeding[stream.source]
             stream.source, stream.session = sender, message.session
-            stream.frames = message.frames
+            stream.policy, stream.frames = message.policy, message.frames
         self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
         self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
@@ -255,37 +277,51 @@ class Hub:
         stream.flights.clear()
         for heap in stream.waiting:
             heap.clear()
-        stream.ended, stream.error = False, None
+        stream.ended, stream.leaving, stream.error = False, False, None
 
     def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
-        if message.index > stream.next and stream.policy == "every":
+        if message.index > stream.next:
             self._send(sender, wire.Who())  # something was lost on the way
             return
         if message.index < stream.next:
             if message.index not in stream.flights:
-                self._send(sender, wire.Free(stream.session, message.index, stream.counts))
+                self._send(sender, wire.Free(stream.session, message.index, stream.counts, False))
             return
         stream.next = message.index + 1
         stream.counts = replace(stream.counts, received=stream.counts.received + 1)
         stream.seconds = message.seconds
         why: wire.Failure | None = "undecodable" if message.failed is not None else None
-        flight = Flight(stream, message.index, message.slot, frame, message.failed, why)
+        flight = Flight(stream, message.index, message.slot, frame, message.failed, why, now)
         stream.flights[flight.index] = flight
         if message.dropped is not None:
             self._settle(flight, message.dropped)
             return
-        if flight.failed is not None:
+        if flight.failed is not None or message.same:
             flight.stage = self._next_ordered(0)
         self._queue(flight)
+
+    def _forget(self, message: wire.Forget) -> None:
+        stream = self.streams.get(message.stream)
+        if stream is not None and stream.session <= message.session:
+            stream.leaving = True
+            self._leave(stream)
+
+    def _leave(self, stream: Stream) -> None:
+        if stream.leaving and not stream.flights:
+            del self.streams[stream.name]
+            self._feeding.pop(stream.source, None)
+            self._heard.pop(stream.source, None)
+            for turns in self._turns:
+                turns.pop(stream.name, None)
 
     def _end(self, sender: str, message: wire.End, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
-        if message.frames > stream.next and stream.policy == "every":
+        if message.frames > stream.next:
             self._send(sender, wire.Who())
             return
         stream.ended, stream.frames, stream.error = True, message.frames, message.error
@@ -397,8 +433,12 @@ class Hub:
         stream = flight.stream
         stream.counts = stream.counts.plus(what)
         del stream.flights[flight.index]
-        self._send(stream.source, wire.Free(stream.session, flight.index, stream.counts))
+        done = what is None
+        if done:
+            stream.lags.append(self._now - flight.since)
+        self._send(stream.source, wire.Free(stream.session, flight.index, stream.counts, done))
         self._take_turns(stream)
+        self._leave(stream)
 
     def _queue(self, flight: Flight) -> None:
         heapq.heappush(flight.stream.waiting[flight.stage], flight.index)
@@ -473,6 +513,14 @@ class Hub:
     def _flush(self) -> list[Send]:
         out, self._out = self._out, []
         return out
+
+
+def _percentiles(lags: Sequence[float]) -> tuple[float, float]:
+    """The median and the 99th percentile; 0 where there are none."""
+    if not lags:
+        return 0.0, 0.0
+    ordered = sorted(lags)
+    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
 
 def main(run: Path, name: str) -> None:

@@ -46,7 +46,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     """Of the last record in the log before this run."""
     stages: tuple[StageRow, ...]
-    feeds: tuple[Feed, ...]
 
 
 def row(stage: Stage) -> StageRow:
@@ -69,6 +68,18 @@ def write(run: Path, plan: Plan) -> None:
 def read(run: Path) -> Plan:
     data = (run / "plan.json").read_bytes()
     return msgspec.json.decode(data, type=Plan, dec_hook=lambda kind, text: kind(text))
+
+
+def write_feed(run: Path, feed: Feed) -> None:
+    """Feeds come and go while a run goes on: each has a file of its own."""
+    path = run / f"feed-{feed.number}.json"
+    new = path.with_suffix(".new")
+    new.write_bytes(msgspec.json.encode(feed))
+    new.replace(path)
+
+
+def read_feed(run: Path, number: int) -> Feed:
+    return msgspec.json.decode((run / f"feed-{number}.json").read_bytes(), type=Feed)
 
 
 @contextmanager

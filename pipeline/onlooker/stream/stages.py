@@ -5,23 +5,25 @@ a step with a socket on each side; `STAGES`, at the end, lists them. This is the
 knows both how frames travel and what is done with them.
 """
 
+import hashlib
 import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from onlooker.card import Characters, ProbabilityMap, WeightsError
-from onlooker.config import Config, Limits
+from onlooker.config import Config, Limits, Source
 from onlooker.stream.wire import Counts, Failure, Status, StreamStatus
-from onlooker.types import Face, Frame
+from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture, Pixels
@@ -34,6 +36,11 @@ if TYPE_CHECKING:
 
 Step: TypeAlias = "Callable[[Frame, Picture], Frame]"
 """Returns the frame with more known about it. What it raises is recorded as the frame's error."""
+
+MOST_LIVES = 1_000_000
+"""Processes that one feed may have."""
+MOST_SETTINGS = 1000
+"""Streams whose settings are remembered."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,27 +82,12 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
         return default_path()
 
 
-@dataclass(slots=True)
-class Setup:
-    """What a maker builds its step from, and tells about it."""
-
-    config: Config
-    outputs: Outputs
-    closing: ExitStack
-    """For what has to be closed when the step is no longer needed."""
-    model_seconds: Callable[[], float] = float
-    """To be set by the maker of a step with models: the time they have taken so far."""
-    commit: Callable[[], None] = lambda: None
-    """To be set by the maker of a step that gathers: called after some frames, before any of them
-    counts as taken."""
-
-
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A step, and how many processes run it."""
 
     name: str
-    make: Callable[[Setup], Step]
+    make: "Callable[[Setup], Step]"
     """A function of a module, as another process finds it by its name."""
     workers: int = 0
     """0: as many as `[stream] workers` says."""
@@ -118,23 +110,65 @@ def _cores() -> int:
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """A film, and the stream that it becomes."""
+    """Where a stream comes from: a film or the like, or a camera."""
 
     stream: str
-    path: Path
-    digest: str
-    """Of the film's bytes: `Film.digest`."""
+    source: Source
+    number: int = 0
+    """Tells the feeds of one run apart, and is higher for one that replaces another."""
+    digest: str = ""
+    """Epoch of a film's frames: of its bytes, and of what is selected from it."""
     start: int = 0
     """Frames before this one were recorded by an earlier run."""
     frames: int | None = None
     """How many there should be."""
-    width: int
-    height: int
+    width: int = 1920
+    height: int = 1080
+
+    @property
+    def live(self) -> bool:
+        return self.source.policy == "live"
+
+    def session(self, life: int) -> int:
+        """Number of a process that feeds it, higher than any that the stream had before."""
+        return self.number * MOST_LIVES + life
+
+    @property
+    def last_session(self) -> int:
+        return self.session(MOST_LIVES - 1)
 
     @property
     def counts(self) -> Counts:
         """What has become of the stream before this run."""
         return Counts(received=self.start, done=self.start)
+
+
+@dataclass(slots=True)
+class Setup:
+    """What a maker builds its step from, and tells about it."""
+
+    config: Config
+    outputs: Outputs
+    closing: ExitStack
+    """For what has to be closed when the step is no longer needed."""
+    feed: Callable[[int], Feed]
+    """The run's feed with this number."""
+    _settings: dict[int, Config] = field(default_factory=dict)
+
+    def of(self, frame: Frame) -> Config:
+        """What the frame is to be looked at with."""
+        found = self._settings.get(frame.feed)
+        if found is None:
+            if len(self._settings) > MOST_SETTINGS:
+                self._settings.clear()
+            found = self._settings[frame.feed] = self.config.of(self.feed(frame.feed).source)
+        return found
+
+    model_seconds: Callable[[], float] = float
+    """To be set by the maker of a step with models: the time they have taken so far."""
+    commit: Callable[[], None] = lambda: None
+    """To be set by the maker of a step that gathers: called after some frames, before any of them
+    counts as taken."""
 
 
 class Unseen:
@@ -171,34 +205,62 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
     Raises MediaError for what is no film, LogError for a log or a file of records that cannot be
     gone on with.
     """
-    from onlooker.media.source import Film
+    from onlooker.record.build import spelled
+
+    names: Counter[str] = Counter()
+    sources: dict[str, Source] = {}
+    for film in films:
+        name = spelled(film.stem)
+        names[name] += 1
+        sources[name if names[name] == 1 else f"{name}-{names[name]}"] = Source(url=str(film))
+    return feeds_of(sources, config, outputs)
+
+
+def feeds_of(sources: Mapping[str, Source], config: Config, outputs: Outputs) -> list[Feed]:
+    """The feeds of streams by their names; those that are not live begin where the log ends.
+
+    Raises as `feeds` does, and MediaError for a camera whose frames are all to be looked at.
+    """
+    from onlooker.media.finite import Finite, opened
+    from onlooker.media.image import MediaError
+    from onlooker.media.live import is_camera
     from onlooker.record.lines import JsonLines
     from onlooker.record.log import Writer
 
-    names: Counter[str] = Counter()
     found: list[Feed] = []
     with ExitStack() as closing:
         # All films before the log: for what is no film none is made.
-        opened = [closing.enter_context(Film(path)) for path in films]
+        films: dict[str, Finite] = {}
+        for name, source in sources.items():
+            if not is_camera(source.url):
+                films[name] = opened(source.url)
+                closing.callback(films[name].close)
         log = closing.enter_context(Writer(outputs.log_path))
         if outputs.records:
-            closing.enter_context(JsonLines(outputs.records, log)).catch_up()
-        for film in opened:
-            stem = film.path.stem
-            names[stem] += 1
-            stream = stem if names[stem] == 1 else f"{stem}-{names[stem]}"
+            closing.enter_context(JsonLines(outputs.records, log, outputs.limits)).catch_up()
+        for name, source in sources.items():
+            film = films.get(name)
+            if film is None and source.policy == "every":
+                raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
+            if film is None or source.policy == "live":
+                found.append(Feed(stream=name, source=replace(source, policy="live")))
+                continue
+            selection = source.selection()
+            epoch = film.digest
+            if selection:
+                epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
             found.append(
                 Feed(
-                    stream=stream,
-                    path=film.path.absolute(),
-                    digest=film.digest,
-                    start=_first_missing(log, stream, film.digest, config),
-                    frames=film.frames_expected,
+                    stream=name,
+                    source=replace(source, policy="every"),
+                    digest=epoch,
+                    start=_first_missing(log, name, epoch, config.of(source)),
+                    frames=None if selection else film.frames_expected,
                     width=film.width,
                     height=film.height,
                 )
             )
-    return found
+    return [replace(feed, number=number) for number, feed in enumerate(found)]
 
 
 def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
@@ -220,7 +282,7 @@ def inline(
     Writes byte for byte what `onlooker.stream.supervise.replay` writes for each stream. `stages`
     are STAGES unless given. Raises as `feeds` does, and Unusable.
     """
-    from onlooker.media.source import Film
+    from onlooker.media.finite import frames
 
     finished: list[StreamStatus] = []
     streams = feeds(films, config, outputs)
@@ -229,31 +291,31 @@ def inline(
         setups: list[Setup] = []
         line: list[tuple[Stage, Step]] = []
         for stage in stages or STAGES:
-            setups.append(Setup(config, outputs, closing))
+            setups.append(Setup(config, outputs, closing, streams.__getitem__))
             line.append((stage, stage.make(setups[-1])))
         for feed in streams:
             counts = feed.counts
-            with Film(feed.path, feed.digest) as film:
-                for frame, picture in film.frames(feed.stream, feed.start):
-                    frame = _through(line, frame, picture or Unseen())
-                    for setup in setups:
-                        setup.commit()
-                    if publisher is not None:
-                        publisher.pump()
-                    failure: Failure = "undecodable" if picture is None else "error"
-                    counts = replace(counts, received=counts.received + 1)
-                    counts = counts.plus(failure if frame.error is not None else None)
-                    on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
+            for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
+                frame = replace(frame, feed=feed.number)
+                frame = _through(line, frame, picture or Unseen())
+                for setup in setups:
+                    setup.commit()
+                if publisher is not None:
+                    publisher.pump()
+                failure: Failure = "undecodable" if picture is None else "error"
+                counts = replace(counts, received=counts.received + 1)
+                counts = counts.plus(failure if frame.error is not None else None)
+                on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
             finished.append(_status(feed, counts, finished=True))
     return Status(streams=tuple(finished))
 
 
 def _through(line: list[tuple[Stage, Step]], frame: Frame, picture: "Picture") -> Frame:
     for stage, step in line:
+        if not stage.ordered and (frame.error is not None or frame.same):
+            continue
         if frame.error is None:
             frame = perform(stage.name, step, frame, picture)
-        elif not stage.ordered:
-            continue
         if frame.error is not None and stage.ordered:
             frame = step(frame, Unseen())
     return frame
@@ -303,15 +365,21 @@ def detect(setup: Setup) -> Step:
 
     config = setup.config
     provider = config.runtime.provider
-    find_faces = FaceFinder(config.faces, provider) if config.faces.look else None
-    find_text = TextFinder(config.text, provider) if config.text.look else None
+    # Made when the first stream wants them: it may come while this process runs.
+    find_faces: Callable[[], FaceFinder] = cache(lambda: FaceFinder(config.faces, provider))
+    find_text: Callable[[], TextFinder] = cache(lambda: TextFinder(config.text, provider))
     setup.model_seconds = runtime.seconds
+    if config.faces.look:
+        find_faces()
+    if config.text.look:
+        find_text()
 
     def step(frame: Frame, picture: "Picture") -> Frame:
+        asked = setup.of(frame)
         return replace(
             frame,
-            faces=find_faces(picture) if find_faces else (),
-            quads=find_text(picture) if find_text else (),
+            faces=find_faces()(picture) if asked.faces.look else (),
+            quads=find_text()(picture) if asked.text.look else (),
         )
 
     return step
@@ -328,54 +396,96 @@ def recognise(setup: Setup) -> Step:
     from onlooker.vision.text import TextReader
 
     config = setup.config
-    provider = config.runtime.provider
-    read = TextReader(config.text, provider) if config.text.look else None
-    lay = Mesher(provider) if config.faces.look and config.faces.mesh else unlaid
-    name: Callable[[Picture, list[Seen]], tuple[Face, ...]] | None = None
-    if config.match.collection is not None and config.faces.look:
-        embed, quality = FaceEmbedder(config.faces, provider), config.faces.quality
-        try:
-            store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
-            match = Matcher(
-                store,
-                config.match.collection,
-                embed.space,
-                config.match.threshold,
-                config.match.max_faces,
-            )
-        except StoreError as error:
-            raise Unusable(str(error)) from error
+    provider, quality = config.runtime.provider, config.faces.quality
+    read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
+    lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
+    lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
+    embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
 
-        def name(picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
-            clear = [
-                each for each in faces if not reasons(each.face, quality, embed.space.smallest)
-            ]
-            found = match(embed(picture, clear)) if clear else []
-            named = {id(each): who for each, who in zip(clear, found, strict=True)}
-            return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
+    @cache
+    def matcher(collection: str) -> Matcher:
+        store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
+        threshold, most = config.match.threshold, config.match.max_faces
+        return Matcher(store, collection, embed().space, threshold, most)
+
+    try:
+        # What most streams want is loaded before the first frame.
+        if config.text.look:
+            read()
+        if config.faces.look:
+            lay()
+        if config.faces.look and config.match.collection is not None:
+            matcher(config.match.collection)
+    except StoreError as error:
+        raise Unusable(str(error)) from error
+
+    def name(collection: str, picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
+        smallest = embed().space.smallest
+        clear = [each for each in faces if not reasons(each.face, quality, smallest)]
+        found = matcher(collection)(embed()(picture, clear)) if clear else []
+        named = {id(each): who for each, who in zip(clear, found, strict=True)}
+        return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 
     setup.model_seconds = runtime.seconds
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        seen = lay(picture, frame.faces)
-        return replace(
-            frame,
-            faces=name(picture, seen) if name else tuple(each.face for each in seen),
-            lines=read(picture, frame.quads) if read else (),
-            quads=(),
+        asked = setup.of(frame)
+        seen = lay()(picture, frame.faces) if frame.faces else []
+        collection = asked.match.collection
+        return moved(
+            replace(
+                frame,
+                faces=(
+                    name(collection, picture, seen)
+                    if seen and collection is not None
+                    else tuple(each.face for each in seen)
+                ),
+                lines=read()(picture, frame.quads) if frame.quads else (),
+                quads=(),
+            )
         )
 
     return step
 
 
+def moved(frame: Frame) -> Frame:
+    """The frame with everything where it is in the whole picture, and not in the part."""
+    if frame.origin == (0, 0):
+        return frame
+    left, top = frame.origin
+
+    def there(points: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple((x + left, y + top) for x, y in points)
+
+    faces = tuple(
+        replace(
+            face,
+            box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
+            points=there(face.points),
+            landmarks=there(face.landmarks),
+        )
+        for face in frame.faces
+    )
+    lines = tuple(
+        replace(
+            line,
+            quad=there(line.quad),
+            words=tuple(replace(word, quad=there(word.quad)) for word in line.words),
+        )
+        for line in frame.lines
+    )
+    return replace(frame, faces=faces, lines=lines, origin=(0, 0))
+
+
 def record(setup: Setup) -> Step:
     """Append the frame's record to the log, and have the lines follow."""
-    from onlooker.record.build import build
+    from onlooker.record.build import again, build
     from onlooker.record.lines import JsonLines
     from onlooker.record.log import LogError, LogFull, Writer
 
-    config, outputs, closing = setup.config, setup.outputs, setup.closing
+    outputs, closing = setup.outputs, setup.closing
     gathered: list[StreamRecord] = []
+    last: dict[str, StreamRecord] = {}
     try:
         log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
         lines = None
@@ -385,7 +495,11 @@ def record(setup: Setup) -> Step:
         raise Unusable(str(error)) from error
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        gathered.append(build(frame, config))
+        built = build(frame, setup.of(frame))
+        if frame.same and frame.error is None:
+            built = again(built, last.get(built.stream) or log.newest(built.stream))
+        last[built.stream] = built
+        gathered.append(built)
         return frame
 
     def commit() -> None:

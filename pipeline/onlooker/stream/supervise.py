@@ -27,7 +27,7 @@ from onlooker.record.log import Log
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.plan import Plan
-from onlooker.stream.stages import STAGES, Outputs, Stage, feeds
+from onlooker.stream.stages import STAGES, Feed, Outputs, Stage, feeds
 from onlooker.stream.wire import Status, StreamStatus
 
 PATROL = 0.05
@@ -81,11 +81,31 @@ def replay(
     SIGHUP; within 5 s), and what `onlooker.stream.stages.feeds` does before anything is started.
     """
     streams = feeds(films, config, outputs)
-    with Log(outputs.log_path) as log:
-        position = log.position
     at_once = max(stage.processes(config) for stage in stages)
     room = plans.ring_bytes(streams, config.stream.window, at_once)
-    with _signals() as received, plans.directory(room) as run:
+    with _signals() as received, _run(config, outputs, stages, room, at_once) as children:
+        for feed in streams:
+            children.add(feed)
+        shown = 0.0
+        while not children.finished:
+            children.watch(PATROL)
+            if received:
+                raise Stopped(received[0], children.status)
+            if time.monotonic() - shown > REPORT:
+                shown = time.monotonic()
+                on_status(children.status)
+        children.finish()
+        on_status(children.status)
+        return children.status
+
+
+@contextmanager
+def _run(
+    config: Config, outputs: Outputs, stages: Sequence[Stage], room: int, at_once: int | None
+) -> "Iterator[Run]":
+    with Log(outputs.log_path) as log:
+        position = log.position
+    with plans.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),
             hub=_endpoint(run),
@@ -93,21 +113,10 @@ def replay(
             outputs=outputs,
             position=position,
             stages=tuple(map(plans.row, stages)),
-            feeds=tuple(streams),
         )
         plans.write(run, plan)
         with Run(run, plan, stages, at_once) as children:
-            shown = 0.0
-            while not children.finished:
-                children.watch(PATROL)
-                if received:
-                    raise Stopped(received[0], children.status)
-                if time.monotonic() - shown > REPORT:
-                    shown = time.monotonic()
-                    on_status(children.status)
-            children.finish()
-            on_status(children.status)
-            return children.status
+            yield children
 
 
 @dataclass(slots=True)
@@ -127,8 +136,11 @@ class Child:
     """Frames settled when it died last."""
     due: float = 0.0
     """When to start it."""
-    retired: bool = False
-    """Has done its work: its end is no death."""
+    retired: float | None = None
+    """When it was told to stop, having done its work: its end is no death."""
+    feed: Feed | None = None
+    """What it feeds, where it is a source."""
+    given_up: bool = False
 
     @property
     def name(self) -> str:
@@ -142,8 +154,12 @@ class Run:
     `watch` has to be called again and again; `status` is then what is known of all streams.
     """
 
-    def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int) -> None:
+    def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
+        """at_once: films that are read at once; None where streams come and go: then no source's
+        death ends the run."""
+        self.run = run
         self.plan = plan
+        self._at_once = at_once
         self.status = Status()
         self._most_deaths = max(MOST_DEATHS, plan.config.stream.attempts + 2)
         self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
@@ -155,13 +171,9 @@ class Run:
                 self._children.append(Child(f"{stage.name}-{number}", command))
         self._publisher = [Child("publisher", ("onlooker.stream.publisher", str(run)))]
         self._children += self._publisher if plan.outputs.publish else []
-        self._pending = [
-            Child(f"source-{number}", ("onlooker.stream.feed", str(run), str(number)))
-            for number in range(len(plan.feeds))
-        ]
+        self._feeds: dict[str, Feed] = {}
+        self._pending: list[Child] = []
         self._finished: dict[str, StreamStatus] = {}
-        for _ in range(at_once):
-            self._feed_next()
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
         self._amnesty = math.inf
@@ -176,7 +188,25 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether every frame of every film is settled."""
-        return len(self._finished) == len(self.plan.feeds)
+        return len(self._finished) == len(self._feeds)
+
+    def add(self, feed: Feed) -> None:
+        """Have a stream read: at once, or as soon as its turn comes."""
+        plans.write_feed(self.run, feed)
+        self._feeds[feed.stream] = feed
+        self._finished.pop(feed.stream, None)
+        command = ("onlooker.stream.feed", str(self.run), str(feed.number))
+        self._pending.append(Child(f"source-{feed.number}", command, feed=feed))
+        self._feed_next()
+
+    def remove(self, stream: str) -> None:
+        """Have a stream read no more; what is on its way is still looked at."""
+        feed = self._feeds.pop(stream)
+        self._finished.pop(stream, None)
+        self._pending = [child for child in self._pending if child.feed is not feed]
+        for child in self._children:
+            if child.feed is feed:
+                self._retire(child)
 
     def watch(self, seconds: float) -> None:
         """Listen to the hub for some time, then see after the children. Raises RunError."""
@@ -194,9 +224,11 @@ class Run:
             if child.process is not None:
                 if child.process.poll() is not None:
                     self._bury(child, child.process.returncode, now)
-            elif child.retired:
-                self._children.remove(child)
-            elif now >= child.due:
+                elif child.retired is not None and now - child.retired > GRACE:
+                    child.process.kill()
+            elif child.retired is not None:
+                self._leave(child)
+            elif now >= child.due and not child.given_up:
                 self._start(child)
 
     def _listen(self, seconds: float) -> None:
@@ -224,7 +256,7 @@ class Run:
 
     def _bury(self, child: Child, code: int, now: float) -> None:
         child.process = None
-        if child.retired:
+        if child.retired is not None:
             return
         self._say(wire.Died(child.name))
         settled = self.status.settled
@@ -233,7 +265,12 @@ class Run:
         child.settled = settled
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         if child.deaths > self._most_deaths:
-            raise RunError(f"{child.base} died {child.deaths} times in a row, last by {how}")
+            cause = f"{child.base} died {child.deaths} times in a row, last by {how}"
+            if child.feed is None or self._at_once is not None:
+                raise RunError(cause)
+            log.error("given up stream=%s cause=%s", child.feed.stream, cause)
+            child.given_up = True
+            self._say(wire.Health(child.feed.stream, f"given up: {cause}", 0))
         wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
         child.due = now + wait
         log.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
@@ -251,12 +288,15 @@ class Run:
                 self._kill_silent(child)
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
-                self._finished[stream.name] = stream
-                self._retire(stream.source)
+                if stream.name in self._feeds:
+                    self._finished[stream.name] = stream
+                for source in self._children:
+                    if source.name == stream.source:
+                        self._retire(source)
                 self._feed_next()
         # A hub that was started anew knows nothing of streams that had finished.
         streams = {stream.name: stream for stream in status.streams} | self._finished
-        ordered = (streams[feed.stream] for feed in self.plan.feeds if feed.stream in streams)
+        ordered = (streams[name] for name in self._feeds if name in streams)
         self.status = replace(status, streams=tuple(ordered))
 
     def _kill_silent(self, child: Child) -> None:
@@ -264,16 +304,25 @@ class Run:
             log.warning("child silent name=%s", child.name)
             child.process.kill()
 
-    def _retire(self, name: str) -> None:
-        for child in self._children:
-            if child.name == name:
-                child.retired = True
-                if child.process is not None:
-                    child.process.terminate()
+    def _retire(self, child: Child) -> None:
+        child.retired = child.retired or time.monotonic()
+        if child.process is not None:
+            child.process.terminate()
+
+    def _leave(self, child: Child) -> None:
+        """A source has ended for good: so has its stream, unless another feeds it by now."""
+        self._children.remove(child)
+        feed = child.feed
+        if feed is not None and self._feeds.get(feed.stream) is not feed:
+            self._say(wire.Forget(feed.stream, feed.last_session))
+            for left in self.run.glob(f"source-{feed.number}.*.ring"):
+                left.unlink(missing_ok=True)
 
     def _feed_next(self) -> None:
-        if self._pending:
-            self._children.append(self._pending.pop(0))
+        reading = [c for c in self._children if c.feed is not None and c.retired is None]
+        while self._pending and (self._at_once is None or len(reading) < self._at_once):
+            reading.append(self._pending.pop(0))
+            self._children.append(reading[-1])
 
     def _say(self, message: wire.ToHub) -> None:
         self._socket.send_multipart(wire.pack(message), zmq.NOBLOCK)

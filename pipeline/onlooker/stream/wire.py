@@ -4,14 +4,14 @@ A message is two parts: a small struct of this module as msgpack, and, where it 
 the frame itself as an opaque second part. The hub reads the first and hands on the second without
 looking inside; pixels are in neither (see `onlooker.stream.ring`).
 
-    source      -> hub      Open  Offer  End
+    source      -> hub      Open  Offer  Health  End
     worker      -> hub      Ready  Result
     publisher   -> hub      Here
     any         -> hub      Beat  Broken
     hub         -> source   Start  Free
     hub         -> worker   Job
     hub         -> any      Who
-    supervisor <-> hub      Died  Ask  Status
+    supervisor <-> hub      Died  Forget  Health  Ask  Status
 """
 
 from collections.abc import Sequence
@@ -111,8 +111,19 @@ class Offer(Message, frozen=True):
     """Why it could not be decoded."""
     dropped: Drop | None
     """Why the source has not kept it."""
+    same: bool
+    """Whether the last result is taken again: only the ordered stages get it."""
     seconds: float
     """Time the source has spent decoding so far."""
+
+
+class Health(Message, frozen=True):
+    """How the source of a stream is, when that changes."""
+
+    stream: str
+    text: str
+    """Empty where all is well."""
+    reconnects: int
 
 
 class End(Message, frozen=True):
@@ -145,6 +156,8 @@ class Free(Message, frozen=True):
     session: int
     index: int
     counts: Counts
+    done: bool
+    """Whether it was looked at and recorded."""
 
 
 # Worker to hub
@@ -206,6 +219,14 @@ class Who(Message, frozen=True):
 # Supervisor and hub
 
 
+class Forget(Message, frozen=True):
+    """No source from here on feeds the stream: forget it when what is on its way is settled."""
+
+    stream: str
+    session: int
+    """Of its last source, at most."""
+
+
 class Died(Message, frozen=True):
     """A child process is gone, whatever it held."""
 
@@ -232,6 +253,12 @@ class StreamStatus(msgspec.Struct, frozen=True):
     """Why it ended early."""
     seconds: float
     """Spent in decoding."""
+    policy: Policy = "every"
+    health: str = ""
+    """What is wrong with its source; empty where all is well."""
+    reconnects: int = 0
+    lag: tuple[float, float] = (0.0, 0.0)
+    """Seconds that frames took lately from the source to the log: half of them, and 99 in 100."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -274,7 +301,9 @@ class Status(Message, frozen=True):
         return sum(stream.counts.settled for stream in self.streams)
 
 
-ToHub: TypeAlias = Open | Offer | End | Ready | Result | Here | Beat | Broken | Died | Ask
+ToHub: TypeAlias = (
+    Open | Offer | Health | End | Forget | Ready | Result | Here | Beat | Broken | Died | Ask
+)
 FromHub: TypeAlias = Start | Free | Job | Who | Status
 M = TypeVar("M")
 

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def main(run: Path, stage: str, name: str) -> int:
     with Spoke(plan, name, lambda: wire.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
-                setup = Setup(plan.config, plan.outputs, closing)
+                setup = Setup(plan.config, plan.outputs, closing, partial(plans.read_feed, run))
                 work = Work(stage, plans.maker(row)(setup), row.ordered)
                 hub.introduce()
                 while not stop.is_set():
