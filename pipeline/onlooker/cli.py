@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | log | faces | collection | models | config."""
+"""The command line: demo | replay | stream | status | watch | log | faces | collection | ..."""
 
 import os
 import signal
@@ -21,8 +21,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from onlooker import cli_stream, weights
 from onlooker import config as configuration
-from onlooker import weights
 from onlooker.annotate import annotate as draw
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
@@ -55,7 +55,10 @@ config_app = typer.Typer(no_args_is_help=True, help="What is configured, and whe
 app.add_typer(collection_app, name="collection")
 app.add_typer(log_app, name="log")
 app.add_typer(models_app, name="models")
+app.add_typer(cli_stream.keys_app, name="keys")
 app.command()(faces)
+app.command()(cli_stream.stream)
+app.command()(cli_stream.status)
 app.add_typer(config_app, name="config")
 
 # No markup: names, paths and what was read in a picture are printed as they are.

@@ -120,6 +120,10 @@ class Log(Limits, frozen=True, kw_only=True):
     """File of JSON lines that follows the log."""
     lines_megabytes: Annotated[float, Meta(ge=0)] = 100
 
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
+
 
 class Publish(Section, frozen=True, kw_only=True):
     """`[publish]`: where `onlooker stream` publishes records, and who may subscribe."""

@@ -6,6 +6,7 @@ camera sends meanwhile is offered without its pixels, to be counted.
 """
 
 import logging
+import math
 import os
 import queue
 import random
@@ -290,19 +291,24 @@ class Health:
         self._text = "connecting"
         self._told = ""
         self._reconnects = -1
+        self._since = math.inf
+        """Since when all is well."""
 
     def bad(self, cause: str) -> Sends:
         if cause != self._told:
             log.error("camera fails stream=%s cause=%s", self._stream, cause)
             self._told = cause
+        self._since = math.inf
         return self._say(cause)
 
     def good(self, black: bool) -> Sends:
         if self._text and self._text != BLACK:
             self._reconnects += 1
-            if self._told:
-                log.warning("camera is back stream=%s", self._stream)
-                self._told = ""
+            self._since = time.monotonic()
+        if self._told and time.monotonic() - self._since > STEADY:
+            # Not sooner: one that comes and goes is no news each time.
+            log.warning("camera is back stream=%s", self._stream)
+            self._told = ""
         return self._say(BLACK if black else "")
 
     def _say(self, text: str) -> Sends:

@@ -105,6 +105,21 @@ def directory(room: int) -> Iterator[Path]:
         shutil.rmtree(run)
 
 
+def runs() -> list[Path]:
+    """Directories of the user's runs that go on, the oldest first."""
+    found = []
+    for place in {MEMORY, Path(tempfile.gettempdir())}:
+        for run in place.glob(f"{PREFIX}*-*"):
+            try:
+                with (run / "lock").open("r+") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(run)
+            except OSError:
+                continue  # another user's, or one that has ended
+    return sorted(found, key=lambda run: run.stat().st_mtime)
+
+
 def _sweep(place: Path) -> None:
     for left in place.glob(f"{PREFIX}*-*"):
         try:

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
@@ -216,16 +216,22 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
     return feeds_of(sources, config, outputs)
 
 
-def feeds_of(sources: Mapping[str, Source], config: Config, outputs: Outputs) -> list[Feed]:
+def feeds_of(
+    sources: Mapping[str, Source],
+    config: Config,
+    outputs: Outputs,
+    first: int = 0,
+) -> list[Feed]:
     """The feeds of streams by their names; those that are not live begin where the log ends.
 
-    Raises as `feeds` does, and MediaError for a camera whose frames are all to be looked at.
+    first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
+    and MediaError for a camera whose frames are all to be looked at.
     """
     from onlooker.media.finite import Finite, opened
     from onlooker.media.image import MediaError
     from onlooker.media.live import is_camera
     from onlooker.record.lines import JsonLines
-    from onlooker.record.log import Writer
+    from onlooker.record.log import Log, Writer
 
     found: list[Feed] = []
     with ExitStack() as closing:
@@ -235,9 +241,12 @@ def feeds_of(sources: Mapping[str, Source], config: Config, outputs: Outputs) ->
             if not is_camera(source.url):
                 films[name] = opened(source.url)
                 closing.callback(films[name].close)
-        log = closing.enter_context(Writer(outputs.log_path))
-        if outputs.records:
-            closing.enter_context(JsonLines(outputs.records, log, outputs.limits)).catch_up()
+        if not first:
+            with Writer(outputs.log_path, outputs.limits) as writer:
+                if outputs.records:
+                    with JsonLines(outputs.records, writer, outputs.limits) as lines:
+                        lines.catch_up()
+        log = closing.enter_context(Log(outputs.log_path))
         for name, source in sources.items():
             film = films.get(name)
             if film is None and source.policy == "every":
@@ -260,7 +269,7 @@ def feeds_of(sources: Mapping[str, Source], config: Config, outputs: Outputs) ->
                     height=film.height,
                 )
             )
-    return [replace(feed, number=number) for number, feed in enumerate(found)]
+    return [replace(feed, number=number) for number, feed in enumerate(found, first)]
 
 
 def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:

@@ -14,9 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Self
 
 import zmq
@@ -26,6 +24,7 @@ from onlooker.config import Config
 from onlooker.record.log import Log
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
+from onlooker.stream.children import Child, blocked, environment, signals, stop
 from onlooker.stream.plan import Plan
 from onlooker.stream.stages import STAGES, Feed, Outputs, Stage, feeds
 from onlooker.stream.wire import Status, StreamStatus
@@ -83,7 +82,7 @@ def replay(
     streams = feeds(films, config, outputs)
     at_once = max(stage.processes(config) for stage in stages)
     room = plans.ring_bytes(streams, config.stream.window, at_once)
-    with _signals() as received, _run(config, outputs, stages, room, at_once) as children:
+    with signals() as received, running(config, outputs, stages, room, at_once) as children:
         for feed in streams:
             children.add(feed)
         shown = 0.0
@@ -100,9 +99,13 @@ def replay(
 
 
 @contextmanager
-def _run(
+def running(
     config: Config, outputs: Outputs, stages: Sequence[Stage], room: int, at_once: int | None
 ) -> "Iterator[Run]":
+    """The processes of a run, with no stream yet, while the `with` statement lasts.
+
+    room: bytes for frames. at_once: films that are read at once; None where streams come and go.
+    """
     with Log(outputs.log_path) as log:
         position = log.position
     with plans.directory(room) as run:
@@ -117,35 +120,6 @@ def _run(
         plans.write(run, plan)
         with Run(run, plan, stages, at_once) as children:
             yield children
-
-
-@dataclass(slots=True)
-class Child:
-    """A process that is to be there, over all its lives."""
-
-    base: str
-    command: tuple[str, ...]
-    """Module and arguments; its name of the moment follows."""
-    life: int = 0
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    heard: bool = False
-    """Whether it was heard of in this life."""
-    deaths: int = 0
-    settled: int = -1
-    """Frames settled when it died last."""
-    due: float = 0.0
-    """When to start it."""
-    retired: float | None = None
-    """When it was told to stop, having done its work: its end is no death."""
-    feed: Feed | None = None
-    """What it feeds, where it is a source."""
-    given_up: bool = False
-
-    @property
-    def name(self) -> str:
-        """Another one in each life, so that nothing is taken for its predecessor's."""
-        return f"{self.base}.{self.life}"
 
 
 class Run:
@@ -174,6 +148,8 @@ class Run:
         self._feeds: dict[str, Feed] = {}
         self._pending: list[Child] = []
         self._finished: dict[str, StreamStatus] = {}
+        self._leaving: list[Feed] = []
+        """Feeds that have ended, of streams that the hub may still know."""
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
         self._amnesty = math.inf
@@ -246,10 +222,10 @@ class Run:
         module, *arguments = child.command
         # What a terminal sends goes to all its processes, but in which order they stop is for this
         # one to say. A child inherits what is blocked.
-        with _blocked(signal.SIGINT, signal.SIGHUP):
+        with blocked(signal.SIGINT, signal.SIGHUP):
             child.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments, child.name],
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
@@ -294,6 +270,7 @@ class Run:
                     if source.name == stream.source:
                         self._retire(source)
                 self._feed_next()
+        self._tidy(status)
         # A hub that was started anew knows nothing of streams that had finished.
         streams = {stream.name: stream for stream in status.streams} | self._finished
         ordered = (streams[name] for name in self._feeds if name in streams)
@@ -315,8 +292,16 @@ class Run:
         feed = child.feed
         if feed is not None and self._feeds.get(feed.stream) is not feed:
             self._say(wire.Forget(feed.stream, feed.last_session))
-            for left in self.run.glob(f"source-{feed.number}.*.ring"):
-                left.unlink(missing_ok=True)
+            self._leaving.append(feed)
+
+    def _tidy(self, status: Status) -> None:
+        """Remove the files of streams that the hub has forgotten, or has from another feed."""
+        feeding = {stream.source.rpartition(".")[0] for stream in status.streams}
+        for feed in [each for each in self._leaving if f"source-{each.number}" not in feeding]:
+            self._leaving.remove(feed)
+            for pattern in (f"source-{feed.number}.*.ring", f"feed-{feed.number}.json"):
+                for left in self.run.glob(pattern):
+                    left.unlink(missing_ok=True)
 
     def _feed_next(self) -> None:
         reading = [c for c in self._children if c.feed is not None and c.retired is None]
@@ -332,7 +317,7 @@ class Run:
         broken = []
         for children in (self._others, self._publisher):
             running = [child for child in children if child.process is not None]
-            codes = _stop([child.process for child in running if child.process], FINISH)
+            codes = stop([child.process for child in running if child.process], FINISH)
             broken += [child.name for child, code in zip(running, codes, strict=True) if code > 0]
         if broken:
             end = time.monotonic() + self._patience
@@ -349,7 +334,7 @@ class Run:
         self._socket.close()
         self._context.term()
         for children in (self._others[::-1], self._publisher, [self._hub]):
-            _stop([child.process for child in children if child.process], GRACE)
+            stop([child.process for child in children if child.process], GRACE)
 
     @property
     def _others(self) -> list[Child]:
@@ -357,55 +342,8 @@ class Run:
         return [c for c in self._children if c is not self._hub and c not in self._publisher]
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> list[int]:
-    """Ask them to stop; kill those that have not by the end of `grace` seconds. How they ended."""
-    for process in processes:
-        process.terminate()
-    end = time.monotonic() + grace
-    for process in processes:
-        try:
-            process.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return [process.wait() for process in processes]
-
-
 def _endpoint(run: Path) -> str:
     try:
         return plans.endpoint(run)
     except ValueError as error:
         raise RunError(str(error)) from error
-
-
-def _environment() -> dict[str, str]:
-    """Children import what this process would, and are one of the many that share the cores."""
-    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    return {**dict.fromkeys(threads, "1"), **os.environ, "PYTHONPATH": path}
-
-
-@contextmanager
-def _blocked(*signals: signal.Signals) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The signals to stop that have come. Only the main thread can ask for them."""
-    received: list[int] = []
-    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if current_thread() is not main_thread():
-        yield received
-        return
-    before = {
-        number: signal.signal(number, lambda came, _: received.append(came)) for number in wanted
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
