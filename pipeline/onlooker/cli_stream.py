@@ -135,6 +135,7 @@ def status(
                 for new, old in zip(now, before, strict=True):
                     if new is not None:
                         shown.add_row(table(new, old, seconds))
+                        shown.add_row(workers(new, old, seconds))
                 before = now
                 if live is None:
                     console.print(shown)
@@ -185,14 +186,22 @@ def table(now: Status, before: Status | None, seconds: float) -> Table:
             str(counts.done),
             _causes(counts.failed),
             _causes(counts.dropped),
-            f"{stream.lag[0]:.2f} s, 99%: {stream.lag[1]:.2f} s",
+            f"{stream.lag[0]:.2f} < {stream.lag[1]:.2f} s",
             _source(stream),
         )
-    made.add_section()
+    return made
+
+
+def workers(now: Status, before: Status | None, seconds: float) -> Table:
+    """Who works, and for how much of the time."""
+    made = Table(title_justify="left")
+    for heading in ("worker", "frames", "busy"):
+        made.add_column(heading, justify="left" if heading == "worker" else "right")
+    known = {worker.name: worker.busy for worker in before.workers} if before else {}
     for worker in now.workers:
-        made.add_row(
-            worker.name, "", "", str(worker.frames), "", "", "", f"busy {worker.busy:.1f} s"
-        )
+        busy = (worker.busy - known.get(worker.name, worker.busy)) / seconds if seconds else 0.0
+        alive = "" if worker.name in now.alive else ", silent"
+        made.add_row(worker.name, str(worker.frames), f"{busy:.0%}{alive}")
     return made
 
 

@@ -256,6 +256,7 @@ while True:
     ) -> None:
         endpoint = f"ipc://{tmp_path}/records"
         with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
             peer.bind(endpoint)
             listening = subscribe(endpoint, since=3, timeout=10)
             while peer.recv() != b"\1" + AT:
@@ -393,6 +394,7 @@ class TestSubscribe:
     def test_messages_of_somebody_else(self, tmp_path: Path) -> None:
         endpoint = f"ipc://{tmp_path}/records"
         with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
             peer.bind(endpoint)
             for message in ([b"weather", b""], [b"a/face", b"{}", b"more"], [b"\xff\xfe"]):
                 listening = subscribe(endpoint, timeout=10)
@@ -409,6 +411,7 @@ class TestSubscribe:
     def test_what_is_no_record(self, tmp_path: Path) -> None:
         endpoint = f"ipc://{tmp_path}/records"
         with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
             peer.bind(endpoint)
             listening = subscribe(endpoint, timeout=10)
             while peer.recv() != b"\1" + AT:
