@@ -28,6 +28,8 @@ from onlooker.record.shapes import RecordError, StreamRecord, decode
 
 ASK_AGAIN = 2.0
 """Seconds without an answer after which a request is taken for lost."""
+SILENCE = 5.0
+"""Seconds without a word after which the connection is made anew."""
 HELD = 5000
 """Messages that are kept while an answer is awaited; what is more is asked for later."""
 
@@ -206,9 +208,15 @@ class Subscriber:
     def _receive(self, end: float) -> list[bytes]:
         """The next message; _NothingYet at time `end`, TimeoutError where the caller set one."""
         nearest = min(end, self._deadline)
-        wait = None if nearest == inf else max(0, ceil((nearest - time.monotonic()) * 1000))
-        if self._socket.poll(wait):
-            return self._socket.recv_multipart()
+        while True:
+            now = time.monotonic()
+            if self._socket.poll(ceil(max(0.0, min(nearest - now, SILENCE)) * 1000)):
+                return self._socket.recv_multipart()
+            if time.monotonic() >= nearest:
+                break
+            # Publishers say something every second: this one, or what is between, is gone.
+            self._socket.disconnect(self.endpoint)
+            self._socket.connect(self.endpoint)
         if end <= self._deadline:
             raise _NothingYet
         what = "no further record" if self._heard else "no record"

@@ -164,8 +164,9 @@ class Hub:
             case wire.End():
                 self._end(sender, message, now)
             case wire.Health():
-                if (known := self.streams.get(message.stream)) is not None:
-                    known.health, known.reconnects = message.text, message.reconnects
+                known = self.streams.get(message.stream) or self._unseen(message.stream)
+                known.health = message.text
+                known.reconnects = max(known.reconnects, message.reconnects)
             case wire.Forget():
                 self._forget(message)
             case wire.Here():
@@ -257,12 +258,19 @@ class Hub:
             return  # this source has been replaced
         elif message.session > stream.session:
             self._restart(stream)
-            del self._feeding[stream.source]
+            self._feeding.pop(stream.source, None)
             stream.source, stream.session = sender, message.session
             stream.policy, stream.frames = message.policy, message.frames
         self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
         self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
+
+    def _unseen(self, name: str) -> Stream:
+        """A stream of which no source has been heard: there is something to say about it."""
+        waiting: list[list[int]] = [[] for _ in self.stages]
+        stream = Stream(name, "live", "", -1, 0, Counts(), None, waiting)
+        self.streams[name] = stream
+        return stream
 
     def _restart(self, stream: Stream) -> None:
         """Forget what is in flight: its pixels are gone, or soon will be."""

@@ -235,7 +235,7 @@ class Run:
         if child.retired is not None:
             return
         self._say(wire.Died(child.name))
-        settled = self.status.settled
+        settled = self._settled(child)
         achieved = child.heard and settled > child.settled
         child.deaths = 1 if achieved else child.deaths + 1
         child.settled = settled
@@ -250,6 +250,13 @@ class Run:
         wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
         child.due = now + wait
         log.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
+
+    def _settled(self, child: Child) -> int:
+        """Frames that a source's own stream has settled; for other children those of all."""
+        if child.feed is None:
+            return self.status.settled
+        own = (s for s in self.status.streams if child.feed and s.name == child.feed.stream)
+        return sum(stream.counts.settled for stream in own)
 
     def _take(self, status: Status) -> None:
         if status.error is not None:
