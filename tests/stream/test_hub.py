@@ -87,11 +87,13 @@ class Line:
 
     # Sources
 
-    def open(self, stream: str, life: int = 1) -> str:
+    def open(self, stream: str, life: int = 1, live: bool = False) -> str:
         name = f"{stream}.{life}"
-        film = config.Source(url=stream, policy="every")
+        film = config.Source(url=stream, policy="live" if live else "every")
         feed = Feed(stream=stream, source=film, digest="d", frames=FRAMES, width=2, height=2)
-        self.sources[name] = source = Source(feed, f"{self.folder}/{name}", WINDOW, life)
+        self.sources[name] = source = Source(
+            feed, f"{self.folder}/{name}", WINDOW * (1 + live), life
+        )
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])
         self.say(name, source.introduction())
@@ -483,49 +485,82 @@ def test_the_last_stage_must_be_ordered() -> None:
 # Live streams
 
 
-@dataclass
-class Camera:
-    """A live source, which waits for nobody."""
-
-    line: Line
-    session: int = 1
-    next: int = 0
-
-    def open(self) -> None:
-        self.line.inbox["cam"] = deque()
-        self.line.recorded["cam"] = []
-        self.line.say("cam", wire.Open("cam", self.session, "live", self.next, None, wire.Counts()))
-
-    def shoot(self) -> None:
-        data = wire.pack_frame(frame("cam", self.next))
-        offer = wire.Offer("cam", self.session, self.next, None, None, None, False, 0.0)
-        self.line.say("cam", offer, data)
-        self.next += 1
-
-
 def test_of_a_live_stream_the_newest_two_wait(line: Line) -> None:
-    camera = Camera(line)
-    camera.open()
+    line.open("cam", live=True)
+    line.read("cam.1")
     line.join("d", "detect")
-    for _ in range(10):
-        camera.shoot()
+    for _ in range(6):
+        line.offer("cam.1")
+        while line.inbox["cam.1"]:
+            line.read("cam.1")
     assert jobs(line, "d") == [0]
-    assert line.counts("cam") == wire.Counts(received=10, dropped={"superseded": 7})
+    assert line.counts("cam") == wire.Counts(received=6, dropped={"superseded": 3})
     line.work("d")
-    assert jobs(line, "d") == [8]
+    assert jobs(line, "d") == [4]
+
+
+def test_what_a_camera_has_no_room_for_is_counted(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    for _ in range(2 * WINDOW + 2):  # and hears nothing of the hub meanwhile
+        line.offer("cam.1")
+    counts = line.counts("cam")
+    assert counts == wire.Counts(received=8, dropped={"superseded": 4, "shed": 2})
 
 
 def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:
-    camera = Camera(line)
-    camera.open()
-    camera.shoot()
-    camera.shoot()
-    camera.session = 2
-    camera.open()
-    camera.shoot()
+    line.open("cam", live=True)
+    line.read("cam.1")
+    line.offer("cam.1")
+    line.offer("cam.1")
+    line.open("cam", 2, live=True)
+    line.read("cam.2")
+    line.offer("cam.2")
     counts = line.counts("cam")
     assert counts == wire.Counts(received=3, dropped={"restarted": 2})
     assert line.hub.status().streams[0].in_flight == 1
+
+
+def test_a_new_hub_counts_a_cameras_frames_on(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    for _ in range(4):
+        line.offer("cam.1")
+    while line.inbox["cam.1"]:
+        line.read("cam.1")
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    line.offer("cam.1")
+    while line.inbox["cam.1"]:
+        line.read("cam.1")
+    counts = line.counts("cam")
+    assert counts.received == 5
+    assert counts.settled + line.hub.status().streams[0].in_flight == 5
+
+
+def test_a_stream_is_forgotten_once_its_frames_are_settled(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    line.offer("cam.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.work("d")
+    line.say("supervisor", wire.Forget("cam", 1))
+    assert [stream.name for stream in line.hub.status().streams] == ["cam"]
+    line.work("r")
+    line.work("w")
+    assert line.hub.status().streams == ()
+    line.open("cam", 2, live=True)
+    line.say("supervisor", wire.Forget("cam", 1))  # of the one before
+    assert [stream.name for stream in line.hub.status().streams] == ["cam"]
+
+
+def test_what_is_said_of_a_stream_without_a_source_is_kept(line: Line) -> None:
+    line.say("supervisor", wire.Health("cam", "given up: no", 0))
+    assert line.hub.status().streams[0].health == "given up: no"
+    line.open("cam", live=True)
+    line.read("cam.1")
+    line.offer("cam.1")
+    assert line.counts("cam").received == 1
 
 
 # All of it at random
@@ -538,7 +573,6 @@ class Accidents(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.line = Line(Path(self.folder.name))
-        self.camera = Camera(self.line)
         self.lives = 1
         self.answered: list[tuple[str, wire.Result, bytes]] = []
 
@@ -552,7 +586,7 @@ class Accidents(RuleBasedStateMachine):
     def begin(self) -> None:
         self.line.open("a")
         self.line.open("b")
-        self.camera.open()
+        self.line.open("cam", live=True)
         for stage in ("detect", "recognise", "record"):
             self.join(stage)
 
@@ -580,7 +614,10 @@ class Accidents(RuleBasedStateMachine):
 
     @rule()
     def shoot(self) -> None:
-        self.camera.shoot()
+        [name] = [name for name in self.line.sources if name.startswith("cam")]
+        source = self.line.sources[name]
+        if source.started and not source.ended and source.next < FRAMES:
+            self.line.offer(name)  # whether there is room or not
 
     @precondition(lambda self: self.unread())
     @rule(data=st.data())
@@ -646,8 +683,10 @@ class Accidents(RuleBasedStateMachine):
 
     @rule()
     def restart_camera(self) -> None:
-        self.camera.session += 1
-        self.camera.open()
+        [old] = [name for name in self.line.sources if name.startswith("cam")]
+        del self.line.sources[old], self.line.inbox[old]
+        self.lives += 1
+        self.line.open("cam", self.lives, live=True)
 
     @rule()
     def restart_hub(self) -> None:
@@ -684,9 +723,6 @@ class Accidents(RuleBasedStateMachine):
     def finish(self) -> None:
         if not self.line.sources:
             return
-        self.camera.session += 1
-        self.camera.open()
-        self.line.say("cam", wire.End("cam", self.camera.session, self.camera.next, None))
         self.line.settle()
         error = self.line.hub.status().error
         if error is not None:

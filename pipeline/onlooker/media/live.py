@@ -110,7 +110,8 @@ class Camera:
         pattern = self.source.url.startswith(SCHEME)
         watch = Watch(self.source.frozen) if pattern else None
         fragment, fragment_pts = self.index, 0
-        for frame, planes in frames(self.stream, self.source, epoch, 0):
+        # Frames may be dropped on their way: what is the same, only its process can say.
+        for frame, planes in frames(self.stream, replace(self.source, motion=None), epoch, 0):
             if frame.fragment == frame.index:
                 fragment, fragment_pts = self.index, frame.pts
             self.alive = time.monotonic()

@@ -79,7 +79,8 @@ class Sampler:
         # Half a millisecond: time stamps are rounded.
         if elapsed < self._due - 0.0005:
             return False
-        self._due = max(self._due + 1 / self._fps, elapsed - 1 / self._fps)
+        behind = elapsed - self._due >= 1 / self._fps  # at the beginning, or after a gap
+        self._due = (elapsed if behind else self._due) + 1 / self._fps
         return True
 
 
@@ -88,27 +89,52 @@ class Gate:
 
     def __init__(self, threshold: float | None) -> None:
         self._threshold = threshold
-        self._reference: Pixels | None = None
-        self._seen: Pixels | None = None
+        self.reference: Pixels | None = None
+        """What others are held against, small."""
+        self.seen: Pixels | None = None
+        """The last one asked about, small."""
 
     def same(self, planes: Planes) -> bool:
         """Whether less than the threshold's share of the picture has changed."""
         if self._threshold is None:
             return False
         small = cv2.resize(planes.y, GATE, interpolation=cv2.INTER_AREA)
-        self._seen = cast(Pixels, small)
-        if self._reference is None:
+        self.seen = cast(Pixels, small)
+        if self.reference is None:
             return False
-        changed = np.count_nonzero(cv2.absdiff(self._seen, self._reference) > NOISE)
-        return bool(changed < self._threshold * self._seen.size)
+        changed = np.count_nonzero(cv2.absdiff(self.seen, self.reference) > NOISE)
+        return bool(changed < self._threshold * self.seen.size)
 
     def looked_at(self) -> None:
         """The last picture is looked at: others are held against it from now on."""
-        self._reference = self._seen
+        self.reference = self.seen
 
-    def forget(self) -> None:
-        """The last one was not looked at after all."""
-        self._reference = None
+
+class LiveGate:
+    """The same where frames may be dropped: only what was looked at and recorded is held against.
+
+    And only while nothing that differs from it is on its way, whose record would come in between.
+    """
+
+    def __init__(self, threshold: float | None) -> None:
+        self._gate = Gate(threshold)
+        self._pending: dict[int, Pixels] = {}
+        self._newest = -1
+
+    def same(self, planes: Planes) -> bool:
+        """Whether the last result may be taken again."""
+        return self._gate.same(planes) and not self._pending
+
+    def offered(self, index: int) -> None:
+        """The picture that was asked about last is looked at as frame `index`."""
+        if self._gate.seen is not None:
+            self._pending[index] = self._gate.seen
+
+    def settled(self, index: int, done: bool) -> None:
+        """What became of frame `index`."""
+        picture = self._pending.pop(index, None)
+        if picture is not None and done and index > self._newest:
+            self._newest, self._gate.reference = index, picture
 
 
 def cropped(planes: Planes, source: Source) -> tuple[Planes, tuple[int, int]]:

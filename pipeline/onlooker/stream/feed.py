@@ -21,11 +21,12 @@ from msgspec.structs import replace
 
 from onlooker.media.image import MediaError
 from onlooker.media.live import Camera, Shot
+from onlooker.media.selection import LiveGate
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.ring import Ring
 from onlooker.stream.spoke import Spoke, stop_order
-from onlooker.stream.stages import Feed
+from onlooker.stream.stages import Feed, workers
 from onlooker.stream.wire import Slot
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Source:
         """Whether what earlier processes left has been removed."""
         self._end: Sends = []
         self._counts = feed.counts
+        self.gate = LiveGate(feed.source.motion if feed.live else None)
         self._offered: dict[int, tuple[wire.Offer, bytes]] = {}
         """By index, ascending: what is not settled."""
         self._ring: Ring | None = None
@@ -104,7 +106,10 @@ class Source:
         no room for, go without their pixels. Raises OSError where there is no room for the ring.
         """
         slot = None
+        if planes is not None and dropped is None and self.gate.same(planes):
+            frame, planes = replace(frame, same=True), None
         if planes is not None and dropped is None:
+            self.gate.offered(frame.index)
             slot = self._write(planes)
             dropped = "shed" if slot is None else None
         offer = wire.Offer(
@@ -133,6 +138,7 @@ class Source:
         match message:
             case wire.Free() if message.session == self.session:
                 self._counts = message.counts
+                self.gate.settled(message.index, message.done)
                 self._settle(message.index)
             case wire.Start() if message.session == self.session:
                 self._counts = message.counts
@@ -178,7 +184,10 @@ def main(run: Path, number: int, name: str) -> int:
     plan = plans.read(run)
     feed = plans.read_feed(run, number)
     base, _, life = name.rpartition(".")
-    source = Source(feed, f"{run}/{name}", plan.config.stream.window, feed.session(int(life)))
+    window = plan.config.stream.window
+    if feed.live:  # newest wins only where there is room for more than workers can hold
+        window = max(window, 2 * workers(plan.config) + 4)
+    source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with Spoke(plan, name, source.introduction) as hub:
         hub.introduce()
         try:

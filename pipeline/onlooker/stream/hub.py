@@ -403,7 +403,7 @@ class Hub:
                 self._queue(flight)
             else:
                 stage = self.stages[flight.stage].name
-                cause = f"{stage}: {flight.deaths} workers died over this frame"
+                cause = f"{stage}: {flight.deaths} {wire.POISONED}"
                 self._fail(flight, cause, "poisoned")
 
     # Frames

@@ -71,6 +71,11 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """Whether to wait while a disk is full. Otherwise the run ends, and can be gone on with."""
 
     @property
+    def poisoned_path(self) -> Path:
+        """Folder for the pictures of frames over which workers died."""
+        return self.log_path.with_suffix(".poisoned")
+
+    @property
     def log_path(self) -> Path:
         """Where the log is."""
         if self.log is not None:
@@ -99,11 +104,13 @@ class Stage:
 
     def processes(self, config: Config) -> int:
         """How many workers it has."""
-        return self.workers or config.stream.workers or _cores()
+        return self.workers or workers(config)
 
 
-def _cores() -> int:
-    """Those that this process may use, where the system says."""
+def workers(config: Config) -> int:
+    """Processes for a stage that does not say: as many as cores that this one may use."""
+    if config.stream.workers:
+        return config.stream.workers
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -30,6 +30,9 @@ Failure: TypeAlias = Literal["undecodable", "poisoned", "error"]
 over it."""
 FAILURES: tuple[str, ...] = get_args(Failure)
 
+POISONED = "workers died over this frame"
+"""How the cause of such a failure ends."""
+
 Drop: TypeAlias = Literal["superseded", "stale", "shed", "restarted"]
 """Why a frame of a live stream is neither looked at nor recorded: newer ones came while it waited;
 it was old when it came; so many were on their way that there was no room for its pixels; its pixels

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 from msgspec.structs import replace
 
 from onlooker.card import WeightsError
@@ -18,10 +19,14 @@ from onlooker.stream import wire
 from onlooker.stream.ring import FrameGone, Ring
 from onlooker.stream.spoke import Spoke, stop_order
 from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
+from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture
 
+
+MOST_KEPT = 100
+"""Pictures of frames over which workers died that are kept."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +43,8 @@ def main(run: Path, stage: str, name: str) -> int:
         try:
             with ExitStack() as closing:
                 setup = Setup(plan.config, plan.outputs, closing, partial(plans.read_feed, run))
-                work = Work(stage, plans.maker(row)(setup), row.ordered)
+                kept = plan.outputs.poisoned_path
+                work = Work(stage, plans.maker(row)(setup), row.ordered, kept)
                 hub.introduce()
                 while not stop.is_set():
                     taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
@@ -71,13 +77,16 @@ class Work:
     """The step of a stage, on frames as they travel.
 
     One that is `ordered` takes a frame over which it raised at once, as a failed one; what it
-    raises then is raised.
+    raises then is raised. Pictures over which workers died go to the folder `kept`.
     """
 
-    def __init__(self, stage: str, step: Step, ordered: bool = False) -> None:
+    def __init__(
+        self, stage: str, step: Step, ordered: bool = False, kept: Path | None = None
+    ) -> None:
         self.stage = stage
         self.step = step
         self.ordered = ordered
+        self.kept = kept
         self.seconds = 0.0
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
@@ -88,6 +97,8 @@ class Work:
         frame = wire.unpack_frame(data)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
+            if self.kept is not None and job.failed.endswith(wire.POISONED):
+                self._keep(frame, job.slot)
         try:
             picture, still = self._picture(job)
             looked = perform(self.stage, self.step, frame, picture)
@@ -108,7 +119,24 @@ class Work:
         """The pixels, and a question to ask once they have been read: was it still that frame?"""
         if job.slot is None or job.failed is not None:
             return Unseen(), lambda: True
-        path, slot, generation = job.slot.ring, job.slot.slot, job.slot.generation
+        return self._planes(job.slot)
+
+    def _keep(self, frame: Frame, place: wire.Slot | None) -> None:
+        """Write the picture where somebody can look at it; the record does not depend on it."""
+        if place is None or self.kept is None:
+            return
+        name = f"{frame.stream}-{frame.epoch[:8]}-{frame.index}.png"
+        try:
+            self.kept.mkdir(exist_ok=True)
+            if len(list(self.kept.iterdir())) < MOST_KEPT:
+                planes, _ = self._planes(place)
+                picture, _ = planes.region(0, 0, planes.width, planes.height)
+                (self.kept / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        except (FrameGone, OSError) as error:
+            log.warning("picture not kept name=%s error=%s", name, error)
+
+    def _planes(self, place: wire.Slot) -> "tuple[Planes, Callable[[], bool]]":
+        path, slot, generation = place.ring, place.slot, place.generation
         ring = self._rings.get(path)
         if ring is None:
             # Rings of films that ended, and of sources that died, are of no use any more.
