@@ -40,7 +40,7 @@ LOOK = 0.02
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 32.0
 """Seconds until a camera that fails is connected to again: the first, doubled up to the longest."""
-STEADY = 10.0
+STEADY = 2.0
 """Seconds that a connection must hold for the next wait to be the first again."""
 GRACE = 0.5
 """Seconds that a camera's thread is waited for at the end."""
