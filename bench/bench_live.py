@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import platform
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -39,7 +40,7 @@ class Scene(cameras.Http):
         super().__init__("well", fps=fps)
         self.pictures = pictures
 
-    def serve(self, peer: "cameras.socket.socket") -> None:
+    def serve(self, peer: socket.socket) -> None:
         peer.recv(65536)
         peer.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=xx\r\n\r\n"
@@ -74,7 +75,6 @@ def main() -> None:
             for _, planes in source.frames("film"):
                 if planes is not None:
                     bgr, _ = planes.region(0, 0, planes.width, planes.height)
-                    bgr = cv2.resize(bgr, (1280, 720))
                     pictures.append(cv2.imencode(".jpg", bgr)[1].tobytes())
         heard, told = multiprocessing.Pipe(duplex=False)
         arguments = (pictures, asked.fps, asked.cameras, told)

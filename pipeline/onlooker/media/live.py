@@ -105,13 +105,14 @@ class Camera:
             self.alive = time.monotonic()
 
     def _played(self) -> Iterator[Shot]:
-        epoch, started = os.urandom(16).hex(), time.time()
+        epoch, started = os.urandom(16).hex(), 0.0
         # A film may show one picture for a minute; what stands for a camera is watched like one.
         pattern = self.source.url.startswith(SCHEME)
         watch = Watch(self.source.frozen) if pattern else None
         fragment, fragment_pts = self.index, 0
         # Frames may be dropped on their way: what is the same, only its process can say.
         for frame, planes in frames(self.stream, replace(self.source, motion=None), epoch, 0):
+            started = started or time.time() - frame.time
             if frame.fragment == frame.index:
                 fragment, fragment_pts = self.index, frame.pts
             self.alive = time.monotonic()
@@ -136,7 +137,8 @@ class Camera:
         stream.codec_context.thread_count = 1
         upright, watch = Upright(), Watch(self.source.frozen)
         # Only RTSP comes as it is seen: HLS comes in pieces, and MJPEG without time stamps.
-        rtsp, stamped = self.source.url.startswith("rtsp"), stream.codec_context.name != "mjpeg"
+        rtsp = self.source.url.lower().startswith("rtsp")
+        stamped = stream.codec_context.name != "mjpeg"
         clock = Clock(self.source.stale if rtsp else None)
         sampler, began = Sampler(self.source), time.monotonic()
         epoch, fragment, fragment_pts = os.urandom(16).hex(), self.index, 0

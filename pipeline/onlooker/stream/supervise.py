@@ -271,7 +271,9 @@ class Run:
                 self._kill_silent(child)
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
-                if stream.name in self._feeds:
+                feed = self._feeds.get(stream.name)
+                # Another's end is not the end of the feed that took its place.
+                if feed is not None and _base(stream.source) == f"source-{feed.number}":
                     self._finished[stream.name] = stream
                 for source in self._children:
                     if source.name == stream.source:
@@ -303,7 +305,7 @@ class Run:
 
     def _tidy(self, status: Status) -> None:
         """Remove the files of streams that the hub has forgotten, or has from another feed."""
-        feeding = {stream.source.rpartition(".")[0] for stream in status.streams}
+        feeding = {_base(stream.source) for stream in status.streams}
         for feed in [each for each in self._leaving if f"source-{each.number}" not in feeding]:
             self._leaving.remove(feed)
             for pattern in (f"source-{feed.number}.*.ring", f"feed-{feed.number}.json"):
@@ -347,6 +349,11 @@ class Run:
     def _others(self) -> list[Child]:
         """All children but the hub and the publisher."""
         return [c for c in self._children if c is not self._hub and c not in self._publisher]
+
+
+def _base(name: str) -> str:
+    """What a child is called in all its lives."""
+    return name.rpartition(".")[0]
 
 
 def _endpoint(run: Path) -> str:
