@@ -2,9 +2,13 @@
 
 import os
 import re
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import av
 import cameras
 import numpy as np
 import pytest
@@ -250,3 +254,37 @@ def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:
     finite = Source(url="test://moving?fps=100&frames=7", policy="live")
     assert len(list(Camera("door", finite).connect())) == 7
     assert os.listdir(tmp_path) == []
+
+
+def test_hls_comes_in_its_own_time(tmp_path: Path) -> None:
+    """Segments of a second each, all there at once: frames are not given before their time."""
+    with av.open(
+        str(tmp_path / "live.m3u8"),
+        "w",
+        format="hls",
+        options={"hls_time": "1", "hls_list_size": "0"},
+    ) as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", 10
+        for number in range(30):
+            pixels = cameras.picture(number, 160, 120)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        container.mux(stream.encode(None))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        began = time.monotonic()
+        found, why = shots(f"http://127.0.0.1:{server.server_port}/live.m3u8", 100, timeout=3)
+        seconds = time.monotonic() - began
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(found) == 30
+    assert "the stream has ended" in why
+    assert seconds > 2.5
+    assert not any(shot.stale for shot in found)
