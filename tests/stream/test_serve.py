@@ -256,3 +256,23 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
 def _show(run: Run, status: Status, then: Callable[[Run], bool]) -> None:
     run.status = status
     then(run)
+
+
+def test_a_source_without_a_descriptor_left_comes_back(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    limited: list[int] = []
+
+    def limit(run: Run) -> bool:
+        pid = called("source")
+        if pid is not None and not limited and run.done("door") > 3:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 4096))
+            limited.append(pid)
+        if limited and "Too many open files" in run.stream("door").health:
+            resource.prlimit(limited[0], resource.RLIMIT_NOFILE, (4096, 4096))
+            limited.append(run.done("door"))
+        return len(limited) > 1 and run.done("door") > limited[1] + 5
+
+    with cameras.Http("brief") as camera:
+        run.sources = {"door": live(camera.url)}
+        status = run(limit)
+    accounted(status, run)
