@@ -86,8 +86,8 @@ def main() -> int:
         later = seen[len(seen) // 5 :]
         frames, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))
         slope = np.polyfit(frames, megabytes, 1)[0] * 1e5 if np.ptp(frames) else 0.0
-        worse = slope > MOST or files[-1] > files[0]
-        bad |= bool(worse)
+        worse = bool(slope > MOST or files[-1] > files[0])
+        bad |= worse
         print(
             f"{name:14} {megabytes[0]:6.1f} to {megabytes[-1]:6.1f} MB, "
             f"{slope:+.2f} MB per 100,000 frames, descriptors {files[0]:.0f} to {files[-1]:.0f}"
