@@ -1,6 +1,7 @@
 """Regions of probability maps, against a naive oracle and against RapidOCR's post-processing."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -30,7 +31,8 @@ def random_map(rng: np.random.Generator) -> Floats:
         cv2.fillConvexPoly(bar, fixed, 255, cv2.LINE_AA, 4)
         drawn = np.maximum(drawn, bar / np.float32(255) * rng.uniform(0.4, 1))
     blurred = cv2.GaussianBlur(drawn, (0, 0), 1.0)
-    return np.clip(blurred + rng.normal(0, 0.02, blurred.shape), 0, 1).astype(np.float32)
+    noisy = np.clip(blurred + rng.normal(0, 0.02, blurred.shape), 0, 1)
+    return np.asarray(noisy, np.float32)
 
 
 def apart(quad: Floats, others: Floats) -> float:
@@ -45,7 +47,7 @@ def apart(quad: Floats, others: Floats) -> float:
     )
 
 
-class WholeRapidOCR(DBPostProcess):  # type: ignore[misc]
+class WholeRapidOCR(DBPostProcess):
     """RapidOCR's post-processing, but its outlines are offset in thousandths of a pixel.
 
     The library that offsets them drops what is behind the point, which by itself moves corners by
@@ -220,7 +222,12 @@ def test_maps_of_any_shape(shape: tuple[int, int]) -> None:
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    for wrong in (np.zeros(5, np.float32), np.zeros((5, 5)), np.zeros((5, 9), np.float32)[:, ::2]):
+    misfits: list[Any] = [
+        np.zeros(5, np.float32),
+        np.zeros((5, 5)),
+        np.zeros((5, 9), np.float32)[:, ::2],
+    ]
+    for wrong in misfits:
         with pytest.raises(ValueError, match=r"[Bb]uffer|contiguous"):
             regions.rectangles(wrong, 0.3, 0.5, 1.0, 3, 10)
     nan = np.full((40, 40), np.nan, np.float32)
