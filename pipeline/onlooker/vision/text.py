@@ -22,14 +22,17 @@ from onlooker.vision.crops import crop
 from onlooker.vision.lines import Character, as_quad, in_reading_order, lines
 from onlooker.vision.windows import parts, windows
 
-# The finder's map is cut at PROBABLE; regions whose mean is below CERTAIN are dropped.
+# The finder's map is cut at PROBABLE, and a region whose mean is at least CERTAIN is text. The
+# thorough search also takes what is at least MAYBE, if it can be read with a score of LEGIBLE.
 PROBABLE = 0.3
 CERTAIN = 0.6
+MAYBE = 0.5
+LEGIBLE = 0.9
 # DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
 # much air around a word; GROWTH fits the words of ICDAR 2015 best.
 GROWTH = 1.0
-# Regions with a side below this, in pixels of the map, are specks.
-SPECK = 3.0
+# Regions with a side below this, in pixels of the map, are specks; and so low they are once grown.
+SPECK, LOWEST = 3.0, 4.4
 MOST_QUADS = 1000
 # Larger pictures go through the detector in tiles that overlap: its memory grows with the picture.
 TILE, OVERLAP = 1024, 64
@@ -39,7 +42,6 @@ TILE, OVERLAP = 1024, 64
 # to LARGEST_LOOK or to the picture's own size. Only what is lower than TINY there is enlarged.
 FIRST_LOOK, LARGEST_LOOK = 960, 3840
 SMALL, TINY = 10.0, 9.0
-MAYBE = 0.5
 # How much is seen around such a place, and how often that is widened where text goes beyond it.
 MARGIN = 32
 WIDENED = 3
@@ -83,7 +85,7 @@ class Look(NamedTuple):
     @property
     def certain(self) -> NDArray[np.bool_]:
         """(n,): whether each is text at all."""
-        return (self.scores >= CERTAIN) & (self.heights >= 1.5 * SPECK)
+        return (self.scores >= CERTAIN) & (self.heights >= LOWEST)
 
 
 class TextFinder:
@@ -101,7 +103,7 @@ class TextFinder:
         found = self._look(small, scale, (0, 0))
         if self._thorough:
             found = self._look_closer(picture, found, 1 / max(scale))
-        found = found.of(found.certain)
+        found = found.of(found.heights >= LOWEST)
         return tuple(
             TextQuad(quad=as_quad(quad), score=score)
             for quad, score in zip(found.quads, found.scores.tolist(), strict=True)
@@ -250,7 +252,8 @@ class TextReader:
         found: list[TextLine] = []
         for each in quads:
             quad, characters = self._best(picture, each.quad)
-            if _score(characters) >= self._least:
+            least = self._least if each.score >= CERTAIN else max(self._least, LEGIBLE)
+            if _score(characters) >= least:
                 found += lines(quad, characters, AIR)
         return in_reading_order(found)
 
