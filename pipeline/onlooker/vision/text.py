@@ -60,9 +60,11 @@ REMEMBERED = 128
 # A region this much taller than wide is written sideways, or is one slim letter.
 TALL = 1.5
 SLIM = 3.0
-# The thorough search reads a line whose score is lower than DOUBTFUL upside down as well, and takes
-# that reading if it is better by CLEARLY. Of words that stand on their heads this gets more than
-# three times as many right as a classifier of directions does.
+# The thorough search reads a line upside down as well, if it is read with a score below DOUBTFUL
+# while the finder's is at least LOOKS_LIKE, and takes that reading if it is better by CLEARLY. Of
+# 192 words of ICDAR 2015 turned upside down this gets 145 right (153 as they were), and the
+# classifier of directions that RapidOCR has gets 88.
+LOOKS_LIKE = 0.7
 DOUBTFUL = 0.95
 CLEARLY = 0.05
 
@@ -251,20 +253,20 @@ class TextReader:
         """The lines that score enough, in reading order: downwards, then to the right."""
         found: list[TextLine] = []
         for each in quads:
-            quad, characters = self._best(picture, each.quad)
+            quad, characters = self._best(picture, each)
             least = self._least if each.score >= CERTAIN else max(self._least, LEGIBLE)
             if _score(characters) >= least:
                 found += lines(quad, characters, AIR)
         return in_reading_order(found)
 
-    def _best(self, picture: Picture, quad: Quad) -> "tuple[Quad, tuple[Character, ...]]":
+    def _best(self, picture: Picture, found: TextQuad) -> tuple[Quad, tuple[Character, ...]]:
         """Of several ways to look at a region, the best-read one, and what it says."""
 
         def reading(quad: Quad) -> tuple[Quad, tuple[Character, ...]]:
             return quad, self._characters(_rectified(picture, quad).tobytes())
 
-        best = max(map(reading, _views(quad)), key=lambda each: _score(each[1]))
-        if self._thorough and _score(best[1]) < DOUBTFUL:
+        best = max(map(reading, _views(found.quad)), key=lambda each: _score(each[1]))
+        if self._thorough and found.score >= LOOKS_LIKE and _score(best[1]) < DOUBTFUL:
             a, b, c, d = best[0]
             over = reading((c, d, a, b))
             if _score(over[1]) > _score(best[1]) + CLEARLY:
