@@ -231,7 +231,9 @@ class Look:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize(("width", "height", "capital"), [(320, 180, 8), (640, 360, 8)])
+@pytest.mark.parametrize(
+    ("width", "height", "capital"), [(320, 180, 8), (640, 360, 8), (1000, 400, 7)]
+)
 def test_small_text_of_small_pictures(
     look: Look, width: int, height: int, capital: float, dark: bool
 ) -> None:

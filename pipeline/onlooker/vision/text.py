@@ -42,6 +42,8 @@ TILE, OVERLAP = 1024, 64
 # to LARGEST_LOOK or to the picture's own size. Only what is lower than TINY there is enlarged.
 FIRST_LOOK, LARGEST_LOOK = 960, 3840
 SMALL, TINY = 10.0, 9.0
+# A look that is not so much closer than the one before shows nothing more.
+CLOSER = 1.1
 # How much is seen around such a place, and how often that is widened where text goes beyond it.
 MARGIN = 32
 WIDENED = 3
@@ -55,7 +57,7 @@ LONGEST = 100 * HEIGHT
 # what a blur of one pixel of the picture takes away: "rn" five pixels high is then no "m".
 SMALL_CROP = 2.5
 SHARPEN = 1.75
-# Crops whose readings are kept; each takes some 50 kB.
+# Crops whose readings are kept; most take some 50 kB, the longest 700 kB.
 REMEMBERED = 128
 # A region this much taller than wide is written sideways, or is one slim letter.
 TALL = 1.5
@@ -125,12 +127,13 @@ class TextFinder:
             found = Look(everything, np.zeros(1, np.float32), np.zeros(1, np.float32))
         while True:
             # Up to the picture's own size, what is small is looked at; beyond it what is tiny.
-            low = SMALL if scale < 1 else TINY
+            shrunk = scale < 1 / CLOSER
+            low = SMALL if shrunk else TINY
             again = (found.heights < low) | (~found.certain & (found.heights < SMALL))
             done.append(found.of(~again))
-            most = min(1.0, LARGEST_LOOK / longest) if scale < 1 else 2.0
+            most = min(1.0, LARGEST_LOOK / longest) if shrunk else 2.0
             closer = min(2 * scale, most)
-            if not again.any() or closer < 1.1 * scale:
+            if not again.any() or closer < CLOSER * scale:
                 done.append(found.of(again))
                 return _together(done)
             scale = closer
@@ -246,8 +249,10 @@ class TextReader:
         self._model = runtime.load(settings.reader, provider)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]
         # A film shows the same caption again and again, and an encoder copies what does not move:
-        # of the crops of a broadcast, half and more have been read before, to the last bit.
-        self._characters = functools.lru_cache(REMEMBERED)(self._read)
+        # of the crops of a broadcast, half and more have been read before, to the last bit. A
+        # picture that is read thoroughly comes once.
+        remembered = 0 if self._thorough else REMEMBERED
+        self._characters = functools.lru_cache(remembered)(self._read)
 
     def __call__(self, picture: Picture, quads: Sequence[TextQuad]) -> tuple[TextLine, ...]:
         """The lines that score enough, in reading order: downwards, then to the right."""
