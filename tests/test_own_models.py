@@ -209,6 +209,9 @@ def test_a_folder_that_is_gone_is_told(
 def test_a_folder_without_a_model_and_a_taken_name_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no inference model of PaddleOCR; it has inference\.p"):
         own_models.import_paddle(tmp_path, "mine", None, "MIT")
+    for name in ("../mine", "", "..", "my model"):
+        with pytest.raises(WeightsError, match="cannot name a model"):
+            own_models.import_paddle(tmp_path, name, None, "MIT")
     with pytest.raises(WeightsError, match="yunet is a model of Onlooker's own"):
         own_models.import_paddle(tmp_path, "yunet", None, "MIT")
 
