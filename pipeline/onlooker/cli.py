@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | faces | collection | models | config."""
+"""The command line: demo | replay | watch | faces | text | collection | models | config."""
 
 import os
 import signal
@@ -27,6 +27,7 @@ from onlooker.annotate import annotate as draw
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
 from onlooker.cli_models import app as models_app
+from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import Enroller, pictures
@@ -51,6 +52,7 @@ config_app = typer.Typer(no_args_is_help=True, help="What is configured, and whe
 app.add_typer(collection_app, name="collection")
 app.add_typer(models_app, name="models")
 app.command()(faces)
+app.command()(text)
 app.add_typer(config_app, name="config")
 
 # No markup: names, paths and what was read in a picture are printed as they are.
