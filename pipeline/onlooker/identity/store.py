@@ -20,7 +20,7 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from onlooker.identity import pages, tables, users
+from onlooker.identity import pages, snapshot, tables, users
 from onlooker.identity.collection import (
     MOST_TAGS,
     Associations,
@@ -92,6 +92,7 @@ T = TypeVar("T")
 
 PAGE = 4096
 """Collections and faces on a page, where nobody says less."""
+KINDS: tuple[Kind, ...] = ("faces", "users")
 USERS = 500
 """Users on a page."""
 
@@ -128,11 +129,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
-        return self.path.parent
 
     # Collections
 
@@ -173,11 +169,14 @@ class Store:
         The name is free at once. Where there are very many faces others write in between.
         """
 
-        def rename(database: sqlite3.Connection) -> None:
+        def rename(database: sqlite3.Connection) -> str:
             row = row_of(database, name)
             database.execute("UPDATE collections SET name = ? WHERE id = ?", (f"/{row.id}", row.id))
+            return row.model
 
-        self._database.write(rename)
+        model = self._database.write(rename)
+        for kind in KINDS:
+            snapshot.forget(snapshot.place_of(self.path.parent, name, model, kind))
         # One more than there were, if a process was killed over this.
         while self._database.write(tables.sweep):
             pass
@@ -466,6 +465,15 @@ class Store:
             query = "SELECT number, user_id, faces FROM users WHERE number = ?"
             rows = [database.execute(query, (number,)).fetchone() for number in numbers]
         return {row[0]: User(user_id=row[1], faces=row[2]) for row in rows if row}
+
+    def vectors_of(
+        self, numbers: Sequence[int], kind: Kind = "faces"
+    ) -> dict[int, NDArray[np.float32]]:
+        """Vectors (dim,) of these change numbers; one that is gone is left out."""
+        with self._database.reading() as database:
+            query = f"SELECT vector FROM {kind} WHERE number = ?"
+            found = {number: database.execute(query, (number,)).fetchone() for number in numbers}
+        return {number: tables.matrix(blob)[0] for number, blob in found.items() if blob}
 
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""
