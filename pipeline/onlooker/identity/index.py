@@ -132,8 +132,7 @@ class Index(Generic[T]):
         old = self._mirror
         asked = (old.collection, old.model, old.metric, old.kind)
         try:
-            manifest = snapshot.read_manifest(old.place)
-            if manifest is None or manifest.vectors.file == old.file:
+            if snapshot.read_manifest(old.place) == old.seen:
                 build.in_another_process(old.store.path, *asked)
             new = Mirror(old.store, *asked)
             with self._lock:

@@ -77,11 +77,13 @@ class Mirror:
         self.model = model
         self.metric: Metric = metric
         self.kind: Kind = kind
-        self.method: Method = "auto"
+        self.method: Method | None = None
         self.place = snapshot.place_of(store.path.parent, collection, model, kind)
         self._number = -1
         self._mapped: Snapshot | None = None
         self._recent = Rows(metric)
+        self.seen = snapshot.read_manifest(self.place)
+        """The manifest that there was, whether what it names could be used or not."""
         self._load()
         self.catch_up()
 
@@ -95,9 +97,9 @@ class Mirror:
         return self._number
 
     @property
-    def file(self) -> str | None:
-        """Name of the file that is mapped."""
-        return None if self._mapped is None else self._mapped.manifest.vectors.file
+    def is_mapped(self) -> bool:
+        """Whether there is a file under this."""
+        return self._mapped is not None
 
     def views(self) -> Views:
         """What there is to search now."""
@@ -123,7 +125,7 @@ class Mirror:
     def catch_up(self) -> bool:
         """Take over what was committed since the last time; whether anything was."""
         changed = False
-        while self.store.change(self.collection) != self._number:
+        while self.method is None or self.store.change(self.collection) != self._number:
             changes = self.store.changes(self.collection, self._number, self.kind)
             if changes.model != self.model:
                 raise ModelMismatch(

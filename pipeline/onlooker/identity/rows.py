@@ -140,7 +140,7 @@ class Rows:
 
 def bury(view: View, numbers: Numbers) -> int:
     """Mark faces dead in place; how many of them were alive."""
-    rows = view.rows(numbers)
+    rows = view.rows(np.unique(numbers))
     dead = int(np.count_nonzero(view.live[rows]))
     view.live[rows] = 0
     return dead

@@ -284,7 +284,7 @@ class Store:
             user = None if user_id is None else users.user_row(database, row, user_id).made
             found = tables.page_of_faces(database, row, ids, user, after, limit + 1)
         return FacePage(
-            faces=[tables.face_of(face[1:]) for face in found[:limit]],
+            faces=[tables.face_of(face) for _, *face in found[:limit]],
             token=self._next(scope, [number for number, *_ in found], limit),
         )
 
@@ -455,25 +455,22 @@ class Store:
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
         with self._database.reading() as database:
-            query = f"SELECT number, {tables.STORED} FROM faces WHERE number = ?"
-            rows = [database.execute(query, (number,)).fetchone() for number in numbers]
-        return {row[0]: tables.face_of(row[1:]) for row in rows if row}
+            rows = tables.at_numbers(database, f"number, {tables.STORED}", "faces", numbers)
+            return {number: tables.face_of(face) for number, *face in rows}
 
     def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
         """The users whose vectors have these change numbers; one that is gone is left out."""
         with self._database.reading() as database:
-            query = "SELECT number, user_id, faces FROM users WHERE number = ?"
-            rows = [database.execute(query, (number,)).fetchone() for number in numbers]
-        return {row[0]: User(user_id=row[1], faces=row[2]) for row in rows if row}
+            rows = tables.at_numbers(database, "number, user_id, faces", "users", numbers)
+            return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in rows}
 
     def vectors_of(
         self, numbers: Sequence[int], kind: Kind = "faces"
     ) -> dict[int, NDArray[np.float32]]:
         """Vectors (dim,) of these change numbers; one that is gone is left out."""
         with self._database.reading() as database:
-            query = f"SELECT vector FROM {kind} WHERE number = ?"
-            found = {number: database.execute(query, (number,)).fetchone() for number in numbers}
-        return {number: tables.matrix(blob)[0] for number, blob in found.items() if blob}
+            rows = tables.at_numbers(database, "number, vector", kind, numbers)
+            return {number: tables.matrix([blob])[0] for number, blob in rows}
 
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""

@@ -1,7 +1,7 @@
 """The tables of the store and the statements on them, each inside its caller's transaction."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -244,7 +244,19 @@ def check_lengths(database: sqlite3.Connection, row: Row, faces: Sequence[NewFac
         )
 
 
-def face_of(row: tuple[Any, ...]) -> StoredFace:
+def at_numbers(
+    database: sqlite3.Connection, columns: str, table: str, numbers: Sequence[int]
+) -> Iterator[tuple[Any, ...]]:
+    """Rows of a table at these change numbers, as far as they are there, in any order."""
+    for start in range(0, len(numbers), 500):
+        some = numbers[start : start + 500]
+        marks = ",".join("?" * len(some))
+        yield from database.execute(
+            f"SELECT {columns} FROM {table} WHERE number IN ({marks})", some
+        )
+
+
+def face_of(row: Sequence[Any]) -> StoredFace:
     """A row of the columns STORED."""
     face_id, image_id, external_image_id, left, top, width, height, confidence, user_id = row
     return StoredFace(
