@@ -145,9 +145,9 @@ class Index(Generic[T]):
 
     def _name(self, numbers: Numbers, known: dict[int, T]) -> None:
         """Add to `known` who these are."""
-        missing = set(numbers[numbers > 0].tolist()) - known.keys()
-        if missing:
-            known.update(self._numbered(sorted(missing)))
+        wanted = {number for row in numbers.tolist() for number in row}
+        if missing := [number for number in wanted if number and number not in known]:
+            known.update(self._numbered(missing))
 
 
 class FaceIndex(Index[StoredFace]):

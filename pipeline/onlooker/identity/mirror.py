@@ -42,6 +42,8 @@ class Views(NamedTuple):
             mapped, nearness = self.mapped.nearest(queries, k, metric, self.exact)
         else:
             mapped, nearness = self._by_annoy(self.mapped, self.trees, queries, k, metric)
+        if not numbers.shape[1]:
+            return mapped, nearness
         # The mapped ones first: their numbers are lower, and of equals the lower one wins.
         numbers = np.concatenate([mapped, numbers], axis=1)
         values = np.concatenate([nearness, values], axis=1)
