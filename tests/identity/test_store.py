@@ -124,7 +124,7 @@ class TestCollections:
         monkeypatch.setattr(tables, "sweep", sweep)
         store.delete_collection("staff")
         assert [one.name for one in store.collections().collections] == ["guests"]
-        with store._database.reading() as database:
+        with store.database.reading() as database:
             left = database.execute("SELECT face_id FROM faces").fetchall()
         assert left == [(kept.face_id,)]
 
@@ -391,7 +391,7 @@ class TestGroupCommit:
             nonlocal commits
             commits += statement == "COMMIT"
 
-        store._database._writer.set_trace_callback(count)
+        store.database._writer.set_trace_callback(count)
         ready = threading.Barrier(16)
         failed = []
 
@@ -415,8 +415,8 @@ class TestGroupCommit:
 
     def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        pages = store._database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store._database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
+        store.database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
         outcomes: dict[str, str] = {}
 
         def index(name: str, count: int) -> None:
@@ -426,14 +426,14 @@ class TestGroupCommit:
             except StoreFull:
                 outcomes[name] = "full"
 
-        with store._database._turn:  # so that both wait for the same commit
+        with store.database._turn:  # so that both wait for the same commit
             threads = [
                 threading.Thread(target=index, args=("big", 2000)),
                 threading.Thread(target=index, args=("small", 1)),
             ]
             for thread in threads:
                 thread.start()
-            while len(store._database._queue) < 2:
+            while len(store.database._queue) < 2:
                 time.sleep(0.001)
         for thread in threads:
             thread.join()
@@ -463,7 +463,7 @@ class TestFormats:
             store.delete_faces("staff", [nobody.face_id])
             store.create_user("staff", "ann")
             assert store.collection("staff").faces == 1
-            (version,) = store._database._writer.execute("PRAGMA user_version").fetchone()
+            (version,) = store.database._writer.execute("PRAGMA user_version").fetchone()
             assert version == len(tables.MIGRATIONS)
             new_tables = _schema(store)
         with Store(tmp_path / "new.db") as store:
@@ -474,7 +474,7 @@ class TestFormats:
 
 
 def _schema(store: Store) -> list[tuple[str]]:
-    with store._database.reading() as database:
+    with store.database.reading() as database:
         return database.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
 
 
@@ -489,7 +489,7 @@ class TestFile:
 
     def test_is_durable_and_shared(self, store: Store) -> None:
         asked = {
-            name: store._database._writer.execute(f"PRAGMA {name}").fetchone()[0]
+            name: store.database._writer.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
         }
         assert asked == {
@@ -522,7 +522,7 @@ class TestFile:
         assert path.read_bytes() == before
 
     def test_newer_format(self, store: Store, tmp_path: Path) -> None:
-        store._database._writer.execute("PRAGMA user_version = 99")
+        store.database._writer.execute("PRAGMA user_version = 99")
         with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
             Store(tmp_path / "faces.db")
 
@@ -539,18 +539,18 @@ class TestFile:
     def test_full_disk_changes_nothing(self, store: Store) -> None:
         store.create_collection("staff", "m")
         [kept] = store.add("staff", [new(1)])
-        pages = store._database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store._database._writer.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
+        store.database._writer.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreFull, match="disk is full, and nothing was changed; free some"):
             store.add("staff", [new(seed) for seed in range(2, 2000)])
         assert store.faces("staff").faces == [kept]
-        store._database._writer.execute("PRAGMA max_page_count = 1000000")
+        store.database._writer.execute("PRAGMA max_page_count = 1000000")
         store.add("staff", [new(2)])
         assert len(store.faces("staff").faces) == 2
 
     def test_read_only(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        store._database._writer.execute("PRAGMA query_only = 1")
+        store.database._writer.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreReadOnly, match="cannot be written; make the file and its folder"):
             store.add("staff", [new(1)])
         assert store.faces("staff").faces == []
@@ -574,15 +574,15 @@ class TestFile:
         monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
         store.create_collection("staff", "m")
         with Store(tmp_path / "faces.db") as hasty:
-            store._database._writer.execute("BEGIN IMMEDIATE")
+            store.database._writer.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreLocked, match="another process has kept it locked"):
                 hasty.add("staff", [new(1)])
             assert hasty.faces("staff").faces == []  # readers never wait
-            store._database._writer.rollback()
+            store.database._writer.rollback()
             hasty.add("staff", [new(1)])
 
     def test_a_child_opens_its_own(self, store: Store) -> None:
-        store._database._process += 1
+        store.database._process += 1
         with pytest.raises(StoreError, match="open a Store in each process"):
             store.collections()
 
@@ -634,7 +634,7 @@ class TestProcesses:
             there = [face.face_id for face in store.faces("staff").faces]
             assert set(acknowledged) <= set(there), f"seed {seed}"
             assert len(there) == len(set(there))
-        (sound,) = store._database._writer.execute("PRAGMA integrity_check").fetchone()
+        (sound,) = store.database._writer.execute("PRAGMA integrity_check").fetchone()
         assert sound == "ok"
 
 

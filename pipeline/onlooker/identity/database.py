@@ -67,6 +67,7 @@ CAUSES: dict[int, tuple[type[StoreError], str]] = {
         "it cannot be opened; check that it is a file in a folder that you may write to, or name "
         "another folder in ONLOOKER_DATA",
     ),
+    sqlite3.SQLITE_CONSTRAINT: (StoreError, "there is one of that name; nothing was changed"),
     sqlite3.SQLITE_IOERR: (
         StoreError,
         "the disk failed to read or write it, and nothing was changed; check the disk and its "
@@ -103,14 +104,14 @@ class Database:
             ) from error
         self._presence = _be_present(path)
         try:
-            self._writer = self._connect()
+            self._writer = self.connect()
             try:
                 self._open()
             except BaseException:
                 self._writer.close()
                 raise
         except BaseException:
-            self._leave()
+            self._presence.leave()
             raise
 
     def close(self) -> None:
@@ -118,7 +119,7 @@ class Database:
             while True:
                 self._readers.get_nowait().close()
         self._writer.close()
-        self._leave()
+        self._presence.leave()
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out a change, all of it or nothing, and return when it is on the disk.
@@ -143,7 +144,7 @@ class Database:
         try:
             reader = self._readers.get_nowait()
         except queue.Empty:
-            reader = self._connect()
+            reader = self.connect()
         try:
             reader.execute("BEGIN")
             yield reader
@@ -159,7 +160,7 @@ class Database:
         try:
             reader = self._readers.get_nowait()
         except queue.Empty:
-            reader = self._connect()
+            reader = self.connect()
         try:
             return reader.execute(query, values).fetchone()
         except sqlite3.Error as error:
@@ -211,7 +212,8 @@ class Database:
 
     # The file
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
+        """Another connection, which the caller closes."""
         try:
             database = sqlite3.connect(
                 self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
@@ -229,6 +231,8 @@ class Database:
             self._log_ahead()
             # FULL: a commit is on the disk when it returns.
             self._writer.execute("PRAGMA synchronous = FULL")
+            # Who is deleted is not left on the disk.
+            self._writer.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
         finally:
@@ -280,11 +284,8 @@ class Database:
                 "child; open a Store in each process"
             )
 
-    def _leave(self) -> None:
-        self._presence.leave()
 
-
-class Presence:
+class _Presence:
     """A lock that every process holds, shared, while it has the file open.
 
     The first one has it alone until it has seen that the file is whole, and what puts a copy back
@@ -305,17 +306,29 @@ class Presence:
             self._file.close()
 
 
-def _be_present(path: Path) -> Presence:
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Nobody has the file open while this lasts; StoreLocked if somebody has."""
+    presence = _be_present(path)
+    try:
+        if not presence.first:
+            raise StoreLocked(f"{path}: a process has it open; stop `onlooker` everywhere first")
+        yield
+    finally:
+        presence.leave()
+
+
+def _be_present(path: Path) -> _Presence:
     try:
         file = path.with_name(path.name + ".lock").open("a")
     except OSError:  # a folder that is only to be read, or the path is none: SQLite says more
-        return Presence(None, False)
+        return _Presence(None, False)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         fcntl.flock(file, fcntl.LOCK_SH)
-        return Presence(file, False)
-    return Presence(file, True)
+        return _Presence(file, False)
+    return _Presence(file, True)
 
 
 def _is_left_over(path: Path) -> bool:

@@ -99,9 +99,8 @@ def load(place: Path, key: str, metric: Metric) -> Snapshot | None:
     manifest = read_manifest(place)
     if manifest is None or (manifest.key, manifest.metric) != (key, metric):
         return None
-    parts = [part for part in (manifest.vectors, manifest.trees) if part is not None]
     try:
-        if not all(_is_whole(place.parent / part.file, part) for part in parts):
+        if not _are_whole(place, manifest):
             return None
         view = _mapped(place.parent / manifest.vectors.file, manifest)
         trees = None
@@ -110,6 +109,14 @@ def load(place: Path, key: str, metric: Metric) -> Snapshot | None:
     except FileNotFoundError:  # replaced this moment, or lost
         return None
     return Snapshot(manifest, view, trees)
+
+
+def is_damaged(place: Path) -> bool:
+    """Whether there is something at `place` that is not whole. OSError."""
+    manifest = read_manifest(place)
+    if manifest is None:
+        return place.with_suffix(".manifest").exists()
+    return not _are_whole(place, manifest)
 
 
 def write(
@@ -259,8 +266,15 @@ def _part(file: Path) -> Part:
     return Part(file=file.name, size=file.stat().st_size, digests=digests)
 
 
-def _is_whole(file: Path, part: Part) -> bool:
-    return file.stat().st_size == part.size and _digests(file) == part.digests
+def _are_whole(place: Path, manifest: Manifest) -> bool:
+    for part in (manifest.vectors, manifest.trees):
+        if part is not None:
+            file = place.parent / part.file
+            if not file.is_file() or file.stat().st_size != part.size:
+                return False
+            if _digests(file) != part.digests:
+                return False
+    return True
 
 
 def _digests(file: Path) -> tuple[bytes, ...]:

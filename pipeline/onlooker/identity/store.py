@@ -92,9 +92,9 @@ T = TypeVar("T")
 
 PAGE = 4096
 """Collections and faces on a page, where nobody says less."""
-KINDS: tuple[Kind, ...] = ("faces", "users")
 USERS = 500
 """Users on a page."""
+KINDS: tuple[Kind, ...] = ("faces", "users")
 
 
 def default_path() -> Path:
@@ -112,17 +112,17 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path)
+        self.database = Database(path)
         try:
-            with self._database.reading() as database:
+            with self.database.reading() as database:
                 key, self._secret = database.execute("SELECT store, secret FROM keys").fetchone()
         except BaseException:
-            self._database.close()
+            self.database.close()
             raise
         self.key = key.hex()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +161,7 @@ class Store:
             _tag(database, row, tags or {})
             return _collection(name, row)
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection with its faces, users and tags; CollectionNotFound.
@@ -171,14 +171,16 @@ class Store:
 
         def rename(database: sqlite3.Connection) -> str:
             row = row_of(database, name)
-            database.execute("UPDATE collections SET name = ? WHERE id = ?", (f"/{row.id}", row.id))
+            database.execute(
+                "UPDATE collections SET name = ? WHERE id = ?", (f"{tables.GONE}{row.id}", row.id)
+            )
             return row.model
 
-        model = self._database.write(rename)
+        model = self.database.write(rename)
         for kind in KINDS:
             snapshot.forget(snapshot.place_of(self.path.parent, name, model, kind))
         # One more than there were, if a process was killed over this.
-        while self._database.write(tables.sweep):
+        while self.database.write(tables.sweep):
             pass
 
     def collections(self, limit: int = PAGE, token: str | None = None) -> CollectionPage:
@@ -186,7 +188,7 @@ class Store:
         _check_limit(limit)
         scope = ("collections",)
         after = pages.last(self._secret, scope, token)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             found = database.execute(
                 f"SELECT name, {tables.ROW} FROM collections "
                 "WHERE born > ? AND name NOT LIKE '/%' ORDER BY born LIMIT ?",
@@ -200,7 +202,7 @@ class Store:
 
     def collection(self, name: str) -> Collection:
         """One collection; CollectionNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             return _collection(name, row_of(database, name))
 
     def set_method(self, collection: str, method: Method) -> None:
@@ -211,11 +213,11 @@ class Store:
             tables.next_change(database, row)
             database.execute("UPDATE collections SET method = ? WHERE id = ?", (method, row.id))
 
-        self._database.write(change)
+        self.database.write(change)
 
     def tag(self, collection: str, tags: Mapping[str, str]) -> None:
         """Add tags, or give those that are there new values; CollectionNotFound, TooMany."""
-        self._database.write(lambda database: _tag(database, row_of(database, collection), tags))
+        self.database.write(lambda database: _tag(database, row_of(database, collection), tags))
 
     def untag(self, collection: str, keys: Iterable[str]) -> None:
         """Take tags away; keys that are not there do not matter. CollectionNotFound."""
@@ -227,11 +229,11 @@ class Store:
             )
 
         keys = list(keys)
-        self._database.write(change)
+        self.database.write(change)
 
     def tags(self, collection: str) -> dict[str, str]:
         """All tags, by key; CollectionNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             return dict(
                 database.execute(
@@ -260,7 +262,7 @@ class Store:
             tables.check_lengths(database, row, faces)
             return [tables.insert(database, row, new, image_ids[new.picture]) for new in faces]
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     def faces(
         self,
@@ -276,7 +278,7 @@ class Store:
         added and deleted meanwhile. CollectionNotFound, UserNotFound, InvalidToken.
         """
         _check_limit(limit)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             ids = None if face_ids is None else sorted(set(face_ids))
             scope = ("faces", row.born, ids, user_id)
@@ -290,7 +292,7 @@ class Store:
 
     def vectors(self, collection: str, face_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, dim) of these faces; CollectionNotFound, FaceNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             found = [
                 database.execute(
@@ -318,7 +320,7 @@ class Store:
                 failed=[failure for failure in outcome.values() if failure is not None],
             )
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     # Users. `request` is a ClientRequestToken: the same one again changes nothing and has the same
     # answer; with other parameters it raises RequestMismatch.
@@ -335,7 +337,7 @@ class Store:
     def users(self, collection: str, limit: int = USERS, token: str | None = None) -> UserPage:
         """Users in the order they were made; CollectionNotFound, InvalidToken."""
         _check_limit(limit)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             scope = ("users", row.born)
             after = pages.last(self._secret, scope, token)
@@ -347,7 +349,7 @@ class Store:
 
     def user(self, collection: str, user_id: str) -> User:
         """One user; CollectionNotFound, UserNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             user = users.user_row(database, row_of(database, collection), user_id)
         return User(user_id=user.user_id, faces=user.faces)
 
@@ -356,7 +358,7 @@ class Store:
 
         Raises CollectionNotFound and UserNotFound.
         """
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             user = users.user_row(database, row_of(database, collection), user_id)
             (blob,) = database.execute(
                 "SELECT vector FROM users WHERE made = ?", (user.made,)
@@ -411,13 +413,13 @@ class Store:
 
             return users.once(database, operation, request, parameters, run, kind)
 
-        return self._database.write(write)
+        return self.database.write(write)
 
     # What an index asks
 
     def change(self, collection: str) -> int:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
-        found = self._database.look_up("SELECT change FROM collections WHERE name = ?", collection)
+        found = self.database.look_up("SELECT change FROM collections WHERE name = ?", collection)
         if found is None:
             raise tables.not_found(collection)
         return int(found[0])
@@ -430,7 +432,7 @@ class Store:
         Where more than `most` were added, `number` is that of the last of them, and less than
         `change` of the collection.
         """
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             added = database.execute(
                 f"SELECT number, vector FROM {kind} WHERE collection = ? AND number > ? "
@@ -454,13 +456,13 @@ class Store:
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             rows = tables.at_numbers(database, f"number, {tables.STORED}", "faces", numbers)
             return {number: tables.face_of(face) for number, *face in rows}
 
     def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
         """The users whose vectors have these change numbers; one that is gone is left out."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             rows = tables.at_numbers(database, "number, user_id, faces", "users", numbers)
             return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in rows}
 
@@ -468,7 +470,7 @@ class Store:
         self, numbers: Sequence[int], kind: Kind = "faces"
     ) -> dict[int, NDArray[np.float32]]:
         """Vectors (dim,) of these change numbers; one that is gone is left out."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             rows = tables.at_numbers(database, "number, vector", kind, numbers)
             return {number: tables.matrix([blob])[0] for number, blob in rows}
 
