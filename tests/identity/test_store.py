@@ -411,7 +411,7 @@ class TestGroupCommit:
             thread.join()
         assert len(store.faces("staff").faces) == store.collection("staff").faces == 320
         assert len(failed) == 320
-        assert commits < 320
+        assert commits < 500  # of 640
 
     def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
         store.create_collection("staff", "m")

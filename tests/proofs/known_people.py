@@ -233,7 +233,7 @@ class Lottery:
 @contextmanager
 def small_files() -> Iterator[None]:
     """A world in which some hundred changes make a new index file."""
-    before, mirror.FILE_FROM = mirror.FILE_FROM, 500
+    before, mirror.FILE_FROM = mirror.FILE_FROM, 100
     yield
     mirror.FILE_FROM = before
 

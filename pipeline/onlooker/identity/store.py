@@ -14,7 +14,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import platformdirs
@@ -92,6 +92,8 @@ T = TypeVar("T")
 
 PAGE = 4096
 """Collections and faces on a page, where nobody says less."""
+AT_ONCE = 500
+"""Numbers that are asked for in one query."""
 USERS = 500
 """Users on a page."""
 KINDS: tuple[Kind, ...] = ("faces", "users")
@@ -419,10 +421,10 @@ class Store:
 
     def change(self, collection: str) -> int:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
-        found = self.database.look_up("SELECT change FROM collections WHERE name = ?", collection)
-        if found is None:
+        found = self.database.rows("SELECT change FROM collections WHERE name = ?", (collection,))
+        if not found:
             raise tables.not_found(collection)
-        return int(found[0])
+        return int(found[0][0])
 
     def changes(
         self, collection: str, since: int, kind: Kind = "faces", most: int = 20_000
@@ -456,23 +458,31 @@ class Store:
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
-        with self.database.reading() as database:
-            rows = tables.at_numbers(database, f"number, {tables.STORED}", "faces", numbers)
-            return {number: tables.face_of(face) for number, *face in rows}
+        found = self._at(f"number, {tables.STORED}", "faces", numbers)
+        return {number: tables.face_of(face) for number, *face in found}
 
     def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
         """The users whose vectors have these change numbers; one that is gone is left out."""
-        with self.database.reading() as database:
-            rows = tables.at_numbers(database, "number, user_id, faces", "users", numbers)
-            return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in rows}
+        found = self._at("number, user_id, faces", "users", numbers)
+        return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in found}
 
     def vectors_of(
         self, numbers: Sequence[int], kind: Kind = "faces"
     ) -> dict[int, NDArray[np.float32]]:
         """Vectors (dim,) of these change numbers; one that is gone is left out."""
-        with self.database.reading() as database:
-            rows = tables.at_numbers(database, "number, vector", kind, numbers)
-            return {number: tables.matrix([blob])[0] for number, blob in rows}
+        found = self._at("number, vector", kind, numbers)
+        return {number: tables.matrix([blob])[0] for number, blob in found}
+
+    def _at(self, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
+        """Rows at these change numbers, as far as they are there, in any order."""
+        found: list[Any] = []
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found += self.database.rows(
+                f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some
+            )
+        return found
 
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""

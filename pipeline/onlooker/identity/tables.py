@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -262,18 +262,6 @@ def check_lengths(database: sqlite3.Connection, row: Row, faces: Sequence[NewFac
         raise ValueError(
             f"vectors of lengths {sorted(lengths)} in one collection, which is for {row.model!r}: "
             "they are of different models"
-        )
-
-
-def at_numbers(
-    database: sqlite3.Connection, columns: str, table: str, numbers: Sequence[int]
-) -> Iterator[tuple[Any, ...]]:
-    """Rows of a table at these change numbers, as far as they are there, in any order."""
-    for start in range(0, len(numbers), 500):
-        some = numbers[start : start + 500]
-        marks = ",".join("?" * len(some))
-        yield from database.execute(
-            f"SELECT {columns} FROM {table} WHERE number IN ({marks})", some
         )
 
 
