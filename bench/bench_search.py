@@ -116,10 +116,11 @@ def likenesses(dim: int, samples: Path) -> tuple[str, Callable[[int], Vectors], 
 
     centred = people - people.mean(axis=0)
     spread = root(centred, len(people))
-    words = f"as {len(people)} real people, {freedom} pairs of pictures"
+    words = f"like {len(people)} real ones"
 
     def draw(n: int) -> Vectors:
-        return people.mean(axis=0) + chance.standard_normal((n, dim), dtype=np.float32) @ spread
+        drawn = chance.standard_normal((n, dim), dtype=np.float32)
+        return np.asarray(people.mean(axis=0) + drawn @ spread)
 
     return words, draw, root(within, freedom)
 
