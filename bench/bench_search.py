@@ -23,6 +23,7 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is there
 
 import importlib
+import multiprocessing
 import platform
 import statistics
 import sys
@@ -32,6 +33,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -160,11 +163,8 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
     began = time.perf_counter()
     build.build(store, "c", "m", "cosine", "faces")
     built = time.perf_counter() - began
-    began = time.perf_counter()
     index = FaceIndex(store, "c", "m")
-    opened = time.perf_counter() - began
     files = sum(file.stat().st_size for file in (folder / "index").glob("*.vectors"))
-    print(f"Onlooker: opened in {opened:.3f} s; {memory()}")
 
     def search(query: Vectors) -> list[int]:
         return [row_of.get(hit.what.face_id, -1) for hit in index.search(query[None], K)[0]]
@@ -347,14 +347,40 @@ def has(package: str) -> bool:
 # The measurement
 
 
-def memory() -> str:
-    """What this process has, as Linux counts it."""
-    try:
-        lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    except FileNotFoundError:
-        return "memory is not known here"
-    sizes = {words[0]: int(words[1]) / 1024 for line in lines[1:] if (words := line.split())}
-    return f"Rss {sizes['Rss:']:.0f} MB, Pss {sizes['Pss:']:.0f} MB"
+def two_processes(folder: Path, queries: Vectors) -> None:
+    """What each of two processes has that search the same collection, as Linux counts it."""
+    spawn = multiprocessing.get_context("spawn")
+    ready, heard = spawn.Barrier(2), spawn.Queue()
+    processes = [
+        spawn.Process(target=_open_and_search, args=(folder, queries, ready, heard)) for _ in "ab"
+    ]
+    for process in processes:
+        process.start()
+    for _ in processes:
+        print("one of two processes:", heard.get(timeout=120))
+    for process in processes:
+        process.join()
+
+
+def _open_and_search(folder: Path, queries: Vectors, ready: Barrier, heard: "Queue[str]") -> None:
+    before = memory()
+    began = time.perf_counter()
+    with Store(folder / "faces.db") as store:
+        index = FaceIndex(store, "c", "m")
+        opened = time.perf_counter() - began
+        for query in queries:
+            index.search(query[None], K)
+        ready.wait(60)
+        now = {name: f"{(size - before[name]) / 1e6:.0f} MB" for name, size in memory().items()}
+        heard.put(f"opened in {opened:.3f} s, then had more of {now}")
+        ready.wait(60)
+
+
+def memory() -> dict[str, int]:
+    """Bytes that this process has in memory: all, and its part of what it shares."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {words[0].strip(":"): int(words[1]) * 1024 for line in lines if (words := line.split())}
+    return {name: sizes[name] for name in ("Rss", "Pss")}
 
 
 def measure(engine: Engine, queries: Vectors, truth: list[list[int]]) -> None:
@@ -397,9 +423,12 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
     all_engines = []
     exact = with_numpy(vectors).settings["all"]
     truth = [exact(query) for query in queries]
+    print(f"{vectors.nbytes / 1e6:.0f} MB of vectors")
     for engine in engines(vectors, options.graphs, folder):
         measure(engine, queries, truth)
         all_engines.append(engine)
+        if len(all_engines) == 1 and sys.platform == "linux":
+            two_processes(folder, queries)
     ways = [(engine, engine.settings[chosen(engine)]) for engine in all_engines]
     taken: dict[str, list[float]] = {engine.name: [] for engine in all_engines}
     for query in queries:

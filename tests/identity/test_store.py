@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import random
 import re
+import resource
 import sqlite3
 import threading
 import time
@@ -580,6 +581,59 @@ class TestFile:
             assert hasty.faces("staff").faces == []  # readers never wait
             store.database._writer.rollback()
             hasty.add("staff", [new(1)])
+
+    def test_a_disk_that_fails_is_said(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
+        store.create_collection("staff", "m")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+        try:
+            with pytest.raises(StoreError, match="nothing was changed; check the disk"):
+                store.add("staff", [new(seed) for seed in range(3000)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert store.faces("staff").faces == []
+        store.add("staff", [new(1)])
+        assert store.collection("staff").faces == 1
+
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_after_an_unclean_stop_all_of_it_is_checked(
+        self, tmp_path: Path, damaged: bool
+    ) -> None:
+        path = tmp_path / "faces.db"
+        reader, end = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=_add_for_ever, args=(path, 1, end))
+        with Store(path) as store:
+            store.create_collection("staff", "m")
+            store.add("staff", [new(seed) for seed in range(500)])
+        writer.start()
+        reader.recv()
+        writer.kill()
+        writer.join(10)
+        assert (tmp_path / "faces.db-wal").stat().st_size > 0
+        if damaged:
+            with path.open("r+b") as file:
+                for page in range(20, path.stat().st_size // 4096):  # some are in the log too
+                    file.seek(page * 4096 + 8)
+                    file.write(b"\xff" * 400)
+            with pytest.raises(StoreDamaged, match=r"faces\.db: .*put a copy of it back"):
+                Store(path)
+        else:
+            with Store(path) as store:
+                assert store.collection("staff").faces > 500
+
+    def test_while_others_have_it_open_nothing_is_checked(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.create_collection("staff", "m")
+
+        def never(*_: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr("onlooker.identity.database.check", never)
+        Store(store.path).close()
 
     def test_a_child_opens_its_own(self, store: Store) -> None:
         store.database._process += 1
