@@ -340,7 +340,11 @@ def _is_left_over(path: Path) -> bool:
 
 def check(path: Path, database: sqlite3.Connection) -> None:
     """StoreDamaged unless every page and every index of the file is sound; reads all of it."""
-    found = [line for (line,) in database.execute("PRAGMA integrity_check(5)")]
+    found = [
+        line
+        for (said,) in database.execute("PRAGMA integrity_check(3)")
+        for line in said.split("\n")
+    ]
     if found != ["ok"]:
         kind, advice = CAUSES[sqlite3.SQLITE_CORRUPT]
         raise kind(f"{path}: {'; '.join(found)}; {advice}")
