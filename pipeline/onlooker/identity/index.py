@@ -23,8 +23,8 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from onlooker.identity import build, snapshot
-from onlooker.identity.collection import FaceStore, Kind, StoreError, User
-from onlooker.identity.mirror import Mirror, ModelMismatch, check_lengths
+from onlooker.identity.collection import FaceStore, Kind, ModelMismatch, StoreError, User
+from onlooker.identity.mirror import Mirror, check_lengths
 from onlooker.identity.rows import Metric, Numbers, Vectors
 from onlooker.types import StoredFace
 
