@@ -246,8 +246,8 @@ def mismatch(collection: str, model: str, wanted: str) -> ModelMismatch:
     """What to raise where vectors of `wanted` meet a collection of `model`."""
     return ModelMismatch(
         f"the collection {collection} holds vectors of {model}, which cannot be compared with "
-        f'those of {wanted}: set embedder = "{model}" under [faces], or index the pictures into a new '
-        "collection"
+        f'those of {wanted}: set embedder = "{model}" under [faces], or index the pictures into '
+        "a new collection"
     )
 
 

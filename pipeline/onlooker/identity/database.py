@@ -35,8 +35,9 @@ T = TypeVar("T")
 APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to that program"
 PATIENCE = 10.0
 """Seconds to wait for another process that writes before giving up."""
-MAPPED = 1 << 30
-"""Bytes of the file that readers map instead of copying."""
+KEPT = 8192
+"""KiB of the file that each reader keeps in memory. Mapping it would be faster still, but count
+all that was ever read to each process."""
 TOGETHER = 256
 """The most writes that share a commit."""
 
@@ -161,7 +162,7 @@ class Database:
             reader = self._readers.get_nowait()
         except queue.Empty:
             reader = self.connect()
-            reader.execute(f"PRAGMA mmap_size = {MAPPED}")
+            reader.execute(f"PRAGMA cache_size = -{KEPT}")
         try:
             yield reader
         except sqlite3.Error as error:
