@@ -5,7 +5,7 @@ each that were tried the row shows the fastest that finds 99 % of the ten neares
 where none does. Peers answer rows, as "vectors only" does, and `times` is how many times as long
 as that they take; the whole search also asks the store what is new and whose the faces are.
 
-    python bench/bench_search.py [--sizes 10000x192 100000x192] [--graphs 200000] [--rounds 200]
+    python bench/bench_search.py [--sizes 10000x192 100000x192] [--graphs 50000] [--rounds 200]
 
 Vectors of 192 numbers are modelled on real ones: people are drawn with the mean and covariance of
 what the default embedder says of the pictures in `attributes` of the samples folder
@@ -322,19 +322,19 @@ def with_usearch(vectors: Vectors, folder: Path) -> Engine:
     )
 
 
-def engines(vectors: Vectors, graphs: int, folder: Path) -> Iterator[Engine]:
-    """All that there are here."""
+def engines(vectors: Vectors, options: argparse.Namespace, folder: Path) -> Iterator[Engine]:
+    """All that there are here, of those asked for."""
+    peers = [peer for peer in options.peers if has(peer)]
     yield from onlooker(vectors, folder)
     yield with_numpy(vectors)
-    if has("annoy"):
+    if "annoy" in peers:
         yield with_annoy(vectors, folder)
-    if has("faiss-cpu"):
-        yield from with_faiss(vectors, folder, graphs)
-    if len(vectors) <= graphs:
-        if has("hnswlib"):
-            yield with_hnswlib(vectors, folder)
-        if has("usearch"):
-            yield with_usearch(vectors, folder)
+    if "faiss-cpu" in peers:
+        yield from with_faiss(vectors, folder, options.graphs)
+    if "hnswlib" in peers and len(vectors) <= options.graphs:
+        yield with_hnswlib(vectors, folder)
+    if "usearch" in peers and len(vectors) <= options.graphs:
+        yield with_usearch(vectors, folder)
 
 
 def has(package: str) -> bool:
@@ -425,7 +425,7 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
     exact = with_numpy(vectors).settings["all"]
     truth = [exact(query) for query in queries]
     print(f"{vectors.nbytes / 1e6:.0f} MB of vectors")
-    for engine in engines(vectors, options.graphs, folder):
+    for engine in engines(vectors, options, folder):
         measure(engine, queries, truth)
         all_engines.append(engine)
         if len(all_engines) == 1 and sys.platform == "linux":
@@ -455,6 +455,7 @@ def main() -> None:
     arguments.add_argument("--sizes", nargs="*", default=["10000x192", "100000x192"])
     arguments.add_argument("--rounds", type=int, default=200)
     arguments.add_argument("--graphs", type=int, default=50_000)
+    arguments.add_argument("--peers", nargs="*", default=PEERS)
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     place = Path(os.environ.get("ONLOOKER_SAMPLES", beside))
     arguments.add_argument("--samples", type=Path, default=place)

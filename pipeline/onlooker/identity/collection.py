@@ -73,6 +73,10 @@ class StoreReadOnly(StoreError):
     """The store cannot be written."""
 
 
+class StoreClosed(StoreError):
+    """The store was closed, or is another process's."""
+
+
 class StoreDamaged(StoreError):
     """The store's file is not whole."""
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
 from onlooker.identity.collection import (
+    StoreClosed,
     StoreDamaged,
     StoreError,
     StoreFull,
@@ -95,6 +96,7 @@ class Database:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._process = os.getpid()
+        self._closed = False
         self._turn = threading.Lock()  # whose it is may use the connection that writes
         self._queue: deque[_Write[Any]] = deque()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
@@ -118,6 +120,7 @@ class Database:
             raise
 
     def close(self) -> None:
+        self._closed = True
         with suppress(queue.Empty):
             while True:
                 self._readers.get_nowait().close()
@@ -129,7 +132,7 @@ class Database:
 
         `change` may be called again after its traces were undone.
         """
-        self._check_process()
+        self._check_open()
         wanted = _Write(change)
         self._queue.append(wanted)
         with self._turn:
@@ -157,7 +160,7 @@ class Database:
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
-        self._check_process()
+        self._check_open()
         try:
             reader = self._readers.get_nowait()
         except queue.Empty:
@@ -168,7 +171,10 @@ class Database:
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
         finally:
-            self._readers.put(reader)
+            if self._closed:
+                reader.close()
+            else:
+                self._readers.put(reader)
 
     def _commit(self, writes: list[_Write[Any]]) -> None:
         try:
@@ -279,12 +285,14 @@ class Database:
         (version,) = self._writer.execute("PRAGMA user_version").fetchone()
         return int(version)
 
-    def _check_process(self) -> None:
+    def _check_open(self) -> None:
         if os.getpid() != self._process:
-            raise StoreError(
+            raise StoreClosed(
                 f"{self.path}: opened in process {self._process} and used in {os.getpid()}, its "
                 "child; open a Store in each process"
             )
+        if self._closed:
+            raise StoreClosed(f"{self.path}: was closed")
 
 
 class _Presence:
