@@ -239,7 +239,7 @@ def method(
 ) -> None:
     """Have a collection searched in another way.
 
-    `auto` takes what is fastest: from 2000 faces on, short codes choose some hundreds, which are
+    `auto` takes what is fastest: from 1000 faces on, short codes choose some hundreds, which are
     compared exactly. `exact` compares all. `annoy` has Annoy's trees choose.
 
     Example: `onlooker collection method staff exact`
