@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from onlooker.identity import copies, tables
+from onlooker.identity import copies, exports, tables
 from onlooker.identity.collection import InvalidName
 from onlooker.identity.copies import CopyError
 from onlooker.identity.index import FaceIndex
@@ -149,12 +149,12 @@ class TestBackup:
 
 class TestExport:
     def test_and_import(self, store: Store, tmp_path: Path) -> None:
-        assert copies.export(store, "staff", tmp_path / "staff.jsonl") == 50
+        assert exports.export(store, "staff", tmp_path / "staff.jsonl") == 50
         before = everything(store, "staff")
-        assert copies.import_(store, tmp_path / "staff.jsonl", "twin") == 50
+        assert exports.import_(store, tmp_path / "staff.jsonl", "twin") == 50
         assert everything(store, "twin") == before
         with Store(tmp_path / "other.db") as other:
-            copies.import_(other, tmp_path / "staff.jsonl")
+            exports.import_(other, tmp_path / "staff.jsonl")
             assert everything(other, "staff") == before
             assert list(copies.verify(other)) == []
             vectors = other.vectors("staff", [other.faces("staff").faces[4].face_id])
@@ -162,7 +162,7 @@ class TestExport:
             assert best.what == other.faces("staff").faces[4]
 
     def test_is_in_amazons_words(self, store: Store, tmp_path: Path) -> None:
-        copies.export(store, "staff", tmp_path / "staff.jsonl")
+        exports.export(store, "staff", tmp_path / "staff.jsonl")
         head, *lines = map(
             msgspec.json.decode, (tmp_path / "staff.jsonl").read_bytes().splitlines()
         )
@@ -183,24 +183,24 @@ class TestExport:
         assert len(vectors) == len(lines)
 
     def test_of_an_empty_one(self, store: Store, tmp_path: Path) -> None:
-        copies.export(store, "guests", tmp_path / "guests.jsonl")
-        assert copies.import_(store, tmp_path / "guests.jsonl", "twin") == 0
+        exports.export(store, "guests", tmp_path / "guests.jsonl")
+        assert exports.import_(store, tmp_path / "guests.jsonl", "twin") == 0
         assert store.collection("twin").faces == 0
 
     def test_what_cannot_be(self, store: Store, tmp_path: Path) -> None:
         with pytest.raises(CollectionNotFound):
-            copies.export(store, "nobody", tmp_path / "nobody.jsonl")
+            exports.export(store, "nobody", tmp_path / "nobody.jsonl")
         with pytest.raises(CopyError, match=r"name a file that ends in \.jsonl"):
-            copies.export(store, "staff", tmp_path / "staff.json")
-        copies.export(store, "staff", tmp_path / "staff.jsonl")
+            exports.export(store, "staff", tmp_path / "staff.json")
+        exports.export(store, "staff", tmp_path / "staff.jsonl")
         with pytest.raises(CopyError, match="is there already"):
-            copies.export(store, "staff", tmp_path / "staff.jsonl")
+            exports.export(store, "staff", tmp_path / "staff.jsonl")
         with pytest.raises(CollectionExists, match="import under another name"):
-            copies.import_(store, tmp_path / "staff.jsonl")
+            exports.import_(store, tmp_path / "staff.jsonl")
         with pytest.raises(InvalidName):
-            copies.import_(store, tmp_path / "staff.jsonl", "/gone/1")
+            exports.import_(store, tmp_path / "staff.jsonl", "/gone/1")
         with pytest.raises(CopyError, match="No such file"):
-            copies.import_(store, tmp_path / "nothing.jsonl")
+            exports.import_(store, tmp_path / "nothing.jsonl")
 
     @pytest.mark.parametrize(
         ("spoil", "message"),
@@ -221,10 +221,10 @@ class TestExport:
         message: str,
     ) -> None:
         file = tmp_path / "staff.jsonl"
-        copies.export(store, "staff", file)
+        exports.export(store, "staff", file)
         file.write_bytes(b"\n".join(spoil(file.read_bytes().splitlines())) + b"\n")
         with pytest.raises(StoreError, match=message):
-            copies.import_(store, file, "twin")
+            exports.import_(store, file, "twin")
         assert [one.name for one in store.collections().collections] == ["staff", "guests"]
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)
@@ -233,7 +233,7 @@ class TestExport:
     def test_one_that_was_killed_is_swept_away_some_day(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        head = copies.Head(
+        head = exports.Head(
             CollectionId="x",
             FaceModelVersion="m",
             CreationTimestamp=1.0,
@@ -241,7 +241,7 @@ class TestExport:
             Tags={},
             Users=[],
         )
-        store.database.write(lambda database: copies._begin(database, "x", head))
+        store.database.write(lambda database: exports._begin(database, "x", head))
         assert len(store.collections().collections) == 2
         store.create_collection("y", "m")
         store.delete_collection("y")
