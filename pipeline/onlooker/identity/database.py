@@ -348,15 +348,17 @@ def _is_left_over(path: Path) -> bool:
 
 
 def check(path: Path, database: sqlite3.Connection) -> None:
-    """StoreDamaged unless every page and every index of the file is sound; reads all of it."""
-    found = [
-        line
-        for (said,) in database.execute("PRAGMA integrity_check(3)")
-        for line in said.split("\n")
-    ]
+    """StoreDamaged unless every page and every index of the file is sound.
+
+    Reads all of it: five seconds for a million faces, which is the most that a store that was not
+    closed takes to open.
+    """
+    database.execute(f"PRAGMA mmap_size = {1 << 40}")  # SQLite makes it what it can
+    found = [said for (said,) in database.execute("PRAGMA integrity_check(3)")]
+    database.execute("PRAGMA mmap_size = 0")
     if found != ["ok"]:
         kind, advice = CAUSES[sqlite3.SQLITE_CORRUPT]
-        raise kind(f"{path}: {'; '.join(found)}; {advice}")
+        raise kind(f"{path}: {'; '.join(found)}; {advice}".replace("\n", "; "))
 
 
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
