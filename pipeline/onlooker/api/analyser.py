@@ -11,7 +11,7 @@ from onlooker.config import Config, QualityFilter
 from onlooker.media.image import Picture, Still
 from onlooker.record.face_detail import face_detail, fields
 from onlooker.record.shapes import FaceDetail
-from onlooker.types import TextLine
+from onlooker.types import Face, Pose, Quality, TextLine
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
@@ -37,13 +37,26 @@ class Analyser:
     def warm(self) -> None:
         """Load what is loaded when first needed, so that no request waits for it."""
         picture = Still(np.zeros((128, 128, 3), np.uint8))
-        self.faces(picture)
+        face = Face(
+            box=(32, 32, 96, 96),
+            score=1.0,
+            points=((48, 56), (80, 56), (64, 70), (52, 82), (76, 82)),
+            pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
+            quality=Quality(brightness=0.0, sharpness=0.0),
+        )
+        self.find(picture)
         self.text(picture)
-        self._describe.load()
+        seen = self.lay(picture, [face])
+        self.details(picture, seen, ["ALL"])
+        self.vectors(picture, seen)
 
-    def faces(self, picture: Picture) -> list[Seen]:
-        """The faces of a picture with their meshes, largest first."""
-        return self._lay(picture, self._find(picture))
+    def find(self, picture: Picture) -> tuple[Face, ...]:
+        """The faces of a picture, largest first."""
+        return self._find(picture)
+
+    def lay(self, picture: Picture, faces: Sequence[Face]) -> list[Seen]:
+        """The same faces with their meshes."""
+        return self._lay(picture, faces)
 
     def details(
         self, picture: Picture, seen: Sequence[Seen], attributes: Collection[str]

@@ -9,6 +9,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -17,6 +18,8 @@ from onlooker.api.errors import Refusal
 
 SHOWN = 128
 """Characters of a value that an error repeats."""
+MOST = 20
+"""Complaints that one error lists."""
 LETTERS = r"\w"  # of Python's, which are letters, numbers of any script and the underscore
 SPACES = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
@@ -61,7 +64,7 @@ def required() -> Any:
 
 def check(request: msgspec.Struct, error: str = "InvalidParameterException") -> None:
     """Refuse a request, by the name `error`, with everything that is not within its limits."""
-    found = list(_members(request, ""))
+    found = list(islice(_members(request, ""), MOST))
     if found:
         many = f"{len(found)} validation error{'s' * (len(found) > 1)} detected: "
         raise Refusal(error, many + "; ".join(found))

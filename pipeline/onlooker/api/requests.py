@@ -56,7 +56,7 @@ Tags = Annotated[dict[TagKey, TagValue], Limit(0, 200)]
 ResourceArn = Annotated[str, Limit(20, 2048)]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What all requests share. Members that nobody knows are passed over, as by Amazon."""
 
 

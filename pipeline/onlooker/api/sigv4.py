@@ -7,6 +7,7 @@ that say what is to be done must be signed. Every AWS SDK signs them.
 
 import hmac
 import re
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -188,15 +189,17 @@ class Replays:
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._seen: dict[str, float] = {}
 
     def check(self, signature: str, now: float | None = None) -> None:
         """Remember a signature; Refusal where it was seen before."""
         now = time.monotonic() if now is None else now
-        # A dict keeps its order, and all stay as long: the oldest are in front. A signature may
-        # have been made WINDOW after its date and be used until WINDOW after it.
-        while self._seen and next(iter(self._seen.values())) < now - 2 * WINDOW:
-            del self._seen[next(iter(self._seen))]
-        if signature in self._seen:
-            raise _wrong("This signature was used before; sign each request anew.")
-        self._seen[signature] = now
+        with self._lock:
+            # A dict keeps its order, and all stay as long: the oldest are in front. A signature
+            # may be dated WINDOW from now, and is good until WINDOW after that.
+            while self._seen and next(iter(self._seen.values())) < now - 2 * WINDOW:
+                del self._seen[next(iter(self._seen))]
+            if signature in self._seen:
+                raise _wrong("This signature was used before; sign each request anew.")
+            self._seen[signature] = now

@@ -1,0 +1,81 @@
+"""Which way up a picture is, as Amazon told it in 2017.
+
+A JPEG that says by its EXIF how it was held is turned upright when it is decoded, and nothing is
+told. Of others, faces say it: where there are none, the picture is looked at turned a quarter, a
+half and three quarters. Boxes are of the picture as it came, before any correction.
+"""
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import cv2
+from msgspec.structs import replace
+
+from onlooker.api.analyser import Analyser
+from onlooker.api.images import Taken
+from onlooker.api.responses import Orientation
+from onlooker.media.image import Pixels, Still
+from onlooker.types import Face, Point, Pose
+
+Back = Callable[[Point, Still], Point]
+"""From a point of the turned picture to that of the picture as it came."""
+
+TURNS: tuple[tuple[Orientation, int, float, Back], ...] = (
+    ("ROTATE_90", cv2.ROTATE_90_CLOCKWISE, -90.0, lambda p, still: (p[1], still.height - p[0])),
+    (
+        "ROTATE_180",
+        cv2.ROTATE_180,
+        180.0,
+        lambda p, still: (still.width - p[0], still.height - p[1]),
+    ),
+    (
+        "ROTATE_270",
+        cv2.ROTATE_90_COUNTERCLOCKWISE,
+        90.0,
+        lambda p, still: (still.width - p[1], p[0]),
+    ),
+)
+"""What Amazon calls it, how it is turned upright, and how faces found so are turned back."""
+
+
+def find(analyser: Analyser, taken: Taken) -> tuple[tuple[Face, ...], Orientation | None]:
+    """The faces of a picture, and its orientation where its EXIF does not say it."""
+    faces = analyser.find(taken.still)
+    if says_orientation(taken.data):
+        return faces, None
+    if faces:
+        return faces, "ROTATE_0"
+    for name, turn, roll, back in TURNS:
+        turned = Still(cast(Pixels, cv2.rotate(taken.still.bgr, turn)))
+        if faces := analyser.find(turned):
+            return tuple(_turned(face, taken.still, roll, back) for face in faces), name
+    return (), "ROTATE_0"
+
+
+def _turned(face: Face, still: Still, roll: float, back: Back) -> Face:
+    x1, y1, x2, y2 = face.box
+    corners = [back((x1, y1), still), back((x2, y2), still)]
+    (left, right), (top, bottom) = (sorted(each) for each in zip(*corners, strict=True))
+    a, b, c, d, e = (back(point, still) for point in face.points)
+    pose = face.pose
+    turned = Pose(roll=math.remainder(pose.roll + roll, 360), yaw=pose.yaw, pitch=pose.pitch)
+    return replace(face, box=(left, top, right, bottom), points=(a, b, c, d, e), pose=turned)
+
+
+def says_orientation(data: bytes) -> bool:
+    """Whether a file is a JPEG whose EXIF has the tag Orientation."""
+    start = data.find(b"\xff\xe1", 2, 4096)
+    if not data.startswith(b"\xff\xd8") or data[start + 4 : start + 10] != b"Exif\0\0":
+        return False
+    tiff = data[start + 10 : start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")]
+    order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
+    if order != "little" and order != "big":
+        return False
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(tiff[at : at + size], order)
+
+    entries = number(4, 4)
+    tags = (number(entries + 2 + 12 * n, 2) for n in range(number(entries, 2)))
+    return any(tag == 0x0112 for tag in tags)
