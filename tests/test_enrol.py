@@ -60,7 +60,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
         store.create_collection("c", settings.faces.embedder)
         enrol = Enroller(store, "c", settings)
         results = {path.name: enrol(path, name) for path, name in pictures([tmp_path])}
-        kept = store.faces("c")
+        kept = store.faces("c").faces
     [stored] = kept
     assert results["portrait.png"].stored == stored
     assert stored.external_image_id == "portrait"

@@ -14,8 +14,9 @@ from rich.text import Text
 from onlooker import config as configuration
 from onlooker.enrol import Enroller, pictures
 from onlooker.identity.match import Matcher
-from onlooker.identity.store import CollectionNotFound, Store, default_path
+from onlooker.identity.store import Collection, CollectionNotFound, Store, default_path
 from onlooker.media import image
+from onlooker.types import StoredFace
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, unlaid
@@ -39,6 +40,22 @@ def opened() -> Iterator[Store]:
     """The user's store."""
     with Store(default_path()) as store:
         yield store
+
+
+def all_collections(store: Store) -> Iterator[Collection]:
+    page = store.collections()
+    yield from page.collections
+    while page.token:
+        page = store.collections(token=page.token)
+        yield from page.collections
+
+
+def all_faces(store: Store, name: str) -> Iterator[StoredFace]:
+    page = store.faces(name)
+    yield from page.faces
+    while page.token:
+        page = store.faces(name, token=page.token)
+        yield from page.faces
 
 
 @app.command()
@@ -103,11 +120,11 @@ def list_(
     with opened() as store:
         if name is None:
             table = Table("collection", "faces", "model")
-            for collection in store.collections():
+            for collection in sorted(all_collections(store), key=lambda one: one.name):
                 table.add_row(collection.name, str(collection.faces), collection.model)
         else:
             table = Table(*_identity(), "Confidence")
-            for face in store.faces(name):
+            for face in all_faces(store, name):
                 table.add_row(face.external_image_id or "", face.face_id, f"{face.confidence:.1f}")
     console.print(table)
 
@@ -134,14 +151,12 @@ def search(
     lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
     embed = FaceEmbedder(settings.faces, settings.runtime.provider)
     with opened() as store:
-        match = Matcher(
-            store,
+        [identities] = Matcher(store, embed.space).faces(
             name,
-            embed.space,
+            embed(shown, lay(shown, faces[:1])),
             settings.match.threshold if threshold is None else threshold,
             settings.match.max_faces,
         )
-        [identities] = match(embed(shown, lay(shown, faces[:1])))
     table = Table("Similarity", *_identity())
     for identity in identities:
         table.add_row(
@@ -165,9 +180,11 @@ def delete(
     """
     with opened() as store:
         if faces:
-            gone = store.delete_faces(name, faces)
-            console.print(f"deleted {len(gone)} of {len(faces)} faces from {name}")
-            if len(gone) < len(faces):
+            outcome = store.delete_faces(name, faces)
+            console.print(f"deleted {len(outcome.deleted)} of {len(faces)} faces from {name}")
+            for failure in outcome.failed:
+                console.print(f"  not {failure.face_id}: {failure.reason}")
+            if outcome.failed:
                 raise typer.Exit(1)
         else:
             store.delete_collection(name)

@@ -17,9 +17,11 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from numpy.typing import NDArray
 
 from onlooker.identity import forest
-from onlooker.identity.index import Hit, Index, Method, ModelMismatch
+from onlooker.identity.collection import Method
+from onlooker.identity.index import FaceIndex, Found, ModelMismatch
 from onlooker.identity.rows import Metric
 from onlooker.identity.store import CollectionNotFound, NewFace, Store
+from onlooker.types import StoredFace
 
 Vectors = NDArray[np.float32]
 DIM = 64
@@ -45,8 +47,8 @@ def new(vector: Vectors) -> NewFace:
     )
 
 
-def ids(hits: list[Hit]) -> list[str]:
-    return [hit.face.face_id for hit in hits]
+def ids(hits: list[Found[StoredFace]]) -> list[str]:
+    return [hit.what.face_id for hit in hits]
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ class TestSearch:
     def test_nearest_first(self, store: Store) -> None:
         vectors = people(1, 20)
         faces = store.add("staff", [new(vector) for vector in vectors])
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         for query, hits in zip(vectors, index.search(vectors, 10), strict=True):
             order = np.argsort(-(vectors @ query), kind="stable")[:10]
             assert ids(hits) == [faces[row].face_id for row in order]
@@ -71,14 +73,14 @@ class TestSearch:
     def test_by_distance(self, store: Store) -> None:
         vectors = people(1, 20) * 1.4
         faces = store.add("staff", [new(vector) for vector in vectors])
-        hits = Index(store, "staff", "m", "euclidean").search(vectors[:1], 5)[0]
+        hits = FaceIndex(store, "staff", "m", "euclidean").search(vectors[:1], 5)[0]
         distances = np.linalg.norm(vectors - vectors[0], axis=1)
         order = np.argsort(distances)[:5]
         assert ids(hits) == [faces[row].face_id for row in order]
         np.testing.assert_allclose([hit.value for hit in hits], distances[order], atol=1e-6)
 
     def test_fewer_where_there_are_fewer(self, store: Store) -> None:
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         assert index.search(people(2, 1), 5) == [[]] * 8
         store.add("staff", [new(people(1, 1)[0])])
         assert [len(hits) for hits in index.search(people(2, 1), 5)] == [1] * 8
@@ -87,7 +89,7 @@ class TestSearch:
     def test_of_equals_the_first_to_come(self, store: Store) -> None:
         vector = people(1, 1)[0]
         first, second = store.add("staff", [new(vector), new(vector)])
-        assert ids(Index(store, "staff", "m").search(vector[None], 2)[0]) == [
+        assert ids(FaceIndex(store, "staff", "m").search(vector[None], 2)[0]) == [
             first.face_id,
             second.face_id,
         ]
@@ -95,35 +97,35 @@ class TestSearch:
     def test_vectors_of_another_length(self, store: Store) -> None:
         store.add("staff", [new(people(1, 1)[0])])
         with pytest.raises(ValueError, match=r"shape \(1, 3\), but .* vectors of 64 numbers"):
-            Index(store, "staff", "m").search(np.ones((1, 3), np.float32), 1)
+            FaceIndex(store, "staff", "m").search(np.ones((1, 3), np.float32), 1)
 
     def test_vectors_that_are_not_of_length_one(self, store: Store) -> None:
         vector = people(1, 1)[0]
         store.add("staff", [new(vector)])
         with pytest.raises(ValueError, match=r"length 2\.0000; .* by cosine it needs 1"):
-            Index(store, "staff", "m").search(2 * vector[None], 1)
+            FaceIndex(store, "staff", "m").search(2 * vector[None], 1)
         store.add("staff", [new(3 * vector)])
         with pytest.raises(ValueError, match=r"length 3\.0000"):
-            Index(store, "staff", "m")
+            FaceIndex(store, "staff", "m")
 
 
 class TestCatchingUp:
     def test_an_added_face_is_found_a_deleted_one_is_not(self, store: Store) -> None:
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         for vector in people(3, 30):
             [face] = store.add("staff", [new(vector)])
             assert ids(index.search(vector[None], 1)[0]) == [face.face_id]
             if random.Random(face.face_id).random() < 0.5:
                 store.delete_faces("staff", [face.face_id])
                 assert face.face_id not in ids(index.search(vector[None], 300)[0])
-        assert len(index) == len(store.faces("staff"))
+        assert len(index) == len(store.faces("staff").faces)
 
     def test_a_face_that_was_added_again(self, store: Store) -> None:
         vector = people(1, 1)[0]
         named = NewFace(
             picture=b"", external_image_id="anna", box=(0, 0, 1, 1), confidence=99, vector=vector
         )
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         [face] = store.add("staff", [named])
         for _ in range(3):
             store.delete_faces("staff", [face.face_id])
@@ -133,7 +135,7 @@ class TestCatchingUp:
     def test_a_collection_that_was_made_again(self, store: Store) -> None:
         vectors = people(1, 2)
         store.add("staff", [new(vector) for vector in vectors])
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         store.delete_collection("staff")
         with pytest.raises(CollectionNotFound):
             index.search(vectors, 1)
@@ -148,7 +150,7 @@ class TestCatchingUp:
         """The one face that always stays is found by every search."""
         vectors = people(4, 100)
         [kept] = store.add("staff", [new(vectors[0])])
-        index = Index(store, "staff", "m")
+        index = FaceIndex(store, "staff", "m")
         stop, missed = threading.Event(), []
 
         def search() -> None:
@@ -179,7 +181,7 @@ class History(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store(Path(self.folder.name) / "faces.db")
         self.store.create_collection("staff", "m")
-        self.index = Index(self.store, "staff", "m")
+        self.index = FaceIndex(self.store, "staff", "m")
 
     @rule(rows=st.lists(st.integers(0, len(pool) - 1), max_size=40))
     def add(self, rows: list[int]) -> None:
@@ -199,7 +201,7 @@ class History(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
-        there = [face.face_id for face in self.store.faces("staff")]
+        there = [face.face_id for face in self.store.faces("staff").faces]
         if there:
             self.store.delete_faces("staff", data.draw(st.lists(st.sampled_from(there))))
 
@@ -210,7 +212,7 @@ class History(RuleBasedStateMachine):
 
     @rule()
     def look(self) -> None:
-        there = {face.face_id for face in self.store.faces("staff")}
+        there = {face.face_id for face in self.store.faces("staff").faces}
         found = self.index.search(self.pool[:1], 1000)[0]
         assert set(ids(found)) == there
         assert len(found) == len(there) == len(self.index)
@@ -239,7 +241,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Store(folder / "faces.db") as store:
         store.create_collection("staff", "m")
         store.add("staff", [new(vector) for vector in VECTORS])
-        Index(store, "staff", "m", method="annoy")
+        FaceIndex(store, "staff", "m", method="annoy")
     return folder
 
 
@@ -254,14 +256,14 @@ def files(store: Store, ending: str) -> list[Path]:
     return sorted((store.folder / "index").glob(f"*{ending}"))
 
 
-def both(store: Store, metric: Metric = "cosine") -> tuple[Index, Index]:
+def both(store: Store, metric: Metric = "cosine") -> tuple[FaceIndex, FaceIndex]:
     return (
-        Index(store, "staff", "m", metric, method="exact"),
-        Index(store, "staff", "m", metric, method="annoy"),
+        FaceIndex(store, "staff", "m", metric, method="exact"),
+        FaceIndex(store, "staff", "m", metric, method="annoy"),
     )
 
 
-def recall(truth: list[list[Hit]], found: list[list[Hit]]) -> float:
+def recall(truth: list[list[Found[StoredFace]]], found: list[list[Found[StoredFace]]]) -> float:
     shares = [len({*ids(a)} & {*ids(b)}) / len(a) for a, b in zip(truth, found, strict=True) if a]
     return float(np.mean(shares))
 
@@ -278,9 +280,9 @@ class TestAnnoy:
         assert recall(truth, found) >= 0.95
         assert recall([hits[:1] for hits in truth], [hits[:1] for hits in found]) >= 0.99
         # Where both found a face they say the same of it, to the last bit.
-        values = {(row, hit.face.face_id): hit.value for row, t in enumerate(truth) for hit in t}
+        values = {(row, hit.what.face_id): hit.value for row, t in enumerate(truth) for hit in t}
         for row, hits in enumerate(found):
-            assert all(values.get((row, h.face.face_id), h.value) == h.value for h in hits)
+            assert all(values.get((row, h.what.face_id), h.value) == h.value for h in hits)
             assert [h.value for h in hits] == sorted((h.value for h in hits), reverse=True)
 
     def test_by_distance(self, forested: Store) -> None:
@@ -293,7 +295,7 @@ class TestAnnoy:
         for query in QUERIES[:20]:
             [face] = forested.add("staff", [new(query)])
             best, *others = annoy.search(query[None], 9)[0]
-            assert best.face == face
+            assert best.what == face
             gone = [face.face_id, *ids(others)]
             forested.delete_faces("staff", gone)
             left = ids(annoy.search(query[None], 9)[0])
@@ -307,7 +309,9 @@ class TestAnnoy:
         [old] = files(forested, ".ann")
         more = people(12, 200)
         forested.add("staff", [new(vector) for vector in more])
-        forested.delete_faces("staff", [face.face_id for face in forested.faces("staff")[:2000:2]])
+        forested.delete_faces(
+            "staff", [face.face_id for face in forested.faces("staff").faces[:2000:2]]
+        )
         assert recall(exact.search(more[::16], 10), annoy.search(more[::16], 10)) >= 0.95
         [file] = files(forested, ".ann")
         assert file != old
@@ -316,21 +320,21 @@ class TestAnnoy:
 
     def test_small_collections_need_no_file(self, store: Store) -> None:
         store.add("staff", [new(vector) for vector in VECTORS[:500]])
-        index = Index(store, "staff", "m", method="annoy")
+        index = FaceIndex(store, "staff", "m", method="annoy")
         assert len(index.search(VECTORS[:3], 5)[0]) == 5
         assert not (store.folder / "index").exists()
 
     @pytest.mark.parametrize("method", ["auto", "exact"])
     def test_only_who_asks_gets_one(self, forested: Store, method: Method) -> None:
-        assert Index(forested, "staff", "m", method=method)._trees is None
+        assert FaceIndex(forested, "staff", "m", method=method)._trees is None
 
     def test_auto_takes_it_when_there_are_very_many(
         self, forested: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("onlooker.identity.index.ANNOY_FROM", len(VECTORS))
-        index = Index(forested, "staff", "m")
+        index = FaceIndex(forested, "staff", "m")
         assert index._trees is not None
-        forested.delete_faces("staff", [forested.faces("staff")[0].face_id])
+        forested.delete_faces("staff", [forested.faces("staff").faces[0].face_id])
         index.search(QUERIES, 1)
         assert index._trees is None
 
@@ -339,7 +343,7 @@ class TestAnnoyFile:
     def test_is_used_as_it_is(self, forested: Store) -> None:
         [file] = files(forested, ".ann")
         before = file.stat().st_mtime_ns
-        Index(forested, "staff", "m", method="annoy")
+        FaceIndex(forested, "staff", "m", method="annoy")
         assert [one.stat().st_mtime_ns for one in files(forested, ".ann")] == [before]
 
     @pytest.mark.parametrize("ending", [".ann", ".manifest"])
@@ -357,7 +361,7 @@ class TestAnnoyFile:
             file.unlink(missing_ok=True)
             if content is not None:
                 file.write_bytes(content)
-            index = Index(forested, "staff", "m", method="annoy")
+            index = FaceIndex(forested, "staff", "m", method="annoy")
             assert index._trees is not None  # made anew
             assert len(files(forested, ".ann")) == len(files(forested, ".manifest")) == 1
             [file] = files(forested, ending)
@@ -437,4 +441,4 @@ def _make_for_ever(path: Path, end: Connection) -> None:
         while True:
             for manifest in files(store, ".manifest"):
                 manifest.unlink()
-            Index(store, "staff", "m", method="annoy")
+            FaceIndex(store, "staff", "m", method="annoy")

@@ -9,17 +9,18 @@ with the faces added since.
 import hashlib
 import logging
 import threading
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from onlooker.identity import forest
+from onlooker.identity.collection import FaceStore, Kind, Method, StoreError, User
 from onlooker.identity.rows import Metric, Numbers, Rows, Vectors
-from onlooker.identity.store import FaceStore, StoreError
 from onlooker.types import StoredFace
 
-Method = Literal["auto", "exact", "annoy"]
+T = TypeVar("T")
 
 ANNOY_FROM = 1_000_000
 """Faces from which `auto` takes Annoy. Measured with `bench/bench_scan.py`: where it finds 95 % of
@@ -31,16 +32,16 @@ class ModelMismatch(StoreError):
     """The collection's vectors are another model's."""
 
 
-class Hit(NamedTuple):
-    """A face that was found, and how near it is."""
+class Found(NamedTuple, Generic[T]):
+    """What was found, and how near it is."""
 
-    face: StoredFace
+    what: T
     value: float
     """The cosine, or the Euclidean distance."""
 
 
-class Index:
-    """Nearest faces of a collection for vectors of `model`, compared by `metric`.
+class Index(Generic[T]):
+    """Nearest faces or users of a collection for vectors of `model`, compared by `metric`.
 
     `exact` scans everything, `annoy` keeps a file in the store's folder, `auto` chooses by the
     number of faces. Threads may search at the same time. Raises CollectionNotFound and
@@ -52,14 +53,16 @@ class Index:
         store: FaceStore,
         collection: str,
         model: str,
-        metric: Metric = "cosine",
-        method: Method = "auto",
+        metric: Metric,
+        kind: Kind,
+        numbered: Callable[[Sequence[int]], dict[int, T]],
     ) -> None:
         self._store = store
         self._collection = collection
         self._model = model
         self._metric: Metric = metric
-        self._method = method
+        self._kind: Kind = kind
+        self._numbered = numbered
         self._lock = threading.Lock()
         self._forget()
         self._catch_up()
@@ -68,7 +71,7 @@ class Index:
         """Faces known by the last search."""
         return self._rows.alive
 
-    def search(self, vectors: Vectors, k: int) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, k: int) -> list[list[Found[T]]]:
         """The k nearest faces of each vector (n, dim), best first; fewer where there are fewer.
 
         Raises ValueError for vectors of another length, or not of length 1 where the metric is
@@ -89,7 +92,7 @@ class Index:
         if trees is None:
             return self._hits(*view.nearest(queries, k, self._metric))
         recent, _ = view.after(trees.number).nearest(queries, k, self._metric)
-        hits: list[list[Hit]] = []
+        hits: list[list[Found[T]]] = []
         for query, new in zip(queries, recent, strict=True):
             few = view.only(np.concatenate([trees.candidates(query, k, view), new]))
             hits += self._hits(*few.nearest(query[None], k, self._metric))
@@ -97,13 +100,14 @@ class Index:
 
     def _forget(self) -> None:
         self._number = -1
+        self._method: Method = "auto"
         self._rows = Rows()
         self._trees: forest.Forest | None = None
-        self._faces: dict[int, StoredFace] = {}
+        self._faces: dict[int, T] = {}
 
     def _catch_up(self) -> None:
-        if self._store.change(self._collection) != self._number:
-            changes = self._store.changes(self._collection, self._number)
+        while self._store.change(self._collection) != self._number:
+            changes = self._store.changes(self._collection, self._number, self._kind)
             if changes.model != self._model:
                 raise ModelMismatch(
                     f"the collection {self._collection} holds vectors of {changes.model}, which "
@@ -112,10 +116,15 @@ class Index:
                 )
             if changes.reset:
                 self._forget()
+            self._method = changes.method
+            self._faces.clear()  # whose they are may have changed
             self._rows.delete(changes.deleted)
             if len(changes.added):
-                self._check_lengths(changes.vectors)
-                self._rows.add(changes.added, changes.vectors)
+                vectors = changes.vectors
+                if self._kind == "users" and self._metric == "cosine":
+                    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+                self._check_lengths(vectors)
+                self._rows.add(changes.added, vectors)
             self._number = changes.number
         if self._method == "annoy" or (self._method == "auto" and len(self) >= ANNOY_FROM):
             self._plant()
@@ -136,7 +145,7 @@ class Index:
     @property
     def _place(self) -> Path:
         """Of the files derived from the store, without a suffix. Any name fits into a digest."""
-        name = f"{self._collection}|{self._model}".encode()
+        name = f"{self._collection}|{self._model}|{self._kind}".encode()
         return self._store.folder / "index" / hashlib.sha256(name).hexdigest()[:32]
 
     def _check_lengths(self, vectors: Vectors) -> None:
@@ -149,16 +158,34 @@ class Index:
                 f"a vector has length {worst:.4f}; to be compared by cosine it needs 1"
             )
 
-    def _hits(self, numbers: Numbers, values: Vectors) -> list[list[Hit]]:
+    def _hits(self, numbers: Numbers, values: Vectors) -> list[list[Found[T]]]:
         missing = set(numbers[numbers > 0].tolist()) - self._faces.keys()
         if missing:
-            self._faces.update(self._store.numbered(sorted(missing)))
+            self._faces.update(self._numbered(sorted(missing)))
         # One that was deleted a moment ago, by another process, is not there any more.
         return [
             [
-                Hit(self._faces[number], value)
+                Found(self._faces[number], value)
                 for number, value in zip(row, nearness, strict=True)
                 if number in self._faces
             ]
             for row, nearness in zip(numbers.tolist(), values.tolist(), strict=True)
         ]
+
+
+class FaceIndex(Index[StoredFace]):
+    """Nearest faces."""
+
+    def __init__(
+        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+    ) -> None:
+        super().__init__(store, collection, model, metric, "faces", store.numbered)
+
+
+class UserIndex(Index[User]):
+    """Nearest users, by the mean of their faces' vectors."""
+
+    def __init__(
+        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+    ) -> None:
+        super().__init__(store, collection, model, metric, "users", store.numbered_users)

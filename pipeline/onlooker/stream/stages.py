@@ -277,15 +277,11 @@ def recognise(setup: Setup) -> Step:
     name: Callable[[Picture, list[Seen]], tuple[Face, ...]] | None = None
     if config.match.collection is not None and config.faces.look:
         embed, quality = FaceEmbedder(config.faces, provider), config.faces.quality
+        known, limits = config.match.collection, (config.match.threshold, config.match.max_faces)
         try:
             store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
-            match = Matcher(
-                store,
-                config.match.collection,
-                embed.space,
-                config.match.threshold,
-                config.match.max_faces,
-            )
+            matcher = Matcher(store, embed.space)
+            matcher.open(known)
         except StoreError as error:
             raise Unusable(str(error)) from error
 
@@ -293,7 +289,8 @@ def recognise(setup: Setup) -> Step:
             clear = [
                 each for each in faces if not reasons(each.face, quality, embed.space.smallest)
             ]
-            found = match(embed(picture, clear)) if clear else []
+            vectors = embed(picture, clear) if clear else None
+            found = [] if vectors is None else matcher.faces(known, vectors, *limits)
             named = {id(each): who for each, who in zip(clear, found, strict=True)}
             return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 
