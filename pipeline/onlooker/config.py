@@ -127,8 +127,8 @@ class Serve(Section, frozen=True, kw_only=True):
     any_region: bool = True
     """Whether clients may sign for any region, or only for that of `[record] region`."""
     once: bool = False
-    """Whether a signed request that changes something is answered only once in ten minutes. Two that
-    are alike and signed in the same second count as one."""
+    """Whether a signed request that changes something is answered only once in ten minutes. Two
+    that are alike and signed in the same second count as one."""
     buckets: str | None = None
     """Where S3Objects are read: "s3", or a folder that holds a folder for each bucket."""
     certificate: str | None = None

@@ -1,6 +1,7 @@
 """All that looks at pictures, loaded once: one set of models, for one thread at a time."""
 
 from collections.abc import Collection, Sequence
+from typing import cast
 
 import numpy as np
 from msgspec.structs import replace
@@ -10,7 +11,7 @@ from onlooker.card import space
 from onlooker.config import Config, QualityFilter
 from onlooker.media.image import Picture, Still
 from onlooker.record.face_detail import face_detail, fields
-from onlooker.record.shapes import FaceDetail
+from onlooker.record.shapes import FaceDetail, Reason
 from onlooker.types import Face, Pose, Quality, TextLine
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
@@ -38,9 +39,9 @@ class Analyser:
         """Load what is loaded when first needed, so that no request waits for it."""
         picture = Still(np.zeros((128, 128, 3), np.uint8))
         face = Face(
-            box=(32, 32, 96, 96),
+            box=(32.0, 32.0, 96.0, 96.0),
             score=1.0,
-            points=((48, 56), (80, 56), (64, 70), (52, 82), (76, 82)),
+            points=((48.0, 56.0), (80.0, 56.0), (64.0, 70.0), (52.0, 82.0), (76.0, 82.0)),
             pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
             quality=Quality(brightness=0.0, sharpness=0.0),
         )
@@ -75,9 +76,9 @@ class Analyser:
             seen = [Seen(one.face, None) for one in seen]
         return self._embed(picture, seen)
 
-    def reasons(self, seen: Seen, level: QualityFilter) -> tuple[str, ...]:
+    def reasons(self, seen: Seen, level: QualityFilter) -> tuple[Reason, ...]:
         """Amazon's reasons not to compare a face; none where it is good enough."""
-        return reasons(seen.face, level, self.space.smallest)
+        return cast(tuple[Reason, ...], reasons(seen.face, level, self.space.smallest))
 
     def text(self, picture: Picture) -> tuple[TextLine, ...]:
         """The lines of a picture, in reading order."""

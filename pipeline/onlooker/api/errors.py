@@ -1,4 +1,4 @@
-"""What is answered when something cannot be done: Amazon's names, Amazon's first sentence, then why.
+"""What is answered when something cannot be done: Amazon's name, Amazon's sentence, then why.
 
 Programs tell errors apart by the name, people read the sentence: after Amazon's, which says little,
 stands what was wrong and what to do about it.
@@ -71,9 +71,7 @@ def no_faces(why: str) -> Refusal:
 
 def throttled(why: str) -> Refusal:
     """There is more to do than can be done; clients try again by themselves."""
-    return Refusal(
-        "ThrottlingException", f"Slow down; sudden increase in rate of requests. {why}"
-    )
+    return Refusal("ThrottlingException", f"Slow down; sudden increase in rate of requests. {why}")
 
 
 def failed(why: str) -> Refusal:

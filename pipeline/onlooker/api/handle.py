@@ -49,7 +49,7 @@ def handle(
     if claim is not None:
         authorise(claim.key, operation, request, site)
     limits.check(request, site.settings.serve.validation_error)
-    with _translated(operation):
+    with _translated():
         if operation.looks:
             with analyser() as models:
                 answer = operation.run(request, site, models)
@@ -108,13 +108,23 @@ def authorise(key: Key, operation: Operation, request: msgspec.Struct, site: Sit
 
 
 @contextmanager
-def _translated(operation: Operation) -> Iterator[None]:
+def _translated() -> Iterator[None]:
     """What the store says, by Amazon's names."""
     try:
         yield
-    except known.CollectionExists as error:
-        raise Refusal("ResourceAlreadyExistsException", str(error)) from error
-    except known.CollectionNotFound as error:
-        raise Refusal("ResourceNotFoundException", str(error)) from error
+    except tuple(NAMES) as error:
+        raise Refusal(NAMES[type(error)], str(error)) from error
     except (ModelMismatch, known.FaceNotFound, known.InvalidName) as error:
         raise invalid(str(error)) from error
+
+
+NAMES: dict[type[Exception], str] = {
+    known.CollectionExists: "ResourceAlreadyExistsException",
+    known.CollectionNotFound: "ResourceNotFoundException",
+    known.InvalidToken: "InvalidPaginationTokenException",
+    known.RequestMismatch: "IdempotentParameterMismatchException",
+    known.TooMany: "ServiceQuotaExceededException",
+    known.UserExists: "ConflictException",
+    known.UserNotFound: "ResourceNotFoundException",
+}
+"""What Amazon calls the store's errors; what is not here is the server's fault."""

@@ -76,7 +76,7 @@ def _decoded(raw: msgspec.Raw, member: str) -> bytes:
         data = pybase64.b64decode(text, validate=True)
     except binascii.Error as error:
         # JSON may write a slash with a backslash before it; nobody else's fault takes long.
-        if b"\\" in raw:
+        if b"\\" in bytes(raw):
             return _decoded(msgspec.Raw(msgspec.json.encode(msgspec.json.decode(raw))), member)
         raise unreadable(
             f"{member}.Bytes can not be converted to a Blob: it is not base64 ({error})."

@@ -1,8 +1,8 @@
 """What Amazon allows a member of a request to be, and the texts for what it is not.
 
-A limit stands in the annotation of a request's member, as `Annotated[str, Limit(1, 255, "[a-z]+")]`.
-Types are checked where the JSON is read; this is about lengths, ranges, patterns and choices, and
-about members that must be there.
+A limit stands in the annotation of a member, as `Annotated[str, Limit(1, 255, "[a-z]+")]`. Types
+are checked where the JSON is read; this is about lengths, ranges, patterns and choices, and about
+members that must be there.
 """
 
 import functools
@@ -162,5 +162,3 @@ def _map(key: Limit, value: Limit, given: Any, path: str) -> Iterator[str]:
             yield said(shown, path, f"Map keys must satisfy constraint: [{complaint}]")
         if complaint := value.complaint(text):
             yield said(shown, path, f"Map value must satisfy constraint: [{complaint}]")
-
-

@@ -25,7 +25,7 @@ class NoBuckets:
 
     def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
         raise no_object(
-            "This server reads no buckets; send Bytes, or set [serve] buckets to \"s3\" or to a "
+            'This server reads no buckets; send Bytes, or set [serve] buckets to "s3" or to a '
             "folder that holds a folder for each bucket."
         )
 
@@ -74,7 +74,9 @@ class S3:
         config: Any = importlib.import_module("botocore.config")
         self._errors: Any = importlib.import_module("botocore.exceptions")
         patience = config.Config(
-            connect_timeout=5, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2}
+            connect_timeout=5,
+            read_timeout=10,
+            retries={"mode": "standard", "total_max_attempts": 2},
         )
         try:
             self._client = boto3.client("s3", config=patience)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from onlooker.api import pictures, requests
+from onlooker.api import collections, pictures, requests, tags, users
 from onlooker.api.errors import Refusal
 
 
@@ -30,7 +30,7 @@ class Operation:
     def collection(self, request: Any) -> str | None:
         """Name of the collection that a request is about, if it is about one."""
         if hasattr(request, "ResourceArn"):
-            return str(request.ResourceArn or "").rpartition("/")[2]
+            return tags.collection_of(request.ResourceArn or "")
         name: str | None = getattr(request, "CollectionId", None)
         return name
 
@@ -41,6 +41,25 @@ OPERATIONS = {
         Operation(requests.DetectFaces, pictures.detect_faces, looks=True),
         Operation(requests.DetectText, pictures.detect_text, looks=True),
         Operation(requests.CompareFaces, pictures.compare_faces, looks=True),
+        Operation(requests.CreateCollection, collections.create_collection, changes=True),
+        Operation(requests.DescribeCollection, collections.describe_collection),
+        Operation(requests.DeleteCollection, collections.delete_collection, changes=True),
+        Operation(requests.ListCollections, collections.list_collections),
+        Operation(requests.IndexFaces, collections.index_faces, looks=True, changes=True),
+        Operation(requests.ListFaces, collections.list_faces),
+        Operation(requests.DeleteFaces, collections.delete_faces, changes=True),
+        Operation(requests.SearchFaces, collections.search_faces),
+        Operation(requests.SearchFacesByImage, collections.search_faces_by_image, looks=True),
+        Operation(requests.CreateUser, users.create_user, changes=True),
+        Operation(requests.DeleteUser, users.delete_user, changes=True),
+        Operation(requests.ListUsers, users.list_users),
+        Operation(requests.AssociateFaces, users.associate_faces, changes=True),
+        Operation(requests.DisassociateFaces, users.disassociate_faces, changes=True),
+        Operation(requests.SearchUsers, users.search_users),
+        Operation(requests.SearchUsersByImage, users.search_users_by_image, looks=True),
+        Operation(requests.TagResource, tags.tag_resource, changes=True),
+        Operation(requests.UntagResource, tags.untag_resource, changes=True),
+        Operation(requests.ListTagsForResource, tags.list_tags_for_resource),
     )
 }
 

@@ -7,7 +7,7 @@ half and three quarters. Boxes are of the picture as it came, before any correct
 
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Literal, cast
 
 import cv2
 from msgspec.structs import replace
@@ -69,9 +69,7 @@ def says_orientation(data: bytes) -> bool:
     if not data.startswith(b"\xff\xd8") or data[start + 4 : start + 10] != b"Exif\0\0":
         return False
     tiff = data[start + 10 : start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")]
-    order = {b"II": "little", b"MM": "big"}.get(tiff[:2])
-    if order != "little" and order != "big":
-        return False
+    order: Literal["little", "big"] = "little" if tiff.startswith(b"II") else "big"
 
     def number(at: int, size: int) -> int:
         return int.from_bytes(tiff[at : at + size], order)

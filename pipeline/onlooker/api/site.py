@@ -3,16 +3,22 @@
 from dataclasses import dataclass
 
 from onlooker.api.images import Objects
+from onlooker.card import Space
 from onlooker.config import Config
+from onlooker.identity.match import Matcher
 from onlooker.identity.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Settings, the store of faces, and where pictures of buckets come from."""
+    """Settings, who is known, and where pictures of buckets come from."""
 
     settings: Config
     store: Store
+    space: Space
+    """Where the vectors of this server's embedder live."""
+    matcher: Matcher
+    """Searches the store for vectors of that space."""
     objects: Objects
 
     def arn(self, collection: str) -> str:
