@@ -10,7 +10,7 @@ from onlooker.api.analyser import Analyser
 from onlooker.api.errors import Refusal, invalid
 from onlooker.api.images import take
 from onlooker.api.pictures import THRESHOLD, largest, seen
-from onlooker.api.site import Site
+from onlooker.api.site import Site, model_version
 from onlooker.config import QualityFilter
 from onlooker.identity.store import FaceNotFound, NewFace
 from onlooker.record.ratios import bounding_box, percent
@@ -26,7 +26,9 @@ def create_collection(request: requests.CreateCollection, site: Site) -> respons
     model = site.settings.faces.embedder
     made = site.store.create_collection(request.CollectionId, model, request.Tags)
     return responses.CreateCollection(
-        StatusCode=200, CollectionArn=site.arn(made.name), FaceModelVersion=made.model
+        StatusCode=200,
+        CollectionArn=site.arn(made.name),
+        FaceModelVersion=model_version(made.model),
     )
 
 
@@ -36,7 +38,7 @@ def describe_collection(
     found = site.store.collection(request.CollectionId)
     return responses.DescribeCollection(
         FaceCount=found.faces,
-        FaceModelVersion=found.model,
+        FaceModelVersion=model_version(found.model),
         CollectionARN=site.arn(found.name),
         CreationTimestamp=round(found.created, 3),
         UserCount=found.users,
@@ -53,7 +55,7 @@ def list_collections(request: requests.ListCollections, site: Site) -> responses
     return responses.ListCollections(
         CollectionIds=tuple(one.name for one in page.collections),
         NextToken=page.token,
-        FaceModelVersions=tuple(one.model for one in page.collections),
+        FaceModelVersions=tuple(model_version(one.model) for one in page.collections),
     )
 
 
@@ -93,7 +95,7 @@ def index_faces(
             for face, detail in zip(stored, details, strict=True)
         ),
         OrientationCorrection=orientation,
-        FaceModelVersion=site.space.name,
+        FaceModelVersion=site.face_model,
         UnindexedFaces=tuple(
             UnindexedFace(Reasons=cast(tuple[Reason, ...], why), FaceDetail=detail)
             for (_, why), detail in zip(dropped, others, strict=True)
@@ -125,7 +127,7 @@ def vector_of(site: Site, collection: str, face_id: str) -> NDArray[np.float32]:
 
 
 def list_faces(request: requests.ListFaces, site: Site) -> responses.ListFaces:
-    model = site.store.collection(request.CollectionId).model
+    model = model_version(site.store.collection(request.CollectionId).model)
     page = site.store.faces(
         request.CollectionId,
         request.FaceIds,
@@ -162,7 +164,7 @@ def search_faces(request: requests.SearchFaces, site: Site) -> responses.SearchF
     # One more, as the face itself is not told of.
     [found] = site.matcher.faces(request.CollectionId, vectors, least, most + 1)
     others = [one for one in found if one.face.face_id != searched][:most]
-    model = site.space.name
+    model = site.face_model
     return responses.SearchFaces(
         SearchedFaceId=searched,
         FaceMatches=tuple(face_match(one, model) for one in others),
@@ -173,7 +175,7 @@ def search_faces(request: requests.SearchFaces, site: Site) -> responses.SearchF
 def search_faces_by_image(
     request: requests.SearchFacesByImage, site: Site, analyser: Analyser
 ) -> responses.SearchFacesByImage:
-    model = site.space.name
+    model = site.face_model
     check_model(request.CollectionId, site)
     taken = take(request.Image, "Image", site.objects)
     found, _ = seen(site, analyser, taken)

@@ -1,5 +1,6 @@
 """What the operations of one process share."""
 
+import zlib
 from dataclasses import dataclass
 
 from onlooker.api.images import Objects
@@ -25,3 +26,16 @@ class Site:
         """A collection's ARN."""
         record = self.settings.record
         return f"arn:aws:rekognition:{record.region}:{record.account}:collection/{collection}"
+
+    @property
+    def face_model(self) -> str:
+        """Version of this server's embedder."""
+        return model_version(self.space.name)
+
+
+def model_version(model: str) -> str:
+    """What answers call an embedder: digits and points, as Amazon has it, another for each.
+
+    The 7 is Amazon's of today: programs look for "3 or later" before they use what came with it.
+    """
+    return f"7.{zlib.crc32(model.encode())}"

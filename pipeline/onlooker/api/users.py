@@ -115,7 +115,7 @@ def search_users(request: requests.SearchUsers, site: Site) -> responses.SearchU
     others = [one for each in found for one in each if one.user.user_id != request.UserId]
     return responses.SearchUsers(
         UserMatches=tuple(map(_match, others[:most])),
-        FaceModelVersion=site.space.name,
+        FaceModelVersion=site.face_model,
         SearchedFace=face,
         SearchedUser=user,
     )
@@ -135,7 +135,7 @@ def search_users_by_image(
     searched, *others = analyser.details(taken.still, found, ())
     return responses.SearchUsersByImage(
         UserMatches=tuple(map(_match, matches)),
-        FaceModelVersion=site.space.name,
+        FaceModelVersion=site.face_model,
         SearchedFace=responses.SearchedFaceDetails(FaceDetail=searched),
         UnsearchedFaces=tuple(
             responses.UnsearchedFace(
