@@ -1,12 +1,12 @@
 """Which way up a picture is, as Amazon told it in 2017.
 
 A JPEG that says by its EXIF how it was held is turned upright when it is decoded, and nothing is
-told. Of others, faces say it: where there are none, the picture is looked at turned a quarter, a
-half and three quarters. Boxes are of the picture as it came, before any correction.
+told. Of others, faces say it: the picture is looked at as it is, and turned a quarter, a half and
+three quarters. Boxes are of the picture as it came, before any correction.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, cast
 
 import cv2
@@ -41,16 +41,27 @@ TURNS: tuple[tuple[Orientation, int, float, Back], ...] = (
 
 def find(analyser: Analyser, taken: Taken) -> tuple[tuple[Face, ...], Orientation | None]:
     """The faces of a picture, and its orientation where its EXIF does not say it."""
-    faces = analyser.find(taken.still)
+    still = taken.still
+    faces = analyser.find(still)
     if says_orientation(taken.data):
         return faces, None
-    if faces:
-        return faces, "ROTATE_0"
-    for name, turn, roll, back in TURNS:
-        turned = Still(cast(Pixels, cv2.rotate(taken.still.bgr, turn)))
-        if faces := analyser.find(turned):
-            return tuple(_turned(face, taken.still, roll, back) for face in faces), name
-    return (), "ROTATE_0"
+    # Upside down, a face is found nearly as well as upright: how sure all are together tells.
+    name: Orientation = "ROTATE_0"
+    best, surest = faces, _sureness(analyser, still, faces)
+    for other, turn, roll, back in TURNS:
+        turned = Still(cast(Pixels, cv2.rotate(still.bgr, turn)))
+        faces = analyser.find(turned)
+        sureness = _sureness(analyser, turned, faces)
+        if sureness > surest:
+            best = tuple(_turned(face, still, roll, back) for face in faces)
+            surest, name = sureness, other
+    return best, name
+
+
+def _sureness(analyser: Analyser, still: Still, faces: Sequence[Face]) -> float:
+    """The detector's, times the mesh's, of all faces."""
+    seen = analyser.lay(still, faces)
+    return sum(one.face.score * one.mesh.score for one in seen if one.mesh is not None)
 
 
 def _turned(face: Face, still: Still, roll: float, back: Back) -> Face:

@@ -8,6 +8,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 PATIENCE = 10.0
 """Seconds for a request's headers, and for what a client still sends or does not take after it was
 answered."""
+PARTING = 1.0
+"""Seconds from the end of a connection until it is cut off."""
 MOST_HEADERS = 64 * 1024
 """Bytes that may come before the headers end. They come in pieces of up to 256 kB."""
 MOST_CONNECTIONS = 1000
@@ -64,9 +66,16 @@ class Guarded(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        if not self._ended and not self.transport.is_closing():
+        if self.transport.is_closing():
+            self._part()
+        elif not self._ended:
             self._unset_keepalive_if_required()
             self._watch()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        if self.transport.is_closing():
+            self._part()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -75,6 +84,10 @@ class Guarded(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._rest()
+
+    def _part(self) -> None:
+        """Do not wait for long until a TLS client says good-bye."""
+        self.loop.call_later(PARTING, self.transport.abort)
 
     def _idle(self) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(
