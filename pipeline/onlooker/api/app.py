@@ -62,8 +62,9 @@ class Server:
         self._free: SimpleQueue[Analyser] = SimpleQueue()
         for one in analysers:
             self._free.put(one)
-        self._pictures = Lane("pictures", len(analysers), serve.queue)
-        self._others = Lane("others", STORE_THREADS, serve.queue)
+        pending = metrics.PENDING.labels
+        self._pictures = Lane("pictures", len(analysers), serve.queue, pending("pictures").set)
+        self._others = Lane("others", STORE_THREADS, serve.queue, pending("others").set)
         self._held = 0
         self._stopwatch = metrics.Stopwatch()
 
@@ -95,15 +96,12 @@ class Server:
         except Refusal as refusal:
             body, status, result = refusal.body(told.request_id), refusal.status, refusal.name
             headers = {"x-amzn-ErrorType": refusal.name}
-            if status in (408, 413):  # the rest of the body is not waited for
-                headers["Connection"] = "close"
         except ClientDisconnect:
             body, status, result, headers = b"", 400, "disconnected", {}
         seconds = time.perf_counter() - began
         metrics.REQUESTS.labels(told.operation, result).inc()
         metrics.SECONDS.labels(told.operation).observe(seconds)
         self._stopwatch.tell()
-        self._gauge()
         log.info(
             "request",
             extra={
@@ -137,7 +135,6 @@ class Server:
         with self._body() as body:
             await self._receive(request, body, told)
             asked = Asked(operation, headers, body, claim)
-            self._gauge()
             work = partial(handle, asked, self._site, self._replays, self._analyser)
             try:
                 return await lane.run(work, self._site.settings.serve.patience)
@@ -153,6 +150,7 @@ class Server:
             yield pieces
         finally:
             self._held -= sum(map(len, pieces))
+            metrics.BODIES.set(self._held)
 
     async def _receive(self, request: Request, body: list[bytes], told: Told) -> None:
         loop = asyncio.get_running_loop()
@@ -168,6 +166,7 @@ class Server:
                     body.append(piece)
                     self._held += len(piece)
                     limit.reschedule(began + GRACE + told.received / SLOWEST)
+            metrics.BODIES.set(self._held)
         except TimeoutError:
             raise Refusal(
                 "RequestTimeoutException",
@@ -182,11 +181,6 @@ class Server:
             yield one
         finally:
             self._free.put(one)
-
-    def _gauge(self) -> None:
-        metrics.PENDING.labels("pictures").set(self._pictures.pending)
-        metrics.PENDING.labels("others").set(self._others.pending)
-        metrics.BODIES.set(self._held)
 
     async def healthy(self, _: Request) -> Response:
         """The process runs."""

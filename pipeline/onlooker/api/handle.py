@@ -85,7 +85,7 @@ def _mistyped(said: str) -> Refusal:
         return unreadable(f"The body can not be converted to a request: {said}.")
     wanted, got, path = found.groups()
     place = ".".join(part[:1].lower() + part[1:] for part in (path or "").split("."))
-    if got == "null":
+    if got == "null" and place:
         return Refusal(
             "InvalidParameterException",
             "1 validation error detected: " + limits.said("null", place, "Member must not be null"),

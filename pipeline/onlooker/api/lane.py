@@ -11,18 +11,21 @@ Result = TypeVar("Result")
 
 
 class Lane:
-    """Runs functions in threads; to be used from one event loop."""
+    """Runs functions in threads, for one event loop. `tell` hears how many there are."""
 
-    def __init__(self, name: str, threads: int, queue: int) -> None:
+    def __init__(
+        self, name: str, threads: int, queue: int, tell: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
         self._room = threads + queue
-        self.pending = 0
-        """Functions that wait or run, those that nobody waits for any more included."""
+        # Functions that wait or run, those that nobody waits for any more included.
+        self._pending = 0
+        self._tell = tell
 
     def check(self) -> None:
         """Refusal where one more would have to wait too long."""
-        if self.pending >= self._room:
+        if self._pending >= self._room:
             raise throttled(
                 f"{self._threads} requests are worked on and {self._room - self._threads} wait; "
                 "try again in a moment."
@@ -32,9 +35,9 @@ class Lane:
         """What `work` returns or raises; Refusal after `patience` seconds, or where all is full."""
         self.check()
         loop = asyncio.get_running_loop()
-        self.pending += 1
+        self._count(1)
         future = self._pool.submit(work)
-        future.add_done_callback(lambda _: _tell(loop, self._done))
+        future.add_done_callback(lambda _: _later(loop, self._count, -1))
         try:
             async with asyncio.timeout(patience):
                 return await asyncio.shield(asyncio.wrap_future(future))
@@ -45,17 +48,18 @@ class Lane:
             future.add_done_callback(_forget)
             raise failed(f"It takes more than {patience:g} s.") from None
 
-    def _done(self) -> None:
-        self.pending -= 1
+    def _count(self, step: int) -> None:
+        self._pending += step
+        self._tell(self._pending)
 
     def close(self) -> None:
         """Wait for what runs; what waits is not begun."""
         self._pool.shutdown(cancel_futures=True)
 
 
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[], None]) -> None:
+def _later(loop: asyncio.AbstractEventLoop, what: Callable[[int], None], step: int) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(what)
+        loop.call_soon_threadsafe(what, step)
 
 
 def _forget(future: "Future[Result]") -> None:
