@@ -107,27 +107,24 @@ HALF = "IncompleteSignatureException"
 
 def test_every_changed_header_is_seen() -> None:
     headers = signed(more={"X-Mine": "mine"})
-    for name, value in headers:
+    for number, (name, value) in enumerate(headers):
         if name == "authorization":
             continue
         for at in range(len(value)):
             flipped = value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
-            if " ".join(flipped.split()) == value:
-                continue
-            assert judge(replaced(headers, name, lambda _, v=flipped: v)) in (WRONG, HALF), name
+            if " ".join(flipped.split()) != value:
+                changed = [*headers[:number], (name, flipped), *headers[number + 1 :]]
+                assert judge(changed) in (WRONG, HALF), name
 
 
 def test_every_changed_nibble_of_the_signature_is_seen() -> None:
-    headers = signed()
-    for at in range(1, 65):
+    *others, (name, value) = signed()
+    assert name == "authorization"
+    for at in range(len(value) - 64, len(value)):
         for nibble in "0f":
-            changed = replaced(
-                headers,
-                "authorization",
-                lambda v, at=at, nibble=nibble: v[: len(v) - at] + nibble + v[len(v) - at + 1 :],
-            )
-            expected = "kiosk" if changed == headers else WRONG
-            assert judge(changed) == expected
+            changed = value[:at] + nibble + value[at + 1 :]
+            expected = "kiosk" if changed == value else WRONG
+            assert judge([*others, (name, changed)]) == expected
 
 
 def _authorization(pattern: str, new: str) -> Sent:
