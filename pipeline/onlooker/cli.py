@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | faces | serve | collection | models | config."""
+"""The command line: demo | replay | watch | faces | text | serve | collection | models | config."""
 
 import os
 import signal
@@ -29,6 +29,7 @@ from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
 from onlooker.cli_models import app as models_app
 from onlooker.cli_serve import serve
+from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import Enroller, pictures
@@ -54,6 +55,7 @@ app.add_typer(collection_app, name="collection")
 app.add_typer(models_app, name="models")
 app.command()(faces)
 app.command()(serve)
+app.command()(text)
 app.add_typer(config_app, name="config")
 
 # No markup: names, paths and what was read in a picture are printed as they are.

@@ -62,6 +62,10 @@ class Text(Section, frozen=True, kw_only=True):
 
     Of a 720p film, 960 finds a tenth more lines, the smallest ones, in twice the time.
     """
+    detection: Literal["fast", "thorough"] = "fast"
+    """How much time to take for text that is hard to find. "fast" looks once. "thorough" looks at
+    960 pixels at least and again, closer, where text is small; it also reads what stands on its
+    head."""
     detector: str = "ppocrv6_det_small"
     reader: str = "ppocrv6_rec_small"
     score: Ratio = 0.5

@@ -10,16 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from onlooker import config
 from onlooker.media import image
 from onlooker.media.image import Picture, Still
-from onlooker.types import Quad, TextLine, TextQuad, Word
-from onlooker.vision import text
-from onlooker.vision.text import Character, TextFinder, TextReader
+from onlooker.types import TextLine, TextQuad
+from onlooker.vision.text import TextFinder, TextReader
 
 SETTINGS = config.Text(size=960)
 
@@ -199,62 +196,3 @@ def test_nothing_is_read_where_nothing_is_written(find: TextFinder, read: TextRe
         assert read(blank, ()) == ()
     plain = TextQuad(quad=((10, 10), (90, 10), (90, 30), (10, 30)), score=1.0)
     assert read(Still(np.full((60, 120, 3), 90, np.uint8)), [plain]) == ()
-
-
-@given(
-    st.floats(30, 120), st.floats(6, 20), st.floats(-44, 44), st.floats(70, 90), st.floats(70, 90)
-)
-def test_a_region_of_the_map_is_its_rectangle_grown(
-    width: float, height: float, degrees: float, x: float, y: float
-) -> None:
-    corners = np.asarray(cv2.boxPoints(((x, y), (width, height), degrees)), np.float32)
-    # Drawn eight times as fine and averaged, so that edges lie where they should.
-    large = np.zeros((160 * 8, 160 * 8), np.uint8)
-    cv2.fillConvexPoly(large, np.round(corners * 8).astype(np.int32), 255)
-    drawn = cv2.resize(large, (160, 160), interpolation=cv2.INTER_AREA)
-    probable = (np.asarray(drawn) / 255).astype(np.float32)
-    ((found, score),) = text.regions(probable)
-    assert score > 0.7
-    distance = width * height * text.GROWTH / (2 * (width + height))
-    side, down = found[1] - found[0], found[3] - found[0]
-    np.testing.assert_allclose(found.mean(0), (x, y), atol=0.8)
-    assert math.hypot(*side) == pytest.approx(width + 2 * distance, abs=4)
-    assert math.hypot(*down) == pytest.approx(height + 2 * distance, abs=4)
-    assert abs(side[1]) <= side[0] + 1e-3  # the first side runs to the right, not down
-    assert side[0] * down[1] - side[1] * down[0] > 0  # and the corners go clockwise
-
-
-def flat(x: float, y: float, width: float, height: float = 20) -> Quad:
-    return ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-
-
-def line(text: str, quad: Quad) -> TextLine:
-    return TextLine(text=text, score=1, quad=quad, words=(Word(text=text, score=1, quad=quad),))
-
-
-def test_reading_order_is_rows_then_columns() -> None:
-    lines = [
-        line("5", flat(10, 90, 80)),
-        line("2", flat(200, 14, 80)),
-        line("4", flat(220, 48, 60)),
-        line("1", flat(10, 10, 80)),
-        line("3", flat(10, 52, 80)),
-    ]
-    assert "".join(each.text for each in text._in_reading_order(lines)) == "12345"
-    assert text._in_reading_order([]) == ()
-
-
-def test_words_are_cut_at_spaces_and_placed_by_their_characters() -> None:
-    # Ten steps across a quad of 100 x 10 pixels with air of 0.75 around it.
-    width = 100 + 2 * text.AIR * 10
-    centres = [(10 * n + 5 + text.AIR * 10) / width for n in range(10)]
-    characters = [
-        Character(letter, score, centre)
-        for letter, score, centre in zip("ab cde fgh", [1.0, 0.5] + [1.0] * 8, centres, strict=True)
-    ]
-    words = text._words(flat(0, 0, 100, 10), characters)
-    assert [word.text for word in words] == ["ab", "cde", "fgh"]
-    assert [word.score for word in words] == [0.75, 1, 1]
-    edges = [(word.quad[0][0], word.quad[1][0]) for word in words]
-    np.testing.assert_allclose(edges, [(0, 20), (30, 60), (70, 100)], atol=1e-9)
-    assert text._words(flat(0, 0, 100, 10), [Character(" ", 1, 0.5)]) == ()
