@@ -32,7 +32,7 @@ from onlooker.cli_serve import serve
 from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
-from onlooker.enrol import Enroller, pictures
+from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
 from onlooker.record import log, publish
@@ -141,9 +141,7 @@ def demo(
     weights.pull(needed_models(settings))
     with Store(store) as known:
         known.create_collection("demo", settings.faces.embedder)
-        enrol = Enroller(known, "demo", settings)
-        for path, name in pictures([people]):
-            enrol(path, name)
+        list(enrol(known, "demo", list(pictures([people])), settings))
     console.print(f"film            {film}", soft_wrap=True)
     _replay([film], settings, Outputs(records=records, store=store), annotated)
 

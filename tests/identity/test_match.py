@@ -209,6 +209,6 @@ class TestLikeness:
         assert alike(at(1.0), at(-1.0)) == pytest.approx(0, abs=1e-6)
 
     def test_a_mean_of_unit_vectors_is_shorter_than_they_are(self) -> None:
-        mean = (at(1.0) + at(0.0)) / 2
+        mean = (at(1.0) + at(0.0)) / np.float32(2)
         expected = similarity(math.sqrt(0.5), space("mobilefacenet").calibration)
         assert likeness(space("mobilefacenet"))(at(1.0), mean) == pytest.approx(expected)

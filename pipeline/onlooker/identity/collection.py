@@ -203,8 +203,8 @@ class FaceStore(Protocol):
     """What search needs of a store. `Store` is the one in SQLite; another can take its place."""
 
     @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
+    def path(self) -> Path:
+        """Beside it files that are derived from the store may be kept."""
 
     @property
     def key(self) -> str:
@@ -213,6 +213,10 @@ class FaceStore(Protocol):
     def change(self, collection: str) -> int: ...
 
     def changes(self, collection: str, since: int, kind: Kind = "faces") -> Changes: ...
+
+    def vectors_of(
+        self, numbers: Sequence[int], kind: Kind = "faces"
+    ) -> dict[int, NDArray[np.float32]]: ...
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]: ...
 

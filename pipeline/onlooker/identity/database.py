@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
@@ -35,6 +35,8 @@ T = TypeVar("T")
 APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to that program"
 PATIENCE = 10.0
 """Seconds to wait for another process that writes before giving up."""
+MAPPED = 1 << 30
+"""Bytes of the file that readers map instead of copying."""
 TOGETHER = 256
 """The most writes that share a commit."""
 
@@ -67,6 +69,7 @@ CAUSES: dict[int, tuple[type[StoreError], str]] = {
         "it cannot be opened; check that it is a file in a folder that you may write to, or name "
         "another folder in ONLOOKER_DATA",
     ),
+    sqlite3.SQLITE_CONSTRAINT: (StoreError, "there is one of that name; nothing was changed"),
     sqlite3.SQLITE_IOERR: (
         StoreError,
         "the disk failed to read or write it, and nothing was changed; check the disk and its "
@@ -103,14 +106,14 @@ class Database:
             ) from error
         self._presence = _be_present(path)
         try:
-            self._writer = self._connect()
+            self._writer = self.connect()
             try:
                 self._open()
             except BaseException:
                 self._writer.close()
                 raise
         except BaseException:
-            self._leave()
+            self._presence.leave()
             raise
 
     def close(self) -> None:
@@ -118,7 +121,7 @@ class Database:
             while True:
                 self._readers.get_nowait().close()
         self._writer.close()
-        self._leave()
+        self._presence.leave()
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Carry out a change, all of it or nothing, and return when it is on the disk.
@@ -139,29 +142,28 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The database as it is at one moment."""
-        self._check_process()
-        try:
-            reader = self._readers.get_nowait()
-        except queue.Empty:
-            reader = self._connect()
-        try:
-            reader.execute("BEGIN")
-            yield reader
-        except sqlite3.Error as error:
-            raise explain(self.path, error) from error
-        finally:
-            reader.rollback()
-            self._readers.put(reader)
+        with self._reader() as reader:
+            try:
+                reader.execute("BEGIN")
+                yield reader
+            finally:
+                reader.rollback()
 
-    def look_up(self, query: str, *values: object) -> Any:
-        """First row of a query, None for none: what `reading` is for, for one query, and faster."""
+    def rows(self, query: str, values: Sequence[object]) -> list[Any]:
+        """What one query finds: faster than `reading`, which is for several."""
+        with self._reader() as reader:
+            return reader.execute(query, values).fetchall()
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
         self._check_process()
         try:
             reader = self._readers.get_nowait()
         except queue.Empty:
-            reader = self._connect()
+            reader = self.connect()
+            reader.execute(f"PRAGMA mmap_size = {MAPPED}")
         try:
-            return reader.execute(query, values).fetchone()
+            yield reader
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
         finally:
@@ -211,7 +213,8 @@ class Database:
 
     # The file
 
-    def _connect(self) -> sqlite3.Connection:
+    def connect(self) -> sqlite3.Connection:
+        """Another connection, which the caller closes."""
         try:
             database = sqlite3.connect(
                 self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
@@ -229,6 +232,8 @@ class Database:
             self._log_ahead()
             # FULL: a commit is on the disk when it returns.
             self._writer.execute("PRAGMA synchronous = FULL")
+            # Who is deleted is not left on the disk.
+            self._writer.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
         finally:
@@ -280,11 +285,8 @@ class Database:
                 "child; open a Store in each process"
             )
 
-    def _leave(self) -> None:
-        self._presence.leave()
 
-
-class Presence:
+class _Presence:
     """A lock that every process holds, shared, while it has the file open.
 
     The first one has it alone until it has seen that the file is whole, and what puts a copy back
@@ -305,17 +307,29 @@ class Presence:
             self._file.close()
 
 
-def _be_present(path: Path) -> Presence:
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Nobody has the file open while this lasts; StoreLocked if somebody has."""
+    presence = _be_present(path)
+    try:
+        if not presence.first:
+            raise StoreLocked(f"{path}: a process has it open; stop `onlooker` everywhere first")
+        yield
+    finally:
+        presence.leave()
+
+
+def _be_present(path: Path) -> _Presence:
     try:
         file = path.with_name(path.name + ".lock").open("a")
     except OSError:  # a folder that is only to be read, or the path is none: SQLite says more
-        return Presence(None, False)
+        return _Presence(None, False)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         fcntl.flock(file, fcntl.LOCK_SH)
-        return Presence(file, False)
-    return Presence(file, True)
+        return _Presence(file, False)
+    return _Presence(file, True)
 
 
 def _is_left_over(path: Path) -> bool:
@@ -326,7 +340,11 @@ def _is_left_over(path: Path) -> bool:
 
 def check(path: Path, database: sqlite3.Connection) -> None:
     """StoreDamaged unless every page and every index of the file is sound; reads all of it."""
-    found = [line for (line,) in database.execute("PRAGMA integrity_check(5)")]
+    found = [
+        line
+        for (said,) in database.execute("PRAGMA integrity_check(3)")
+        for line in said.split("\n")
+    ]
     if found != ["ok"]:
         kind, advice = CAUSES[sqlite3.SQLITE_CORRUPT]
         raise kind(f"{path}: {'; '.join(found)}; {advice}")

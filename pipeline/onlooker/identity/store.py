@@ -14,13 +14,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from onlooker.identity import pages, tables, users
+from onlooker.identity import pages, snapshot, tables, users
 from onlooker.identity.collection import (
     MOST_TAGS,
     Associations,
@@ -92,8 +92,11 @@ T = TypeVar("T")
 
 PAGE = 4096
 """Collections and faces on a page, where nobody says less."""
+AT_ONCE = 500
+"""Numbers that are asked for in one query."""
 USERS = 500
 """Users on a page."""
+KINDS: tuple[Kind, ...] = ("faces", "users")
 
 
 def default_path() -> Path:
@@ -111,28 +114,23 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = Database(path)
+        self.database = Database(path)
         try:
-            with self._database.reading() as database:
+            with self.database.reading() as database:
                 key, self._secret = database.execute("SELECT store, secret FROM keys").fetchone()
         except BaseException:
-            self._database.close()
+            self.database.close()
             raise
         self.key = key.hex()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
-        return self.path.parent
 
     # Collections
 
@@ -165,7 +163,7 @@ class Store:
             _tag(database, row, tags or {})
             return _collection(name, row)
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     def delete_collection(self, name: str) -> None:
         """Delete a collection with its faces, users and tags; CollectionNotFound.
@@ -173,13 +171,18 @@ class Store:
         The name is free at once. Where there are very many faces others write in between.
         """
 
-        def rename(database: sqlite3.Connection) -> None:
+        def rename(database: sqlite3.Connection) -> str:
             row = row_of(database, name)
-            database.execute("UPDATE collections SET name = ? WHERE id = ?", (f"/{row.id}", row.id))
+            database.execute(
+                "UPDATE collections SET name = ? WHERE id = ?", (f"{tables.GONE}{row.id}", row.id)
+            )
+            return row.model
 
-        self._database.write(rename)
+        model = self.database.write(rename)
+        for kind in KINDS:
+            snapshot.forget(snapshot.place_of(self.path.parent, name, model, kind))
         # One more than there were, if a process was killed over this.
-        while self._database.write(tables.sweep):
+        while self.database.write(tables.sweep):
             pass
 
     def collections(self, limit: int = PAGE, token: str | None = None) -> CollectionPage:
@@ -187,7 +190,7 @@ class Store:
         _check_limit(limit)
         scope = ("collections",)
         after = pages.last(self._secret, scope, token)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             found = database.execute(
                 f"SELECT name, {tables.ROW} FROM collections "
                 "WHERE born > ? AND name NOT LIKE '/%' ORDER BY born LIMIT ?",
@@ -201,7 +204,7 @@ class Store:
 
     def collection(self, name: str) -> Collection:
         """One collection; CollectionNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             return _collection(name, row_of(database, name))
 
     def set_method(self, collection: str, method: Method) -> None:
@@ -212,11 +215,11 @@ class Store:
             tables.next_change(database, row)
             database.execute("UPDATE collections SET method = ? WHERE id = ?", (method, row.id))
 
-        self._database.write(change)
+        self.database.write(change)
 
     def tag(self, collection: str, tags: Mapping[str, str]) -> None:
         """Add tags, or give those that are there new values; CollectionNotFound, TooMany."""
-        self._database.write(lambda database: _tag(database, row_of(database, collection), tags))
+        self.database.write(lambda database: _tag(database, row_of(database, collection), tags))
 
     def untag(self, collection: str, keys: Iterable[str]) -> None:
         """Take tags away; keys that are not there do not matter. CollectionNotFound."""
@@ -228,11 +231,11 @@ class Store:
             )
 
         keys = list(keys)
-        self._database.write(change)
+        self.database.write(change)
 
     def tags(self, collection: str) -> dict[str, str]:
         """All tags, by key; CollectionNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             return dict(
                 database.execute(
@@ -261,7 +264,7 @@ class Store:
             tables.check_lengths(database, row, faces)
             return [tables.insert(database, row, new, image_ids[new.picture]) for new in faces]
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     def faces(
         self,
@@ -277,7 +280,7 @@ class Store:
         added and deleted meanwhile. CollectionNotFound, UserNotFound, InvalidToken.
         """
         _check_limit(limit)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             ids = None if face_ids is None else sorted(set(face_ids))
             scope = ("faces", row.born, ids, user_id)
@@ -285,13 +288,13 @@ class Store:
             user = None if user_id is None else users.user_row(database, row, user_id).made
             found = tables.page_of_faces(database, row, ids, user, after, limit + 1)
         return FacePage(
-            faces=[tables.face_of(face[1:]) for face in found[:limit]],
+            faces=[tables.face_of(face) for _, *face in found[:limit]],
             token=self._next(scope, [number for number, *_ in found], limit),
         )
 
     def vectors(self, collection: str, face_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, dim) of these faces; CollectionNotFound, FaceNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             found = [
                 database.execute(
@@ -319,7 +322,7 @@ class Store:
                 failed=[failure for failure in outcome.values() if failure is not None],
             )
 
-        return self._database.write(change)
+        return self.database.write(change)
 
     # Users. `request` is a ClientRequestToken: the same one again changes nothing and has the same
     # answer; with other parameters it raises RequestMismatch.
@@ -336,7 +339,7 @@ class Store:
     def users(self, collection: str, limit: int = USERS, token: str | None = None) -> UserPage:
         """Users in the order they were made; CollectionNotFound, InvalidToken."""
         _check_limit(limit)
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             scope = ("users", row.born)
             after = pages.last(self._secret, scope, token)
@@ -348,7 +351,7 @@ class Store:
 
     def user(self, collection: str, user_id: str) -> User:
         """One user; CollectionNotFound, UserNotFound."""
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             user = users.user_row(database, row_of(database, collection), user_id)
         return User(user_id=user.user_id, faces=user.faces)
 
@@ -357,7 +360,7 @@ class Store:
 
         Raises CollectionNotFound and UserNotFound.
         """
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             user = users.user_row(database, row_of(database, collection), user_id)
             (blob,) = database.execute(
                 "SELECT vector FROM users WHERE made = ?", (user.made,)
@@ -412,16 +415,16 @@ class Store:
 
             return users.once(database, operation, request, parameters, run, kind)
 
-        return self._database.write(write)
+        return self.database.write(write)
 
     # What an index asks
 
     def change(self, collection: str) -> int:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
-        found = self._database.look_up("SELECT change FROM collections WHERE name = ?", collection)
-        if found is None:
+        found = self.database.rows("SELECT change FROM collections WHERE name = ?", (collection,))
+        if not found:
             raise tables.not_found(collection)
-        return int(found[0])
+        return int(found[0][0])
 
     def changes(
         self, collection: str, since: int, kind: Kind = "faces", most: int = 20_000
@@ -431,7 +434,7 @@ class Store:
         Where more than `most` were added, `number` is that of the last of them, and less than
         `change` of the collection.
         """
-        with self._database.reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             added = database.execute(
                 f"SELECT number, vector FROM {kind} WHERE collection = ? AND number > ? "
@@ -455,17 +458,31 @@ class Store:
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
-        with self._database.reading() as database:
-            query = f"SELECT number, {tables.STORED} FROM faces WHERE number = ?"
-            rows = [database.execute(query, (number,)).fetchone() for number in numbers]
-        return {row[0]: tables.face_of(row[1:]) for row in rows if row}
+        found = self._at(f"number, {tables.STORED}", "faces", numbers)
+        return {number: tables.face_of(face) for number, *face in found}
 
     def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
         """The users whose vectors have these change numbers; one that is gone is left out."""
-        with self._database.reading() as database:
-            query = "SELECT number, user_id, faces FROM users WHERE number = ?"
-            rows = [database.execute(query, (number,)).fetchone() for number in numbers]
-        return {row[0]: User(user_id=row[1], faces=row[2]) for row in rows if row}
+        found = self._at("number, user_id, faces", "users", numbers)
+        return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in found}
+
+    def vectors_of(
+        self, numbers: Sequence[int], kind: Kind = "faces"
+    ) -> dict[int, NDArray[np.float32]]:
+        """Vectors (dim,) of these change numbers; one that is gone is left out."""
+        found = self._at("number, vector", kind, numbers)
+        return {number: tables.matrix([blob])[0] for number, blob in found}
+
+    def _at(self, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
+        """Rows at these change numbers, as far as they are there, in any order."""
+        found: list[Any] = []
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found += self.database.rows(
+                f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some
+            )
+        return found
 
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""

@@ -1,6 +1,7 @@
 """The tables of the store and the statements on them, each inside its caller's transaction."""
 
 import sqlite3
+import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -97,6 +98,11 @@ vectors, which is NULL where there are none; `deletions.face` may be one of the 
 MIGRATIONS = (FIRST, SECOND)
 """From each format of the file to the next one, the empty file's being 0."""
 
+GONE, COMING = "/gone/", "/coming/"
+"""How names begin of collections that are deleted, and of those that are not whole yet: no
+collection can be called so, and no list shows them."""
+GIVEN_UP = 24 * 3600.0
+"""Seconds after which one that never became whole is swept away."""
 AT_ONCE = 5_000
 """Faces of a deleted collection that are taken out before others may write again."""
 
@@ -138,8 +144,11 @@ def not_found(name: str) -> CollectionNotFound:
 
 
 def sweep(database: sqlite3.Connection) -> bool:
-    """Take some faces out of a collection that was deleted; whether there is more to do."""
-    found = database.execute("SELECT id FROM collections WHERE name LIKE '/%' LIMIT 1").fetchone()
+    """Take some faces out of a collection that is no more; whether there is more to do."""
+    found = database.execute(
+        "SELECT id FROM collections WHERE name LIKE ? OR (name LIKE ? AND created < ?) LIMIT 1",
+        (f"{GONE}%", f"{COMING}%", time.time() - GIVEN_UP),
+    ).fetchone()
     if found is None:
         return False
     faces = "SELECT number FROM faces WHERE collection = ? LIMIT ?"
@@ -180,14 +189,27 @@ def insert(database: sqlite3.Connection, row: Row, new: NewFace, image_id: str) 
     ).fetchone()
     if known:
         return face_of(known)
+    put(database, row, face, np.asarray(new.vector, dtype="<f4").tobytes())
+    return face
+
+
+def put(
+    database: sqlite3.Connection,
+    row: Row,
+    face: StoredFace,
+    vector: bytes,
+    user: int | None = None,
+) -> None:
+    """Store a face that is not there."""
     database.execute(
-        "INSERT INTO faces (number, collection, vector, face_id, image_id, external_image_id, "
-        "box_left, box_top, box_width, box_height, confidence) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO faces (number, collection, vector, user, face_id, image_id, "
+        "external_image_id, box_left, box_top, box_width, box_height, confidence) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             next_change(database, row, faces=1),
             row.id,
-            np.asarray(new.vector, dtype="<f4").tobytes(),
+            vector,
+            user,
             face.face_id,
             face.image_id,
             face.external_image_id,
@@ -195,7 +217,6 @@ def insert(database: sqlite3.Connection, row: Row, new: NewFace, image_id: str) 
             face.confidence,
         ),
     )
-    return face
 
 
 def delete(database: sqlite3.Connection, row: Row, face_id: str) -> Failure | None:
@@ -244,7 +265,7 @@ def check_lengths(database: sqlite3.Connection, row: Row, faces: Sequence[NewFac
         )
 
 
-def face_of(row: tuple[Any, ...]) -> StoredFace:
+def face_of(row: Sequence[Any]) -> StoredFace:
     """A row of the columns STORED."""
     face_id, image_id, external_image_id, left, top, width, height, confidence, user_id = row
     return StoredFace(

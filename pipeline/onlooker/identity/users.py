@@ -206,7 +206,13 @@ def _changed(
     face_ids: list[str],
     failed: list[Failure],
 ) -> Associations:
-    """Note the user's new vector."""
+    count = refresh(database, row, user)
+    status = User(user_id=user.user_id, faces=count).status
+    return Associations(faces=face_ids, failed=failed, status=status)
+
+
+def refresh(database: sqlite3.Connection, row: Row, user: UserRow) -> int:
+    """Note the vector and the number of a user's faces after they changed; how many it has."""
     vectors = _vectors(database, user)
     if len(vectors) != user.faces:
         if user.number is not None:
@@ -217,5 +223,4 @@ def _changed(
             "UPDATE users SET faces = ?, number = ?, vector = ? WHERE made = ?",
             (len(vectors), number, mean, user.made),
         )
-    status = User(user_id=user.user_id, faces=len(vectors)).status
-    return Associations(faces=face_ids, failed=failed, status=status)
+    return len(vectors)
