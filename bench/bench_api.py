@@ -50,7 +50,7 @@ from onlooker.identity.store import Store
 Ask = Callable[[], Any]
 
 NAIVE = """
-import base64, os, sys
+import base64, sys, threading
 import cv2, numpy as np
 from flask import Flask, jsonify, request
 from rapidocr import RapidOCR
@@ -58,6 +58,7 @@ from rapidocr import RapidOCR
 app = Flask(__name__)
 ocr = RapidOCR()
 detector = cv2.FaceDetectorYN.create(sys.argv[1], "", (320, 320))
+lock = threading.Lock()  # neither may be used by two requests at once
 
 def picture():
     data = base64.b64decode(request.get_json(force=True)["Image"]["Bytes"])
@@ -66,13 +67,16 @@ def picture():
 @app.post("/faces")
 def faces():
     image = picture()
-    detector.setInputSize((image.shape[1], image.shape[0]))
-    _, found = detector.detect(image)
+    with lock:
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        _, found = detector.detect(image)
     return jsonify([] if found is None else found.tolist())
 
 @app.post("/text")
 def text():
-    found = ocr(picture())
+    image = picture()
+    with lock:
+        found = ocr(image)
     return jsonify(list(found.txts or ()))
 
 app.run("127.0.0.1", int(sys.argv[2]), threaded=True)

@@ -8,12 +8,11 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from serving import Running
 
 from onlooker.api.errors import Refusal
-from onlooker.api.images import Objects
-from onlooker.api.objects import Folder, NoBuckets, objects
+from onlooker.api.objects import Folder, NoBuckets, Objects, objects
 from onlooker.config import ConfigError
+from serving import Running
 
 
 def refusal(buckets: Objects, bucket: str, name: str, version: str | None = None) -> Refusal:

@@ -1,9 +1,11 @@
 """A server with TLS and keys, which answers as in November 2017."""
 
+import socket
 import ssl
+import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPSConnection
+from http.client import HTTPConnection, HTTPSConnection
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -136,9 +138,16 @@ once = true
 threads = 1
 workers = 2
 validation_error = "ValidationException"
+metrics_port = {free_port()}
 """
     with running(folder, toml) as one:
         yield one
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 def client(secured: Running, key: str, **more: Any) -> Any:
@@ -290,6 +299,9 @@ def test_a_limit_has_the_name_that_is_configured(secured: Running) -> None:
     with pytest.raises(asked.exceptions.ClientError) as raised:
         asked.list_faces(CollectionId="bad id!")
     assert raised.value.response["Error"]["Code"] == "ValidationException"
+    with pytest.raises(asked.exceptions.ClientError, match=r"at 'image\.bytes'") as raised:
+        asked.detect_faces(Image={"Bytes": bytes(5242881)})
+    assert raised.value.response["Error"]["Code"] == "ValidationException"
 
 
 def test_a_change_is_made_once(secured: Running) -> None:
@@ -319,6 +331,21 @@ def test_a_change_is_made_once(secured: Running) -> None:
             answers.append((answer.status, b"used before" in answer.read()))
     connection.close()
     assert answers == [(200, False), (400, True), (200, False), (200, False)]
+
+
+def test_the_metrics_have_a_port_of_their_own(secured: Running) -> None:
+    settings = tomllib.loads((secured.log.parent / "onlooker.toml").read_text())
+    connection = HTTPConnection("127.0.0.1", settings["serve"]["metrics_port"])
+    connection.request("GET", "/metrics")
+    told = connection.getresponse().read().decode()
+    connection.close()
+    assert 'onlooker_requests_total{operation="ListCollections",result="200"}' in told
+    pem = str(secured.log.parent / "certificate.pem")
+    context = ssl.create_default_context(cafile=pem)
+    secure = HTTPSConnection("127.0.0.1", secured.port, context=context)
+    secure.request("GET", "/metrics")
+    assert secure.getresponse().status == 400
+    secure.close()
 
 
 def test_the_log_has_no_secret_and_nothing_of_a_body(secured: Running) -> None:

@@ -63,7 +63,7 @@ def index_faces(
     request: requests.IndexFaces, site: Site, analyser: Analyser
 ) -> responses.IndexFaces:
     check_model(request.CollectionId, site)
-    taken = take(request.Image, "Image", site.objects)
+    taken = take(request.Image, "Image", site)
     picture, size = taken.still, (taken.still.width, taken.still.height)
     found, orientation = seen(site, analyser, taken)
     default = "NONE" if site.settings.serve.profile == "2017-11" else "AUTO"
@@ -177,7 +177,7 @@ def search_faces_by_image(
 ) -> responses.SearchFacesByImage:
     model = site.face_model
     check_model(request.CollectionId, site)
-    taken = take(request.Image, "Image", site.objects)
+    taken = take(request.Image, "Image", site)
     found, _ = seen(site, analyser, taken)
     one = largest(analyser, found, cast(QualityFilter, request.QualityFilter or "NONE"), "Image")
     least = THRESHOLD if request.FaceMatchThreshold is None else request.FaceMatchThreshold

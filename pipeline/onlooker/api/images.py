@@ -1,7 +1,7 @@
 """Pictures as requests bring them: base64 in the body, or an object of a bucket."""
 
 import binascii
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import msgspec
 import pybase64
@@ -9,6 +9,7 @@ import pybase64
 from onlooker.api.errors import Refusal, bad_picture, invalid, large_picture, no_object, unreadable
 from onlooker.api.limits import said
 from onlooker.api.requests import Image
+from onlooker.api.site import Site
 from onlooker.media.image import MediaError, Still, TooLarge, decode
 
 MOST_BYTES = 5 * 1024 * 1024
@@ -21,13 +22,6 @@ BASE64_OF = {b"/9j/": "a JPEG", b"iVBORw0KGgo": "a PNG"}
 """How base64 of each kind of file begins."""
 
 
-class Objects(Protocol):
-    """Where S3Objects are read from; `onlooker.api.objects` has them."""
-
-    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
-        """The object's bytes. Refusal where it is not there or has more than `most`."""
-
-
 class Taken(NamedTuple):
     """A picture, and the file it was."""
 
@@ -35,9 +29,9 @@ class Taken(NamedTuple):
     still: Still
 
 
-def take(image: Image, member: str, objects: Objects) -> Taken:
+def take(image: Image, member: str, site: Site) -> Taken:
     """The picture of a request's member; Refusal for what is none, or not of a size we look at."""
-    data = file(image, member, objects)
+    data = file(image, member, site)
     try:
         still = decode(data, member)
     except TooLarge as error:
@@ -52,22 +46,22 @@ def take(image: Image, member: str, objects: Objects) -> Taken:
     return Taken(data, still)
 
 
-def file(image: Image, member: str, objects: Objects) -> bytes:
+def file(image: Image, member: str, site: Site) -> bytes:
     """The file's bytes; Refusal where there is not exactly one of Bytes and S3Object."""
     sent = bytes(image.Bytes) not in (b"", b"null") if len(image.Bytes) < 5 else True
     if sent == (image.S3Object is not None):
         number = "both" if sent else "none"
         raise invalid(f"{member} must have exactly one of Bytes and S3Object; it has {number}.")
     if sent:
-        return _decoded(image.Bytes, member)
+        return _decoded(image.Bytes, member, site)
     wanted = image.S3Object
     assert wanted is not None, "one of the two is there"
     if wanted.Bucket is None or wanted.Name is None:
         raise no_object(f"{member}.S3Object must have a Bucket and a Name.")
-    return objects.read(wanted.Bucket, wanted.Name, wanted.Version, MOST_OBJECT_BYTES)
+    return site.objects.read(wanted.Bucket, wanted.Name, wanted.Version, MOST_OBJECT_BYTES)
 
 
-def _decoded(raw: msgspec.Raw, member: str) -> bytes:
+def _decoded(raw: msgspec.Raw, member: str, site: Site) -> bytes:
     text = memoryview(raw)
     if text[0] != ord('"'):
         raise unreadable(f"{member}.Bytes can not be converted to a Blob: it must be a string.")
@@ -77,7 +71,8 @@ def _decoded(raw: msgspec.Raw, member: str) -> bytes:
     except binascii.Error as error:
         # JSON may write a slash with a backslash before it; nobody else's fault takes long.
         if b"\\" in bytes(raw):
-            return _decoded(msgspec.Raw(msgspec.json.encode(msgspec.json.decode(raw))), member)
+            plain = msgspec.json.encode(msgspec.json.decode(raw))
+            return _decoded(msgspec.Raw(plain), member, site)
         raise unreadable(
             f"{member}.Bytes can not be converted to a Blob: it is not base64 ({error})."
         ) from error
@@ -85,7 +80,7 @@ def _decoded(raw: msgspec.Raw, member: str) -> bytes:
         path = f"{member[0].lower()}{member[1:]}.bytes"
         kind = "greater than or equal to 1" if not data else f"less than or equal to {MOST_BYTES}"
         raise Refusal(
-            "InvalidParameterException",
+            site.settings.serve.validation_error,
             "1 validation error detected: "
             + said(f"'<{len(data)} bytes>'", path, f"Member must have length {kind}"),
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from onlooker.api.errors import failed, throttled
@@ -45,7 +45,6 @@ class Lane:
             if future.cancel():
                 raise throttled(f"Nobody had time for it for {patience:g} s.") from None
             # It runs to its end: there is no way to stop it.
-            future.add_done_callback(_forget)
             raise failed(f"It takes more than {patience:g} s.") from None
 
     def _count(self, step: int) -> None:
@@ -60,9 +59,3 @@ class Lane:
 def _later(loop: asyncio.AbstractEventLoop, what: Callable[[int], None], step: int) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(what, step)
-
-
-def _forget(future: "Future[Result]") -> None:
-    """Take what nobody waits for, so that nothing complains that nobody took it."""
-    if not future.cancelled():
-        future.exception()

@@ -4,11 +4,17 @@ import importlib
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from onlooker.api.errors import Refusal, large_picture, no_object
-from onlooker.api.images import Objects
 from onlooker.config import ConfigError
+
+
+class Objects(Protocol):
+    """Where S3Objects are read from."""
+
+    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
+        """The object's bytes. Refusal where it is not there or has more than `most`."""
 
 
 def objects(buckets: str | None) -> Objects:

@@ -40,7 +40,7 @@ def seen(
 def detect_faces(
     request: requests.DetectFaces, site: Site, analyser: Analyser
 ) -> responses.DetectFaces:
-    taken = take(request.Image, "Image", site.objects)
+    taken = take(request.Image, "Image", site)
     faces, orientation = seen(site, analyser, taken)
     details = analyser.details(taken.still, faces, request.Attributes or ())
     return responses.DetectFaces(FaceDetails=tuple(details), OrientationCorrection=orientation)
@@ -50,7 +50,7 @@ def detect_text(
     request: requests.DetectText, site: Site, analyser: Analyser
 ) -> responses.DetectText:
     filters = None if request.Filters is None else _filters(request.Filters)
-    still = take(request.Image, "Image", site.objects).still
+    still = take(request.Image, "Image", site).still
     profile = site.settings.serve.profile
     found = text_detections(
         analyser.text(still),
@@ -77,8 +77,8 @@ def _filters(given: requests.DetectTextFilters) -> TextFilters:
 def compare_faces(
     request: requests.CompareFaces, site: Site, analyser: Analyser
 ) -> responses.CompareFaces:
-    source = take(request.SourceImage, "SourceImage", site.objects)
-    target = take(request.TargetImage, "TargetImage", site.objects)
+    source = take(request.SourceImage, "SourceImage", site)
+    target = take(request.TargetImage, "TargetImage", site)
     level = cast(QualityFilter, request.QualityFilter or "NONE")
     faces, source_orientation = seen(site, analyser, source)
     one = largest(analyser, faces, level, "SourceImage")

@@ -3,7 +3,7 @@
 import zlib
 from dataclasses import dataclass
 
-from onlooker.api.images import Objects
+from onlooker.api.objects import Objects
 from onlooker.card import Space
 from onlooker.config import Config
 from onlooker.identity.match import Matcher

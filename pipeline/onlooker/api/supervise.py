@@ -105,8 +105,9 @@ def serve(settings: Config, store: Path, on_ready: Callable[[str], None]) -> Non
 
 def threads(settings: Config) -> int:
     """Pictures that one process looks at side by side."""
-    given = settings.serve.threads
-    return given or max(1, len(os.sched_getaffinity(0)) // settings.serve.workers)
+    many = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if many else os.cpu_count() or 1
+    return settings.serve.threads or max(1, cores // settings.serve.workers)
 
 
 def _reserved(address: tuple[str, int]) -> socket.socket:

@@ -125,7 +125,7 @@ def search_users_by_image(
     request: requests.SearchUsersByImage, site: Site, analyser: Analyser
 ) -> responses.SearchUsersByImage:
     check_model(request.CollectionId, site)
-    taken = take(request.Image, "Image", site.objects)
+    taken = take(request.Image, "Image", site)
     found, _ = seen(site, analyser, taken)
     level = cast(QualityFilter, request.QualityFilter or "NONE")
     one = largest(analyser, found, level, "Image")

@@ -97,6 +97,7 @@ def run(orders: Orders) -> None:
         )
         with listening(orders.address) as listener:
             print("ready", flush=True)
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # nobody reads any further
             uvicorn.Server(config).run([listener])
         server.close()
 
