@@ -122,9 +122,12 @@ def _look(hint: Any) -> Look | None:
     parts: list[Look] = []
     if limit is not None:
         parts.append(functools.partial(_plain, limit))
-    if get_origin(hint) is tuple and (inner := _look(get_args(hint)[0])):
-        structs = isinstance(get_args(hint)[0], type)
-        parts.append(functools.partial(_numbered if structs else _each, inner))
+    if get_origin(hint) is tuple:
+        one = get_args(hint)[0]
+        if get_origin(one) is Annotated:
+            parts.append(functools.partial(_each, get_args(one)[1]))
+        elif inner := _look(one):
+            parts.append(functools.partial(_numbered, inner))
     if get_origin(hint) is dict:
         key, value = (get_args(one)[1] for one in get_args(hint))
         parts.append(functools.partial(_map, key, value))
@@ -147,11 +150,10 @@ def _numbered(inner: Look, value: Any, path: str) -> Iterator[str]:
         yield from inner(one, f"{path}.{number}.member")
 
 
-def _each(inner: Look, value: Any, path: str) -> Iterator[str]:
-    """Texts of a list: Amazon names the list, and all of the constraints of its members."""
+def _each(limit: Limit, value: Any, path: str) -> Iterator[str]:
+    """Texts of a list: Amazon names the list, and what its members must satisfy."""
     for one in value:
-        for wrong in inner(one, ""):
-            complaint = wrong.split(": ", 1)[1]
+        if complaint := limit.complaint(one):
             yield said(f"'[{one}]'", path, f"Member must satisfy constraint: [{complaint}]")
 
 

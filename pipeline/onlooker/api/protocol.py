@@ -1,7 +1,7 @@
 """Connections that do not keep others out: what is slow, too long or too many is cut off."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -19,7 +19,8 @@ MOST_CONNECTIONS = 1000
 class Guarded(HttpToolsProtocol):
     """Uvicorn's connection with limits."""
 
-    strangers: dict["Guarded", None] = {}  # noqa: RUF012 - all share it: connections that have not said what they want, the oldest first
+    strangers: ClassVar[dict["Guarded", None]] = {}
+    """Connections that wait for a request's headers, all of the process, the oldest first."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -29,7 +30,7 @@ class Guarded(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.strangers[self] = None
+        self._estrange()
         self._watch()
         if len(self.connections) > MOST_CONNECTIONS:
             next(iter(self.strangers)).transport.abort()
@@ -48,8 +49,7 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._unread, self._ended = 0, False
-        self.strangers[self] = None
+        self._ended = False
         self._watch()
 
     def on_headers_complete(self) -> None:
@@ -62,13 +62,17 @@ class Guarded(HttpToolsProtocol):
         self._ended = True
         if self.cycle.response_complete:  # it was answered before it had come
             self._rest()
+            self._estrange()
             self._idle()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
             self._part()
-        elif not self._ended:
+            return
+        if self._ended:
+            self._estrange()
+        else:
             self._unset_keepalive_if_required()
             self._watch()
 
@@ -84,6 +88,11 @@ class Guarded(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._rest()
+
+    def _estrange(self) -> None:
+        """Nobody knows what will come next on this connection."""
+        self._unread = 0
+        self.strangers[self] = None
 
     def _part(self) -> None:
         """Do not wait for long until a TLS client says good-bye."""
