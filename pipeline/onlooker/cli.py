@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | faces | text | collection | models | config."""
+"""The command line: demo | replay | watch | faces | text | serve | collection | models | config."""
 
 import os
 import signal
@@ -24,9 +24,11 @@ from rich.text import Text
 from onlooker import config as configuration
 from onlooker import weights
 from onlooker.annotate import annotate as draw
+from onlooker.api.orders import ServeError
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
 from onlooker.cli_models import app as models_app
+from onlooker.cli_serve import serve
 from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
@@ -52,6 +54,7 @@ config_app = typer.Typer(no_args_is_help=True, help="What is configured, and whe
 app.add_typer(collection_app, name="collection")
 app.add_typer(models_app, name="models")
 app.command()(faces)
+app.command()(serve)
 app.command()(text)
 app.add_typer(config_app, name="config")
 
@@ -66,6 +69,7 @@ EXPECTED = (
     MediaError,
     RecordError,
     RunError,
+    ServeError,
     StoreError,
     Unusable,
     log.LogError,

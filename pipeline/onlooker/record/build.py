@@ -12,12 +12,9 @@ from fractions import Fraction
 import msgspec
 
 from onlooker.config import Config
-from onlooker.record import shapes
 from onlooker.record.face_detail import detected_face
 from onlooker.record.ratios import Size, rounded
 from onlooker.record.shapes import (
-    BoundingBox,
-    FaceMatch,
     FaceSearch,
     FrameInformation,
     InputInformation,
@@ -25,8 +22,9 @@ from onlooker.record.shapes import (
     StreamProcessorInformation,
     StreamRecord,
 )
+from onlooker.record.stored import face_match
 from onlooker.record.text_detection import text_detections
-from onlooker.types import Face, Frame, Identity, StoredFace
+from onlooker.types import Face, Frame
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
 
@@ -92,25 +90,5 @@ def _stream_arn(frame: Frame, config: Config) -> str:
 def _face(face: Face, size: Size) -> FaceSearch:
     return FaceSearch(
         DetectedFace=detected_face(face, size),
-        MatchedFaces=tuple(_match(identity) for identity in face.identities),
-    )
-
-
-def _match(identity: Identity) -> FaceMatch:
-    return FaceMatch(Similarity=rounded(identity.similarity, 4), Face=_stored(identity.face))
-
-
-def _stored(face: StoredFace) -> shapes.Face:
-    left, top, width, height = face.box
-    return shapes.Face(
-        FaceId=face.face_id,
-        BoundingBox=BoundingBox(
-            Width=rounded(width, 6),
-            Height=rounded(height, 6),
-            Left=rounded(left, 6),
-            Top=rounded(top, 6),
-        ),
-        ImageId=face.image_id,
-        ExternalImageId=face.external_image_id,
-        Confidence=rounded(face.confidence, 4),
+        MatchedFaces=tuple(map(face_match, face.identities)),
     )

@@ -174,6 +174,8 @@ class Face(Shape, frozen=True, kw_only=True):
     ImageId: str
     ExternalImageId: str | None = None
     Confidence: float
+    IndexFacesModelVersion: str | None = None
+    UserId: str | None = None
 
 
 class FaceMatch(Shape, frozen=True, kw_only=True):
