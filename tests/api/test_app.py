@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from botocore.config import Config
+
 from cases import PNG
 from serving import Answer, Running, answered, running
 

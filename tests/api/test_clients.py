@@ -11,6 +11,7 @@ from typing import Any
 
 import botocore.loaders
 import pytest
+
 from serving import Running, check
 
 EXAMPLES: dict[str, Any] = botocore.loaders.Loader().load_service_model(
