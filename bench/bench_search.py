@@ -2,9 +2,10 @@
 
 One thread. All engines get the same vectors and queries, query by query in turn. Of the settings of
 each that were tried the row shows the fastest that finds 99 % of the ten nearest, or the best one
-where none does; `times` is how many times as long as Onlooker it takes.
+where none does. Peers answer rows, as "vectors only" does, and `times` is how many times as long
+as that they take; the whole search also asks the store what is new and whose the faces are.
 
-    python bench/bench_search.py [--sizes 10000x192 100000x192] [--graphs 200000] [--rounds 200]
+    python bench/bench_search.py [--sizes 10000x192 100000x192] [--graphs 50000] [--rounds 200]
 
 Vectors of 192 numbers are modelled on real ones: people are drawn with the mean and covariance of
 what the default embedder says of the pictures in `attributes` of the samples folder
@@ -22,24 +23,32 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is there
 
-import importlib
 import multiprocessing
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from peers import (
+    PEERS,
+    Engine,
+    K,
+    Vectors,
+    has,
+    with_annoy,
+    with_faiss,
+    with_hnswlib,
+    with_numpy,
+    with_usearch,
+)
 
 from onlooker import config
 from onlooker.enrol import Looker, pictures
@@ -48,29 +57,8 @@ from onlooker.identity.index import FaceIndex
 from onlooker.identity.scan import most_alike
 from onlooker.identity.store import NewFace, Store
 
-Vectors = NDArray[np.float32]
-Search = Callable[[Vectors], list[int]]
-
-K = 10
 ENOUGH = 0.99
 PICTURES = 8
-PEERS = ("numpy", "annoy", "hnswlib", "faiss-cpu", "usearch")
-
-
-@dataclass
-class Engine:
-    """Something that finds rows near a query, with its settings from fast to thorough."""
-
-    name: str
-    settings: Mapping[str, Search]
-    build: float
-    """Seconds."""
-    size: float
-    """Bytes on the disk or in memory."""
-    insert: Callable[[Vectors], object] | None = None
-    delete: Callable[[Vectors], object] | None = None
-    times: dict[str, list[float]] = field(default_factory=dict)
-    recall: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 # What is searched
@@ -196,152 +184,19 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
     yield Engine("Onlooker, exact", {"all": scan}, 0, vectors.nbytes)
 
 
-def with_numpy(vectors: Vectors) -> Engine:
-    """What one would write: a product, a partial sort, a sort."""
-
-    def search(query: Vectors) -> list[int]:
-        values = vectors @ query
-        best = np.argpartition(values, len(values) - K)[-K:]
-        return [int(row) for row in best[np.argsort(-values[best])]]
-
-    return Engine("numpy", {"all": search}, 0, vectors.nbytes)
-
-
-def with_annoy(vectors: Vectors, folder: Path) -> Engine:
-    annoy = importlib.import_module("annoy")
-    began = time.perf_counter()
-    index = annoy.AnnoyIndex(vectors.shape[1], "angular")
-    index.set_seed(1)
-    for row, vector in enumerate(vectors):
-        index.add_item(row, vector)
-    index.build(50, n_jobs=1)
-    built = time.perf_counter() - began
-    index.save(str(folder / "annoy"))
-    settings = {
-        f"{visited} visited": partial(index.get_nns_by_vector, n=K, search_k=visited)
-        for visited in (5_000, 10_000, 20_000, 50_000, 100_000, 200_000)
-        if visited < 25 * len(vectors)
-    }
-    return Engine("annoy, 50 trees", settings, built, (folder / "annoy").stat().st_size)
-
-
-def with_hnswlib(vectors: Vectors, folder: Path) -> Engine:
-    hnswlib = importlib.import_module("hnswlib")
-    began = time.perf_counter()
-    index = hnswlib.Index("ip", vectors.shape[1])
-    index.init_index(len(vectors) + 1000, ef_construction=100, M=16)
-    index.set_num_threads(1)
-    index.add_items(vectors)
-    built = time.perf_counter() - began
-    index.save_index(str(folder / "hnswlib"))
-
-    def search(query: Vectors, ef: int) -> list[int]:
-        index.set_ef(ef)
-        return [int(row) for row in index.knn_query(query, K, num_threads=1)[0][0]]
-
-    settings = {f"ef {ef}": partial(search, ef=ef) for ef in (50, 100, 200, 400, 800, 1600)}
-    size = (folder / "hnswlib").stat().st_size
-    new = iter(range(len(vectors), len(vectors) + 1000))
-    gone = iter(range(len(vectors), len(vectors) + 1000))
-    return Engine(
-        "hnswlib, M 16",
-        settings,
-        built,
-        size,
-        lambda vector: index.add_items(vector[None], [next(new)], num_threads=1),
-        lambda _: index.mark_deleted(next(gone)),
-    )
-
-
-def with_faiss(vectors: Vectors, folder: Path, graphs: int) -> Iterator[Engine]:
-    faiss = importlib.import_module("faiss")
-    faiss.omp_set_num_threads(1)
-    count, dim = vectors.shape
-
-    def made(name: str, index: Any, choose: Mapping[str, Callable[[], object]]) -> Engine:
-        began = time.perf_counter()
-        index.train(vectors[:100_000])
-        index.add(vectors)
-        built = time.perf_counter() - began
-        faiss.write_index(index, str(folder / "faiss"))
-
-        def search(query: Vectors, choose: Callable[[], object]) -> list[int]:
-            choose()
-            return [int(row) for row in index.search(query[None], K)[1][0]]
-
-        settings = {word: partial(search, choose=how) for word, how in choose.items()}
-        size = (folder / "faiss").stat().st_size
-        return Engine(name, settings, built, size, lambda vector: index.add(vector[None]))
-
-    yield made("faiss flat", faiss.IndexFlatIP(dim), {"all": lambda: None})
-    codes = faiss.IndexPQFastScan(dim, dim // 2, 4, faiss.METRIC_INNER_PRODUCT)
-    refined = faiss.IndexRefineFlat(codes)
-    yield made(
-        "faiss PQ fast scan, refined",
-        refined,
-        {
-            f"{K * more} refined": partial(setattr, refined, "k_factor", more)
-            for more in (5, 10, 20, 40)
-        },
-    )
-    if count <= graphs:
-        graph = faiss.IndexHNSWFlat(dim, 16, faiss.METRIC_INNER_PRODUCT)
-        yield made(
-            "faiss HNSW, M 16",
-            graph,
-            {
-                f"ef {ef}": partial(setattr, graph.hnsw, "efSearch", ef)
-                for ef in (50, 100, 200, 400, 800, 1600)
-            },
-        )
-
-
-def with_usearch(vectors: Vectors, folder: Path) -> Engine:
-    usearch = importlib.import_module("usearch.index")
-    began = time.perf_counter()
-    index = usearch.Index(ndim=vectors.shape[1], metric="ip", dtype="f32", expansion_add=100)
-    index.add(np.arange(len(vectors)), vectors, threads=1)
-    built = time.perf_counter() - began
-    index.save(str(folder / "usearch"))
-
-    def search(query: Vectors, ef: int) -> list[int]:
-        index.expansion_search = ef
-        return [int(row) for row in index.search(query, K, threads=1).keys]
-
-    settings = {f"ef {ef}": partial(search, ef=ef) for ef in (50, 100, 200, 400, 800, 1600)}
-    new = iter(range(len(vectors), len(vectors) + 1000))
-    gone = iter(range(len(vectors), len(vectors) + 1000))
-    return Engine(
-        "usearch, f32",
-        settings,
-        built,
-        (folder / "usearch").stat().st_size,
-        lambda vector: index.add(next(new), vector, threads=1),
-        lambda _: index.remove(next(gone)),
-    )
-
-
-def engines(vectors: Vectors, graphs: int, folder: Path) -> Iterator[Engine]:
-    """All that there are here."""
+def engines(vectors: Vectors, options: argparse.Namespace, folder: Path) -> Iterator[Engine]:
+    """All that there are here, of those asked for."""
+    peers = [peer for peer in options.peers if has(peer)]
     yield from onlooker(vectors, folder)
     yield with_numpy(vectors)
-    if has("annoy"):
+    if "annoy" in peers:
         yield with_annoy(vectors, folder)
-    if has("faiss-cpu"):
-        yield from with_faiss(vectors, folder, graphs)
-    if len(vectors) <= graphs:
-        if has("hnswlib"):
-            yield with_hnswlib(vectors, folder)
-        if has("usearch"):
-            yield with_usearch(vectors, folder)
-
-
-def has(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
+    if "faiss-cpu" in peers:
+        yield from with_faiss(vectors, folder, options.graphs)
+    if "hnswlib" in peers and len(vectors) <= options.graphs:
+        yield with_hnswlib(vectors, folder)
+    if "usearch" in peers and len(vectors) <= options.graphs:
+        yield with_usearch(vectors, folder)
 
 
 # The measurement
@@ -424,7 +279,7 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
     exact = with_numpy(vectors).settings["all"]
     truth = [exact(query) for query in queries]
     print(f"{vectors.nbytes / 1e6:.0f} MB of vectors")
-    for engine in engines(vectors, options.graphs, folder):
+    for engine in engines(vectors, options, folder):
         measure(engine, queries, truth)
         all_engines.append(engine)
         if len(all_engines) == 1 and sys.platform == "linux":
@@ -435,7 +290,7 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
         for engine, search in ways:
             taken[engine.name].append(microseconds(partial(search, query)))
     print(f"{'':46} p50 us  p99 us  times    R@1   R@10  build s     MB  insert  delete us")
-    reference = statistics.median(taken[all_engines[0].name])
+    reference = statistics.median(taken[all_engines[1].name])
     for engine in all_engines:
         times = sorted(taken[engine.name])
         median = statistics.median(times)
@@ -454,6 +309,7 @@ def main() -> None:
     arguments.add_argument("--sizes", nargs="*", default=["10000x192", "100000x192"])
     arguments.add_argument("--rounds", type=int, default=200)
     arguments.add_argument("--graphs", type=int, default=50_000)
+    arguments.add_argument("--peers", nargs="*", default=PEERS)
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     place = Path(os.environ.get("ONLOOKER_SAMPLES", beside))
     arguments.add_argument("--samples", type=Path, default=place)

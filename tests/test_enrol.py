@@ -9,6 +9,7 @@ import pytest
 from onlooker.config import Config
 from onlooker.demo import photographs
 from onlooker.enrol import enrol, external_image_id, pictures
+from onlooker.identity.collection import ModelMismatch
 from onlooker.identity.store import Store
 
 
@@ -76,7 +77,14 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     assert 0.15 < height < 0.35
     assert "px wide" in results["tiny.png"].reason
     assert results["empty.png"].reason == "no face found"
-    assert "broken.jpg" in results["broken.jpg"].reason
+    assert results["broken.jpg"].reason.startswith("neither JPEG nor PNG")
+
+
+def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
+    with Store(tmp_path / "faces.db") as store:
+        store.create_collection("c", "dlib_resnet")
+        with pytest.raises(ModelMismatch, match=r"holds vectors of dlib_resnet.*mobilefacenet"):
+            list(enrol(store, "c", [(tmp_path / "x.jpg", "x")], Config()))
 
 
 def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path) -> None:

@@ -54,12 +54,13 @@ static void tables_of(const float *query, ptrdiff_t width, uint8_t *tables) {
     }
 }
 
-/* The rows that seem most alike so far. `level` is the value of the last of `wanted`; what is not
- * above it need not be looked at again. */
+/* The rows that seem most alike so far. `level` is the value of the last of the `wanted` best, or
+ * -1: a row that is not above it is not among them. `found` rows are at or above it, fewer than
+ * twice as many as are wanted; others are still in the list until it is squeezed. */
 typedef struct {
     int32_t *rows;
     uint16_t *values;
-    uint32_t *counts; /* of each value, of those at or above `level` */
+    uint32_t *counts; /* of rows with each value */
     ptrdiff_t room, filled, wanted, found;
     int32_t level;
 } Best;
@@ -81,14 +82,12 @@ static void take(Best *best, int32_t row, uint16_t value) {
     best->values[best->filled++] = value;
     best->counts[value]++;
     best->found++;
-    while (best->found - best->counts[best->level < 0 ? 0 : best->level] >= best->wanted ||
-           (best->level < 0 && best->found >= best->wanted)) {
-        if (best->level < 0) {
-            best->level = 0;
-            continue;
-        }
+    if (best->found < best->wanted)
+        return;
+    if (best->level < 0)
+        best->level = 0;
+    while (best->found - best->counts[best->level] >= best->wanted)
         best->found -= best->counts[best->level++];
-    }
 }
 
 /* Begin to read a row that is needed soon. */

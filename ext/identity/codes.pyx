@@ -6,6 +6,8 @@ from libc.math cimport INFINITY
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 
+from nearest cimport insert
+
 cdef extern from "identity/codes.h" nogil:
     enum: ROWS
     enum: PAIR
@@ -127,16 +129,4 @@ cdef void _search(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
             fetch(&vectors[best.rows[i + AHEAD], 0], dim)
         compare(&vectors[best.rows[i], 0], query, 1, dim, False, &value)
         if value > likeness[last]:
-            _insert(rows, likeness, last, best.rows[i], value)
-
-
-cdef void _insert(long long *rows, float *likeness, Py_ssize_t last, long long row,
-                  float value) noexcept nogil:
-    """Put a row in its place, best first; behind its equals, which came earlier."""
-    cdef Py_ssize_t place = last
-    while place > 0 and likeness[place - 1] < value:
-        likeness[place] = likeness[place - 1]
-        rows[place] = rows[place - 1]
-        place -= 1
-    likeness[place] = value
-    rows[place] = row
+            insert(rows, likeness, last, best.rows[i], value)

@@ -19,7 +19,7 @@ from rich.text import Text
 from onlooker import config as configuration
 from onlooker import weights
 from onlooker.enrol import enrol, models_of, pictures
-from onlooker.identity import copies
+from onlooker.identity import copies, exports
 from onlooker.identity.match import Matcher
 from onlooker.identity.store import Collection, CollectionExists, Store, default_path
 from onlooker.media import image
@@ -239,7 +239,7 @@ def method(
 ) -> None:
     """Have a collection searched in another way.
 
-    `auto` takes what is fastest: from 2000 faces on, short codes choose some hundreds, which are
+    `auto` takes what is fastest: from 1000 faces on, short codes choose some hundreds, which are
     compared exactly. `exact` compares all. `annoy` has Annoy's trees choose.
 
     Example: `onlooker collection method staff exact`
@@ -297,7 +297,7 @@ def export(
     Example: `onlooker collection export staff staff.jsonl`
     """
     with opened() as store:
-        count = copies.export(store, name, file)
+        count = exports.export(store, name, file)
     console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
 
 
@@ -313,5 +313,5 @@ def import_(
     Example: `onlooker collection import staff.jsonl --as staff2`
     """
     with opened() as store:
-        count = copies.import_(store, file, name)
+        count = exports.import_(store, file, name)
     console.print(f"{count} faces imported")

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from onlooker import config
 from onlooker.card import space
+from onlooker.identity.collection import mismatch
 from onlooker.identity.store import NewFace, Store, image_id
 from onlooker.media import image
 from onlooker.record.ratios import bounding_box
@@ -99,9 +100,9 @@ class Looker:
                 return replace(result, reason="is indexed already", known=True)
             picture = image.decode(data, str(path))
         except OSError as error:
-            return replace(result, reason=f"{path}: {error.strerror}")
+            return replace(result, reason=error.strerror or str(error))
         except image.MediaError as error:
-            return replace(result, reason=str(error))
+            return replace(result, reason=str(error).removeprefix(f"{path}: "))
         faces = self.find(picture)
         if not faces:
             return replace(result, reason="no face found")
@@ -133,8 +134,11 @@ def enrol(
     """Put pictures, with their names, into a collection; each look when what it saw is on the disk.
 
     Several pictures share a commit. What is stored already is not looked at again, so a run that
-    was broken off goes on where it was.
+    was broken off goes on where it was. CollectionNotFound, ModelMismatch.
     """
+    model, wanted = store.collection(collection).model, space(settings.faces.embedder).name
+    if model != wanted:
+        raise mismatch(collection, model, wanted)
     waiting: list[Look] = []
     since = time.monotonic()
     for look in _looks(found, settings, _known_of(store, collection), jobs):

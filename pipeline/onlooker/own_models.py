@@ -5,6 +5,7 @@ from their archives, and is then used by its name: `[text] detector = "mine"`.
 """
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
 
     characters: a recogniser's dictionary, one character a line. Raises WeightsError.
     """
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise WeightsError(f"{name!r} cannot name a model; letters, digits, '-', '_' and '.' can")
     if name in cards() and not (own_folder() / f"{name}.toml").is_file():
         raise WeightsError(f"{name} is a model of Onlooker's own; choose another --name")
     folder = folder.resolve()

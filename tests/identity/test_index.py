@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -510,6 +511,32 @@ class TestBackground:
         assert is_mapped(index)
         assert len(index) == len(vectors)
         assert index.search(vectors[:1], 1)[0][0].value > 0.9999
+
+    def test_a_store_that_is_closed_meanwhile(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with Store(tmp_path / "faces.db") as store:
+            store.create_collection("staff", "m")
+            store.add("staff", [new(vector) for vector in people(15, 1300)])
+            index = FaceIndex(store, "staff", "m")
+        index.wait()
+        assert caplog.text == ""
+
+    def test_a_collection_that_is_deleted_while_its_file_is_written(
+        self, filed: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write = snapshot.write
+
+        def slowly(*arguments: Any) -> None:
+            write(*arguments)
+            filed.delete_collection("staff")
+            write(*arguments)  # as if it had been deleted a moment before
+
+        monkeypatch.setattr(snapshot, "write", slowly)
+        filed.add("staff", [new(vector) for vector in people(12, 200)])
+        with pytest.raises(CollectionNotFound):
+            build.build(filed, "staff", "m", "cosine", "faces")
+        assert [*files(filed, ".vectors"), *files(filed, ".ann"), *files(filed, "manifest")] == []
 
     def test_what_it_says_is_handed_on(self, tmp_path: Path) -> None:
         (tmp_path / "faces.db").write_text("no database" * 100)

@@ -24,6 +24,7 @@ from onlooker.identity.store import (
     InvalidToken,
     NewFace,
     Store,
+    StoreClosed,
     StoreDamaged,
     StoreError,
     StoreFull,
@@ -637,8 +638,14 @@ class TestFile:
 
     def test_a_child_opens_its_own(self, store: Store) -> None:
         store.database._process += 1
-        with pytest.raises(StoreError, match="open a Store in each process"):
+        with pytest.raises(StoreClosed, match="open a Store in each process"):
             store.collections()
+
+    def test_a_closed_one_says_so(self, store: Store) -> None:
+        store.close()
+        for call in (store.collections, lambda: store.create_collection("staff", "m")):
+            with pytest.raises(StoreClosed, match=r"faces\.db: was closed"):
+                call()
 
 
 class TestProcesses:

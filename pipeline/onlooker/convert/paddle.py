@@ -39,7 +39,7 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
         command = [sys.executable, "-c", SCRIPT, *names]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         file = Path(folder) / "model.onnx"
-        if done.returncode or not file.is_file():
+        if done.returncode or not file.is_file() or not file.stat().st_size:
             said = " | ".join((done.stdout + done.stderr).strip().splitlines()[-4:])
             hint = ""
             if suffix == ".json":

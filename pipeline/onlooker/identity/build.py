@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from onlooker.identity import snapshot
-from onlooker.identity.collection import FaceStore, Kind
+from onlooker.identity.collection import CollectionNotFound, FaceStore, Kind
 from onlooker.identity.mirror import Mirror
 from onlooker.identity.rows import Metric
 from onlooker.identity.store import Store, StoreError
@@ -40,6 +40,11 @@ def build(store: FaceStore, collection: str, model: str, metric: Metric, kind: K
             return
         annoy = mirror.method == "annoy"
         snapshot.write(place, store.key, mirror.number, parts, metric, annoy)
+        try:
+            store.change(collection)
+        except CollectionNotFound:  # deleted meanwhile, and its files are to be gone
+            snapshot.forget(place)
+            raise
 
 
 def in_another_process(

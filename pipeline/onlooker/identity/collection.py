@@ -33,6 +33,10 @@ class CollectionExists(StoreError):
     """There is a collection of that name already."""
 
 
+class ModelMismatch(StoreError):
+    """The collection's vectors are another model's."""
+
+
 class FaceNotFound(StoreError):
     """The collection has no face of that FaceId."""
 
@@ -67,6 +71,10 @@ class StoreLocked(StoreError):
 
 class StoreReadOnly(StoreError):
     """The store cannot be written."""
+
+
+class StoreClosed(StoreError):
+    """The store was closed, or is another process's."""
 
 
 class StoreDamaged(StoreError):
@@ -236,6 +244,15 @@ def face_id(new: NewFace, model: str, image_id: str) -> str:
     box = ",".join(str(round(value * 1000)) for value in new.box)
     parts = (model, image_id, new.external_image_id, box)
     return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
+
+
+def mismatch(collection: str, model: str, wanted: str) -> ModelMismatch:
+    """What to raise where vectors of `wanted` meet a collection of `model`."""
+    return ModelMismatch(
+        f"the collection {collection} holds vectors of {model}, which cannot be compared with "
+        f'those of {wanted}: set embedder = "{model}" under [faces], or index the pictures into '
+        "a new collection"
+    )
 
 
 def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:

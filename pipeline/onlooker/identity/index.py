@@ -23,8 +23,16 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from onlooker.identity import build, snapshot
-from onlooker.identity.collection import FaceStore, Kind, StoreError, User
-from onlooker.identity.mirror import Mirror, ModelMismatch, check_lengths
+from onlooker.identity.collection import (
+    CollectionNotFound,
+    FaceStore,
+    Kind,
+    ModelMismatch,
+    StoreClosed,
+    StoreError,
+    User,
+)
+from onlooker.identity.mirror import Mirror, check_lengths
 from onlooker.identity.rows import Metric, Numbers, Vectors
 from onlooker.types import StoredFace
 
@@ -137,6 +145,8 @@ class Index(Generic[T]):
             new = Mirror(old.store, *asked)
             with self._lock:
                 self._mirror, self._known = new, {}
+        except (CollectionNotFound, StoreClosed):
+            pass  # nobody will search any more
         except (StoreError, OSError, build.BuildError) as error:
             log.warning("%s: no new index file, searching without: %s", old.collection, error)
             self._not_before = time.monotonic() + AGAIN

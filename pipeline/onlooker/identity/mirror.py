@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from onlooker.identity import snapshot
-from onlooker.identity.collection import FaceStore, Kind, Method, StoreError
+from onlooker.identity.collection import FaceStore, Kind, Method, mismatch
 from onlooker.identity.rows import Metric, Numbers, Rows, Vectors, View, bury
 from onlooker.identity.snapshot import Snapshot, Trees
 
@@ -19,10 +19,6 @@ STALE = 0.2
 SAMPLES = 16
 
 log = logging.getLogger(__name__)
-
-
-class ModelMismatch(StoreError):
-    """The collection's vectors are another model's."""
 
 
 class Views(NamedTuple):
@@ -131,11 +127,7 @@ class Mirror:
         while self.method is None or self.store.change(self.collection) != self._number:
             changes = self.store.changes(self.collection, self._number, self.kind)
             if changes.model != self.model:
-                raise ModelMismatch(
-                    f"the collection {self.collection} holds vectors of {changes.model}, which "
-                    f"cannot be compared with those of {self.model}: set embedder = "
-                    f'"{changes.model}" under [faces], or index the pictures into a new collection'
-                )
+                raise mismatch(self.collection, changes.model, self.model)
             if changes.reset:
                 self._mapped, self._recent = None, Rows(self.metric)
             self.method = changes.method

@@ -21,7 +21,7 @@ Numbers: TypeAlias = NDArray[np.int64]
 Vectors: TypeAlias = NDArray[np.float32]
 Codes: TypeAlias = NDArray[np.uint8]
 
-CODES_FROM = 2_000
+CODES_FROM = 1_000
 """Rows from which codes are faster than comparing every vector (`bench/bench_search.py`)."""
 LOOKED_AT = 10
 """Rows that codes choose to be compared exactly: so many for each one wanted, and the root of all.

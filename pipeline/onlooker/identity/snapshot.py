@@ -197,9 +197,9 @@ def _write_manifest(place: Path, manifest: Manifest) -> None:
     body = msgspec.msgpack.encode(manifest)
     new = place.with_suffix(".new")
     new.write_bytes(hashlib.sha256(body).digest() + body)
-    _to_disk(new)
+    to_disk(new)
     new.rename(place.with_suffix(".manifest"))
-    _to_disk(place.parent)
+    to_disk(place.parent)
 
 
 def _contents(views: list[View], count: int, dim: int, metric: Metric) -> Iterator[bytes]:
@@ -261,7 +261,7 @@ def _open_trees(file: Path, manifest: Manifest) -> Trees:
 
 
 def _part(file: Path) -> Part:
-    _to_disk(file)
+    to_disk(file)
     digests = _digests(file)
     return Part(file=file.name, size=file.stat().st_size, digests=digests)
 
@@ -292,7 +292,8 @@ def _digests(file: Path) -> tuple[bytes, ...]:
         return tuple(pool.map(digest, range(0, len(whole), PIECE)))
 
 
-def _to_disk(path: Path) -> None:
+def to_disk(path: Path) -> None:
+    """Force a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
