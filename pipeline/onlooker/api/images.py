@@ -48,7 +48,7 @@ def take(image: Image, member: str, site: Site) -> Taken:
 
 def file(image: Image, member: str, site: Site) -> bytes:
     """The file's bytes; Refusal where there is not exactly one of Bytes and S3Object."""
-    sent = bytes(image.Bytes) not in (b"", b"null") if len(image.Bytes) < 5 else True
+    sent = len(image.Bytes) > 4 or bytes(image.Bytes) not in (b"", b"null")
     if sent == (image.S3Object is not None):
         number = "both" if sent else "none"
         raise invalid(f"{member} must have exactly one of Bytes and S3Object; it has {number}.")
