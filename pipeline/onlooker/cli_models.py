@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from onlooker import archive, own_models, weights
+from onlooker import archive, weights
 from onlooker.card import Card, cards
 from onlooker.config import PROVIDERS
 
@@ -134,6 +134,9 @@ def import_paddle(
     Needs the extra `[paddle]`. Then `[text] detector` or `reader` may name it.
     Example: `onlooker models import-paddle inference/rec --name mine --characters keys.txt`
     """
+    # Imported here: onnx takes a while to load.
+    from onlooker import own_models
+
     card = own_models.import_paddle(folder, name or folder.resolve().name, characters, licence)
     place = "reader" if card.task.startswith("reads") else "detector"
     said = f'{card.name} {card.task}; to use it, set {place} = "{card.name}" under [text]'

@@ -87,6 +87,7 @@ def main() -> int:
     arguments.add_argument("--what", choices=["faces", "text"], default="faces")
     arguments.add_argument("--pictures", type=int, default=5000)
     arguments.add_argument("--detection")
+    arguments.add_argument("--largest", type=int, default=900, help="longest side of a picture")
     chosen = arguments.parse_args()
     makers = {"faces": (faces, "balanced"), "text": (text, "thorough")}
     make, detection = makers[chosen.what]
@@ -94,7 +95,7 @@ def main() -> int:
     behind = photographs().motorcycle
     rng = np.random.default_rng(5)
     # A hundred sizes, each again and again: what grows then is a leak, not another size.
-    sizes = [(int(rng.integers(120, 900)), int(rng.integers(120, 900))) for _ in range(100)]
+    sizes = rng.integers(120, chosen.largest, (100, 2)).tolist()
     found, began = 0, 0
     for number in range(chosen.pictures):
         canvas = np.array(cv2.resize(behind, sizes[number % len(sizes)]), np.uint8)

@@ -7,7 +7,7 @@ import pytest
 from onlooker.config import Config
 from onlooker.record.build import build
 from onlooker.record.shapes import StreamRecord
-from onlooker.types import Face, Frame, Pose, Quality, TextLine, Word
+from onlooker.types import Face, Frame, Pose, Quality, TextLine
 
 Records = Callable[..., list[StreamRecord]]
 
@@ -18,9 +18,11 @@ FACE = Face(
     pose=Pose(roll=-6.5, yaw=23.75, pitch=2.25),
     quality=Quality(brightness=40.5, sharpness=96.1),
 )
-QUAD = ((64.0, 36.0), (320.0, 36.0), (320.0, 72.0), (64.0, 72.0))
 LINE = TextLine(
-    text="Grüße", score=0.75, quad=QUAD, words=(Word(text="Grüße", score=0.75, quad=QUAD),)
+    text="Grüße aus Köln",
+    score=0.75,
+    quad=((64.0, 36.0), (320.0, 36.0), (320.0, 72.0), (64.0, 72.0)),
+    words=(),
 )
 
 

@@ -4,6 +4,7 @@ paddle2onnx works in a process of its own: it prints, leaves files behind, and l
 """
 
 import importlib.util
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,9 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
         for name, data in zip(names, (program, weights), strict=True):
             (Path(folder) / name).write_bytes(data)
         command = [sys.executable, "-c", SCRIPT, *names]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        # Version 2 optimises with a tool that otherwise installs packages by itself.
+        settings = {**os.environ, "POLYGRAPHY_AUTOINSTALL_DEPS": "0"}
+        done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
         file = Path(folder) / "model.onnx"
         if done.returncode or not file.is_file() or not file.stat().st_size:
             said = " | ".join((done.stdout + done.stderr).strip().splitlines()[-4:])

@@ -45,7 +45,7 @@ def text_detections(
     words within 90 degrees; until 2018 it had 50 words of basic Latin within 30 degrees.
     """
     if basic_latin:
-        lines = [_in_basic_latin(line) for line in lines]
+        lines = [folded for line in lines if (folded := _in_basic_latin(line)).words]
     left = math.inf if most_words is None else most_words
     told: list[tuple[TextLine, list[Word]]] = []
     for line in lines:
@@ -54,7 +54,7 @@ def text_detections(
         words = [word for word in line.words if _wanted(word, size, filters)]
         words = words[: None if math.isinf(left) else int(left)]
         left -= len(words)
-        if words:
+        if words or not line.words:
             told.append((line, words))
     found = [
         TextDetection(

@@ -156,6 +156,8 @@ def _follows(one: Quad, other: Quad) -> bool:
     if not 0 < high <= ALIKE * low:
         return False
     first, second = _direction(one), _direction(other)
+    if not first or not second:
+        return False
     # The longer of the two knows better which way the line runs.
     along = max(first, second, key=abs)
     along /= abs(along)
@@ -172,9 +174,9 @@ def _span(one: Quad, other: Quad) -> Quad:
 
     For two parts of one quad it is the part that holds both.
     """
-    if one is other:
-        return one
     along = complex(*other[1]) + complex(*other[2]) - complex(*one[0]) - complex(*one[3])
+    if one is other or not along:
+        return one
     along /= abs(along)
     corners = [complex(*corner) / along for quad in (one, other) for corner in quad]
     left, right = min(c.real for c in corners), max(c.real for c in corners)
