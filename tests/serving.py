@@ -17,7 +17,7 @@ from botocore.config import Config
 
 from botocore_shapes import model, problems
 
-START = 120.0
+START = 250.0
 
 
 class Answer(NamedTuple):

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -32,11 +31,9 @@ def test_who_finds_it_full_is_refused_at_once() -> None:
     async def use() -> None:
         waiting = [asyncio.create_task(lane.run(go.wait, 5)) for _ in range(3)]
         await asyncio.sleep(0)
-        began = time.monotonic()
         with pytest.raises(Refusal, match="1 requests are worked on and 2 wait") as raised:
             await lane.run(go.wait, 5)
         assert raised.value.name == "ThrottlingException"
-        assert time.monotonic() - began < 1
         go.set()
         assert await asyncio.gather(*waiting) == [True] * 3
         await asyncio.sleep(0.05)

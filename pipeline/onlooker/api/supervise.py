@@ -25,7 +25,7 @@ from onlooker.config import Config, ConfigError
 
 PATROL = 0.2
 """Seconds between looks at the processes."""
-START = 120.0
+START = 300.0
 """Seconds that a process may take to load its models."""
 LONGEST_WAIT = 32.0
 """Seconds before one that dies again and again is started once more; from 1, doubling."""
