@@ -32,7 +32,7 @@ from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
 from onlooker.media.source import Film
-from onlooker.record import log
+from onlooker.record.lines import read
 from onlooker.stream.stages import Outputs, inline, needed_models
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
@@ -116,7 +116,8 @@ def naive(loop: NaiveLoop) -> Timing:
 
 def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
     """One replay; counted from the first finished frame to the last, so without process starts."""
-    records.unlink(missing_ok=True)
+    for old in records.parent.glob(f"{records.stem}.*"):
+        old.unlink()
     marks: list[tuple[float, int]] = []
 
     def mark(status: Status) -> None:
@@ -125,7 +126,7 @@ def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
 
     replay([film], settings, Outputs(records=records, store=place), mark)
     (begin, first), (end, last) = marks[0], marks[-1]
-    found = list(log.read(records))
+    found = list(read(records))
     lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in found]
     faces = [len(record.FaceSearchResponse) for record in found]
     return Timing(

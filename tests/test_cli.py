@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from onlooker import cli
-from onlooker.config import Config, Match
+from onlooker.config import Config, Match, Source
 from onlooker.record.build import build
-from onlooker.record.log import JsonLines
+from onlooker.record.log import Writer
 from onlooker.stream.stages import Feed
 from onlooker.summary import Sighting, Summary
 from onlooker.types import Frame
@@ -37,8 +37,8 @@ def frame(index: int, stream: str, epoch: str) -> Frame:
 
 def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> None:
     plain, named = Config(), Config(match=Match(collection="staff"))
-    path = tmp_path / "r.jsonl"
-    with JsonLines(path) as lines:
+    path = tmp_path / "r.db"
+    with Writer(path) as log:
         for stream, epoch, settings in (
             ("door", "a", plain),
             ("door", "a", named),
@@ -46,10 +46,12 @@ def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> 
             ("yard", "a", named),
         ):
             for index in range(3):
-                lines.append(build(frame(index, stream, epoch), settings))
-    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
+                log.append([build(frame(index, stream, epoch), settings)])
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
     own = list(cli._own(path, [feed], named))
-    assert own == [build(frame(index, "door", "a"), named) for index in range(3)]
+    assert [record.RecordId for record in own] == [
+        build(frame(index, "door", "a"), named).RecordId for index in range(3)
+    ]
 
 
 def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,14 +103,14 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
 
 def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
     plain, named = Config(), Config(match=Match(collection="staff"))
-    path = tmp_path / "r.jsonl"
-    feed = Feed(stream="door", path=tmp_path / "door.mp4", digest="a", width=64, height=36)
-    with JsonLines(path) as lines:
-        lines.append(build(frame(0, "door", "a"), named))
-        lines.append(build(frame(0, "yard", "a"), plain))
+    path = tmp_path / "r.db"
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
+    with Writer(path) as log:
+        log.append([build(frame(0, "door", "a"), named)])
+        log.append([build(frame(0, "yard", "a"), plain)])
         assert list(cli._others(path, [feed], named)) == []
-        lines.append(build(frame(0, "door", "a"), plain))
-        lines.append(build(frame(0, "door", "b"), named))
+        log.append([build(frame(0, "door", "a"), plain)])
+        log.append([build(frame(0, "door", "b"), named)])
     assert len(list(cli._others(path, [feed], named))) == 2
 
 

@@ -11,7 +11,7 @@ import pytest
 from onlooker.config import Config, Match
 from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.record import log
+from onlooker.record import lines
 from onlooker.record.shapes import StreamRecord
 from onlooker.stream.stages import Outputs
 from onlooker.stream.supervise import replay
@@ -35,7 +35,7 @@ def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord
             assert look.new is not None, look
     records = folder / "records.jsonl"
     replay([film], settings, Outputs(records=records, store=place), quiet)
-    return list(log.read(records))
+    return list(lines.read(records))
 
 
 def letters(text: str) -> str:

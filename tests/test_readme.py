@@ -49,8 +49,10 @@ def test_every_command_has_help_with_an_example() -> None:
 
 
 def test_the_toml_of_the_readme_is_a_configuration() -> None:
-    [example] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    msgspec.convert(tomllib.loads(example), Config)
+    examples = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert len(examples) >= 2
+    for example in examples:
+        msgspec.convert(tomllib.loads(example), Config)
 
 
 def test_every_model_has_its_licence_in_the_readme() -> None:

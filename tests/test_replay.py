@@ -18,9 +18,9 @@ import pytest
 
 from onlooker.demo import photographs
 from onlooker.media.encode import FilmWriter
-from onlooker.record import log
-from onlooker.record.publish import subscribe
+from onlooker.record import lines
 from onlooker.record.shapes import StreamRecord, encode
+from onlooker.record.subscribe import subscribe
 
 FRAMES = 36
 COMMAND = str(Path(sys.executable).parent / "onlooker")
@@ -119,7 +119,7 @@ def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
     assert f"{FRAMES} frames" in done.stdout
     with av.open(str(place / "seen.mp4")) as seen:
         assert sum(1 for _ in seen.decode(video=0)) == FRAMES
-    assert len(list(log.read(place / "film.jsonl"))) == FRAMES
+    assert len(list(lines.read(place / "film.jsonl"))) == FRAMES
 
 
 @pytest.mark.usefixtures("clean_afterwards")
@@ -183,10 +183,10 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     assert replay.returncode == 128 + signal.SIGTERM, complaints.decode()
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     # What was written is whole, and the same command goes on from there.
-    list(log.read(place / "stopped.jsonl"))
+    list(lines.read(place / "stopped.jsonl"))
     done = run(place, "replay", "film.mp4", "--collection", "crew", "--out", "stopped.jsonl")
     assert done.returncode == 0, done.stderr
-    assert len(list(log.read(place / "stopped.jsonl"))) == FRAMES
+    assert len(list(lines.read(place / "stopped.jsonl"))) == FRAMES
 
 
 @pytest.mark.usefixtures("clean_afterwards")
@@ -230,7 +230,7 @@ def test_a_truncated_film_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: 
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     done = run(tmp_path, "replay", "cut.mkv")
     assert done.returncode == 0, done.stderr
-    records = list(log.read(tmp_path / "cut.jsonl"))
+    records = list(lines.read(tmp_path / "cut.jsonl"))
     assert 5 < len(records) < FRAMES
     assert [record.FrameInformation.Index for record in records] == list(range(len(records)))
 

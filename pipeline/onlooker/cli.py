@@ -1,4 +1,4 @@
-"""The command line: demo | replay | watch | faces | text | serve | collection | models | config."""
+"""The command line: demo | replay | stream | serve | faces | text | collection | ..."""
 
 import os
 import signal
@@ -21,12 +21,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from onlooker import cli_stream, weights
 from onlooker import config as configuration
-from onlooker import weights
 from onlooker.annotate import annotate as draw
 from onlooker.api.orders import ServeError
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
+from onlooker.cli_log import app as log_app
 from onlooker.cli_models import app as models_app
 from onlooker.cli_serve import serve
 from onlooker.cli_text import text
@@ -35,9 +36,12 @@ from onlooker.demo import make_film
 from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
+from onlooker.record import keys as key_files
 from onlooker.record import log, publish
 from onlooker.record.build import record_id
+from onlooker.record.keys import BadKey
 from onlooker.record.shapes import RecordError, StreamRecord, encode
+from onlooker.record.subscribe import subscribe
 from onlooker.stream.stages import Feed, Outputs, Unusable, feeds, inline, needed_models
 from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
@@ -52,10 +56,14 @@ app = typer.Typer(
 )
 config_app = typer.Typer(no_args_is_help=True, help="What is configured, and where.")
 app.add_typer(collection_app, name="collection")
+app.add_typer(log_app, name="log")
 app.add_typer(models_app, name="models")
+app.add_typer(cli_stream.keys_app, name="keys")
 app.command()(faces)
 app.command()(serve)
 app.command()(text)
+app.command()(cli_stream.stream)
+app.command()(cli_stream.status)
 app.add_typer(config_app, name="config")
 
 # No markup: names, paths and what was read in a picture are printed as they are.
@@ -64,6 +72,7 @@ complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, so
 
 LINES_SHOWN = 20
 EXPECTED = (
+    BadKey,
     ConfigError,
     FileNotFoundError,
     MediaError,
@@ -134,7 +143,7 @@ def demo(
         film, people = make_film(folder)
     records, store = folder / "records.jsonl", folder / "faces.db"
     annotated = folder / "annotated.mp4"
-    for old in (records, annotated, *folder.glob("faces.db*")):
+    for old in (records, annotated, *folder.glob("faces.db*"), *folder.glob("records.db*")):
         old.unlink(missing_ok=True)
     settings = configuration.load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
@@ -156,6 +165,10 @@ def replay(
         Path | None,
         typer.Option(help="JSON-lines file for the records. [default: the film's name .jsonl]"),
     ] = None,
+    log_at: Annotated[
+        Path | None,
+        typer.Option("--log", help="Log of the records. [default: as --out, with .db]"),
+    ] = None,
     publish_at: Annotated[
         str | None,
         typer.Option("--publish", help="ZeroMQ endpoint to publish on, as tcp://127.0.0.1:5555."),
@@ -176,7 +189,7 @@ def replay(
     settings = configuration.load()
     if collection is not None:
         settings = replace(settings, match=replace(settings.match, collection=collection))
-    outputs = Outputs(records=out or Path(f"{films[0].stem}.jsonl"), publish=publish_at)
+    outputs = Outputs(log=log_at, records=out or Path(f"{films[0].stem}.jsonl"), publish=publish_at)
     _replay(films, settings, outputs, annotate, one_process)
 
 
@@ -187,15 +200,14 @@ def _replay(
     annotated: Path | None,
     one_process: bool = False,
 ) -> None:
-    records = outputs.records
-    assert records is not None, "a replay of the command line always has a file"
+    records = outputs.log_path
     _check_outputs(settings, outputs, annotated)
     weights.pull(needed_models(settings))
     streams = feeds(films, settings, outputs)
     if others := sum(1 for _ in _others(records, streams, settings)):
         raise log.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
-            "settings or from other films; delete it, or name another file with --out"
+            "settings or from other films; delete it, or name another file with --log"
         )
     if earlier := sum(feed.start for feed in streams):
         console.print(
@@ -209,7 +221,8 @@ def _replay(
         with console.status("drawing"):
             draw(films[0], _own(records, streams, settings), annotated)
         console.print(f"annotated film  {annotated}", soft_wrap=True)
-    console.print(f"records         {records}", soft_wrap=True)
+    for path in filter(None, (outputs.records, records)):
+        console.print(f"records         {path}", soft_wrap=True)
     for stream in status.streams:
         if stream.error is not None:
             complaints.print(f"{stream.name} ended early: {stream.error}")
@@ -311,14 +324,31 @@ def watch(
     endpoint: Annotated[str, typer.Argument(help="Where a replay publishes.")],
     stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(help="Begin behind this Sequence of each stream, 0: with the first. [now]"),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with your key, for a publisher that asks for one.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="The publisher's public key.", metavar="PUBLIC")
+    ] = None,
 ) -> None:
     """Print records as they are published, one JSON line each, until the publisher ends.
 
-    Waits for a publisher that is not there yet. What was sent before is in the replay's file.
-    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby`
+    Waits for a publisher that is not there yet; what is missed meanwhile is made up for.
+    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby --since 0`
     """
     try:
-        records = publish.subscribe(endpoint, stream or (), kind or ())
+        records = subscribe(
+            endpoint,
+            stream or (),
+            kind or (),
+            since,
+            keys=key_files.read(key) if key else None,
+            server=server,
+        )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     heard, first = 0, 0

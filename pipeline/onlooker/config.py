@@ -16,6 +16,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 import msgspec
 import platformdirs
 from msgspec import Meta
+from msgspec.structs import replace
 
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
@@ -92,8 +93,112 @@ class Stream(Section, frozen=True, kw_only=True):
     """Seconds between signs of life."""
     liveness: Annotated[int, Meta(ge=2)] = 3
     """Heartbeats missed before a peer counts as dead."""
-    attempts: Annotated[int, Meta(ge=1)] = 3
+    attempts: Annotated[int, Meta(ge=1)] = 2
     """Workers that may die over one frame before it is recorded as failed."""
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    """How much is kept; 0 stands for everything."""
+
+    days: Annotated[float, Meta(ge=0)] = 0
+    """Age of the oldest record in the log."""
+    megabytes: Annotated[float, Meta(ge=0)] = 0
+    """Size of the log."""
+    lines_megabytes: Annotated[float, Meta(ge=0)] = 0
+    """Size at which a file of JSON lines is put aside and another one begun."""
+    lines_files: Annotated[int, Meta(ge=1)] = 5
+    """Files of JSON lines that are kept besides the newest."""
+
+
+EVERYTHING = Limits()
+
+
+class Log(Limits, frozen=True, kw_only=True):
+    """`[log]`: where `onlooker stream` keeps records, and how many."""
+
+    path: str | None = None
+    """The log; without it, `records.db` in the user's data directory."""
+    days: Annotated[float, Meta(ge=0)] = 30
+    megabytes: Annotated[float, Meta(ge=0)] = 10_000
+    lines: str | None = None
+    """File of JSON lines that follows the log."""
+    lines_megabytes: Annotated[float, Meta(ge=0)] = 100
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(**{name: getattr(self, name) for name in Limits.__struct_fields__})
+
+
+class Publish(Section, frozen=True, kw_only=True):
+    """`[publish]`: where `onlooker stream` publishes records, and who may subscribe."""
+
+    endpoint: str | None = None
+    """As tcp://127.0.0.1:5555; any other address needs a key."""
+    key: str | None = None
+    """File with the publisher's key pair (`onlooker keys generate`)."""
+    clients: tuple[str, ...] = ()
+    """Public keys of those who may subscribe then."""
+
+
+class Metrics(Section, frozen=True, kw_only=True):
+    """`[metrics]`: figures for Prometheus."""
+
+    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] | None = None
+    """As 127.0.0.1:9464; nothing listens without it."""
+
+
+StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,128}$")]
+
+
+class Source(Section, frozen=True, kw_only=True):
+    """`[streams.NAME]`: where a stream comes from, and what is done with it."""
+
+    url: str
+    """rtsp://, http:// or https:// (HLS or MJPEG), /dev/video0, a film, a folder of pictures,
+    pictures by a pattern as shots/*.jpg, or test://moving."""
+    policy: Literal["live", "every"] | None = None
+    """every: all frames are looked at, and the source waits. live: the newest wins. Without it,
+    cameras are live, and of films and pictures every frame counts."""
+    fps: Annotated[float, Meta(gt=0)] | None = None
+    """Look at so many frames a second at most."""
+    nth: Annotated[int, Meta(ge=1)] = 1
+    """Look at one frame in so many."""
+    region: tuple[Ratio, Ratio, Ratio, Ratio] | None = None
+    """Left, top, width and height of the part to look at, as ratios of the picture."""
+    faces: bool | None = None
+    """Look for faces; without it, as [faces] look says."""
+    text: bool | None = None
+    """Look for text; without it, as [text] look says."""
+    collection: str | None = None
+    """Collection to look faces up in; without it, that of [match]."""
+    start: Annotated[float, Meta(ge=0)] = 0
+    """Seconds of a film before the first frame that is looked at."""
+    end: Annotated[float, Meta(gt=0)] | None = None
+    """Seconds of a film that are looked at no more."""
+    speed: Annotated[str, Meta(pattern=r"^(max|\d+(\.\d+)?x)$")] = "max"
+    """How fast a film is played: "max", or as "8x". A film that is live is played at 1x."""
+    motion: Annotated[float, Meta(gt=0, lt=1)] | None = None
+    """Share of the picture that must change; where less does, the last result is taken again."""
+    transport: Literal["tcp", "udp"] = "tcp"
+    """What RTSP goes over."""
+    timeout: Annotated[float, Meta(gt=0)] = 10.0
+    """Seconds without a picture after which a camera is connected to anew."""
+    frozen: Annotated[float, Meta(gt=0)] = 60.0
+    """Seconds of one picture, or of a few again and again, after which it is too."""
+    stale: Annotated[float, Meta(gt=0)] = 2.0
+    """Seconds that a frame of a camera may come late; older ones are dropped."""
+
+    @property
+    def pace(self) -> float:
+        """Seconds of the film in one second; 0 for as fast as it can be looked at."""
+        if self.speed == "max":
+            return 1.0 if self.policy == "live" else 0.0
+        return float(self.speed.removesuffix("x"))
+
+    def selection(self) -> bytes:
+        """What decides, besides the film, which frames there are and what is in them."""
+        parts = [self.fps, self.nth, self.region, self.start, self.end, self.motion]
+        return b"" if parts == [None, 1, None, 0, None, None] else msgspec.json.encode(parts)
 
 
 class Record(Section, frozen=True, kw_only=True):
@@ -157,6 +262,22 @@ class Config(Section, frozen=True, kw_only=True):
     record: Record = Record()
     runtime: Runtime = Runtime()
     serve: Serve = Serve()
+    log: Log = Log()
+    publish: Publish = Publish()
+    metrics: Metrics = Metrics()
+    streams: dict[StreamName, Source] = {}
+
+    def of(self, source: Source) -> "Config":
+        """What frames of this stream are looked at with."""
+        faces = self.faces.look if source.faces is None else source.faces
+        text = self.text.look if source.text is None else source.text
+        collection = source.collection or self.match.collection
+        return replace(
+            self,
+            faces=replace(self.faces, look=faces),
+            text=replace(self.text, look=text),
+            match=replace(self.match, collection=collection),
+        )
 
     def digest(self) -> str:
         """Sixteen hex digits that change whenever the content of records could."""
@@ -201,6 +322,8 @@ def load(path: Path | None = None) -> Config:
 def dump(config: Config) -> str:
     """The configuration as TOML that `load` reads back to an equal one."""
     tables = msgspec.to_builtins(config)
+    streams = tables.pop("streams")
+    tables |= {f"streams.{_toml(name)}": source for name, source in streams.items()}
     lines: list[str] = []
     for name, section in tables.items():
         lines.append(f"[{name}]")
@@ -218,11 +341,12 @@ def _toml(value: object) -> str:
 
 def _hint(message: str) -> str:
     """`; did you mean 'size'?` for an unknown key that is near a known one."""
-    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)`)?", message)
+    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
     if not found:
         return ""
     unknown, section = found.groups()
     owner = get_type_hints(Config)[section] if section else Config
+    owner = Source if section == "streams" else owner
     near = difflib.get_close_matches(unknown, owner.__struct_fields__, 1)
     known = ", ".join(owner.__struct_fields__)
     return f"; did you mean `{near[0]}`?" if near else f"; known keys are {known}"

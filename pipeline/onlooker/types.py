@@ -179,6 +179,8 @@ class Frame(Noun, frozen=True, kw_only=True):
 
     stream: str
     """The stream's name, unique in one run."""
+    feed: int = 0
+    """Number of the run's feed that it comes from, which says what it is looked at with."""
     epoch: str
     """Live: changes whenever the source restarts. Replay: SHA-256 of the film's bytes."""
     index: int
@@ -194,6 +196,10 @@ class Frame(Noun, frozen=True, kw_only=True):
     """Epoch seconds of pts 0: the wall clock for live streams, 0.0 for replay."""
     width: int
     height: int
+    origin: tuple[int, int] = (0, 0)
+    """Where the part of the picture that is looked at begins: left, top in pixels."""
+    same: bool = False
+    """Hardly anything has changed since a frame that was looked at: its result is taken again."""
     faces: tuple[Face, ...] = ()
     quads: tuple[TextQuad, ...] = ()
     lines: tuple[TextLine, ...] = ()

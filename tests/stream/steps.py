@@ -141,6 +141,6 @@ def nothing(setup: Setup) -> Step:
     return step
 
 
-RECORD = Stage("record", record, workers=1, ordered=True)
+RECORD = Stage("record", record, workers=1, ordered=True, batch=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)

@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 from test_hub import frame
 
+from onlooker.config import Source as Settings
 from onlooker.media.image import Planes
 from onlooker.stream import wire
 from onlooker.stream.feed import Source
 from onlooker.stream.stages import Feed
 from onlooker.stream.wire import Counts
+
+FILM = Settings(url="a.mp4", policy="every")
 
 
 def planes(width: int, height: int) -> Planes:
@@ -20,7 +23,7 @@ def planes(width: int, height: int) -> Planes:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    feed = Feed(stream="a", digest="d", path=Path("a.mp4"), start=5, frames=9, width=4, height=4)
+    feed = Feed(stream="a", source=FILM, digest="d", start=5, frames=9, width=4, height=4)
     return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
 
 
@@ -44,7 +47,7 @@ def test_it_waits_while_the_ring_is_full(source: Source) -> None:
     assert wire.unpack_frame(data) == frame("a", 5)
     source.offer(frame("a", 6), planes(4, 4), 0.2)
     assert not source.ready
-    assert source.hear(wire.Free(3, 5, Counts(6, 6))) == []
+    assert source.hear(wire.Free(3, 5, Counts(6, 6), True)) == []
     assert source.ready
     [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3)
     assert isinstance(third, wire.Offer)
@@ -58,7 +61,7 @@ def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
     start(source, 5)
     source.offer(frame("a", 5), planes(4, 4), 0.1)
     source.offer(frame("a", 6), planes(4, 4), 0.2)
-    source.hear(wire.Free(3, 5, Counts(7, 6)))
+    source.hear(wire.Free(3, 5, Counts(7, 6), True))
     assert source.introduction() == wire.Open("a", 3, "every", 6, 9, Counts(7, 6))
     [again] = start(source, 6)
     assert isinstance(again, wire.Offer)
@@ -90,14 +93,14 @@ def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
         assert isinstance(offer, wire.Offer)
         assert offer.slot is not None
         slots.append(offer.slot)
-        source.hear(wire.Free(3, index - 1, Counts(index, index)))  # always one on its way
+        source.hear(wire.Free(3, index - 1, Counts(index, index), True))  # always one on its way
     assert slots[0].ring.endswith("source-0.3.4x4.ring")
     assert {slot.ring for slot in slots[1:]} == {slots[0].ring.replace("4x4", "8x6")}
     assert slots[1].slot == slots[3].slot != slots[2].slot
 
 
 def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
-    feed = Feed(stream="a", digest="d", path=Path("a.mp4"), width=4, height=4)
+    feed = Feed(stream="a", source=FILM, digest="d", width=4, height=4)
     source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
     start(source, 0)
     with pytest.raises(OSError, match="nowhere"):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.config import Config, Faces
+from onlooker.config import Config, Faces, Source
 from onlooker.stream import plan as plans
 from onlooker.stream.plan import Plan
 from onlooker.stream.stages import STAGES, Feed, Outputs, Stage
@@ -14,16 +14,19 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         parent=12,
         hub="ipc://hub",
         config=Config(faces=Faces(size=320)),
+        position=7,
         outputs=Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555"),
         stages=tuple(map(plans.row, STAGES)),
-        feeds=(
-            Feed(
-                stream="Größe", digest="d", path=tmp_path / "Größe.mp4", start=3, width=4, height=2
-            ),
-        ),
     )
     plans.write(tmp_path, plan)
     assert plans.read(tmp_path) == plan
+
+
+def test_a_feed_is_read_as_it_was_written(tmp_path: Path) -> None:
+    source = Source(url="rtsp://door/1", region=(0.0, 0.25, 1.0, 0.5), fps=5)
+    feed = Feed(stream="Größe", source=source, number=4, digest="d", start=3, width=4, height=2)
+    plans.write_feed(tmp_path, feed)
+    assert plans.read_feed(tmp_path, 4) == feed
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -68,5 +71,6 @@ def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
 
 
 def test_rings_are_reckoned_by_the_largest_films() -> None:
-    feeds = [Feed(stream="a", digest="d", path=Path(), width=2, height=2 * n) for n in (1, 3, 2)]
+    source = Source(url="a.mp4")
+    feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
     assert plans.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)

@@ -7,7 +7,9 @@ import steps
 
 from onlooker.config import Config, Faces, Match, Stream, Text
 from onlooker.media.image import Picture
-from onlooker.record import log
+from onlooker.record import lines
+from onlooker.record.log import Writer, read
+from onlooker.record.shapes import encode
 from onlooker.stream.stages import (
     STAGES,
     Outputs,
@@ -47,7 +49,7 @@ def test_every_frame_has_one_record(film: Path, tmp_path: Path) -> None:
     status = inline([film], Config(), outputs, shown.append, steps.LIGHT)
     assert [one.settled for one in shown] == list(range(1, FRAMES + 1))
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
-    read = list(log.read(tmp_path / "r.jsonl"))
+    read = list(lines.read(tmp_path / "r.jsonl"))
     assert [record.FrameInformation.Index for record in read] == list(range(FRAMES))
     assert len({record.TextDetections[0].DetectedText for record in read}) > FRAMES / 2
 
@@ -57,13 +59,27 @@ def test_a_run_goes_on_where_the_records_end(film: Path, tmp_path: Path) -> None
     outputs = Outputs(records=records)
     inline([film], Config(), outputs, quiet, steps.LIGHT)
     whole = records.read_bytes()
-    records.write_bytes(b"".join(whole.splitlines(keepends=True)[:7]) + b'{"Input')
-    [feed] = feeds([film], Config(), outputs)
+    some = Outputs(log=tmp_path / "some.db")
+    with Writer(some.log_path) as log:
+        log.append(list(lines.read(records))[:7])
+    [feed] = feeds([film], Config(), some)
     assert feed.start == 7
     assert feed.counts == Counts(received=7, done=7)
-    status = inline([film], Config(), outputs, quiet, steps.LIGHT)
-    assert records.read_bytes() == whole
+    status = inline([film], Config(), some, quiet, steps.LIGHT)
+    assert b"".join(encode(record) + b"\n" for record in read(some.log_path)) == whole
     assert status.done == FRAMES
+
+
+def test_lines_that_were_lost_are_written_anew(film: Path, tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    outputs = Outputs(records=records)
+    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    whole = records.read_bytes()
+    for left in (b"".join(whole.splitlines(keepends=True)[:7]) + b'{"Input', b""):
+        records.write_bytes(left)
+        [feed] = feeds([film], Config(), outputs)
+        assert feed.start == FRAMES
+        assert records.read_bytes() == whole
 
 
 def test_another_configuration_begins_anew(film: Path, tmp_path: Path) -> None:
@@ -73,18 +89,23 @@ def test_another_configuration_begins_anew(film: Path, tmp_path: Path) -> None:
     assert feed.start == 0
 
 
-def test_a_feed_knows_its_film(film: Path) -> None:
-    [feed] = feeds([film], Config(), Outputs())
-    assert (feed.stream, feed.path, feed.start, feed.frames) == ("small", film, 0, FRAMES)
+def test_a_feed_knows_its_film(film: Path, tmp_path: Path) -> None:
+    [feed] = feeds([film], Config(), Outputs(log=tmp_path / "r.db"))
+    assert (feed.stream, feed.source.url, feed.start, feed.frames) == (
+        "small",
+        str(film),
+        0,
+        FRAMES,
+    )
     assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
 
 
-def test_films_of_one_name_become_streams_of_several(film: Path) -> None:
-    names = [feed.stream for feed in feeds([film] * 3, Config(), Outputs())]
+def test_films_of_one_name_become_streams_of_several(film: Path, tmp_path: Path) -> None:
+    names = [feed.stream for feed in feeds([film] * 3, Config(), Outputs(log=tmp_path / "r.db"))]
     assert names == ["small", "small-2", "small-3"]
 
 
-def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path) -> None:
+def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path, tmp_path: Path) -> None:
     given: list[tuple[str, int]] = []
 
     def noting(name: str, broken: bool) -> Stage:
@@ -100,15 +121,19 @@ def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path) -> None:
         return Stage(name, make, ordered=name == "record")
 
     stages = (noting("detect", True), noting("recognise", False), noting("record", False))
-    status = inline([film], Config(), Outputs(), quiet, stages)
+    status = inline([film], Config(), Outputs(log=tmp_path / "r.db"), quiet, stages)
     assert ("recognise", steps.BAD) not in given
     assert ("record", steps.BAD) in given
-    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed=1)
+    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed={"error": 1})
 
 
-def test_what_cannot_work_ends_the_run(film: Path) -> None:
+def test_what_cannot_work_ends_the_run(film: Path, tmp_path: Path) -> None:
+    outputs, stages = (
+        Outputs(log=tmp_path / "r.db"),
+        (Stage("detect", steps.unusable), steps.RECORD),
+    )
     with pytest.raises(Unusable, match="staff"):
-        inline([film], Config(), Outputs(), quiet, (Stage("detect", steps.unusable), steps.RECORD))
+        inline([film], Config(), outputs, quiet, stages)
 
 
 def test_only_the_models_that_are_asked_for_are_needed() -> None:

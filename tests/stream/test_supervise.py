@@ -15,10 +15,10 @@ from processes import alive, called, children, directories, wait_until
 
 from onlooker.config import Config, Stream
 from onlooker.media.image import MediaError
-from onlooker.record import log
+from onlooker.record import lines
 from onlooker.record.log import LogError
-from onlooker.record.publish import subscribe
 from onlooker.record.shapes import StreamRecord
+from onlooker.record.subscribe import subscribe
 from onlooker.stream import plan
 from onlooker.stream.stages import Outputs, Setup, Stage, Step, inline
 from onlooker.stream.supervise import RunError, Stopped, replay
@@ -66,7 +66,7 @@ def written(outputs: Outputs) -> bytes:
 
 def records(outputs: Outputs) -> list[StreamRecord]:
     assert outputs.records is not None
-    return list(log.read(outputs.records))
+    return list(lines.read(outputs.records))
 
 
 class Fate:
@@ -133,7 +133,7 @@ def test_a_frame_that_a_step_raises_over_is_recorded_as_failed(
     status = replay([film], CONFIG, outputs, quiet, stages)
     bad = records(outputs)[steps.BAD]
     assert bad.FrameInformation.Error == "detect: ArithmeticError: seven is too much"
-    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed=1)
+    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed={"error": 1})
     alone = Outputs(records=tmp_path / "inline.jsonl")
     inline([film], CONFIG, alone, quiet, stages)
     assert written(alone) == written(outputs)
@@ -157,9 +157,11 @@ def test_a_frame_that_kills_workers_is_recorded_as_failed(film: Path, outputs: O
         [film], CONFIG, outputs, quiet, (Stage("detect", steps.deadly), *steps.LIGHT[1:])
     )
     errors = [record.FrameInformation.Error for record in records(outputs)]
-    assert errors[steps.BAD] == "detect: 3 workers died over this frame"
+    assert errors[steps.BAD] == "detect: 2 workers died over this frame"
     assert errors.count(None) == FRAMES - 1
-    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed=1)
+    assert status.streams[0].counts == Counts(
+        received=FRAMES, done=FRAMES - 1, failed={"poisoned": 1}
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from fractions import Fraction
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,16 @@ NAMES = st.text(max_size=20)
 NUMBERS = st.integers(0, 2**63 - 1)
 SECONDS = st.floats(0, 1e9)
 CAUSES = st.none() | st.text(max_size=50)
+BOOLS = st.booleans()
+DROPS = st.none() | st.sampled_from(get_args(wire.Drop))
 SLOTS = st.none() | st.builds(Slot, NAMES, NUMBERS, NUMBERS)
-COUNTS = st.builds(Counts, NUMBERS, NUMBERS, NUMBERS, st.dictionaries(NAMES, NUMBERS, max_size=3))
+COUNTS = st.builds(
+    Counts,
+    NUMBERS,
+    NUMBERS,
+    st.dictionaries(st.sampled_from(wire.FAILURES), NUMBERS),
+    st.dictionaries(st.sampled_from(get_args(wire.Drop)), NUMBERS),
+)
 
 TO_HUB = st.one_of(
     st.builds(
@@ -25,10 +34,13 @@ TO_HUB = st.one_of(
         st.none() | NUMBERS,
         COUNTS,
     ),
-    st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, SECONDS),
+    st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, BOOLS, SECONDS),
+    st.builds(wire.Health, NAMES, NAMES, NUMBERS),
+    st.builds(wire.Forget, NAMES, NUMBERS),
     st.builds(wire.End, NAMES, NUMBERS, NUMBERS, CAUSES),
     st.builds(wire.Ready, NAMES),
     st.builds(wire.Result, NUMBERS, CAUSES, SECONDS, SECONDS, SECONDS),
+    st.just(wire.Here()),
     st.builds(wire.Beat, NAMES),
     st.builds(wire.Broken, NAMES),
     st.builds(wire.Died, NAMES),
@@ -36,7 +48,7 @@ TO_HUB = st.one_of(
 )
 FROM_HUB = st.one_of(
     st.builds(wire.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
-    st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS),
+    st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS, BOOLS),
     st.builds(wire.Job, NUMBERS, SLOTS, CAUSES),
     st.just(wire.Who()),
 )
@@ -97,7 +109,7 @@ def test_other_bytes_are_no_frame() -> None:
 
 
 def test_the_status_adds_up_its_streams() -> None:
-    counts = Counts(received=9, done=4, failed=2, dropped={"superseded": 1})
+    counts = Counts(received=9, done=4, failed={"error": 2}, dropped={"superseded": 1})
     stream = wire.StreamStatus("a", counts, "source-0.1", 2, None, False, None, 0.5)
     status = wire.Status(streams=(stream, stream))
     assert wire.unpack_from_hub(wire.pack(status)) == (status, b"")

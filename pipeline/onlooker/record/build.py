@@ -10,6 +10,7 @@ import uuid
 from fractions import Fraction
 
 import msgspec
+from msgspec.structs import replace
 
 from onlooker.config import Config
 from onlooker.record.face_detail import detected_face
@@ -59,6 +60,25 @@ def build(frame: Frame, config: Config) -> StreamRecord:
     )
 
 
+def again(record: StreamRecord, before: StreamRecord | None) -> StreamRecord:
+    """The record of a frame in which hardly anything has changed since `before`."""
+    if before is None:
+        raise LookupError("nothing was recorded of its stream that it could be the same as")
+    return replace(
+        record,
+        FaceSearchResponse=before.FaceSearchResponse,
+        TextDetections=before.TextDetections,
+        FrameInformation=replace(
+            record.FrameInformation, Same=True, Error=before.FrameInformation.Error
+        ),
+    )
+
+
+def spelled(stream: str) -> str:
+    """A stream's name in the letters that an ARN may have."""
+    return re.sub(r"[^a-zA-Z0-9_.\-]", "_", stream)
+
+
 def record_id(stream: str, epoch: str, index: int, config: Config) -> str:
     """RecordId of a frame: the same for the same frame looked at with the same configuration."""
     name = msgspec.json.encode([stream, epoch, index, config.digest()])
@@ -80,7 +100,7 @@ def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
 
 def _stream_arn(frame: Frame, config: Config) -> str:
     """Amazon ends the ARN in the stream's time of creation; ours ends in digits of its epoch."""
-    name = re.sub(r"[^a-zA-Z0-9_.\-]", "_", frame.stream)
+    name = spelled(frame.stream)
     made = hashlib.sha256(msgspec.json.encode([frame.stream, frame.epoch])).digest()
     digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
     place = f"{config.record.region}:{config.record.account}"

@@ -1,92 +1,234 @@
-"""The JSON-lines file: one record a line, in order, each RecordId once.
+"""The record log: an SQLite file that every record is in before anybody hears of it.
 
-A record that was acknowledged survives the death of this process at any instant: each line goes
-to the operating system in one write before `append` returns. Against loss of power the file is
-also forced to the disk, at most once a second while records come and when it is closed, so that
-a power cut takes the records since then and no others.
+Each record has a position, which grows along the log, and a Sequence, which grows by one along its
+stream. `Writer.append` takes a group of records and returns when they are on the disk (one forced
+write for the group); each RecordId is there once, however often it comes. Readers are not kept
+waiting by the writer, nor it by them.
 
-A line that a dying writer left unfinished is cut off when the file is opened again. Its record
-was never acknowledged: it comes again, and is appended.
+What a dying writer left unfinished was never acknowledged, and SQLite takes it back. Each record
+carries a checksum: a writer that comes after one that did not close looks at the last records, and
+after a power cut at the structure of the whole file; `Log.check` looks at everything.
 """
 
 import fcntl
 import os
-import stat
+import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
-import msgspec
+import platformdirs
+from msgspec.structs import replace
 
+from onlooker.config import EVERYTHING, Limits
 from onlooker.record.shapes import RecordError, StreamRecord, decode, encode
 
-BEGINNING = b'{"InputInformation":'
-"""What every record begins with: an unfinished line that does not is not ours to cut off."""
-SYNC_EVERY = 1.0
-"""Seconds between forcing the file to the disk, which takes some milliseconds."""
+SCHEMA = """
+PRAGMA auto_vacuum = INCREMENTAL;
+PRAGMA journal_mode = WAL;
+BEGIN;
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    sequence INTEGER NOT NULL
+);
+CREATE TABLE records (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream INTEGER NOT NULL REFERENCES streams (id),
+    sequence INTEGER NOT NULL,
+    identity BLOB NOT NULL UNIQUE,
+    written REAL NOT NULL,
+    time REAL NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    UNIQUE (stream, sequence)
+);
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (kind, name)
+);
+CREATE TABLE seen (
+    name INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (name, position)
+) WITHOUT ROWID;
+CREATE INDEX seen_by_position ON seen (position);
+PRAGMA application_id = 1330531403;
+PRAGMA user_version = 1;
+COMMIT;
+"""
+"""`seen` says which people and lines of text (`names`) each record has."""
+APPLICATION = 1330531403
+PERSON, TEXT = "person", "text"
+
+LAST = 1000
+"""Records whose checksum a writer looks at where the one before it did not close the log."""
+PAGE = 500
+"""Records that are read at once."""
+SWEEP = 2000
+"""Records that retention removes at once."""
+SWEEP_EVERY = 10.0
+"""Seconds between looks at what is too old, or too much."""
+PATIENCE = 30.0
+"""Seconds that another process may hold the file's lock."""
 
 
 class LogError(Exception):
-    """The file of records cannot be used; the text says why and what to do."""
+    """The log, or a file of records, cannot be used; the text says why and what to do."""
 
 
-class JsonLines:
-    """Appends records to the file at `path`, which is made if there is none.
+class LogFull(LogError):
+    """There is no room for records at the moment. Those of before are there, and readable."""
 
-    One writer at a time: LogError if another process has the file open for writing, if it holds
-    something else than records, or if it cannot be written. `record_id in log` tells what is
-    there already, at about 90 bytes of memory for each record.
-    """
+
+class Entry(NamedTuple):
+    """A record as the log has it."""
+
+    position: int
+    stream: str
+    sequence: int
+    body: bytes
+    """The record as `onlooker.record.shapes.encode` makes it."""
+    crc: int
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is what was written."""
+        return isinstance(self.body, bytes) and zlib.crc32(self.body) == self.crc
+
+
+def default_path() -> Path:
+    """The user's own log: `records.db` in `$ONLOOKER_DATA`, or in the user's data directory."""
+    given = os.environ.get("ONLOOKER_DATA")
+    return Path(given or platformdirs.user_data_path("onlooker")) / "records.db"
+
+
+class Log:
+    """A log to read from, while somebody may be writing to it. Raises LogError where none is."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: set[int] = set()
+        if not path.exists():
+            raise LogError(f"{path}: there is no log of records here")
+        with self._told():
+            self._database = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode=ro",
+                uri=True,
+                timeout=PATIENCE,
+                isolation_level=None,
+                check_same_thread=False,
+            )
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        except OSError as error:
-            raise LogError(
-                f"{path}: {error.strerror}; records cannot be written there, name another file"
-            ) from error
-        try:
-            if not stat.S_ISREG(os.fstat(self._file).st_mode):
-                raise LogError(f"{path}: not a regular file; name another to write records to")
-            self._lock()
-            self._size = self._recover()
+            self._recognise()
         except BaseException:
-            os.close(self._file)
+            self._database.close()
             raise
-        self._synced = time.monotonic()
 
-    def __contains__(self, record_id: str) -> bool:
-        return uuid.UUID(record_id).int in self._known
+    @property
+    def position(self) -> int:
+        """Of the newest record; 0 before the first."""
+        [(found,)] = self._rows("SELECT coalesce(max(position), 0) FROM records")
+        return int(found)
+
+    def sequences_at(self, position: int) -> dict[str, int]:
+        """The last Sequence that each stream had at `position`."""
+        return dict(
+            self._rows(
+                "SELECT name, sequence - (SELECT count(*) FROM records "
+                "WHERE stream = streams.id AND position > ?) FROM streams ORDER BY id",
+                position,
+            )
+        )
 
     def __len__(self) -> int:
-        return len(self._known)
+        [(found,)] = self._rows("SELECT count(*) FROM records")
+        return int(found)
 
-    def append(self, record: StreamRecord) -> bool:
-        """Write a record; False, and nothing written, if its RecordId is there already.
+    def __contains__(self, record_id: str) -> bool:
+        return self.position_of(record_id) is not None
 
-        LogError if it cannot be written; the file then ends with the record before.
+    def position_of(self, record_id: str) -> int | None:
+        """Where the record with this RecordId is; None where it is not."""
+        identity = uuid.UUID(record_id).bytes
+        found = self._rows("SELECT position FROM records WHERE identity = ?", identity)
+        return int(found[0][0]) if found else None
+
+    def after(self, position: int, limit: int = PAGE) -> list[Entry]:
+        """The records behind `position`, at most `limit` of them."""
+        return self._entries("position > ?", (position,), limit)
+
+    def last(self, number: int, stream: str | None = None) -> list[Entry]:
+        """The last `number` records, of `stream` where that is given, oldest first."""
+        condition = "TRUE" if stream is None else "stream = (SELECT id FROM streams WHERE name = ?)"
+        [(first,)] = self._rows(
+            "SELECT coalesce(min(position), 0) FROM (SELECT position FROM records "
+            f"WHERE {condition} ORDER BY position DESC LIMIT ?)",
+            *(() if stream is None else (stream,)),
+            number,
+        )
+        values = (first,) if stream is None else (stream, first)
+        return self._entries(f"{condition} AND position >= ?", values, number)
+
+    def newest(self, stream: str) -> StreamRecord | None:
+        """The last record of a stream; None where it has none."""
+        found = self.last(1, stream)
+        return _record(self.path, found[0]) if found else None
+
+    def missed(self, stream: str, since: int, until: int, limit: int = PAGE) -> list[Entry]:
+        """What a subscriber missed that has Sequence `since` and is now given `until`."""
+        return self._entries(
+            "stream = (SELECT id FROM streams WHERE name = ?) AND sequence > ? AND sequence < ?",
+            (stream, since, until),
+            limit,
+        )
+
+    def read(self, start: int = 0) -> Iterator[StreamRecord]:
+        """All records behind position `start`, in order. LogError where one is damaged."""
+        for entry in self._pages("position > ?", (), start):
+            yield _record(self.path, entry)
+
+    def query(
+        self,
+        stream: str | None = None,
+        person: str | None = None,
+        text: str | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Iterator[StreamRecord]:
+        """Records that meet all conditions, in order.
+
+        person: ExternalImageId or FaceId of the best match of a face. text: letters that a line
+        has somewhere, in whatever case. start, end: seconds of the film, or for live streams since
+        1970; `end` itself is left out.
         """
-        identity = uuid.UUID(record.RecordId).int
-        if identity in self._known:
-            return False
-        self._write(encode(record) + b"\n")
-        self._known.add(identity)
-        now = time.monotonic()
-        if now - self._synced >= SYNC_EVERY:
-            self._sync()
-            self._synced = now
-        return True
+        conditions, values = ["position > ?"], list[object]()
+        named = "position IN (SELECT position FROM seen JOIN names ON names.id = seen.name WHERE "
+        for condition, value in (
+            ("stream = (SELECT id FROM streams WHERE name = ?)", stream),
+            (f"{named} kind = 'person' AND names.name = ?)", person),
+            (f"{named} kind = 'text' AND holds(names.name, ?))", text and text.casefold()),
+            ("time >= ?", start),
+            ("time < ?", end),
+        ):
+            if value is not None:
+                conditions.append(condition)
+                values.append(value)
+        for entry in self._pages(" AND ".join(conditions), values, 0):
+            yield _record(self.path, entry)
+
+    def check(self) -> list[str]:
+        """What is wrong with the log; nothing where it is whole."""
+        wrong = self._check_structure()
+        return wrong or [*self._check_sums(0), *self._check_order()]
 
     def close(self) -> None:
-        """Force everything to the disk and let the file go."""
-        try:
-            self._sync()
-        finally:
-            os.close(self._file)
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -94,83 +236,337 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LogError(
-                f"{self.path}: another process is writing records there; wait for it, or name "
-                "another file"
-            ) from None
+    def _recognise(self) -> None:
+        self._database.create_function("holds", 2, _holds, deterministic=True)
+        if self._rows("PRAGMA application_id") != [(APPLICATION,)]:
+            raise LogError(f"{self.path}: not a log of records; name another file")
+        if self._rows("PRAGMA user_version") != [(1,)]:
+            raise LogError(f"{self.path}: made by another version of Onlooker; name another file")
 
-    def _recover(self) -> int:
-        """Learn the ids that are there, cut an unfinished last line, return the size left."""
-        size = 0
-        with os.fdopen(os.dup(self._file), "rb") as file:
-            for number, line in enumerate(file, 1):
-                # After records, what is unfinished is one of ours. A whole file need not be.
-                ours = number > 1 or BEGINNING.startswith(line[: len(BEGINNING)])
-                if ours and not line.endswith(b"\n"):
-                    os.ftruncate(self._file, size)
-                    break
-                self._known.add(_identity(self.path, number, line))
-                size += len(line)
-        return size
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._told():
+            return self._database.execute(statement, values).fetchall()
 
-    def _write(self, line: bytes) -> None:
+    def _entries(self, condition: str, values: Sequence[object], limit: int) -> list[Entry]:
+        found = self._rows(
+            "SELECT position, (SELECT name FROM streams WHERE id = stream), sequence, body, crc "
+            f"FROM records WHERE {condition} ORDER BY position LIMIT ?",
+            *values,
+            limit,
+        )
+        return [Entry(*row) for row in found]
+
+    def _pages(self, condition: str, values: Sequence[object], start: int) -> Iterator[Entry]:
+        """In pages, so that no reader holds on to an old state of the file for long."""
+        while found := self._entries(condition, (start, *values), PAGE):
+            yield from found
+            start = found[-1].position
+
+    def _check_structure(self) -> list[str]:
         try:
-            written = os.write(self._file, line)
-            while written < len(line):  # a disk that fills up takes what fits and then refuses
-                written += os.write(self._file, line[written:])
-        except OSError as error:
-            os.ftruncate(self._file, self._size)
+            found = self._database.execute("PRAGMA quick_check(10)").fetchall()
+        except sqlite3.Error as error:
+            return [str(error)]
+        return [] if found == [("ok",)] else [text for (text,) in found]
+
+    def _check_sums(self, start: int) -> Iterator[str]:
+        while True:
+            rows = self._rows(
+                "SELECT position, body, crc, identity FROM records WHERE position > ? "
+                "ORDER BY position LIMIT ?",
+                start,
+                PAGE,
+            )
+            for position, body, crc, identity in rows:
+                if not isinstance(body, bytes) or zlib.crc32(body) != crc:
+                    yield f"record {position} is not what was written"
+                elif _decoded_identity(body) != identity:
+                    yield f"record {position} has another's RecordId"
+            if not rows:
+                return
+            start = rows[-1][0]
+
+    def _check_order(self) -> list[str]:
+        broken = self._rows(
+            "SELECT name, min(r.sequence), max(r.sequence), count(*), streams.sequence "
+            "FROM streams JOIN records r ON r.stream = streams.id GROUP BY streams.id "
+            "HAVING max(r.sequence) != streams.sequence "
+            "OR count(*) != max(r.sequence) - min(r.sequence) + 1"
+        )
+        return [f"stream {row[0]}: its Sequence has gaps" for row in broken]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """SQLite's errors as ours."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL or "disk I/O" in str(error):
+                raise LogFull(f"{self.path}: {error}; make room, records wait for it") from error
+            raise LogError(f"{self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise LogError(f"{self.path}: not a log of records; name another file") from error
             raise LogError(
-                f"{self.path}: {error.strerror} after {len(self)} records; make room and run the "
-                "same command again, it goes on from there"
+                f"{self.path}: {error}; `onlooker log check` says more, and "
+                "`onlooker log export` saves what can be read"
             ) from error
-        self._size += len(line)
 
-    def _sync(self) -> None:
+
+class Writer(Log):
+    """A log to append to, made if there is none; one process at a time.
+
+    Raises LogError for a file that is none, that another process writes to, or that is damaged.
+    """
+
+    def __init__(self, path: Path, limits: Limits = EVERYTHING) -> None:
+        self.limits = limits
+        self._streams: dict[str, tuple[int, int]] = {}
+        """Id and last Sequence, as far as they were needed."""
+        self._names: dict[tuple[str, str], int] = {}
+        self._swept = time.monotonic()
+        self._lock, before = _locked(path)
         try:
-            os.fsync(self._file)
-        except OSError as error:
+            _make(path)
+            super().__init__(path)
+            self._database.close()
+            with self._told():
+                self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+                self._database.execute("PRAGMA synchronous = FULL")
+            self._recognise()
+            self._recover(before)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def append(self, records: Iterable[StreamRecord]) -> int:
+        """Write records that are not there yet, each with the next Sequence of its stream.
+
+        Returns how many they were. All are on the disk then; after LogError none is.
+        """
+        now, number = time.time(), 0
+        with self._transaction():
+            for record in records:
+                number += self._insert(record, now)
+        if time.monotonic() - self._swept > SWEEP_EVERY:
+            self._swept = time.monotonic()
+            self.sweep()
+        return number
+
+    def sweep(self) -> None:
+        """Remove what is older, and then what is more, than is to be kept; never the newest."""
+        if self.limits.days:
+            oldest = time.time() - self.limits.days * 86400
+            while self._remove("written < ?", oldest):
+                pass
+        while self.limits.megabytes and self._bytes() > self.limits.megabytes * 1e6:
+            if not self._remove("?", True):
+                return
+
+    def close(self) -> None:
+        """Let the log go: the next writer need not look whether it is whole."""
+        super().close()
+        _lock_path(self.path).unlink(missing_ok=True)
+        os.close(self._lock)
+
+    def _insert(self, record: StreamRecord, now: float) -> bool:
+        identity = uuid.UUID(record.RecordId).bytes
+        execute = self._database.execute
+        if execute("SELECT 1 FROM records WHERE identity = ?", (identity,)).fetchone():
+            return False
+        stream, last = self._streams.get(record.stream) or self._stream(record.stream)
+        sequence = last + 1
+        if record.Sequence != sequence:
+            record = replace(record, Sequence=sequence)
+        body = encode(record)
+        added = execute(
+            "INSERT INTO records (stream, sequence, identity, written, time, body, crc) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (stream, sequence, identity, now, record.time, body, zlib.crc32(body)),
+        )
+        execute("UPDATE streams SET sequence = ? WHERE id = ?", (sequence, stream))
+        self._streams[record.stream] = stream, sequence
+        for kind, name in set(_names(record)):
+            number = self._names.get((kind, name)) or self._name(kind, name)
+            execute("INSERT INTO seen VALUES (?, ?)", (number, added.lastrowid))
+        return True
+
+    def _stream(self, name: str) -> tuple[int, int]:
+        execute = self._database.execute
+        execute("INSERT OR IGNORE INTO streams (name, sequence) VALUES (?, 0)", (name,))
+        found = execute("SELECT id, sequence FROM streams WHERE name = ?", (name,)).fetchone()
+        return int(found[0]), int(found[1])
+
+    def _name(self, kind: str, name: str) -> int:
+        execute = self._database.execute
+        execute("INSERT OR IGNORE INTO names (kind, name) VALUES (?, ?)", (kind, name))
+        found = execute("SELECT id FROM names WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+        if len(self._names) > 10_000:
+            self._names.clear()
+        self._names[kind, name] = number = int(found[0])
+        return number
+
+    def _remove(self, condition: str, value: object) -> int:
+        """Remove some of the oldest that meet the condition; how many that were."""
+        with self._transaction():
+            execute = self._database.execute
+            newest = execute("SELECT max(position) FROM records").fetchone()[0]
+            found = execute(
+                "SELECT max(position), count(*) FROM (SELECT position FROM records "
+                f"WHERE position < ? AND {condition} ORDER BY position LIMIT ?)",
+                (newest, value, SWEEP),
+            ).fetchone()
+            if found[1]:
+                execute("DELETE FROM records WHERE position <= ?", (found[0],))
+                execute("DELETE FROM seen WHERE position <= ?", (found[0],))
+                execute(
+                    "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM seen WHERE name = names.id)"
+                )
+                self._names.clear()
+        if found[1]:
+            with self._told():
+                self._database.execute("PRAGMA incremental_vacuum").fetchall()
+        return int(found[1])
+
+    def _bytes(self) -> int:
+        """What the records take; removed ones' room is used again."""
+        [(pages,)], [(free,)], [(size,)] = (
+            self._rows(f"PRAGMA {what}") for what in ("page_count", "freelist_count", "page_size")
+        )
+        return (int(pages) - int(free)) * int(size)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                # What is remembered may be of this group, which is not there.
+                self._streams.clear()
+                self._names.clear()
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    def _recover(self, before: str) -> None:
+        """Look whether the log is whole, where the writer `before` did not close it."""
+        wrong: list[str] = []
+        if before and before != _boot():
+            wrong = self._check_structure()
+        if before and not wrong:
+            wrong = list(self._check_sums(self.position - LAST))
+        if wrong:
             raise LogError(
-                f"{self.path}: {error.strerror}; the last records may not be on the disk, check it"
-            ) from error
+                f"{self.path}: damaged: {wrong[0]}; `onlooker log export` saves what can be read; "
+                "then move the file away, or name another"
+            )
 
 
 def read(path: Path) -> Iterator[StreamRecord]:
-    """The records of a file, in order; LogError names the first line that is not one.
+    """The records of the log at `path`, in order. Raises LogError."""
+    with Log(path) as log:
+        yield from log.read()
 
-    A last line without its newline is not yet a record: its writer is at work, or was killed.
+
+def _names(record: StreamRecord) -> Iterator[tuple[str, str]]:
+    for response in record.FaceSearchResponse:
+        if response.MatchedFaces:
+            face = response.MatchedFaces[0].Face
+            yield PERSON, face.ExternalImageId or face.FaceId
+    for found in record.TextDetections:
+        if found.Type == "LINE":
+            yield TEXT, found.DetectedText
+
+
+def _holds(line: str, letters: str) -> bool:
+    return letters in line.casefold()
+
+
+def _record(path: Path, entry: Entry) -> StreamRecord:
+    try:
+        return decode(entry.body)
+    except RecordError as error:
+        raise LogError(f"{path}: record {entry.position} is damaged: {error}") from error
+
+
+def _decoded_identity(body: bytes) -> bytes:
+    try:
+        return uuid.UUID(decode(body).RecordId).bytes
+    except (RecordError, ValueError):
+        return b""
+
+
+def _make(path: Path) -> None:
+    """An empty log at `path`, whole or not at all, unless something is there."""
+    if path.exists() and path.stat().st_size:
+        return
+    new = path.with_name(path.name + "-new")
+    try:
+        for left in (new, Path(f"{new}-wal"), Path(f"{new}-shm")):
+            left.unlink(missing_ok=True)
+        database = sqlite3.connect(new, isolation_level=None)
+        try:
+            database.executescript(SCHEMA)
+        finally:
+            database.close()
+        os.replace(new, path)
+    except (OSError, sqlite3.Error) as error:
+        raise LogError(f"{path}: {error}; records cannot be logged there") from error
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + "-writer")
+
+
+def _locked(path: Path) -> tuple[int, str]:
+    """The lock of the log at `path`, and what a writer left there that did not close it.
+
+    A file of its own: SQLite loses its locks on a file that is closed elsewhere in the process.
     """
+    lock = _lock_path(path)
     try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if not line.endswith(b"\n"):
-                    return
-                try:
-                    yield decode(line)
-                except RecordError as error:
-                    raise LogError(f"{path}: line {number}: {error}") from error
-    except OSError as error:
-        raise LogError(f"{path}: {error.strerror}") from error
-
-
-class _Identified(msgspec.Struct):
-    """All that is looked at in the lines that are there: skipping the rest is quick."""
-
-    RecordId: uuid.UUID
-
-
-_identified = msgspec.json.Decoder(_Identified)
-
-
-def _identity(path: Path, number: int, line: bytes) -> int:
-    try:
-        return _identified.decode(line).RecordId.int
-    except msgspec.DecodeError as error:
+        if path == default_path():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Whoever held it may have removed it meanwhile.
+                if lock.exists() and os.path.samestat(os.fstat(file), lock.stat()):
+                    before = os.read(file, 100).decode(errors="replace")
+                    os.ftruncate(file, 0)
+                    os.pwrite(file, _boot().encode(), 0)
+                    return file, before
+            except BaseException:
+                os.close(file)
+                raise
+            os.close(file)
+    except BlockingIOError:
         raise LogError(
-            f"{path}: line {number} is not a stream record ({error}); name another file, or "
-            "delete this one to begin anew"
+            f"{path}: another process is writing records there; wait for it, or name another file"
+        ) from None
+    except OSError as error:
+        raise LogError(
+            f"{path}: {error.strerror}; records cannot be logged there, name another file"
         ) from error
+
+
+def _boot() -> str:
+    """What changes when the machine is started anew, where the system tells."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return "?"
+
+
+def first_missing(log: Log, identity: Callable[[int], str]) -> int:
+    """The first number whose `identity` is not in the log, which has all before it."""
+    low, high = 0, 1
+    while identity(high - 1) in log:
+        low, high = high, 2 * high
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if identity(middle - 1) in log else (low, middle)
+    return low

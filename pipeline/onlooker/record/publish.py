@@ -1,8 +1,7 @@
-"""Records to whoever listens: ZeroMQ PUB out, SUB in.
+"""Records to whoever listens: ZeroMQ XPUB out, and what was missed on request.
 
-A message has two parts: the topic `stream/kind`, and the record as one line of JSON. Each record
-is sent once, so that who subscribes to everything receives what the JSON-lines file holds, in
-the same order. The kind says what the record has:
+The publisher follows the log. A message has two parts: the topic `stream/kind`, and the record as
+one line of JSON. The kind says what the record has:
 
     stream/face        faces
     stream/face+text   faces and text
@@ -10,46 +9,82 @@ the same order. The kind says what the record has:
     stream/none        neither
     stream/failed      a frame that could not be looked at
 
-ZeroMQ filters by prefix, so `stream/face` also gets what has faces and text.
+ZeroMQ filters by prefix, so `stream/face` also gets what has faces and text. Any SUB socket can
+listen; topics that begin with a zero byte are for Onlooker's own subscribers (`subscribe`).
 
-A subscriber that cannot keep up holds the publisher back for a little while. Then records that
-it has no room for pass it by: they are counted here, show as gaps in `Sequence` there, and are
-in the JSON-lines file.
+A subscriber that cannot keep up holds nobody back: records that its queue has no room for pass it
+by, and show there as gaps in `Sequence`. Ours then asks for them, over the same connection: a
+request is a message from subscriber to publisher, the answer a message with a topic that only who
+asked has subscribed to. Pattern: Clone, of the ZeroMQ guide.
 """
 
 import ipaddress
 import logging
 import re
 import time
-from collections.abc import Iterator, Sequence
-from math import ceil, inf
+from collections.abc import Collection
 from socket import AF_UNIX
 from socket import socket as UnixSocket
 from typing import Self
 
+import msgspec
 import zmq
+from zmq.auth.thread import ThreadAuthenticator
 
-from onlooker.record.shapes import RecordError, StreamRecord, decode, encode
+from onlooker.record.keys import KeyPair
+from onlooker.record.log import Log, LogError
+from onlooker.record.shapes import StreamRecord, decode
 
 KINDS = ("face", "face+text", "text", "none", "failed")
 
-QUEUE = 10_000
-"""Records that wait for one subscriber: some 50 MB in a busy film."""
+QUEUE = 1000
+"""Records that wait for one subscriber: some 5 MB in a busy film."""
 LINGER = 2.0
 """Seconds that closing waits for subscribers to take what is queued for them."""
-SILENCE = 5.0
-"""Seconds without a sign of life after which either side takes the other for gone."""
+QUIET = 0.3
+"""Seconds without a request after which closing takes subscribers to have all they want."""
+TELL_EVERY = 1.0
+"""Seconds between messages that say how far the streams are."""
+BATCH = 100
+"""Records that are published, or sent on one request, before anything else is looked after."""
 
+AT = b"\0at"
+"""Topic of how far the streams are: a subscriber sees that it missed the last ones."""
 END = b"\0end"
-"""Topic of the last message: nothing more comes. No stream has such a name."""
-RECENT = 1024
-"""Records that a subscriber knows again: after a recorder was killed, some may come twice."""
+"""Topic of the last message, which says the same: nothing more comes."""
+INBOX = b"\0to/"
+"""What topics of answers begin with; the subscriber's own name follows."""
 
 log = logging.getLogger(__name__)
 
 
 class PublishError(Exception):
     """An endpoint cannot be used; the text says why and what to do."""
+
+
+class Request(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Send me the records of `stream` between those two, as many as go into one message."""
+
+    inbox: bytes
+    number: int
+    stream: str
+    since: int
+    until: int
+
+    def pack(self) -> bytes:
+        # ZeroMQ takes messages that begin with 0 or 1 for subscriptions.
+        return b"?" + msgspec.msgpack.encode(self)
+
+
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """What the log has of it."""
+
+    number: int
+    """The request's."""
+    bodies: list[bytes]
+
+
+_request = msgspec.msgpack.Decoder(Request)
 
 
 def kind(record: StreamRecord) -> str:
@@ -61,81 +96,88 @@ def kind(record: StreamRecord) -> str:
 
 
 class Publisher:
-    """Binds `endpoint`, `ipc://PATH` or `tcp://127.0.0.1:PORT`, and sends records to subscribers.
+    """Publishes what comes into `records` behind `position`, at `endpoint`.
 
-    `patience`: seconds that a subscriber whose queue is full may hold the sender back, once each
-    time that it falls behind. Raises PublishError for an endpoint that cannot be bound.
+    `endpoint` is `ipc://PATH` or `tcp://ADDRESS:PORT`; with `keys`, only who has the secret of one
+    of the public keys in `clients` is let in, and nobody else can read along. Raises PublishError
+    for an endpoint that cannot be bound, and for one that others can reach without keys.
+
+    Call `pump` again and again.
     """
 
-    def __init__(self, endpoint: str, patience: float = 5.0) -> None:
-        _check_private(endpoint)
+    def __init__(
+        self,
+        records: Log,
+        endpoint: str,
+        position: int | None = None,
+        keys: KeyPair | None = None,
+        clients: Collection[str] = (),
+    ) -> None:
+        _check_private(endpoint, keys is not None)
         _check_free(endpoint)
-        self._patience = patience
-        self._behind = False
-        self.missed = 0
-        """Records that some subscriber had no room for."""
+        self._log = records
+        self.position = records.position if position is None else position
+        self._sequences = records.sequences_at(self.position)
+        self._told = 0.0
+        self._asked = 0.0
         self._context = zmq.Context()
-        self._socket = self._context.socket(zmq.XPUB)  # PUB that hears who subscribes
-        _keep_alive(self._socket)
+        self._guard = _guard(self._context, clients) if keys else None
+        self._socket = self._context.socket(zmq.XPUB)
+        keep_alive(self._socket)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # each newcomer is told how far we are
         self._socket.sndhwm = QUEUE
         self._socket.linger = round(LINGER * 1000)
+        if keys:
+            self._socket.curve_server = 1
+            self._socket.curve_secretkey = keys.secret.encode()
+            self._socket.zap_domain = b"onlooker"
         try:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
-            self._context.destroy(linger=0)
+            self._end()
             raise PublishError(f"{endpoint}: cannot publish there: {error}") from error
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
         """With the port that `tcp://127.0.0.1:*` was given."""
 
-    def publish(self, record: StreamRecord) -> None:
-        """Send one record to those who subscribed to its topic."""
-        topic = f"{record.stream}/{kind(record)}".encode()
-        message = [topic, encode(record)]
-        while self._socket.poll(0):
-            self._socket.recv()  # who came and who went; unread, they would pile up
-        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
-        self._socket.sndtimeo = 0 if self._behind else round(self._patience * 1000)
-        try:
-            self._socket.send_multipart(message)
-            self._behind = False
-        except zmq.Again:
-            if not self._behind:
-                log.warning("a subscriber of %s has fallen behind", self.endpoint)
-            self._behind = True
-            self.missed += 1
-            self._socket.setsockopt(zmq.XPUB_NODROP, 0)  # to all others
-            self._socket.send_multipart(message)
+    def pump(self, wait: float = 0.0) -> int:
+        """Answer requests, for `wait` seconds if there are none, then publish some new records.
+
+        Returns how many were published. Raises LogError where the log cannot be read.
+        """
+        self._listen(wait)
+        entries = self._log.after(self.position, BATCH)
+        for entry in entries:
+            topic = f"{entry.stream}/{kind(decode(entry.body))}".encode()
+            self._socket.send_multipart([topic, entry.body])
+            self._sequences[entry.stream] = entry.sequence
+            self.position = entry.position
+        if time.monotonic() - self._told > TELL_EVERY:
+            self._tell(AT)
+        return len(entries)
 
     def wait_for_subscriber(self, seconds: float) -> bool:
-        """Wait until somebody subscribes; False if nobody does in that time.
-
-        What is published before that goes to nobody.
-        """
+        """Wait until somebody subscribes; False if nobody does in that time."""
         end = time.monotonic() + seconds
-        while self._socket.poll(_milliseconds_until(end)):
-            if self._socket.recv().startswith(b"\x01"):
+        while (left := end - time.monotonic()) > 0:
+            if self._listen(left):
                 return True
         return False
 
     def close(self) -> None:
-        """Say that it was all, let subscribers take it for two seconds at most, and close."""
+        """Publish the rest, say that it was all, answer who still asks, and close."""
         if self._socket.closed:
             return
-        if self.missed:
-            log.warning(
-                "%d records passed by a subscriber of %s; the file has them",
-                self.missed,
-                self.endpoint,
-            )
-        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
-        self._socket.sndtimeo = 0 if self._behind else round(LINGER * 1000)
         try:
-            self._socket.send_multipart([END, b""])
-        except zmq.Again:
-            self._socket.setsockopt(zmq.XPUB_NODROP, 0)
-            self._socket.send_multipart([END, b""])
-        self._socket.close()
-        self._context.term()
+            while self.pump():
+                pass
+            self._tell(END)
+            # Who comes by now, or has fallen behind, may ask for a little while.
+            end = self._asked = time.monotonic()
+            while (now := time.monotonic()) < min(end + LINGER, self._asked + QUIET):
+                self._listen(min(end + LINGER, self._asked + QUIET) - now)
+        except LogError as error:
+            log.error("the last records were not published: %s", error)
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -143,94 +185,75 @@ class Publisher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _end(self) -> None:
+        self._socket.close()
+        if self._guard is not None:
+            self._guard.stop()
+        self._context.term()
 
-def subscribe(
-    endpoint: str,
-    streams: Sequence[str] = (),
-    kinds: Sequence[str] = (),
-    timeout: float | None = None,
-) -> Iterator[StreamRecord]:
-    """The records that are published at `endpoint` from now on, until their publisher closes.
+    def _tell(self, topic: bytes) -> None:
+        self._told = time.monotonic()
+        self._socket.send_multipart([topic, msgspec.msgpack.encode(self._sequences)])
 
-    `streams` and `kinds` narrow them; the kinds `face` and `text` include `face+text`. Waits for a
-    publisher that is not there, be it that it never was or that it was killed: another one may
-    take over, and what both send comes once. Raises TimeoutError after `timeout` seconds without
-    a record, PublishError for an endpoint that is none, ValueError for an unknown kind, and
-    RecordError for a message that is not a record.
+    def _listen(self, wait: float) -> bool:
+        """Wait for messages from subscribers and take those there are; whether somebody came."""
+        came = False
+        self._socket.poll(round(max(0.0, wait) * 1000))
+        for _ in range(BATCH):
+            try:
+                message = self._socket.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            if message.startswith(b"\x01"):
+                came = True
+                if message[1:] == AT:
+                    self._tell(AT)
+            elif message.startswith(b"?"):
+                self._answer(message[1:])
+        return came
+
+    def _answer(self, message: bytes) -> None:
+        try:
+            request = _request.decode(message)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            log.warning("request dropped error=%s", error)
+            return
+        self._asked = time.monotonic()
+        found = self._log.missed(request.stream, request.since, request.until, BATCH)
+        answer = Answer(request.number, [entry.body for entry in found])
+        self._socket.send_multipart([INBOX + request.inbox, msgspec.msgpack.encode(answer)])
+
+
+def _guard(
+    context: "zmq.Context[zmq.Socket[bytes]]", clients: Collection[str]
+) -> ThreadAuthenticator:
+    """A thread that lets in who has one of the keys."""
+
+    class Known:
+        def callback(self, domain: str, key: bytes) -> bool:
+            if key.decode() in clients:
+                return True
+            log.warning("subscriber refused: its key is none of [publish] clients")
+            return False
+
+    guard = ThreadAuthenticator(context)
+    guard.start()
+    guard.configure_curve_callback("onlooker", Known())
+    return guard
+
+
+def keep_alive(socket: "zmq.Socket[bytes]") -> None:
+    """Notice a peer that is gone without a word.
+
+    Not by ZeroMQ's own heartbeats: libzmq 4.3 aborts (`_input_stopped`) where one comes while a
+    slow reader's queue is full.
     """
-    if unknown := sorted(set(kinds) - set(KINDS)):
-        raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
-    wanted = {known for known in KINDS if {known, *known.split("+")} & set(kinds)} or set(KINDS)
-    prefixes = [f"{stream}/{one}" for stream in streams for one in sorted(wanted)] or [""]
-    context = zmq.Context()
-    try:
-        socket = context.socket(zmq.SUB)
-        _keep_alive(socket)
-        socket.rcvhwm = QUEUE
-        socket.linger = 0
-        socket.reconnect_ivl = 20  # ms
-        for prefix in [*prefixes, END.decode()]:
-            socket.subscribe(prefix)
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
-        context.destroy(linger=0)
-        raise PublishError(f"{endpoint}: cannot subscribe there: {error}") from error
-    return _records(context, socket, set(streams), wanted, timeout)
-
-
-def _records(
-    context: zmq.Context[zmq.Socket[bytes]],
-    socket: zmq.Socket[bytes],
-    streams: set[str],
-    kinds: set[str],
-    timeout: float | None,
-) -> Iterator[StreamRecord]:
-    recent: dict[str, None] = {}
-    heard = False
-    deadline = _after(timeout)
-    try:
-        while True:
-            if not socket.poll(_milliseconds_until(deadline)):
-                where = socket.get_string(zmq.LAST_ENDPOINT)
-                what = "no further record" if heard else "no record"
-                raise TimeoutError(f"{where}: {what} in {timeout:g} s")
-            topic, *parts = socket.recv_multipart()
-            if topic == END:
-                return
-            stream, _, what = topic.decode(errors="replace").rpartition("/")
-            if what not in KINDS or len(parts) != 1:
-                raise RecordError(f"{topic!r}: not a message of Onlooker's")
-            # Prefixes let more through: "a/face" is also a prefix of stream "a/face"'s topics.
-            if what not in kinds or (streams and stream not in streams):
-                continue
-            record = decode(parts[0])
-            if record.RecordId in recent:
-                continue
-            recent[record.RecordId] = None
-            if len(recent) > RECENT:
-                del recent[next(iter(recent))]
-            heard = True
-            yield record
-            deadline = _after(timeout)
-    finally:
-        context.destroy(linger=0)
-
-
-def _after(seconds: float | None) -> float:
-    return inf if seconds is None else time.monotonic() + seconds
-
-
-def _milliseconds_until(deadline: float) -> int | None:
-    return None if deadline == inf else max(0, ceil((deadline - time.monotonic()) * 1000))
-
-
-def _keep_alive(socket: zmq.Socket[bytes]) -> None:
     socket.tcp_keepalive = 1
-    socket.heartbeat_ivl = 1000
-    socket.heartbeat_timeout = round(SILENCE * 1000)
+    socket.tcp_keepalive_idle = socket.tcp_keepalive_intvl = 2
+    socket.tcp_keepalive_cnt = 3
 
 
-def _check_private(endpoint: str) -> None:
+def _check_private(endpoint: str, encrypted: bool) -> None:
     """Records say who was where: unencrypted, they stay on this machine."""
     found = re.fullmatch(r"tcp://(.*):(.*)", endpoint)
     if not found:
@@ -243,10 +266,10 @@ def _check_private(endpoint: str) -> None:
         private = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name, an interface, or * for all of them
         private = False
-    if not private:
+    if not private and not encrypted:
         raise PublishError(
             f"{endpoint}: whoever reaches this machine could read who was seen; publish at "
-            "tcp://127.0.0.1:PORT and let others in through a tunnel (ssh -L PORT:127.0.0.1:PORT)"
+            "tcp://127.0.0.1:PORT, or set `[publish] key` and `clients` (`onlooker keys generate`)"
         )
 
 

@@ -265,6 +265,8 @@ class FrameInformation(Shape, frozen=True, kw_only=True):
     """The same in seconds."""
     Width: int
     Height: int
+    Same: bool = False
+    """Hardly anything had changed: what was seen and read is the result of the frame before."""
     Error: str | None = None
     """Why the frame could not be looked at; its lists are empty then."""
 
@@ -290,6 +292,12 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
     def stream(self) -> str:
         """The stream's name, as its ARN spells it."""
         return self.InputInformation.KinesisVideo.StreamArn.split("/")[1]
+
+    @property
+    def time(self) -> float:
+        """The frame's time in seconds: of the film, or since 1970 where the stream is live."""
+        fragment = self.InputInformation.KinesisVideo
+        return fragment.ProducerTimestamp + fragment.FrameOffsetInSeconds
 
 
 class RecordError(ValueError):

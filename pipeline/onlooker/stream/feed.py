@@ -1,22 +1,32 @@
-"""A source: a process that decodes one film into a ring and offers the frames to the hub.
+"""A source: a process that decodes one stream into a ring and offers the frames to the hub.
 
 It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
-started since. Never more frames are on their way than the window allows.
+started since. Never more frames are on their way than the window allows: a film waits, and what a
+camera sends meanwhile is offered without its pixels, to be counted.
 """
 
+import logging
+import math
+import os
+import queue
+import random
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from msgspec.structs import replace
+
 from onlooker.media.image import MediaError
-from onlooker.media.source import Film
+from onlooker.media.live import Camera, Shot
+from onlooker.media.selection import LiveGate
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.ring import Ring
 from onlooker.stream.spoke import Spoke, stop_order
-from onlooker.stream.stages import Feed
+from onlooker.stream.stages import Feed, workers
 from onlooker.stream.wire import Slot
 
 if TYPE_CHECKING:
@@ -24,6 +34,19 @@ if TYPE_CHECKING:
     from onlooker.types import Frame
 
 Sends: TypeAlias = list[tuple[wire.ToHub, bytes]]
+
+LOOK = 0.02
+"""Seconds that a picture is waited for before the hub is listened to."""
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 32.0
+"""Seconds until a camera that fails is connected to again: the first, doubled up to the longest."""
+STEADY = 2.0
+"""Seconds that a connection must hold for the next wait to be the first again."""
+GRACE = 0.5
+"""Seconds that a camera's thread is waited for at the end."""
+BLACK = "the picture is black"
+
+log = logging.getLogger(__name__)
 
 
 class Source:
@@ -44,8 +67,11 @@ class Source:
         self.started = False
         """Whether the hub has said where to begin."""
         self.ended = False
+        self.tidy = False
+        """Whether what earlier processes left has been removed."""
         self._end: Sends = []
         self._counts = feed.counts
+        self.gate = LiveGate(feed.source.motion if feed.live else None)
         self._offered: dict[int, tuple[wire.Offer, bytes]] = {}
         """By index, ascending: what is not settled."""
         self._ring: Ring | None = None
@@ -64,15 +90,39 @@ class Source:
 
     def introduction(self) -> wire.Open:
         feed, oldest = self.feed, next(iter(self._offered), self.next)
-        return wire.Open(feed.stream, self.session, "every", oldest, feed.frames, self._counts)
+        policy: wire.Policy = "live" if feed.live else "every"
+        return wire.Open(feed.stream, self.session, policy, oldest, feed.frames, self._counts)
 
-    def offer(self, frame: "Frame", planes: "Planes | None", seconds: float) -> Sends:
-        """Take a decoded frame, while `ready`; `seconds` went into decoding so far.
+    def offer(
+        self,
+        frame: "Frame",
+        planes: "Planes | None",
+        seconds: float,
+        dropped: wire.Drop | None = None,
+    ) -> Sends:
+        """Take a decoded frame; `seconds` went into decoding so far.
 
-        Raises OSError where there is no room for the ring.
+        A film's only while `ready`. Of a camera's frames those that are `dropped`, or that there is
+        no room for, go without their pixels. Raises OSError where there is no room for the ring.
         """
-        slot = None if planes is None else self._write(planes)
-        offer = wire.Offer(self.feed.stream, self.session, frame.index, slot, frame.error, seconds)
+        slot = None
+        if planes is not None and dropped is None and self.gate.same(planes):
+            frame, planes = replace(frame, same=True), None
+        if planes is not None and dropped is None:
+            self.gate.offered(frame.index)
+            slot = self._write(planes)
+            dropped = "shed" if slot is None else None
+        offer = wire.Offer(
+            self.feed.stream,
+            self.session,
+            frame.index,
+            slot,
+            frame.error,
+            dropped,
+            frame.same,
+            seconds,
+        )
+        frame = replace(frame, feed=self.feed.number)
         self._offered[frame.index] = sent = offer, wire.pack_frame(frame)
         self.next = frame.index + 1
         return [sent]
@@ -88,6 +138,7 @@ class Source:
         match message:
             case wire.Free() if message.session == self.session:
                 self._counts = message.counts
+                self.gate.settled(message.index, message.done)
                 self._settle(message.index)
             case wire.Start() if message.session == self.session:
                 self._counts = message.counts
@@ -100,7 +151,8 @@ class Source:
                 return again + self._end
         return []
 
-    def _write(self, planes: "Planes") -> Slot:
+    def _write(self, planes: "Planes") -> Slot | None:
+        """The planes' place in the ring; None where that is full, which a film's never is."""
         if self._ring is None or not self._ring.fits(planes.width, planes.height):
             # The first picture, or one that is larger than all before. What lies in the smaller
             # ring stays there; its memory goes with the run's directory.
@@ -108,6 +160,8 @@ class Source:
             room = Ring.slot_bytes_for(planes.width, planes.height)
             self._ring = Ring.create(path, self.window, room)
             self._free = list(range(self.window))
+        if not self._free:
+            return None
         number = self._free.pop()
         generation = self._ring.write(number, planes.y, planes.u, planes.v)
         return Slot(str(self._ring.path), number, generation)
@@ -120,56 +174,163 @@ class Source:
 
 
 def main(run: Path, number: int, name: str) -> int:
-    """Feed film `number` of the run in directory `run`, as `name`, until told to stop.
+    """Feed the stream of feed `number` of the run in directory `run`, as `name`, until told to
+    stop.
 
-    `name` ends in a number higher than any process for this film had before. Returns the exit
+    `name` ends in a number higher than any process for this feed had before. Returns the exit
     status: 1 where the hub was told what is broken.
     """
     stop = stop_order(name)
     plan = plans.read(run)
-    feed = plan.feeds[number]
+    feed = plans.read_feed(run, number)
     base, _, life = name.rpartition(".")
-    source = Source(feed, f"{run}/{name}", plan.config.stream.window, session=int(life))
-    frames: Iterator[tuple[Frame, Planes | None]] | None = None
-    seconds = 0.0
+    window = plan.config.stream.window
+    if feed.live:  # newest wins only where there is room for more than workers can hold
+        window = max(window, 2 * workers(plan.config) + 4)
+    source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with Spoke(plan, name, source.introduction) as hub:
         hub.introduce()
-        while not stop.is_set():
-            sends: Sends = []
-            if heard := hub.receive(wait=not source.ready):
-                new = not source.started
-                sends = source.hear(heard[0])
-                if new and source.started:
-                    # Of the processes before this one. Sooner, the hub might still have lent a
-                    # frame of theirs, and would take it for a frame that cannot be read.
-                    _remove_rings(run, base)
-            elif source.ready:
-                frames = frames or _decoded(feed, source.next)
-                began = time.process_time()
-                try:
-                    item = next(frames, None)
-                    seconds += time.process_time() - began
-                    sends = source.offer(*item, seconds) if item else source.end(None)
-                except MediaError as error:
-                    sends = source.end(str(error))
-                except OSError as error:
-                    hub.farewell(wire.Broken(f"no room for the frames of {feed.path}: {error}"))
-                    return 1
-            for message, data in sends:
-                hub.send(message, data)
-    if source.settled:
+        try:
+            follow = _follow_camera if feed.live else _follow_film
+            for sends in follow(feed, source, hub, stop):
+                if source.started and not source.tidy:
+                    # Rings of the processes before this one. Sooner, the hub might still have lent
+                    # a frame of theirs, and would take it for a frame that cannot be read.
+                    _remove_rings(run, base, keep=name)
+                    source.tidy = True
+                for message, data in sends:
+                    hub.send(message, data)
+        except OSError as error:
+            hub.farewell(wire.Broken(f"no room for the frames of {feed.stream}: {error}"))
+            return 1
+    if source.settled or feed.live:
         _remove_rings(run, base)
     return 0
 
 
-def _decoded(feed: Feed, start: int) -> "Iterator[tuple[Frame, Planes | None]]":
-    with Film(feed.path, feed.digest) as film:
-        yield from film.frames(feed.stream, start)
+def _follow_film(feed: Feed, source: Source, hub: Spoke, stop: threading.Event) -> Iterator[Sends]:
+    """Decode while there is room, and otherwise wait for the hub."""
+    from onlooker.media.finite import frames
+
+    seconds = 0.0
+    found: Iterator[tuple[Frame, Planes | None]] | None = None
+    while not stop.is_set():
+        if heard := hub.receive(wait=not source.ready):
+            yield source.hear(heard[0])
+        elif source.ready:
+            found = found or frames(feed.stream, feed.source, feed.digest, source.next)
+            began = time.process_time()
+            try:
+                item = next(found, None)
+            except MediaError as error:
+                yield source.end(str(error))
+                continue
+            seconds += time.process_time() - began
+            yield source.offer(*item, seconds) if item else source.end(None)
 
 
-def _remove_rings(run: Path, base: str) -> None:
+def _follow_camera(
+    feed: Feed, source: Source, hub: Spoke, stop: threading.Event
+) -> Iterator[Sends]:
+    """Offer what a thread reads from the camera. It may hang for good: then this process ends."""
+    shots: queue.Queue[Shot | str | None] = queue.Queue(maxsize=4)
+    camera = Camera(feed.stream, feed.source)
+    health = Health(feed.stream)
+    thread = threading.Thread(target=_read, args=(feed, camera, shots, stop), daemon=True)
+    # Twice the time that connecting and reading may take, and the longest back-off.
+    patience = 2 * feed.source.timeout + LONGEST_WAIT + 10
+    while not stop.is_set():
+        if heard := hub.receive(wait=not source.started):
+            yield source.hear(heard[0])
+        if not source.started:
+            continue
+        if thread.ident is None:
+            camera.index = source.next
+            thread.start()
+        try:
+            shot = shots.get(timeout=LOOK)
+        except queue.Empty:
+            if time.monotonic() - camera.alive > patience:
+                log.error("camera hangs, its process ends stream=%s", feed.stream)
+                os._exit(1)
+            continue
+        seconds = time.process_time()
+        match shot:
+            case None:
+                yield source.end(None)
+            case str():
+                yield health.bad(shot)
+            case Shot():
+                yield health.good(camera.black)
+                yield source.offer(
+                    shot.frame, shot.planes, seconds, "stale" if shot.stale else None
+                )
+    thread.join(GRACE)
+
+
+def _read(
+    feed: Feed, camera: Camera, shots: "queue.Queue[Shot | str | None]", stop: threading.Event
+) -> None:
+    """Connect again and again, later and later where that does not help."""
+    wait = FIRST_WAIT
+    while not stop.is_set():
+        connected, cause = time.monotonic(), ""
+        try:
+            for shot in camera.connect():
+                shots.put(shot)
+                if stop.is_set():
+                    return
+        except MediaError as error:
+            cause = str(error)
+        if not cause:  # it has an end, and that was it
+            shots.put(None)
+            return
+        shots.put(cause)
+        if time.monotonic() - connected > STEADY:
+            wait = FIRST_WAIT
+        stop.wait(wait * random.uniform(0.8, 1.0))
+        wait = min(2 * wait, LONGEST_WAIT)
+
+
+class Health:
+    """What is told of a camera: to the hub whenever it changes, to the user's log once."""
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+        self._text = "connecting"
+        self._told = ""
+        self._reconnects = -1
+        self._since = math.inf
+        """Since when all is well."""
+
+    def bad(self, cause: str) -> Sends:
+        if cause != self._told:
+            log.error("camera fails stream=%s cause=%s", self._stream, cause)
+            self._told = cause
+        self._since = math.inf
+        return self._say(cause)
+
+    def good(self, black: bool) -> Sends:
+        if self._text and self._text != BLACK:
+            self._reconnects += 1
+            self._since = time.monotonic()
+        if self._told and time.monotonic() - self._since > STEADY:
+            # Not sooner: one that comes and goes is no news each time.
+            log.warning("camera is back stream=%s", self._stream)
+            self._told = ""
+        return self._say(BLACK if black else "")
+
+    def _say(self, text: str) -> Sends:
+        if text == self._text:
+            return []
+        self._text = text
+        return [(wire.Health(self._stream, text, max(0, self._reconnects)), b"")]
+
+
+def _remove_rings(run: Path, base: str, keep: str | None = None) -> None:
     for ring in run.glob(f"{base}.*.ring"):
-        ring.unlink()
+        if keep is None or not ring.name.startswith(f"{keep}."):
+            ring.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ messages come out, so that a test can play every sender and every accident. `mai
 ROUTER socket.
 
 A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
-its death (the supervisor says so) or with its silence; then the frame is lent again, and after
-`attempts` workers it has failed. A failed frame goes to the ordered stages only, which get every
-frame of a stream, one after the other by index. Patterns: the ZeroMQ guide's Paranoid Pirate
-and Majordomo, with the difference that peers speak first and the hub asks strangers who they are.
+its death (the supervisor says so) or with its silence; then the frame is lent again, now as the
+worker's only one, and after `attempts` workers it has failed. A failed frame goes to the ordered
+stages only, which get every frame of a stream, one after the other by index. Patterns: the ZeroMQ
+guide's Paranoid Pirate and Majordomo, with the difference that peers speak first and the hub asks
+strangers who they are.
 """
 
 import heapq
@@ -18,6 +19,7 @@ import random
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -37,13 +39,10 @@ from onlooker.stream.wire import Counts, Slot
 Send: TypeAlias = tuple[str, wire.Message, bytes]
 """Receiver, message, frame."""
 
+LAGS = 500
+"""Frames of a stream whose time on the way is remembered."""
 LIVE_QUEUE = 2
 """Frames of a live stream that may wait for a worker."""
-
-SUPERSEDED = "superseded"
-"""Cause of a drop: newer frames of the live stream came while this one waited."""
-RESTARTED = "source restarted"
-"""Cause of a drop: the pixels went with the process that had decoded them."""
 
 QUEUE = 10_000
 """Messages that may wait for, or from, one peer; far more than all windows let be."""
@@ -64,6 +63,10 @@ class Flight:
     slot: Slot | None
     frame: bytes
     failed: str | None
+    why: wire.Failure | None
+    """What kind of failure that is."""
+    since: float
+    """When it came."""
     stage: int = 0
     lease: int | None = None
     """Number of the loan that counts; None while it waits."""
@@ -88,8 +91,14 @@ class Stream:
     flights: dict[int, Flight] = field(default_factory=dict)
     """By index, ascending."""
     ended: bool = False
+    leaving: bool = False
+    """Whether it is to be forgotten once all its frames are settled."""
     error: str | None = None
     seconds: float = 0.0
+    health: str = ""
+    reconnects: int = 0
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS))
+    """Seconds that the last frames took."""
 
     @property
     def oldest(self) -> int:
@@ -103,8 +112,8 @@ class Worker:
 
     name: str
     stage: int
-    lease: int | None = None
-    flight: Flight | None = None
+    loans: dict[int, Flight] = field(default_factory=dict)
+    """By the number of the loan. One that does not count any more is of a frame lent elsewhere."""
     frames: int = 0
     busy: float = 0.0
     model: float = 0.0
@@ -132,13 +141,17 @@ class Hub:
         """When each process was last heard of."""
         self._feeding: dict[str, Stream] = {}
         """Streams by their source's name."""
+        self._others: set[str] = set()
+        """Processes that have nothing to do with frames."""
         self._ticked: float | None = None
+        self._now = 0.0
         self._out: list[Send] = []
 
     # What comes in
 
     def handle(self, sender: str, message: wire.ToHub, frame: bytes, now: float) -> list[Send]:
         """Take a message from `sender`; return what is to be sent."""
+        self._now = now
         match message:
             case wire.Result():
                 self._result(sender, message, frame, now)
@@ -150,6 +163,15 @@ class Hub:
                 self._open(sender, message, now)
             case wire.End():
                 self._end(sender, message, now)
+            case wire.Health():
+                known = self.streams.get(message.stream) or self._unseen(message.stream)
+                known.health = message.text
+                known.reconnects = max(known.reconnects, message.reconnects)
+            case wire.Forget():
+                self._forget(message)
+            case wire.Here():
+                self._heard[sender] = now
+                self._others.add(sender)
             case wire.Beat():
                 self._beat(message.name, now)
             case wire.Broken():
@@ -192,6 +214,10 @@ class Hub:
                     finished=self._finished(stream),
                     error=stream.error,
                     seconds=stream.seconds,
+                    policy=stream.policy,
+                    health=stream.health,
+                    reconnects=stream.reconnects,
+                    lag=_percentiles(stream.lags),
                 )
                 for stream in self.streams.values()
             ),
@@ -232,12 +258,19 @@ class Hub:
             return  # this source has been replaced
         elif message.session > stream.session:
             self._restart(stream)
-            del self._feeding[stream.source]
+            self._feeding.pop(stream.source, None)
             stream.source, stream.session = sender, message.session
-            stream.frames = message.frames
+            stream.policy, stream.frames = message.policy, message.frames
         self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
         self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
+
+    def _unseen(self, name: str) -> Stream:
+        """A stream of which no source has been heard: there is something to say about it."""
+        waiting: list[list[int]] = [[] for _ in self.stages]
+        stream = Stream(name, "live", "", -1, 0, Counts(), None, waiting)
+        self.streams[name] = stream
+        return stream
 
     def _restart(self, stream: Stream) -> None:
         """Forget what is in flight: its pixels are gone, or soon will be."""
@@ -245,40 +278,58 @@ class Hub:
         if stream.policy == "every":  # they will come again
             stream.next = stream.oldest
             stream.counts = replace(stream.counts, received=stream.counts.received - lost)
-        elif lost:
-            stream.counts = _dropped(stream.counts, RESTARTED, lost)
+        for _ in range(lost if stream.policy == "live" else 0):
+            stream.counts = stream.counts.plus("restarted")
         for flight in stream.flights.values():
             flight.lease = None
         stream.flights.clear()
         for heap in stream.waiting:
             heap.clear()
-        stream.ended, stream.error = False, None
+        stream.ended, stream.leaving, stream.error = False, False, None
 
     def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
-        if message.index > stream.next and stream.policy == "every":
+        if message.index > stream.next:
             self._send(sender, wire.Who())  # something was lost on the way
             return
         if message.index < stream.next:
             if message.index not in stream.flights:
-                self._send(sender, wire.Free(stream.session, message.index, stream.counts))
+                self._send(sender, wire.Free(stream.session, message.index, stream.counts, False))
             return
         stream.next = message.index + 1
         stream.counts = replace(stream.counts, received=stream.counts.received + 1)
         stream.seconds = message.seconds
-        flight = Flight(stream, message.index, message.slot, frame, message.failed)
+        why: wire.Failure | None = "undecodable" if message.failed is not None else None
+        flight = Flight(stream, message.index, message.slot, frame, message.failed, why, now)
         stream.flights[flight.index] = flight
-        if flight.failed is not None:
+        if message.dropped is not None:
+            self._settle(flight, message.dropped)
+            return
+        if flight.failed is not None or message.same:
             flight.stage = self._next_ordered(0)
         self._queue(flight)
+
+    def _forget(self, message: wire.Forget) -> None:
+        stream = self.streams.get(message.stream)
+        if stream is not None and stream.session <= message.session:
+            stream.leaving = True
+            self._leave(stream)
+
+    def _leave(self, stream: Stream) -> None:
+        if stream.leaving and not stream.flights:
+            del self.streams[stream.name]
+            self._feeding.pop(stream.source, None)
+            self._heard.pop(stream.source, None)
+            for turns in self._turns:
+                turns.pop(stream.name, None)
 
     def _end(self, sender: str, message: wire.End, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
-        if message.frames > stream.next and stream.policy == "every":
+        if message.frames > stream.next:
             self._send(sender, wire.Who())
             return
         stream.ended, stream.frames, stream.error = True, message.frames, message.error
@@ -316,52 +367,57 @@ class Hub:
             self._send(sender, wire.Who())
             return
         self._heard[sender] = now
-        if worker.lease != message.lease:
+        flight = worker.loans.pop(message.lease, None)
+        if flight is None:
             return  # of a loan that was taken from it
         worker.busy, worker.model, worker.cpu = message.busy, message.model, message.cpu
         worker.frames += 1
-        flight, worker.flight, worker.lease = worker.flight, None, None
         self._idle[worker.stage][sender] = worker
-        if flight is not None and flight.lease == message.lease:
+        if flight.lease == message.lease:
             flight.lease = None
             if message.failed is None:
                 flight.frame = frame
                 self._advance(flight)
             else:
-                self._fail(flight, message.failed)
+                self._fail(flight, message.failed, "error")
         self._lend(worker.stage)
 
     def _beat(self, name: str, now: float) -> None:
         self._heard[name] = now
-        if name not in self.workers and name not in self._feeding:
+        if name not in self._others and name not in self.workers and name not in self._feeding:
             self._send(name, wire.Who())
 
     def _gone(self, name: str, counted: bool) -> None:
         """Take back what worker `name` was lent; `counted` where the frame may have killed it."""
+        self._others.discard(name)
         worker = self.workers.pop(name, None)
         if worker is None:
             return
         self._idle[worker.stage].pop(name, None)
-        flight = worker.flight
-        if flight is None or flight.lease != worker.lease:
-            return
-        flight.lease = None
-        flight.deaths += counted
-        if flight.deaths >= self.attempts:
-            stage = self.stages[flight.stage].name
-            self._fail(flight, f"{stage}: {flight.deaths} workers died over this frame")
-        else:
-            self._queue(flight)
+        flights = [flight for lease, flight in worker.loans.items() if flight.lease == lease]
+        for flight in flights:  # all, before any is lent again: an ordered stage goes by it
+            flight.lease = None
+            flight.deaths += counted
+        for flight in flights:
+            if flight.deaths < self.attempts:
+                self._queue(flight)
+            else:
+                stage = self.stages[flight.stage].name
+                cause = f"{stage}: {flight.deaths} {wire.POISONED}"
+                self._fail(flight, cause, "poisoned")
 
     # Frames
 
-    def _fail(self, flight: Flight, cause: str) -> None:
+    def _fail(self, flight: Flight, cause: str, why: wire.Failure) -> None:
         if flight.failed is not None:
             stream, index = flight.stream.name, flight.index
             self.error = self.error or f"frame {index} of {stream} cannot be recorded: {cause}"
             return
-        flight.failed = cause
+        flight.failed, flight.why = cause, why
         flight.deaths = 0
+        if why == "error" and self.stages[flight.stage].ordered:
+            self._advance(flight)  # it has been taken, as a failed one
+            return
         # This stage too, if it is ordered: it may well take the frame as a failed one.
         flight.stage = self._next_ordered(flight.stage)
         self._queue(flight)
@@ -378,18 +434,19 @@ class Hub:
         if stage < len(self.stages):
             self._queue(flight)
             return
-        counts = flight.stream.counts
-        if flight.failed is None:
-            self._settle(flight, replace(counts, done=counts.done + 1))
-        else:
-            self._settle(flight, replace(counts, failed=counts.failed + 1))
+        self._settle(flight, flight.why)
 
-    def _settle(self, flight: Flight, counts: Counts) -> None:
+    def _settle(self, flight: Flight, what: wire.Failure | wire.Drop | None) -> None:
+        """Nothing more will become of the frame: it is done, or what else happened to it."""
         stream = flight.stream
-        stream.counts = counts
+        stream.counts = stream.counts.plus(what)
         del stream.flights[flight.index]
-        self._send(stream.source, wire.Free(stream.session, flight.index, counts))
+        done = what is None
+        if done:
+            stream.lags.append(self._now - flight.since)
+        self._send(stream.source, wire.Free(stream.session, flight.index, stream.counts, done))
         self._take_turns(stream)
+        self._leave(stream)
 
     def _queue(self, flight: Flight) -> None:
         heapq.heappush(flight.stream.waiting[flight.stage], flight.index)
@@ -406,7 +463,7 @@ class Hub:
         ]
         while sum(map(len, heaps)) > LIVE_QUEUE:
             index = heapq.heappop(min((heap for heap in heaps if heap), key=lambda heap: heap[0]))
-            self._settle(stream.flights[index], _dropped(stream.counts, SUPERSEDED, 1))
+            self._settle(stream.flights[index], "superseded")
 
     def _take_turns(self, stream: Stream) -> None:
         """Queue up the stream at every stage that could take a frame of it now."""
@@ -416,7 +473,7 @@ class Hub:
                 self._lend(stage)
 
     def _next_for(self, stream: Stream, stage: int) -> int | None:
-        """The frame of `stream` that `stage` may have now: in an ordered one only the oldest."""
+        """The frame of `stream` that `stage` may have now: in an ordered one only the next."""
         heap = stream.waiting[stage]
         if not heap:
             return None
@@ -424,7 +481,9 @@ class Hub:
             for index, flight in stream.flights.items():
                 if index == heap[0]:
                     break
-                if flight.stage <= stage:
+                # What its one worker holds is before this one in its queue.
+                held = flight.lease is not None and self.stages[stage].batch > 1
+                if flight.stage < stage or (flight.stage == stage and not held):
                     return None
         return heap[0]
 
@@ -436,13 +495,22 @@ class Hub:
             index = self._next_for(stream, stage)
             if index is None:
                 continue
+            flight = stream.flights[index]
+            # Over a frame that was with a worker that died, this one may die too: no others then.
+            fit = (w for w in idle.values() if not (w.loans and flight.deaths))
+            worker = next(fit, None)
+            if worker is None:
+                self._turns[stage] = {stream.name: stream, **turns}
+                return
             heapq.heappop(stream.waiting[stage])
+            flight.lease = next(self._leases)
+            worker.loans[flight.lease] = flight
+            if flight.deaths or len(worker.loans) >= self.stages[stage].batch:
+                del idle[worker.name]
+            else:
+                idle[worker.name] = idle.pop(worker.name)  # the others' turn
             if self._next_for(stream, stage) is not None:
                 turns[stream.name] = stream
-            worker = idle.pop(next(iter(idle)))
-            flight = stream.flights[index]
-            flight.lease = worker.lease = next(self._leases)
-            worker.flight = flight
             self._send(
                 worker.name, wire.Job(flight.lease, flight.slot, flight.failed), flight.frame
             )
@@ -455,9 +523,12 @@ class Hub:
         return out
 
 
-def _dropped(counts: Counts, cause: str, number: int) -> Counts:
-    before = counts.dropped.get(cause, 0)
-    return replace(counts, dropped={**counts.dropped, cause: before + number})
+def _percentiles(lags: Sequence[float]) -> tuple[float, float]:
+    """The median and the 99th percentile; 0 where there are none."""
+    if not lags:
+        return 0.0, 0.0
+    ordered = sorted(lags)
+    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
 
 def main(run: Path, name: str) -> None:

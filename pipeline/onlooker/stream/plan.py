@@ -31,6 +31,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     make: str
     """module:function"""
     ordered: bool
+    batch: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,14 +43,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Where the hub listens."""
     config: Config
     outputs: Outputs
+    position: int
+    """Of the last record in the log before this run."""
     stages: tuple[StageRow, ...]
-    feeds: tuple[Feed, ...]
 
 
 def row(stage: Stage) -> StageRow:
     """`stage` with its maker's name in place of the function."""
     make = f"{stage.make.__module__}:{stage.make.__qualname__}"
-    return StageRow(name=stage.name, make=make, ordered=stage.ordered)
+    return StageRow(name=stage.name, make=make, ordered=stage.ordered, batch=stage.batch)
 
 
 def maker(stage: StageRow) -> Callable[[Setup], Step]:
@@ -66,6 +68,18 @@ def write(run: Path, plan: Plan) -> None:
 def read(run: Path) -> Plan:
     data = (run / "plan.json").read_bytes()
     return msgspec.json.decode(data, type=Plan, dec_hook=lambda kind, text: kind(text))
+
+
+def write_feed(run: Path, feed: Feed) -> None:
+    """Feeds come and go while a run goes on: each has a file of its own."""
+    path = run / f"feed-{feed.number}.json"
+    new = path.with_suffix(".new")
+    new.write_bytes(msgspec.json.encode(feed))
+    new.replace(path)
+
+
+def read_feed(run: Path, number: int) -> Feed:
+    return msgspec.json.decode((run / f"feed-{number}.json").read_bytes(), type=Feed)
 
 
 @contextmanager
@@ -89,6 +103,21 @@ def directory(room: int) -> Iterator[Path]:
             yield run
     finally:
         shutil.rmtree(run)
+
+
+def runs() -> list[Path]:
+    """Directories of the user's runs that go on, the oldest first."""
+    found = []
+    for place in {MEMORY, Path(tempfile.gettempdir())}:
+        for run in place.glob(f"{PREFIX}*-*"):
+            try:
+                with (run / "lock").open("r+") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found.append(run)
+            except OSError:
+                continue  # another user's, or one that has ended
+    return sorted(found, key=lambda run: run.stat().st_mtime)
 
 
 def _sweep(place: Path) -> None:

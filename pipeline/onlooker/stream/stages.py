@@ -5,13 +5,15 @@ a step with a socket on each side; `STAGES`, at the end, lists them. This is the
 knows both how frames travel and what is done with them.
 """
 
+import hashlib
 import logging
 import os
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import count
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,13 +21,15 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.card import Characters, ProbabilityMap, WeightsError
-from onlooker.config import Config
-from onlooker.stream.wire import Counts, Status, StreamStatus
-from onlooker.types import Face, Frame
+from onlooker.config import Config, Limits, Source
+from onlooker.stream.wire import Counts, Failure, Status, StreamStatus
+from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture, Pixels
-    from onlooker.record.log import JsonLines
+    from onlooker.record.log import Log
+    from onlooker.record.publish import Publisher
+    from onlooker.record.shapes import StreamRecord
 
 # Makers import what their steps need when they are called: each process of the line loads
 # its own part only, and the hub none.
@@ -33,7 +37,12 @@ if TYPE_CHECKING:
 Step: TypeAlias = "Callable[[Frame, Picture], Frame]"
 """Returns the frame with more known about it. What it raises is recorded as the frame's error."""
 
-log = logging.getLogger(__name__)
+MOST_LIVES = 1_000_000
+"""Processes that one feed may have."""
+MOST_SETTINGS = 1000
+"""Streams whose settings are remembered."""
+
+logger = logging.getLogger(__name__)
 
 
 class Unusable(Exception):
@@ -43,12 +52,102 @@ class Unusable(Exception):
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     """What a run reads and writes besides its films."""
 
+    log: Path | None = None
+    """The log of records, which is gone on with where it ends; None: beside `records`, with the
+    suffix .db, and without those the user's own."""
+    limits: Limits = Limits()
+    """What is kept of the log and of the lines."""
     records: Path | None = None
-    """JSON-lines file, which is gone on with where it ends."""
+    """JSON-lines file that follows the log."""
     publish: str | None = None
     """ZeroMQ endpoint to publish records on."""
+    key: Path | None = None
+    """File with the publisher's key pair, without which nothing is encrypted."""
+    clients: tuple[str, ...] = ()
+    """Public keys of those who may then subscribe."""
     store: Path | None = None
     """File of the collections; None for the user's own."""
+    patient: bool = False
+    """Whether to wait while a disk is full. Otherwise the run ends, and can be gone on with."""
+
+    @property
+    def poisoned_path(self) -> Path:
+        """Folder for the pictures of frames over which workers died."""
+        return self.log_path.with_suffix(".poisoned")
+
+    @property
+    def log_path(self) -> Path:
+        """Where the log is."""
+        if self.log is not None:
+            return self.log
+        if self.records is not None:
+            return self.records.with_suffix(".db")
+        from onlooker.record.log import default_path
+
+        return default_path()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step, and how many processes run it."""
+
+    name: str
+    make: "Callable[[Setup], Step]"
+    """A function of a module, as another process finds it by its name."""
+    workers: int = 0
+    """0: as many as `[stream] workers` says."""
+    ordered: bool = False
+    """Gets every frame of a stream by its index, failed ones too; other stages get frames in any
+    order, and no failed ones."""
+    batch: int = 1
+    """Frames that one worker may hold at once."""
+
+    def processes(self, config: Config) -> int:
+        """How many workers it has."""
+        return self.workers or workers(config)
+
+
+def workers(config: Config) -> int:
+    """Processes for a stage that does not say: as many as cores that this one may use."""
+    if config.stream.workers:
+        return config.stream.workers
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stream comes from: a film or the like, or a camera."""
+
+    stream: str
+    source: Source
+    number: int = 0
+    """Tells the feeds of one run apart, and is higher for one that replaces another."""
+    digest: str = ""
+    """Epoch of a film's frames: of its bytes, and of what is selected from it."""
+    start: int = 0
+    """Frames before this one were recorded by an earlier run."""
+    frames: int | None = None
+    """How many there should be."""
+    width: int = 1920
+    height: int = 1080
+
+    @property
+    def live(self) -> bool:
+        return self.source.policy == "live"
+
+    def session(self, life: int) -> int:
+        """Number of a process that feeds it, higher than any that the stream had before."""
+        return self.number * MOST_LIVES + life
+
+    @property
+    def last_session(self) -> int:
+        return self.session(MOST_LIVES - 1)
+
+    @property
+    def counts(self) -> Counts:
+        """What has become of the stream before this run."""
+        return Counts(received=self.start, done=self.start)
 
 
 @dataclass(slots=True)
@@ -59,53 +158,24 @@ class Setup:
     outputs: Outputs
     closing: ExitStack
     """For what has to be closed when the step is no longer needed."""
+    feed: Callable[[int], Feed]
+    """The run's feed with this number."""
+    _settings: dict[int, Config] = field(default_factory=dict)
+
+    def of(self, frame: Frame) -> Config:
+        """What the frame is to be looked at with."""
+        found = self._settings.get(frame.feed)
+        if found is None:
+            if len(self._settings) > MOST_SETTINGS:
+                self._settings.clear()
+            found = self._settings[frame.feed] = self.config.of(self.feed(frame.feed).source)
+        return found
+
     model_seconds: Callable[[], float] = float
     """To be set by the maker of a step with models: the time they have taken so far."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step, and how many processes run it."""
-
-    name: str
-    make: Callable[[Setup], Step]
-    """A function of a module, as another process finds it by its name."""
-    workers: int = 0
-    """0: as many as `[stream] workers` says."""
-    ordered: bool = False
-    """Gets every frame of a stream by its index, failed ones too; other stages get frames in any
-    order, and no failed ones."""
-
-    def processes(self, config: Config) -> int:
-        """How many workers it has."""
-        return self.workers or config.stream.workers or _cores()
-
-
-def _cores() -> int:
-    """Those that this process may use, where the system says."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """A film, and the stream that it becomes."""
-
-    stream: str
-    path: Path
-    digest: str
-    """Of the film's bytes: `Film.digest`."""
-    start: int = 0
-    """Frames before this one were recorded by an earlier run."""
-    frames: int | None = None
-    """How many there should be."""
-    width: int
-    height: int
-
-    @property
-    def counts(self) -> Counts:
-        """What has become of the stream before this run."""
-        return Counts(received=self.start, done=self.start)
+    commit: Callable[[], None] = lambda: None
+    """To be set by the maker of a step that gathers: called after some frames, before any of them
+    counts as taken."""
 
 
 class Unseen:
@@ -131,47 +201,89 @@ def perform(stage: str, step: Step, frame: Frame, picture: "Picture") -> Frame:
         raise
     except Exception as error:
         cause = f"{stage}: {type(error).__name__}: {error}"
-        log.warning("step failed stream=%s index=%d cause=%s", frame.stream, frame.index, cause)
-        log.debug("step failed", exc_info=True)
+        logger.warning("step failed stream=%s index=%d cause=%s", frame.stream, frame.index, cause)
+        logger.debug("step failed", exc_info=True)
         return replace(frame, error=cause)
 
 
 def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]:
-    """A stream for each film, named after it, that begins where `outputs.records` ends.
+    """A stream for each film, named after it, that begins where the log ends.
 
-    Raises MediaError for what is no film, LogError for a file that records cannot be added to.
+    Raises MediaError for what is no film, LogError for a log or a file of records that cannot be
+    gone on with.
     """
-    from onlooker.media.source import Film
-    from onlooker.record.log import JsonLines
+    from onlooker.record.build import spelled
 
     names: Counter[str] = Counter()
+    sources: dict[str, Source] = {}
+    for film in films:
+        name = spelled(film.stem)
+        names[name] += 1
+        sources[name if names[name] == 1 else f"{name}-{names[name]}"] = Source(url=str(film))
+    return feeds_of(sources, config, outputs)
+
+
+def feeds_of(
+    sources: Mapping[str, Source],
+    config: Config,
+    outputs: Outputs,
+    first: int = 0,
+) -> list[Feed]:
+    """The feeds of streams by their names; those that are not live begin where the log ends.
+
+    first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
+    and MediaError for a camera whose frames are all to be looked at.
+    """
+    from onlooker.media.finite import Finite, opened
+    from onlooker.media.image import MediaError
+    from onlooker.media.live import is_camera
+    from onlooker.record.lines import JsonLines
+    from onlooker.record.log import Log, Writer
+
     found: list[Feed] = []
     with ExitStack() as closing:
-        # All films before the file of records: for what is no film none is made.
-        opened = [closing.enter_context(Film(path)) for path in films]
-        known = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
-        for film in opened:
-            stem = film.path.stem
-            names[stem] += 1
-            stream = stem if names[stem] == 1 else f"{stem}-{names[stem]}"
+        # All films before the log: for what is no film none is made.
+        films: dict[str, Finite] = {}
+        for name, source in sources.items():
+            if not is_camera(source.url):
+                films[name] = opened(source.url)
+                closing.callback(films[name].close)
+        if not first:
+            with Writer(outputs.log_path, outputs.limits) as writer:
+                if outputs.records:
+                    with JsonLines(outputs.records, writer, outputs.limits) as lines:
+                        lines.catch_up()
+        log = closing.enter_context(Log(outputs.log_path))
+        for name, source in sources.items():
+            film = films.get(name)
+            if film is None and source.policy == "every":
+                raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
+            if film is None or source.policy == "live":
+                found.append(Feed(stream=name, source=replace(source, policy="live")))
+                continue
+            selection = source.selection()
+            epoch = film.digest
+            if selection:
+                epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
             found.append(
                 Feed(
-                    stream=stream,
-                    path=film.path.absolute(),
-                    digest=film.digest,
-                    start=_first_missing(known, stream, film.digest, config) if known else 0,
-                    frames=film.frames_expected,
+                    stream=name,
+                    source=replace(source, policy="every"),
+                    digest=epoch,
+                    start=_first_missing(log, name, epoch, config.of(source)),
+                    frames=None if selection else film.frames_expected,
                     width=film.width,
                     height=film.height,
                 )
             )
-    return found
+    return [replace(feed, number=number) for number, feed in enumerate(found, first)]
 
 
-def _first_missing(known: "JsonLines", stream: str, digest: str, config: Config) -> int:
+def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
     from onlooker.record.build import record_id
+    from onlooker.record.log import first_missing
 
-    return next(i for i in count() if record_id(stream, digest, i, config) not in known)
+    return first_missing(log, lambda index: record_id(stream, digest, index, config))
 
 
 def inline(
@@ -186,34 +298,40 @@ def inline(
     Writes byte for byte what `onlooker.stream.supervise.replay` writes for each stream. `stages`
     are STAGES unless given. Raises as `feeds` does, and Unusable.
     """
-    from onlooker.media.source import Film
+    from onlooker.media.finite import frames
 
     finished: list[StreamStatus] = []
     streams = feeds(films, config, outputs)
     with ExitStack() as closing:
-        setup = Setup(config, outputs, closing)
-        line = [(stage, stage.make(setup)) for stage in stages or STAGES]
+        publisher = closing.enter_context(publishing(outputs)) if outputs.publish else None
+        setups: list[Setup] = []
+        line: list[tuple[Stage, Step]] = []
+        for stage in stages or STAGES:
+            setups.append(Setup(config, outputs, closing, streams.__getitem__))
+            line.append((stage, stage.make(setups[-1])))
         for feed in streams:
             counts = feed.counts
-            with Film(feed.path, feed.digest) as film:
-                for frame, picture in film.frames(feed.stream, feed.start):
-                    frame = _through(line, frame, picture or Unseen())
-                    counts = Counts(
-                        received=counts.received + 1,
-                        done=counts.done + (frame.error is None),
-                        failed=counts.failed + (frame.error is not None),
-                    )
-                    on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
+            for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
+                frame = replace(frame, feed=feed.number)
+                frame = _through(line, frame, picture or Unseen())
+                for setup in setups:
+                    setup.commit()
+                if publisher is not None:
+                    publisher.pump()
+                failure: Failure = "undecodable" if picture is None else "error"
+                counts = replace(counts, received=counts.received + 1)
+                counts = counts.plus(failure if frame.error is not None else None)
+                on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
             finished.append(_status(feed, counts, finished=True))
     return Status(streams=tuple(finished))
 
 
 def _through(line: list[tuple[Stage, Step]], frame: Frame, picture: "Picture") -> Frame:
     for stage, step in line:
+        if not stage.ordered and (frame.error is not None or frame.same):
+            continue
         if frame.error is None:
             frame = perform(stage.name, step, frame, picture)
-        elif not stage.ordered:
-            continue
         if frame.error is not None and stage.ordered:
             frame = step(frame, Unseen())
     return frame
@@ -232,10 +350,27 @@ def _status(feed: Feed, counts: Counts, finished: bool) -> StreamStatus:
     )
 
 
+@contextmanager
+def publishing(outputs: Outputs, position: int | None = None) -> "Iterator[Publisher]":
+    """A publisher of what comes into the log behind `position`, its end if that is None."""
+    from onlooker.record import keys
+    from onlooker.record.log import Log
+    from onlooker.record.publish import Publisher
+
+    assert outputs.publish is not None
+    key = keys.read(outputs.key) if outputs.key else None
+    clients = frozenset(map(keys.check, outputs.clients))
+    with (
+        Log(outputs.log_path) as log,
+        Publisher(log, outputs.publish, position, key, clients) as publisher,
+    ):
+        yield publisher
+
+
 # The steps
 
-REUNION = 0.5
-"""Seconds that a recorder which goes on with a file gives subscribers to find it."""
+ROOM_LOOK = 1.0
+"""Seconds between attempts to write records, while a disk is full."""
 
 
 def detect(setup: Setup) -> Step:
@@ -246,15 +381,21 @@ def detect(setup: Setup) -> Step:
 
     config = setup.config
     provider = config.runtime.provider
-    find_faces = FaceFinder(config.faces, provider) if config.faces.look else None
-    find_text = TextFinder(config.text, provider) if config.text.look else None
+    # Made when the first stream wants them: it may come while this process runs.
+    find_faces: Callable[[], FaceFinder] = cache(lambda: FaceFinder(config.faces, provider))
+    find_text: Callable[[], TextFinder] = cache(lambda: TextFinder(config.text, provider))
     setup.model_seconds = runtime.seconds
+    if config.faces.look:
+        find_faces()
+    if config.text.look:
+        find_text()
 
     def step(frame: Frame, picture: "Picture") -> Frame:
+        asked = setup.of(frame)
         return replace(
             frame,
-            faces=find_faces(picture) if find_faces else (),
-            quads=find_text(picture) if find_text else (),
+            faces=find_faces()(picture) if asked.faces.look else (),
+            quads=find_text()(picture) if asked.text.look else (),
         )
 
     return step
@@ -271,79 +412,143 @@ def recognise(setup: Setup) -> Step:
     from onlooker.vision.text import TextReader
 
     config = setup.config
-    provider = config.runtime.provider
-    read = TextReader(config.text, provider) if config.text.look else None
-    lay = Mesher(provider) if config.faces.look and config.faces.mesh else unlaid
-    name: Callable[[Picture, list[Seen]], tuple[Face, ...]] | None = None
-    if config.match.collection is not None and config.faces.look:
-        embed, quality = FaceEmbedder(config.faces, provider), config.faces.quality
-        known, limits = config.match.collection, (config.match.threshold, config.match.max_faces)
-        try:
-            store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
-            matcher = Matcher(store, embed.space)
-            matcher.open(known)
-        except StoreError as error:
-            raise Unusable(str(error)) from error
+    provider, quality = config.runtime.provider, config.faces.quality
+    limits = config.match.threshold, config.match.max_faces
+    read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
+    lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
+    lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
+    embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
 
-        def name(picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
-            clear = [
-                each for each in faces if not reasons(each.face, quality, embed.space.smallest)
-            ]
-            vectors = embed(picture, clear) if clear else None
-            found = [] if vectors is None else matcher.faces(known, vectors, *limits)
-            named = {id(each): who for each, who in zip(clear, found, strict=True)}
-            return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
+    @cache
+    def matcher() -> Matcher:
+        store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
+        return Matcher(store, embed().space)
+
+    try:
+        # What most streams want is loaded before the first frame.
+        if config.text.look:
+            read()
+        if config.faces.look:
+            lay()
+        if config.faces.look and config.match.collection is not None:
+            matcher().open(config.match.collection)
+    except StoreError as error:
+        raise Unusable(str(error)) from error
+
+    def name(collection: str, picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
+        smallest = embed().space.smallest
+        clear = [each for each in faces if not reasons(each.face, quality, smallest)]
+        vectors = embed()(picture, clear) if clear else None
+        found = [] if vectors is None else matcher().faces(collection, vectors, *limits)
+        named = {id(each): who for each, who in zip(clear, found, strict=True)}
+        return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 
     setup.model_seconds = runtime.seconds
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        seen = lay(picture, frame.faces)
-        return replace(
-            frame,
-            faces=name(picture, seen) if name else tuple(each.face for each in seen),
-            lines=read(picture, frame.quads) if read else (),
-            quads=(),
+        asked = setup.of(frame)
+        seen = lay()(picture, frame.faces) if frame.faces else []
+        collection = asked.match.collection
+        return moved(
+            replace(
+                frame,
+                faces=(
+                    name(collection, picture, seen)
+                    if seen and collection is not None
+                    else tuple(each.face for each in seen)
+                ),
+                lines=read()(picture, frame.quads) if frame.quads else (),
+                quads=(),
+            )
         )
 
     return step
 
 
-def record(setup: Setup) -> Step:
-    """Append the frame's record to the file, then publish it."""
-    from onlooker.record.build import build
-    from onlooker.record.log import JsonLines, LogError
-    from onlooker.record.publish import Publisher, PublishError
+def moved(frame: Frame) -> Frame:
+    """The frame with everything where it is in the whole picture, and not in the part."""
+    if frame.origin == (0, 0):
+        return frame
+    left, top = frame.origin
 
-    config, outputs, closing = setup.config, setup.outputs, setup.closing
+    def there(points: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple((x + left, y + top) for x, y in points)
+
+    faces = tuple(
+        replace(
+            face,
+            box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
+            points=there(face.points),
+            landmarks=there(face.landmarks),
+        )
+        for face in frame.faces
+    )
+    lines = tuple(
+        replace(
+            line,
+            quad=there(line.quad),
+            words=tuple(replace(word, quad=there(word.quad)) for word in line.words),
+        )
+        for line in frame.lines
+    )
+    return replace(frame, faces=faces, lines=lines, origin=(0, 0))
+
+
+def record(setup: Setup) -> Step:
+    """Append the frame's record to the log, and have the lines follow."""
+    from onlooker.record.build import again, build
+    from onlooker.record.lines import JsonLines
+    from onlooker.record.log import LogError, LogFull, Writer
+
+    outputs, closing = setup.outputs, setup.closing
+    gathered: list[StreamRecord] = []
+    last: dict[str, StreamRecord] = {}
     try:
-        lines = closing.enter_context(JsonLines(outputs.records)) if outputs.records else None
-        public = closing.enter_context(Publisher(outputs.publish)) if outputs.publish else None
-        if public is not None and lines:
-            # Perhaps the recorder before this one was killed: who subscribed to it comes back.
-            public.wait_for_subscriber(REUNION)
-    except (LogError, PublishError) as error:
+        log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
+        lines = None
+        if outputs.records:
+            lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
+    except LogError as error:
         raise Unusable(str(error)) from error
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        built = build(frame, config)
-        if lines is not None:
-            try:
-                lines.append(built)
-            except LogError as error:
-                raise Unusable(str(error)) from error
-        if public is not None:
-            # Also where the record was in the file before: a recorder that was killed between
-            # the two may not have sent it. Subscribers know records by their RecordId.
-            public.publish(built)
+        built = build(frame, setup.of(frame))
+        if frame.same and frame.error is None:
+            built = again(built, last.get(built.stream) or log.newest(built.stream))
+        last[built.stream] = built
+        gathered.append(built)
         return frame
 
+    def commit() -> None:
+        full = False
+        while True:
+            try:
+                log.append(gathered)
+                if lines is not None:
+                    lines.catch_up()
+            except LogFull as error:
+                if not outputs.patient:
+                    raise Unusable(str(error)) from error
+                if not full:
+                    logger.error("waiting: %s", error)
+                full = True
+                time.sleep(ROOM_LOOK)
+            except LogError as error:
+                raise Unusable(str(error)) from error
+            else:
+                break
+        if full:
+            logger.error("there is room again: %d records were written", len(gathered))
+        gathered.clear()
+
+    setup.commit = commit
     return step
 
 
 STAGES = (
     Stage("detect", detect),
     Stage("recognise", recognise),
-    Stage("record", record, workers=1, ordered=True),
+    Stage("record", record, workers=1, ordered=True, batch=64),
 )
 
 

@@ -14,19 +14,19 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import current_thread, main_thread
 from typing import Self
 
 import zmq
 from msgspec.structs import replace
 
 from onlooker.config import Config
+from onlooker.record.log import Log
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
+from onlooker.stream.children import Child, blocked, environment, signals, stop
 from onlooker.stream.plan import Plan
-from onlooker.stream.stages import STAGES, Outputs, Stage, feeds
+from onlooker.stream.stages import STAGES, Feed, Outputs, Stage, feeds
 from onlooker.stream.wire import Status, StreamStatus
 
 PATROL = 0.05
@@ -39,8 +39,8 @@ LONGEST_WAIT = 32.0
 """Seconds before a child that dies again and again is started once more; from 1, doubling."""
 MOST_DEATHS = 7
 """Of one child in a row, with no frame settled in between, until the run is given up."""
-GRACE = 2.5
-"""Seconds to stop for a child that was asked to, before it is killed."""
+GRACE = 1.5
+"""Seconds to stop for children that were asked to, before they are killed."""
 FINISH = 4.0
 """The same, where all is done: a publisher may have subscribers that are slow."""
 
@@ -82,54 +82,44 @@ def replay(
     streams = feeds(films, config, outputs)
     at_once = max(stage.processes(config) for stage in stages)
     room = plans.ring_bytes(streams, config.stream.window, at_once)
-    with _signals() as received, plans.directory(room) as run:
+    with signals() as received, running(config, outputs, stages, room, at_once) as children:
+        for feed in streams:
+            children.add(feed)
+        shown = 0.0
+        while not children.finished:
+            children.watch(PATROL)
+            if received:
+                raise Stopped(received[0], children.status)
+            if time.monotonic() - shown > REPORT:
+                shown = time.monotonic()
+                on_status(children.status)
+        children.finish()
+        on_status(children.status)
+        return children.status
+
+
+@contextmanager
+def running(
+    config: Config, outputs: Outputs, stages: Sequence[Stage], room: int, at_once: int | None
+) -> "Iterator[Run]":
+    """The processes of a run, with no stream yet, while the `with` statement lasts.
+
+    room: bytes for frames. at_once: films that are read at once; None where streams come and go.
+    """
+    with Log(outputs.log_path) as log:
+        position = log.position
+    with plans.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),
             hub=_endpoint(run),
             config=config,
             outputs=outputs,
+            position=position,
             stages=tuple(map(plans.row, stages)),
-            feeds=tuple(streams),
         )
         plans.write(run, plan)
         with Run(run, plan, stages, at_once) as children:
-            shown = 0.0
-            while not children.finished:
-                children.watch(PATROL)
-                if received:
-                    raise Stopped(received[0], children.status)
-                if time.monotonic() - shown > REPORT:
-                    shown = time.monotonic()
-                    on_status(children.status)
-            children.finish()
-            on_status(children.status)
-            return children.status
-
-
-@dataclass(slots=True)
-class Child:
-    """A process that is to be there, over all its lives."""
-
-    base: str
-    command: tuple[str, ...]
-    """Module and arguments; its name of the moment follows."""
-    life: int = 0
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    heard: bool = False
-    """Whether it was heard of in this life."""
-    deaths: int = 0
-    settled: int = -1
-    """Frames settled when it died last."""
-    due: float = 0.0
-    """When to start it."""
-    retired: bool = False
-    """Has done its work: its end is no death."""
-
-    @property
-    def name(self) -> str:
-        """Another one in each life, so that nothing is taken for its predecessor's."""
-        return f"{self.base}.{self.life}"
+            yield children
 
 
 class Run:
@@ -138,8 +128,12 @@ class Run:
     `watch` has to be called again and again; `status` is then what is known of all streams.
     """
 
-    def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int) -> None:
+    def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
+        """at_once: films that are read at once; None where streams come and go: then no source's
+        death ends the run."""
+        self.run = run
         self.plan = plan
+        self._at_once = at_once
         self.status = Status()
         self._most_deaths = max(MOST_DEATHS, plan.config.stream.attempts + 2)
         self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
@@ -149,13 +143,13 @@ class Run:
             command = ("onlooker.stream.worker", str(run), stage.name)
             for number in range(stage.processes(plan.config)):
                 self._children.append(Child(f"{stage.name}-{number}", command))
-        self._pending = [
-            Child(f"source-{number}", ("onlooker.stream.feed", str(run), str(number)))
-            for number in range(len(plan.feeds))
-        ]
+        self._publisher = [Child("publisher", ("onlooker.stream.publisher", str(run)))]
+        self._children += self._publisher if plan.outputs.publish else []
+        self._feeds: dict[str, Feed] = {}
+        self._pending: list[Child] = []
         self._finished: dict[str, StreamStatus] = {}
-        for _ in range(at_once):
-            self._feed_next()
+        self._leaving: list[Feed] = []
+        """Feeds that have ended, of streams that the hub may still know."""
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
         self._amnesty = math.inf
@@ -170,7 +164,25 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether every frame of every film is settled."""
-        return len(self._finished) == len(self.plan.feeds)
+        return len(self._finished) == len(self._feeds)
+
+    def add(self, feed: Feed) -> None:
+        """Have a stream read: at once, or as soon as its turn comes."""
+        plans.write_feed(self.run, feed)
+        self._feeds[feed.stream] = feed
+        self._finished.pop(feed.stream, None)
+        command = ("onlooker.stream.feed", str(self.run), str(feed.number))
+        self._pending.append(Child(f"source-{feed.number}", command, feed=feed))
+        self._feed_next()
+
+    def remove(self, stream: str) -> None:
+        """Have a stream read no more; what is on its way is still looked at."""
+        feed = self._feeds.pop(stream)
+        self._finished.pop(stream, None)
+        self._pending = [child for child in self._pending if child.feed is not feed]
+        for child in self._children:
+            if child.feed is feed:
+                self._retire(child)
 
     def watch(self, seconds: float) -> None:
         """Listen to the hub for some time, then see after the children. Raises RunError."""
@@ -188,9 +200,11 @@ class Run:
             if child.process is not None:
                 if child.process.poll() is not None:
                     self._bury(child, child.process.returncode, now)
-            elif child.retired:
-                self._children.remove(child)
-            elif now >= child.due:
+                elif child.retired is not None and now - child.retired > GRACE:
+                    child.process.kill()
+            elif child.retired is not None:
+                self._leave(child)
+            elif now >= child.due and not child.given_up:
                 self._start(child)
 
     def _listen(self, seconds: float) -> None:
@@ -208,29 +222,41 @@ class Run:
         module, *arguments = child.command
         # What a terminal sends goes to all its processes, but in which order they stop is for this
         # one to say. A child inherits what is blocked.
-        with _blocked(signal.SIGINT, signal.SIGHUP):
+        with blocked(signal.SIGINT, signal.SIGHUP):
             child.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments, child.name],
-                env=_environment(),
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
 
     def _bury(self, child: Child, code: int, now: float) -> None:
         child.process = None
-        if child.retired:
+        if child.retired is not None:
             return
         self._say(wire.Died(child.name))
-        settled = self.status.settled
+        settled = self._settled(child)
         achieved = child.heard and settled > child.settled
         child.deaths = 1 if achieved else child.deaths + 1
         child.settled = settled
         how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         if child.deaths > self._most_deaths:
-            raise RunError(f"{child.base} died {child.deaths} times in a row, last by {how}")
+            cause = f"{child.base} died {child.deaths} times in a row, last by {how}"
+            if child.feed is None or self._at_once is not None:
+                raise RunError(cause)
+            log.error("given up stream=%s cause=%s", child.feed.stream, cause)
+            child.given_up = True
+            self._say(wire.Health(child.feed.stream, f"given up: {cause}", 0))
         wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
         child.due = now + wait
         log.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
+
+    def _settled(self, child: Child) -> int:
+        """Frames that a source's own stream has settled; for other children those of all."""
+        if child.feed is None:
+            return self.status.settled
+        own = (s for s in self.status.streams if child.feed and s.name == child.feed.stream)
+        return sum(stream.counts.settled for stream in own)
 
     def _take(self, status: Status) -> None:
         if status.error is not None:
@@ -245,12 +271,18 @@ class Run:
                 self._kill_silent(child)
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
-                self._finished[stream.name] = stream
-                self._retire(stream.source)
+                feed = self._feeds.get(stream.name)
+                # Another's end is not the end of the feed that took its place.
+                if feed is not None and _base(stream.source) == f"source-{feed.number}":
+                    self._finished[stream.name] = stream
+                for source in self._children:
+                    if source.name == stream.source:
+                        self._retire(source)
                 self._feed_next()
+        self._tidy(status)
         # A hub that was started anew knows nothing of streams that had finished.
         streams = {stream.name: stream for stream in status.streams} | self._finished
-        ordered = (streams[feed.stream] for feed in self.plan.feeds if feed.stream in streams)
+        ordered = (streams[name] for name in self._feeds if name in streams)
         self.status = replace(status, streams=tuple(ordered))
 
     def _kill_silent(self, child: Child) -> None:
@@ -258,25 +290,44 @@ class Run:
             log.warning("child silent name=%s", child.name)
             child.process.kill()
 
-    def _retire(self, name: str) -> None:
-        for child in self._children:
-            if child.name == name:
-                child.retired = True
-                if child.process is not None:
-                    child.process.terminate()
+    def _retire(self, child: Child) -> None:
+        child.retired = child.retired or time.monotonic()
+        if child.process is not None:
+            child.process.terminate()
+
+    def _leave(self, child: Child) -> None:
+        """A source has ended for good: so has its stream, unless another feeds it by now."""
+        self._children.remove(child)
+        feed = child.feed
+        if feed is not None and self._feeds.get(feed.stream) is not feed:
+            self._say(wire.Forget(feed.stream, feed.last_session))
+            self._leaving.append(feed)
+
+    def _tidy(self, status: Status) -> None:
+        """Remove the files of streams that the hub has forgotten, or has from another feed."""
+        feeding = {_base(stream.source) for stream in status.streams}
+        for feed in [each for each in self._leaving if f"source-{each.number}" not in feeding]:
+            self._leaving.remove(feed)
+            for pattern in (f"source-{feed.number}.*.ring", f"feed-{feed.number}.json"):
+                for left in self.run.glob(pattern):
+                    left.unlink(missing_ok=True)
 
     def _feed_next(self) -> None:
-        if self._pending:
-            self._children.append(self._pending.pop(0))
+        reading = [c for c in self._children if c.feed is not None and c.retired is None]
+        while self._pending and (self._at_once is None or len(reading) < self._at_once):
+            reading.append(self._pending.pop(0))
+            self._children.append(reading[-1])
 
     def _say(self, message: wire.ToHub) -> None:
         self._socket.send_multipart(wire.pack(message), zmq.NOBLOCK)
 
     def finish(self) -> None:
         """Have everybody but the hub put away their things. Raises RunError where one cannot."""
-        children = [child for child in self._children[1:] if child.process is not None]
-        codes = _stop([child.process for child in children if child.process], FINISH)
-        broken = [child.name for child, code in zip(children, codes, strict=True) if code > 0]
+        broken = []
+        for children in (self._others, self._publisher):
+            running = [child for child in children if child.process is not None]
+            codes = stop([child.process for child in running if child.process], FINISH)
+            broken += [child.name for child, code in zip(running, codes, strict=True) if code > 0]
         if broken:
             end = time.monotonic() + self._patience
             while time.monotonic() < end:
@@ -288,25 +339,21 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Sources first, so that nothing comes in any more; the hub last."""
+        """Sources first, so that nothing comes in any more; who publishes it late, the hub last."""
         self._socket.close()
         self._context.term()
-        _stop([child.process for child in reversed(self._children[1:]) if child.process], GRACE)
-        if self._hub.process:
-            _stop([self._hub.process], GRACE / 2)
+        for children in (self._others[::-1], self._publisher, [self._hub]):
+            stop([child.process for child in children if child.process], GRACE)
+
+    @property
+    def _others(self) -> list[Child]:
+        """All children but the hub and the publisher."""
+        return [c for c in self._children if c is not self._hub and c not in self._publisher]
 
 
-def _stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> list[int]:
-    """Ask them to stop; kill those that have not by the end of `grace` seconds. How they ended."""
-    for process in processes:
-        process.terminate()
-    end = time.monotonic() + grace
-    for process in processes:
-        try:
-            process.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return [process.wait() for process in processes]
+def _base(name: str) -> str:
+    """What a child is called in all its lives."""
+    return name.rpartition(".")[0]
 
 
 def _endpoint(run: Path) -> str:
@@ -314,37 +361,3 @@ def _endpoint(run: Path) -> str:
         return plans.endpoint(run)
     except ValueError as error:
         raise RunError(str(error)) from error
-
-
-def _environment() -> dict[str, str]:
-    """Children import what this process would, and are one of the many that share the cores."""
-    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    return {**dict.fromkeys(threads, "1"), **os.environ, "PYTHONPATH": path}
-
-
-@contextmanager
-def _blocked(*signals: signal.Signals) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """The signals to stop that have come. Only the main thread can ask for them."""
-    received: list[int] = []
-    wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if current_thread() is not main_thread():
-        yield received
-        return
-    before = {
-        number: signal.signal(number, lambda came, _: received.append(came)) for number in wanted
-    }
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

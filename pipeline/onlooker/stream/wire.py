@@ -4,17 +4,18 @@ A message is two parts: a small struct of this module as msgpack, and, where it 
 the frame itself as an opaque second part. The hub reads the first and hands on the second without
 looking inside; pixels are in neither (see `onlooker.stream.ring`).
 
-    source      -> hub      Open  Offer  End
+    source      -> hub      Open  Offer  Health  End
     worker      -> hub      Ready  Result
-    either      -> hub      Beat  Broken
+    publisher   -> hub      Here
+    any         -> hub      Beat  Broken
     hub         -> source   Start  Free
     hub         -> worker   Job
-    hub         -> either   Who
-    supervisor <-> hub      Died  Ask  Status
+    hub         -> any      Who
+    supervisor <-> hub      Died  Forget  Health  Ask  Status
 """
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -22,6 +23,20 @@ from onlooker.types import Frame
 
 Policy: TypeAlias = Literal["every", "live"]
 """every: each frame is looked at, and the source waits. live: the newest wins."""
+
+
+Failure: TypeAlias = Literal["undecodable", "poisoned", "error"]
+"""Why a frame is recorded as failed: it could not be decoded; workers died over it; a step raised
+over it."""
+FAILURES: tuple[str, ...] = get_args(Failure)
+
+POISONED = "workers died over this frame"
+"""How the cause of such a failure ends."""
+
+Drop: TypeAlias = Literal["superseded", "stale", "shed", "restarted"]
+"""Why a frame of a live stream is neither looked at nor recorded: newer ones came while it waited;
+it was old when it came; so many were on their way that there was no room for its pixels; its pixels
+went with the process that had decoded them."""
 
 
 class WireError(ValueError):
@@ -42,19 +57,31 @@ class Slot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a stream's frames: received = done + failed + all dropped + in flight."""
+    """What became of a stream's frames: received = done + failed + dropped + in flight."""
 
     received: int = 0
     done: int = 0
     """Through all stages."""
-    failed: int = 0
+    failed: dict[Failure, int] = {}
     """Recorded, but not looked at: see the record's error."""
-    dropped: dict[str, int] = {}
-    """By cause."""
+    dropped: dict[Drop, int] = {}
+    """Neither looked at nor recorded."""
 
     @property
     def settled(self) -> int:
-        return self.done + self.failed + sum(self.dropped.values())
+        return self.done + sum(self.failed.values()) + sum(self.dropped.values())
+
+    def plus(self, what: "Failure | Drop | None" = None) -> "Counts":
+        """One more settled frame: done, or what became of it instead."""
+        done, failed, dropped = self.done, self.failed, self.dropped
+        match what:
+            case None:
+                done += 1
+            case "undecodable" | "poisoned" | "error":
+                failed = {**failed, what: failed.get(what, 0) + 1}
+            case _:
+                dropped = {**dropped, what: dropped.get(what, 0) + 1}
+        return Counts(self.received, done, failed, dropped)
 
 
 # Source to hub
@@ -85,8 +112,21 @@ class Offer(Message, frozen=True):
     """None for a frame without pixels."""
     failed: str | None
     """Why it could not be decoded."""
+    dropped: Drop | None
+    """Why the source has not kept it."""
+    same: bool
+    """Whether the last result is taken again: only the ordered stages get it."""
     seconds: float
     """Time the source has spent decoding so far."""
+
+
+class Health(Message, frozen=True):
+    """How the source of a stream is, when that changes."""
+
+    stream: str
+    text: str
+    """Empty where all is well."""
+    reconnects: int
 
 
 class End(Message, frozen=True):
@@ -119,6 +159,8 @@ class Free(Message, frozen=True):
     session: int
     index: int
     counts: Counts
+    done: bool
+    """Whether it was looked at and recorded."""
 
 
 # Worker to hub
@@ -135,7 +177,8 @@ class Result(Message, frozen=True):
 
     lease: int
     failed: str | None
-    """Why the step could not look at it; the frame is then as it was."""
+    """Why the step could not look at it; the frame is then as it was. An ordered stage has taken it
+    as a failed one."""
     busy: float
     """Seconds this worker has spent in its step so far."""
     model: float
@@ -148,6 +191,10 @@ class Beat(Message, frozen=True):
     """`name` is alive, whatever it is doing. Comes from a thread with a socket of its own."""
 
     name: str
+
+
+class Here(Message, frozen=True):
+    """I have nothing to do with frames: only see whether I am alive."""
 
 
 class Broken(Message, frozen=True):
@@ -173,6 +220,14 @@ class Who(Message, frozen=True):
 
 
 # Supervisor and hub
+
+
+class Forget(Message, frozen=True):
+    """No source from here on feeds the stream: forget it when what is on its way is settled."""
+
+    stream: str
+    session: int
+    """Of its last source, at most."""
 
 
 class Died(Message, frozen=True):
@@ -201,6 +256,12 @@ class StreamStatus(msgspec.Struct, frozen=True):
     """Why it ended early."""
     seconds: float
     """Spent in decoding."""
+    policy: Policy = "every"
+    health: str = ""
+    """What is wrong with its source; empty where all is well."""
+    reconnects: int = 0
+    lag: tuple[float, float] = (0.0, 0.0)
+    """Seconds that frames took lately from the source to the log: half of them, and 99 in 100."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
@@ -235,7 +296,7 @@ class Status(Message, frozen=True):
     @property
     def failed(self) -> int:
         """Frames of all streams that were recorded as failed."""
-        return sum(stream.counts.failed for stream in self.streams)
+        return sum(sum(stream.counts.failed.values()) for stream in self.streams)
 
     @property
     def settled(self) -> int:
@@ -243,7 +304,9 @@ class Status(Message, frozen=True):
         return sum(stream.counts.settled for stream in self.streams)
 
 
-ToHub: TypeAlias = Open | Offer | End | Ready | Result | Beat | Broken | Died | Ask
+ToHub: TypeAlias = (
+    Open | Offer | Health | End | Forget | Ready | Result | Here | Beat | Broken | Died | Ask
+)
 FromHub: TypeAlias = Start | Free | Job | Who | Status
 M = TypeVar("M")
 

@@ -3,11 +3,13 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 from msgspec.structs import replace
 
 from onlooker.card import WeightsError
@@ -17,10 +19,14 @@ from onlooker.stream import wire
 from onlooker.stream.ring import FrameGone, Ring
 from onlooker.stream.spoke import Spoke, stop_order
 from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
+from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture
 
+
+MOST_KEPT = 100
+"""Pictures of frames over which workers died that are kept."""
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +42,15 @@ def main(run: Path, stage: str, name: str) -> int:
     with Spoke(plan, name, lambda: wire.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
-                setup = Setup(plan.config, plan.outputs, closing)
-                work = Work(stage, plans.maker(row)(setup))
+                setup = Setup(plan.config, plan.outputs, closing, partial(plans.read_feed, run))
+                kept = plan.outputs.poisoned_path
+                work = Work(stage, plans.maker(row)(setup), row.ordered, kept)
                 hub.introduce()
                 while not stop.is_set():
-                    if (heard := hub.receive()) is None:
-                        continue
-                    job, frame = heard
-                    if isinstance(job, wire.Job):
-                        frame, failed = work(job, frame)
-                        model, cpu = setup.model_seconds(), time.process_time()
+                    taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
+                    setup.commit()
+                    model, cpu = setup.model_seconds(), time.process_time()
+                    for job, frame, failed in taken:
                         hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
         except (Unusable, WeightsError) as error:
             hub.farewell(wire.Broken(f"{stage}: {error}"))
@@ -57,12 +62,31 @@ def main(run: Path, stage: str, name: str) -> int:
     return 0
 
 
-class Work:
-    """The step of a stage, on frames as they travel."""
+def _jobs(hub: Spoke, most: int) -> Iterator[tuple[wire.Job, bytes]]:
+    """The next frame, after a moment's wait at most, and what else is here already."""
+    for number in range(most):
+        heard = hub.receive(wait=not number)
+        if heard is None:
+            return
+        job, frame = heard
+        if isinstance(job, wire.Job):
+            yield job, frame
 
-    def __init__(self, stage: str, step: Step) -> None:
+
+class Work:
+    """The step of a stage, on frames as they travel.
+
+    One that is `ordered` takes a frame over which it raised at once, as a failed one; what it
+    raises then is raised. Pictures over which workers died go to the folder `kept`.
+    """
+
+    def __init__(
+        self, stage: str, step: Step, ordered: bool = False, kept: Path | None = None
+    ) -> None:
         self.stage = stage
         self.step = step
+        self.ordered = ordered
+        self.kept = kept
         self.seconds = 0.0
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
@@ -73,6 +97,8 @@ class Work:
         frame = wire.unpack_frame(data)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
+            if self.kept is not None and job.failed.endswith(wire.POISONED):
+                self._keep(frame, job.slot)
         try:
             picture, still = self._picture(job)
             looked = perform(self.stage, self.step, frame, picture)
@@ -80,18 +106,37 @@ class Work:
                 raise FrameGone(f"frame {frame.index} of {frame.stream} was overwritten meanwhile")
         except (FrameGone, FileNotFoundError) as error:
             # FileNotFoundError: the whole ring has gone, with the source that wrote it.
-            return data, f"{self.stage}: {type(error).__name__}: {error}"
+            looked = replace(frame, error=f"{self.stage}: {type(error).__name__}: {error}")
         finally:
             self.seconds += time.perf_counter() - began
-        if looked.error != frame.error:
-            return data, looked.error
-        return wire.pack_frame(looked), None
+        if looked.error == frame.error:
+            return wire.pack_frame(looked), None
+        if self.ordered and job.failed is None:
+            self.step(replace(frame, error=looked.error), Unseen())
+        return data, looked.error
 
     def _picture(self, job: wire.Job) -> "tuple[Picture, Callable[[], bool]]":
         """The pixels, and a question to ask once they have been read: was it still that frame?"""
         if job.slot is None or job.failed is not None:
             return Unseen(), lambda: True
-        path, slot, generation = job.slot.ring, job.slot.slot, job.slot.generation
+        return self._planes(job.slot)
+
+    def _keep(self, frame: Frame, place: wire.Slot | None) -> None:
+        """Write the picture where somebody can look at it; the record does not depend on it."""
+        if place is None or self.kept is None:
+            return
+        name = f"{frame.stream}-{frame.epoch[:8]}-{frame.index}.png"
+        try:
+            self.kept.mkdir(exist_ok=True)
+            if len(list(self.kept.iterdir())) < MOST_KEPT:
+                planes, _ = self._planes(place)
+                picture, _ = planes.region(0, 0, planes.width, planes.height)
+                (self.kept / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+        except (FrameGone, OSError) as error:
+            log.warning("picture not kept name=%s error=%s", name, error)
+
+    def _planes(self, place: wire.Slot) -> "tuple[Planes, Callable[[], bool]]":
+        path, slot, generation = place.ring, place.slot, place.generation
         ring = self._rings.get(path)
         if ring is None:
             # Rings of films that ended, and of sources that died, are of no use any more.

@@ -1,0 +1,111 @@
+"""Four cameras of 720p at 5 frames a second, faces and text on every frame: lag and drops.
+
+    python bench/bench_live.py [--seconds 60] [--cameras 4] [--fps 5]
+
+The cameras are HTTP servers in processes of their own, which send the demo's film as MJPEG. Lag is
+from the frame's arrival to its record in the log. What the machine cannot do in time is dropped,
+the newest frame winning, and counted: the table must add up.
+"""
+
+import argparse
+import multiprocessing
+import os
+import platform
+import signal
+import socket
+import sys
+import tempfile
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import cv2
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "media"))
+
+import cameras
+
+from onlooker.config import Config, Source
+from onlooker.demo import make_film
+from onlooker.media.source import Film
+from onlooker.stream.serve import serve
+from onlooker.stream.stages import Outputs
+from onlooker.stream.wire import Status
+
+
+class Scene(cameras.Http):
+    """A camera that sends JPEGs it was given."""
+
+    def __init__(self, pictures: list[bytes], fps: float) -> None:
+        super().__init__("well", fps=fps)
+        self.pictures = pictures
+
+    def serve(self, peer: socket.socket) -> None:
+        peer.recv(65536)
+        peer.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=xx\r\n\r\n"
+        )
+        due = time.monotonic()
+        while True:
+            for data in self.pictures:
+                head = f"--xx\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
+                peer.sendall(head.encode() + data + b"\r\n")
+                due += 1 / self.fps
+                time.sleep(max(0.0, due - time.monotonic()))
+
+
+def show(pictures: list[bytes], fps: float, number: int, told: Connection) -> None:
+    scenes = [Scene(pictures, fps) for _ in range(number)]
+    for scene in scenes:
+        scene.__enter__()
+    told.send([scene.url for scene in scenes])
+    signal.pause()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--cameras", type=int, default=4)
+    parser.add_argument("--fps", type=float, default=5)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        film, _ = make_film(Path(name))
+        pictures: list[bytes] = []
+        with Film(film) as source:
+            for _, planes in source.frames("film"):
+                if planes is not None:
+                    bgr, _ = planes.region(0, 0, planes.width, planes.height)
+                    pictures.append(cv2.imencode(".jpg", bgr)[1].tobytes())
+        heard, told = multiprocessing.Pipe(duplex=False)
+        arguments = (pictures, asked.fps, asked.cameras, told)
+        server = multiprocessing.get_context("spawn").Process(target=show, args=arguments)
+        server.start()
+        urls = heard.recv()
+        streams = {f"camera{n}": Source(url=url, policy="live") for n, url in enumerate(urls)}
+        began = 0.0
+
+        def watch(status: Status) -> None:
+            nonlocal began
+            if not began and status.done:
+                began = time.monotonic()  # models have been loaded by now
+            if began and time.monotonic() - began > asked.seconds:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        config = Config(streams=streams)
+        status = serve(lambda: config, Outputs(log=Path(name) / "r.db"), watch)
+        server.terminate()
+        server.join()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    print(f"{asked.cameras} cameras, 1280x720, {asked.fps:g} frames a second")
+    for stream in status.streams:
+        counts = stream.counts
+        fits = counts.received == counts.settled + stream.in_flight
+        print(
+            f"{stream.name}  received {counts.received}, analysed {counts.done}, "
+            f"dropped {dict(counts.dropped)}, in flight {stream.in_flight}, adds up {fits}; "
+            f"lag {stream.lag[0]:.2f} s, 99 of 100 within {stream.lag[1]:.2f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()

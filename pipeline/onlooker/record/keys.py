@@ -1,0 +1,69 @@
+"""Keys for records that leave the machine: who may subscribe, and that nobody else reads along.
+
+A key file holds a CURVE key pair. Its public key is what others are told: the publisher's to every
+subscriber, and each subscriber's to the publisher.
+"""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import msgspec
+import zmq
+
+PUBLIC = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
+"""A public key, as ZeroMQ writes one (Z85)."""
+
+
+class BadKey(Exception):
+    """A key cannot be used; the text says why and what to do."""
+
+
+class KeyPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The two halves of a key, 40 characters each."""
+
+    public: str
+    secret: str
+
+
+def generate(path: Path) -> KeyPair:
+    """Make a key pair and write it to `path`, which only the user may read. Raises BadKey."""
+    public, secret = (half.decode() for half in zmq.curve_keypair())
+    text = f"# Keep this file to yourself; tell others the public key.\npublic = '{public}'\n"
+    try:
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(file, "w") as opened:
+            opened.write(f"{text}secret = '{secret}'\n")
+    except FileExistsError:
+        raise BadKey(f"{path}: is there already; name another file, or delete it") from None
+    except OSError as error:
+        raise BadKey(f"{path}: {error.strerror}") from error
+    return KeyPair(public, secret)
+
+
+def read(path: Path) -> KeyPair:
+    """The key pair in the file at `path`. Raises BadKey."""
+    try:
+        pair = msgspec.convert(tomllib.loads(path.read_text()), KeyPair)
+    except OSError as error:
+        raise BadKey(
+            f"{path}: {error.strerror}; `onlooker keys generate {path}` makes a key"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise BadKey(f"{path}: not a key file of `onlooker keys generate`") from error
+    for half in (pair.public, pair.secret):
+        check(half)
+    if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
+        raise BadKey(f"{path}: its two halves do not belong together")
+    return pair
+
+
+def check(public: str) -> str:
+    """`public`, which must be a key. Raises BadKey."""
+    if not re.match(PUBLIC, public):
+        raise BadKey(
+            f"{public!r} is no public key, which has 40 characters; `onlooker keys show FILE` "
+            "prints one"
+        )
+    return public

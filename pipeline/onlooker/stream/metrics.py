@@ -1,0 +1,73 @@
+"""What is known of a run, for Prometheus."""
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from onlooker.stream.wire import Status
+
+
+class Metrics:
+    """Serves figures at http://LISTEN/metrics. Raises OSError where it cannot listen.
+
+    Set `status` as it changes.
+    """
+
+    def __init__(self, listen: str) -> None:
+        self.status = Status()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        host, _, port = listen.rpartition(":")
+        self._server, self._thread = start_http_server(int(port), host, self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        return families(self.status)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def families(status: Status) -> Iterator[Metric]:
+    """All figures: frames received are those analysed, failed, dropped and in flight."""
+    received = CounterMetricFamily("onlooker_frames_received", "Frames received", labels=["stream"])
+    done = CounterMetricFamily("onlooker_frames_analysed", "Frames analysed", labels=["stream"])
+    failed = CounterMetricFamily(
+        "onlooker_frames_failed", "Frames recorded as failed", labels=["stream", "cause"]
+    )
+    dropped = CounterMetricFamily(
+        "onlooker_frames_dropped", "Frames dropped", labels=["stream", "cause"]
+    )
+    flying = GaugeMetricFamily("onlooker_frames_in_flight", "On their way", labels=["stream"])
+    healthy = GaugeMetricFamily(
+        "onlooker_stream_healthy", "Whether all is well with the source", labels=["stream"]
+    )
+    reconnects = CounterMetricFamily(
+        "onlooker_stream_reconnects", "Connections after the first", labels=["stream"]
+    )
+    lag = GaugeMetricFamily(
+        "onlooker_lag_seconds", "From source to log, of late", labels=["stream", "quantile"]
+    )
+    for stream in status.streams:
+        name, counts = stream.name, stream.counts
+        received.add_metric([name], counts.received)
+        done.add_metric([name], counts.done)
+        for cause, number in counts.failed.items():
+            failed.add_metric([name, cause], number)
+        for drop, number in counts.dropped.items():
+            dropped.add_metric([name, drop], number)
+        flying.add_metric([name], stream.in_flight)
+        healthy.add_metric([name], not stream.health)
+        reconnects.add_metric([name], stream.reconnects)
+        for quantile, seconds in zip(("0.5", "0.99"), stream.lag, strict=True):
+            lag.add_metric([name, quantile], seconds)
+    busy = CounterMetricFamily(
+        "onlooker_worker_busy_seconds", "Time in its step", labels=["worker", "stage"]
+    )
+    frames = CounterMetricFamily("onlooker_worker_frames", "Frames", labels=["worker", "stage"])
+    for worker in status.workers:
+        busy.add_metric([worker.name, worker.stage], worker.busy)
+        frames.add_metric([worker.name, worker.stage], worker.frames)
+    yield from (received, done, failed, dropped, flying, healthy, reconnects, lag, busy, frames)

@@ -1,0 +1,72 @@
+"""The publisher: a process that publishes what comes into the log, and can die without a loss.
+
+It writes down how far it has come in the run's directory. One that comes after it goes on from
+there; what then comes twice, or not at all, to a subscriber, `onlooker.record.subscribe` sees.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from onlooker.record.keys import BadKey
+from onlooker.record.log import LogError
+from onlooker.record.publish import PublishError
+from onlooker.stream import plan as plans
+from onlooker.stream import wire
+from onlooker.stream.spoke import Spoke, stop_order
+from onlooker.stream.stages import publishing
+
+LOOK = 0.01
+"""Seconds between looks at the log, while nothing comes in."""
+
+
+def main(run: Path, name: str) -> int:
+    """Publish for the run in directory `run`, as `name`, until told to stop.
+
+    Returns the exit status: 1 where the hub was told what is broken.
+    """
+    stop = stop_order(name)
+    plan = plans.read(run)
+    with Spoke(plan, name, wire.Here) as hub, _progress(run / "published") as progress:
+        hub.introduce()
+        try:
+            start = progress.read() or plan.position
+            with publishing(plan.outputs, start) as publisher:
+                busy = 0
+                while not stop.is_set():
+                    hub.receive(wait=False)
+                    busy = publisher.pump(0.0 if busy else LOOK)
+                    if busy:
+                        progress.write(publisher.position)
+        except (PublishError, LogError, BadKey) as error:
+            hub.farewell(wire.Broken(str(error)))
+            return 1
+    return 0
+
+
+class Progress:
+    """A number in a file in memory."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def read(self) -> int:
+        return int.from_bytes(os.pread(self._file, 8, 0), "little")
+
+    def write(self, position: int) -> None:
+        os.pwrite(self._file, position.to_bytes(8, "little"), 0)
+
+
+@contextmanager
+def _progress(path: Path) -> Iterator[Progress]:
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        yield Progress(file)
+    finally:
+        os.close(file)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

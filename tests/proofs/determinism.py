@@ -1,0 +1,75 @@
+"""Replay one film again and again, fast and slow, with few and many workers, killed in between.
+
+    python tests/proofs/determinism.py [--frames 240] [--times 10]
+
+Exits with 1 unless the SHA-256 of the records is the same each time. Light steps stand in for the
+models, unless --models is given.
+"""
+
+import argparse
+import hashlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
+
+import steps
+from processes import called
+
+from onlooker.config import Config, Source, Stream
+from onlooker.record import log
+from onlooker.record.shapes import encode
+from onlooker.stream.serve import serve
+from onlooker.stream.stages import STAGES, Outputs
+from onlooker.stream.wire import Status
+
+SPEEDS = ("max", "8x", "1x")
+KILLS = ("record", "source", "hub", "detect")
+
+
+def run(film: Path, folder: Path, number: int, models: bool) -> tuple[str, str]:
+    """How it was replayed, and the digest of the records."""
+    speed, workers, kills = SPEEDS[number % 3], 1 + number % 2, 2 * (number % 4 == 3)
+    outputs = Outputs(log=folder / f"{number}.db")
+    config = Config(
+        stream=Stream(workers=workers, heartbeat=0.5, attempts=6),
+        streams={"film": Source(url=str(film), speed=speed)},
+    )
+    killed: list[int] = []
+
+    def kill(status: Status) -> None:
+        if len(killed) < kills and status.settled > 40 * (len(killed) + 1):
+            pid = called(KILLS[(number + len(killed)) % len(KILLS)])
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+
+    serve(lambda: config, outputs, kill, None, STAGES if models else steps.SLOW)
+    whole = hashlib.sha256()
+    for record in log.read(outputs.log_path):
+        whole.update(encode(record) + b"\n")
+    return f"{speed:4} {workers} workers, {len(killed)} killed", whole.hexdigest()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=240)
+    parser.add_argument("--times", type=int, default=10)
+    parser.add_argument("--models", action="store_true", help="the real steps")
+    asked = parser.parse_args()
+    digests = set()
+    with tempfile.TemporaryDirectory() as name:
+        film = steps.film(Path(name) / "film.mp4", asked.frames)
+        for number in range(asked.times):
+            how, digest = run(film, Path(name), number, asked.models)
+            digests.add(digest)
+            print(f"{number + 1:3} {how}  {digest}", flush=True)
+    print(f"{len(digests)} different")
+    return int(len(digests) != 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

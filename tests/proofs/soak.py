@@ -1,0 +1,100 @@
+"""Send many small frames through the whole line, and watch the memory of every process.
+
+    python tests/proofs/soak.py [--frames 300000]
+
+Exits with 1 where a process grows by more than 1 MB per 100,000 frames (least squares over the last
+80 % of the run), or holds more descriptors at the end than after the first fifth.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
+
+import numpy as np
+import steps
+from processes import children
+
+from onlooker.config import Config, Limits, Source, Stream
+from onlooker.stream.serve import serve
+from onlooker.stream.stages import Outputs
+from onlooker.stream.wire import Status
+
+MOST = 1.0
+"""Megabytes that a process may grow by in 100,000 frames."""
+
+
+class Observer:
+    """Notes what each process holds, now and then."""
+
+    def __init__(self) -> None:
+        self.next = 0.0
+        self.seen: dict[str, list[tuple[int, float, int]]] = defaultdict(list)
+        """By process: frames so far, megabytes of its own, descriptors."""
+
+    def __call__(self, status: Status) -> None:
+        now = time.monotonic()
+        if now < self.next:
+            return
+        self.next = now + 0.5
+        for name, pid in {"supervisor": os.getpid(), **children()}.items():
+            try:
+                self.seen[name].append((status.settled, own(pid), descriptors(pid)))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        print(f"\r{status.settled}", end="", flush=True)
+
+
+def own(pid: int) -> float:
+    """Megabytes that are the process's own: frames in rings are everybody's."""
+    fields = dict(line.split(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return float(fields["RssAnon"].split()[0]) / 1000
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=300_000)
+    asked = parser.parse_args()
+    half = asked.frames // 2
+    url = f"test://moving?size=96x64&frames={half}"
+    config = Config(
+        stream=Stream(workers=1), streams={"one": Source(url=url), "two": Source(url=url)}
+    )
+    observer, began = Observer(), time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        outputs = Outputs(
+            log=Path(name) / "r.db",
+            records=Path(name) / "r.jsonl",
+            publish=f"ipc://{name}/records",
+            limits=Limits(megabytes=40, lines_megabytes=10),
+        )
+        status = serve(lambda: config, outputs, observer, None, steps.LIGHT)
+        kept = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
+    seconds = time.monotonic() - began
+    print(f"\r{status.settled} frames in {seconds:.0f} s; {kept:.0f} MB of records were kept")
+    bad = status.done != asked.frames
+    for name, seen in sorted(observer.seen.items()):
+        later = seen[len(seen) // 5 :]
+        frames, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))
+        slope = np.polyfit(frames, megabytes, 1)[0] * 1e5 if np.ptp(frames) else 0.0
+        worse = slope > MOST or files[-1] > files[0]
+        bad |= bool(worse)
+        print(
+            f"{name:14} {megabytes[0]:6.1f} to {megabytes[-1]:6.1f} MB, "
+            f"{slope:+.2f} MB per 100,000 frames, descriptors {files[0]:.0f} to {files[-1]:.0f}"
+            f"{'  GROWS' * worse}"
+        )
+    return int(bad)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
