@@ -36,6 +36,7 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
     settings = replace(settings, serve=replace(settings.serve, **changed))
+    settings = settings.thorough() if settings.serve.thorough else settings
     supervise.check(settings)
     weights.pull(models(settings))
     lines.begin()

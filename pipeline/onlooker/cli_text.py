@@ -7,7 +7,6 @@ from typing import Annotated
 import cv2
 import msgspec
 import typer
-from msgspec.structs import replace
 from rich.console import Console
 
 from onlooker import config as configuration
@@ -63,7 +62,7 @@ def detect(
 ) -> tuple[TextDetection, ...]:
     """The lines and words of a picture, as DetectText tells them."""
     provider = settings.runtime.provider
-    thorough = replace(settings.text, detection="thorough")
+    thorough = settings.thorough().text
     find, read = TextFinder(thorough, provider), TextReader(thorough, provider)
     return text_detections(
         read(picture, find(picture)),

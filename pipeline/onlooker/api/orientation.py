@@ -59,9 +59,12 @@ def find(analyser: Analyser, taken: Taken) -> tuple[tuple[Face, ...], Orientatio
 
 
 def _sureness(analyser: Analyser, still: Still, faces: Sequence[Face]) -> float:
-    """The detector's, times the mesh's, of all faces."""
-    seen = analyser.lay(still, faces)
-    return sum(one.face.score * one.mesh.score for one in seen if one.mesh is not None)
+    """The detector's, times the mesh's, of all faces; less of those that lie on their side."""
+    return sum(
+        one.face.score * one.mesh.score * max(0.0, math.cos(math.radians(one.face.pose.roll)))
+        for one in analyser.lay(still, faces)
+        if one.mesh is not None
+    )
 
 
 def _turned(face: Face, still: Still, roll: float, back: Back) -> Face:

@@ -1,5 +1,7 @@
 """Faces in a picture: where they are, from a crowd's of 20 pixels to one that fills the picture."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -21,10 +23,10 @@ CLOSER_LOOKS: dict[str, tuple[tuple[int, float], ...]] = {
 }
 # A face is large where its longer side is this share of the picture's shorter one.
 LARGE = 0.6
-# Long sides of the pictures in which "thorough" looks for small faces. YuNet, the better one for
+# Most pixels of the pictures in which "thorough" looks for small faces. YuNet, the better one for
 # the smallest, sees the picture enlarged twice at most; CenterFace, which takes seven times as long
 # a pixel and finds more of those that are blurred or covered, is not shown more than there is.
-ENLARGED, NATURAL = 2560, 960
+ENLARGED, NATURAL = 2560 * 1440, 960 * 540
 TIMES = 2.0
 # What is wider than this in the enlarged picture, the first look would have seen: it is a toy's
 # face, or half of one.
@@ -69,7 +71,8 @@ class FaceFinder:
         return found
 
     def _look_farther(self, far: Centerface, picture: Picture, found: Rows) -> Rows:
-        enlarged, natural = _enlarged(picture), picture.small(NATURAL)
+        enlarged = _enlarged(picture)
+        natural = picture.small(_long_side(picture, NATURAL))
         tiny = self._near(enlarged, self._least)
         tiny = _grown(tiny[_widths(tiny) <= WIDEST], enlarged, picture)
         found = merge(found, tiny[_widths(tiny) >= SMALLEST])
@@ -87,13 +90,19 @@ def _cut(found: Rows, picture: Picture) -> bool:
 
 def _enlarged(picture: Picture) -> Pixels:
     """The picture in which the smallest faces are looked for."""
-    long_side = max(picture.width, picture.height)
-    if long_side >= ENLARGED:
-        return picture.small(ENLARGED)
-    times = min(TIMES, ENLARGED / long_side)
+    natural, long_side = max(picture.width, picture.height), _long_side(picture, ENLARGED)
+    if long_side <= natural:
+        return picture.small(long_side)
+    times = min(TIMES, long_side / natural)
     size = round(picture.width * times), round(picture.height * times)
-    enlarged = cv2.resize(picture.small(long_side), size, interpolation=cv2.INTER_LINEAR)
+    enlarged = cv2.resize(picture.small(natural), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged, np.uint8)
+
+
+def _long_side(picture: Picture, pixels: int) -> int:
+    """Longer side of a picture of this form that has so many pixels."""
+    short, long = sorted((picture.width, picture.height))
+    return max(1, round(math.sqrt(pixels * long / short)))
 
 
 def _widths(rows: Rows) -> Rows:
