@@ -75,15 +75,6 @@ def umeyama(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray
     return np.hstack([linear, (target.mean(0) - linear @ source.mean(0))[:, None]])
 
 
-def masked_mean(values: Floats, quad: Floats) -> float:
-    """As OCR packages score a box: a mask of its surroundings, and OpenCV's mean under it."""
-    left, top = np.floor(quad.min(0)).astype(int)
-    right, bottom = np.ceil(quad.max(0)).astype(int)
-    mask = np.zeros((bottom - top + 1, right - left + 1), np.uint8)
-    cv2.fillPoly(mask, [np.round(quad - (left, top)).astype(np.int32)], (1,))
-    return float(cv2.mean(values[top : bottom + 1, left : right + 1], mask)[0])
-
-
 def groups(classes: NDArray[np.int64], scores: Floats) -> list[tuple[int, float, int, int]]:
     characters = []
     for value, run in groupby(range(len(classes)), key=lambda column: classes[column]):
@@ -106,8 +97,6 @@ def kernels() -> dict[str, Pair]:
     points = chance.normal(0, 1, (cells, 10)).astype(np.float32)
 
     source, target = chance.uniform(0, 500, (2, 5, 2))
-    quad = np.array([[100, 200], [419, 222], [416, 252], [97, 230]], np.float32)
-    values = np.full((544, 960), 0.75, np.float32)
 
     picture = chance.integers(0, 256, (540, 960, 3), np.uint8)
     mean = np.array([103.53, 116.28, 123.675], np.float32)
@@ -143,10 +132,6 @@ def kernels() -> dict[str, Pair]:
         "similarity, 5 points": (
             lambda: umeyama(source, target),
             lambda: geometry.similarity(source, target),
-        ),
-        "score of a line 320 x 30": (
-            lambda: masked_mean(values, quad),
-            lambda: geometry.quad_mean(values, quad),
         ),
         "960 x 540 to planes": (numpy_planes, our_planes),
         "CTC, 40 columns": (lambda: groups(classes, scores), lambda: ctc.collapse(classes, scores)),

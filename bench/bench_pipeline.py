@@ -28,7 +28,7 @@ from rapidocr import RapidOCR
 from onlooker import weights
 from onlooker.config import Config, Match, Text
 from onlooker.demo import photographs
-from onlooker.enrol import Enroller, pictures
+from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
 from onlooker.media.source import Film
@@ -173,9 +173,7 @@ def main() -> None:
             store.create_collection("bench", settings.faces.embedder)
             portrait = folder / "Eileen_Collins.png"
             cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
-            enrol = Enroller(store, "bench", settings)
-            for path, person in pictures([portrait]):
-                enrol(path, person)
+            list(enrol(store, "bench", list(pictures([portrait])), settings))
         records = folder / "records.jsonl"
 
         loop = NaiveLoop(film)

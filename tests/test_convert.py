@@ -564,7 +564,7 @@ def test_greedy_refuses_a_graph_that_is_not_a_reader() -> None:
     with pytest.raises(WeightsError, match="ends in Identity, not in Softmax"):
         edits.greedy(model, greedy_card("latin"))
     model, _, _ = reader("ab")
-    helper.set_model_props(model, {"character": "a\nb\nc"})
+    helper.set_model_props(model, {"character": "a\nb\n中"})
     with pytest.raises(WeightsError, match="0 weights have 5 classes"):
         edits.greedy(model, greedy_card("latin"))
     with pytest.raises(WeightsError, match=r"needs build.vocabulary"):

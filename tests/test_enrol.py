@@ -8,7 +8,8 @@ import pytest
 
 from onlooker.config import Config
 from onlooker.demo import photographs
-from onlooker.enrol import Enroller, external_image_id, pictures
+from onlooker.enrol import enrol, external_image_id, pictures
+from onlooker.identity.collection import ModelMismatch
 from onlooker.identity.store import Store
 
 
@@ -58,11 +59,15 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
         store.create_collection("c", settings.faces.embedder)
-        enrol = Enroller(store, "c", settings)
-        results = {path.name: enrol(path, name) for path, name in pictures([tmp_path])}
-        kept = store.faces("c")
+        found = list(pictures([tmp_path]))
+        results = {look.path.name: look for look in enrol(store, "c", found, settings)}
+        kept = store.faces("c").faces
+        again = {look.path.name: look for look in enrol(store, "c", found, settings)}
+        assert store.faces("c").faces == kept
     [stored] = kept
-    assert results["portrait.png"].stored == stored
+    assert results["portrait.png"].new is not None
+    assert again["portrait.png"].known
+    assert again["tiny.png"] == results["tiny.png"]
     assert stored.external_image_id == "portrait"
     left, top, width, height = stored.box
     # Her face lies around x 178-270, y 70-200 of the 512 x 512 photograph.
@@ -72,4 +77,34 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     assert 0.15 < height < 0.35
     assert "px wide" in results["tiny.png"].reason
     assert results["empty.png"].reason == "no face found"
-    assert "broken.jpg" in results["broken.jpg"].reason
+    assert results["broken.jpg"].reason.startswith("neither JPEG nor PNG")
+
+
+def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
+    with Store(tmp_path / "faces.db") as store:
+        store.create_collection("c", "dlib_resnet")
+        with pytest.raises(ModelMismatch, match=r"holds vectors of dlib_resnet.*mobilefacenet"):
+            list(enrol(store, "c", [(tmp_path / "x.jpg", "x")], Config()))
+
+
+def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path) -> None:
+    astronaut = photographs().astronaut
+    for number in range(42):
+        shown = astronaut.copy()
+        shown[:4] = number  # another picture each
+        cv2.imwrite(str(tmp_path / f"{number:02}.png"), shown)
+    found = list(pictures([tmp_path]))
+    settings = Config()
+    with Store(tmp_path / "faces.db") as store:
+        store.create_collection("c", settings.faces.embedder)
+        begun = enrol(store, "c", found[:40], settings)
+        assert next(begun).path == found[0][0]
+        del begun  # broken off: what was handed on is stored
+        first = store.collection("c").faces
+        assert 1 <= first <= 40
+        looks = list(enrol(store, "c", found, settings, jobs=2))
+        assert [look.path for look in looks] == [path for path, _ in found]
+        assert sum(look.known for look in looks) == first
+        assert store.collection("c").faces == 42
+        names = {face.external_image_id for face in store.faces("c").faces}
+    assert names == {f"{number:02}" for number in range(42)}

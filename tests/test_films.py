@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from onlooker.config import Config, Match
-from onlooker.enrol import Enroller, pictures
+from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.record import lines
 from onlooker.record.shapes import StreamRecord
@@ -31,9 +31,8 @@ def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord
     place = folder / "faces.db"
     with Store(place) as store:
         store.create_collection("known", settings.faces.embedder)
-        enrol = Enroller(store, "known", settings)
-        for path, name in pictures(people):
-            assert enrol(path, name).stored is not None, path
+        for look in enrol(store, "known", list(pictures(people)), settings):
+            assert look.new is not None, look
     records = folder / "records.jsonl"
     replay([film], settings, Outputs(records=records, store=place), quiet)
     return list(lines.read(records))

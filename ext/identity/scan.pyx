@@ -7,6 +7,8 @@ import numpy as np
 
 from libc.math cimport INFINITY
 
+from nearest cimport insert
+
 cdef extern from "identity/scan.h" nogil:
     enum: BLOCK
     void compare(const float *rows, const float *query, Py_ssize_t count, Py_ssize_t dim,
@@ -58,17 +60,5 @@ cdef void _scan(const float[:, ::1] vectors, const unsigned char[::1] live,
             compare(&vectors[start, 0], &queries[query, 0], count, dim, distance, found)
             for i in range(count):
                 if found[i] > likeness[query, last] and live[start + i]:
-                    _insert(&rows[query, 0], &likeness[query, 0], last, start + i, found[i])
+                    insert(&rows[query, 0], &likeness[query, 0], last, start + i, found[i])
         start += count
-
-
-cdef void _insert(long long *rows, float *likeness, Py_ssize_t last, long long row,
-                  float value) noexcept nogil:
-    """Put a row in its place, best first; behind its equals, which came earlier."""
-    cdef Py_ssize_t place = last
-    while place > 0 and likeness[place - 1] < value:
-        likeness[place] = likeness[place - 1]
-        rows[place] = rows[place - 1]
-        place -= 1
-    likeness[place] = value
-    rows[place] = row

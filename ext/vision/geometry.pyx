@@ -1,11 +1,11 @@
-"""Boxes, quads and alignment: the loops behind `onlooker.vision.faces` and `onlooker.vision.text`.
+"""Boxes and alignment: the loops behind `onlooker.vision.faces`.
 
 Signatures, units and sources are in pipeline/onlooker/vision/geometry.pyi. Each function checks
 shapes once and then loops without the GIL.
 """
 
 cimport numpy as cnp
-from libc.math cimport ceil, exp, floor, hypot, sqrt
+from libc.math cimport exp, sqrt
 
 import numpy as np
 
@@ -247,61 +247,3 @@ def similarity(cnp.ndarray source not None, cnp.ndarray target not None):
     out[4] = along
     out[5] = mean_v - across * mean_x - along * mean_y
     return matrix
-
-
-def grow(const float[:, ::1] quad, float ratio):
-    """The rectangle `quad` moved outwards by area * ratio / perimeter on each side."""
-    if quad.shape[0] != 4 or quad.shape[1] != 2:
-        raise ValueError("quad must be (4, 2)")
-    cdef float right_x = quad[1, 0] - quad[0, 0], right_y = quad[1, 1] - quad[0, 1]
-    cdef float down_x = quad[3, 0] - quad[0, 0], down_y = quad[3, 1] - quad[0, 1]
-    cdef float width = hypot(right_x, right_y), height = hypot(down_x, down_y)
-    if width == 0 or height == 0:
-        raise ValueError("a quad without area cannot grow")
-    cdef float distance = width * height * ratio / (2 * (width + height))
-    right_x *= distance / width
-    right_y *= distance / width
-    down_x *= distance / height
-    down_y *= distance / height
-    grown = np.empty((4, 2), np.float32)
-    cdef float[:, ::1] out = grown
-    out[0, 0] = quad[0, 0] - right_x - down_x
-    out[0, 1] = quad[0, 1] - right_y - down_y
-    out[1, 0] = quad[1, 0] + right_x - down_x
-    out[1, 1] = quad[1, 1] + right_y - down_y
-    out[2, 0] = quad[2, 0] + right_x + down_x
-    out[2, 1] = quad[2, 1] + right_y + down_y
-    out[3, 0] = quad[3, 0] - right_x + down_x
-    out[3, 1] = quad[3, 1] - right_y + down_y
-    return grown
-
-
-def quad_mean(const float[:, ::1] values, const float[:, ::1] quad):
-    """Mean of `values` over the pixels whose centres lie inside `quad`; 0 where there is none."""
-    if quad.shape[0] != 4 or quad.shape[1] != 2:
-        raise ValueError("quad must be (4, 2)")
-    cdef Py_ssize_t height = values.shape[0], width = values.shape[1], x, y, first, last, n = 0
-    cdef int i
-    cdef double total = 0, top = quad[0, 1], bottom = quad[0, 1], left, right, cut, middle
-    cdef double x0, y0, x1, y1
-    with nogil:
-        for i in range(1, 4):
-            top = min(top, quad[i, 1])
-            bottom = max(bottom, quad[i, 1])
-        for y in range(max(0, <Py_ssize_t>floor(top)), min(height, <Py_ssize_t>ceil(bottom))):
-            middle = y + 0.5
-            left, right = width, 0
-            # A row's centre line enters and leaves a convex quad where it cuts two of its sides.
-            for i in range(4):
-                x0, y0 = quad[i, 0], quad[i, 1]
-                x1, y1 = quad[(i + 1) & 3, 0], quad[(i + 1) & 3, 1]
-                if (y0 <= middle) != (y1 <= middle):
-                    cut = x0 + (middle - y0) * (x1 - x0) / (y1 - y0)
-                    left = min(left, cut)
-                    right = max(right, cut)
-            first = max(0, <Py_ssize_t>ceil(left - 0.5))
-            last = min(width, <Py_ssize_t>ceil(right - 0.5))
-            for x in range(first, last):
-                total += values[y, x]
-            n += max(0, last - first)
-    return total / n if n else 0.0

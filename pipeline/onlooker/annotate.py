@@ -68,11 +68,16 @@ def _beside(
 
 def draw(picture: Pixels, record: StreamRecord) -> None:
     """Draw what `record` says into `picture` (h, w, 3), which is written to."""
-    for detection in record.TextDetections:
-        if detection.Type == "LINE":
-            _draw_line(picture, detection)
+    draw_text(picture, record.TextDetections)
     for face in record.FaceSearchResponse:  # over the text: names matter more
         _draw_face(picture, face)
+
+
+def draw_text(picture: Pixels, detections: Iterable[TextDetection]) -> None:
+    """Draw the outlines of lines, and what they say, into `picture` (h, w, 3)."""
+    for detection in detections:
+        if detection.Type == "LINE":
+            _draw_line(picture, detection)
 
 
 def _draw_face(picture: Pixels, face: FaceSearch) -> None:

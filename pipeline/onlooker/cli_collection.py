@@ -1,10 +1,15 @@
 """`onlooker collection`: who is known."""
 
+import contextlib
+import enum
+import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
+import msgspec
 import typer
 from rich.console import Console
 from rich.progress import track
@@ -12,10 +17,13 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from onlooker import config as configuration
-from onlooker.enrol import Enroller, pictures
+from onlooker import weights
+from onlooker.enrol import enrol, models_of, pictures
+from onlooker.identity import copies, exports
 from onlooker.identity.match import Matcher
-from onlooker.identity.store import CollectionNotFound, Store, default_path
+from onlooker.identity.store import Collection, CollectionExists, Store, default_path
 from onlooker.media import image
+from onlooker.types import StoredFace
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, unlaid
@@ -26,6 +34,17 @@ app = typer.Typer(
     help="Keep people in collections: create, index, list, search, delete.",
 )
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
+NAMES_SHOWN = 50
+
+
+class Way(enum.Enum):
+    """`onlooker.identity.collection.Method` as typer knows it."""
+
+    auto = "auto"
+    exact = "exact"
+    annoy = "annoy"
+
+
 console = Console(markup=False, emoji=False, highlight=False)
 
 
@@ -39,6 +58,22 @@ def opened() -> Iterator[Store]:
     """The user's store."""
     with Store(default_path()) as store:
         yield store
+
+
+def all_collections(store: Store) -> Iterator[Collection]:
+    page = store.collections()
+    yield from page.collections
+    while page.token:
+        page = store.collections(token=page.token)
+        yield from page.collections
+
+
+def all_faces(store: Store, name: str) -> Iterator[StoredFace]:
+    page = store.faces(name)
+    yield from page.faces
+    while page.token:
+        page = store.faces(name, token=page.token)
+        yield from page.faces
 
 
 @app.command()
@@ -56,11 +91,19 @@ def create(name: Name) -> None:
 def index(
     name: Name,
     paths: Annotated[list[Path], typer.Argument(help="Pictures, folders, or a folder of folders.")],
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that look at pictures.", show_default="one a core")
+    ] = os.cpu_count() or 1,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write what was not indexed, and why, here: one JSON object a line."),
+    ] = None,
 ) -> None:
     """Add the largest face of each picture.
 
     In a folder of folders every picture gets its folder's name as ExternalImageId; in a flat folder
-    it gets the file's stem. The collection is made if it is not there.
+    it gets the file's stem. The collection is made if it is not there. A run that was broken off is
+    taken up by the same command: pictures that are indexed already are not looked at again.
 
     Example: `onlooker collection index staff people/`
     """
@@ -68,28 +111,43 @@ def index(
     if not found:
         raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
     settings = configuration.load()
-    stored = 0
-    given: dict[str, int] = {}
-    with opened() as store:
-        try:
-            store.collection(name)
-        except CollectionNotFound:
+    weights.pull(models_of(settings.faces))
+    outcome: Counter[str] = Counter()
+    given: Counter[str] = Counter()
+    with opened() as store, _opened_report(report) as lines:
+        with contextlib.suppress(CollectionExists):
             store.create_collection(name, settings.faces.embedder)
-        enrol = Enroller(store, name, settings)
-        for path, external in track(found, description="indexing", console=console):
-            done = enrol(path, external)
-            if done.stored is None:
-                console.print(Text.assemble(("not indexed", "yellow"), f" {path}: {done.reason}"))
+        looks = enrol(store, name, found, settings, jobs)
+        for look in track(looks, "indexing", len(found), console=console):
+            if look.new is not None:
+                outcome["indexed"] += 1
+                given[look.external_image_id] += 1
+                if look.passed_over:
+                    console.print(f"{look.path}: took the largest of {look.passed_over + 1} faces")
                 continue
-            stored += 1
-            given[external] = given.get(external, 0) + 1
-            if done.passed_over:
-                console.print(f"{path}: took the largest of {done.passed_over + 1} faces")
-    console.print(f"{stored} of {len(found)} pictures indexed in {name}")
-    for external, times in given.items():
+            outcome["indexed already" if look.known else "not indexed"] += 1
+            if not look.known:
+                console.print(
+                    Text.assemble(("not indexed", "yellow"), f" {look.path}: {look.reason}")
+                )
+                if lines is not None:
+                    told = {"Path": str(look.path), "Reason": look.reason}
+                    lines.write(msgspec.json.encode(told) + b"\n")
+    counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
+    console.print(f"{len(found)} pictures for {name}: {counts}")
+    for external, times in given.most_common(NAMES_SHOWN):
         console.print(f"  {external}  {times}")
-    if not stored:
+    if len(given) > NAMES_SHOWN:
+        console.print(f"  and {len(given) - NAMES_SHOWN} more names")
+    if not outcome["indexed"] + outcome["indexed already"]:
         raise typer.Exit(1)
+
+
+def _opened_report(file: Path | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    try:
+        return contextlib.nullcontext() if file is None else file.open("wb")
+    except OSError as error:
+        raise typer.BadParameter(f"{file}: {error.strerror}") from error
 
 
 @app.command("list")
@@ -103,11 +161,11 @@ def list_(
     with opened() as store:
         if name is None:
             table = Table("collection", "faces", "model")
-            for collection in store.collections():
+            for collection in sorted(all_collections(store), key=lambda one: one.name):
                 table.add_row(collection.name, str(collection.faces), collection.model)
         else:
             table = Table(*_identity(), "Confidence")
-            for face in store.faces(name):
+            for face in all_faces(store, name):
                 table.add_row(face.external_image_id or "", face.face_id, f"{face.confidence:.1f}")
     console.print(table)
 
@@ -134,14 +192,12 @@ def search(
     lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
     embed = FaceEmbedder(settings.faces, settings.runtime.provider)
     with opened() as store:
-        match = Matcher(
-            store,
+        [identities] = Matcher(store, embed.space).faces(
             name,
-            embed.space,
+            embed(shown, lay(shown, faces[:1])),
             settings.match.threshold if threshold is None else threshold,
             settings.match.max_faces,
         )
-        [identities] = match(embed(shown, lay(shown, faces[:1])))
     table = Table("Similarity", *_identity())
     for identity in identities:
         table.add_row(
@@ -165,10 +221,97 @@ def delete(
     """
     with opened() as store:
         if faces:
-            gone = store.delete_faces(name, faces)
-            console.print(f"deleted {len(gone)} of {len(faces)} faces from {name}")
-            if len(gone) < len(faces):
+            outcome = store.delete_faces(name, faces)
+            console.print(f"deleted {len(outcome.deleted)} of {len(faces)} faces from {name}")
+            for failure in outcome.failed:
+                console.print(f"  not {failure.face_id}: {failure.reason}")
+            if outcome.failed:
                 raise typer.Exit(1)
         else:
             store.delete_collection(name)
             console.print(f"deleted {name}")
+
+
+@app.command()
+def method(
+    name: Name,
+    way: Annotated[Way, typer.Argument(help="How searches choose whom to compare.")],
+) -> None:
+    """Have a collection searched in another way.
+
+    `auto` takes what is fastest: from 1000 faces on, short codes choose some hundreds, which are
+    compared exactly. `exact` compares all. `annoy` has Annoy's trees choose.
+
+    Example: `onlooker collection method staff exact`
+    """
+    with opened() as store:
+        store.set_method(name, way.value)
+    console.print(f"{name} is searched by {way.value}")
+
+
+@app.command()
+def verify() -> None:
+    """Read all there is and say whether it is whole.
+
+    Example: `onlooker collection verify`
+    """
+    with opened() as store:
+        wrong = list(copies.verify(store))
+        faces = sum(collection.faces for collection in all_collections(store))
+    for problem in wrong:
+        console.print(Text.assemble(("wrong", "red"), f" {problem}"))
+    if wrong:
+        raise typer.Exit(1)
+    console.print(f"{default_path()}: whole, {faces} faces")
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> None:
+    """Copy all collections, as they are now, into one file. Others may go on meanwhile.
+
+    Example: `onlooker collection backup faces-2026-11.db`
+    """
+    with opened() as store:
+        copies.backup(store, file)
+    console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def restore(file: Annotated[Path, typer.Argument(help="A file that `backup` wrote.")]) -> None:
+    """Put a backup in the place of all collections. What was there is kept under another name.
+
+    Example: `onlooker collection restore faces-2026-11.db`
+    """
+    old = copies.restore(default_path(), file)
+    console.print(f"{default_path()} is {file} now")
+    if old is not None:
+        console.print(f"what was there is {old}")
+
+
+@app.command()
+def export(
+    name: Name, file: Annotated[Path, typer.Argument(help="NAME.jsonl; NAME.npy comes beside it.")]
+) -> None:
+    """Write a collection as JSON lines, and its vectors as a NumPy array beside them.
+
+    Example: `onlooker collection export staff staff.jsonl`
+    """
+    with opened() as store:
+        count = exports.export(store, name, file)
+    console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="NAME.jsonl, with NAME.npy beside it.")],
+    name: Annotated[
+        str | None, typer.Option("--as", help="Another name for the collection.", metavar="NAME")
+    ] = None,
+) -> None:
+    """Make a collection of what `export` wrote. Faces keep their ids.
+
+    Example: `onlooker collection import staff.jsonl --as staff2`
+    """
+    with opened() as store:
+        count = exports.import_(store, file, name)
+    console.print(f"{count} faces imported")

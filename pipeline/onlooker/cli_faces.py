@@ -71,7 +71,7 @@ def faces(
 def detect(picture: Still, wanted: list[str], settings: configuration.Config) -> list[FaceDetail]:
     """The faces of a picture, largest first, with Amazon's attributes that are `wanted`."""
     provider = settings.runtime.provider
-    find = FaceFinder(replace(settings.faces, detection="thorough"), provider)
+    find = FaceFinder(settings.thorough().faces, provider)
     lay, describe = Mesher(provider), FaceDescriber(provider)
     seen = lay(picture, find(picture))
     told = describe(picture, seen, fields(wanted))

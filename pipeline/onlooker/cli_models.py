@@ -1,5 +1,6 @@
 """`onlooker models`: which models there are, and getting them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -113,6 +114,33 @@ def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) ->
         print("\n[[probe.expect]]")
         for key, value in msgspec.to_builtins(figures).items():
             print(f"{key} = {msgspec.json.encode(value).decode().replace(',', ', ')}")
+
+
+@app.command("import-paddle")
+def import_paddle(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="PaddleOCR inference model.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it. [default: the folder's name]")
+    ] = None,
+    characters: Annotated[
+        Path | None, typer.Option(help="Dictionary of a recogniser, one character a line.")
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="SPDX expression, for the card.")
+    ] = "LicenseRef-not-stated",
+) -> None:
+    """Make a text detector or recogniser of your own from PaddleOCR into a model of Onlooker.
+
+    Needs the extra `[paddle]`. Then `[text] detector` or `reader` may name it.
+    Example: `onlooker models import-paddle inference/rec --name mine --characters keys.txt`
+    """
+    # Imported here: onnx takes a while to load.
+    from onlooker import own_models
+
+    card = own_models.import_paddle(folder, name or folder.resolve().name, characters, licence)
+    place = "reader" if card.task.startswith("reads") else "detector"
+    said = f'{card.name} {card.task}; to use it, set {place} = "{card.name}" under [text]'
+    console.print(weights.path(card.name), said, sep="\n", highlight=False, soft_wrap=True)
 
 
 def _built(card: Card) -> str:

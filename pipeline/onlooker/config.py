@@ -63,6 +63,10 @@ class Text(Section, frozen=True, kw_only=True):
 
     Of a 720p film, 960 finds a tenth more lines, the smallest ones, in twice the time.
     """
+    detection: Literal["fast", "thorough"] = "fast"
+    """How much time to take for text that is hard to find. "fast" looks once. "thorough" looks at
+    960 pixels at least and again, closer, where text is small; it also reads what stands on its
+    head."""
     detector: str = "ppocrv6_det_small"
     reader: str = "ppocrv6_rec_small"
     score: Ratio = 0.5
@@ -210,6 +214,47 @@ class Runtime(Section, frozen=True, kw_only=True):
     provider: Provider = "auto"
 
 
+class Serve(Section, frozen=True, kw_only=True):
+    """`[serve]`: how `onlooker serve` answers."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; without `keys` one that only this machine reaches."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8600
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes that answer on the port."""
+    threads: Count = 0
+    """Pictures that one process looks at side by side, each with models of its own; 0 means that
+    the processes share the cores evenly."""
+    queue: Count = 16
+    """Requests of a process that may wait for a thread; who comes then is told to slow down."""
+    patience: Annotated[float, Meta(gt=0)] = 30.0
+    """Seconds after which a request that was not answered is given up."""
+    thorough: bool = True
+    """Whether small faces and text are looked for as `onlooker faces` and `onlooker text` do;
+    otherwise by `[faces]` and `[text] detection`, in a fraction of the time."""
+    profile: Literal["current", "2017-11"] = "current"
+    """Shapes and limits of Amazon's answers today, or of November 2017."""
+    keys: str | None = None
+    """File of access keys: see the docstring of `onlooker.api.keys`. None: anybody may ask."""
+    any_region: bool = True
+    """Whether clients may sign for any region, or only for that of `[record] region`."""
+    once: bool = False
+    """Whether a signed request that changes something is answered only once in ten minutes. Two
+    that are alike and signed in the same second count as one."""
+    buckets: str | None = None
+    """Where S3Objects are read: "s3", or a folder that holds a folder for each bucket."""
+    certificate: str | None = None
+    """File with the TLS certificate and its chain, in PEM."""
+    private_key: str | None = None
+    """File with the certificate's key; None where it is in the same file."""
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Where /metrics is answered instead of on `port`."""
+    validation_error: Literal["InvalidParameterException", "ValidationException"] = (
+        "InvalidParameterException"
+    )
+    """What a violated limit is called; Amazon changed the name."""
+
+
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -219,6 +264,7 @@ class Config(Section, frozen=True, kw_only=True):
     stream: Stream = Stream()
     record: Record = Record()
     runtime: Runtime = Runtime()
+    serve: Serve = Serve()
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
@@ -234,6 +280,14 @@ class Config(Section, frozen=True, kw_only=True):
             faces=replace(self.faces, look=faces),
             text=replace(self.text, look=text),
             match=replace(self.match, collection=collection),
+        )
+
+    def thorough(self) -> "Config":
+        """What still pictures are looked at with, where nobody is in a hurry."""
+        return replace(
+            self,
+            faces=replace(self.faces, detection="thorough"),
+            text=replace(self.text, detection="thorough"),
         )
 
     def digest(self) -> str:

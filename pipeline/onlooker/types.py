@@ -34,6 +34,8 @@ class StoredFace(Noun, frozen=True, kw_only=True):
     """left, top, width, height as ratios of the picture it was indexed from."""
     confidence: float
     """0 to 100: how sure the detector was that this is a face."""
+    user_id: str | None = None
+    """The user of the collection whose face it is."""
 
 
 class Identity(Noun, frozen=True, kw_only=True):

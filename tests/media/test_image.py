@@ -210,6 +210,25 @@ def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
         decode(bomb)
 
 
+def test_a_large_jpeg_may_have_few_scans_only() -> None:
+    data = saved(Image.new("L", (7000, 7000)), "JPEG", progressive=True)
+    bomb = data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 240 + data[-2:]
+    assert len(bomb) < 250_000
+    with pytest.raises(MediaError, match="more than 10 scans"):
+        decode(bomb)
+
+
+def test_deep_pixels_count_for_more() -> None:
+    data = bytearray(encoded(corners(), ".png"))
+    data[16:24] = struct.pack(">II", 6000, 6000)
+    data[24:26] = bytes((16, 6))  # 16 bits, colour with transparency
+    with pytest.raises(TooLarge, match="6000 x 6000 pixels of 8 bytes are more than 150 million"):
+        decode(bytes(data))
+    for end in range(8, 33):
+        with pytest.raises(MediaError):
+            decode(bytes(data[:end]))
+
+
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
 def test_bombs_in_the_margins_of_a_png_are_not_unpacked(
     kind: bytes, capfd: pytest.CaptureFixture[str]

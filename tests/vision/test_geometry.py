@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -150,41 +149,6 @@ def test_similarity_finds_the_transform_that_was_applied(
     np.testing.assert_allclose(geometry.similarity(source, target), matrix, rtol=1e-7, atol=1e-7)
 
 
-@given(st.floats(4, 300), st.floats(4, 80), st.floats(-45, 45), st.floats(0.5, 2))
-def test_grow_is_the_rectangle_around_the_offset_outline(
-    width: float, height: float, degrees: float, ratio: float
-) -> None:
-    quad = rectangle((400, 300), (width, height), degrees)
-    distance = width * height * ratio / (2 * (width + height))
-    grown = rectangle((400, 300), (width + 2 * distance, height + 2 * distance), degrees)
-    np.testing.assert_allclose(geometry.grow(quad, ratio), grown, atol=1e-3)
-
-
-@given(seeds, st.floats(2, 50), st.floats(2, 50), st.floats(-180, 180))
-def test_quad_mean_is_the_mean_of_the_pixels_inside(
-    seed: int, width: float, height: float, degrees: float
-) -> None:
-    rng = np.random.default_rng(seed)
-    values = rng.random((40, 60), np.float32)
-    centre = (float(rng.uniform(-5, 65)), float(rng.uniform(-5, 45)))
-    quad = rectangle(centre, (width, height), degrees)
-    outline = quad.reshape(-1, 1, 2)
-    signed = np.array(
-        [
-            [cv2.pointPolygonTest(outline, (x + 0.5, y + 0.5), True) for x in range(60)]
-            for y in range(40)
-        ]
-    )
-    # A centre that lies on the outline may count or not: rounding decides.
-    surely, perhaps = signed > 1e-3, signed > -1e-3
-    found = geometry.quad_mean(values, quad)
-    if (surely == perhaps).all():
-        expected = float(values[surely].mean()) if surely.any() else 0.0
-        assert found == pytest.approx(expected, abs=1e-5)
-    else:
-        assert 0 <= found <= 1
-
-
 def test_shapes_that_do_not_fit_are_refused() -> None:
     boxes, scores = np.zeros((2, 4), np.float32), np.zeros(3, np.float32)
     with pytest.raises(ValueError, match=r"boxes must be \(n, 4\)"):
@@ -209,7 +173,3 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         geometry.similarity(np.zeros((1, 2)), np.zeros((1, 2)))
     with pytest.raises(ValueError, match="all source points are the same"):
         geometry.similarity(np.ones((5, 2)), np.zeros((5, 2)))
-    with pytest.raises(ValueError, match="without area"):
-        geometry.grow(np.zeros((4, 2), np.float32), 1.5)
-    with pytest.raises(ValueError, match=r"quad must be \(4, 2\)"):
-        geometry.quad_mean(np.zeros((3, 3), np.float32), np.zeros((3, 2), np.float32))

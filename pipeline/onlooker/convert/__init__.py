@@ -1,8 +1,9 @@
 """Converters: a model's weights as they come out of an archive, into one ONNX file.
 
-`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs` and `faceapi`
-read the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers are
-needed: neither TensorFlow nor any code of the packages is run.
+`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs`, `faceapi` and
+`paddle` read the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers
+are needed: neither TensorFlow nor any code of the packages is run. A user's own model in Paddle's
+format is the exception: it takes Paddle to read.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 import onnx
 
 from onlooker.card import Card
-from onlooker.convert import edits, faceapi, heads, tfjs, tflite
+from onlooker.convert import edits, faceapi, heads, paddle, tfjs, tflite
 
 FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "onnx": onnx.load_model_from_string,
@@ -18,6 +19,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "tfjs": tfjs.convert,
     "faceapi_expression": faceapi.expression,
     "faceapi_embedding": faceapi.embedding,
+    "paddle": paddle.convert,
 }
 """How a format's members, in the order of the card, become a model."""
 

@@ -187,8 +187,9 @@ def greedy(model: onnx.ModelProto, card: Card) -> None:
     softmax = graph.node[-1]
     if softmax.op_type != "Softmax":
         raise WeightsError(f"{card.name}: the graph ends in {softmax.op_type}, not in Softmax")
-    classes = [0, *(place + 1 for place in kept)]
-    _cut_last_layer(graph, softmax.input[0], 1 + len(alphabet), classes)
+    if len(kept) < len(alphabet):
+        classes = [0, *(place + 1 for place in kept)]
+        _cut_last_layer(graph, softmax.input[0], 1 + len(alphabet), classes)
     _answer_best(graph, softmax)
     metadata["character"] = "\n".join(alphabet[place] for place in kept)
     helper.set_model_props(model, metadata)

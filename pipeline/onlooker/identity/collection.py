@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 import numpy as np
@@ -33,8 +33,71 @@ class CollectionExists(StoreError):
     """There is a collection of that name already."""
 
 
+class ModelMismatch(StoreError):
+    """The collection's vectors are another model's."""
+
+
 class FaceNotFound(StoreError):
     """The collection has no face of that FaceId."""
+
+
+class UserNotFound(StoreError):
+    """The collection has no user of that UserId."""
+
+
+class UserExists(StoreError):
+    """The collection has a user of that UserId already."""
+
+
+class TooMany(StoreError):
+    """More than a collection, a user or a set of tags can hold."""
+
+
+class InvalidToken(StoreError):
+    """A token for the next page that is not ours, or of another list."""
+
+
+class RequestMismatch(StoreError):
+    """A ClientRequestToken was used before, with other parameters."""
+
+
+class StoreFull(StoreError):
+    """The disk is full. Nothing was changed."""
+
+
+class StoreLocked(StoreError):
+    """Another process has kept the store locked for too long. Nothing was changed."""
+
+
+class StoreReadOnly(StoreError):
+    """The store cannot be written."""
+
+
+class StoreClosed(StoreError):
+    """The store was closed, or is another process's."""
+
+
+class StoreDamaged(StoreError):
+    """The store's file is not whole."""
+
+
+Method: TypeAlias = Literal["auto", "exact", "annoy"]
+"""How a collection is searched: see `onlooker.identity.index`."""
+Kind: TypeAlias = Literal["faces", "users"]
+"""What is searched."""
+Reason: TypeAlias = Literal[
+    "FACE_NOT_FOUND",
+    "ASSOCIATED_TO_AN_EXISTING_USER",
+    "ASSOCIATED_TO_A_DIFFERENT_USER",
+    "LOW_MATCH_CONFIDENCE",
+]
+Status: TypeAlias = Literal["CREATED", "ACTIVE"]
+"""CREATED has no faces and is not found; ACTIVE has. The states between never show here."""
+
+MOST_FACES = 20_000_000
+"""In a collection."""
+MOST_FACES_OF_USER = 100
+MOST_TAGS = 200
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +107,71 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     """Name of the embedder's card; vectors of two models cannot be compared."""
     faces: int
+    users: int = 0
     created: float
     """Epoch seconds."""
+    method: Method = "auto"
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A person of a collection, to whom faces belong."""
+
+    user_id: str
+    faces: int
+
+    @property
+    def status(self) -> Status:
+        return "ACTIVE" if self.faces else "CREATED"
+
+
+class CollectionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the collections, in the order they were made."""
+
+    collections: list[Collection]
+    token: str | None
+    """For the next page; None on the last one."""
+
+
+class FacePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the faces of a collection, in the order they were added."""
+
+    faces: list[StoredFace]
+    token: str | None
+
+
+class UserPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the users of a collection, in the order they were made."""
+
+    users: list[User]
+    token: str | None
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """A face of a list that could not be treated like the others."""
+
+    face_id: str
+    reason: Reason
+    user_id: str | None = None
+    """Whose it is, where that is the reason."""
+    confidence: float | None = None
+    """Its Similarity to the user, where that is the reason."""
+
+
+class Deletions(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of faces that were to be deleted."""
+
+    deleted: list[str]
+    failed: list[Failure]
+
+
+class Associations(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of faces that were to be given to a user, or taken away."""
+
+    faces: list[str]
+    """Those that were."""
+    failed: list[Failure]
+    status: Status
+    """The user's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +196,13 @@ class Changes:
     number: int
     """The collection's change number now."""
     model: str
+    method: Method
     reset: bool
     """The collection was made after that number: forget everything known of its name."""
     deleted: NDArray[np.int64]
-    """(m,) numbers of faces that are gone; some may never have been seen."""
+    """(m,) numbers of faces or users that are gone; some may never have been seen."""
     added: NDArray[np.int64]
-    """(n,) numbers of faces that are there now, ascending."""
+    """(n,) numbers of those that are there now, ascending."""
     vectors: NDArray[np.float32]
     """(n, dim); (0, 0) where nothing was added."""
 
@@ -84,16 +211,24 @@ class FaceStore(Protocol):
     """What search needs of a store. `Store` is the one in SQLite; another can take its place."""
 
     @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
+    def path(self) -> Path:
+        """Beside it files that are derived from the store may be kept."""
 
-    def collection(self, name: str) -> Collection: ...
+    @property
+    def key(self) -> str:
+        """Of this store alone, and another one after it was restored from a copy."""
 
     def change(self, collection: str) -> int: ...
 
-    def changes(self, collection: str, since: int) -> Changes: ...
+    def changes(self, collection: str, since: int, kind: Kind = "faces") -> Changes: ...
+
+    def vectors_of(
+        self, numbers: Sequence[int], kind: Kind = "faces"
+    ) -> dict[int, NDArray[np.float32]]: ...
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]: ...
+
+    def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]: ...
 
 
 def image_id(data: bytes) -> str:
@@ -111,13 +246,24 @@ def face_id(new: NewFace, model: str, image_id: str) -> str:
     return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
 
 
-def check_name(kind: str, name: str, characters: str) -> None:
-    """InvalidName, with one that would do, for a name of other characters or of more than 255."""
-    if re.fullmatch(f"[{characters}]{{1,255}}", name):
+def mismatch(collection: str, model: str, wanted: str) -> ModelMismatch:
+    """What to raise where vectors of `wanted` meet a collection of `model`."""
+    return ModelMismatch(
+        f"the collection {collection} holds vectors of {model}, which cannot be compared with "
+        f'those of {wanted}: set embedder = "{model}" under [faces], or index the pictures into '
+        "a new collection"
+    )
+
+
+def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:
+    """InvalidName, with one that would do, for a name of other characters or of too many."""
+    if re.fullmatch(f"[{characters}]{{1,{most}}}", name):
         return
-    better = re.sub(f"[^{characters}]", "_", name)[:255]
+    better = re.sub(f"[^{characters}]", "_", name)[:most]
     advice = f"; {better!r} would do" if better else ""
-    raise InvalidName(f"{name!r} cannot be the {kind}: it takes 1 to 255 of [{characters}]{advice}")
+    raise InvalidName(
+        f"{name!r} cannot be the {kind}: it takes 1 to {most} of [{characters}]{advice}"
+    )
 
 
 def check_face(new: NewFace) -> None:

@@ -1,50 +1,66 @@
 """What makes search fast, derived from the store and rebuilt from it at will.
 
 Every search first catches up with the store's change number, so a face that any process added is
-found by the next search. Vectors are kept in memory and scanned exactly; where there are very
-many, Annoy names candidates among the faces of its file, and the exact scan ranks them together
-with the faces added since.
+found by the next search, and one that was deleted is not. Who is compared with whom is up to the
+collection's method:
+
+* `auto`: from CODES_FROM faces on, codes of two bits a number choose some hundreds, which are
+  compared exactly (`onlooker.identity.codes`). Fewer, or vectors that are compared by distance,
+  are all compared.
+* `exact`: all are compared.
+* `annoy`: Annoy's trees choose among the faces in the file, and the others are searched as above.
+
+What the values say is exact with each of them. Large collections have a file that all processes
+map (`onlooker.identity.snapshot`); it is written anew in the background by another process.
 """
 
-import hashlib
 import logging
 import threading
-from pathlib import Path
-from typing import Literal, NamedTuple
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from onlooker.identity import forest
-from onlooker.identity.rows import Metric, Numbers, Rows, Vectors
-from onlooker.identity.store import FaceStore, StoreError
+from onlooker.identity import build, snapshot
+from onlooker.identity.collection import (
+    CollectionNotFound,
+    FaceStore,
+    Kind,
+    ModelMismatch,
+    StoreClosed,
+    StoreError,
+    User,
+)
+from onlooker.identity.mirror import Mirror, check_lengths
+from onlooker.identity.rows import Metric, Numbers, Vectors
 from onlooker.types import StoredFace
 
-Method = Literal["auto", "exact", "annoy"]
+__all__ = ["FaceIndex", "Found", "Index", "ModelMismatch", "UserIndex"]
 
-ANNOY_FROM = 1_000_000
-"""Faces from which `auto` takes Annoy. Measured with `bench/bench_scan.py`: where it finds 95 % of
-the ten nearest of 100 000 or 400 000 faces it takes as long as the scan, which finds them all."""
+T = TypeVar("T")
+
+REMEMBERED = 10_000
+"""Faces whose names are kept for the next search while nothing changes."""
+AGAIN = 60.0
+"""Seconds until a file that could not be written is tried again."""
+
 log = logging.getLogger(__name__)
 
 
-class ModelMismatch(StoreError):
-    """The collection's vectors are another model's."""
+class Found(NamedTuple, Generic[T]):
+    """What was found, and how near it is."""
 
-
-class Hit(NamedTuple):
-    """A face that was found, and how near it is."""
-
-    face: StoredFace
+    what: T
     value: float
     """The cosine, or the Euclidean distance."""
 
 
-class Index:
-    """Nearest faces of a collection for vectors of `model`, compared by `metric`.
+class Index(Generic[T]):
+    """Nearest faces or users of a collection for vectors of `model`, compared by `metric`.
 
-    `exact` scans everything, `annoy` keeps a file in the store's folder, `auto` chooses by the
-    number of faces. Threads may search at the same time. Raises CollectionNotFound and
-    ModelMismatch, at any search too: another process may delete the collection meanwhile.
+    Threads may search at the same time. Raises CollectionNotFound and ModelMismatch, at any search
+    too: another process may delete the collection meanwhile.
     """
 
     def __init__(
@@ -52,23 +68,23 @@ class Index:
         store: FaceStore,
         collection: str,
         model: str,
-        metric: Metric = "cosine",
-        method: Method = "auto",
+        metric: Metric,
+        kind: Kind,
+        numbered: Callable[[Sequence[int]], dict[int, T]],
     ) -> None:
-        self._store = store
-        self._collection = collection
-        self._model = model
-        self._metric: Metric = metric
-        self._method = method
+        self._numbered = numbered
         self._lock = threading.Lock()
-        self._forget()
-        self._catch_up()
+        self._known: dict[int, T] = {}
+        self._mirror = Mirror(store, collection, model, metric, kind)
+        self._renewal: threading.Thread | None = None
+        self._not_before = 0.0
+        self._tend()
 
     def __len__(self) -> int:
         """Faces known by the last search."""
-        return self._rows.alive
+        return len(self._mirror)
 
-    def search(self, vectors: Vectors, k: int) -> list[list[Hit]]:
+    def search(self, vectors: Vectors, k: int) -> list[list[Found[T]]]:
         """The k nearest faces of each vector (n, dim), best first; fewer where there are fewer.
 
         Raises ValueError for vectors of another length, or not of length 1 where the metric is
@@ -76,89 +92,87 @@ class Index:
         """
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
         with self._lock:
-            self._catch_up()
-            view, trees = self._rows.view, self._trees
-        if not len(queries) or not len(view.numbers):
+            mirror = self._mirror
+            if mirror.catch_up():
+                self._known = {}  # whose they are may have changed
+                self._tend()
+            elif len(self._known) > REMEMBERED:
+                self._known = {}
+            views, known = mirror.views(), self._known
+        dim = (views.recent if views.mapped is None else views.mapped).vectors.shape[1]
+        if not len(queries) or not dim:
             return [[] for _ in queries]
-        if queries.ndim != 2 or queries.shape[1] != view.vectors.shape[1]:
+        if queries.ndim != 2 or queries.shape[1] != dim:
             raise ValueError(
-                f"vectors of shape {queries.shape}, but the collection {self._collection} holds "
-                f"vectors of {view.vectors.shape[1]} numbers"
+                f"vectors of shape {queries.shape}, but the collection {mirror.collection} holds "
+                f"vectors of {dim} numbers"
             )
-        self._check_lengths(queries)
-        if trees is None:
-            return self._hits(*view.nearest(queries, k, self._metric))
-        recent, _ = view.after(trees.number).nearest(queries, k, self._metric)
-        hits: list[list[Hit]] = []
-        for query, new in zip(queries, recent, strict=True):
-            few = view.only(np.concatenate([trees.candidates(query, k, view), new]))
-            hits += self._hits(*few.nearest(query[None], k, self._metric))
-        return hits
-
-    def _forget(self) -> None:
-        self._number = -1
-        self._rows = Rows()
-        self._trees: forest.Forest | None = None
-        self._faces: dict[int, StoredFace] = {}
-
-    def _catch_up(self) -> None:
-        if self._store.change(self._collection) != self._number:
-            changes = self._store.changes(self._collection, self._number)
-            if changes.model != self._model:
-                raise ModelMismatch(
-                    f"the collection {self._collection} holds vectors of {changes.model}, which "
-                    f"cannot be compared with those of {self._model}: set embedder = "
-                    f'"{changes.model}" under [faces], or index the pictures into a new collection'
-                )
-            if changes.reset:
-                self._forget()
-            self._rows.delete(changes.deleted)
-            if len(changes.added):
-                self._check_lengths(changes.vectors)
-                self._rows.add(changes.added, changes.vectors)
-            self._number = changes.number
-        if self._method == "annoy" or (self._method == "auto" and len(self) >= ANNOY_FROM):
-            self._plant()
-        else:
-            self._trees = None
-
-    def _plant(self) -> None:
-        """See to it that the trees hold most of the faces; without them search is exact."""
-        view = self._rows.view
-        if len(self) < forest.SMALL or (self._trees and not self._trees.is_stale(view)):
-            return
-        try:
-            self._trees = forest.renew(self._place, view, self._metric) or self._trees
-        except OSError as error:
-            log.warning("%s: no Annoy file, searching exactly: %s", self._place, error)
-            self._method = "exact"
-
-    @property
-    def _place(self) -> Path:
-        """Of the files derived from the store, without a suffix. Any name fits into a digest."""
-        name = f"{self._collection}|{self._model}".encode()
-        return self._store.folder / "index" / hashlib.sha256(name).hexdigest()[:32]
-
-    def _check_lengths(self, vectors: Vectors) -> None:
-        if self._metric != "cosine":
-            return
-        lengths = np.linalg.norm(vectors, axis=1)
-        if not (np.abs(lengths - 1) < 1e-3).all():
-            worst = lengths[np.argmax(np.abs(lengths - 1))]
-            raise ValueError(
-                f"a vector has length {worst:.4f}; to be compared by cosine it needs 1"
-            )
-
-    def _hits(self, numbers: Numbers, values: Vectors) -> list[list[Hit]]:
-        missing = set(numbers[numbers > 0].tolist()) - self._faces.keys()
-        if missing:
-            self._faces.update(self._store.numbered(sorted(missing)))
+        check_lengths(queries, mirror.metric)
+        numbers, values = views.nearest(queries, k, mirror.metric)
+        self._name(numbers, known)
         # One that was deleted a moment ago, by another process, is not there any more.
         return [
             [
-                Hit(self._faces[number], value)
+                Found(known[number], value)
                 for number, value in zip(row, nearness, strict=True)
-                if number in self._faces
+                if number in known
             ]
             for row, nearness in zip(numbers.tolist(), values.tolist(), strict=True)
         ]
+
+    def wait(self) -> None:
+        """Until the file is as new as it was going to be; nobody has to."""
+        if (renewal := self._renewal) is not None:
+            renewal.join()
+
+    def _tend(self) -> None:
+        """See to it that a file holds most of the vectors."""
+        if (
+            self._renewal is None
+            and self._mirror.is_stale()
+            and time.monotonic() >= self._not_before
+        ):
+            self._renewal = threading.Thread(target=self._renew, name="index", daemon=True)
+            self._renewal.start()
+
+    def _renew(self) -> None:
+        """Have the file written if nobody did, and begin to search the new one."""
+        old = self._mirror
+        asked = (old.collection, old.model, old.metric, old.kind)
+        try:
+            if snapshot.read_manifest(old.place) == old.seen:
+                build.in_another_process(old.store.path, *asked)
+            new = Mirror(old.store, *asked)
+            with self._lock:
+                self._mirror, self._known = new, {}
+        except (CollectionNotFound, StoreClosed):
+            pass  # nobody will search any more
+        except (StoreError, OSError, build.BuildError) as error:
+            log.warning("%s: no new index file, searching without: %s", old.collection, error)
+            self._not_before = time.monotonic() + AGAIN
+        finally:
+            self._renewal = None
+
+    def _name(self, numbers: Numbers, known: dict[int, T]) -> None:
+        """Add to `known` who these are."""
+        wanted = {number for row in numbers.tolist() for number in row}
+        if missing := [number for number in wanted if number and number not in known]:
+            known.update(self._numbered(missing))
+
+
+class FaceIndex(Index[StoredFace]):
+    """Nearest faces."""
+
+    def __init__(
+        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+    ) -> None:
+        super().__init__(store, collection, model, metric, "faces", store.numbered)
+
+
+class UserIndex(Index[User]):
+    """Nearest users, by the mean of their faces' vectors."""
+
+    def __init__(
+        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+    ) -> None:
+        super().__init__(store, collection, model, metric, "users", store.numbered_users)

@@ -11,78 +11,94 @@ again under its old name.
 
 import os
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from onlooker.identity import pages, snapshot, tables, users
 from onlooker.identity.collection import (
+    MOST_TAGS,
+    Associations,
     Changes,
     Collection,
     CollectionExists,
     CollectionNotFound,
+    CollectionPage,
+    Deletions,
     FaceNotFound,
+    FacePage,
     FaceStore,
     InvalidName,
+    InvalidToken,
+    Kind,
+    Method,
     NewFace,
+    RequestMismatch,
+    StoreClosed,
+    StoreDamaged,
     StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+    TooMany,
+    User,
+    UserExists,
+    UserNotFound,
+    UserPage,
     check_face,
     check_name,
     image_id,
 )
-from onlooker.identity.tables import (
-    SCHEMA,
-    STORED,
-    check_lengths,
-    delete,
-    face_of,
-    insert,
-    matrix,
-    next_number,
-    row_of,
-)
+from onlooker.identity.database import Database
+from onlooker.identity.tables import Row, row_of
+from onlooker.identity.users import Likeness
 from onlooker.types import StoredFace
 
 __all__ = [
+    "Associations",
     "Changes",
     "Collection",
     "CollectionExists",
     "CollectionNotFound",
+    "CollectionPage",
+    "Deletions",
     "FaceNotFound",
+    "FacePage",
     "FaceStore",
     "InvalidName",
+    "InvalidToken",
     "NewFace",
+    "RequestMismatch",
     "Store",
+    "StoreClosed",
+    "StoreDamaged",
     "StoreError",
+    "StoreFull",
+    "StoreLocked",
+    "StoreReadOnly",
+    "TooMany",
+    "User",
+    "UserExists",
+    "UserNotFound",
+    "UserPage",
     "default_path",
     "image_id",
 ]
 
-SCHEMA_VERSION = 1
-APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to that program"
-PATIENCE = 10.0
-"""Seconds to wait for another writer before giving up."""
+T = TypeVar("T")
 
-CAUSES = {
-    sqlite3.SQLITE_BUSY: f"another process has kept it locked for {PATIENCE:.0f} s; try again when "
-    "that process is done",
-    sqlite3.SQLITE_READONLY: "it cannot be written; make the file and its folder writable, or name "
-    "another folder in ONLOOKER_DATA",
-    sqlite3.SQLITE_FULL: "the disk is full, and nothing was changed; free some space and try again",
-    sqlite3.SQLITE_NOTADB: "it is not a face store; move that file away, or name another folder in "
-    "ONLOOKER_DATA",
-    sqlite3.SQLITE_CORRUPT: "it is damaged; put a copy of it back, or move it away and index the "
-    "pictures again",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that it is a file in a folder that you "
-    "may write to, or name another folder in ONLOOKER_DATA",
-    sqlite3.SQLITE_IOERR: "the disk failed to read or write it; check the disk and its free space",
-}
+PAGE = 4096
+"""Collections and faces on a page, where nobody says less."""
+AT_ONCE = 500
+"""Numbers that are asked for in one query."""
+USERS = 500
+"""Users on a page."""
+KINDS: tuple[Kind, ...] = ("faces", "users")
 
 
 def default_path() -> Path:
@@ -94,34 +110,23 @@ def default_path() -> Path:
 class Store:
     """Collections of faces in the SQLite file at `path`, which is made if there is none.
 
-    Raises StoreError, or the one of its kinds that a method names.
+    Threads may use one together. Raises StoreError, or the ones of its kinds that a method names;
+    any method StoreFull, StoreLocked, StoreReadOnly and StoreDamaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()  # one connection: threads take turns
-        self._process = os.getpid()
+        self.database = Database(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(
-                f"{path.parent}: the folder for the face store cannot be made "
-                f"({error.strerror}); name another in ONLOOKER_DATA"
-            ) from error
-        try:
-            self._database = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
-        except sqlite3.Error as error:
-            raise _explain(path, error) from error
-        try:
-            self._open()
+            with self.database.reading() as database:
+                key, self._secret = database.execute("SELECT store, secret FROM keys").fetchone()
         except BaseException:
-            self._database.close()
+            self.database.close()
             raise
+        self.key = key.hex()
 
     def close(self) -> None:
-        self._database.close()
+        self.database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -129,56 +134,116 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @property
-    def folder(self) -> Path:
-        """Where files derived from the store may be kept."""
-        return self.path.parent
-
     # Collections
 
-    def create_collection(self, name: str, model: str) -> Collection:
-        """Make an empty collection for vectors of `model`; CollectionExists, InvalidName."""
+    def create_collection(
+        self,
+        name: str,
+        model: str,
+        tags: Mapping[str, str] | None = None,
+        method: Method = "auto",
+    ) -> Collection:
+        """Make an empty collection for vectors of `model`; CollectionExists, InvalidName, TooMany.
+
+        `method` is how it is searched: see `onlooker.identity.index`.
+        """
         check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
-        with self._writing() as database:
+
+        def change(database: sqlite3.Connection) -> Collection:
             if database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
                 )
-            number = next_number(database)
+            number = tables.next_number(database)
             database.execute(
-                "INSERT INTO collections (name, model, created, born, change) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (name, model, created, number, number),
+                "INSERT INTO collections (name, model, created, born, change, method) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (name, model, created, number, number, method),
             )
-        return Collection(name=name, model=model, faces=0, created=created)
+            row = row_of(database, name)
+            _tag(database, row, tags or {})
+            return _collection(name, row)
+
+        return self.database.write(change)
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection and all its faces; CollectionNotFound."""
-        with self._writing() as database:
-            database.execute("DELETE FROM collections WHERE id = ?", (row_of(database, name).id,))
+        """Delete a collection with its faces, users and tags; CollectionNotFound.
 
-    def collections(self) -> list[Collection]:
-        """All collections, by name."""
-        with self._reading() as database:
-            rows = database.execute(
-                "SELECT name, model, created, "
-                "(SELECT count(*) FROM faces WHERE collection = collections.id) "
-                "FROM collections ORDER BY name"
+        The name is free at once. Where there are very many faces others write in between.
+        """
+
+        def rename(database: sqlite3.Connection) -> str:
+            row = row_of(database, name)
+            database.execute(
+                "UPDATE collections SET name = ? WHERE id = ?", (f"{tables.GONE}{row.id}", row.id)
+            )
+            return row.model
+
+        model = self.database.write(rename)
+        for kind in KINDS:
+            snapshot.forget(snapshot.place_of(self.path.parent, name, model, kind))
+        # One more than there were, if a process was killed over this.
+        while self.database.write(tables.sweep):
+            pass
+
+    def collections(self, limit: int = PAGE, token: str | None = None) -> CollectionPage:
+        """Collections in the order they were made; InvalidToken."""
+        _check_limit(limit)
+        scope = ("collections",)
+        after = pages.last(self._secret, scope, token)
+        with self.database.reading() as database:
+            found = database.execute(
+                f"SELECT name, {tables.ROW} FROM collections "
+                "WHERE born > ? AND name NOT LIKE '/%' ORDER BY born LIMIT ?",
+                (after, limit + 1),
             ).fetchall()
-        return [
-            Collection(name=name, model=model, faces=faces, created=created)
-            for name, model, created, faces in rows
-        ]
+        rows = [(name, Row(*row)) for name, *row in found]
+        return CollectionPage(
+            collections=[_collection(name, row) for name, row in rows[:limit]],
+            token=self._next(scope, [row.born for _, row in rows], limit),
+        )
 
     def collection(self, name: str) -> Collection:
         """One collection; CollectionNotFound."""
-        with self._reading() as database:
-            row = row_of(database, name)
-            (faces,) = database.execute(
-                "SELECT count(*) FROM faces WHERE collection = ?", (row.id,)
-            ).fetchone()
-        return Collection(name=name, model=row.model, faces=faces, created=row.created)
+        with self.database.reading() as database:
+            return _collection(name, row_of(database, name))
+
+    def set_method(self, collection: str, method: Method) -> None:
+        """Have a collection searched in another way, from the next search on."""
+
+        def change(database: sqlite3.Connection) -> None:
+            row = row_of(database, collection)
+            tables.next_change(database, row)
+            database.execute("UPDATE collections SET method = ? WHERE id = ?", (method, row.id))
+
+        self.database.write(change)
+
+    def tag(self, collection: str, tags: Mapping[str, str]) -> None:
+        """Add tags, or give those that are there new values; CollectionNotFound, TooMany."""
+        self.database.write(lambda database: _tag(database, row_of(database, collection), tags))
+
+    def untag(self, collection: str, keys: Iterable[str]) -> None:
+        """Take tags away; keys that are not there do not matter. CollectionNotFound."""
+
+        def change(database: sqlite3.Connection) -> None:
+            row = row_of(database, collection)
+            database.executemany(
+                "DELETE FROM tags WHERE collection = ? AND key = ?", [(row.id, key) for key in keys]
+            )
+
+        keys = list(keys)
+        self.database.write(change)
+
+    def tags(self, collection: str) -> dict[str, str]:
+        """All tags, by key; CollectionNotFound."""
+        with self.database.reading() as database:
+            row = row_of(database, collection)
+            return dict(
+                database.execute(
+                    "SELECT key, value FROM tags WHERE collection = ? ORDER BY key", (row.id,)
+                )
+            )
 
     # Faces
 
@@ -188,29 +253,50 @@ class Store:
         A face with an ExternalImageId has a FaceId made of the model, the picture, that name and
         its place in the picture: adding it again stores nothing and returns what is there, and
         two collections of one model know it by the same id. Without an ExternalImageId every
-        adding makes a new face. Raises CollectionNotFound and InvalidName, and ValueError for
-        a vector that is not finite or not of the collection's length.
+        adding makes a new face. Raises CollectionNotFound, InvalidName and TooMany, and ValueError
+        for a vector that is not finite or not of the collection's length.
         """
         for new in faces:
             check_face(new)
         image_ids = {picture: image_id(picture) for picture in {new.picture for new in faces}}
-        with self._writing() as database:
-            row = row_of(database, collection)
-            check_lengths(database, row, faces)
-            return [insert(database, row, new, image_ids[new.picture]) for new in faces]
 
-    def faces(self, collection: str) -> list[StoredFace]:
-        """All faces of a collection, in the order they were added; CollectionNotFound."""
-        with self._reading() as database:
-            rows = database.execute(
-                f"SELECT {STORED} FROM faces WHERE collection = ? ORDER BY number",
-                (row_of(database, collection).id,),
-            ).fetchall()
-        return [face_of(row) for row in rows]
+        def change(database: sqlite3.Connection) -> list[StoredFace]:
+            row = row_of(database, collection)
+            tables.check_room(row, len(faces))
+            tables.check_lengths(database, row, faces)
+            return [tables.insert(database, row, new, image_ids[new.picture]) for new in faces]
+
+        return self.database.write(change)
+
+    def faces(
+        self,
+        collection: str,
+        face_ids: Sequence[str] | None = None,
+        user_id: str | None = None,
+        limit: int = PAGE,
+        token: str | None = None,
+    ) -> FacePage:
+        """Faces in the order they were added: all, or those of these ids, or of a user, or both.
+
+        A face that is there from the first page to the last is on one of them, once, whatever is
+        added and deleted meanwhile. CollectionNotFound, UserNotFound, InvalidToken.
+        """
+        _check_limit(limit)
+        with self.database.reading() as database:
+            row = row_of(database, collection)
+            ids = None if face_ids is None else sorted(set(face_ids))
+            scope = ("faces", row.born, ids, user_id)
+            after = pages.last(self._secret, scope, token)
+            user = None if user_id is None else users.user_row(database, row, user_id).made
+            found = tables.page_of_faces(database, row, ids, user, after, limit + 1)
+        return FacePage(
+            faces=[tables.face_of(face) for _, *face in found[:limit]],
+            token=self._next(scope, [number for number, *_ in found], limit),
+        )
 
     def vectors(self, collection: str, face_ids: Sequence[str]) -> NDArray[np.float32]:
         """Vectors (n, dim) of these faces; CollectionNotFound, FaceNotFound."""
-        with self._reading() as database:
+        with self.database.reading() as database:
             row = row_of(database, collection)
             found = [
                 database.execute(
@@ -222,132 +308,214 @@ class Store:
         if None in found:
             missing = face_ids[found.index(None)]
             raise FaceNotFound(f"faceId {missing} was not found in the collection {collection}.")
-        return matrix([vector for (vector,) in found])
+        return tables.matrix([vector for (vector,) in found])
 
-    def delete_faces(self, collection: str, face_ids: Sequence[str]) -> list[str]:
-        """Delete faces and return the ids that were there; CollectionNotFound."""
-        with self._writing() as database:
+    def delete_faces(self, collection: str, face_ids: Sequence[str]) -> Deletions:
+        """Delete faces, but for those that are not there or are a user's; CollectionNotFound."""
+
+        def change(database: sqlite3.Connection) -> Deletions:
             row = row_of(database, collection)
-            return [face_id for face_id in face_ids if delete(database, row, face_id)]
+            outcome = {
+                face_id: tables.delete(database, row, face_id)
+                for face_id in dict.fromkeys(face_ids)
+            }
+            return Deletions(
+                deleted=[face_id for face_id, failure in outcome.items() if failure is None],
+                failed=[failure for failure in outcome.values() if failure is not None],
+            )
+
+        return self.database.write(change)
+
+    # Users. `request` is a ClientRequestToken: the same one again changes nothing and has the same
+    # answer; with other parameters it raises RequestMismatch.
+
+    def create_user(self, collection: str, user_id: str, request: str | None = None) -> None:
+        """Make a user without faces; CollectionNotFound, UserExists, InvalidName."""
+        check_name("UserId", user_id, r"a-zA-Z0-9_.\-:", 128)
+        self._once("CreateUser", request, (collection, user_id), users.create, type(None))
+
+    def delete_user(self, collection: str, user_id: str, request: str | None = None) -> None:
+        """Delete a user; its faces stay, and are nobody's. CollectionNotFound, UserNotFound."""
+        self._once("DeleteUser", request, (collection, user_id), users.delete, type(None))
+
+    def users(self, collection: str, limit: int = USERS, token: str | None = None) -> UserPage:
+        """Users in the order they were made; CollectionNotFound, InvalidToken."""
+        _check_limit(limit)
+        with self.database.reading() as database:
+            row = row_of(database, collection)
+            scope = ("users", row.born)
+            after = pages.last(self._secret, scope, token)
+            found = users.page_of_users(database, row, after, limit + 1)
+        return UserPage(
+            users=[User(user_id=user.user_id, faces=user.faces) for user in found[:limit]],
+            token=self._next(scope, [user.made for user in found], limit),
+        )
+
+    def user(self, collection: str, user_id: str) -> User:
+        """One user; CollectionNotFound, UserNotFound."""
+        with self.database.reading() as database:
+            user = users.user_row(database, row_of(database, collection), user_id)
+        return User(user_id=user.user_id, faces=user.faces)
+
+    def user_vector(self, collection: str, user_id: str) -> NDArray[np.float32] | None:
+        """Mean (dim,) of the vectors of a user's faces, None where it has none.
+
+        Raises CollectionNotFound and UserNotFound.
+        """
+        with self.database.reading() as database:
+            user = users.user_row(database, row_of(database, collection), user_id)
+            (blob,) = database.execute(
+                "SELECT vector FROM users WHERE made = ?", (user.made,)
+            ).fetchone()
+        return None if blob is None else tables.matrix([blob])[0]
+
+    def associate(
+        self,
+        collection: str,
+        user_id: str,
+        face_ids: Sequence[str],
+        likeness: Likeness,
+        threshold: float = 75.0,
+        request: str | None = None,
+    ) -> Associations:
+        """Give faces to a user, those that are like the ones it has.
+
+        `likeness` (see `onlooker.identity.match.likeness`) says how much, 0 to 100. The first
+        face of a user is taken as it is. Raises CollectionNotFound, UserNotFound, and TooMany,
+        with nothing changed, for more than a hundred faces of one user.
+        """
+
+        def change(database: sqlite3.Connection, row: Row, *_: object) -> Associations:
+            return users.associate(database, row, user_id, face_ids, likeness, threshold)
+
+        parameters = (collection, user_id, list(face_ids), threshold)
+        return self._once("AssociateFaces", request, parameters, change, Associations)
+
+    def disassociate(
+        self, collection: str, user_id: str, face_ids: Sequence[str], request: str | None = None
+    ) -> Associations:
+        """Take faces away from a user; CollectionNotFound, UserNotFound."""
+        parameters = (collection, user_id, list(face_ids))
+        return self._once(
+            "DisassociateFaces", request, parameters, users.disassociate, Associations
+        )
+
+    def _once(
+        self,
+        operation: str,
+        request: str | None,
+        parameters: tuple[object, ...],
+        change: Callable[..., T],
+        kind: type[T],
+    ) -> T:
+        """`change(database, row, *parameters behind the collection's name)`, once a request."""
+        collection, *rest = parameters
+
+        def write(database: sqlite3.Connection) -> T:
+            def run() -> T:
+                return change(database, row_of(database, str(collection)), *rest)
+
+            return users.once(database, operation, request, parameters, run, kind)
+
+        return self.database.write(write)
 
     # What an index asks
 
     def change(self, collection: str) -> int:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
-        with self._reading() as database:
-            return row_of(database, collection).change
+        found = self.database.rows("SELECT change FROM collections WHERE name = ?", (collection,))
+        if not found:
+            raise tables.not_found(collection)
+        return int(found[0][0])
 
-    def changes(self, collection: str, since: int) -> Changes:
-        """What happened after change number `since`; CollectionNotFound."""
-        with self._reading() as database:
+    def changes(
+        self, collection: str, since: int, kind: Kind = "faces", most: int = 20_000
+    ) -> Changes:
+        """What happened after change number `since`, or the beginning of it; CollectionNotFound.
+
+        Where more than `most` were added, `number` is that of the last of them, and less than
+        `change` of the collection.
+        """
+        with self.database.reading() as database:
             row = row_of(database, collection)
-            deleted = database.execute(
-                "SELECT face FROM deletions WHERE collection = ? AND number > ? ORDER BY number",
-                (row.id, since),
-            ).fetchall()
             added = database.execute(
-                "SELECT number, vector FROM faces WHERE collection = ? AND number > ? "
-                "ORDER BY number",
-                (row.id, since),
+                f"SELECT number, vector FROM {kind} WHERE collection = ? AND number > ? "
+                "ORDER BY number LIMIT ?",
+                (row.id, since, most),
+            ).fetchall()
+            number = row.change if len(added) < most else added[-1][0]
+            deleted = database.execute(
+                "SELECT face FROM deletions WHERE collection = ? AND number > ? AND number <= ?",
+                (row.id, since, number),
             ).fetchall()
         return Changes(
-            number=row.change,
+            number=number,
             model=row.model,
+            method=row.method,
             reset=since < row.born,
             deleted=np.array([face for (face,) in deleted], dtype=np.int64),
             added=np.array([number for number, _ in added], dtype=np.int64),
-            vectors=matrix([vector for _, vector in added]),
+            vectors=tables.matrix([vector for _, vector in added]),
         )
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
-        with self._reading() as database:
-            rows = [
-                database.execute(
-                    f"SELECT number, {STORED} FROM faces WHERE number = ?", (number,)
-                ).fetchone()
-                for number in numbers
-            ]
-        return {row[0]: face_of(row[1:]) for row in rows if row}
+        found = self._at(f"number, {tables.STORED}", "faces", numbers)
+        return {number: tables.face_of(face) for number, *face in found}
 
-    # The file
+    def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
+        """The users whose vectors have these change numbers; one that is gone is left out."""
+        found = self._at("number, user_id, faces", "users", numbers)
+        return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in found}
 
-    def _open(self) -> None:
-        with self._reading():
-            self._check_owner()
-        try:
-            self._log_ahead()
-            # FULL: a commit is on the disk when it returns.
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute("PRAGMA foreign_keys = ON")
-        except sqlite3.Error as error:
-            raise _explain(self.path, error) from error
-        if self._version() == SCHEMA_VERSION:
-            return
-        with self._writing() as database:
-            if self._version() == 0:  # nobody else made the tables while we waited
-                for statement in SCHEMA.split(";\n"):
-                    database.execute(statement)
-                database.execute(f"PRAGMA application_id = {APPLICATION}")
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    def vectors_of(
+        self, numbers: Sequence[int], kind: Kind = "faces"
+    ) -> dict[int, NDArray[np.float32]]:
+        """Vectors (dim,) of these change numbers; one that is gone is left out."""
+        found = self._at("number, vector", kind, numbers)
+        return {number: tables.matrix([blob])[0] for number, blob in found}
 
-    def _check_owner(self) -> None:
-        (owner,) = self._database.execute("PRAGMA application_id").fetchone()
-        (tables,) = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and owner != APPLICATION:
-            raise StoreError(
-                f"{self.path}: it is the database of another program; move that file away, or "
-                "name another folder in ONLOOKER_DATA"
+    def _at(self, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
+        """Rows at these change numbers, as far as they are there, in any order."""
+        found: list[Any] = []
+        for start in range(0, len(numbers), AT_ONCE):
+            some = numbers[start : start + AT_ONCE]
+            marks = ",".join("?" * len(some))
+            found += self.database.rows(
+                f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some
             )
-        if self._version() > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.path}: it has format {self._version()}, made by a newer Onlooker, and "
-                f"this one reads up to {SCHEMA_VERSION}; update Onlooker"
-            )
+        return found
 
-    def _log_ahead(self) -> None:
-        """Write-ahead log: readers never wait. For this switch alone SQLite itself does not."""
-        end = time.monotonic() + PATIENCE
-        while True:
-            try:
-                self._database.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                    raise
-                time.sleep(0.01)
-
-    def _version(self) -> int:
-        (version,) = self._database.execute("PRAGMA user_version").fetchone()
-        return int(version)
-
-    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        return self._transaction("BEGIN")
-
-    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
-        # IMMEDIATE takes the write lock at once: no reader finds out half-way that it may not.
-        return self._transaction("BEGIN IMMEDIATE")
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[sqlite3.Connection]:
-        if os.getpid() != self._process:
-            raise StoreError(
-                f"{self.path}: opened in process {self._process} and used in {os.getpid()}, its "
-                "child; open a Store in each process"
-            )
-        with self._lock:
-            try:
-                self._database.execute(begin)
-                yield self._database
-                self._database.execute("COMMIT")
-            except sqlite3.Error as error:
-                raise _explain(self.path, error) from error
-            finally:
-                self._database.rollback()
+    def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
+        """The token for what comes behind the first `limit`, if anything does."""
+        return (
+            pages.token(self._secret, scope, numbers[limit - 1]) if len(numbers) > limit else None
+        )
 
 
-def _explain(path: Path, error: sqlite3.Error) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of one cause apart
-    return StoreError(
-        f"{path}: {error}; {CAUSES.get(code, 'this is unexpected, please report it')}"
+def _collection(name: str, row: Row) -> Collection:
+    return Collection(
+        name=name,
+        model=row.model,
+        faces=row.faces,
+        users=row.users,
+        created=row.created,
+        method=row.method,
     )
+
+
+def _tag(database: sqlite3.Connection, row: Row, tags: Mapping[str, str]) -> None:
+    database.executemany(
+        "INSERT OR REPLACE INTO tags (collection, key, value) VALUES (?, ?, ?)",
+        [(row.id, key, value) for key, value in tags.items()],
+    )
+    (count,) = database.execute(
+        "SELECT count(*) FROM tags WHERE collection = ?", (row.id,)
+    ).fetchone()
+    if count > MOST_TAGS:
+        raise TooMany(f"a collection has at most {MOST_TAGS} tags; this would make {count}")
+
+
+def _check_limit(limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"a page must have room for something, not for {limit}")

@@ -19,6 +19,11 @@ LARGEST = 50_000_000
 """Most pixels of a picture that is decoded: a file of a few bytes can ask for gigabytes."""
 MOST_SCANS = 256
 """Most scans of a progressive JPEG: each costs as much as the whole picture."""
+SCANNED = 10 * LARGEST
+"""Most pixels of all scans together. Encoders make ten of a picture; a file of a few bytes can ask
+for the same 50 megapixels again and again."""
+LARGEST_BYTES = 3 * LARGEST
+"""Most bytes of a PNG's pixels as they are decoded: 16 bits and transparency take more."""
 DISTORTED = 1 / 16
 """Most that one side of a small picture is stretched or squeezed for a rounder size."""
 
@@ -147,7 +152,7 @@ def decode(data: bytes, name: str = "picture") -> Still:
 
 def _check_jpeg(data: bytes, name: str) -> None:
     """Walk the segments: size, number of scans, and whether the end is there."""
-    at, scans, sized = 2, 0, False
+    at, scans, most, sized = 2, 0, MOST_SCANS, False
     while marker := _MARKER.search(data, at):
         code, at = data[marker.end() - 1], marker.end()
         if code == 0xD9:  # end of image
@@ -157,10 +162,12 @@ def _check_jpeg(data: bytes, name: str) -> None:
         if code in _FRAME_HEADERS:
             height, width = _number(data, at + 3, 2), _number(data, at + 5, 2)
             _check_size(width, height, name)
-            sized = True
+            most, sized = min(MOST_SCANS, SCANNED // (width * height)), True
         scans += code == 0xDA
-        if scans > MOST_SCANS:
-            raise MediaError(f"{name}: a JPEG of more than {MOST_SCANS} scans is not decoded")
+        if scans > most:
+            raise MediaError(
+                f"{name}: a JPEG of its size and more than {most} scans is not decoded"
+            )
         at += max(2, _number(data, at, 2))
     raise MediaError(f"{name}: a JPEG that ends early, after {len(data)} bytes")
 
@@ -178,7 +185,13 @@ def _picture_chunks(data: bytes, name: str) -> bytes:
     """
     if data[12:16] != b"IHDR":
         raise MediaError(f"{name}: damaged, a PNG must begin with its size")
-    _check_size(_number(data, 16, 4), _number(data, 20, 4), name)
+    width, height = _number(data, 16, 4), _number(data, 20, 4)
+    _check_size(width, height, name)
+    if width * height * _depth(data) > LARGEST_BYTES:
+        raise TooLarge(
+            f"{name}: {width} x {height} pixels of {_depth(data)} bytes are more than "
+            f"{LARGEST_BYTES // 1_000_000} million bytes; make it smaller first"
+        )
     kept, at = [_PNG], len(_PNG)
     while at < len(data):
         kind = data[at + 4 : at + 8]
@@ -191,6 +204,13 @@ def _picture_chunks(data: bytes, name: str) -> bytes:
             return b"".join(kept)
         at = end
     raise MediaError(f"{name}: a PNG that ends early, after {len(data)} bytes")
+
+
+def _depth(data: bytes) -> int:
+    """Bytes of one pixel of a PNG as OpenCV decodes it: grey, BGR or BGRA, of 8 or 16 bits."""
+    bits, kind = _number(data, 24, 1), _number(data, 25, 1)
+    # 0 is grey, 2 colour, 3 a palette; 4 and 6 are grey and colour with transparency.
+    return (2 if bits == 16 else 1) * {0: 1, 2: 3, 3: 3}.get(kind, 4)
 
 
 _PICTURE_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))

@@ -13,22 +13,19 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config import Config
-from onlooker.record import shapes
 from onlooker.record.face_detail import detected_face
-from onlooker.record.ratios import Size, bounding_box, percent, place, rounded
+from onlooker.record.ratios import Size, rounded
 from onlooker.record.shapes import (
-    BoundingBox,
-    FaceMatch,
     FaceSearch,
     FrameInformation,
-    Geometry,
     InputInformation,
     KinesisVideo,
     StreamProcessorInformation,
     StreamRecord,
-    TextDetection,
 )
-from onlooker.types import Face, Frame, Identity, Quad, StoredFace, TextLine
+from onlooker.record.stored import face_match
+from onlooker.record.text_detection import text_detections
+from onlooker.types import Face, Frame
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
 
@@ -47,7 +44,7 @@ def build(frame: Frame, config: Config) -> StreamRecord:
         InputInformation=InputInformation(KinesisVideo=_kinesis_video(frame, config)),
         StreamProcessorInformation=StreamProcessorInformation(Status="RUNNING"),
         FaceSearchResponse=() if failed else tuple(_face(face, size) for face in frame.faces),
-        TextDetections=() if failed else _text(frame.lines, size),
+        TextDetections=() if failed else text_detections(frame.lines, size),
         RecordId=record_id(frame.stream, frame.epoch, frame.index, config),
         Sequence=frame.index + 1,
         FrameInformation=FrameInformation(
@@ -113,60 +110,5 @@ def _stream_arn(frame: Frame, config: Config) -> str:
 def _face(face: Face, size: Size) -> FaceSearch:
     return FaceSearch(
         DetectedFace=detected_face(face, size),
-        MatchedFaces=tuple(_match(identity) for identity in face.identities),
-    )
-
-
-def _match(identity: Identity) -> FaceMatch:
-    return FaceMatch(Similarity=rounded(identity.similarity, 4), Face=_stored(identity.face))
-
-
-def _stored(face: StoredFace) -> shapes.Face:
-    left, top, width, height = face.box
-    return shapes.Face(
-        FaceId=face.face_id,
-        BoundingBox=BoundingBox(
-            Width=rounded(width, 6),
-            Height=rounded(height, 6),
-            Left=rounded(left, 6),
-            Top=rounded(top, 6),
-        ),
-        ImageId=face.image_id,
-        ExternalImageId=face.external_image_id,
-        Confidence=rounded(face.confidence, 4),
-    )
-
-
-def _text(lines: tuple[TextLine, ...], size: Size) -> tuple[TextDetection, ...]:
-    """All lines first, then the words, line by line in reading order."""
-    found = [
-        TextDetection(
-            DetectedText=line.text,
-            Type="LINE",
-            Id=number,
-            Confidence=percent(line.score),
-            Geometry=_geometry(line.quad, size),
-        )
-        for number, line in enumerate(lines)
-    ]
-    for parent, line in enumerate(lines):
-        for word in line.words:
-            found.append(
-                TextDetection(
-                    DetectedText=word.text,
-                    Type="WORD",
-                    Id=len(found),
-                    ParentId=parent,
-                    Confidence=percent(word.score),
-                    Geometry=_geometry(word.quad, size),
-                )
-            )
-    return tuple(found)
-
-
-def _geometry(quad: Quad, size: Size) -> Geometry:
-    x, y = zip(*quad, strict=True)
-    return Geometry(
-        BoundingBox=bounding_box((min(x), min(y), max(x), max(y)), size),
-        Polygon=tuple(shapes.Point(X=x, Y=y) for x, y in (place(p, size) for p in quad)),
+        MatchedFaces=tuple(map(face_match, face.identities)),
     )

@@ -8,9 +8,10 @@ are 0 to 100; a member without a value is left out.
 
 from __future__ import annotations  # members are named as their types are
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 LandmarkType = Literal[
     "eyeLeft",
@@ -173,6 +174,8 @@ class Face(Shape, frozen=True, kw_only=True):
     ImageId: str
     ExternalImageId: str | None = None
     Confidence: float
+    IndexFacesModelVersion: str | None = None
+    UserId: str | None = None
 
 
 class FaceMatch(Shape, frozen=True, kw_only=True):
@@ -208,6 +211,28 @@ class TextDetection(Shape, frozen=True, kw_only=True):
     """Id of a word's line; a line has none."""
     Confidence: float
     Geometry: Geometry
+
+
+class DetectionFilter(Shape, frozen=True, kw_only=True):
+    """Which words are wanted."""
+
+    MinConfidence: Annotated[float, Meta(ge=0, le=100)] | None = None
+    MinBoundingBoxHeight: Annotated[float, Meta(ge=0, le=1)] | None = None
+    MinBoundingBoxWidth: Annotated[float, Meta(ge=0, le=1)] | None = None
+
+
+class RegionOfInterest(Shape, frozen=True, kw_only=True):
+    """A box or a polygon; where both are given, the box counts."""
+
+    BoundingBox: BoundingBox | None = None
+    Polygon: Annotated[tuple[Point, ...], Meta(min_length=3, max_length=10)] | None = None
+
+
+class TextFilters(Shape, frozen=True, kw_only=True):
+    """Filters of DetectText and of StartTextDetection."""
+
+    WordFilter: DetectionFilter | None = None
+    RegionsOfInterest: Annotated[tuple[RegionOfInterest, ...], Meta(max_length=10)] = ()
 
 
 class KinesisVideo(Shape, frozen=True, kw_only=True):

@@ -413,16 +413,16 @@ def recognise(setup: Setup) -> Step:
 
     config = setup.config
     provider, quality = config.runtime.provider, config.faces.quality
+    limits = config.match.threshold, config.match.max_faces
     read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
     lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
     lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
     embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
 
     @cache
-    def matcher(collection: str) -> Matcher:
+    def matcher() -> Matcher:
         store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
-        threshold, most = config.match.threshold, config.match.max_faces
-        return Matcher(store, collection, embed().space, threshold, most)
+        return Matcher(store, embed().space)
 
     try:
         # What most streams want is loaded before the first frame.
@@ -431,14 +431,15 @@ def recognise(setup: Setup) -> Step:
         if config.faces.look:
             lay()
         if config.faces.look and config.match.collection is not None:
-            matcher(config.match.collection)
+            matcher().open(config.match.collection)
     except StoreError as error:
         raise Unusable(str(error)) from error
 
     def name(collection: str, picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
         smallest = embed().space.smallest
         clear = [each for each in faces if not reasons(each.face, quality, smallest)]
-        found = matcher(collection)(embed()(picture, clear)) if clear else []
+        vectors = embed()(picture, clear) if clear else None
+        found = [] if vectors is None else matcher().faces(collection, vectors, *limits)
         named = {id(each): who for each, who in zip(clear, found, strict=True)}
         return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 

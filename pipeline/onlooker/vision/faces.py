@@ -1,5 +1,7 @@
 """Faces in a picture: where they are, from a crowd's of 20 pixels to one that fills the picture."""
 
+import math
+
 import cv2
 import numpy as np
 
@@ -21,9 +23,14 @@ CLOSER_LOOKS: dict[str, tuple[tuple[int, float], ...]] = {
 }
 # A face is large where its longer side is this share of the picture's shorter one.
 LARGE = 0.6
-# Long side of the picture in which small faces are looked for: a picture that is smaller is
-# enlarged twice at most, and a larger one is not shrunk below it.
-FARTHER_LOOK, FARTHEST_LOOK = 1280, 1920
+# Most pixels of the pictures in which "thorough" looks for small faces. YuNet, the better one for
+# the smallest, sees the picture enlarged twice at most; CenterFace, which takes seven times as long
+# a pixel and finds more of those that are blurred or covered, is not shown more than there is.
+ENLARGED, NATURAL = 2560 * 1440, 960 * 540
+TIMES = 2.0
+# What is wider than this in the enlarged picture, the first look would have seen: it is a toy's
+# face, or half of one.
+WIDEST = 100
 # What is narrower, in pixels of the full picture, may as well be a toy.
 SMALLEST = 15
 # Amazon reports the hundred largest.
@@ -47,9 +54,7 @@ class FaceFinder:
         if not len(found) or _cut(found, picture):
             found = self._look_closer(picture, found)
         if self._far is not None:
-            small = _far_view(picture)
-            far = _grown(self._far(small, self._least), small, picture)
-            found = merge(found, far[far[:, 2] - far[:, 0] >= SMALLEST])
+            found = self._look_farther(self._far, picture, found)
         area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
         largest = np.argsort(-area, kind="stable")[:MOST_FACES]
         return tuple(_face(picture, row) for row in found[largest].tolist())
@@ -65,6 +70,15 @@ class FaceFinder:
                 return merge(_grown(again, small, picture), found)
         return found
 
+    def _look_farther(self, far: Centerface, picture: Picture, found: Rows) -> Rows:
+        enlarged = _enlarged(picture)
+        natural = picture.small(_long_side(picture, NATURAL))
+        tiny = self._near(enlarged, self._least)
+        tiny = _grown(tiny[_widths(tiny) <= WIDEST], enlarged, picture)
+        found = merge(found, tiny[_widths(tiny) >= SMALLEST])
+        more = _grown(far(natural, self._least), natural, picture)
+        return merge(found, more[_widths(more) >= SMALLEST])
+
 
 def _cut(found: Rows, picture: Picture) -> bool:
     """Whether the picture's edge cuts a large face: it may be larger still."""
@@ -74,15 +88,25 @@ def _cut(found: Rows, picture: Picture) -> bool:
     return bool((outside & large).any())
 
 
-def _far_view(picture: Picture) -> Pixels:
-    """The picture in which small faces are looked for."""
-    long_side = max(picture.width, picture.height)
-    if long_side >= FARTHER_LOOK:
-        return picture.small(FARTHEST_LOOK)
-    times = min(2.0, FARTHER_LOOK / long_side)
+def _enlarged(picture: Picture) -> Pixels:
+    """The picture in which the smallest faces are looked for."""
+    natural, long_side = max(picture.width, picture.height), _long_side(picture, ENLARGED)
+    if long_side <= natural:
+        return picture.small(long_side)
+    times = min(TIMES, long_side / natural)
     size = round(picture.width * times), round(picture.height * times)
-    enlarged = cv2.resize(picture.small(long_side), size, interpolation=cv2.INTER_LINEAR)
+    enlarged = cv2.resize(picture.small(natural), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged, np.uint8)
+
+
+def _long_side(picture: Picture, pixels: int) -> int:
+    """Longer side of a picture of this form that has so many pixels."""
+    short, long = sorted((picture.width, picture.height))
+    return max(1, round(math.sqrt(pixels * long / short)))
+
+
+def _widths(rows: Rows) -> Rows:
+    return rows[:, 2] - rows[:, 0]
 
 
 def _grown(found: Rows, small: Pixels, picture: Picture) -> Rows:

@@ -1,8 +1,7 @@
-"""Boxes, quads and alignment; the body is ext/vision/geometry.pyx.
+"""Boxes and alignment; the body is ext/vision/geometry.pyx.
 
-A box is x1, y1, x2, y2 in pixels. A quad is four corners, clockwise from the top-left. Pixel i of
-a row covers i to i + 1, so its centre is at i + 0.5. All functions raise ValueError where shapes
-do not fit.
+A box is x1, y1, x2, y2 in pixels. Pixel i of a row covers i to i + 1, so its centre is at i + 0.5.
+All functions raise ValueError where shapes do not fit.
 """
 
 import numpy as np
@@ -68,19 +67,4 @@ def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
     form, so no singular value decomposition is needed (Umeyama, "Least-squares estimation of
     transformation parameters between two point patterns", 1991, in two dimensions). Raises
     ValueError if all source points are the same.
-    """
-
-def grow(quad: NDArray[np.float32], ratio: float) -> NDArray[np.float32]:
-    """The rectangle `quad` (4, 2) moved outwards by area * ratio / perimeter on each side.
-
-    What DBNet calls unclip (Liao et al., "Real-time Scene Text Detection with Differentiable
-    Binarization", 2020): offsetting a rectangle with round corners and boxing the outcome gives
-    the rectangle itself, grown. Raises ValueError for a quad without area.
-    """
-
-def quad_mean(values: NDArray[np.float32], quad: NDArray[np.float32]) -> float:
-    """Mean of `values` (h, w) over the pixels whose centres lie inside `quad` (4, 2).
-
-    The quad must be convex; the part of it that lies outside `values` does not count. 0 where no
-    centre is inside.
     """

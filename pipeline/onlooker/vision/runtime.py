@@ -152,12 +152,22 @@ def _onnxruntime() -> ModuleType:
     return module
 
 
+@functools.cache
+def _share_memory() -> None:
+    """Give all sessions one arena: each would keep what its largest picture needed for ever."""
+    onnxruntime = _onnxruntime()
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(place, None)
+
+
 def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = True
+    _share_memory()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     if provider in ONE_BY_ONE:
         options.add_free_dimension_override_by_name("n", 1)

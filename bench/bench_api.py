@@ -1,0 +1,336 @@
+"""How fast the server answers boto3, beside the server that one would write first.
+
+    python bench/bench_api.py [--seconds 8] [--clients 8] [--fast]
+
+Four operations through boto3 on a running server with one process and with two: latency of one
+client, and throughput of several. Beside it the bare steps without any server, to see what HTTP,
+JSON, base64 and signatures cost, and a Flask server with RapidOCR and OpenCV's FaceDetectorYN as
+their own examples have them (`pip install "onlooker[bench]"`, and rapidocr), on the same picture.
+All of this in one run, the clients of the first table in turns. The picture is `--picture`, or the
+photograph of an astronaut that scikit-image brings, enlarged; it has a face, and writing. The
+server looks for small faces and text too, as it comes; with `--fast` it looks as at films, which is
+nearer to what the other one does.
+"""
+
+import argparse
+import base64
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import boto3
+import cv2
+import msgspec
+import numpy as np
+from botocore.config import Config as Botocore
+from rich.console import Console
+from rich.table import Table
+
+from onlooker import weights
+from onlooker.api import pictures, requests
+from onlooker.api.analyser import Analyser
+from onlooker.api.objects import NoBuckets
+from onlooker.api.site import Site
+from onlooker.card import space
+from onlooker.cli_serve import models
+from onlooker.config import Config
+from onlooker.demo import photographs
+from onlooker.identity.match import Matcher
+from onlooker.identity.store import Store
+
+Ask = Callable[[], Any]
+SIDE = 1800
+"""Pixels of the picture's sides: about the size, and the bytes, that phones send."""
+
+NAIVE = """
+import base64, sys, threading
+import cv2, numpy as np
+from flask import Flask, jsonify, request
+from rapidocr import RapidOCR
+
+app = Flask(__name__)
+ocr = RapidOCR()
+detector = cv2.FaceDetectorYN.create(sys.argv[1], "", (320, 320))
+lock = threading.Lock()  # neither may be used by two requests at once
+
+def picture():
+    data = base64.b64decode(request.get_json(force=True)["Image"]["Bytes"])
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+@app.post("/faces")
+def faces():
+    image = picture()
+    with lock:
+        detector.setInputSize((image.shape[1], image.shape[0]))
+        _, found = detector.detect(image)
+    return jsonify([] if found is None else found.tolist())
+
+@app.post("/text")
+def text():
+    image = picture()
+    with lock:
+        found = ocr(image)
+    return jsonify(list(found.txts or ()))
+
+app.run("127.0.0.1", int(sys.argv[2]), threaded=True)
+"""
+
+
+@contextmanager
+def served(folder: Path, workers: int, fast: bool) -> Iterator[str]:
+    """`onlooker serve`; its URL."""
+    out, settings = folder / f"out-{workers}.txt", folder / "onlooker.toml"
+    settings.write_text(f"[serve]\nthorough = {str(not fast).lower()}\n")
+    command = [sys.executable, "-c", "from onlooker.cli import main; main()", "serve"]
+    with open(out, "wb") as said:
+        process = subprocess.Popen(
+            [*command, "--port", "0", "--workers", str(workers), "--config", str(settings)],
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "ONLOOKER_DATA": str(folder)},
+        )
+    try:
+        while "listening at " not in out.read_text():
+            if process.poll() is not None:
+                sys.exit("the server does not start; see `onlooker serve`")
+            time.sleep(0.1)
+        yield out.read_text().split("listening at ")[1].split()[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@contextmanager
+def naive(folder: Path) -> Iterator[int | None]:
+    """The Flask server's port; None where it cannot be run."""
+    missing = [name for name in ("flask", "rapidocr") if importlib.util.find_spec(name) is None]
+    if missing:
+        print(f"the naive server is left out: {' and '.join(missing)} missing; "
+              'run `pip install "onlooker[bench]" rapidocr`')  # fmt: skip
+        yield None
+        return
+    port, script = 8699, folder / "naive.py"
+    script.write_text(NAIVE)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(weights.path("yunet")), str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(600):
+            try:
+                HTTPConnection("127.0.0.1", port).connect()
+                break
+            except ConnectionError:
+                time.sleep(0.1)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def posted(port: int, path: str, picture: bytes) -> Ask:
+    connection = HTTPConnection("127.0.0.1", port)
+
+    def ask() -> Any:
+        body = json.dumps({"Image": {"Bytes": base64.b64encode(picture).decode()}})
+        connection.request("POST", path, body, {"Content-Type": "application/json"})
+        return json.loads(connection.getresponse().read())
+
+    return ask
+
+
+def client(url: str) -> Any:
+    return boto3.client(
+        "rekognition",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="BENCH",
+        aws_secret_access_key="not looked at",
+        config=Botocore(retries={"mode": "standard", "total_max_attempts": 10}),
+    )
+
+
+def operations(asked: Any, collection: str, face: bytes, text: bytes) -> dict[str, Ask]:
+    """The operations that are measured."""
+    image = {"Bytes": face}
+    return {
+        "DetectFaces": lambda: asked.detect_faces(Image=image),
+        "DetectText": lambda: asked.detect_text(Image={"Bytes": text}),
+        "IndexFaces": lambda: asked.index_faces(CollectionId=collection, Image=image),
+        "SearchFacesByImage": lambda: asked.search_faces_by_image(
+            CollectionId=collection, Image=image
+        ),
+    }
+
+
+def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
+    """The steps alone, from the picture's bytes to the answer's structure."""
+    settings = Config() if fast else Config().thorough()
+    embedding, store = space(settings.faces.embedder), Store(folder / "bare.db")
+    site = Site(settings, store, embedding, Matcher(store, embedding), NoBuckets())
+    analyser = Analyser(settings)
+
+    def image(data: bytes) -> requests.Image:
+        return requests.Image(Bytes=msgspec.Raw(b'"' + base64.b64encode(data) + b'"'))
+
+    one, other = image(face), image(text)
+    return {
+        "DetectFaces": lambda: pictures.detect_faces(
+            requests.DetectFaces(Image=one), site, analyser
+        ),
+        "DetectText": lambda: pictures.detect_text(
+            requests.DetectText(Image=other), site, analyser
+        ),
+    }
+
+
+def latency(asks: dict[str, Ask], seconds: float) -> dict[str, list[float]]:
+    """Seconds that each takes, one after the other, in turns; sorted."""
+    took: dict[str, list[float]] = {name: [] for name in asks}
+    for ask in asks.values():
+        ask()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, ask in asks.items():
+            began = time.perf_counter()
+            ask()
+            took[name].append(time.perf_counter() - began)
+    return {name: sorted(each) for name, each in took.items()}
+
+
+def throughput(make: Callable[[], Ask], clients: int, seconds: float) -> float:
+    """Answers a second to so many clients."""
+    asks = [make() for _ in range(clients)]
+    for ask in asks:
+        ask()
+    began = time.monotonic()
+
+    def work(ask: Ask) -> int:
+        done = 0
+        while time.monotonic() < began + seconds:
+            ask()
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(clients) as pool:
+        done = sum(pool.map(work, asks))
+    return done / (time.monotonic() - began)
+
+
+def cell(took: list[float]) -> str:
+    return f"{took[len(took) // 2] * 1e3:.1f} / {took[int(len(took) * 0.99)] * 1e3:.1f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=8, help="of each measurement")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--fast", action="store_true", help="look as at films")
+    parser.add_argument("--picture", type=Path, help="JPEG with one face")
+    parser.add_argument("--text", type=Path, help="JPEG with writing")
+    given = parser.parse_args()
+    console = Console()
+    weights.pull(models(Config().thorough()))
+    enlarged = cv2.resize(photographs().astronaut, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    shown = cv2.imencode(".jpg", enlarged)[1].tobytes()
+    face = given.picture.read_bytes() if given.picture else shown
+    text = given.text.read_bytes() if given.text else face
+    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    console.print(
+        f"{machine}, Python {platform.python_version()}; "
+        f"pictures of {len(face)} and {len(text)} bytes"
+    )
+    with tempfile.TemporaryDirectory() as name, naive(Path(name)) as port:
+        folder = Path(name)
+        measure(console, folder, port, face, text, given)
+
+
+def measure(
+    console: Console,
+    folder: Path,
+    port: int | None,
+    face: bytes,
+    text: bytes,
+    given: argparse.Namespace,
+) -> None:
+    table = Table(title="one client: ms, p50 / p99", title_justify="left")
+    rates = Table(title=f"{given.clients} clients: answers a second", title_justify="left")
+    names = list(operations(None, "", face, text))
+    for one in (table, rates):
+        one.add_column("")
+        for column in names:
+            one.add_column(column, justify="right")
+    with served(folder, 1, given.fast) as url:
+        asked = client(url)
+        asked.create_collection(CollectionId="bench")
+        over_http = operations(asked, "bench", face, text)
+        steps = {f"bare {k}": v for k, v in bare(folder, face, text, given.fast).items()}
+        other = {}
+        if port is not None:
+            other = {
+                "naive DetectFaces": posted(port, "/faces", face),
+                "naive DetectText": posted(port, "/text", text),
+            }
+        took = latency({**over_http, **steps, **other}, given.seconds * 3)
+        table.add_row("onlooker, boto3", *(cell(took[each]) for each in names))
+        for kind in ("bare", "naive"):
+            cells = [took.get(f"{kind} {each}") for each in names]
+            table.add_row(kind, *(cell(each) if each else "" for each in cells))
+        one_worker = rate(url, names, face, text, given)
+    with served(folder, 2, given.fast) as url:
+        two_workers = rate(url, names, face, text, given)
+    peer: dict[str, float] = {}
+    if port is not None:
+        for each, path, data in (
+            ("DetectFaces", "/faces", face),
+            ("DetectText", "/text", text),
+        ):
+            peer[each] = throughput(
+                lambda path=path, data=data: posted(port, path, data),  # type: ignore[misc]
+                given.clients,
+                given.seconds,
+            )
+    for row, found in (
+        ("onlooker, 1 process", one_worker),
+        ("onlooker, 2 processes", two_workers),
+        ("naive", peer),
+    ):
+        rates.add_row(row, *(f"{found[each]:.1f}" if each in found else "" for each in names))
+    if peer:
+        best = {each: max(one_worker[each], two_workers[each]) / peer[each] for each in peer}
+        rates.add_row("ratio", *(f"x{best[each]:.1f}" if each in best else "" for each in names))
+    console.print(table)
+    console.print(rates)
+    for each in ("DetectFaces", "DetectText"):
+        over = np.median(took[each]) - np.median(took[f"bare {each}"])
+        console.print(f"{each}: boto3, HTTP and signature add {over * 1e3:.1f} ms")
+
+
+def rate(
+    url: str, names: list[str], face: bytes, text: bytes, given: argparse.Namespace
+) -> dict[str, float]:
+    """Answers a second of each operation."""
+    return {
+        name: throughput(
+            lambda name=name: operations(client(url), "bench", face, text)[name],  # type: ignore[misc]
+            given.clients,
+            given.seconds,
+        )
+        for name in names
+    }
+
+
+if __name__ == "__main__":
+    main()

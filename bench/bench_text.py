@@ -1,0 +1,331 @@
+"""Reading the text of pictures, against what PyPI and Debian have for it.
+
+Onlooker reads thoroughly, as DetectText does, and fast, as films are read; on plain ONNX Runtime
+and on OpenVINO (in bf16 where the processor has it). Against it: RapidOCR 3.10.0 as it comes, with
+the same models; the same with what slows it down mended (denormal weights zeroed, memory arena
+on); rapidocr-onnxruntime 1.4.4, rapidocr-paddle 1.4.5 and tesseract, where they are installed.
+
+Everything runs on one core with one thread, the ways in turn on each picture. Agreement is that of
+characters with RapidOCR as it comes, in its own boxes and without spaces: in all of them, and in
+those whose score is at least 0.95, since what it is less sure of is often wrong.
+
+    python bench/bench_text.py [--rounds 2]
+    python bench/bench_text.py --accuracy      # words of street scenes whose truth is known
+
+The pictures are scenes, screens, menus and films under $ONLOOKER_SAMPLES, and two pages that
+scikit-image ships.
+"""
+
+import os
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OMP_THREAD_LIMIT"] = "1"
+if hasattr(os, "sched_setaffinity"):
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
+
+import argparse
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import rapidocr
+import skimage.data
+from icdar import Score, Written, scenes
+from numpy.typing import NDArray
+from rapidocr import RapidOCR
+
+from onlooker import config
+from onlooker.convert.edits import zero_denormals
+from onlooker.media import image
+from onlooker.media.image import Pixels, Still
+from onlooker.media.source import Film
+from onlooker.vision.text import TextFinder, TextReader
+
+Read = Callable[[Pixels], list[Written]]
+"""What is written in a picture: lines or words, with their places."""
+
+SCENES = 18
+MOMENTS = (11.5, 15.0, 20.5, 23.0, 31.0)
+"""Seconds into the film at which something is written in it."""
+
+
+def samples() -> Path:
+    given = os.environ.get("ONLOOKER_SAMPLES")
+    if not given or not Path(given).is_dir():
+        print("there are no sample pictures: set ONLOOKER_SAMPLES to their folder")
+        sys.exit()
+    return Path(given)
+
+
+def pictures(folder: Path) -> Iterator[tuple[str, Pixels]]:
+    """Name and BGR pixels."""
+    shipped = Path(skimage.data.__file__).parent
+    paths = [path for path, _ in scenes(folder)][::2][:SCENES]
+    paths += sorted((folder / "text" / "other").glob("*.jpg"))
+    paths += [folder / "faces/groups/aws_pexels/pexels-christina-morillo-1181671.jpg"]
+    paths += [shipped / "page.png", shipped / "text.png"]
+    for path in paths:
+        yield path.name, image.read(path).bgr
+    moments = list(MOMENTS)
+    with Film(folder / "video" / "googlework_short.mp4") as film:
+        for frame, picture in film.frames("bench"):
+            if moments and picture is not None and frame.time >= moments[0]:
+                pixels, _ = picture.region(0, 0, picture.width, picture.height)
+                yield f"film at {moments.pop(0)} s", pixels
+
+
+class Onlooker:
+    def __init__(self, detection: Any, provider: str) -> None:
+        settings = config.Text(detection=detection)
+        self.find = TextFinder(settings, provider)
+        self.read = TextReader(settings, provider)
+        models = (self.find._model, self.read._model)
+        self.ran = " and ".join(f"{each.provider} {each.precision}" for each in models)
+
+    def words(self, pixels: Pixels) -> list[Written]:
+        # Nothing is remembered from the last time that the same picture was read.
+        self.read._characters.cache_clear()
+        picture = Still(pixels)
+        found = self.read(picture, self.find(picture))
+        return [
+            Written(np.array(word.quad, np.float32), word.text)
+            for line in found
+            for word in line.words
+        ]
+
+
+def rapid(engine: Any, **options: Any) -> Read:
+    """RapidOCR in its newer and older form."""
+
+    def read(pixels: Pixels) -> list[Written]:
+        found = engine(pixels, **options)
+        if isinstance(found, tuple):
+            pairs = [(quad, text) for quad, text, _ in found[0] or ()]
+        elif options:
+            # A line in which nothing was read is an empty word instead of a list of them.
+            lines = [line for line in found.word_results or () if line and line[0]]
+            pairs = [(quad, text) for line in lines for text, _, quad in line if quad]
+        else:
+            pairs = [(quad, text) for quad, text, _ in scored(found)]
+        return [Written(np.asarray(quad, np.float32), text) for quad, text in pairs]
+
+    return read
+
+
+def scored(found: Any) -> list[tuple[Any, str, float]]:
+    """Quads, texts and scores of RapidOCR's answer."""
+    if found.boxes is None:
+        return []
+    return list(zip(found.boxes, found.txts, found.scores, strict=True))
+
+
+ONE_THREAD = {
+    "Global.log_level": "error",
+    "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+    "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+}
+
+
+def mended(folder: Path) -> RapidOCR:
+    """RapidOCR whose detector is as fast as its processor lets it be."""
+    file = folder / "PP-OCRv6_det_small.onnx"
+    model = onnx.load(Path(rapidocr.__file__).parent / "models" / file.name)
+    zero_denormals(model)
+    onnx.save(model, file)
+    arena = {"EngineConfig.onnxruntime.enable_cpu_mem_arena": True}
+    return RapidOCR(params={**ONE_THREAD, **arena, "Det.model_path": str(file)})
+
+
+def tesseract(folder: Path) -> Read:
+    """Its own process for each picture, as its users run it; the file is written beforehand."""
+    file = folder / "picture.png"
+
+    def read(pixels: Pixels) -> list[Written]:
+        command = ["tesseract", str(file), "-", "--psm", "11", "tsv"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        rows = [line.split("\t") for line in done.stdout.splitlines()[1:]]
+        return [
+            Written(_box(*map(int, row[6:10])), row[11])
+            for row in rows
+            if len(row) == 12 and row[11].strip()
+        ]
+
+    return read
+
+
+def _box(x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
+    corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+    return np.array(corners, np.float32)
+
+
+def ways(folder: Path) -> dict[str, Read]:
+    """Every engine that is installed; the others are named."""
+    found: dict[str, Read] = {"rapidocr 3.10.0": rapid(RapidOCR(params=ONE_THREAD))}
+    found["the same, mended"] = rapid(mended(folder))
+    for name, options in (
+        ("rapidocr_onnxruntime", {"intra_op_num_threads": 1, "inter_op_num_threads": 1}),
+        ("rapidocr_paddle", {"cpu_math_library_num_threads": 1}),
+    ):
+        if find_spec(name) is None or (name.endswith("paddle") and find_spec("paddle") is None):
+            print(f"{name} is not installed, and is left out: pip install {name}")
+            continue
+        module = __import__(name)
+        found[f"{name} {_version(name)}"] = rapid(module.RapidOCR(**options))
+    if shutil.which("tesseract"):
+        said = subprocess.run(["tesseract", "--version"], capture_output=True, text=True)
+        found[" ".join(said.stdout.split()[:2])] = tesseract(folder)
+    else:
+        print("tesseract is not installed, and is left out: apt install tesseract-ocr")
+    for provider, name in (("cpu", "ONNX Runtime"), ("openvino", "OpenVINO")):
+        for detection in ("thorough", "fast"):
+            engine = Onlooker(detection, provider)
+            print(f"onlooker {detection} on {name}: ran on {engine.ran}")
+            found[f"onlooker {detection}, {name}"] = engine.words
+    return found
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "?"
+
+
+SURE = 0.95
+
+
+def latin(text: str) -> bool:
+    return all(ord(character) < 0x250 or 0x2010 <= ord(character) < 0x2040 for character in text)
+
+
+def agreement(theirs: list[list[Written]], ours: list[list[Written]]) -> float:
+    """Part of the characters in Latin lines of theirs that stand in the same places in ours."""
+    wrong = total = 0
+    for their_lines, our_words in zip(theirs, ours, strict=True):
+        for quad, text in their_lines:
+            if not latin(text):
+                continue
+            inside = [each for each in our_words if _holds(quad, each.quad)]
+            across = quad[1] - quad[0]
+            inside.sort(key=lambda each: float(each.quad.mean(0) @ across))
+            said = "".join(each.text for each in inside).replace(" ", "")
+            wanted = text.replace(" ", "")
+            wrong += distance(wanted, said)
+            total += max(len(wanted), len(said))
+    return 1 - wrong / total
+
+
+def _holds(quad: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
+    middle = other.mean(0).tolist()
+    return cv2.pointPolygonTest(quad.reshape(-1, 1, 2), middle, False) >= 0
+
+
+def distance(a: str, b: str) -> int:
+    """Levenshtein's."""
+    row = list(range(len(b) + 1))
+    for i, one in enumerate(a, 1):
+        diagonal, row[0] = row[0], i
+        for j, other in enumerate(b, 1):
+            diagonal, row[j] = (
+                row[j],
+                min(row[j] + 1, row[j - 1] + 1, diagonal + (one != other)),
+            )
+    return row[-1]
+
+
+def speed(rounds: int) -> None:
+    shown = list(pictures(samples()))
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        engines = ways(folder)
+        times: dict[str, list[list[float]]] = {name: [[] for _ in shown] for name in engines}
+        answers: dict[str, list[list[Written]]] = {name: [] for name in engines}
+        for read in engines.values():  # sessions allocate at their first run
+            cv2.imwrite(str(folder / "picture.png"), shown[0][1])
+            read(shown[0][1])
+        for turn in range(rounds):
+            for number, (_, pixels) in enumerate(shown):
+                cv2.imwrite(str(folder / "picture.png"), pixels)
+                for name, read in engines.items():
+                    begin = time.perf_counter()
+                    found = read(pixels)
+                    times[name][number].append(time.perf_counter() - begin)
+                    if turn == 0:
+                        answers[name].append(found)
+    first, second = list(engines)[:2]
+    mean = {
+        name: statistics.mean(statistics.median(each) for each in table)
+        for name, table in times.items()
+    }
+    engine = RapidOCR(params=ONE_THREAD)
+    sure = [surely(engine, pixels) for _, pixels in shown]
+    print(f"\n{len(shown)} pictures, {rounds} rounds{'agreement':>67}")
+    print(f"{'':<34}{'ms a picture':>13}{'ratio':>8}{'to mended':>11}{'with all':>11}{'sure':>8}")
+    for name in engines:
+        agreed = [agreement(each, answers[name]) for each in (answers[first], sure)]
+        print(
+            f"{name:<34}{1000 * mean[name]:>13.1f}{mean[first] / mean[name]:>8.2f}"
+            f"{mean[second] / mean[name]:>11.2f}{agreed[0]:>11.3f}{agreed[1]:>8.3f}"
+        )
+
+
+def surely(engine: RapidOCR, pixels: Pixels) -> list[Written]:
+    """Those of RapidOCR's lines that it is sure of."""
+    return [
+        Written(np.asarray(quad, np.float32), text)
+        for quad, text, score in scored(engine(pixels))
+        if score >= SURE
+    ]
+
+
+def accuracy() -> None:
+    truth = list(scenes(samples()))
+    engines: dict[str, Read] = {
+        "rapidocr 3.10.0": rapid(RapidOCR(params=ONE_THREAD), return_word_box=True),
+        "onlooker thorough": Onlooker("thorough", "auto").words,
+        "onlooker fast": Onlooker("fast", "auto").words,
+    }
+    print(f"{len(truth)} street scenes of ICDAR 2015, words, at an overlap of one half")
+    print(f"{'':<24}{'detection':>10}{'read too':>10}{'overlap':>9}{'found':>7}{'right':>7}")
+    for name, read in engines.items():
+        score = Score()
+        for path, words in truth:
+            score.add(words, read(image.read(path).bgr))
+        print(
+            f"{name:<24}{score.detection:>10.3f}{score.end_to_end:>10.3f}{score.overlap:>9.3f}"
+            f"{score.placed:>7}{score.right:>7}"
+        )
+    print(f"of {score.truth} words that people can read")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--rounds", type=int, default=2)
+    arguments.add_argument("--accuracy", action="store_true", help="against the truth instead")
+    chosen = arguments.parse_args()
+    cv2.setNumThreads(1)
+    names = ("onnxruntime-openvino", "opencv-python-headless", "rapidocr")
+    print(f"{platform.processor() or platform.machine()}, one core, one thread each")
+    print(", ".join(f"{name} {_version(name)}" for name in names))
+    if chosen.accuracy:
+        accuracy()
+    else:
+        speed(chosen.rounds)
+
+
+if __name__ == "__main__":
+    main()

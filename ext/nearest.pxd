@@ -1,0 +1,13 @@
+"""The k best rows of a query, best first, while they are being found."""
+
+
+cdef inline void insert(long long *rows, float *likeness, Py_ssize_t last, long long row,
+                        float value) noexcept nogil:
+    """Put a row in its place; behind its equals, which came earlier. The last one falls out."""
+    cdef Py_ssize_t place = last
+    while place > 0 and likeness[place - 1] < value:
+        likeness[place] = likeness[place - 1]
+        rows[place] = rows[place - 1]
+        place -= 1
+    likeness[place] = value
+    rows[place] = row

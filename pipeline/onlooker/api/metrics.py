@@ -1,0 +1,57 @@
+"""Counts for Prometheus, added up over all processes of the server.
+
+Processes count in files of the folder `$PROMETHEUS_MULTIPROC_DIR`, which must be set before this
+module is first imported.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from onlooker.vision import runtime
+
+REQUESTS = Counter(
+    "onlooker_requests_total",
+    "Requests answered, by operation and by HTTP status or the error's name.",
+    ("operation", "result"),
+)
+SECONDS = Histogram(
+    "onlooker_request_seconds",
+    "From a request's headers to its answer.",
+    ("operation",),
+    buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
+)
+PENDING = Gauge(
+    "onlooker_pending",
+    "Requests that wait or are worked on, by lane.",
+    ("lane",),
+    multiprocess_mode="livesum",
+)
+BODIES = Gauge(
+    "onlooker_body_bytes", "Bytes of bodies held in memory.", multiprocess_mode="livesum"
+)
+MODELS = Counter("onlooker_model_seconds_total", "Time that models have run.")
+RESTARTS = Counter("onlooker_worker_restarts_total", "Processes that died and were replaced.")
+
+
+class Stopwatch:
+    """Adds to MODELS how long the models of this process have run since it was last asked."""
+
+    def __init__(self) -> None:
+        self._told = runtime.seconds()
+
+    def tell(self) -> None:
+        now = runtime.seconds()
+        MODELS.inc(max(0.0, now - self._told))
+        self._told = now
+
+
+def text() -> bytes:
+    """All counts, in the form that Prometheus reads."""
+    return generate_latest(registry())
+
+
+def registry() -> CollectorRegistry:
+    """What all processes have counted, read anew whenever it is asked."""
+    everything = CollectorRegistry()
+    MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+    return everything

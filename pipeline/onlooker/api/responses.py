@@ -1,0 +1,189 @@
+"""What each operation answers. A member without a value is left out, as in Amazon's answers."""
+
+from __future__ import annotations  # members are named as their types are
+
+from typing import Literal
+
+from onlooker.record.shapes import (
+    BoundingBox,
+    DetectedFace,
+    Face,
+    FaceDetail,
+    FaceMatch,
+    Reason,
+    Shape,
+    TextDetection,
+    UnindexedFace,
+)
+
+Orientation = Literal["ROTATE_0", "ROTATE_90", "ROTATE_180", "ROTATE_270"]
+UserStatus = Literal["CREATED", "ACTIVE", "UPDATING", "CREATING"]
+
+
+class Empty(Shape, frozen=True, kw_only=True):
+    """Of operations that have nothing to say."""
+
+
+class DetectFaces(Shape, frozen=True, kw_only=True):
+    FaceDetails: tuple[FaceDetail, ...]
+    OrientationCorrection: Orientation | None = None
+
+
+class DetectText(Shape, frozen=True, kw_only=True):
+    TextDetections: tuple[TextDetection, ...]
+    TextModelVersion: str | None = None
+
+
+class ComparedSourceImageFace(Shape, frozen=True, kw_only=True):
+    BoundingBox: BoundingBox
+    Confidence: float
+
+
+class CompareFacesMatch(Shape, frozen=True, kw_only=True):
+    Similarity: float
+    Face: DetectedFace
+
+
+class CompareFaces(Shape, frozen=True, kw_only=True):
+    SourceImageFace: ComparedSourceImageFace
+    FaceMatches: tuple[CompareFacesMatch, ...]
+    UnmatchedFaces: tuple[DetectedFace, ...]
+    SourceImageOrientationCorrection: Orientation | None = None
+    TargetImageOrientationCorrection: Orientation | None = None
+
+
+class CreateCollection(Shape, frozen=True, kw_only=True):
+    StatusCode: int
+    CollectionArn: str
+    FaceModelVersion: str
+
+
+class DescribeCollection(Shape, frozen=True, kw_only=True):
+    FaceCount: int
+    FaceModelVersion: str
+    CollectionARN: str
+    CreationTimestamp: float
+    """Epoch seconds."""
+    UserCount: int
+
+
+class DeleteCollection(Shape, frozen=True, kw_only=True):
+    StatusCode: int
+
+
+class ListCollections(Shape, frozen=True, kw_only=True):
+    CollectionIds: tuple[str, ...]
+    NextToken: str | None = None
+    FaceModelVersions: tuple[str, ...]
+    """One for each of CollectionIds."""
+
+
+class FaceRecord(Shape, frozen=True, kw_only=True):
+    Face: Face
+    FaceDetail: FaceDetail
+
+
+class IndexFaces(Shape, frozen=True, kw_only=True):
+    FaceRecords: tuple[FaceRecord, ...]
+    OrientationCorrection: Orientation | None = None
+    FaceModelVersion: str
+    UnindexedFaces: tuple[UnindexedFace, ...] | None
+    """None in answers of 2017."""
+
+
+class ListFaces(Shape, frozen=True, kw_only=True):
+    Faces: tuple[Face, ...]
+    NextToken: str | None = None
+    FaceModelVersion: str
+
+
+class SearchFaces(Shape, frozen=True, kw_only=True):
+    SearchedFaceId: str
+    FaceMatches: tuple[FaceMatch, ...]
+    FaceModelVersion: str
+
+
+class SearchFacesByImage(Shape, frozen=True, kw_only=True):
+    SearchedFaceBoundingBox: BoundingBox
+    SearchedFaceConfidence: float
+    FaceMatches: tuple[FaceMatch, ...]
+    FaceModelVersion: str
+
+
+class UnsuccessfulFace(Shape, frozen=True, kw_only=True):
+    """A face that could not be deleted, associated or disassociated, and why."""
+
+    FaceId: str
+    UserId: str | None = None
+    Confidence: float | None = None
+    Reasons: tuple[str, ...]
+
+
+class DeleteFaces(Shape, frozen=True, kw_only=True):
+    DeletedFaces: tuple[str, ...]
+    UnsuccessfulFaceDeletions: tuple[UnsuccessfulFace, ...] | None
+    """None in answers of 2017."""
+
+
+class User(Shape, frozen=True, kw_only=True):
+    UserId: str
+    UserStatus: UserStatus
+
+
+class ListUsers(Shape, frozen=True, kw_only=True):
+    Users: tuple[User, ...]
+    NextToken: str | None = None
+
+
+class AssociatedFace(Shape, frozen=True, kw_only=True):
+    """Of one that was associated or disassociated, and of one that users were searched by."""
+
+    FaceId: str
+
+
+class AssociateFaces(Shape, frozen=True, kw_only=True):
+    AssociatedFaces: tuple[AssociatedFace, ...]
+    UnsuccessfulFaceAssociations: tuple[UnsuccessfulFace, ...]
+    UserStatus: UserStatus
+
+
+class DisassociateFaces(Shape, frozen=True, kw_only=True):
+    DisassociatedFaces: tuple[AssociatedFace, ...]
+    UnsuccessfulFaceDisassociations: tuple[UnsuccessfulFace, ...]
+    UserStatus: UserStatus
+
+
+class UserMatch(Shape, frozen=True, kw_only=True):
+    Similarity: float
+    User: User
+
+
+class SearchedUser(Shape, frozen=True, kw_only=True):
+    UserId: str
+
+
+class SearchUsers(Shape, frozen=True, kw_only=True):
+    UserMatches: tuple[UserMatch, ...]
+    FaceModelVersion: str
+    SearchedFace: AssociatedFace | None = None
+    SearchedUser: SearchedUser | None = None
+
+
+class SearchedFaceDetails(Shape, frozen=True, kw_only=True):
+    FaceDetail: FaceDetail
+
+
+class UnsearchedFace(Shape, frozen=True, kw_only=True):
+    FaceDetails: FaceDetail
+    Reasons: tuple[Reason | Literal["FACE_NOT_LARGEST"], ...]
+
+
+class SearchUsersByImage(Shape, frozen=True, kw_only=True):
+    UserMatches: tuple[UserMatch, ...]
+    FaceModelVersion: str
+    SearchedFace: SearchedFaceDetails
+    UnsearchedFaces: tuple[UnsearchedFace, ...]
+
+
+class ListTagsForResource(Shape, frozen=True, kw_only=True):
+    Tags: dict[str, str]

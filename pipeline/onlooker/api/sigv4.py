@@ -1,0 +1,205 @@
+"""AWS Signature Version 4: who sent a request, and that nobody changed it on its way.
+
+The client signs a canonical form of the request with a key made of its secret, the day, the region
+and the service; the server makes the same signature. Stricter than Amazon in one thing: the headers
+that say what is to be done must be signed. Every AWS SDK signs them.
+"""
+
+import hmac
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from onlooker.api.errors import Refusal
+from onlooker.api.keys import Key
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+SERVICE = "rekognition"
+WINDOW = 300
+"""Seconds that the clocks of client and server may differ."""
+SIGNED = ("content-type", "host", "x-amz-date", "x-amz-target")
+"""Headers that must be signed."""
+
+Headers = Sequence[tuple[str, str]]
+"""Names in lower case, in the order they came; a name may come twice."""
+
+_AUTHORIZATION = re.compile(
+    ALGORITHM + r" +Credential=(?P<credential>[^ ,]+), *SignedHeaders=(?P<signed>[a-z0-9;-]+), *"
+    r"Signature=(?P<signature>[0-9a-f]{64})"
+)
+_DATE = re.compile(r"\d{8}T\d{6}Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who a request says it is from, before the signature is checked."""
+
+    key: Key
+    scope: str
+    """day/region/service/aws4_request"""
+    date: str
+    """`X-Amz-Date`"""
+    signed: tuple[str, ...]
+    """Names of the signed headers."""
+    signature: str
+
+
+def claim(
+    headers: Headers, keys: Mapping[str, Key], region: str | None, now: float | None = None
+) -> Claim:
+    """Read the headers of a request, and check all that can be checked without its body.
+
+    `region` is the one that clients must name, None for any. Raises Refusal.
+    """
+    given = [value for name, value in headers if name == "authorization"]
+    if not given:
+        raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
+    found = _AUTHORIZATION.fullmatch(given[0].strip())
+    if found is None or len(given) > 1:
+        raise _incomplete(
+            f"Authorization must be given once, as {ALGORITHM} Credential=..., "
+            "SignedHeaders=..., Signature=..."
+        )
+    scope = found["credential"].split("/")
+    if len(scope) != 5 or scope[4] != "aws4_request":
+        raise _incomplete("Credential must be KEY/YYYYMMDD/REGION/rekognition/aws4_request")
+    signed = tuple(found["signed"].split(";"))
+    _check_signed(signed, headers)
+    date = _only(headers, "x-amz-date")
+    _check_scope(scope, date, region)
+    _check_clock(date, time.time() if now is None else now)
+    key = keys.get(scope[0])
+    if key is None or not _same_token(key, headers):
+        raise Refusal(
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+        )
+    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"])
+
+
+def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
+    """Check the signature of `POST /` with these headers and the SHA-256 of its body, in hex.
+
+    Raises Refusal.
+    """
+    for name, value in headers:
+        if name == "x-amz-content-sha256" and value != body_hash:
+            raise _wrong("x-amz-content-sha256 is not the SHA-256 of the body.")
+    lines = "".join(f"{name}:{_value(headers, name)}\n" for name in claim.signed)
+    canonical = f"POST\n/\n\n{lines}\n{';'.join(claim.signed)}\n{body_hash}"
+    digest = sha256(canonical.encode("latin-1")).hexdigest()
+    expected = _sign(claim, f"{ALGORITHM}\n{claim.date}\n{claim.scope}\n{digest}")
+    if not hmac.compare_digest(expected, claim.signature):
+        raise _wrong(
+            "The request signature we calculated does not match the signature you provided. "
+            "Check your AWS Secret Access Key and signing method."
+        )
+
+
+def _sign(claim: Claim, text: str) -> str:
+    key = b"AWS4" + claim.key.secret.encode()
+    for part in claim.scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return hmac.digest(key, text.encode(), "sha256").hex()
+
+
+def _value(headers: Headers, name: str) -> str:
+    """All values of a header, without needless spaces."""
+    return ",".join(" ".join(value.split()) for other, value in headers if other == name)
+
+
+def _only(headers: Headers, name: str) -> str:
+    values = [value for other, value in headers if other == name]
+    if len(values) != 1:
+        raise _incomplete(f"{name} must be given once, not {len(values)} times.")
+    return values[0]
+
+
+def _check_signed(signed: Sequence[str], headers: Headers) -> None:
+    if list(signed) != sorted(set(signed)):
+        raise _incomplete("SignedHeaders must be sorted, each name once.")
+    there = {name for name, _ in headers}
+    needed = {*SIGNED, *({"x-amz-security-token"} & there)}
+    if missing := needed - set(signed):
+        raise _wrong(f"These headers must be signed: {', '.join(sorted(missing))}.")
+    if absent := set(signed) - there:
+        raise _wrong(f"These headers are signed but not sent: {', '.join(sorted(absent))}.")
+    for name in ("x-amz-target", "content-type", "host"):
+        _only(headers, name)
+
+
+def _check_scope(scope: Sequence[str], date: str, region: str | None) -> None:
+    _, day, there, service, _ = scope
+    if not _DATE.fullmatch(date):
+        raise _incomplete(f"X-Amz-Date must be YYYYMMDDTHHMMSSZ, not {date!r}.")
+    if day != date[:8]:
+        raise _wrong(f"Date in Credential scope, {day!r}, is not that of X-Amz-Date, {date!r}.")
+    if service != SERVICE:
+        raise _wrong(f"Credential should be scoped to correct service: {SERVICE!r}.")
+    if region is not None and there != region:
+        raise _wrong(f"Credential should be scoped to a valid region, {region!r}, not {there!r}.")
+
+
+def _check_clock(date: str, now: float) -> None:
+    try:
+        sent = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise _incomplete(f"X-Amz-Date, {date!r}, is no time that there is.") from None
+    # Clients cut fractions of a second off, so it is compared by whole ones.
+    now = int(now)
+    edge = _text(now - WINDOW if sent < now else now + WINDOW)
+    if sent < now - WINDOW:
+        raise _wrong(
+            f"Signature expired: {date} is now earlier than {edge} ({_text(now)} - 5 min.)"
+        )
+    if sent > now + WINDOW:
+        raise _wrong(
+            f"Signature not yet current: {date} is still later than {edge} ({_text(now)} + 5 min.)"
+        )
+
+
+def _text(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _same_token(key: Key, headers: Headers) -> bool:
+    """Whether the session token is the key's; a key without one takes none."""
+    tokens = [value for name, value in headers if name == "x-amz-security-token"]
+    given, wanted = "".join(tokens), key.token or ""
+    same = hmac.compare_digest(given.encode("latin-1"), wanted.encode())
+    return same and len(tokens) == (key.token is not None)
+
+
+def _wrong(why: str) -> Refusal:
+    return Refusal("InvalidSignatureException", why)
+
+
+def _incomplete(why: str) -> Refusal:
+    return Refusal("IncompleteSignatureException", why)
+
+
+class Replays:
+    """Signatures seen within the window: a request that is sent again is refused.
+
+    For one process; a proxy in front that sends one client to one process makes it complete.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._seen: dict[str, float] = {}
+
+    def check(self, signature: str, now: float | None = None) -> None:
+        """Remember a signature; Refusal where it was seen before."""
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            # A dict keeps its order, and all stay as long: the oldest are in front. A signature
+            # may be dated WINDOW from now, and is good until WINDOW after that.
+            while self._seen and next(iter(self._seen.values())) < now - 2 * WINDOW:
+                del self._seen[next(iter(self._seen))]
+            if signature in self._seen:
+                raise _wrong("This signature was used before; sign each request anew.")
+            self._seen[signature] = now

@@ -1,0 +1,329 @@
+"""The server under odd, hostile and too many requests, and when it is told to stop."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from botocore.config import Config
+
+from cases import PNG
+from serving import Answer, Running, answered, running
+
+BLACK = base64.b64encode(PNG).decode()
+
+
+def noise(side: int) -> bytes:
+    """A picture that takes a while to read."""
+    pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
+    return cv2.imencode(".jpg", cv2.resize(pixels, (2 * side, 2 * side)))[1].tobytes()
+
+
+# Odd requests
+
+
+def test_who_watches_is_answered(server: Running) -> None:
+    assert server.get("/healthz").body == b"healthy\n"
+    assert server.get("/readyz").body == b"ready\n"
+    server.post("ListCollections", {})
+    counts = server.get("/metrics")
+    assert counts.headers["content-type"].startswith("text/plain; version=")
+    for line in (
+        'onlooker_requests_total{operation="ListCollections",result="200"}',
+        'onlooker_request_seconds_bucket{le="0.005",operation="ListCollections"}',
+        'onlooker_pending{lane="pictures"}',
+        "onlooker_model_seconds_total",
+    ):
+        assert line in counts.body.decode()
+
+
+def test_what_is_no_operation_is_refused(server: Running) -> None:
+    for path in ("/", "/collections", "/../etc/passwd", "/%2e%2e/"):
+        answer = server.get(path)
+        assert answer.status == 400
+        assert answer.error == "UnknownOperationException"
+        assert "operations are POST /" in answer.told["Message"]
+    for target in ("", "DetectLabels", "ListCollections\t", "x" * 1000):
+        assert server.post(target, {}).error == "UnknownOperationException"
+    connection = server.connect()
+    connection.request("POST", "/", b"{}")
+    answer = answered(connection)
+    connection.close()
+    assert answer.error == "UnknownOperationException"
+    assert "no X-Amz-Target" in answer.told["Message"]
+
+
+def nested(depth: int, kind: str) -> bytes:
+    opening = {"list": b"[", "map": b'{"a":'}[kind]
+    closing = {"list": b"]", "map": b"}"}[kind]
+    inner = b"1" if kind == "map" else b""
+    return opening * depth + inner + closing * depth
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        b'{"CollectionId":NaN}',
+        b'{"MaxFaces":NaN,"CollectionId":"a"}',
+        b'{"MaxFaces":1e999,"CollectionId":"a"}',
+        b'{"CollectionId":"\xff\xfe"}',
+        b'{"CollectionId":"\\ud800"}',
+        b'{"CollectionId":"a"}garbage',
+        b'{"Unknown":' + nested(100_000, "list") + b"}",
+        b'{"Unknown":' + nested(100_000, "map") + b"}",
+        b'{"Image":' + nested(100_000, "map") + b"}",
+        b'{"Image":{"Bytes":"%%%"},"CollectionId":"a"}',
+        b'{"Image":{"Bytes":"AAA"},"CollectionId":"a"}',
+        b'{"Image":{"Bytes":"AAAA\\u0000"},"CollectionId":"a"}',
+        "{}".encode("utf-16"),
+        bytes(1000),
+    ],
+    ids=range(19),
+)
+def test_what_is_no_request_is_refused(server: Running, body: bytes) -> None:
+    answer = server.post("IndexFaces", body)
+    assert answer.status == 400
+    missing = answer.error == "ResourceNotFoundException"  # it is looked up before the picture
+    assert answer.error == "SerializationException" or (missing and b"Bytes" in body), body[:50]
+
+
+def test_base64_may_have_its_slashes_escaped(server: Running) -> None:
+    data = cv2.imencode(".png", np.full((90, 90, 3), 251, np.uint8))[1].tobytes()
+    text = base64.b64encode(data).decode()
+    assert "/" in text
+    body = json.dumps({"Image": {"Bytes": text}}).replace("/", "\\/").encode()
+    assert server.post("DetectFaces", body).told == {"FaceDetails": []}
+
+
+def test_numbers_beyond_all_measure_and_members_twice(server: Running) -> None:
+    body = b'{"CollectionId":"none","MaxResults":' + b"9" * 4000 + b"}"
+    assert server.post("ListFaces", body).status == 400
+    twice = b'{"CollectionId":"a/b","CollectionId":"none"}'
+    assert server.post("ListFaces", twice).error == "ResourceNotFoundException"
+
+
+def test_a_body_has_an_end(server: Running) -> None:
+    connection = server.connect()
+    connection.putrequest("POST", "/")
+    connection.putheader("X-Amz-Target", "RekognitionService.DetectFaces")
+    connection.putheader("Content-Length", str(1 << 40))
+    connection.endheaders()
+    answer = answered(connection)
+    connection.close()
+    assert (answer.status, answer.error) == (413, "RequestEntityTooLargeException")
+    connection = server.connect()
+    connection.request(
+        "POST",
+        "/",
+        (bytes(1 << 20) for _ in range(17)),
+        {"X-Amz-Target": "RekognitionService.DetectFaces"},
+        encode_chunked=True,
+    )
+    answer = answered(connection)
+    connection.close()
+    assert (answer.status, answer.error) == (413, "RequestEntityTooLargeException")
+
+
+def test_a_body_may_come_in_chunks(server: Running) -> None:
+    body = json.dumps({"Image": {"Bytes": BLACK}}).encode()
+    connection = server.connect()
+    connection.request(
+        "POST",
+        "/",
+        (body[at : at + 7] for at in range(0, len(body), 7)),
+        {"X-Amz-Target": "RekognitionService.DetectFaces", "Transfer-Encoding": "chunked"},
+        encode_chunked=True,
+    )
+    assert answered(connection).told == {"FaceDetails": []}
+    connection.close()
+
+
+def raw(server: Running, data: bytes) -> bytes:
+    """All that comes back for some bytes, until the server closes."""
+    with socket.create_connection((server.host, server.port), 30) as connection:
+        connection.sendall(data)
+        pieces = []
+        while piece := _received(connection):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def _received(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def test_what_is_no_http_is_refused(server: Running) -> None:
+    assert raw(server, b"\x16\x03\x01\x02\x00\x01\x00\x01").startswith(b"HTTP/1.1 400")
+    assert raw(server, b"GET\r\n\r\n").startswith(b"HTTP/1.1 400")
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
+    assert raw(server, head + b"-1\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert raw(server, head + b"1\r\nContent-Length: 2\r\n\r\nab").startswith(b"HTTP/1.1 400")
+    endless = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(100_000))
+    assert raw(server, endless) == b""
+    short = raw(server, head + b"2\r\nConnection: close\r\n\r\n{}GET / HTTP/1.1\r\n\r\n")
+    assert short.count(b"HTTP/1.1 ") == 1
+
+
+def test_what_is_slow_is_cut_off_and_holds_nobody_up(server: Running) -> None:
+    began = time.monotonic()
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.ListCollections\r\n"
+    silent = [socket.create_connection((server.host, server.port)) for _ in range(100)]
+    headers = [socket.create_connection((server.host, server.port)) for _ in range(50)]
+    bodies = [socket.create_connection((server.host, server.port)) for _ in range(50)]
+    for one in headers:
+        one.sendall(head)
+    for one in bodies:
+        one.sendall(head + b"Content-Length: 1000\r\n\r\n{")
+    asked, connection = 0, server.connect()
+    while time.monotonic() < began + 14:
+        for number, one in enumerate((*headers, *bodies)):
+            if number % 25 == asked % 25:
+                _send(one, b"X" if one in headers else b" ")
+        assert server.post("ListCollections", {}, connection).status == 200
+        asked += 1
+        time.sleep(0.1)
+    connection.close()
+    for one in (*silent, *headers):
+        one.settimeout(60)
+        assert _received(one) == b""
+    for one in bodies:
+        one.settimeout(60)
+        answer = _received(one)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"RequestTimeoutException" in answer
+    for one in (*silent, *headers, *bodies):
+        one.close()
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    with suppress(ConnectionError):
+        connection.sendall(data)
+
+
+# Too many requests, and ends
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One thread for pictures, and three requests that may wait."""
+    with running(tmp_path_factory.mktemp("small"), "[serve]\nthreads = 1\nqueue = 3\n") as one:
+        yield one
+
+
+def test_too_many_are_told_to_slow_down_at_once(small: Running) -> None:
+    body = {"Image": {"Bytes": base64.b64encode(noise(200)).decode()}}
+
+    def ask(_: int) -> Answer:
+        return small.post("DetectText", body)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(ask, range(64)))
+    results = Counter(answer.error for answer in answers)
+    assert set(results) == {"", "ThrottlingException"}
+    assert results[""] >= 4
+    refused = [answer for answer in answers if answer.error]
+    assert all(answer.status == 400 for answer in refused)
+    assert "try again in a moment" in refused[0].told["Message"]
+    # What needs no models is answered all the while.
+    assert small.post("ListCollections", {}).status == 200
+
+
+def test_boto3_comes_again_and_gets_its_answer(small: Running) -> None:
+    patient = small.client(config=Config(retries={"mode": "standard", "total_max_attempts": 10}))
+    image = {"Bytes": noise(100)}
+
+    def ask(_: int) -> Any:
+        return patient.detect_faces(Image=image)["ResponseMetadata"]["RetryAttempts"]
+
+    with ThreadPoolExecutor(12) as pool:
+        attempts = list(pool.map(ask, range(48)))
+    assert len(attempts) == 48
+    assert max(attempts) > 0
+
+
+def test_a_process_that_dies_is_replaced(small: Running) -> None:
+    [worker] = small.workers()
+    os.kill(worker, signal.SIGKILL)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if small.post("ListCollections", {}).status == 200:
+                break
+        except ConnectionError:
+            time.sleep(0.1)
+    assert small.workers() != [worker]
+    assert b"onlooker_worker_restarts_total 1.0" in small.get("/metrics").body
+    said = [line["message"] for line in small.lines()]
+    assert f"process {worker} died with status -9" in said
+
+
+def test_what_was_accepted_is_answered_before_the_end(small: Running) -> None:
+    """The last test of this server: it ends."""
+    body = {"Image": {"Bytes": base64.b64encode(noise(500)).decode()}}
+    answers: list[Answer] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(small.post("DetectText", body)))
+        for _ in range(3)
+    ]
+    idle = small.connect()
+    assert small.post("ListCollections", {}, idle).status == 200
+    for thread in threads:
+        thread.start()
+    end = time.monotonic() + 60
+    while b'onlooker_pending{lane="pictures"} 3.0' not in small.get("/metrics").body:
+        assert time.monotonic() < end, "three requests are under way at once"
+    small.process.send_signal(signal.SIGTERM)
+    for thread in threads:
+        thread.join()
+    assert [answer.status for answer in answers] == [200] * 3
+    assert small.process.wait(30) == 0
+    with pytest.raises(OSError, match="refused"):
+        small.connect().connect()
+    idle.close()
+    text = small.log.read_text()
+    assert "Traceback" not in text
+    assert noise(100)[:100].hex() not in text
+
+
+def test_no_process_stays_where_the_parent_is_killed(tmp_path: Path) -> None:
+    with running(tmp_path, "[serve]\nthreads = 1\nworkers = 2\n") as one:
+        workers = one.workers()
+        assert len(workers) == 2
+        one.process.kill()
+        end = time.monotonic() + 30
+        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_a_port_that_is_taken_is_said(server: Running) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "onlooker"), "serve", "--port", str(server.port)],
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert b"cannot listen on 127.0.0.1 port" in done.stderr
+    assert b"--port" in done.stderr

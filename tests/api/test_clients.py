@@ -1,0 +1,143 @@
+"""Clients that know nothing of Onlooker: the AWS CLI, curl, and botocore's own examples."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import botocore.loaders
+import pytest
+
+from serving import Running, check
+
+EXAMPLES: dict[str, Any] = botocore.loaders.Loader().load_service_model(
+    "rekognition", "examples-1"
+)["examples"]
+AWS = Path(sys.executable).parent / "aws"
+ENVIRONMENT = {
+    **os.environ,
+    "AWS_ACCESS_KEY_ID": "AKIDNOBODY",
+    "AWS_SECRET_ACCESS_KEY": "not looked at",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_PAGER": "",
+}
+
+
+def aws(server: Running, *words: str) -> Any:
+    """What `aws rekognition ...` prints."""
+    done = subprocess.run(
+        [str(AWS), "rekognition", *words, "--endpoint-url", server.url, "--output", "json"],
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout) if done.stdout.strip() else {}
+
+
+@pytest.fixture
+def collection(server: Running) -> Iterator[str]:
+    server.post("CreateCollection", {"CollectionId": "cli"})
+    yield "cli"
+    server.post("DeleteCollection", {"CollectionId": "cli"})
+
+
+def test_the_aws_cli_runs_every_operation(server: Running, samples: Path) -> None:
+    obama = samples / "faces" / "identities" / "barack_obama"
+    one, two = (f"fileb://{obama / name}" for name in ("1.jpg", "2.jpg"))
+    sign = samples / "text" / "icdar2015" / "test25" / "img_100.jpg"
+    made = aws(server, "create-collection", "--collection-id", "cli", "--tags", "team=door")
+    assert made["StatusCode"] == 200
+    of = ("--collection-id", "cli")
+    arn = aws(server, "describe-collection", *of)["CollectionARN"]
+    assert "cli" in aws(server, "list-collections")["CollectionIds"]
+    named = ("--external-image-id", "obama")
+    record = aws(server, "index-faces", *of, "--image-bytes", one, *named)
+    face = record["FaceRecords"][0]["Face"]["FaceId"]
+    aws(server, "index-faces", *of, "--image-bytes", two)
+    assert len(aws(server, "list-faces", *of, "--page-size", "1")["Faces"]) == 2
+    assert aws(server, "search-faces", *of, "--face-id", face)["FaceMatches"]
+    found = aws(server, "search-faces-by-image", *of, "--image-bytes", two)
+    assert len(found["FaceMatches"]) == 2
+    pictures = ("--source-image-bytes", one, "--target-image-bytes", two)
+    assert aws(server, "compare-faces", *pictures)["FaceMatches"]
+    assert aws(server, "detect-faces", "--image-bytes", one, "--attributes", "ALL")["FaceDetails"]
+    assert aws(server, "detect-text", "--image-bytes", f"fileb://{sign}")["TextDetections"]
+    user = ("--user-id", "obama")
+    aws(server, "create-user", *of, *user)
+    told = aws(server, "associate-faces", *of, *user, "--face-ids", face)
+    assert told["UserStatus"] == "ACTIVE"
+    assert aws(server, "list-users", *of)["Users"][0]["UserId"] == "obama"
+    assert aws(server, "search-users", *of, "--face-id", face)["UserMatches"]
+    assert aws(server, "search-users-by-image", *of, "--image-bytes", two)["UserMatches"]
+    aws(server, "disassociate-faces", *of, *user, "--face-ids", face)
+    aws(server, "delete-user", *of, *user)
+    aws(server, "tag-resource", "--resource-arn", arn, "--tags", "floor=1")
+    aws(server, "untag-resource", "--resource-arn", arn, "--tag-keys", "team")
+    assert aws(server, "list-tags-for-resource", "--resource-arn", arn)["Tags"] == {"floor": "1"}
+    assert aws(server, "delete-faces", *of, "--face-ids", face)["DeletedFaces"] == [face]
+    assert aws(server, "delete-collection", *of)["StatusCode"] == 200
+
+
+def test_curl_signs_and_asks(server: Running, collection: str) -> None:
+    done = subprocess.run(
+        [
+            "curl",
+            "--silent",
+            "--show-error",
+            "--aws-sigv4",
+            "aws:amz:us-east-1:rekognition",
+            "--user",
+            "AKIDNOBODY:not looked at",
+            "--header",
+            "Content-Type: application/x-amz-json-1.1",
+            "--header",
+            "X-Amz-Target: RekognitionService.DescribeCollection",
+            "--data",
+            json.dumps({"CollectionId": collection}),
+            server.url,
+        ],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    check("DescribeCollection", done.stdout)
+    assert json.loads(done.stdout)["FaceCount"] == 0
+
+
+def test_botocores_examples_go_round(server: Running, samples: Path, bucket: Path) -> None:
+    group = samples / "faces" / "groups" / "obama_and_biden.jpg"
+    obama = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
+    shutil.copy(obama, bucket / "mysourceimage")
+    for name in ("mytargetimage", "myphoto"):
+        shutil.copy(group, bucket / name)
+    client = server.client()
+    order = sorted(EXAMPLES, key=lambda name: ("Create" not in name, "Index" not in name))
+    order.sort(key=lambda name: name.startswith("Delete") + (name == "DeleteCollection"))
+    faces: list[str] = []
+    ran = []
+    for operation in order:
+        for example in EXAMPLES[operation]:
+            if operation == "DetectLabels":
+                continue
+            asked = dict(example["input"])
+            if "FaceId" in asked:
+                asked["FaceId"] = faces[0]
+            if "FaceIds" in asked:
+                asked["FaceIds"] = faces
+            told = getattr(client, _snake(operation))(**asked)
+            faces += [one["Face"]["FaceId"] for one in told.get("FaceRecords", [])]
+            # Amazon has told no orientation since 2021.
+            assert set(example["output"]) - {"OrientationCorrection"} <= set(told), operation
+            ran.append(operation)
+    assert len(ran) == 10
+    assert ran[0] == "CreateCollection"
+    assert ran[-1] == "DeleteCollection"
+
+
+def _snake(operation: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in operation).lstrip("_")

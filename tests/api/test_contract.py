@@ -1,0 +1,90 @@
+"""Every operation against what botocore's model says of its members."""
+
+import re
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from botocore_shapes import model
+from cases import COLLECTION, Case, cases, encoded
+from onlooker.api import requests
+from onlooker.api.limits import _rules
+from onlooker.api.operations import OPERATIONS
+from serving import Answer, Running, check
+
+ALL = list(cases())
+
+
+def test_there_are_enough_cases() -> None:
+    assert len(ALL) >= 1500
+    assert len(OPERATIONS) == 22
+    outcomes = Counter(case.outcome for case in ALL)
+    assert min(outcomes.values()) > 300, outcomes
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_everything_is_accepted_or_refused_as_the_model_says(
+    server: Running, operation: str
+) -> None:
+    server.post("CreateCollection", {"CollectionId": COLLECTION})
+    connection = server.connect()
+    for case in ALL:
+        if case.operation == operation:
+            _judge(case, server.post(operation, encoded(case), connection))
+            if operation == "DeleteCollection":
+                server.post("CreateCollection", {"CollectionId": COLLECTION}, connection)
+    connection.close()
+
+
+def _judge(case: Case, answer: Answer) -> None:
+    seen = (case.operation, case.name, answer.status, answer.body[:500])
+    assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["x-amzn-requestid"])
+    assert answer.headers["content-type"] == "application/x-amz-json-1.1"
+    if answer.status == 200:
+        assert case.outcome == "accepted", seen
+        check(case.operation, answer.body)
+        return
+    assert answer.status == 400, seen
+    told = answer.told
+    assert told["__type"] == told["Code"] == answer.headers["x-amzn-errortype"]
+    assert told["Logref"] == answer.headers["x-amzn-requestid"]
+    text = told["Message"]
+    if case.outcome == "type":
+        assert answer.error == "SerializationException", seen
+        assert "can not be converted to" in text, seen
+        assert _named(case.place, text), seen
+    elif case.outcome == "limit":
+        assert answer.error == "InvalidParameterException", seen
+        assert "validation error" in text, seen
+        assert f"at '{case.place}" in re.sub(r"\.\d+\.member", "", text), seen
+        assert case.says in text, seen
+    else:
+        # Within its limits, but about things that are not there, or that are no face.
+        errors = {shape.name for shape in model.operation_model(case.operation).error_shapes}
+        assert answer.error in errors, seen
+        assert "validation error" not in text, seen
+        assert answer.error not in ("InternalServerError", "ThrottlingException"), seen
+
+
+def _named(place: str, text: str) -> bool:
+    return place.casefold() in re.sub(r"\[\d+\]", "", text).casefold()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_structs_are_botocores(operation: str) -> None:
+    _same(OPERATIONS[operation].request, model.operation_model(operation).input_shape)
+
+
+def _same(struct: Any, shape: Any) -> None:
+    assert set(struct.__struct_fields__) == set(shape.members), struct
+    needed = {name for name, required, _ in _rules(struct) if required}
+    # Bytes is looked at elsewhere; it is not required.
+    assert needed - {"Bytes"} == set(shape.required_members), struct
+    for name, member in shape.members.items():
+        if member.type_name == "structure":
+            _same(getattr(requests, member.name), member)
+        elif member.type_name == "list" and member.member.type_name == "structure":
+            _same(getattr(requests, member.member.name), member.member)
+        else:
+            assert hasattr(struct, name)

@@ -1,0 +1,85 @@
+"""The README's examples of the server are run; the page of operations lists them all."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from onlooker.api import keys
+from onlooker.api.operations import OPERATIONS
+from onlooker.config import Config
+from serving import Running
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+HERE = "http://127.0.0.1:8600"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, samples: Path) -> Path:
+    people = samples / "faces" / "identities" / "barack_obama"
+    shutil.copy(people / "1.jpg", tmp_path / "ada.jpg")
+    shutil.copy(people / "2.jpg", tmp_path / "visitor.jpg")
+    return tmp_path
+
+
+def example(language: str) -> str:
+    """The README's block in a language that names the server's address."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    [found] = [block for block in blocks if HERE in block]
+    return str(found)
+
+
+def run(command: list[str], folder: Path) -> str:
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PATH": tools, "AWS_PAGER": ""},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_walk_with_boto3_is_right(server: Running, folder: Path) -> None:
+    said = run([sys.executable, "-c", example("python").replace(HERE, server.url)], folder)
+    name, similarity = said.splitlines()[0].split()
+    assert name == "ada"
+    assert float(similarity) > 95
+    assert said.splitlines()[1] == "1 indexed"
+
+
+def test_the_aws_cli_and_curl_are_right(server: Running, folder: Path) -> None:
+    said = run(["bash", "-e", "-c", example("sh").replace(HERE, server.url)], folder)
+    assert '"Smile"' in said
+    assert said.count('"CollectionIds"') == 2
+
+
+def test_the_server_says_what_the_readme_says(server: Running) -> None:
+    said = (server.log.parent / "out.txt").read_text().splitlines()
+    assert said[1] in README
+    assert said[0].replace(server.url, HERE) in README
+
+
+def test_every_operation_has_its_row() -> None:
+    rows = re.findall(r"^\| (\w+) \| .+ \|$", PAGE.split("## What each does")[1], re.MULTILINE)
+    assert [row for row in rows if row in OPERATIONS] == list(OPERATIONS)
+
+
+def test_the_toml_of_the_page_can_be_used(tmp_path: Path) -> None:
+    first, second = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    path = tmp_path / "keys.toml"
+    path.write_text(first)
+    path.chmod(0o600)
+    assert {key.user for key in keys.load(path, list(OPERATIONS)).values()} == {"admin", "kiosk"}
+    assert msgspec.convert(tomllib.loads(second), Config).serve.keys == "keys.toml"

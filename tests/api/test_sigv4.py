@@ -1,0 +1,255 @@
+"""Signatures, made by botocore and then tampered with."""
+
+import re
+import time
+from calendar import timegm
+from collections.abc import Callable
+from hashlib import sha256
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.api.errors import Refusal
+from onlooker.api.keys import Key
+from onlooker.api.sigv4 import WINDOW, Replays, claim, verify
+
+SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+KEY = Key(id="AKIDEXAMPLE", secret=SECRET, user="kiosk")
+SESSION = Key(id="ASIAEXAMPLE", secret=SECRET, user="guest", token="a/token+of=mine")
+KEYS = {KEY.id: KEY, SESSION.id: SESSION}
+BODY = b'{"CollectionId":"staff","FaceId":"x"}'
+Sent = list[tuple[str, str]]
+
+
+def signed(
+    body: bytes = BODY,
+    key: Key = KEY,
+    region: str = "us-east-1",
+    service: str = "rekognition",
+    secret: str = SECRET,
+    more: dict[str, str] | None = None,
+) -> Sent:
+    """The headers that botocore sends, in the form that the server gets them."""
+    request = AWSRequest(
+        method="POST",
+        url="http://127.0.0.1:8600/",
+        data=body,
+        headers={
+            "Content-Type": "application/x-amz-json-1.1",
+            "X-Amz-Target": "RekognitionService.SearchFaces",
+            "Host": "127.0.0.1:8600",
+            **(more or {}),
+        },
+    )
+    SigV4Auth(Credentials(key.id, secret, key.token), service, region).add_auth(request)
+    return [(name.lower(), value) for name, value in request.headers.items()]
+
+
+def judge(
+    headers: Sent,
+    body: bytes = BODY,
+    region: str | None = None,
+    ahead: float = 0.0,
+    now: float | None = None,
+) -> str:
+    """User of the key, or the error's name; `ahead`: seconds of the server's clock."""
+    try:
+        moment = (time.time() if now is None else now) + ahead
+        found = claim(headers, KEYS, region, moment)
+        verify(found, headers, sha256(body).hexdigest())
+    except Refusal as refusal:
+        return refusal.name
+    return found.key.user
+
+
+def replaced(headers: Sent, name: str, change: Callable[[str], str]) -> Sent:
+    return [(n, change(value) if n == name else value) for n, value in headers]
+
+
+def test_botocore_signs_and_we_agree() -> None:
+    assert judge(signed()) == "kiosk"
+    assert judge(signed(key=SESSION)) == "guest"
+    assert judge(signed(region="eu-west-1"), region="eu-west-1") == "kiosk"
+    assert judge(signed(body=b""), b"") == "kiosk"
+
+
+@given(
+    body=st.binary(max_size=200),
+    values=st.dictionaries(
+        st.from_regex(r"x-[a-z][a-z0-9-]{0,12}[a-z0-9]", fullmatch=True),
+        st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20),
+        max_size=4,
+    ),
+    order=st.randoms(use_true_random=False),
+)
+def test_any_headers_in_any_order_are_verified(body: bytes, values: dict[str, str], order) -> None:  # type: ignore[no-untyped-def]
+    taken = {"x-amz-date", "x-amz-target", "x-amz-security-token", "x-amz-content-sha256"}
+    headers = signed(body, more={k: v for k, v in values.items() if k not in taken})
+    order.shuffle(headers)
+    assert judge(headers, body) == "kiosk"
+
+
+@given(st.data())
+def test_any_changed_byte_of_the_body_is_seen(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(BODY) - 1))
+    changed = bytearray(BODY)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    assert judge(signed(), bytes(changed)) == "InvalidSignatureException"
+
+
+WRONG = "InvalidSignatureException"
+HALF = "IncompleteSignatureException"
+
+
+def test_every_changed_header_is_seen() -> None:
+    headers = signed(more={"X-Mine": "mine"})
+    for number, (name, value) in enumerate(headers):
+        if name == "authorization":
+            continue
+        for at in range(len(value)):
+            flipped = value[:at] + chr(ord(value[at]) ^ 1) + value[at + 1 :]
+            if " ".join(flipped.split()) != value:
+                changed = [*headers[:number], (name, flipped), *headers[number + 1 :]]
+                assert judge(changed) in (WRONG, HALF), name
+
+
+def test_every_changed_nibble_of_the_signature_is_seen() -> None:
+    *others, (name, value) = signed()
+    assert name == "authorization"
+    for at in range(len(value) - 64, len(value)):
+        for nibble in "0f":
+            changed = value[:at] + nibble + value[at + 1 :]
+            expected = "kiosk" if changed == value else WRONG
+            assert judge([*others, (name, changed)]) == expected
+
+
+def _authorization(pattern: str, new: str) -> Sent:
+    changed = replaced(signed(), "authorization", lambda v: re.sub(pattern, new, v, count=1))
+    assert changed != signed()
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "new", "answer"),
+    [
+        ("us-east-1", "us-east-2", WRONG),
+        ("/rekognition/", "/kinesis/", WRONG),
+        ("aws4_request", "aws4_reques", HALF),
+        (r"/\d{8}/", "/20200101/", WRONG),
+        ("AKIDEXAMPLE", "AKIDEXAMPLF", "UnrecognizedClientException"),
+        ("AKIDEXAMPLE", "ASIAEXAMPLE", "UnrecognizedClientException"),
+        ("AWS4-HMAC-SHA256", "AWS4-HMAC-SHA512", HALF),
+        ("AWS4-HMAC-SHA256", "AWS3-HTTPS", HALF),
+        (r"Signature=\w+", "Signature=", HALF),
+        (r"Signature=\w+", "Signature=" + "0" * 63, HALF),
+        (r"Signature=(\w+)", "Signature=" + "Z" * 64, HALF),
+        ("SignedHeaders=[^,]+", "SignedHeaders=", HALF),
+        ("content-type;host", "host;content-type", HALF),
+        ("content-type;host", "content-type;content-type;host", HALF),
+        ("content-type;host", "Content-Type;host", HALF),
+        ("content-type;", "", WRONG),
+        ("host;", "", WRONG),
+        ("x-amz-date;", "", WRONG),
+        (";x-amz-target", "", WRONG),
+        ("x-amz-target", "x-amz-target;x-nobody", WRONG),
+        ("Credential=[^,]+", "Credential=AKIDEXAMPLE", HALF),
+        ("Credential=", "Credentials=", HALF),
+        (".*", "Basic dXNlcjpwYXNzd29yZA==", HALF),
+        (".*", "", HALF),
+    ],
+)
+def test_changed_authorizations_are_refused(pattern: str, new: str, answer: str) -> None:
+    assert judge(_authorization(pattern, new)) == answer
+
+
+def test_a_wrong_secret_region_or_service_is_refused() -> None:
+    assert judge(signed(secret=SECRET + "x")) == WRONG
+    assert judge(signed(region="eu-west-1"), region="us-east-1") == WRONG
+    assert judge(signed(service="kinesis")) == WRONG
+
+
+def test_headers_that_are_missing_or_doubled_are_refused() -> None:
+    headers = signed()
+    for name in ("host", "content-type", "x-amz-date", "x-amz-target"):
+        without = [pair for pair in headers if pair[0] != name]
+        assert judge(without) in (WRONG, HALF), name
+        for value in ("other", dict(headers)[name]):
+            assert judge([*headers, (name, value)]) in (WRONG, HALF), name
+            assert judge([(name, value), *headers]) in (WRONG, HALF), name
+    without = [pair for pair in headers if pair[0] != "authorization"]
+    assert judge(without) == "MissingAuthenticationTokenException"
+    assert judge([*headers, ("authorization", dict(headers)["authorization"])]) == HALF
+
+
+def test_a_header_that_comes_twice_is_signed_in_the_order_it_came() -> None:
+    headers = signed(more={"X-Mine": "a,b"})
+    split = [pair for pair in headers if pair[0] != "x-mine"]
+    assert judge([*split, ("x-mine", "a"), ("x-mine", "b")]) == "kiosk"
+    assert judge([*split, ("x-mine", "b"), ("x-mine", "a")]) == WRONG
+    assert judge([*split, ("x-mine", "a"), ("x-mine", "b"), ("x-mine", "c")]) == WRONG
+
+
+def test_unsigned_headers_may_change() -> None:
+    assert judge([*signed(), ("amz-sdk-request", "attempt=2"), ("via", "a proxy")]) == "kiosk"
+
+
+def test_the_session_token_must_be_the_keys_and_signed() -> None:
+    headers = signed(key=SESSION)
+    refused = "UnrecognizedClientException"
+    assert judge(replaced(headers, "x-amz-security-token", lambda v: v + "x")) == refused
+    without = [pair for pair in headers if pair[0] != "x-amz-security-token"]
+    assert judge(without) == WRONG  # it is signed, but not there
+    assert judge([*signed(), ("x-amz-security-token", "a/token+of=mine")]) == WRONG  # unsigned
+    unasked = Key(id=KEY.id, secret=SECRET, user="kiosk", token="not its own")
+    assert judge(signed(key=unasked)) == refused
+
+
+def test_the_body_must_be_signed() -> None:
+    headers = signed(more={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
+    assert judge(headers) == WRONG
+    assert judge(headers, b"anything") == WRONG
+    right = signed(more={"X-Amz-Content-SHA256": sha256(BODY).hexdigest()})
+    assert judge(right) == "kiosk"
+
+
+@pytest.mark.parametrize(
+    ("ahead", "answer"),
+    [(0, "kiosk"), (299, "kiosk"), (300, "kiosk"), (301, WRONG), (-299, "kiosk"), (-301, WRONG)],
+)
+def test_clocks_may_differ_by_five_minutes(ahead: float, answer: str) -> None:
+    headers = signed()
+    sent = timegm(time.strptime(dict(headers)["x-amz-date"], "%Y%m%dT%H%M%SZ"))
+    assert judge(headers, now=sent, ahead=ahead) == answer
+
+
+def test_the_clocks_error_says_both_times() -> None:
+    headers = signed()
+    date = dict(headers)["x-amz-date"]
+    with pytest.raises(Refusal, match=rf"Signature expired: {date} is now earlier than \d+T\d+Z"):
+        claim(headers, KEYS, None, time.time() + WINDOW + 60)
+    with pytest.raises(Refusal, match=f"Signature not yet current: {date} is still later than"):
+        claim(headers, KEYS, None, time.time() - WINDOW - 60)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "20261332T256199Z", "2026-11-25T00:00:00Z"])
+def test_a_date_that_is_none_is_refused(date: str) -> None:
+    changed = replaced(signed(), "x-amz-date", lambda _: date)
+    if date.startswith("20261332"):
+        changed = replaced(
+            changed, "authorization", lambda v: re.sub(r"/\d{8}/", "/20261332/", v, count=1)
+        )
+    assert judge(changed) in (HALF, WRONG)
+
+
+def test_a_signature_is_good_once_where_that_is_wanted() -> None:
+    seen = Replays()
+    seen.check("a" * 64, 1000.0)
+    seen.check("b" * 64, 1000.0)
+    with pytest.raises(Refusal, match="used before"):
+        seen.check("a" * 64, 1000.0 + 2 * WINDOW)
+    # By then the date has passed, and the clock refuses it.
+    seen.check("a" * 64, 1001.0 + 2 * WINDOW)

@@ -1,0 +1,130 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from stores import everything, filled
+
+from onlooker.identity import copies, exports, tables
+from onlooker.identity.collection import InvalidName
+from onlooker.identity.copies import CopyError
+from onlooker.identity.index import FaceIndex
+from onlooker.identity.store import (
+    CollectionExists,
+    CollectionNotFound,
+    Store,
+    StoreError,
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    yield from filled(tmp_path / "data" / "faces.db")
+
+
+class TestExport:
+    def test_and_import(self, store: Store, tmp_path: Path) -> None:
+        assert exports.export(store, "staff", tmp_path / "staff.jsonl") == 50
+        before = everything(store, "staff")
+        assert exports.import_(store, tmp_path / "staff.jsonl", "twin") == 50
+        assert everything(store, "twin") == before
+        with Store(tmp_path / "other.db") as other:
+            exports.import_(other, tmp_path / "staff.jsonl")
+            assert everything(other, "staff") == before
+            assert list(copies.verify(other)) == []
+            vectors = other.vectors("staff", [other.faces("staff").faces[4].face_id])
+            [[best]] = FaceIndex(other, "staff", "m").search(vectors, 1)
+            assert best.what == other.faces("staff").faces[4]
+
+    def test_is_in_amazons_words(self, store: Store, tmp_path: Path) -> None:
+        exports.export(store, "staff", tmp_path / "staff.jsonl")
+        head, *lines = map(
+            msgspec.json.decode, (tmp_path / "staff.jsonl").read_bytes().splitlines()
+        )
+        assert (head["CollectionId"], head["FaceModelVersion"]) == ("staff", "m")
+        assert (head["FaceCount"], head["Tags"]) == (50, {"team": "red"})
+        first = store.faces("staff").faces[0]
+        assert lines[0] == {
+            "FaceId": first.face_id,
+            "ImageId": first.image_id,
+            "BoundingBox": {"Left": -0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4},
+            "Confidence": 99.5,
+            "ExternalImageId": "face0",
+            "UserId": "ann",
+        }
+        vectors = np.load(tmp_path / "staff.npy")
+        assert vectors.dtype == np.float32
+        np.testing.assert_array_equal(vectors[0], store.vectors("staff", [first.face_id])[0])
+        assert len(vectors) == len(lines)
+
+    def test_of_an_empty_one(self, store: Store, tmp_path: Path) -> None:
+        exports.export(store, "guests", tmp_path / "guests.jsonl")
+        assert exports.import_(store, tmp_path / "guests.jsonl", "twin") == 0
+        assert store.collection("twin").faces == 0
+
+    def test_what_cannot_be(self, store: Store, tmp_path: Path) -> None:
+        with pytest.raises(CollectionNotFound):
+            exports.export(store, "nobody", tmp_path / "nobody.jsonl")
+        with pytest.raises(CopyError, match=r"name a file that ends in \.jsonl"):
+            exports.export(store, "staff", tmp_path / "staff.json")
+        exports.export(store, "staff", tmp_path / "staff.jsonl")
+        with pytest.raises(CopyError, match="is there already"):
+            exports.export(store, "staff", tmp_path / "staff.jsonl")
+        with pytest.raises(CollectionExists, match="import under another name"):
+            exports.import_(store, tmp_path / "staff.jsonl")
+        with pytest.raises(InvalidName):
+            exports.import_(store, tmp_path / "staff.jsonl", "/gone/1")
+        with pytest.raises(CopyError, match="No such file"):
+            exports.import_(store, tmp_path / "nothing.jsonl")
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda lines: lines[:-1], "it says 50 faces and has 49, with 50 vectors"),
+            (lambda lines: [*lines, lines[-1]], "line 2 on: no finite vectors for all faces"),
+            (lambda lines: [b"{}", *lines[1:]], "line 1: Object missing required field"),
+            (lambda lines: [*lines[:9], b"{nonsense", *lines[10:]], "line 10: JSON is malformed"),
+            (lambda lines: [*lines[:9], lines[8], *lines[10:]], "UNIQUE constraint failed"),
+        ],
+        ids=["short", "long", "headless", "broken", "twice"],
+    )
+    def test_a_spoiled_one_leaves_nothing(
+        self,
+        store: Store,
+        tmp_path: Path,
+        spoil: Callable[[list[bytes]], list[bytes]],
+        message: str,
+    ) -> None:
+        file = tmp_path / "staff.jsonl"
+        exports.export(store, "staff", file)
+        file.write_bytes(b"\n".join(spoil(file.read_bytes().splitlines())) + b"\n")
+        with pytest.raises(StoreError, match=message):
+            exports.import_(store, file, "twin")
+        assert [one.name for one in store.collections().collections] == ["staff", "guests"]
+        with store.database.reading() as database:
+            assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)
+            assert database.execute("SELECT count(*) FROM faces").fetchone() == (50,)
+
+    def test_one_that_was_killed_is_swept_away_some_day(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        head = exports.Head(
+            CollectionId="x",
+            FaceModelVersion="m",
+            CreationTimestamp=1.0,
+            FaceCount=1,
+            Tags={},
+            Users=[],
+        )
+        store.database.write(lambda database: exports._begin(database, "x", head))
+        assert len(store.collections().collections) == 2
+        store.create_collection("y", "m")
+        store.delete_collection("y")
+        with store.database.reading() as database:
+            assert database.execute("SELECT count(*) FROM collections").fetchone() == (3,)
+        monkeypatch.setattr(tables, "GIVEN_UP", -1)
+        store.create_collection("y", "m")
+        store.delete_collection("y")
+        with store.database.reading() as database:
+            assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)

@@ -1,0 +1,185 @@
+"""Thousands of broken pictures to a running server: no crash, no 500, nothing slow, memory flat.
+
+    python tests/proofs/broken_pictures.py --pictures 10000 --seed 1
+
+The tests do the same with a few hundred.
+"""
+
+import argparse
+import base64
+import random
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from serving import Running, running
+
+SLOWEST = 1.0
+"""Seconds that an answer may take."""
+GROWTH = 64 << 20
+"""Bytes that the server may have grown by in the second half."""
+EXPECTED = {
+    "",
+    "ImageTooLargeException",
+    "InvalidImageFormatException",
+    "InvalidParameterException",
+}
+"""Answers: none is the server's fault, and none is to be sent again."""
+
+
+class Seen(NamedTuple):
+    """What became of all pictures."""
+
+    results: Counter[str]
+    slowest: float
+    growth: int
+    replaced: int
+    """Processes that died."""
+
+
+def originals() -> list[bytes]:
+    """Whole pictures of every kind: the colours and depths of JPEG and PNG."""
+    rng = np.random.default_rng(1)
+    small = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    colour = cv2.resize(small, (160, 120), interpolation=cv2.INTER_CUBIC)
+    grey = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY)
+    deep = colour.astype(np.uint16) * 257
+    clear = np.dstack([colour, grey])
+    found = [cv2.imencode(".png", one)[1] for one in (colour, grey, deep, clear)]
+    found += [cv2.imencode(".jpg", one)[1] for one in (colour, grey)]
+    for option in (cv2.IMWRITE_JPEG_PROGRESSIVE, cv2.IMWRITE_JPEG_RST_INTERVAL):
+        found.append(cv2.imencode(".jpg", colour, [option, 1])[1])
+    return [one.tobytes() for one in found]
+
+
+def mutants(number: int, seed: int) -> Iterator[bytes]:
+    """So many broken pictures, always the same for a seed."""
+    chance, whole = random.Random(seed), originals()
+    special = list(bombs())
+    for _ in range(number):
+        data = bytearray(chance.choice(whole))
+        kind = chance.randrange(9)
+        if kind == 0:
+            data = data[: chance.randrange(len(data))]
+        elif kind == 1:
+            for _ in range(chance.choice((1, 3, 10, 100))):
+                data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+        elif kind == 2:  # lies in the headers
+            for _ in range(chance.choice((1, 2, 4))):
+                data[chance.randrange(min(len(data), 200))] = chance.choice((0, 1, 0x7F, 0xFF))
+        elif kind == 3:
+            other = chance.choice(whole)
+            data = data[: chance.randrange(len(data))] + other[chance.randrange(len(other)) :]
+        elif kind == 4:
+            data[chance.randrange(len(data)) :] = chance.randbytes(chance.randrange(2000))
+        elif kind == 5:
+            data = bytearray(_resized(data, chance))
+        elif kind == 6:
+            data = bytearray(_turned(data, chance.randrange(12), chance))
+        elif kind == 7:
+            at = chance.randrange(len(data))
+            data = data[:at] + data[at : at + 500] * chance.randrange(2, 40) + data[at:]
+        else:
+            data = bytearray(chance.choice(special))
+        yield bytes(data) or b"\xff"
+
+
+def _resized(data: bytearray, chance: random.Random) -> bytes:
+    """The same pixels under another size."""
+    width, height = (chance.choice((0, 1, 79, 6999, 65500, 2**31 - 1)) for _ in range(2))
+    if data.startswith(b"\x89PNG"):
+        data[16:24] = struct.pack(">II", width, height)
+        data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    else:
+        frame = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
+        data[frame + 5 : frame + 9] = struct.pack(">HH", height & 0xFFFF, width & 0xFFFF)
+    return bytes(data)
+
+
+def _turned(data: bytearray, orientation: int, chance: random.Random) -> bytes:
+    """With EXIF that says an orientation; some of it is nonsense."""
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"
+    exif += bytes((orientation,)) + bytes(6)
+    if chance.random() < 0.3:
+        exif = exif[: chance.randrange(len(exif))]
+    length = len(exif) + 2 if chance.random() < 0.8 else chance.randrange(65536)
+    return bytes(data[:2]) + b"\xff\xe1" + struct.pack(">H", length) + exif + bytes(data[2:])
+
+
+def bombs() -> Iterator[bytes]:
+    """Small files that ask for much, and other formats."""
+    png, *_, progressive, _ = originals()
+    head, rest = png[:33], png[33:]
+    for kind in (b"zTXt", b"iCCP", b"iTXt"):
+        packed = zlib.compress(bytes(50_000_000), 9)
+        content = kind + b"name\0\0" + packed
+        chunk = struct.pack(">I", len(content) - 4) + content
+        yield head + chunk + struct.pack(">I", zlib.crc32(content)) + rest
+    scan = progressive.rindex(b"\xff\xda")
+    yield progressive[:-2] + progressive[scan:-2] * 5000 + progressive[-2:]
+    large = np.zeros((6900, 6900), np.uint8)
+    data = cv2.imencode(".jpg", large, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    yield data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 240 + data[-2:]
+    lie = bytearray(cv2.imencode(".png", large)[1].tobytes()[:40_000])
+    yield bytes(lie)
+    yield b"GIF89a" + bytes(100)
+    yield b"RIFF\x24\0\0\0WEBPVP8 " + bytes(100)
+    yield b"SIMPLE  =                    T" + bytes(2850)
+    yield b"8BPS\0\x01" + bytes(100)
+    yield b"II*\0\x08\0\0\0" + bytes(100)
+    yield b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    yield b"%!PS-Adobe-3.0\n"
+    yield b"\xff\xd8\xff"
+    yield b"\x89PNG\r\n\x1a\n"
+
+
+def prove(server: Running, number: int, seed: int) -> Seen:
+    """Send them all, and say what became of them."""
+    before, connection = server.workers(), server.connect()
+    results: Counter[str] = Counter()
+    slowest, middle = 0.0, 0
+    for count, data in enumerate(mutants(number, seed)):
+        operation = "DetectText" if count % 4 == 0 else "DetectFaces"
+        body = {"Image": {"Bytes": base64.b64encode(data).decode()}}
+        began = time.perf_counter()
+        answer = server.post(operation, body, connection)
+        slowest = max(slowest, time.perf_counter() - began)
+        results[answer.error] += 1
+        if count == number // 2:
+            middle = server.memory()
+    connection.close()
+    replaced = len(set(before) - set(server.workers()))
+    return Seen(results, slowest, server.memory() - middle, replaced)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
+        seen = prove(server, given.pictures, given.seed)
+        print(f"seed {given.seed}: {given.pictures} pictures")
+        for result, count in seen.results.most_common():
+            print(f"  {result or 'answered'}: {count}")
+        print(f"  slowest {seen.slowest:.3f} s")
+        print(f"  memory of the second half {seen.growth / 2**20:+.1f} MB")
+        print(f"  processes that died: {seen.replaced}")
+    bad = set(seen.results) - EXPECTED
+    if bad or seen.slowest > SLOWEST or seen.growth > GROWTH or seen.replaced:
+        sys.exit("FAILED")
+
+
+if __name__ == "__main__":
+    main()

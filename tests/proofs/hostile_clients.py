@@ -1,0 +1,235 @@
+"""A server under a flood, slow clients and lies, while an ordinary client goes on with its work.
+
+    python tests/proofs/hostile_clients.py --seconds 60 --clients 500
+
+Prints, for each kind of hostility, the ordinary client's p99 beside that of quiet times, what the
+hostile ones were told, and the memory. The flood's clients send real requests as boto3 would with
+its standard retries. All addresses are this machine's.
+"""
+
+import argparse
+import asyncio
+import base64
+import json
+import random
+import select
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from serving import Running, running
+
+MEMORY = 1 << 30
+"""Bytes that the server may have."""
+RETRYABLE = {"ThrottlingException", "ProvisionedThroughputExceededException"}
+HEAD = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.{}\r\nContent-Length: {}\r\n"
+ATTEMPTS = 60
+
+
+class Seen(NamedTuple):
+    """What an ordinary client and the hostile ones saw."""
+
+    p50: float
+    p99: float
+    """Seconds of the ordinary client's requests."""
+    results: Counter[str]
+    memory: int
+    """Most bytes of the server."""
+
+
+def ordinary(host: str, port: int) -> None:
+    """Print the seconds that each request of an ordinary client takes, until the input ends."""
+    took, connection = [], HTTPConnection(host, port, timeout=60)
+    headers = {"X-Amz-Target": "RekognitionService.ListCollections"}
+    while not select.select([sys.stdin], [], [], 0.01)[0]:
+        began = time.perf_counter()
+        connection.request("POST", "/", b'{"MaxResults":10}', headers)
+        answer = connection.getresponse()
+        answer.read()
+        took.append(time.perf_counter() - began)
+        assert answer.status == 200, answer.status
+    print(json.dumps(took))
+
+
+Attack = Callable[[Running, float, int], Coroutine[None, None, Counter[str]]]
+
+
+def watch(server: Running, attack: Attack | None, seconds: float, clients: int) -> Seen:
+    """An ordinary client beside an attack, which runs for so many seconds."""
+    stop, most = threading.Event(), [0]
+    # A process of its own: the attack keeps this one busy.
+    client = subprocess.Popen(
+        [sys.executable, __file__, "--ordinary", server.host, str(server.port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+    def weigh() -> None:
+        while not stop.wait(0.2):
+            most[0] = max(most[0], server.memory())
+
+    scales = threading.Thread(target=weigh)
+    scales.start()
+    results: Counter[str] = Counter()
+    if attack is None:
+        time.sleep(seconds)
+    else:
+        results = asyncio.run(attack(server, seconds, clients))
+    stop.set()
+    scales.join()
+    took = sorted(json.loads(client.communicate()[0]))
+    return Seen(took[len(took) // 2], took[int(len(took) * 0.99)], results, most[0])
+
+
+async def slowloris(server: Running, seconds: float, clients: int) -> Counter[str]:
+    """A byte a second, of the headers or of the body."""
+    end = time.monotonic() + seconds
+    results: Counter[str] = Counter()
+
+    async def one(number: int) -> None:
+        while time.monotonic() < end:
+            head = HEAD.format("DetectFaces", 5_000_000)
+            sent = (head + ("\r\n" if number % 2 else "X-A: ")).encode()
+            try:
+                reader, writer = await asyncio.open_connection(server.host, server.port)
+                writer.write(sent)
+                while time.monotonic() < end and not reader.at_eof():
+                    writer.write(b"a")
+                    await writer.drain()
+                    await asyncio.sleep(1)
+                writer.close()
+                results["cut off"] += 1
+            except ConnectionError:
+                results["cut off"] += 1
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return results
+
+
+async def lies(server: Running, seconds: float, clients: int) -> Counter[str]:
+    """Lengths that are not true, deep JSON, large bodies of nothing, bodies that end early."""
+    end = time.monotonic() + seconds
+    results: Counter[str] = Counter()
+    deep = b'{"Image":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    many = b'{"Unknown":[' + b"{}," * 1_000_000 + b"{}]}"
+
+    async def one(number: int) -> None:
+        chance = random.Random(number)
+        while time.monotonic() < end:
+            body = chance.choice((deep, many, b"{", bytes(7 << 20)))
+            length = chance.choice((len(body), len(body) * 2, 1 << 40, len(body) // 2))
+            try:
+                reader, writer = await asyncio.open_connection(server.host, server.port)
+                writer.write((HEAD.format("DetectFaces", length) + "\r\n").encode() + body)
+                async with asyncio.timeout(3):
+                    line = await reader.readline()
+                results[line.decode().strip() or "closed"] += 1
+                writer.close()
+            except TimeoutError:  # the rest of the body is still waited for
+                results["waits"] += 1
+                writer.close()
+            except ConnectionError:
+                results["closed"] += 1
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return results
+
+
+async def flood(server: Running, seconds: float, clients: int) -> Counter[str]:
+    """Pictures from all clients at once; each sends its own again until it is answered.
+
+    As boto3's standard retries do: after a random part of a pause that doubles, 20 s at most.
+    """
+    end = time.monotonic() + seconds
+    results: Counter[str] = Counter()
+    picture = cv2.resize(
+        np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8), (640, 480)
+    )
+    data = base64.b64encode(cv2.imencode(".jpg", picture)[1].tobytes()).decode()
+    body = json.dumps({"Image": {"Bytes": data}}).encode()
+    request = (HEAD.format("DetectFaces", len(body)) + "\r\n").encode() + body
+
+    async def one(number: int) -> None:
+        chance = random.Random(number)
+        while time.monotonic() < end:
+            for attempt in range(ATTEMPTS):
+                name = await _ask(server, request)
+                results[name] += 1
+                if name not in (*RETRYABLE, "connection"):
+                    break
+                await asyncio.sleep(chance.random() * min(2.0**attempt, 20.0))
+            else:
+                results["given up"] += 1
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return results
+
+
+async def _ask(server: Running, request: bytes) -> str:
+    try:
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1])
+            for line in head.splitlines()
+            if line.lower().startswith(b"content-length")
+        )
+        told = json.loads(await reader.readexactly(length))
+        writer.close()
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return "connection"
+    return str(told.get("__type", "answered"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--ordinary", nargs=2, metavar=("HOST", "PORT"), help="for itself")
+    given = parser.parse_args()
+    if given.ordinary:
+        ordinary(given.ordinary[0], int(given.ordinary[1]))
+        return
+    failed = []
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
+        quiet = watch(server, None, min(10, given.seconds), 0)
+        print(f"quiet       p50 {quiet.p50 * 1e3:6.1f} ms  p99 {quiet.p99 * 1e3:6.1f} ms")
+        attacks: dict[str, tuple[Attack, int]] = {
+            "slowloris": (slowloris, 200),
+            "lies": (lies, 16),
+            "flood": (flood, given.clients),
+        }
+        for name, (attack, clients) in attacks.items():
+            seen = watch(server, attack, given.seconds, clients)
+            ratio = seen.p99 / quiet.p99
+            print(
+                f"{name:11} p50 {seen.p50 * 1e3:6.1f} ms  p99 {seen.p99 * 1e3:6.1f} ms, "
+                f"x{ratio:.1f}  {seen.memory >> 20} MB  {dict(seen.results)}"
+            )
+            if seen.memory > MEMORY:
+                failed.append(f"{name}: memory")
+            if set(seen.results) & {"InternalServerError", "given up"}:
+                failed.append(f"{name}: {seen.results}")
+            if name == "flood" and set(seen.results) - RETRYABLE - {"answered", "connection"}:
+                failed.append(f"{name}: told what cannot be tried again")
+        if len(server.workers()) != 1 or any(line["level"] == "error" for line in server.lines()):
+            failed.append("a process died, or failed")
+    if failed:
+        sys.exit(f"FAILED: {'; '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main()

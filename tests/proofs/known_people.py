@@ -1,0 +1,431 @@
+"""What is promised of collections, tried hard. Each command exits with 1 where it is not kept.
+
+python tests/proofs/known_people.py writes --count 10000     what one process adds another finds
+python tests/proofs/known_people.py kills --count 100        kill -9 of writers, builder, searcher
+python tests/proofs/known_people.py full                     a disk that fills
+python tests/proofs/known_people.py duplicates               16 threads index one picture
+python tests/proofs/known_people.py pages                    faces in pages while others change
+"""
+
+import argparse
+import contextlib
+import ctypes
+import multiprocessing
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import numpy as np
+
+from onlooker.identity import build, copies, mirror, snapshot
+from onlooker.identity.collection import NewFace, face_id, image_id
+from onlooker.identity.index import FaceIndex
+from onlooker.identity.store import Store, StoreFull
+
+SPAWN = multiprocessing.get_context("spawn")
+DIM = 192
+MODEL = "m"
+NAME = "staff"
+
+
+def face(seed: int) -> NewFace:
+    """One that nobody else has, and that has the same id each time."""
+    vector = np.random.default_rng(seed).standard_normal(DIM, dtype=np.float32)
+    return NewFace(
+        picture=b"%d" % seed,
+        external_image_id=f"face{seed}",
+        box=(0.1, 0.2, 0.3, 0.4),
+        confidence=99,
+        vector=vector / np.linalg.norm(vector),
+    )
+
+
+def id_of(seed: int) -> str:
+    new = face(seed)
+    return face_id(new, MODEL, image_id(new.picture))
+
+
+@contextmanager
+def started(target: object, *arguments: object) -> Iterator[tuple[BaseProcess, Connection]]:
+    """A process that got one end of a pipe, and the other end."""
+    here, there = SPAWN.Pipe()
+    process = SPAWN.Process(target=target, args=(*arguments, there))  # type: ignore[arg-type]
+    process.start()
+    there.close()
+    try:
+        yield process, here
+    finally:
+        process.kill()
+        process.join()
+
+
+def writes(path: Path, count: int) -> int:
+    """How many of `count` faces another process found by its next search."""
+    found = 0
+    with Store(path) as store:
+        store.create_collection(NAME, MODEL)
+        with started(_search_when_asked, path) as (_, other):
+            for seed in range(count):
+                store.add(NAME, [face(seed)])
+                other.send(seed)
+                found += other.recv() == id_of(seed)
+    return found
+
+
+def _search_when_asked(path: Path, end: Connection) -> None:
+    with Store(path) as store, contextlib.suppress(EOFError):
+        index = FaceIndex(store, NAME, MODEL)
+        while True:
+            vectors = face(end.recv()).vector[None]
+            [[best]] = index.search(vectors, 1)
+            end.send(best.what.face_id)
+
+
+class Player:
+    """A process that may be killed, and what it said that it was about to do."""
+
+    def __init__(self, target: object, *arguments: object) -> None:
+        self.pipe, there = SPAWN.Pipe()
+        self.process: BaseProcess = SPAWN.Process(
+            target=target,  # type: ignore[arg-type]
+            args=(*arguments, there),
+            daemon=True,
+        )
+        self.process.start()
+        there.close()
+        self.pending: tuple[str, list[int]] | None = None
+
+    def heard(self) -> Iterator[tuple[str, list[int]]]:
+        """What it says was done since the last time."""
+        with contextlib.suppress(EOFError, ConnectionResetError):
+            while self.pipe.poll():
+                what, seeds = self.pipe.recv()
+                if what != "done":
+                    self.pending = (what, seeds)
+                elif self.pending is not None:
+                    yield self.pending
+                    self.pending = None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+
+
+class Lottery:
+    """Two writers, a builder and a searcher, of whom one at a time is killed and started anew."""
+
+    KEPT = 1500
+    """Seeds of faces that nobody deletes; searches look for them."""
+
+    def __init__(self, path: Path, seed: int) -> None:
+        self.path = path
+        self.random = random.Random(seed)
+        self.there = set(range(self.KEPT))
+        self.gone: set[int] = set()
+        self.unsaid: list[tuple[str, list[int]]] = []
+        """What was begun by a writer that was killed before it said that it was done."""
+        self.counts = {"searches": 0, "builds": 0, "changes": 0, "files damaged": 0}
+        self.wrong: list[str] = []
+        self.seeds = self.KEPT
+        with Store(path) as store:
+            store.create_collection(NAME, MODEL, method="annoy")
+            store.add(NAME, [face(seed) for seed in range(self.KEPT)])
+
+    def run(self, kills: int) -> None:
+        """Draw so many times."""
+        roles = ["write", "write", "build", "search"]
+        players = [self._start(role) for role in roles]
+        try:
+            for draw in range(kills):
+                end = time.monotonic() + self.random.uniform(0.05, 1.2)
+                while time.monotonic() < end:
+                    self._listen(players)
+                    time.sleep(0.005)
+                drawn = self.random.randrange(len(roles))
+                players[drawn].kill()
+                self._listen(players)
+                if players[drawn].pending is not None:
+                    self.unsaid.append(players[drawn].pending)  # type: ignore[arg-type]
+                if draw % 3 == 0:
+                    self._damage()
+                players[drawn] = self._start(roles[drawn])
+                print(f"\r{draw + 1} of {kills} kills ", end="", file=sys.stderr, flush=True)
+        finally:
+            for player in players:
+                player.kill()
+        self._listen(players)
+        self.unsaid += [player.pending for player in players if player.pending is not None]
+
+    def _start(self, role: str) -> Player:
+        if role == "write":
+            self.seeds += 100_000
+            return Player(_write_for_ever, self.path, self.seeds)
+        return Player({"build": _build_for_ever, "search": _search_for_ever}[role], self.path)
+
+    def _listen(self, players: list[Player]) -> None:
+        for player in players:
+            for what, seeds in player.heard():
+                if what == "added":
+                    self.there |= {*seeds}
+                elif what == "deleted":
+                    self.there -= {*seeds}
+                    self.gone |= {*seeds}
+                elif what == "missed":
+                    self.wrong.append(f"a search did not find {seeds}")
+                kind = {"searched": "searches", "built": "builds"}.get(what, "changes")
+                self.counts[kind] += 1
+
+    def _damage(self) -> None:
+        """Spoil a file of the index as a crash may: those that map the old one keep it."""
+        files = [file for file in (self.path.parent / "index").glob("*") if file.suffix != ".lock"]
+        if not files:
+            return
+        drawn = self.random.choice(files)
+        with contextlib.suppress(FileNotFoundError):
+            data = bytearray(drawn.read_bytes())
+            if data and self.random.random() < 0.5:
+                data[self.random.randrange(len(data))] ^= 1 << self.random.randrange(8)
+            else:
+                data = data[: self.random.randrange(len(data) + 1)]
+            spoiled = drawn.with_suffix(".spoiled")
+            spoiled.write_bytes(data)
+            spoiled.rename(drawn)
+            self.counts["files damaged"] += 1
+
+    def judge(self) -> list[str]:
+        """What is not as it was promised."""
+        wrong = self.wrong
+        with Store(self.path) as store:
+            wrong += [said for said in copies.verify(store) if "index file" not in said]
+            stored: set[str] = set()
+            token = None
+            while True:
+                page = store.faces(NAME, token=token)
+                stored |= {one.face_id for one in page.faces}
+                if (token := page.token) is None:
+                    break
+            expected = {id_of(seed) for seed in self.there}
+            for what, seeds in self.unsaid:
+                ids = {id_of(seed) for seed in seeds}
+                if what in ("added", "deleted"):
+                    if ids & stored not in (ids, set()):
+                        wrong.append(f"half of a change is there: {what} {seeds}")
+                    expected = (expected - ids) | (ids & stored)
+            if lost := expected - stored:
+                wrong.append(f"{len(lost)} acknowledged faces are lost")
+            if back := stored - expected:
+                wrong.append(f"{len(back)} faces are there that should not be")
+            with small_files():
+                build.build(store, NAME, MODEL, "cosine", "faces")
+                seen = mirror.Mirror(store, NAME, MODEL, "cosine", "faces")
+                if not seen.is_mapped or len(seen) != len(stored):
+                    wrong.append(f"the index has {len(seen)} of {len(stored)} faces")
+        return wrong
+
+
+@contextmanager
+def small_files() -> Iterator[None]:
+    """A world in which some hundred changes make a new index file."""
+    before, mirror.FILE_FROM = mirror.FILE_FROM, 100
+    yield
+    mirror.FILE_FROM = before
+
+
+def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
+    chance = random.Random(seed)
+    own: list[int] = []
+    with Store(path) as store:
+        while True:
+            if len(own) > 40 or (own and chance.random() < 0.4):
+                chosen = [own.pop(chance.randrange(len(own))) for _ in range(min(len(own), 3))]
+                end.send(("deleted", chosen))
+                store.delete_faces(NAME, [id_of(one) for one in chosen])
+            else:
+                chosen = [seed + place for place in range(chance.randint(1, 40))]
+                seed = chosen[-1] + 1
+                end.send(("added", chosen))
+                store.add(NAME, [face(one) for one in chosen])
+                own += chosen
+            end.send(("done", []))
+
+
+def _build_for_ever(path: Path, end: Connection) -> None:
+    with small_files(), Store(path) as store:
+        place = snapshot.place_of(path.parent, NAME, MODEL, "faces")
+        while True:
+            before = snapshot.read_manifest(place)
+            build.build(store, NAME, MODEL, "cosine", "faces")
+            if snapshot.read_manifest(place) != before:
+                end.send(("built", []))
+                end.send(("done", []))
+            time.sleep(0.05)
+
+
+def _search_for_ever(path: Path, end: Connection) -> None:
+    chance = random.Random()
+    with small_files(), Store(path) as store:
+        while True:
+            index = FaceIndex(store, NAME, MODEL)
+            for _ in range(50):
+                seed = chance.randrange(Lottery.KEPT)
+                [hits] = index.search(face(seed).vector[None], 1)
+                found = bool(hits) and hits[0].what.face_id == id_of(seed)
+                end.send(("searched" if found else "missed", [seed]))
+                end.send(("done", []))
+                time.sleep(0.002)
+
+
+def full(folder: Path) -> list[str]:
+    """Fill the disk under `folder` to the brim, and give some space back."""
+    wrong: list[str] = []
+    path = folder / "faces.db"
+    ballast = folder / "ballast"
+    ballast.write_bytes(bytes(1 << 20))
+    with Store(path) as store, Store(path) as reader:
+        store.create_collection(NAME, MODEL)
+        acknowledged = 0
+        said = ""
+        while not said:
+            try:
+                store.add(NAME, [face(acknowledged + place) for place in range(10)])
+                acknowledged += 10
+            except StoreFull as error:
+                said = str(error)
+        print(f"{acknowledged} faces, then: {said}")
+        for attempt in range(3):
+            if reader.collection(NAME).faces != acknowledged:
+                wrong.append("a reader sees something else")
+            with contextlib.suppress(StoreFull):
+                store.add(NAME, [face(acknowledged + place) for place in range(2000)])
+                wrong.append(f"attempt {attempt}: more fitted")
+        ballast.unlink()
+        store.add(NAME, [face(acknowledged)])
+        if reader.collection(NAME).faces != acknowledged + 1:
+            wrong.append("it does not work again")
+    with Store(path) as store:
+        wrong += copies.verify(store)
+        for seed in range(acknowledged + 1):
+            store.vectors(NAME, [id_of(seed)])
+    return wrong
+
+
+def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
+    """FaceIds that were answered, faces that were stored, and pairs of faces asked for at once."""
+    ids: set[str] = set()
+    with Store(path) as store:
+        store.create_collection(NAME, MODEL)
+
+        def index() -> None:
+            for _ in range(times):
+                ids.update(one.face_id for one in store.add(NAME, [face(1), face(2)]))
+
+        running = [threading.Thread(target=index) for _ in range(threads)]
+        for thread in running:
+            thread.start()
+        for thread in running:
+            thread.join()
+        return len(ids), store.collection(NAME).faces, threads * times
+
+
+def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
+    """Of `count` faces: how many a pager missed and saw twice while others changed; and pages."""
+    with Store(path) as store:
+        store.create_collection(NAME, MODEL)
+        kept = [
+            one.face_id
+            for start in range(0, count, 1000)
+            for one in store.add(NAME, [face(start + place) for place in range(1000)])
+        ]
+        missed, twice, turned = 0, 0, 0
+        with started(_change, path, count, changes) as (_, other):
+            other.recv()
+            while not other.poll():  # not all changes are made
+                seen: list[str] = []
+                page = store.faces(NAME, limit=20)
+                while page.token:
+                    seen += [one.face_id for one in page.faces]
+                    page = store.faces(NAME, limit=20, token=page.token)
+                    turned += 1
+                seen += [one.face_id for one in page.faces]
+                missed += len(set(kept) - set(seen))
+                twice += len(seen) - len(set(seen))
+    return missed, twice, turned
+
+
+def _change(path: Path, first: int, changes: int, end: Connection) -> None:
+    with Store(path) as store:
+        end.send("begins")
+        for seed in range(first, first + changes):
+            store.add(NAME, [face(seed)])
+            store.delete_faces(NAME, [id_of(seed)])
+        end.send("done")
+
+
+@contextmanager
+def small_disk(megabytes: int) -> Iterator[Path]:
+    """A disk of so many megabytes; OSError without the right to mount one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with tempfile.TemporaryDirectory() as folder:
+        place = folder.encode()
+        options = f"size={megabytes}m".encode()
+        if libc.mount(b"tmpfs", place, b"tmpfs", 0, options):
+            raise OSError(ctypes.get_errno(), "a small disk cannot be mounted")
+        try:
+            yield Path(folder)
+        finally:
+            libc.umount(place)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("what", choices=["writes", "kills", "full", "duplicates", "pages"])
+    parser.add_argument("--count", type=int)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    asked = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "faces.db"
+        if asked.what == "writes":
+            count = asked.count or 10_000
+            found = writes(path, count)
+            print(f"{found} of {count} found by the next search of another process")
+            kept = found == count
+        elif asked.what == "kills":
+            print(f"seed {asked.seed}")
+            lottery = Lottery(path, asked.seed)
+            lottery.run(asked.count or 100)
+            wrong = lottery.judge()
+            for what, number in lottery.counts.items():
+                print(f"{what:14} {number:7}")
+            print(
+                f"{len(lottery.unsaid)} changes were cut off, {len(wrong)} promises broken", *wrong
+            )
+            kept = not wrong and not lottery.wrong
+        elif asked.what == "full":
+            with small_disk(8) as disk:
+                wrong = full(disk)
+            print(f"{len(wrong)} promises broken", *wrong)
+            kept = not wrong
+        elif asked.what == "duplicates":
+            ids, stored, times = duplicates(path, 16, asked.count or 100)
+            print(
+                f"the same picture {times} times: {ids} FaceIds, {stored} faces stored (it has 2)"
+            )
+            kept = ids == stored == 2
+        else:
+            missed, twice, turned = pages(path, 10_000, asked.count or 1000)
+            print(f"{turned} pages while others changed: {missed} faces missed, {twice} seen twice")
+            kept = not missed and not twice
+    print(f"{'kept' if kept else 'BROKEN'} in {time.monotonic() - began:.0f} s")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
