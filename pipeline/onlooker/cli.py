@@ -370,8 +370,9 @@ def config_show() -> None:
     Example: `onlooker config show > all.toml`
     """
     path = configuration.find()
+    settings = configuration.load()
     print(f"# from {path}" if path else "# defaults; no configuration file was found")
-    print(configuration.dump(configuration.load()), end="")
+    print(configuration.dump(settings), end="")
 
 
 @config_app.command("check")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from onlooker import config as configuration
 from onlooker.record.log import Log, LogError, default_path
 from onlooker.record.shapes import encode
 
@@ -125,7 +126,10 @@ def check(log: LogPath = None) -> None:
 
 
 def _path(given: Path | None) -> Path:
-    return given or default_path()
+    if given is not None:
+        return given
+    configured = configuration.load().log.path
+    return Path(configured) if configured else default_path()
 
 
 def _print(body: bytes) -> None:

@@ -122,6 +122,9 @@ def status(
         before: list[Status | None] = [None] * len(hubs)
         began = time.monotonic()
         before = [hub.ask() for hub in hubs]
+        if not any(before):
+            places = ", ".join(str(run) for run in found)
+            raise RunError(f"what runs in {places} does not answer; ask again in a few seconds")
         if once:
             time.sleep(REFRESH)
         live = None if once else closing.enter_context(Live(console=console, auto_refresh=False))

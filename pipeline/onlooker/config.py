@@ -320,7 +320,7 @@ def load(path: Path | None = None) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file; see `onlooker config show` for the defaults"
+            f"{path}: no such file; name one that is there, or none: the defaults hold then"
         ) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error

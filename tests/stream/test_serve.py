@@ -11,11 +11,14 @@ from pathlib import Path
 import cameras
 import pytest
 import steps
+import zmq
 from processes import called, children, directories, wait_until
 
 from onlooker.config import Config, Source, Stream
 from onlooker.record import lines, log
 from onlooker.record.subscribe import subscribe
+from onlooker.stream import wire
+from onlooker.stream.plan import endpoint
 from onlooker.stream.serve import serve
 from onlooker.stream.stages import Outputs, Stage
 from onlooker.stream.wire import Counts, Status, StreamStatus
@@ -138,15 +141,42 @@ def test_streams_come_go_and_change_without_the_others(tmp_path: Path) -> None:
             case 2 if run.stream("comes").health == "the picture is black":
                 assert run.stream("comes").source != seen["comes"]
                 assert run.stream("stays").source == seen["source"]
+                seen["black"] = run.stream("comes").source
+                seen["done"] = str(run.done("comes"))
+                run.change(stays=pattern, comes=live(str(tmp_path / "missing.mp4")))
+            case 4 if run.done("comes") > int(seen["done"]) + 20:
+                assert run.stream("comes").source == seen["black"]
                 seen["wrong"] = ""
-                run.change(stays=pattern, comes=live("test://nonsense"))
-            case 3 if names == {"stays"}:
+                run.change(stays=pattern)
+            case 5 if names == {"stays"}:
                 return True
         return False
 
     status = run(next_step)
     accounted(status, run)
     assert not wait_until(lambda: bool(children()), 0.1)
+
+
+@pytest.mark.parametrize("name", [b"asker", b"\xff\xfe\x00ab"])
+def test_the_hub_answers_whoever_asks(tmp_path: Path, name: bytes) -> None:
+    run = Run(tmp_path)
+    run.sources = {"door": live("test://moving?fps=20&size=96x64")}
+
+    def answered(run: Run) -> bool:
+        if run.done("door") < 5:
+            return False
+        [place] = directories(os.getpid())
+        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+            socket.linger = 0
+            socket.routing_id = name
+            socket.connect(endpoint(place))
+            socket.send_multipart(wire.pack(wire.Ask()))
+            assert socket.poll(10_000)
+            message, _ = wire.unpack_from_hub(socket.recv_multipart())
+            assert isinstance(message, Status)
+            return message.streams[0].counts.done >= 5
+
+    run(answered)
 
 
 def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:

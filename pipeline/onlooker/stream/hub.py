@@ -570,14 +570,16 @@ def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
         except wire.WireError as error:
             log.error("message dropped sender=%r error=%s", sender, error)
             continue
-        name = sender.decode(errors="replace")
+        # Who only asks has a name of ZeroMQ's making, which may be any bytes.
+        name = sender.decode(errors="surrogateescape")
         _deliver(hub, router, hub.handle(name, message, frame, time.monotonic()))
 
 
 def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
     for receiver, message, frame in sends:
         try:
-            router.send_multipart([receiver.encode(), *wire.pack(message, frame)], zmq.NOBLOCK)
+            name = receiver.encode(errors="surrogateescape")
+            router.send_multipart([name, *wire.pack(message, frame)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise

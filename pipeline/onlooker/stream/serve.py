@@ -88,23 +88,31 @@ class Streams:
         self.change(config.streams)
 
     def change(self, wanted: Mapping[str, Source]) -> None:
-        """Stop streams that are not wanted, or wanted otherwise; start those that are new."""
-        for name in [name for name, source in self._sources.items() if wanted.get(name) != source]:
-            log.warning("stream stops stream=%s", name)
-            self._run.remove(name)
-            del self._sources[name]
+        """Stop streams that are not wanted, or wanted otherwise; start those that are new.
+
+        One that cannot be started as it is wanted now goes on as it was.
+        """
+        for name in [name for name in self._sources if name not in wanted]:
+            self._stop(name)
         for name, source in wanted.items():
-            if name in self._sources:
+            if self._sources.get(name) == source:
                 continue
             try:
                 [feed] = feeds_of({name: source}, self._config, self._outputs, self._next)
             except (MediaError, LogError) as error:
                 log.error("stream not started stream=%s error=%s", name, error)
                 continue
+            if name in self._sources:
+                self._stop(name)
             log.warning("stream starts stream=%s", name)
             self._next += 1
             self._sources[name] = source
             self._run.add(feed)
+
+    def _stop(self, name: str) -> None:
+        log.warning("stream stops stream=%s", name)
+        self._run.remove(name)
+        del self._sources[name]
 
 
 def _changed(path: Path | None) -> tuple[int, int] | None:

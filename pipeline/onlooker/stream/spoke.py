@@ -2,10 +2,12 @@
 
 It introduces its process to a hub that does not know it (the hub's or its own restart, a message
 lost), beats its heart from a thread, so that a step may take as long as it likes, and ends the
-process when the supervisor has gone.
+process when the supervisor has gone. Before the first introduction it is silent: loading models
+holds the interpreter for seconds, and who is heard once is taken for dead when no beat follows.
 """
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -50,7 +52,7 @@ class Spoke:
         self._plan = plan
         self._introduction = introduction
         self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
-        self._introduced = float("-inf")
+        self._introduced = -math.inf
         self._active = 0.0
         self._context = zmq.Context()
         self._socket = self._connect(name, QUEUE)
@@ -115,6 +117,8 @@ class Spoke:
                 # Not by an exception: the main thread may be deep in a step, and what it was doing
                 # is as safe against this as against any other death.
                 os._exit(1)
+            if math.isinf(self._introduced):
+                continue
             try:
                 socket.send_multipart(wire.pack(wire.Beat(self.name)), zmq.NOBLOCK)
             except zmq.Again:
