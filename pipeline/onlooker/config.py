@@ -141,7 +141,7 @@ class Publish(Section, frozen=True, kw_only=True):
 
 
 class Metrics(Section, frozen=True, kw_only=True):
-    """`[metrics]`: figures for Prometheus."""
+    """`[metrics]`: figures of `onlooker stream` for Prometheus; the server's are at `[serve]`."""
 
     listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] | None = None
     """As 127.0.0.1:9464; nothing listens without it."""
@@ -248,7 +248,7 @@ class Serve(Section, frozen=True, kw_only=True):
     private_key: str | None = None
     """File with the certificate's key; None where it is in the same file."""
     metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
-    """Where /metrics is answered instead of on `port`."""
+    """Where the server answers /metrics instead of on `port`."""
     validation_error: Literal["InvalidParameterException", "ValidationException"] = (
         "InvalidParameterException"
     )

@@ -1,5 +1,6 @@
 """The server under odd, hostile and too many requests, and when it is told to stop."""
 
+import asyncio
 import base64
 import json
 import os
@@ -14,14 +15,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
 from botocore.config import Config
+from starlette.requests import Request
 
 from cases import PNG
+from onlooker.api.app import Server
+from onlooker.api.site import Site
+from onlooker.config import Config as Settings
 from serving import Answer, Running, answered, running
 
 BLACK = base64.b64encode(PNG).decode()
@@ -94,10 +100,11 @@ def nested(depth: int, kind: str) -> bytes:
         b'{"Image":{"Bytes":"%%%"},"CollectionId":"a"}',
         b'{"Image":{"Bytes":"AAA"},"CollectionId":"a"}',
         b'{"Image":{"Bytes":"AAAA\\u0000"},"CollectionId":"a"}',
+        b'{"Image":{"Bytes":"AAAA\\nAAAA"},"CollectionId":"a"}',
         "{}".encode("utf-16"),
         bytes(1000),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_what_is_no_request_is_refused(server: Running, body: bytes) -> None:
     answer = server.post("IndexFaces", body)
@@ -112,6 +119,34 @@ def test_base64_may_have_its_slashes_escaped(server: Running) -> None:
     assert "/" in text
     body = json.dumps({"Image": {"Bytes": text}}).replace("/", "\\/").encode()
     assert server.post("DetectFaces", body).told == {"FaceDetails": []}
+
+
+def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise ZeroDivisionError("as it must")
+
+    monkeypatch.setattr("onlooker.api.app.handle", broken)
+    site: Any = SimpleNamespace(settings=Settings())
+    ours = Server(cast(Site, site), None, [cast(Any, None)])
+    target = [(b"x-amz-target", b"RekognitionService.ListCollections")]
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"{}"}
+
+    with caplog.at_level("INFO"):
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": target}
+        answer = asyncio.run(ours.answer(Request(scope, receive)))
+    ours.close()
+    request_id = answer.headers["x-amzn-RequestId"]
+    assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (500, "InternalServerError")
+    assert request_id in bytes(answer.body).decode()
+    fault, request = caplog.records
+    assert request_id in fault.getMessage()
+    assert fault.exc_info is not None
+    assert fault.exc_info[0] is ZeroDivisionError
+    assert vars(request)["told"]["result"] == "InternalServerError"
 
 
 def test_numbers_beyond_all_measure_and_members_twice(server: Running) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +117,26 @@ def test_an_endpoint_that_is_not_there_is_said(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
     assert "Could not connect" in refusal(objects("s3"), "photos", "a.jpg").text
+
+
+def test_a_connection_that_is_cut_is_said(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def cut() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf")
+
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        thread = threading.Thread(target=cut)
+        thread.start()
+        cause = refusal(objects("s3"), "photos", "a.jpg")
+        thread.join()
+    assert cause.name == "InvalidS3ObjectException"
+    assert "IncompleteRead" in cause.text
 
 
 def test_the_server_reads_its_bucket(server: Running, bucket: Path, samples: Path) -> None:

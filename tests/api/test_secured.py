@@ -36,8 +36,9 @@ user = "admin"
 id = "KIOSK"
 secret = "{SECRETS["KIOSK"]}"
 user = "kiosk"
-operations = ["Search*", "ListFaces"]
+operations = ["Search*", "ListFaces", "ListCollections", "CompareFaces"]
 collections = ["staff"]
+buckets = ["photos"]
 """
 
 BOX = {"Width", "Height", "Left", "Top"}
@@ -292,6 +293,27 @@ def test_a_key_may_do_no_more_than_it_may(secured: Running) -> None:
         kiosk.list_tags_for_resource(
             ResourceArn="arn:aws:rekognition:us-east-1:000000000000:collection/staff"
         )
+
+
+def test_a_key_sees_its_collections_and_buckets_only(secured: Running) -> None:
+    admin, kiosk = client(secured, "ADMIN"), client(secured, "KIOSK")
+    admin.create_collection(CollectionId="secret")
+    assert "secret" in admin.list_collections()["CollectionIds"]
+    listed = kiosk.list_collections()
+    assert set(listed["CollectionIds"]) <= {"staff"}
+    assert len(listed["FaceModelVersions"]) == len(listed["CollectionIds"])
+    admin.delete_collection(CollectionId="secret")
+
+    def compare(bucket: str, other: str) -> None:
+        kiosk.compare_faces(
+            SourceImage={"S3Object": {"Bucket": bucket, "Name": "a.jpg"}},
+            TargetImage={"S3Object": {"Bucket": other, "Name": "a.jpg"}},
+        )
+
+    with pytest.raises(kiosk.exceptions.AccessDeniedException, match=r"s3:GetObject on .*:private"):
+        compare("photos", "private")
+    with pytest.raises(kiosk.exceptions.InvalidS3ObjectException, match="reads no buckets"):
+        compare("photos", "photos")
 
 
 def test_a_limit_has_the_name_that_is_configured(secured: Running) -> None:

@@ -98,6 +98,13 @@ class Server:
             headers = {"x-amzn-ErrorType": refusal.name}
         except ClientDisconnect:
             body, status, result, headers = b"", 400, "disconnected", {}
+        except Exception:
+            # Any fault of ours: without this one it would be neither counted nor answered with the
+            # id by which the log is searched.
+            log.exception("%s: a fault of the server's", told.request_id)
+            ours = failed(f"The server's log says more, under {told.request_id}.")
+            body, status, result = ours.body(told.request_id), ours.status, ours.name
+            headers = {"x-amzn-ErrorType": ours.name}
         seconds = time.perf_counter() - began
         metrics.REQUESTS.labels(told.operation, result).inc()
         metrics.SECONDS.labels(told.operation).observe(seconds)

@@ -7,11 +7,12 @@ from numpy.typing import NDArray
 
 from onlooker.api import requests, responses
 from onlooker.api.analyser import Analyser
-from onlooker.api.errors import Refusal, invalid
+from onlooker.api.errors import Refusal
 from onlooker.api.images import take
 from onlooker.api.pictures import THRESHOLD, largest, seen
 from onlooker.api.site import Site, model_version
 from onlooker.config import QualityFilter
+from onlooker.identity.collection import mismatch
 from onlooker.identity.store import FaceNotFound, NewFace
 from onlooker.record.ratios import bounding_box, percent
 from onlooker.record.shapes import Reason, UnindexedFace
@@ -104,16 +105,13 @@ def index_faces(
 
 
 def check_model(collection: str, site: Site) -> None:
-    """Refusal for a collection of another model's vectors, before a picture is looked at in vain.
+    """ModelMismatch for a collection of another's vectors, before a picture is looked at in vain.
 
     Raises CollectionNotFound.
     """
     known = site.store.collection(collection).model
     if known != site.space.name:
-        raise invalid(
-            f"The collection {collection} holds vectors of {known}, and this server makes those of "
-            f"{site.space.name}; index into a new collection."
-        )
+        raise mismatch(collection, known, site.space.name)
 
 
 def vector_of(site: Site, collection: str, face_id: str) -> NDArray[np.float32]:

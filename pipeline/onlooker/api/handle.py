@@ -15,6 +15,7 @@ from onlooker.api.errors import Refusal, invalid, unreadable
 from onlooker.api.keys import Key
 from onlooker.api.operations import Operation
 from onlooker.api.profile import in_2017
+from onlooker.api.responses import ListCollections
 from onlooker.api.site import Site
 from onlooker.identity import collection as known
 from onlooker.identity.index import ModelMismatch
@@ -55,6 +56,8 @@ def handle(
                 answer = operation.run(request, site, models)
         else:
             answer = operation.run(request, site)
+    if claim is not None and isinstance(answer, ListCollections):
+        answer = _visible(answer, claim.key)
     if site.settings.serve.profile == "2017-11":
         return msgspec.json.encode(in_2017(operation.name, answer))
     return msgspec.json.encode(answer)
@@ -97,14 +100,27 @@ def _mistyped(said: str) -> Refusal:
 def authorise(key: Key, operation: Operation, request: msgspec.Struct, site: Site) -> None:
     """Refusal where the key may not do this; before anything is looked up."""
     collection = operation.collection(request)
+    user = f"User: arn:aws:iam::{site.settings.record.account}:user/{key.user}"
+    denied = "AccessDeniedException"
     if not key.may(operation.name, collection):
-        record = site.settings.record
         resource = site.arn(collection) if collection else "*"
-        raise Refusal(
-            "AccessDeniedException",
-            f"User: arn:aws:iam::{record.account}:user/{key.user} is not authorized to perform: "
-            f"rekognition:{operation.name} on resource: {resource}",
-        )
+        action = f"rekognition:{operation.name} on resource: {resource}"
+        raise Refusal(denied, f"{user} is not authorized to perform: {action}")
+    for bucket in operation.buckets(request):
+        if not key.reads(bucket):
+            action = f"s3:GetObject on resource: arn:aws:s3:::{bucket}"
+            raise Refusal(denied, f"{user} is not authorized to perform: {action}")
+
+
+def _visible(answer: ListCollections, key: Key) -> ListCollections:
+    """Those collections of a page that a key may see; so it may be short, or empty."""
+    pairs = zip(answer.CollectionIds, answer.FaceModelVersions, strict=True)
+    seen = [(name, model) for name, model in pairs if key.sees(name)]
+    return ListCollections(
+        CollectionIds=tuple(name for name, _ in seen),
+        NextToken=answer.NextToken,
+        FaceModelVersions=tuple(model for _, model in seen),
+    )
 
 
 @contextmanager

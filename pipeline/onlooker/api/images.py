@@ -65,14 +65,16 @@ def _decoded(raw: msgspec.Raw, member: str, site: Site) -> bytes:
     text = memoryview(raw)
     if text[0] != ord('"'):
         raise unreadable(f"{member}.Bytes can not be converted to a Blob: it must be a string.")
-    text = text[1:-1]
     try:
-        data = pybase64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        # JSON may write a slash with a backslash before it; nobody else's fault takes long.
-        if b"\\" in bytes(raw):
-            plain = msgspec.json.encode(msgspec.json.decode(raw))
-            return _decoded(msgspec.Raw(plain), member, site)
+        try:
+            data = pybase64.b64decode(text[1:-1], validate=True)
+        except binascii.Error:
+            # JSON may write a slash with a backslash before it.
+            if b"\\" not in bytes(raw):
+                raise
+            plain: str = msgspec.json.decode(raw)
+            data = pybase64.b64decode(plain.encode(), validate=True)
+    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise unreadable(
             f"{member}.Bytes can not be converted to a Blob: it is not base64 ({error})."
         ) from error

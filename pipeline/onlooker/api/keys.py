@@ -6,9 +6,10 @@
     user = "kiosk"                    # what logs and errors call it
     operations = ["Detect*", "SearchFacesByImage"]
     collections = ["staff"]
+    buckets = ["photos"]
 
-Without `operations` a key may do everything, without `collections` in every collection; both may
-have `*` and `?`.
+Without `operations` a key may do everything, without `collections` in every collection, without
+`buckets` with pictures of every bucket that the server reads; all may have `*` and `?`.
 """
 
 import stat
@@ -37,12 +38,21 @@ class Key(Section, frozen=True, kw_only=True):
     """Session token that must come along, if any."""
     operations: tuple[str, ...] = ("*",)
     collections: tuple[str, ...] = ("*",)
+    buckets: tuple[str, ...] = ("*",)
 
     def may(self, operation: str, collection: str | None) -> bool:
         """Whether its holder may do this, in this collection if the operation is about one."""
         return _matches(operation, self.operations) and (
-            collection is None or _matches(collection, self.collections)
+            collection is None or self.sees(collection)
         )
+
+    def sees(self, collection: str) -> bool:
+        """Whether its holder may know of a collection."""
+        return _matches(collection, self.collections)
+
+    def reads(self, bucket: str) -> bool:
+        """Whether its holder may have pictures of a bucket looked at."""
+        return _matches(bucket, self.buckets)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 import importlib
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,7 +95,8 @@ class S3:
         wanted = {"Bucket": bucket, "Key": name, **({"VersionId": version} if version else {})}
         try:
             answer = self._client.get_object(**wanted)
-            with answer["Body"] as body:
+            # As the body itself is its context, errors of urllib3 would come out of that.
+            with closing(answer["Body"]) as body:
                 if answer["ContentLength"] > most:
                     raise _too_large(place, answer["ContentLength"], most)
                 data: bytes = body.read()

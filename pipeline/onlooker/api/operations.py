@@ -34,6 +34,15 @@ class Operation:
         name: str | None = getattr(request, "CollectionId", None)
         return name
 
+    def buckets(self, request: Any) -> list[str]:
+        """Names of the buckets that a request's pictures are in."""
+        images = [getattr(request, member, None) for member in IMAGES]
+        there = [one.S3Object for one in images if one is not None and one.S3Object is not None]
+        return [one.Bucket for one in there if one.Bucket is not None]
+
+
+IMAGES = ("Image", "SourceImage", "TargetImage")
+"""Members of requests that are pictures."""
 
 OPERATIONS = {
     operation.name: operation

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,11 @@ class Worker:
     wait: float = 1.0
     due: float = 0.0
     """When it is to be started again."""
+
+    def put_off(self) -> None:
+        """Start it later, and the next time later still."""
+        self.due = time.monotonic() + self.wait
+        self.wait = min(LONGEST_WAIT, 2 * self.wait)
 
 
 def check(settings: Config) -> None:
@@ -208,22 +213,30 @@ class Workers:
             raise ServeError(f"a process ended before it listened, with status {status}; see above")
         log.error("process %d died with status %d", worker.process.pid, status)
         self._bury(worker)
-        worker.due, worker.wait = now + worker.wait, min(LONGEST_WAIT, 2 * worker.wait)
+        worker.put_off()
 
     def _start(self, worker: Worker) -> None:
         # In a group of its own: an interrupt at the terminal is for us.
-        worker.process = subprocess.Popen(
-            [sys.executable, "-m", "onlooker.api.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            process_group=0,
-        )
+        try:
+            worker.process = subprocess.Popen(
+                [sys.executable, "-m", "onlooker.api.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                process_group=0,
+            )
+        except OSError as error:
+            if not self._said:
+                raise ServeError(f"a process cannot be started: {error}") from error
+            log.error("a process cannot be started: %s", error)
+            worker.put_off()
+            return
         worker.ready, worker.started = False, time.monotonic()
         assert worker.process.stdin is not None, "it was started with pipes"
         assert worker.process.stdout is not None, "it was started with pipes"
         os.set_blocking(worker.process.stdout.fileno(), False)
-        worker.process.stdin.write(msgspec.json.encode(self._orders, enc_hook=str) + b"\n")
-        worker.process.stdin.flush()
+        with suppress(BrokenPipeError):  # It has died already, which the next look finds.
+            worker.process.stdin.write(msgspec.json.encode(self._orders, enc_hook=str) + b"\n")
+            worker.process.stdin.flush()
 
     def _bury(self, worker: Worker) -> None:
         from prometheus_client.multiprocess import mark_process_dead
@@ -254,4 +267,5 @@ class Workers:
 def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
-            pipe.close()
+            with suppress(BrokenPipeError):  # of what it was not told
+                pipe.close()
