@@ -161,14 +161,8 @@ def _write(
 def _begin(database: sqlite3.Connection, name: str, head: Head) -> str:
     """Make the collection that is to be `name`, under one that nobody sees."""
     _check_free(database, name)
-    number = tables.next_number(database)
-    hidden = f"{tables.COMING}{number}"
-    database.execute(
-        "INSERT INTO collections (name, model, created, born, change, method) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (hidden, head.FaceModelVersion, time.time(), number, number, head.SearchMethod),
-    )
-    row = row_of(database, hidden)
+    hidden = f"{tables.COMING}{tables.next_number(database)}"
+    row = tables.make(database, hidden, head.FaceModelVersion, time.time(), head.SearchMethod)
     for user_id in head.Users:
         users.create(database, row, user_id)
     database.executemany(
