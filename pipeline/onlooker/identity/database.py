@@ -111,7 +111,15 @@ class Database:
         try:
             self._writer = self.connect()
             try:
+                opened = _file_at(path)
                 self._open()
+                # A lock is not made a shared one in one step: a copy may have been put back then.
+                if _file_at(path) != opened:
+                    self._writer.close()
+                    self._writer = self.connect()
+                    self._open()
+                if self._version() < len(MIGRATIONS):
+                    self.write(self._migrate)
             except BaseException:
                 self._writer.close()
                 raise
@@ -250,8 +258,6 @@ class Database:
             raise explain(self.path, error) from error
         finally:
             self._presence.settle()
-        if self._version() < len(MIGRATIONS):
-            self.write(self._migrate)
 
     def _migrate(self, database: sqlite3.Connection) -> None:
         for version in range(self._version(), len(MIGRATIONS)):  # others may have while we waited
@@ -344,6 +350,15 @@ def _be_present(path: Path) -> _Presence:
         fcntl.flock(file, fcntl.LOCK_SH)
         return _Presence(file, False)
     return _Presence(file, True)
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has that name now."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
 
 
 def _is_left_over(path: Path) -> bool:
