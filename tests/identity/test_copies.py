@@ -1,3 +1,4 @@
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ from stores import everything, filled, new
 
 from onlooker.identity import copies
 from onlooker.identity.copies import CopyError
+from onlooker.identity.database import _Presence
 from onlooker.identity.store import (
     InvalidToken,
     Store,
@@ -77,6 +79,29 @@ class TestBackup:
             copies.restore(store.path, tmp_path / "copy.db")
         assert store.collection("staff").faces == 50
         assert len(list(store.path.parent.glob("*.part*"))) == 0
+
+    def test_while_another_process_opens_it(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Just when that one lets others in, which it cannot do without a gap."""
+        copies.backup(store, tmp_path / "copy.db")
+        store.delete_collection("staff")
+        path, settle = store.path, _Presence.settle
+        store.close()
+
+        def late(presence: _Presence) -> None:
+            monkeypatch.setattr(_Presence, "settle", settle)
+            assert presence._file is not None
+            fcntl.flock(presence._file, fcntl.LOCK_UN)
+            copies.restore(path, tmp_path / "copy.db")
+            settle(presence)
+
+        monkeypatch.setattr(_Presence, "settle", late)
+        with Store(path) as opened:
+            assert opened.collection("staff").faces == 50
+            opened.add("guests", [new(1)])
+        with Store(path) as opened:
+            assert opened.collection("guests").faces == 1
 
     def test_a_broken_one_changes_nothing(self, store: Store, tmp_path: Path) -> None:
         copies.backup(store, tmp_path / "copy.db")

@@ -17,6 +17,18 @@ from onlooker.identity.store import (
     StoreError,
 )
 
+TAGS = ",".join(f'"{number}":""' for number in range(201)).encode()
+
+
+def edit(line: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[bytes]]:
+    """What puts `new` in the place of `old` in one line."""
+
+    def spoil(lines: list[bytes]) -> list[bytes]:
+        assert old in lines[line]
+        return [*lines[:line], lines[line].replace(old, new, 1), *lines[line + 1 :]]
+
+    return spoil
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -81,13 +93,22 @@ class TestExport:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda lines: lines[:-1], "it says 50 faces and has 49, with 50 vectors"),
-            (lambda lines: [*lines, lines[-1]], "line 2 on: no finite vectors for all faces"),
+            (lambda lines: lines[:-1], "it says 50 faces and has 49"),
+            (lambda lines: [*lines, lines[-1]], "line 52: a face more than there are vectors"),
             (lambda lines: [b"{}", *lines[1:]], "line 1: Object missing required field"),
             (lambda lines: [*lines[:9], b"{nonsense", *lines[10:]], "line 10: JSON is malformed"),
             (lambda lines: [*lines[:9], lines[8], *lines[10:]], "UNIQUE constraint failed"),
+            (edit(0, b'"nobody"', b'"no body"'), r"line 1: .* matching regex .*Users"),
+            (edit(0, b'"FaceCount":50', b'"FaceCount":20000001'), "line 1: .*FaceCount"),
+            (edit(0, b'"team":"red"', TAGS), r"line 1: .* length <= 200 .*Tags"),
+            (edit(0, b'"ann",', b""), "line 2: the user ann is not among the Users of line 1"),
+            (edit(1, b'"face0"', b'"face 0"'), "line 2: .*ExternalImageId"),
+            (edit(1, b'"FaceId":"', b'"FaceId":"x'), "line 2: .*FaceId"),
         ],
-        ids=["short", "long", "headless", "broken", "twice"],
+        ids=[
+            *("short", "long", "headless", "broken", "twice"),
+            *("user's name", "faces", "tags", "user", "face's name", "face's id"),
+        ],
     )
     def test_a_spoiled_one_leaves_nothing(
         self,
@@ -105,6 +126,63 @@ class TestExport:
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)
             assert database.execute("SELECT count(*) FROM faces").fetchone() == (50,)
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda data: data[:3], "no whole NumPy array"),
+            (lambda data: data[:40], "no whole NumPy array"),
+            (lambda data: data[:-1], "no whole NumPy array"),
+            (lambda data: data.replace(b"(", b"[", 1), "no whole NumPy array"),
+            (lambda data: data.replace(b"(50, 8)", b"(25, 8)"), "it has 25 vectors for 50 faces"),
+            (lambda data: data.replace(b"<f4", b"<i4"), "not float32 of shape"),
+            (lambda data: data[:-4] + b"\0\0\xc0\x7f", "line 51: .* not made of finite numbers"),
+            (lambda data: data[:-4] + b"\0\0\0\x40", "line 51: its vector has length .* and not 1"),
+        ],
+    )
+    def test_spoiled_vectors_are_said(
+        self, store: Store, tmp_path: Path, spoil: Callable[[bytes], bytes], message: str
+    ) -> None:
+        file, beside = tmp_path / "staff.jsonl", tmp_path / "staff.npy"
+        exports.export(store, "staff", file)
+        file.write_bytes(file.read_bytes().replace(b'"m"', b'"mobilefacenet"', 1))
+        beside.write_bytes(spoil(beside.read_bytes()))
+        with pytest.raises(CopyError, match=message):
+            exports.import_(store, file, "twin")
+        assert [one.name for one in store.collections().collections] == ["staff", "guests"]
+
+    @pytest.mark.parametrize("failure", [OSError(28, "No space left"), KeyboardInterrupt()])
+    def test_a_failed_one_leaves_nothing(
+        self,
+        store: Store,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        failure: BaseException,
+    ) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+
+        def fail(*_: object) -> None:
+            assert not {"staff.jsonl", "staff.npy"} & {file.name for file in folder.iterdir()}
+            raise failure
+
+        monkeypatch.setattr(exports, "_write", fail)
+        with pytest.raises((CopyError, KeyboardInterrupt)):
+            exports.export(store, "staff", folder / "staff.jsonl")
+        assert list(folder.iterdir()) == []
+
+    def test_files_that_another_made_meanwhile_stay(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder = tmp_path / "out"
+        folder.mkdir()
+        monkeypatch.setattr(
+            exports, "_write", lambda *_: (folder / "staff.npy").write_bytes(b"another's")
+        )
+        with pytest.raises(CopyError, match="File exists"):
+            exports.export(store, "staff", folder / "staff.jsonl")
+        assert [file.name for file in folder.iterdir()] == ["staff.npy"]
+        assert (folder / "staff.npy").read_bytes() == b"another's"
 
     def test_one_that_was_killed_is_swept_away_some_day(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from onlooker.identity import tables
+from onlooker.identity.database import _Write
 from onlooker.identity.store import (
     CollectionExists,
     CollectionNotFound,
@@ -582,6 +583,29 @@ class TestFile:
             assert hasty.faces("staff").faces == []  # readers never wait
             store.database._writer.rollback()
             hasty.add("staff", [new(1)])
+
+    def test_writes_that_wait_together_wait_for_the_lock_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
+        with Store(store.path) as hasty:
+            statements: list[str] = []
+            hasty.database._writer.set_trace_callback(statements.append)
+            writes = [_Write(lambda database: None) for _ in range(5)]
+            store.database._writer.execute("BEGIN IMMEDIATE")
+            hasty.database._commit(writes)
+            store.database._writer.rollback()
+            assert statements.count("BEGIN IMMEDIATE") == 1
+            assert [type(write.error) for write in writes] == [StoreLocked] * 5
+            assert all(write.done for write in writes)
+
+    def test_another_file_in_its_place_is_said(self, store: Store) -> None:
+        with store.database.reading():  # so that the next one opens the file again
+            for ending in ("", "-wal", "-shm"):
+                store.path.with_name(store.path.name + ending).unlink()
+            store.path.write_bytes(b"nonsense" * 1000)
+            with pytest.raises(StoreDamaged, match="is not a face store"):
+                store.collections()
 
     def test_a_disk_that_fails_is_said(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -209,6 +209,19 @@ class TestRequests:
         store.create_user("guests", "ann", request="r1")
         assert store.collection("guests").users == 1
 
+    def test_of_a_collection_that_was_made_again_is_another_one(self, store: Store) -> None:
+        store.create_user("staff", "ann", request="r1")
+        store.delete_collection("staff")
+        with pytest.raises(CollectionNotFound):
+            store.create_user("staff", "ann", request="r1")
+        store.create_collection("staff", "m")
+        store.create_user("staff", "ann", request="r1")
+        assert [user.user_id for user in store.users("staff").users] == ["ann"]
+        store.delete_collection("staff")
+        store.create_collection("staff", "m")
+        store.create_user("staff", "bob", request="r1")
+        assert [user.user_id for user in store.users("staff").users] == ["bob"]
+
     def test_is_forgotten_after_a_week(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         store.create_user("staff", "ann", request="r1")
         monkeypatch.setattr(users, "REMEMBERED", -1.0)

@@ -37,7 +37,7 @@ APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to 
 PATIENCE = 10.0
 """Seconds to wait for another process that writes before giving up."""
 KEPT = 8192
-"""KiB of the file that each reader keeps in memory. Mapping it would be faster still, but count
+"""KiB of the file that each connection keeps in memory. Mapping it would be faster still, but count
 all that was ever read to each process."""
 TOGETHER = 256
 """The most writes that share a commit."""
@@ -111,7 +111,15 @@ class Database:
         try:
             self._writer = self.connect()
             try:
+                opened = _file_at(path)
                 self._open()
+                # A lock is not made a shared one in one step: a copy may have been put back then.
+                if _file_at(path) != opened:
+                    self._writer.close()
+                    self._writer = self.connect()
+                    self._open()
+                if self._version() < len(MIGRATIONS):
+                    self.write(self._migrate)
             except BaseException:
                 self._writer.close()
                 raise
@@ -165,7 +173,6 @@ class Database:
             reader = self._readers.get_nowait()
         except queue.Empty:
             reader = self.connect()
-            reader.execute(f"PRAGMA cache_size = -{KEPT}")
         try:
             yield reader
         except sqlite3.Error as error:
@@ -180,14 +187,15 @@ class Database:
         try:
             self._transact(writes)
         except sqlite3.Error as error:
-            # Full disk, damage: perhaps the fault of one. Each by itself shows whose.
-            if len(writes) > 1:
+            # Full disk, damage: perhaps the fault of one. Each by itself shows whose. That another
+            # process has the lock is nobody's, and each would wait for it as long again.
+            if len(writes) > 1 and _cause(error) != sqlite3.SQLITE_BUSY:
                 for write in writes:
                     self._commit([write])
             else:
-                [failed] = writes
-                failed.error = explain(self.path, error)
-                failed.done = True
+                for write in writes:
+                    write.done, write.error = True, explain(self.path, error)
+                    write.error.__cause__ = error
         except KeyboardInterrupt as error:
             # Of this thread's wait. The others cannot know what became of theirs: they ask again.
             for write in writes:
@@ -226,9 +234,14 @@ class Database:
             database = sqlite3.connect(
                 self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
+            try:
+                database.execute("PRAGMA foreign_keys = ON")
+                database.execute(f"PRAGMA cache_size = -{KEPT}")
+            except BaseException:
+                database.close()
+                raise
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
-        database.execute("PRAGMA foreign_keys = ON")
         return database
 
     def _open(self) -> None:
@@ -245,8 +258,6 @@ class Database:
             raise explain(self.path, error) from error
         finally:
             self._presence.settle()
-        if self._version() < len(MIGRATIONS):
-            self.write(self._migrate)
 
     def _migrate(self, database: sqlite3.Connection) -> None:
         for version in range(self._version(), len(MIGRATIONS)):  # others may have while we waited
@@ -341,6 +352,15 @@ def _be_present(path: Path) -> _Presence:
     return _Presence(file, True)
 
 
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file has that name now."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
+
+
 def _is_left_over(path: Path) -> bool:
     """Whether the last process that had the file open did not close it: its log is still there."""
     log = path.with_name(path.name + "-wal")
@@ -363,6 +383,11 @@ def check(path: Path, database: sqlite3.Connection) -> None:
 
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
     """The StoreError that says what an error of SQLite means and what to do."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of one cause apart
-    kind, advice = CAUSES.get(code, (StoreError, "this is unexpected, please report it"))
+    kind, advice = CAUSES.get(_cause(error), (StoreError, "this is unexpected, please report it"))
     return kind(f"{path}: {error}; {advice}")
+
+
+def _cause(error: sqlite3.Error) -> int:
+    """One of SQLite's codes, 0 for an error that has none."""
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF  # the rest tells kinds of one cause apart

@@ -5,20 +5,33 @@ in Amazon's words, and `NAME.npy`, NumPy's own form, with a row of float32 for e
 order.
 """
 
+import secrets
 import sqlite3
 import time
+import tokenize
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Annotated, BinaryIO, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from onlooker.card import WeightsError, space
 from onlooker.identity import tables, users
-from onlooker.identity.collection import CollectionExists, Method, check_name
+from onlooker.identity.collection import (
+    MOST_FACES,
+    MOST_FACES_OF_USER,
+    MOST_TAGS,
+    CollectionExists,
+    Method,
+    check_name,
+)
 from onlooker.identity.copies import CopyError
+from onlooker.identity.mirror import are_off
 from onlooker.identity.snapshot import to_disk
 from onlooker.identity.store import Store
 from onlooker.identity.tables import Row, row_of
@@ -29,16 +42,25 @@ T = TypeVar("T")
 AT_ONCE = 2_000
 """Faces that are written to the store at a time."""
 
+UNREADABLE = (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
+"""What NumPy says to headers of all kinds of damage: they are an expression in Python."""
+
+# As the store itself would have them: a file may come from anywhere.
+Id: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
+UserName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-:]{1,128}\Z")]
+FaceName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-:]{1,255}\Z")]
+
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first line of an export."""
 
     CollectionId: str
     FaceModelVersion: str
-    CreationTimestamp: float
-    FaceCount: int
-    Tags: dict[str, str]
-    Users: list[str]
+    CreationTimestamp: Annotated[float, Meta(ge=0, lt=253402300800)]
+    """Epoch seconds, up to the year 9999."""
+    FaceCount: Annotated[int, Meta(ge=0, le=MOST_FACES)]
+    Tags: Annotated[dict[str, str], Meta(max_length=MOST_TAGS)]
+    Users: list[UserName]
     SearchMethod: Method = "auto"
 
 
@@ -56,34 +78,39 @@ class Line(
 ):
     """Every other line of an export."""
 
-    FaceId: str
-    ImageId: str
+    FaceId: Id
+    ImageId: Id
     BoundingBox: Ratios
-    Confidence: float
-    ExternalImageId: str | None = None
-    UserId: str | None = None
+    Confidence: Annotated[float, Meta(ge=0, le=100)]
+    ExternalImageId: FaceName | None = None
+    UserId: UserName | None = None
 
 
 def export(store: Store, collection: str, to: Path) -> int:
     """Write a collection into `to` (.jsonl) and the vectors beside it; how many faces.
 
-    CollectionNotFound, CopyError.
+    Both files are there when they are whole, and not before. CollectionNotFound, CopyError.
     """
     files = (to, _vectors_beside(to))
     for file in files:
         if file.exists():
             raise CopyError(f"{file}: is there already; delete it, or name another file")
+    mark = secrets.token_hex(4)
+    parts = [file.with_name(f"{file.name}.{mark}.part") for file in files]
     try:
         with store.database.reading() as database:
             row = row_of(database, collection)
-            with files[0].open("xb") as lines, files[1].open("xb") as vectors:
+            with parts[0].open("xb") as lines, parts[1].open("xb") as vectors:
                 _write(database, collection, row, lines, vectors)
-        for file in files:
-            to_disk(file)
+        for part in parts:
+            to_disk(part)
+        _rename(parts, files)
+        to_disk(to.parent)
     except OSError as error:
-        for file in files:
-            file.unlink(missing_ok=True)
         raise CopyError(f"{to}: {error.strerror}") from error
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
     return row.faces
 
 
@@ -93,21 +120,17 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
     Faces keep their ids. The collection is there when all of it is, and not before.
     CollectionExists, InvalidName, CopyError.
     """
-    beside = _vectors_beside(source)
     try:
         with source.open("rb") as lines:
             head = _decode(lines.readline(), Head, f"{source}, line 1")
             name = name or head.CollectionId
             check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
-            vectors = np.load(beside, mmap_mode="r", allow_pickle=False)
+            vectors = _mapped(_vectors_beside(source), head.FaceCount)
             hidden = store.database.write(partial(_begin, name=name, head=head))
             try:
-                count = _fill(store, hidden, source, lines, vectors)
-                if (count, len(vectors)) != (head.FaceCount, head.FaceCount):
-                    raise CopyError(
-                        f"{source}: it says {head.FaceCount} faces and has {count}, with "
-                        f"{len(vectors)} vectors"
-                    )
+                count = _fill(store, hidden, source, head, lines, vectors)
+                if count != head.FaceCount:
+                    raise CopyError(f"{source}: it says {head.FaceCount} faces and has {count}")
                 store.database.write(partial(_finish, hidden=hidden, name=name, head=head))
             except BaseException:
                 store.database.write(partial(_give_up, hidden=hidden))
@@ -117,6 +140,21 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
     except OSError as error:
         raise CopyError(f"{error.filename}: {error.strerror}") from error
     return count
+
+
+def _rename(parts: Sequence[Path], files: Sequence[Path]) -> None:
+    """Give files their names, all or none, and never those of files that are there; OSError."""
+    taken = []
+    try:
+        for file in files:
+            file.open("xb").close()
+            taken.append(file)
+        for part, file in zip(parts, files, strict=True):
+            part.rename(file)
+    except OSError:
+        for file in taken:
+            file.unlink()
+        raise
 
 
 def _write(
@@ -161,14 +199,8 @@ def _write(
 def _begin(database: sqlite3.Connection, name: str, head: Head) -> str:
     """Make the collection that is to be `name`, under one that nobody sees."""
     _check_free(database, name)
-    number = tables.next_number(database)
-    hidden = f"{tables.COMING}{number}"
-    database.execute(
-        "INSERT INTO collections (name, model, created, born, change, method) "
-        "VALUES (?, ?, ?, ?, ?, ?)",
-        (hidden, head.FaceModelVersion, time.time(), number, number, head.SearchMethod),
-    )
-    row = row_of(database, hidden)
+    hidden = f"{tables.COMING}{tables.next_number(database)}"
+    row = tables.make(database, hidden, head.FaceModelVersion, time.time(), head.SearchMethod)
     for user_id in head.Users:
         users.create(database, row, user_id)
     database.executemany(
@@ -178,24 +210,74 @@ def _begin(database: sqlite3.Connection, name: str, head: Head) -> str:
     return hidden
 
 
+def _mapped(file: Path, faces: int) -> NDArray[np.float32]:
+    """The vectors of so many faces; CopyError."""
+    try:
+        vectors = np.lib.format.open_memmap(file, mode="r")
+    except UNREADABLE as error:
+        raise CopyError(f"{file}: it is no whole NumPy array ({error}); export it again") from error
+    if vectors.ndim != 2 or vectors.dtype != np.dtype("<f4"):
+        raise CopyError(f"{file}: not float32 of shape (faces, numbers)")
+    if len(vectors) != faces:
+        raise CopyError(f"{file}: it has {len(vectors)} vectors for {faces} faces")
+    return vectors
+
+
 def _fill(
-    store: Store, hidden: str, source: Path, lines: BinaryIO, vectors: NDArray[np.float32]
+    store: Store,
+    hidden: str,
+    source: Path,
+    head: Head,
+    lines: BinaryIO,
+    vectors: NDArray[np.float32],
 ) -> int:
     """Add the faces, some thousand at a time, so that others may write in between."""
-    if vectors.ndim != 2 or vectors.dtype != np.dtype("<f4"):
-        raise CopyError(f"{_vectors_beside(source)}: not float32 of shape (faces, numbers)")
+    cosine = _by_cosine(head.FaceModelVersion)
+    owned = dict.fromkeys(head.Users, 0)
     count = 0
     while part := list(islice(lines, AT_ONCE)):
-        faces = [
-            _decode(line, Line, f"{source}, line {place}")
-            for place, line in enumerate(part, count + 2)
-        ]
+        places = [f"{source}, line {number}" for number in range(count + 2, count + 2 + len(part))]
+        faces = [_decode(line, Line, place) for line, place in zip(part, places, strict=True)]
+        for face, place in zip(faces, places, strict=True):
+            _count(owned, face.UserId, place)
         some = np.array(vectors[count : count + len(faces)])
-        if len(some) < len(faces) or not np.isfinite(some).all():
-            raise CopyError(f"{source}, from line {count + 2} on: no finite vectors for all faces")
+        if len(some) < len(faces):
+            raise CopyError(f"{places[len(some)]}: a face more than there are vectors")
+        _check_vectors(some, places, cosine)
         store.database.write(partial(_add, hidden=hidden, faces=faces, vectors=some))
         count += len(faces)
     return count
+
+
+def _count(owned: dict[str, int], user_id: str | None, place: str) -> None:
+    """Note one more face of a user; CopyError."""
+    if user_id is None:
+        return
+    if user_id not in owned:
+        raise CopyError(f"{place}: the user {user_id} is not among the Users of line 1")
+    owned[user_id] += 1
+    if owned[user_id] > MOST_FACES_OF_USER:
+        raise CopyError(f"{place}: more than {MOST_FACES_OF_USER} faces of the user {user_id}")
+
+
+def _check_vectors(vectors: NDArray[np.float32], places: Sequence[str], cosine: bool) -> None:
+    """CopyError for one that no search could compare."""
+    finite = np.isfinite(vectors).all(axis=1)
+    if not finite.all():
+        place = places[int(np.argmin(finite))]
+        raise CopyError(f"{place}: its vector is not made of finite numbers")
+    if cosine and (off := are_off(vectors)).any():
+        row = int(np.argmax(off))
+        length = np.linalg.norm(vectors[row])
+        raise CopyError(f"{places[row]}: its vector has length {length:.4f} and not 1")
+
+
+def _by_cosine(model: str) -> bool:
+    """Whether vectors of a model are compared by the cosine, as far as anybody here knows."""
+    try:
+        return space(model).calibration.metric == "cosine"
+    except WeightsError:
+        return False
 
 
 def _add(

@@ -1,11 +1,11 @@
 """A collection's vectors as one process has them: the mapped ones of a file, and those since."""
 
 import logging
-import math
 import time
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from onlooker.identity import snapshot
 from onlooker.identity.collection import FaceStore, Kind, Method, mismatch
@@ -176,8 +176,12 @@ def check_lengths(vectors: Vectors, metric: Metric) -> None:
     """ValueError for a vector that is not of length 1 where it is compared by the cosine."""
     if metric != "cosine":
         return
-    squares = np.einsum("ij,ij->i", vectors, vectors)
-    off = np.abs(squares - 1)
-    if off.max(initial=0) >= 2e-3:
-        worst = math.sqrt(squares[np.argmax(off)])
-        raise ValueError(f"a vector has length {worst:.4f}; to be compared by cosine it needs 1")
+    off = are_off(vectors)
+    if off.any():
+        length = np.linalg.norm(vectors[np.argmax(off)])
+        raise ValueError(f"a vector has length {length:.4f}; to be compared by cosine it needs 1")
+
+
+def are_off(vectors: Vectors) -> NDArray[np.bool_]:
+    """(n,) which vectors (n, dim) are not of length 1."""
+    return np.asarray(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) >= 2e-3)

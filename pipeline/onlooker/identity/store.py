@@ -13,6 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -155,13 +156,7 @@ class Store:
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
                 )
-            number = tables.next_number(database)
-            database.execute(
-                "INSERT INTO collections (name, model, created, born, change, method) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (name, model, created, number, number, method),
-            )
-            row = row_of(database, name)
+            row = tables.make(database, name, model, created, method)
             _tag(database, row, tags or {})
             return _collection(name, row)
 
@@ -412,10 +407,9 @@ class Store:
         collection, *rest = parameters
 
         def write(database: sqlite3.Connection) -> T:
-            def run() -> T:
-                return change(database, row_of(database, str(collection)), *rest)
-
-            return users.once(database, operation, request, parameters, run, kind)
+            row = row_of(database, str(collection))
+            run = partial(change, database, row, *rest)
+            return users.once(database, row, operation, request, parameters, run, kind)
 
         return self.database.write(write)
 

@@ -136,6 +136,19 @@ def row_of(database: sqlite3.Connection, name: str) -> Row:
     return Row(*found)
 
 
+def make(
+    database: sqlite3.Connection, name: str, model: str, created: float, method: Method
+) -> Row:
+    """Make an empty collection of a name that is free."""
+    number = next_number(database)
+    database.execute(
+        "INSERT INTO collections (name, model, created, born, change, method) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (name, model, created, number, number, method),
+    )
+    return row_of(database, name)
+
+
 def not_found(name: str) -> CollectionNotFound:
     return CollectionNotFound(
         f"The collection id: {name} does not exist. `onlooker collection list` names those "

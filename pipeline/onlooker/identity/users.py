@@ -158,6 +158,7 @@ def disassociate(
 
 def once(
     database: sqlite3.Connection,
+    row: Row,
     operation: str,
     request: str | None,
     parameters: tuple[object, ...],
@@ -167,6 +168,8 @@ def once(
     """`change`, or what it answered when the same request was made before; RequestMismatch."""
     if request is None:
         return change()
+    # What was asked of a collection that is no more says nothing about one of the same name.
+    operation = f"{operation} {row.born}"
     database.execute("DELETE FROM requests WHERE made < ?", (time.time() - REMEMBERED,))
     digest = hashlib.sha256(msgspec.msgpack.encode(parameters)).digest()
     known = database.execute(
