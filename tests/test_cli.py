@@ -74,6 +74,21 @@ def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_passwords_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text('[streams.door]\nurl = "rtsp://me:geheim@10.0.0.7/1"\n')
+    done = run("config", "show", cwd=tmp_path)
+    assert 'url = "rtsp://10.0.0.7/1"' in done.stdout
+    assert "passwords and what follows a question mark are left out" in done.stdout
+    assert "geheim" not in done.stdout
+
+
+def test_a_url_that_is_none_is_told(tmp_path: Path) -> None:
+    done = run("stream", "door=rtsp://me:geheim@[10.0.0.7/1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: door: url: no host and port can be seen in it")
+    assert "geheim" not in done.stderr
+
+
 def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
     done = run("watch", f"ipc://{tmp_path}/records", "--kind", "faces", cwd=tmp_path)
     assert done.returncode == 2

@@ -50,6 +50,12 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[record]\naccount = 'mine'\n", "account"),
         ("[runtime]\nprovider = 'gpu'\n", "gpu"),
         ("[faces\n", "Expected"),
+        (
+            "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",
+            "rstp:// is none of rtsp://, rtsps://",
+        ),
+        ("[streams.door]\nurl = 'rtsp://[host/1'\n", "no host and port can be seen in it"),
+        ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "written as %2F for /"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
@@ -57,6 +63,7 @@ def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: st
     with pytest.raises(ConfigError, match=r"onlooker\.toml") as caught:
         config.load(path)
     assert says in str(caught.value)
+    assert "geh" not in str(caught.value)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ from onlooker.demo import make_film
 from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
+from onlooker.media.live import shown
 from onlooker.record import keys as key_files
 from onlooker.record import log, publish
 from onlooker.record.build import record_id
@@ -365,14 +366,19 @@ def watch(
 
 @config_app.command("show")
 def config_show() -> None:
-    """Print the configuration in force, as a file that could be kept.
+    """Print the configuration in force, as a file that could be kept; URLs without passwords.
 
     Example: `onlooker config show > all.toml`
     """
     path = configuration.find()
     settings = configuration.load()
     print(f"# from {path}" if path else "# defaults; no configuration file was found")
-    print(configuration.dump(settings), end="")
+    streams = {
+        name: replace(source, url=shown(source.url)) for name, source in settings.streams.items()
+    }
+    if streams != settings.streams:
+        print("# users, passwords and what follows a question mark are left out of URLs")
+    print(configuration.dump(replace(settings, streams=streams)), end="")
 
 
 @config_app.command("check")

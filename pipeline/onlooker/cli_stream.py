@@ -227,7 +227,10 @@ def _named(sources: list[str]) -> dict[str, Source]:
         name, _, url = each.partition("=")
         if not url or "/" in name or ":" in name:
             raise typer.BadParameter(f"write a stream as NAME=URL, not {each!r}")
-        found[name] = Source(url=url)
+        try:
+            found[name] = Source(url=url)
+        except ConfigError as error:
+            raise ConfigError(f"{name}: {error}") from None
     return found
 
 

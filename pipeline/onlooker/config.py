@@ -12,6 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 import platformdirs
@@ -25,6 +26,9 @@ Side = Annotated[int, Meta(ge=64, le=4096)]
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
 QualityFilter = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
 """Amazon's filter of faces: `onlooker.vision.quality` has the limits."""
+CAMERAS = ("rtsp", "rtsps", "http", "https")
+"""Schemes of URLs that have no end of their own."""
+SCHEMES = (*CAMERAS, "test", "file")
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -187,6 +191,23 @@ class Source(Section, frozen=True, kw_only=True):
     """Seconds of one picture, or of a few again and again, after which it is too."""
     stale: Annotated[float, Meta(gt=0)] = 2.0
     """Seconds that a frame of a camera may come late; older ones are dropped."""
+
+    def __post_init__(self) -> None:
+        scheme, separator, _ = self.url.partition("://")
+        if not separator:
+            return
+        # Neither text has the URL: there may be a password in it.
+        if scheme.lower() not in SCHEMES:
+            raise ConfigError(
+                f"url: {scheme}:// is none of {', '.join(f'{known}://' for known in SCHEMES)}"
+            )
+        try:
+            urlsplit(self.url).port  # noqa: B018
+        except ValueError:
+            raise ConfigError(
+                "url: no host and port can be seen in it; what is special in a user name or "
+                "password is written as %2F for /, %3F for ?, %5B for ["
+            ) from None
 
     @property
     def pace(self) -> float:

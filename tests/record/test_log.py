@@ -138,6 +138,18 @@ class TestRetention:
         assert left == made[-len(left) :]
         assert path.stat().st_size < 6e6
 
+    def test_where_it_fails_nothing_is_written(
+        self, log: Writer, records: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def sweep() -> None:
+            raise LogFull("no room")
+
+        monkeypatch.setattr(logs, "SWEEP_EVERY", -1)
+        monkeypatch.setattr(log, "sweep", sweep)
+        with pytest.raises(LogFull):
+            log.append(records(3))
+        assert len(log) == 0
+
     def test_by_age(self, path: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
         made = records(9)
         with Writer(path, Limits(days=1)) as log:

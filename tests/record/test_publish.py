@@ -251,6 +251,53 @@ while True:
         publisher.close()
         assert listener.all() == made[4:]
 
+    def test_a_damaged_record_is_a_gap(
+        self, publisher: Publisher, log: Writer, records: Records
+    ) -> None:
+        """For who listens, and for who asks later."""
+        listener = Listener(publisher.endpoint, since=0)
+        joined(publisher)
+        made = records(9)
+        log.append(made)
+        log._database.execute("UPDATE records SET body = '{' WHERE position = 4")
+        log._database.execute("UPDATE records SET body = ? WHERE position = 6", (b"{}",))
+        publisher.pump()
+        assert publisher.position == 9
+        late = Listener(publisher.endpoint, since=0)
+        joined(publisher)
+        publisher.close()
+        assert listener.all() == late.all() == [*made[:3], made[4], *made[6:]]
+
+    @pytest.mark.parametrize(
+        "request_",
+        [
+            (b"me", 1, "film", -1, 2**64 - 1),
+            (b"me", -1, "film", 0, 9),
+            (b"m" * 99, 1, "film", 0, 9),
+        ],
+    )
+    def test_a_strangers_request_is_dropped(
+        self,
+        publisher: Publisher,
+        log: Writer,
+        records: Records,
+        request_: tuple[object, ...],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        log.append(records(3))
+        with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
+            peer.connect(publisher.endpoint)
+            peer.send(b"\1\0to/me")
+            peer.send(b"?" + msgspec.msgpack.encode(request_))
+            joined(publisher)
+            assert not peer.poll(100)
+        with zmq.Context() as context, context.socket(zmq.XSUB) as peer:
+            peer.linger = 0
+            peer.connect(publisher.endpoint)
+            peer.send(b"?" + bytes(10_000_000))
+            publisher.pump(0.2)
+        assert len(caplog.records) == 1  # what is as large as the last does not even come
+
     def test_a_publisher_that_ends_before_it_answers_is_told(
         self, tmp_path: Path, records: Records
     ) -> None:

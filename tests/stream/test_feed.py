@@ -1,6 +1,9 @@
 """A source's side of the protocol; tests/stream/test_hub.py has both sides against each other."""
 
+import os
+import threading
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,8 +11,10 @@ from test_hub import frame
 
 from onlooker.config import Source as Settings
 from onlooker.media.image import Planes
+from onlooker.stream import feed as feeding
 from onlooker.stream import wire
 from onlooker.stream.feed import Source
+from onlooker.stream.spoke import Spoke
 from onlooker.stream.stages import Feed
 from onlooker.stream.wire import Counts
 
@@ -28,7 +33,7 @@ def source(tmp_path: Path) -> Source:
 
 
 def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[wire.ToHub]:
-    sends = source.hear(wire.Start(3, index, in_flight, Counts(index, index)))
+    sends = source.hear(wire.Start(source.session, index, in_flight, Counts(index, index)))
     return [message for message, _ in sends]
 
 
@@ -111,3 +116,29 @@ def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
     assert source.hear(wire.Start(2, 9, (), Counts(9, 9))) == []
     assert not source.started
     assert source.introduction().counts == Counts(5, 5)
+
+
+class Silent:
+    """A hub that says nothing."""
+
+    def receive(self, wait: bool) -> None:
+        """Nothing came."""
+
+
+def test_a_film_that_is_played_slowly_is_no_camera_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(status: int) -> None:
+        raise AssertionError("its process ends")
+
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(feeding, "LONGEST_WAIT", -10.0)  # a camera would have 0.2 s
+    settings = Settings(url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1)
+    feed = Feed(stream="a", source=settings)
+    source = Source(feed, f"{tmp_path}/source-0.1", window=2, session=1)
+    start(source, 0)
+    stop = threading.Event()
+    for _ in feeding._follow_camera(feed, source, cast(Spoke, Silent()), stop):
+        if source.ended:
+            stop.set()
+    assert source.next == 2

@@ -70,6 +70,15 @@ def test_a_run_goes_on_where_the_records_end(film: Path, tmp_path: Path) -> None
     assert status.done == FRAMES
 
 
+def test_what_the_log_has_let_go_is_not_looked_at_again(film: Path, tmp_path: Path) -> None:
+    outputs = Outputs(log=tmp_path / "r.db")
+    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    with Writer(outputs.log_path) as log, log._transaction():
+        log._database.execute("DELETE FROM records WHERE position <= 5")
+    [feed] = feeds([film], Config(), outputs)
+    assert feed.start == FRAMES
+
+
 def test_lines_that_were_lost_are_written_anew(film: Path, tmp_path: Path) -> None:
     records = tmp_path / "r.jsonl"
     outputs = Outputs(records=records)

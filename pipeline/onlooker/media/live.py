@@ -11,7 +11,6 @@ import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 import av
 import av.error
@@ -21,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from msgspec.structs import replace
 
-from onlooker.config import Source
+from onlooker.config import CAMERAS, Source
 from onlooker.media.decode import Upright, upright_size
 from onlooker.media.finite import frames
 from onlooker.media.image import MediaError, Planes
@@ -29,7 +28,6 @@ from onlooker.media.pattern import SCHEME
 from onlooker.media.selection import Sampler, cropped
 from onlooker.types import Frame
 
-SCHEMES = ("rtsp", "rtsps", "http", "https")
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
 """Local files are none: a playlist from the network cannot name one."""
 CLOCK = 90_000
@@ -46,16 +44,19 @@ MEMORY = 256
 
 def is_camera(url: str) -> bool:
     """Whether `url` has no end of its own."""
-    return urlsplit(url).scheme.lower() in SCHEMES or url.startswith("/dev/")
+    scheme, separator, _ = url.partition("://")
+    return (bool(separator) and scheme.lower() in CAMERAS) or url.startswith("/dev/")
 
 
 def shown(url: str) -> str:
     """`url` without what must not be seen: user, password, and what follows the question mark."""
-    parts = urlsplit(url)
-    if parts.scheme.lower() not in SCHEMES:
+    scheme, separator, rest = url.partition("://")
+    if not separator or url.startswith(SCHEME):
         return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "..." if parts.query else "", ""))
+    address, question, _ = rest.partition("#")[0].partition("?")
+    host, slash, path = address.partition("/")
+    host = host.rpartition("@")[2]
+    return f"{scheme}://{host}{slash}{path}{'?...' if question else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +241,7 @@ class Watch:
 
 
 def _opened(source: Source) -> InputContainer:
-    scheme = urlsplit(source.url).scheme.lower()
+    scheme = source.url.partition("://")[0].lower()
     microseconds = str(round(source.timeout * 1e6))
     if source.url.startswith("/dev/"):
         options, form = {"use_wallclock_as_timestamps": "1"}, "v4l2"

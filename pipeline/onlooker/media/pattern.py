@@ -29,14 +29,15 @@ class Pattern:
     """
 
     def __init__(self, url: str, digest: str | None = None) -> None:
-        parts = urlsplit(url)
-        self.path = Path(parts.netloc)
-        self.kind = parts.netloc
-        options = {"size": "640x360", "fps": "25", "frames": "0", **dict(parse_qsl(parts.query))}
         try:
+            parts = urlsplit(url)
+            self.path = Path(parts.netloc)
+            self.kind = parts.netloc
+            given = dict(parse_qsl(parts.query))
+            options = {"size": "640x360", "fps": "25", "frames": "0", **given}
             self.width, self.height = map(int, options.pop("size").split("x"))
             fps, frames = Fraction(options.pop("fps")), int(options.pop("frames"))
-        except ValueError as error:
+        except (ValueError, ZeroDivisionError) as error:
             raise MediaError(f"{url}: {error}") from error
         known = self.kind in KINDS and not options
         if not known or min(self.width, self.height) < 16 or fps <= 0 or frames < 0:

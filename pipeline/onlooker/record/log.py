@@ -344,13 +344,14 @@ class Writer(Log):
 
         Returns how many they were. All are on the disk then; after LogError none is.
         """
+        # Before them: if it fails, none of them has been written.
+        if time.monotonic() - self._swept > SWEEP_EVERY:
+            self._swept = time.monotonic()
+            self.sweep()
         now, number = time.time(), 0
         with self._transaction():
             for record in records:
                 number += self._insert(record, now)
-        if time.monotonic() - self._swept > SWEEP_EVERY:
-            self._swept = time.monotonic()
-            self.sweep()
         return number
 
     def sweep(self) -> None:

@@ -25,15 +25,16 @@ import time
 from collections.abc import Collection
 from socket import AF_UNIX
 from socket import socket as UnixSocket
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 import zmq
+from msgspec import Meta
 from zmq.auth.thread import ThreadAuthenticator
 
 from onlooker.record.keys import KeyPair
-from onlooker.record.log import Log, LogError
-from onlooker.record.shapes import StreamRecord, decode
+from onlooker.record.log import Entry, Log, LogError
+from onlooker.record.shapes import RecordError, StreamRecord, decode
 
 KINDS = ("face", "face+text", "text", "none", "failed")
 
@@ -47,6 +48,8 @@ TELL_EVERY = 1.0
 """Seconds between messages that say how far the streams are."""
 BATCH = 100
 """Records that are published, or sent on one request, before anything else is looked after."""
+LARGEST = 4096
+"""Bytes of a subscriber's message; one that sends more is cut off."""
 
 AT = b"\0at"
 """Topic of how far the streams are: a subscriber sees that it missed the last ones."""
@@ -62,14 +65,18 @@ class PublishError(Exception):
     """An endpoint cannot be used; the text says why and what to do."""
 
 
+Sequence = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+"""As far as SQLite counts."""
+
+
 class Request(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Send me the records of `stream` between those two, as many as go into one message."""
 
-    inbox: bytes
-    number: int
-    stream: str
-    since: int
-    until: int
+    inbox: Annotated[bytes, Meta(max_length=64)]
+    number: Sequence
+    stream: Annotated[str, Meta(max_length=1000)]
+    since: Sequence
+    until: Sequence
 
     def pack(self) -> bytes:
         # ZeroMQ takes messages that begin with 0 or 1 for subscriptions.
@@ -126,6 +133,7 @@ class Publisher:
         keep_alive(self._socket)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # each newcomer is told how far we are
         self._socket.sndhwm = QUEUE
+        self._socket.maxmsgsize = LARGEST
         self._socket.linger = round(LINGER * 1000)
         if keys:
             self._socket.curve_server = 1
@@ -142,15 +150,20 @@ class Publisher:
     def pump(self, wait: float = 0.0) -> int:
         """Answer requests, for `wait` seconds if there are none, then publish some new records.
 
-        Returns how many were published. Raises LogError where the log cannot be read.
+        Returns how many were dealt with. A record that is damaged is passed over: subscribers see a
+        gap. Raises LogError where the log cannot be read.
         """
         self._listen(wait)
         entries = self._log.after(self.position, BATCH)
         for entry in entries:
-            topic = f"{entry.stream}/{kind(decode(entry.body))}".encode()
-            self._socket.send_multipart([topic, entry.body])
-            self._sequences[entry.stream] = entry.sequence
             self.position = entry.position
+            self._sequences[entry.stream] = entry.sequence
+            try:
+                topic = f"{entry.stream}/{kind(_whole(entry))}".encode()
+            except RecordError as error:
+                log.error("record not published position=%d error=%s", entry.position, error)
+                continue
+            self._socket.send_multipart([topic, entry.body])
         if time.monotonic() - self._told > TELL_EVERY:
             self._tell(AT)
         return len(entries)
@@ -220,8 +233,14 @@ class Publisher:
             return
         self._asked = time.monotonic()
         found = self._log.missed(request.stream, request.since, request.until, BATCH)
-        answer = Answer(request.number, [entry.body for entry in found])
+        answer = Answer(request.number, [entry.body for entry in found if entry.whole])
         self._socket.send_multipart([INBOX + request.inbox, msgspec.msgpack.encode(answer)])
+
+
+def _whole(entry: Entry) -> StreamRecord:
+    if not entry.whole:
+        raise RecordError("it is not what was written; `onlooker log check` says more")
+    return decode(entry.body)
 
 
 def _guard(

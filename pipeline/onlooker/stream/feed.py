@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from onlooker.media.image import MediaError
-from onlooker.media.live import Camera, Shot
+from onlooker.media.live import Camera, Shot, is_camera
 from onlooker.media.selection import LiveGate
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
@@ -237,8 +237,10 @@ def _follow_camera(
     camera = Camera(feed.stream, feed.source)
     health = Health(feed.stream)
     thread = threading.Thread(target=_read, args=(feed, camera, shots, stop), daemon=True)
-    # Twice the time that connecting and reading may take, and the longest back-off.
-    patience = 2 * feed.source.timeout + LONGEST_WAIT + 10
+    # Twice the time that connecting and reading may take, and the longest back-off. A film that is
+    # played may show one picture for as long as it likes.
+    camera_patience = 2 * feed.source.timeout + LONGEST_WAIT + 10
+    patience = camera_patience if is_camera(feed.source.url) else math.inf
     while not stop.is_set():
         if heard := hub.receive(wait=not source.started):
             yield source.hear(heard[0])

@@ -283,6 +283,11 @@ def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
     from onlooker.record.build import record_id
     from onlooker.record.log import first_missing
 
+    newest = log.newest(stream)
+    if newest is not None:
+        index = newest.FrameInformation.Index
+        if newest.RecordId == record_id(stream, digest, index, config):
+            return index + 1  # the log may have let the first ones go
     return first_missing(log, lambda index: record_id(stream, digest, index, config))
 
 
