@@ -117,24 +117,25 @@ cdef inline float unit(float value) noexcept nogil:
     return 0 if value < 0 else (1 if value > 1 else value)
 
 
-def suppress(const float[:, ::1] boxes, const float[::1] scores, float overlap):
+def suppress(cnp.ndarray boxes not None, cnp.ndarray scores not None, float overlap):
     """Indexes of the boxes that no better box overlaps by more than `overlap`, best first."""
-    cdef Py_ssize_t n = boxes.shape[0], i, j, kept = 0
-    if boxes.shape[1] != 4 or scores.shape[0] != n:
+    cdef const float *box = <const float *> rows(boxes, cnp.NPY_FLOAT32, 4)
+    cdef cnp.npy_intp n = boxes.shape[0]
+    if cnp.PyArray_NDIM(scores) != 1 or scores.shape[0] != n:
         raise ValueError("boxes must be (n, 4) and scores (n,)")
     # Stable, so that equal scores keep the order of the cells on every machine.
-    cdef Py_ssize_t[::1] order = np.argsort(-np.asarray(scores), kind="stable").astype(np.intp)
-    keep = np.empty(n, np.intp)
-    cdef Py_ssize_t[::1] out = keep
-    cdef const float *a
+    cdef cnp.ndarray order = (-scores).argsort(kind="stable")
+    cdef cnp.ndarray keep = cnp.PyArray_EMPTY(1, &n, cnp.NPY_INTP, 0)
+    cdef const cnp.npy_intp *best = <const cnp.npy_intp *> cnp.PyArray_DATA(order)
+    cdef cnp.npy_intp *out = <cnp.npy_intp *> cnp.PyArray_DATA(keep)
+    cdef cnp.npy_intp i, j, kept = 0
     with nogil:
         for i in range(n):
-            a = &boxes[order[i], 0]
             for j in range(kept):
-                if box_iou(a, &boxes[out[j], 0]) > overlap:
+                if box_iou(box + 4 * best[i], box + 4 * out[j]) > overlap:
                     break
             else:
-                out[kept] = order[i]
+                out[kept] = best[i]
                 kept += 1
     return keep[:kept]
 
