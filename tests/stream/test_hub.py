@@ -75,6 +75,14 @@ class Line:
         parts = wire.pack(message, data)
         self.deliver(self.hub.handle(sender, *wire.unpack_to_hub(parts), self.now))
 
+    def exchange(self, name: str) -> None:
+        """A source reads until nothing is left to read; what never comes to rest is an error."""
+        for _ in range(200):
+            if not self.inbox[name]:
+                return
+            self.read(name)
+        raise AssertionError(f"{name} and the hub never stop: {list(self.inbox[name])}")
+
     def deliver(self, sends: list[tuple[str, wire.Message, bytes]]) -> None:
         for receiver, message, data in sends:
             if receiver in self.inbox:
@@ -96,7 +104,7 @@ class Line:
         )
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])
-        self.say(name, source.introduction())
+        self.say(name, source.introduction(None))
         return name
 
     def offer(self, name: str, error: str | None = None) -> None:
@@ -114,7 +122,7 @@ class Line:
         message, _ = self.inbox[name].popleft()
         source = self.sources[name]
         if isinstance(message, wire.Who):
-            self.say(name, source.introduction())
+            self.say(name, source.introduction(message.hub))
         else:
             assert isinstance(message, wire.Start | wire.Free)
             for sent in source.hear(message):
@@ -166,8 +174,7 @@ class Line:
                     if worker is not None and worker.loans:
                         self.say(name, wire.Ready(self.workers[name]))  # after a while of silence
             for name, source in self.sources.items():
-                while self.inbox[name]:
-                    self.read(name)
+                self.exchange(name)
                 if source.ready:
                     self.offer(name)
             if all(stream.finished for stream in self.hub.status().streams):
@@ -436,6 +443,65 @@ def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
     assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
 
 
+def test_a_new_hub_waits_for_no_frame_that_the_old_one_dropped(line: Line) -> None:
+    cam = line.open("cam", live=True)
+    line.read(cam)
+    for _ in range(4):
+        line.offer(cam)
+    line.read(cam)  # the oldest was superseded
+    line.join("d", "detect")
+    line.read(cam)
+    assert line.sources[cam].introduction(None).held == (2, 3)
+    line.offer(cam)
+    line.offer(cam)
+    line.read(cam)
+    assert line.sources[cam].introduction(None).held == (2, 4, 5)
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.settle()
+    counts = line.counts("cam")
+    assert counts.received == counts.settled == FRAMES
+    assert counts.done == len(line.recorded["cam"])
+
+
+def test_an_answer_to_the_hub_before_is_no_introduction_to_this_one(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    line.offer("a.1")  # it asks who that is
+    line.read("a.1")
+    line.offer("a.1")
+    line.inbox["a.1"].append((wire.Who(2), b""))  # and asks again
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+        line.work(name)
+    line.hub = Hub(STAGES, SETTINGS, seed=3)
+    assert line.inbox["a.1"][0] == (wire.Who(2), b"")
+    line.settle()
+    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+
+
+def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_frames(
+    line: Line,
+) -> None:
+    cam = line.open("cam", live=True)
+    line.read(cam)
+    line.offer(cam)
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+        line.work(name)
+    line.read(cam)
+    line.hub = Hub(STAGES, SETTINGS, seed=2)
+    line.say(cam, wire.Health("cam", "the picture is black", 2))
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.settle()
+    assert line.counts("cam").received == FRAMES
+    assert line.hub.status().streams[0].health == "the picture is black"
+
+
 def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> None:
     line.open("a")
     line.read("a.1")
@@ -445,7 +511,7 @@ def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> Non
     assert isinstance(job, wire.Job)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
     line.join("d", "detect")
-    line.say("a.1", line.sources["a.1"].introduction())
+    line.say("a.1", line.sources["a.1"].introduction(None))
     line.read("a.1")
     [(again, _)] = line.inbox["d"]
     assert isinstance(again, wire.Job)
@@ -464,6 +530,23 @@ def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
     line.join("w", "record")
     line.settle()
     assert line.recorded["a"] == list(range(FRAMES))
+
+
+def test_while_a_dead_recorder_seems_to_live_the_next_gets_no_frame_behind_its_own(
+    line: Line,
+) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("old", "record"), ("new", "record")):
+        line.join(name, stage)
+    for _ in range(2):
+        line.offer("a.1")
+        line.work("d")
+        line.work("r")
+    assert jobs(line, "old") == [0, 1]
+    line.die("old", told=True)
+    line.work("new")
+    assert line.recorded["a"] == [0]
 
 
 def test_what_cannot_work_is_said_once(line: Line) -> None:
@@ -575,6 +658,7 @@ class Accidents(RuleBasedStateMachine):
         self.line = Line(Path(self.folder.name))
         self.lives = 1
         self.answered: list[tuple[str, wire.Result, bytes]] = []
+        self.hub_died = self.camera_died = False
 
     def teardown(self) -> None:
         try:
@@ -685,11 +769,21 @@ class Accidents(RuleBasedStateMachine):
     def restart_camera(self) -> None:
         [old] = [name for name in self.line.sources if name.startswith("cam")]
         del self.line.sources[old], self.line.inbox[old]
+        self.camera_died = True
         self.lives += 1
         self.line.open("cam", self.lives, live=True)
 
-    @rule()
-    def restart_hub(self) -> None:
+    @rule(text=st.sampled_from(["", "the picture is black"]))
+    def say_how_the_camera_is(self, text: str) -> None:
+        self.line.say("cam", wire.Health("cam", text, 1))
+
+    @rule(lost=st.booleans())
+    def restart_hub(self, lost: bool) -> None:
+        """What it said last may get `lost` with it."""
+        if lost:
+            for inbox in self.line.inbox.values():
+                inbox.clear()
+        self.hub_died = True
         self.line.seeds += 1
         self.line.hub = Hub(STAGES, SETTINGS, self.line.seeds)
 
@@ -734,6 +828,8 @@ class Accidents(RuleBasedStateMachine):
             counts = self.line.counts(stream)
             assert counts.received == counts.done + sum(counts.failed.values()) == FRAMES
             assert counts.dropped == {}
+        if not (self.hub_died and self.camera_died):  # then nobody knows what was on its way
+            assert self.line.counts("cam").settled == FRAMES
 
 
 TestAccidents = Accidents.TestCase

@@ -31,8 +31,10 @@ TO_HUB = st.one_of(
         NUMBERS,
         st.sampled_from(["every", "live"]),
         NUMBERS,
+        st.lists(NUMBERS, max_size=4).map(tuple),
         st.none() | NUMBERS,
         COUNTS,
+        st.none() | NUMBERS,
     ),
     st.builds(wire.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, BOOLS, SECONDS),
     st.builds(wire.Health, NAMES, NAMES, NUMBERS),
@@ -50,7 +52,7 @@ FROM_HUB = st.one_of(
     st.builds(wire.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
     st.builds(wire.Free, NUMBERS, NUMBERS, COUNTS, BOOLS),
     st.builds(wire.Job, NUMBERS, SLOTS, CAUSES),
-    st.just(wire.Who()),
+    st.just(wire.Who(3)),
 )
 
 
@@ -74,7 +76,7 @@ def test_other_bytes_are_an_error(parts: list[bytes]) -> None:
 
 def test_each_direction_has_its_own_messages() -> None:
     with pytest.raises(wire.WireError, match="not a message"):
-        wire.unpack_to_hub(wire.pack(wire.Who()))
+        wire.unpack_to_hub(wire.pack(wire.Who(3)))
     with pytest.raises(wire.WireError, match="not a message"):
         wire.unpack_from_hub(wire.pack(wire.Ask()))
 

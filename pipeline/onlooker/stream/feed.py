@@ -88,10 +88,13 @@ class Source:
         """Whether there was an end, and nothing before it is on its way any more."""
         return self.ended and not self._offered
 
-    def introduction(self) -> wire.Open:
-        feed, oldest = self.feed, next(iter(self._offered), self.next)
+    def introduction(self, hub: int | None) -> wire.Open:
+        """What the source says of itself, be it because `hub` asked."""
+        feed, held = self.feed, tuple(self._offered)
         policy: wire.Policy = "live" if feed.live else "every"
-        return wire.Open(feed.stream, self.session, policy, oldest, feed.frames, self._counts)
+        return wire.Open(
+            feed.stream, self.session, policy, self.next, held, feed.frames, self._counts, hub
+        )
 
     def offer(
         self,

@@ -22,7 +22,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TypeAlias
 
@@ -43,6 +43,9 @@ LAGS = 500
 """Frames of a stream whose time on the way is remembered."""
 LIVE_QUEUE = 2
 """Frames of a live stream that may wait for a worker."""
+
+UNSEEN = -1
+"""Session of a stream of which no source has been heard."""
 
 QUEUE = 10_000
 """Messages that may wait for, or from, one peer; far more than all windows let be."""
@@ -90,6 +93,10 @@ class Stream:
     """For each stage a heap of the indexes that wait for a worker."""
     flights: dict[int, Flight] = field(default_factory=dict)
     """By index, ascending."""
+    known: int = 0
+    """What the source last said would be its next."""
+    settled: set[int] = field(default_factory=set)
+    """Frames between `next` and `known` that a hub before this one has settled."""
     ended: bool = False
     leaving: bool = False
     """Whether it is to be forgotten once all its frames are settled."""
@@ -104,6 +111,19 @@ class Stream:
     def oldest(self) -> int:
         """The first frame that is not settled."""
         return next(iter(self.flights), self.next)
+
+    def hear(self, message: wire.Open) -> None:
+        """Take what the source says of the frames that the hub has not seen yet."""
+        self.known = message.next
+        self.settled = set(range(self.next, message.next)).difference(message.held)
+        self.step(self.next)
+
+    def step(self, index: int) -> None:
+        """The next frame to come is `index`, or the first after it that is not settled."""
+        while index in self.settled:
+            self.settled.remove(index)
+            index += 1
+        self.next = index
 
 
 @dataclass(slots=True, eq=False)
@@ -132,6 +152,7 @@ class Hub:
         self.streams: dict[str, Stream] = {}
         self.workers: dict[str, Worker] = {}
         self.error: str | None = None
+        self.number = seed
         # Answers to the hub before this one must not fit a loan of this one.
         self._leases = count(seed << 32)
         self._idle: list[dict[str, Worker]] = [{} for _ in stages]
@@ -239,21 +260,29 @@ class Hub:
     # Sources
 
     def _open(self, sender: str, message: wire.Open, now: float) -> None:
+        if message.hub not in (None, self.number):
+            # What the hub before this one settled is on its way to the source.
+            self._send(sender, wire.Who(self.number))
+            return
         self._heard[sender] = now
         stream = self.streams.get(message.stream)
-        if stream is None:
+        if stream is None or stream.session == UNSEEN:
+            health, reconnects = (stream.health, stream.reconnects) if stream else ("", 0)
             settled = message.counts.settled
             stream = self.streams[message.stream] = Stream(
                 name=message.stream,
                 policy=message.policy,
                 source=sender,
                 session=message.session,
-                next=message.next,
+                next=min(message.held, default=message.next),
                 # What was in flight in the hub before this one is offered again.
                 counts=replace(message.counts, received=settled),
                 frames=message.frames,
                 waiting=[[] for _ in self.stages],
+                health=health,
+                reconnects=reconnects,
             )
+            stream.hear(message)
         elif message.session < stream.session:
             return  # this source has been replaced
         elif message.session > stream.session:
@@ -261,6 +290,8 @@ class Hub:
             self._feeding.pop(stream.source, None)
             stream.source, stream.session = sender, message.session
             stream.policy, stream.frames = message.policy, message.frames
+        else:
+            stream.hear(message)
         self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
         self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
@@ -268,7 +299,7 @@ class Hub:
     def _unseen(self, name: str) -> Stream:
         """A stream of which no source has been heard: there is something to say about it."""
         waiting: list[list[int]] = [[] for _ in self.stages]
-        stream = Stream(name, "live", "", -1, 0, Counts(), None, waiting)
+        stream = Stream(name, "live", "", UNSEEN, 0, Counts(), None, waiting)
         self.streams[name] = stream
         return stream
 
@@ -278,6 +309,9 @@ class Hub:
         if stream.policy == "every":  # they will come again
             stream.next = stream.oldest
             stream.counts = replace(stream.counts, received=stream.counts.received - lost)
+        else:
+            stream.next = max(stream.next, stream.known)
+        stream.settled.clear()
         for _ in range(lost if stream.policy == "live" else 0):
             stream.counts = stream.counts.plus("restarted")
         for flight in stream.flights.values():
@@ -292,13 +326,13 @@ class Hub:
         if stream is None:
             return
         if message.index > stream.next:
-            self._send(sender, wire.Who())  # something was lost on the way
+            self._send(sender, wire.Who(self.number))  # something was lost on the way
             return
         if message.index < stream.next:
             if message.index not in stream.flights:
                 self._send(sender, wire.Free(stream.session, message.index, stream.counts, False))
             return
-        stream.next = message.index + 1
+        stream.step(message.index + 1)
         stream.counts = replace(stream.counts, received=stream.counts.received + 1)
         stream.seconds = message.seconds
         why: wire.Failure | None = "undecodable" if message.failed is not None else None
@@ -330,7 +364,7 @@ class Hub:
         if stream is None:
             return
         if message.frames > stream.next:
-            self._send(sender, wire.Who())
+            self._send(sender, wire.Who(self.number))
             return
         stream.ended, stream.frames, stream.error = True, message.frames, message.error
 
@@ -338,7 +372,7 @@ class Hub:
         """The stream that `sender` feeds; None where it does not, or no longer."""
         stream = self.streams.get(name)
         if stream is None:
-            self._send(sender, wire.Who())
+            self._send(sender, wire.Who(self.number))
             return None
         if stream.session != session:
             return None
@@ -364,7 +398,7 @@ class Hub:
     def _result(self, sender: str, message: wire.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)
         if worker is None:
-            self._send(sender, wire.Who())
+            self._send(sender, wire.Who(self.number))
             return
         self._heard[sender] = now
         flight = worker.loans.pop(message.lease, None)
@@ -385,7 +419,7 @@ class Hub:
     def _beat(self, name: str, now: float) -> None:
         self._heard[name] = now
         if name not in self._others and name not in self.workers and name not in self._feeding:
-            self._send(name, wire.Who())
+            self._send(name, wire.Who(self.number))
 
     def _gone(self, name: str, counted: bool) -> None:
         """Take back what worker `name` was lent; `counted` where the frame may have killed it."""
@@ -487,6 +521,16 @@ class Hub:
                     return None
         return heap[0]
 
+    def _ahead(self, flight: Flight) -> set[int]:
+        """Loans that only the frame's own worker may have: of those before it in an ordered stage.
+
+        While a dead worker and the one after it are both thought to live, there are two.
+        """
+        if not self.stages[flight.stage].ordered:
+            return set()
+        before = takewhile(lambda other: other is not flight, flight.stream.flights.values())
+        return {other.lease for other in before if other.lease is not None}
+
     def _lend(self, stage: int) -> None:
         """Give the stage's idle workers frames, the streams taking turns."""
         idle, turns = self._idle[stage], self._turns[stage]
@@ -496,8 +540,13 @@ class Hub:
             if index is None:
                 continue
             flight = stream.flights[index]
+            ahead = self._ahead(flight)
             # Over a frame that was with a worker that died, this one may die too: no others then.
-            fit = (w for w in idle.values() if not (w.loans and flight.deaths))
+            fit = (
+                worker
+                for worker in idle.values()
+                if not (worker.loans and flight.deaths) and worker.loans.keys() >= ahead
+            )
             worker = next(fit, None)
             if worker is None:
                 self._turns[stage] = {stream.name: stream, **turns}

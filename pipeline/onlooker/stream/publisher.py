@@ -29,7 +29,7 @@ def main(run: Path, name: str) -> int:
     """
     stop = stop_order(name)
     plan = plans.read(run)
-    with Spoke(plan, name, wire.Here) as hub, _progress(run / "published") as progress:
+    with Spoke(plan, name, lambda _: wire.Here()) as hub, _progress(run / "published") as progress:
         hub.introduce()
         try:
             start = progress.read() or plan.position

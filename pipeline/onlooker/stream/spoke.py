@@ -44,10 +44,13 @@ def stop_order(name: str) -> threading.Event:
 class Spoke:
     """The hub, as a worker or a source sees it.
 
-    `introduction` makes the message that a stranger says first; `introduce` sends it.
+    `introduction` makes the message that a stranger says first, or in answer to the hub of a
+    number; `introduce` sends it.
     """
 
-    def __init__(self, plan: Plan, name: str, introduction: Callable[[], wire.ToHub]) -> None:
+    def __init__(
+        self, plan: Plan, name: str, introduction: Callable[[int | None], wire.ToHub]
+    ) -> None:
         self.name = name
         self._plan = plan
         self._introduction = introduction
@@ -60,9 +63,9 @@ class Spoke:
         self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._pulse.start()
 
-    def introduce(self) -> None:
+    def introduce(self, hub: int | None = None) -> None:
         self._introduced = time.monotonic()
-        self.send(self._introduction())
+        self.send(self._introduction(hub))
 
     def send(self, message: wire.ToHub, frame: bytes = b"") -> None:
         self._active = time.monotonic()
@@ -80,7 +83,7 @@ class Spoke:
         if isinstance(message, wire.Who):
             # One answer is enough for all who asked while this process was busy.
             if self._active - self._introduced > self._plan.config.stream.heartbeat / 2:
-                self.introduce()
+                self.introduce(message.hub)
             return None
         return message, frame
 

@@ -95,11 +95,15 @@ class Open(Message, frozen=True):
     """Tells one process of a source from the next, which has a higher one."""
     policy: Policy
     next: int
-    """The first frame that nobody has settled, as far as the source knows."""
+    """The next frame that the source will offer for the first time."""
+    held: tuple[int, ...]
+    """Frames before it that are not settled, as far as the source knows; ascending."""
     frames: int | None
     """How many the stream will have, where that is known."""
     counts: Counts
     """As the hub said last, for a hub that was started since."""
+    hub: int | None
+    """Number of the hub that asked; None where nobody did."""
 
 
 class Offer(Message, frozen=True):
@@ -217,6 +221,10 @@ class Job(Message, frozen=True):
 
 class Who(Message, frozen=True):
     """I do not know you: introduce yourself again."""
+
+    hub: int
+    """Number of this hub, which no other of the run has. An answer to another hub's question was
+    given before everything that one had said was heard."""
 
 
 # Supervisor and hub

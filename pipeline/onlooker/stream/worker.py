@@ -39,7 +39,7 @@ def main(run: Path, stage: str, name: str) -> int:
     stop = stop_order(name)
     plan = plans.read(run)
     [row] = [row for row in plan.stages if row.name == stage]
-    with Spoke(plan, name, lambda: wire.Ready(stage)) as hub:
+    with Spoke(plan, name, lambda _: wire.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
                 setup = Setup(plan.config, plan.outputs, closing, partial(plans.read_feed, run))
