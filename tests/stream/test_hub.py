@@ -427,6 +427,24 @@ def test_a_source_that_starts_again_goes_on_with_the_first_unsettled_frame(line:
     assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
 
 
+def test_a_frame_that_was_settled_before_an_earlier_one_counts_once(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    for _ in range(2):
+        line.offer("a.1")
+        line.work("d")
+        line.work("r")
+    line.work("w", lost=True)
+    line.work("w")
+    assert list(line.hub.streams["a"].flights) == [0]
+    del line.sources["a.1"], line.inbox["a.1"]
+    line.open("a", life=2)
+    line.settle()
+    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+
+
 def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
     line.open("a")
     line.read("a.1")

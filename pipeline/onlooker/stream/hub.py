@@ -96,7 +96,8 @@ class Stream:
     known: int = 0
     """What the source last said would be its next."""
     settled: set[int] = field(default_factory=set)
-    """Frames between `next` and `known` that a hub before this one has settled."""
+    """Frames from `next` on that need not come: settled by a hub before this one, or before an
+    earlier frame whose pixels went with a source."""
     ended: bool = False
     leaving: bool = False
     """Whether it is to be forgotten once all its frames are settled."""
@@ -115,7 +116,7 @@ class Stream:
     def hear(self, message: wire.Open) -> None:
         """Take what the source says of the frames that the hub has not seen yet."""
         self.known = message.next
-        self.settled = set(range(self.next, message.next)).difference(message.held)
+        self.settled |= set(range(self.next, message.next)).difference(message.held)
         self.step(self.next)
 
     def step(self, index: int) -> None:
@@ -307,11 +308,12 @@ class Hub:
         """Forget what is in flight: its pixels are gone, or soon will be."""
         lost = len(stream.flights)
         if stream.policy == "every":  # they will come again
+            stream.settled |= set(range(stream.oldest, stream.next)).difference(stream.flights)
             stream.next = stream.oldest
             stream.counts = replace(stream.counts, received=stream.counts.received - lost)
         else:
             stream.next = max(stream.next, stream.known)
-        stream.settled.clear()
+            stream.settled.clear()
         for _ in range(lost if stream.policy == "live" else 0):
             stream.counts = stream.counts.plus("restarted")
         for flight in stream.flights.values():
