@@ -67,7 +67,7 @@ def main() -> int:
             how, digest = run(film, Path(name), number, asked.models)
             digests.add(digest)
             print(f"{number + 1:3} {how}  {digest}", flush=True)
-    print(f"{len(digests)} different")
+    print(f"digests: {len(digests)}")
     return int(len(digests) != 1)
 
 

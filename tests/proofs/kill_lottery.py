@@ -1,6 +1,6 @@
 """Kill random processes of a replay, many times, and count what was lost and what came twice.
 
-    python tests/proofs/kill_lottery.py --kills 200 --frames 20000 --seed 7
+    python tests/proofs/kill_lottery.py --kills 200 --frames 90000 --seed 7
 
 Light steps stand in for the models: it is the machinery that is tested. Exits with 1 if a frame
 is missing, is there twice or is out of order, or if anything differs from what one process writes.
@@ -67,7 +67,7 @@ def listen(endpoint: str, heard: list[str]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=20_000)
+    parser.add_argument("--frames", type=int, default=90_000)
     parser.add_argument("--stops", type=int, default=10, help="one in so many is a SIGSTOP")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     asked = parser.parse_args()
