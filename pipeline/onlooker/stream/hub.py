@@ -39,10 +39,10 @@ from onlooker.stream.wire import Counts, Slot
 Send: TypeAlias = tuple[str, wire.Message, bytes]
 """Receiver, message, frame."""
 
-LAGS = 500
+LAGS = 100
 """Frames of a stream whose time on the way is remembered."""
-LIVE_QUEUE = 2
-"""Frames of a live stream that may wait for a worker."""
+LIVE_QUEUE = 1
+"""Frames of a live stream that may wait to be begun with."""
 
 UNSEEN = -1
 """Session of a stream of which no source has been heard."""
@@ -487,18 +487,13 @@ class Hub:
     def _queue(self, flight: Flight) -> None:
         heapq.heappush(flight.stream.waiting[flight.stage], flight.index)
         self._take_turns(flight.stream)
-        if flight.stream.policy == "live":
+        if flight.stream.policy == "live" and not self.stages[0].ordered:
             self._conflate(flight.stream)
 
     def _conflate(self, stream: Stream) -> None:
-        """Newest wins: drop the oldest that wait until few enough do."""
-        heaps = [
-            heap
-            for stage, heap in zip(self.stages, stream.waiting, strict=True)
-            if not stage.ordered
-        ]
-        while sum(map(len, heaps)) > LIVE_QUEUE:
-            index = heapq.heappop(min((heap for heap in heaps if heap), key=lambda heap: heap[0]))
+        """Newest wins: drop the oldest that nobody has begun with until few enough wait."""
+        while len(stream.waiting[0]) > LIVE_QUEUE:
+            index = heapq.heappop(stream.waiting[0])
             self._settle(stream.flights[index], "superseded")
 
     def _take_turns(self, stream: Stream) -> None:
@@ -534,9 +529,13 @@ class Hub:
         return {other.lease for other in before if other.lease is not None}
 
     def _lend(self, stage: int) -> None:
-        """Give the stage's idle workers frames, the streams taking turns."""
+        """Give the stage's idle workers frames, the streams taking turns.
+
+        None while a frame waits for the next stage: what is begun then would only grow old, and a
+        newer one may come meanwhile.
+        """
         idle, turns = self._idle[stage], self._turns[stage]
-        while idle and turns:
+        while idle and turns and not self._full(stage + 1):
             stream = turns.pop(next(iter(turns)))
             index = self._next_for(stream, stage)
             if index is None:
@@ -565,6 +564,13 @@ class Hub:
             self._send(
                 worker.name, wire.Job(flight.lease, flight.slot, flight.failed), flight.frame
             )
+            if stage > 0:
+                self._lend(stage - 1)
+
+    def _full(self, stage: int) -> bool:
+        if stage == len(self.stages) or self.stages[stage].ordered:
+            return False
+        return any(stream.waiting[stage] for stream in self.streams.values())
 
     def _send(self, receiver: str, message: wire.Message, frame: bytes = b"") -> None:
         self._out.append((receiver, message, frame))
