@@ -1,9 +1,11 @@
 """The command line: demo | replay | stream | serve | faces | text | collection | ..."""
 
 import os
+import re
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -177,6 +179,10 @@ def replay(
     annotate: Annotated[
         Path | None, typer.Option(help="Film to draw what was seen into (one film only).")
     ] = None,
+    speed: Annotated[
+        str,
+        typer.Option(metavar="max|1x|8x|...", help="As fast as can be looked at, or as it was."),
+    ] = "max",
     one_process: Annotated[
         bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
     ] = False,
@@ -187,11 +193,13 @@ def replay(
     """
     if annotate is not None and len(films) > 1:
         raise typer.BadParameter("--annotate takes one film; replay them one by one")
+    if not re.search(configuration.SPEED, speed):
+        raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
     settings = configuration.load()
     if collection is not None:
         settings = replace(settings, match=replace(settings.match, collection=collection))
     outputs = Outputs(log=log_at, records=out or Path(f"{films[0].stem}.jsonl"), publish=publish_at)
-    _replay(films, settings, outputs, annotate, one_process)
+    _replay(films, settings, outputs, annotate, one_process, speed)
 
 
 def _replay(
@@ -200,6 +208,7 @@ def _replay(
     outputs: Outputs,
     annotated: Path | None,
     one_process: bool = False,
+    speed: str = "max",
 ) -> None:
     records = outputs.log_path
     _check_outputs(settings, outputs, annotated)
@@ -215,7 +224,10 @@ def _replay(
             f"{earlier} frames are in {records} already, with the names known then; "
             "delete it to look at them anew"
         )
-    status = _run(films, settings, outputs, one_process, streams)
+    errors: dict[str, str] = {}
+    if any(feed.start != feed.frames for feed in streams):
+        run = partial(inline if one_process else staged, films, settings, outputs, speed=speed)
+        errors = _run(run, streams)
     seen = summarise(_own(records, streams, settings))
     _print_summary(seen)
     if annotated is not None:
@@ -224,9 +236,8 @@ def _replay(
         console.print(f"annotated film  {annotated}", soft_wrap=True)
     for path in filter(None, (outputs.records, records)):
         console.print(f"records         {path}", soft_wrap=True)
-    for stream in status.streams:
-        if stream.error is not None:
-            complaints.print(f"{stream.name} ended early: {stream.error}")
+    for stream, error in errors.items():
+        complaints.print(f"{stream} ended early: {error}")
     if seen.failed:
         complaints.print(f"{seen.failed} frames could not be looked at; their records say why")
     if seen.failed == seen.frames:
@@ -263,12 +274,9 @@ def _own(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[S
 
 
 def _run(
-    films: list[Path],
-    settings: Config,
-    outputs: Outputs,
-    one_process: bool,
-    streams: Sequence[Feed],
-) -> Status:
+    run: Callable[[Callable[[Status], None]], Status], streams: Sequence[Feed]
+) -> dict[str, str]:
+    """Show how a replay of `streams` gets on; return why which of them ended early."""
     expected = {feed.stream: feed.frames for feed in streams}
     columns = (
         TextColumn("{task.description}"),
@@ -294,9 +302,9 @@ def _run(
             total = sum(known) if len(known) == len(expected) else None
             progress.update(task, completed=settled, total=total, fps=fps)
 
-        status = (inline if one_process else staged)(films, settings, outputs, show)
+        status = run(show)
         show(status)
-    return status
+    return {one.name: one.error for one in status.streams if one.error is not None}
 
 
 def _print_summary(seen: Summary) -> None:

@@ -154,6 +154,10 @@ class Metrics(Section, frozen=True, kw_only=True):
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,128}$")]
 
 
+SPEED = r"^(max|\d+(\.\d+)?x)$"
+"""How fast a film is played: as fast as it can be looked at, or as "8x"."""
+
+
 class Source(Section, frozen=True, kw_only=True):
     """`[streams.NAME]`: where a stream comes from, and what is done with it."""
 
@@ -179,7 +183,7 @@ class Source(Section, frozen=True, kw_only=True):
     """Seconds of a film before the first frame that is looked at."""
     end: Annotated[float, Meta(gt=0)] | None = None
     """Seconds of a film that are looked at no more."""
-    speed: Annotated[str, Meta(pattern=r"^(max|\d+(\.\d+)?x)$")] = "max"
+    speed: Annotated[str, Meta(pattern=SPEED)] = "max"
     """How fast a film is played: "max", or as "8x". A film that is live is played at 1x."""
     motion: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """Share of the picture that must change; where less does, the last result is taken again."""

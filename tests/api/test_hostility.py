@@ -31,7 +31,7 @@ def test_broken_pictures_break_nothing(beaten: Running) -> None:
 @pytest.mark.parametrize("attack", ["slowloris", "lies", "flood"])
 def test_hostile_clients_do_not_stop_an_ordinary_one(beaten: Running, attack: str) -> None:
     seen = hostile_clients.watch(beaten, getattr(hostile_clients, attack), 3, 60)
-    assert seen.p99 > 0
+    assert min(seen.took.p99.values()) > 0
     assert seen.memory < hostile_clients.MEMORY
     assert not set(seen.results) & {"InternalServerError", "given up"}
     if attack == "flood":

@@ -1,6 +1,7 @@
 """Regions of probability maps, against a naive oracle and against RapidOCR's post-processing."""
 
 import math
+import statistics
 from typing import Any
 
 import cv2
@@ -96,9 +97,12 @@ def test_boxes_are_rapidocrs_within_a_pixel() -> None:
 
 
 def naive(
-    probable: Floats, least: float, certain: float, growth: float, smallest: float
-) -> list[tuple[Floats, float]]:
-    """The same by painting and trying: dilate, label, hull, every side of it, masked mean."""
+    probable: Floats, least: float, growth: float, smallest: float
+) -> list[tuple[Floats, tuple[float, float]]]:
+    """The same by painting and trying: dilate, label, hull, every side of it, masked mean.
+
+    The mean is between two: whether a pixel whose middle lies on an edge counts is left open.
+    """
     height, width = probable.shape
     # One pixel of room to the right and below, for what is dilated.
     room = np.zeros((height + 1, width + 1), np.uint8)
@@ -125,15 +129,14 @@ def naive(
         if min(wide, high) < smallest:
             continue
         outline = corners.astype(np.float32).reshape(-1, 1, 2)
-        centres = [
-            (row, column)
+        depths = {
+            (row, column): cv2.pointPolygonTest(outline, (column + 0.5, row + 0.5), True)
             for row in range(height)
             for column in range(width)
-            if cv2.pointPolygonTest(outline, (column + 0.5, row + 0.5), False) > 0
-        ]
-        score = float(np.mean([probable[centre] for centre in centres])) if centres else 0.0
-        if score < certain:
-            continue
+        }
+        inside = [float(probable[centre]) for centre, depth in depths.items() if depth > 1e-4]
+        edge = sorted(float(probable[c]) for c, depth in depths.items() if abs(depth) <= 1e-4)
+        score = lowest(inside, edge), -lowest([-p for p in inside], [-p for p in edge[::-1]])
         distance = wide * high * growth / (2 * (wide + high))
         middle = corners.mean(0)
         right, down = (corners[place] - corners[0] for place in (1, 3))
@@ -145,6 +148,14 @@ def naive(
     return found
 
 
+def lowest(inside: list[float], edge: list[float]) -> float:
+    """The lowest mean of what is inside and any part of the edge, which is in ascending order."""
+    means = [
+        statistics.fmean(inside + edge[:some]) for some in range(len(edge) + 1) if inside or some
+    ]
+    return min(means, default=0.0)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.floats(0.3, 0.7), st.floats(0.5, 2), st.floats(1, 6))
 def test_regions_are_those_of_the_oracle(
@@ -153,14 +164,15 @@ def test_regions_are_those_of_the_oracle(
     probable = random_map(np.random.default_rng(seed))[:80, :120]
     probable = np.ascontiguousarray(probable)
     quads, scores = regions.rectangles(probable, LEAST, certain, growth, smallest, MOST)
-    expected = naive(probable, LEAST, certain - 0.02, growth, smallest - 0.01)
     assert (np.diff(scores) <= 0).all()
+    found = naive(probable, LEAST, growth, smallest - 0.01)
     for quad, score in zip(quads, scores, strict=True):
-        near = [other for other, mark in expected if abs(mark - score) < 0.02]
+        near = [other for other, (low, high) in found if low - 0.001 < score < high + 0.001]
         same_area = [other for other in near if area(other) == pytest.approx(area(quad), rel=1e-3)]
         assert same_area
-    surely = naive(probable, LEAST, certain + 0.02, growth, smallest + 0.01)
-    assert len(surely) <= len(quads) <= len(expected)
+    surely = naive(probable, LEAST, growth, smallest + 0.01)
+    assert sum(low > certain + 0.001 for _, (low, _) in surely) <= len(quads)
+    assert len(quads) <= sum(high > certain - 0.001 for _, (_, high) in found)
 
 
 def area(quad: Floats) -> float:

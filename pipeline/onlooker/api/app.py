@@ -137,14 +137,16 @@ class Server:
             claim = sigv4.claim(headers, self._keys, self._region)
             told.user = claim.key.user
         lane = self._pictures if operation.looks else self._others
+        # The key is only claimed so far: by it alone one could take another client's turns.
+        client = f"{request.client.host if request.client else ''} {told.user}"
         # Before the body is read: a client that has to come again has it taken off unread.
-        lane.check()
+        lane.check(client)
         with self._body() as body:
             await self._receive(request, body, told)
             asked = Asked(operation, headers, body, claim)
             work = partial(handle, asked, self._site, self._replays, self._analyser)
             try:
-                return await lane.run(work, self._site.settings.serve.patience)
+                return await lane.run(client, work, self._site.settings.serve.patience)
             except (StoreError, WeightsError) as error:
                 log.error("%s: %s", told.request_id, error)
                 raise failed(f"The server's log says more, under {told.request_id}.") from error
@@ -196,7 +198,7 @@ class Server:
     async def ready(self, _: Request) -> Response:
         """The models are loaded, or nobody would answer here, and the store can be read."""
         try:
-            await self._others.run(partial(self._site.store.collections, 1), 5.0)
+            await self._others.run("", partial(self._site.store.collections, 1), 5.0)
         except (Refusal, StoreError) as error:
             log.warning("not ready: %s", error)
             return PlainTextResponse("the store cannot be read now\n", 503)

@@ -1,61 +1,131 @@
-"""Threads for one kind of work, and in front of them a queue that has an end."""
+"""Threads for one kind of work, and in front of them a queue that has an end.
+
+Clients take turns, so that one who sends much waits for itself and not others for it; and where the
+queue is full, whoever has most in it is told to slow down, not who comes last.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
-from onlooker.api.errors import failed, throttled
+from onlooker.api.errors import Refusal, failed, throttled
 
 Result = TypeVar("Result")
 
 
+@dataclass(slots=True, eq=False)
+class _Job:
+    work: Callable[[], Any]
+    done: asyncio.Future[Any]
+    begun: bool = False
+
+
 class Lane:
-    """Runs functions in threads, for one event loop. `tell` hears how many there are."""
+    """Runs functions in threads, for one event loop. `tell` hears how many there are.
+
+    threads: functions that run at once. queue: those that may wait, of all clients.
+    """
 
     def __init__(
         self, name: str, threads: int, queue: int, tell: Callable[[int], None] = lambda _: None
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
-        self._room = threads + queue
-        # Functions that wait or run, those that nobody waits for any more included.
-        self._pending = 0
+        self._queue = queue
         self._tell = tell
+        self._running = 0
+        """Those that nobody waits for any more included."""
+        self._waiting: dict[str, deque[_Job]] = {}
+        """By client, the one whose turn is next first."""
 
-    def check(self) -> None:
-        """Refusal where one more would have to wait too long."""
-        if self._pending >= self._room:
-            raise throttled(
-                f"{self._threads} requests are worked on and {self._room - self._threads} wait; "
-                "try again in a moment."
-            )
+    @property
+    def pending(self) -> int:
+        """Functions that wait or run."""
+        return self._running + sum(map(len, self._waiting.values()))
 
-    async def run(self, work: Callable[[], Result], patience: float) -> Result:
+    def check(self, client: str) -> None:
+        """Refusal where one more of `client` would have to wait too long."""
+        if self.pending < self._threads + self._queue:
+            return
+        mine = len(self._waiting.get(client, ()))
+        if not self._waiting or len(self._waiting[self._greediest()]) <= mine + 1:
+            raise self._full()
+
+    async def run(self, client: str, work: Callable[[], Result], patience: float) -> Result:
         """What `work` returns or raises; Refusal after `patience` seconds, or where all is full."""
-        self.check()
-        loop = asyncio.get_running_loop()
-        self._count(1)
-        future = self._pool.submit(work)
-        future.add_done_callback(lambda _: _later(loop, self._count, -1))
+        self.check(client)
+        if self.pending >= self._threads + self._queue:
+            self._withdraw(self._greediest()).done.set_exception(self._full())
+        job = _Job(work, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(client, deque()).append(job)
+        self._begin()
         try:
             async with asyncio.timeout(patience):
-                return await asyncio.shield(asyncio.wrap_future(future))
+                result: Result = await asyncio.shield(job.done)
+                return result
         except TimeoutError:
-            if future.cancel():
-                raise throttled(f"Nobody had time for it for {patience:g} s.") from None
-            # It runs to its end: there is no way to stop it.
-            raise failed(f"It takes more than {patience:g} s.") from None
+            if job.begun:  # it runs to its end: there is no way to stop it
+                raise failed(f"It takes more than {patience:g} s.") from None
+            self._withdraw(client, job)
+            raise throttled(f"Nobody had time for it for {patience:g} s.") from None
 
-    def _count(self, step: int) -> None:
-        self._pending += step
-        self._tell(self._pending)
+    def _greediest(self) -> str:
+        return max(self._waiting, key=lambda client: len(self._waiting[client]))
+
+    def _full(self) -> Refusal:
+        return throttled(
+            f"{self._threads} requests are worked on and {self._queue} wait; try again in a moment."
+        )
+
+    def _withdraw(self, client: str, job: _Job | None = None) -> _Job:
+        """Take a job of `client` out of the queue, its newest one unless told which."""
+        jobs = self._waiting[client]
+        job = job or jobs[-1]
+        jobs.remove(job)
+        if not jobs:
+            del self._waiting[client]
+        self._tell(self.pending)
+        return job
+
+    def _begin(self) -> None:
+        """Give free threads work, each client's oldest in turn."""
+        while self._waiting and self._running < self._threads:
+            client = next(iter(self._waiting))
+            jobs = self._waiting.pop(client)
+            job = jobs.popleft()
+            if jobs:
+                self._waiting[client] = jobs
+            job.begun = True
+            self._running += 1
+            future = self._pool.submit(job.work)
+            future.add_done_callback(partial(_later, job.done.get_loop(), self._ended, job))
+        self._tell(self.pending)
+
+    def _ended(self, job: _Job, future: Future[Any]) -> None:
+        self._running -= 1
+        if not job.done.cancelled():
+            error = future.exception()
+            if error is None:
+                job.done.set_result(future.result())
+            else:
+                job.done.set_exception(error)
+                job.done.exception()  # perhaps nobody waits for it any more
+        self._begin()
 
     def close(self) -> None:
         """Wait for what runs; what waits is not begun."""
         self._pool.shutdown(cancel_futures=True)
 
 
-def _later(loop: asyncio.AbstractEventLoop, what: Callable[[int], None], step: int) -> None:
+def _later(
+    loop: asyncio.AbstractEventLoop,
+    what: Callable[[_Job, Future[Any]], None],
+    job: _Job,
+    future: Future[Any],
+) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(what, step)
+        loop.call_soon_threadsafe(what, job, future)

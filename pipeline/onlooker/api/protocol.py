@@ -1,6 +1,7 @@
 """Connections that do not keep others out: what is slow, too long or too many is cut off."""
 
 import asyncio
+from collections import Counter
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,7 +14,8 @@ PARTING = 1.0
 MOST_HEADERS = 64 * 1024
 """Bytes that may come before the headers end. They come in pieces of up to 256 kB."""
 MOST_CONNECTIONS = 1000
-"""Of one process. One more, and the one that has waited longest for headers is closed."""
+"""Of one process. One more, and the address that has most of them loses the one that has waited
+longest for headers."""
 
 
 class Guarded(HttpToolsProtocol):
@@ -33,7 +35,7 @@ class Guarded(HttpToolsProtocol):
         self._estrange()
         self._watch()
         if len(self.connections) > MOST_CONNECTIONS:
-            next(iter(self.strangers)).transport.abort()
+            self._greediest().transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.strangers.pop(self, None)
@@ -93,6 +95,12 @@ class Guarded(HttpToolsProtocol):
         """Nobody knows what will come next on this connection."""
         self._unread = 0
         self.strangers[self] = None
+
+    def _greediest(self) -> "Guarded":
+        """A connection to be closed: of the address that has most, where one of it can be."""
+        many = Counter(one.client[0] for one in self.strangers if one.client)
+        most = many.most_common(1)[0][0] if many else None
+        return next(one for one in self.strangers if not one.client or one.client[0] == most)
 
     def _part(self) -> None:
         """Do not wait for long until a TLS client says good-bye."""

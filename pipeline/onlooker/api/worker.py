@@ -33,6 +33,9 @@ from onlooker.identity.store import Store, StoreError
 KEEP_ALIVE = 75
 """Seconds that a connection may be idle: longer than clients keep theirs."""
 OPEN_FILES = 4096
+TURN = 0.0005
+"""Seconds that a thread may hold the interpreter while another one asks for it. A request goes from
+the event loop to a thread and back, and with Python's 5 ms each step could take as long as all."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ def _stop_at_end_of_input() -> None:
 def run(orders: Orders) -> None:
     """Load the models, listen, and answer."""
     settings, serve = orders.settings, orders.settings.serve
+    sys.setswitchinterval(TURN)
     cv2.setNumThreads(1)  # pictures are looked at side by side, each by one thread
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY or most > OPEN_FILES:

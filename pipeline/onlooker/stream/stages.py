@@ -206,11 +206,13 @@ def perform(stage: str, step: Step, frame: Frame, picture: "Picture") -> Frame:
         return replace(frame, error=cause)
 
 
-def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]:
+def feeds(
+    films: Sequence[Path], config: Config, outputs: Outputs, speed: str = "max"
+) -> list[Feed]:
     """A stream for each film, named after it, that begins where the log ends.
 
-    Raises MediaError for what is no film, LogError for a log or a file of records that cannot be
-    gone on with.
+    `speed` is as `onlooker.config.Source` has it. Raises MediaError for what is no film, LogError
+    for a log or a file of records that cannot be gone on with.
     """
     from onlooker.record.build import spelled
 
@@ -219,7 +221,8 @@ def feeds(films: Sequence[Path], config: Config, outputs: Outputs) -> list[Feed]
     for film in films:
         name = spelled(film.stem)
         names[name] += 1
-        sources[name if names[name] == 1 else f"{name}-{names[name]}"] = Source(url=str(film))
+        number = "" if names[name] == 1 else f"-{names[name]}"
+        sources[name + number] = Source(url=str(film), speed=speed)
     return feeds_of(sources, config, outputs)
 
 
@@ -297,6 +300,7 @@ def inline(
     outputs: Outputs,
     on_status: Callable[[Status], None],
     stages: Sequence[Stage] | None = None,
+    speed: str = "max",
 ) -> Status:
     """The whole line in this process, one frame after the other: for a debugger, and for tests.
 
@@ -306,7 +310,7 @@ def inline(
     from onlooker.media.finite import frames
 
     finished: list[StreamStatus] = []
-    streams = feeds(films, config, outputs)
+    streams = feeds(films, config, outputs, speed)
     with ExitStack() as closing:
         publisher = closing.enter_context(publishing(outputs)) if outputs.publish else None
         setups: list[Setup] = []

@@ -69,6 +69,7 @@ def replay(
     outputs: Outputs,
     on_status: Callable[[Status], None],
     stages: Sequence[Stage] = STAGES,
+    speed: str = "max",
 ) -> Status:
     """Send every frame of `films` through `stages`, and return what became of them.
 
@@ -79,7 +80,7 @@ def replay(
     Raises RunError for what ends the run, Stopped where that was a signal (SIGTERM, SIGINT,
     SIGHUP; within 5 s), and what `onlooker.stream.stages.feeds` does before anything is started.
     """
-    streams = feeds(films, config, outputs)
+    streams = feeds(films, config, outputs, speed)
     at_once = max(stage.processes(config) for stage in stages)
     room = plans.ring_bytes(streams, config.stream.window, at_once)
     with signals() as received, running(config, outputs, stages, room, at_once) as children:
