@@ -231,6 +231,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=500)
+    parser.add_argument("--only", choices=list(ATTACKS), help="one kind of hostility")
     parser.add_argument("--ordinary", nargs=2, metavar=("HOST", "PORT"), help="for itself")
     parser.add_argument("--attack", nargs=3, metavar=("NAME", "HOST", "PORT"), help="for itself")
     given = parser.parse_args()
@@ -248,6 +249,8 @@ def main() -> None:
         quiet = watch(server, None, min(20, given.seconds), 0)
         _show("quiet", quiet, quiet)
         for name, attack in ATTACKS.items():
+            if given.only not in (None, name):
+                continue
             clients = {"slowloris": 200, "lies": 16}.get(name, given.clients)
             seen = watch(server, attack, given.seconds, clients)
             _show(name, seen, quiet)

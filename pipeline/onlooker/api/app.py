@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from onlooker.api import metrics, sigv4
 from onlooker.api.analyser import Analyser
-from onlooker.api.errors import Refusal, failed, throttled
+from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.handle import Asked, handle
 from onlooker.api.keys import ANYBODY, Key
 from onlooker.api.lane import Lane
@@ -31,6 +31,9 @@ MOST_BODY = 16 * 1024 * 1024
 """Bytes of a request: two pictures of 5 MiB in base64, and a little more."""
 MOST_BODIES = 256 * 1024 * 1024
 """Bytes of all bodies that a process holds at once."""
+MOST_COMMAS = 50_000
+"""In a request's JSON. No operation takes as many values, and reading a million of them would keep
+everybody else waiting."""
 GRACE, SLOWEST = 10.0, 16 * 1024
 """Seconds for a body to come, and bytes a second that it must have after these."""
 STORE_THREADS = 4
@@ -163,7 +166,7 @@ class Server:
 
     async def _receive(self, request: Request, body: list[bytes], told: Told) -> None:
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        began, commas = loop.time(), 0
         try:
             async with asyncio.timeout_at(began + GRACE) as limit:
                 _check_length(int(request.headers.get("content-length", 0)))
@@ -172,6 +175,11 @@ class Server:
                     _check_length(told.received)
                     if self._held + len(piece) > MOST_BODIES:
                         raise throttled("Too many large requests are under way.")
+                    commas += piece.count(b",")
+                    if commas > MOST_COMMAS:
+                        raise unreadable("The body has more values than any operation takes.")
+                    if not (self._keys or body or piece.lstrip().startswith(b"{")):
+                        raise unreadable("The body is not a JSON object.")
                     body.append(piece)
                     self._held += len(piece)
                     limit.reschedule(began + GRACE + told.received / SLOWEST)

@@ -1,11 +1,13 @@
 """Threads for one kind of work, and in front of them a queue that has an end.
 
-Clients take turns, so that one who sends much waits for itself and not others for it; and where the
-queue is full, whoever has most in it is told to slow down, not who comes last.
+Clients share the threads and take turns, so that one who sends much waits for itself and not others
+for it; and where the queue is full, whoever has most in it is told to slow down, not who comes
+last.
 """
 
 import asyncio
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +18,13 @@ from onlooker.api.errors import Refusal, failed, throttled
 
 Result = TypeVar("Result")
 
+REMEMBERED = 5.0
+"""Seconds that a client who asks for nothing still has its share of the threads."""
+
 
 @dataclass(slots=True, eq=False)
 class _Job:
+    client: str
     work: Callable[[], Any]
     done: asyncio.Future[Any]
     begun: bool = False
@@ -37,15 +43,17 @@ class Lane:
         self._threads = threads
         self._queue = queue
         self._tell = tell
-        self._running = 0
-        """Those that nobody waits for any more included."""
+        self._running: Counter[str] = Counter()
+        """By client; those that nobody waits for any more included."""
         self._waiting: dict[str, deque[_Job]] = {}
         """By client, the one whose turn is next first."""
+        self._seen: dict[str, float] = {}
+        """When each client came last, who came last at the end."""
 
     @property
     def pending(self) -> int:
         """Functions that wait or run."""
-        return self._running + sum(map(len, self._waiting.values()))
+        return self._running.total() + sum(map(len, self._waiting.values()))
 
     def check(self, client: str) -> None:
         """Refusal where one more of `client` would have to wait too long."""
@@ -60,7 +68,10 @@ class Lane:
         self.check(client)
         if self.pending >= self._threads + self._queue:
             self._withdraw(self._greediest()).done.set_exception(self._full())
-        job = _Job(work, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        self._seen.pop(client, None)
+        self._seen[client] = loop.time()
+        job = _Job(client, work, loop.create_future())
         self._waiting.setdefault(client, deque()).append(job)
         self._begin()
         try:
@@ -92,21 +103,33 @@ class Lane:
         return job
 
     def _begin(self) -> None:
-        """Give free threads work, each client's oldest in turn."""
-        while self._waiting and self._running < self._threads:
-            client = next(iter(self._waiting))
+        """Give free threads work, each client's oldest in turn, as far as its share goes."""
+        while self._running.total() < self._threads:
+            share = math.ceil(self._threads / max(1, self._clients()))
+            within = (client for client in self._waiting if self._running[client] < share)
+            client = next(within, None)
+            if client is None:
+                break
             jobs = self._waiting.pop(client)
             job = jobs.popleft()
             if jobs:
                 self._waiting[client] = jobs
             job.begun = True
-            self._running += 1
+            self._running[client] += 1
             future = self._pool.submit(job.work)
             future.add_done_callback(partial(_later, job.done.get_loop(), self._ended, job))
         self._tell(self.pending)
 
+    def _clients(self) -> int:
+        """Those that were here of late, who have the threads between them."""
+        now = asyncio.get_running_loop().time()
+        while self._seen and now - next(iter(self._seen.values())) > REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        return len(self._seen.keys() | self._running.keys() | self._waiting.keys())
+
     def _ended(self, job: _Job, future: Future[Any]) -> None:
-        self._running -= 1
+        self._running[job.client] -= 1
+        self._running += Counter()  # without those that have none
         if not job.done.cancelled():
             error = future.exception()
             if error is None:
