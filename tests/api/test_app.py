@@ -169,13 +169,28 @@ def test_a_body_has_an_end(server: Running) -> None:
     connection.request(
         "POST",
         "/",
-        (bytes(1 << 20) for _ in range(17)),
+        (b"{" + bytes(1 << 20) for _ in range(17)),
         {"X-Amz-Target": "RekognitionService.DetectFaces"},
         encode_chunked=True,
     )
     answer = answered(connection)
     connection.close()
     assert (answer.status, answer.error) == (413, "RequestEntityTooLargeException")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (bytes(7 << 20), "not a JSON object"),
+        (b'{"Unknown":[' + b"{}," * 1_000_000 + b"{}]}", "more values than any operation takes"),
+    ],
+)
+def test_a_body_that_no_operation_takes_is_refused_before_it_is_read(
+    server: Running, body: bytes, why: str
+) -> None:
+    answer = server.post("DetectFaces", body)
+    assert (answer.status, answer.error) == (400, "SerializationException")
+    assert why in answer.told["Message"]
 
 
 def test_a_body_may_come_in_chunks(server: Running) -> None:
