@@ -39,6 +39,7 @@ from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store, StoreError, default_path
 from onlooker.media.image import MediaError
 from onlooker.media.live import shown
+from onlooker.media.trial import trials
 from onlooker.record import keys as key_files
 from onlooker.record import log, publish
 from onlooker.record.build import record_id
@@ -282,11 +283,12 @@ def _run(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[fps]:.1f} fps"),
+        TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("replay", total=None, fps=0.0)
+        task = progress.add_task("replay", total=None, speed="")
+        earlier = sum(feed.start for feed in streams)
         first: tuple[float, int] | None = None
 
         def show(status: Status) -> None:
@@ -300,7 +302,9 @@ def _run(
             expected.update((stream.name, stream.frames) for stream in status.streams)
             known = [length for length in expected.values() if length is not None]
             total = sum(known) if len(known) == len(expected) else None
-            progress.update(task, completed=settled, total=total, fps=fps)
+            ended = all(stream.finished for stream in status.streams)
+            speed = "already recorded" if ended and settled == earlier > 0 else f"{fps:.1f} fps"
+            progress.update(task, completed=settled, total=total, speed=speed)
 
         status = run(show)
         show(status)
@@ -392,11 +396,22 @@ def config_show() -> None:
 @config_app.command("check")
 def config_check(
     path: Annotated[Path | None, typer.Argument(help="File to check.")] = None,
+    no_sources: Annotated[
+        bool, typer.Option("--no-sources", help="Do not try whether the streams can be opened.")
+    ] = False,
 ) -> None:
-    """Say whether a configuration file can be used, and if not, why.
+    """Say whether a configuration file can be used and each stream opened, and if not, why.
 
     Example: `onlooker config check onlooker.toml`
     """
     settings = configuration.load(path)
     needed_models(settings)
+    if settings.streams and not no_sources:
+        with console.status("trying the streams"):
+            found = trials(settings.streams)
+        for name, cause in found.items():
+            if cause is not None:
+                complaints.print(Text.assemble(("error:", "red"), f" [streams.{name}] {cause}"))
+        if any(found.values()):
+            raise typer.Exit(1)
     console.print(f"{path or configuration.find() or 'the defaults'}: fine", soft_wrap=True)

@@ -120,6 +120,13 @@ class TestBackup:
         with Store(path) as back:
             assert everything(back, "staff") == before
 
+    def test_what_is_no_backup_is_said_so(self, store: Store, tmp_path: Path) -> None:
+        path = store.path
+        store.close()
+        (tmp_path / "no.jpg").write_bytes(b"\xff\xd8 a picture" * 1000)
+        with pytest.raises(copies.CopyError, match=r"no\.jpg: is no backup; name a file"):
+            copies.restore(path, tmp_path / "no.jpg")
+
     def test_in_the_place_of_a_damaged_one(self, store: Store, tmp_path: Path) -> None:
         copies.backup(store, tmp_path / "copy.db")
         before, path = everything(store, "staff"), store.path

@@ -595,3 +595,20 @@ class Tap:
             while data := source.recv(65536):
                 self.seen += data
                 target.sendall(data)
+
+
+@pytest.mark.parametrize("case", ["nobody", "no key", "wrong server", "stranger"])
+def test_who_hears_nothing_is_told_why_once(
+    case: str, log: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("onlooker.record.subscribe.SILENCE", 0.3)
+    pairs = [KeyPair(*(half.decode() for half in zmq.curve_keypair())) for _ in range(3)]
+    pair, friend, stranger = pairs
+    with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
+        endpoint = "tcp://127.0.0.1:9" if case == "nobody" else publisher.endpoint
+        server = {"no key": None, "wrong server": stranger.public}.get(case, pair.public)
+        mine = stranger if case == "stranger" else friend
+        with pytest.raises(TimeoutError):
+            list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
+    [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
+    assert ("nobody publishes" if case == "nobody" else "refuses this subscriber") in said

@@ -118,7 +118,11 @@ def _copy(source: Path, to: Path) -> None:
             closing(sqlite3.connect(to)) as new,
         ):
             old.backup(new)
-    except sqlite3.Error as error:
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise CopyError(
+                f"{source}: is no backup; name a file that `onlooker collection backup` wrote"
+            ) from error
         raise explain(source, error) from error
 
 

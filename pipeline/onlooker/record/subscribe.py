@@ -1,5 +1,6 @@
 """The other end of `onlooker.record.publish`: records without a gap and without a repeat."""
 
+import logging
 import os
 import time
 from collections import deque
@@ -9,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from onlooker.record import keys as key_files
 from onlooker.record.keys import KeyPair
@@ -30,8 +32,12 @@ ASK_AGAIN = 2.0
 """Seconds without an answer after which a request is taken for lost."""
 SILENCE = 5.0
 """Seconds without a word after which the connection is made anew."""
+MEETING = 0.5
+"""Seconds for which a new connection is looked at, to see why nothing comes."""
 HELD = 5000
 """Messages that are kept while an answer is awaited; what is more is asked for later."""
+
+logger = logging.getLogger(__name__)
 
 Since: TypeAlias = int | Mapping[str, int]
 
@@ -59,9 +65,11 @@ def subscribe(
     log); without it they begin now. keys, server: own key pair and the publisher's public key,
     for one that has a key.
 
-    Waits for a publisher that is not there. Raises TimeoutError after `timeout` seconds without
-    a record, PublishError for an endpoint that is none, and where the publisher ended before it had
-    answered, ValueError for an unknown kind, and RecordError for a message that is not Onlooker's.
+    Waits for a publisher that is not there, or that refuses the keys, as that may change; after
+    SILENCE seconds the log of this module warns once of which it is. Raises TimeoutError after
+    `timeout` seconds without a record, PublishError for an endpoint that is none, and where the
+    publisher ended before it had answered, ValueError for an unknown kind, and RecordError for a
+    message that is not Onlooker's.
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
@@ -89,7 +97,7 @@ class Subscriber:
         """Sequence of the last record of each stream; those before it are not wanted, or given."""
         self._timeout = timeout
         self._deadline = inf
-        self._heard = self._joined = False
+        self._heard = self._joined = self._warned = False
         self._held: deque[list[bytes]] = deque(maxlen=HELD)
         self._inbox = os.urandom(12)
         self._requests = 0
@@ -215,12 +223,40 @@ class Subscriber:
             if time.monotonic() >= nearest:
                 break
             # Publishers say something every second: this one, or what is between, is gone.
+            if not self._joined and not self._warned:
+                self._warned = True
+                self._warn()
             self._socket.disconnect(self.endpoint)
             self._socket.connect(self.endpoint)
         if end <= self._deadline:
             raise _NothingYet
         what = "no further record" if self._heard else "no record"
         raise TimeoutError(f"{self.endpoint}: {what} in {self._timeout:g} s")
+
+    def _warn(self) -> None:
+        """Say why nothing has come: there is nobody, or somebody who does not talk to us."""
+        events = zmq.Event.CONNECTED | zmq.Event.HANDSHAKE_SUCCEEDED
+        monitor = self._socket.get_monitor_socket(events)
+        seen = 0
+        try:
+            self._socket.disconnect(self.endpoint)
+            self._socket.connect(self.endpoint)
+            end = time.monotonic() + MEETING
+            while (left := end - time.monotonic()) > 0 and monitor.poll(ceil(left * 1000)):
+                seen |= int(parse_monitor_message(monitor.recv_multipart())["event"])
+        finally:
+            self._socket.disable_monitor()
+            monitor.close()
+        if not seen & zmq.Event.CONNECTED:
+            cause = "nobody publishes there; is the address right?"
+        elif not seen & zmq.Event.HANDSHAKE_SUCCEEDED:
+            cause = (
+                "what is there refuses this subscriber; are the publisher's public key and one's "
+                "own key right, and does the publisher know it?"
+            )
+        else:
+            cause = "what is there says nothing; is it a publisher of Onlooker's?"
+        logger.warning("%s: %s Still waiting.", self.endpoint, cause)
 
 
 class _NothingYet(Exception):
