@@ -226,7 +226,7 @@ def _replay(
             "delete it to look at them anew"
         )
     errors: dict[str, str] = {}
-    if any(feed.start != feed.frames for feed in streams):
+    if any(feed.frames is None or feed.start != feed.frames for feed in streams):
         run = partial(inline if one_process else staged, films, settings, outputs, speed=speed)
         errors = _run(run, streams)
     seen = summarise(_own(records, streams, settings))
@@ -283,12 +283,11 @@ def _run(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
+        TextColumn("{task.fields[fps]:.1f} fps"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("replay", total=None, speed="")
-        earlier = sum(feed.start for feed in streams)
+        task = progress.add_task("replay", total=None, fps=0.0)
         first: tuple[float, int] | None = None
 
         def show(status: Status) -> None:
@@ -302,9 +301,7 @@ def _run(
             expected.update((stream.name, stream.frames) for stream in status.streams)
             known = [length for length in expected.values() if length is not None]
             total = sum(known) if len(known) == len(expected) else None
-            ended = all(stream.finished for stream in status.streams)
-            speed = "already recorded" if ended and settled == earlier > 0 else f"{fps:.1f} fps"
-            progress.update(task, completed=settled, total=total, speed=speed)
+            progress.update(task, completed=settled, total=total, fps=fps)
 
         status = run(show)
         show(status)
