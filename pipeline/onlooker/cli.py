@@ -226,7 +226,7 @@ def _replay(
             "delete it to look at them anew"
         )
     errors: dict[str, str] = {}
-    if any(feed.frames is None or feed.start != feed.frames for feed in streams):
+    if any(feed.start != feed.frames for feed in streams):
         run = partial(inline if one_process else staged, films, settings, outputs, speed=speed)
         errors = _run(run, streams)
     seen = summarise(_own(records, streams, settings))
