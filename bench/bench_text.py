@@ -279,6 +279,16 @@ def speed(rounds: int) -> None:
             f"{name:<34}{1000 * mean[name]:>13.1f}{mean[first] / mean[name]:>8.2f}"
             f"{mean[second] / mean[name]:>11.2f}{agreed[0]:>11.3f}{agreed[1]:>8.3f}"
         )
+    itself = [moved(engines[first], pixels) for _, pixels in shown]
+    agreed = [agreement(each, itself) for each in (answers[first], sure)]
+    print(f"{first}, the picture moved by one pixel{agreed[0]:>41.3f}{agreed[1]:>8.3f}")
+
+
+def moved(read: Read, pixels: Pixels) -> list[Written]:
+    """What is read in the picture moved by one pixel, where it would be if it had not been."""
+    wider = cv2.copyMakeBorder(pixels, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
+    same_size = np.ascontiguousarray(wider[: pixels.shape[0], : pixels.shape[1]], np.uint8)
+    return [Written(each.quad - 1, each.text) for each in read(same_size)]
 
 
 def surely(engine: RapidOCR, pixels: Pixels) -> list[Written]:
