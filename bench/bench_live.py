@@ -28,8 +28,8 @@ import cameras
 from onlooker.config import Config, Source
 from onlooker.demo import make_film
 from onlooker.media.source import Film
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.serve import serve
-from onlooker.stream.stages import Outputs
 from onlooker.stream.wire import Status
 
 

@@ -34,7 +34,8 @@ from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
 from onlooker.media.source import Film
 from onlooker.record.lines import read
-from onlooker.stream.stages import Outputs, inline, needed_models
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.stages import inline, needed_models
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
 from onlooker.vision import runtime

@@ -13,8 +13,8 @@ import pytest
 from onlooker import cli
 from onlooker.config import Config, Match, Source
 from onlooker.record.build import build
-from onlooker.record.log import Writer
-from onlooker.stream.stages import Feed
+from onlooker.record.writer import Writer
+from onlooker.stream.feeds import Feed
 from onlooker.summary import Sighting, Summary
 from onlooker.types import Frame
 

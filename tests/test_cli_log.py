@@ -16,7 +16,7 @@ from onlooker.cli import app
 from onlooker.config import Config
 from onlooker.record import keys
 from onlooker.record.build import build
-from onlooker.record.log import Writer
+from onlooker.record.writer import Writer
 from onlooker.types import Frame, TextLine
 
 QUAD = ((1.0, 1.0), (30.0, 1.0), (30.0, 9.0), (1.0, 9.0))

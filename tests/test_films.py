@@ -13,7 +13,7 @@ from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.record import lines
 from onlooker.record.shapes import StreamRecord
-from onlooker.stream.stages import Outputs
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
 

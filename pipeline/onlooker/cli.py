@@ -46,7 +46,8 @@ from onlooker.record.build import record_id
 from onlooker.record.keys import BadKey
 from onlooker.record.shapes import RecordError, StreamRecord, encode
 from onlooker.record.subscribe import subscribe
-from onlooker.stream.stages import Feed, Outputs, Unusable, feeds, inline, needed_models
+from onlooker.stream.feeds import Feed, Outputs, feeds
+from onlooker.stream.stages import Unusable, inline, needed_models
 from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
 from onlooker.stream.wire import Status

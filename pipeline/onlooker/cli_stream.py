@@ -21,8 +21,9 @@ from onlooker.config import Config, ConfigError, Source
 from onlooker.identity.store import Store, default_path
 from onlooker.record import keys as key_files
 from onlooker.stream import wire
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.plan import endpoint, runs
-from onlooker.stream.stages import Outputs, needed_models
+from onlooker.stream.stages import needed_models
 from onlooker.stream.supervise import RunError
 from onlooker.stream.wire import Status, StreamStatus
 

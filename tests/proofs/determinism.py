@@ -22,8 +22,9 @@ from processes import called
 from onlooker.config import Config, Source, Stream
 from onlooker.record import log
 from onlooker.record.shapes import encode
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.serve import serve
-from onlooker.stream.stages import STAGES, Outputs
+from onlooker.stream.stages import STAGES
 from onlooker.stream.wire import Status
 
 SPEEDS = ("max", "8x", "1x")

@@ -26,7 +26,8 @@ from processes import children, directories
 from onlooker.config import Config, Stream
 from onlooker.record import lines, log
 from onlooker.record.subscribe import subscribe
-from onlooker.stream.stages import Outputs, inline
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.stages import inline
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
 

@@ -21,8 +21,8 @@ import steps
 from processes import children
 
 from onlooker.config import Config, Limits, Source, Stream
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.serve import serve
-from onlooker.stream.stages import Outputs
 from onlooker.stream.wire import Status
 
 MOST = 1.0

@@ -32,8 +32,8 @@ from soak import descriptors, own
 
 from onlooker.config import Config, Source, Stream
 from onlooker.stream.feed import FIRST_WAIT, LONGEST_WAIT, STEADY
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.serve import serve
-from onlooker.stream.stages import Outputs
 from onlooker.stream.wire import Status
 
 FAULTS = ("brief", "reset", "stall", "garbage", "larger", "jumpy", "damaged", "refused", "missing")

@@ -7,8 +7,9 @@ import pytest
 
 from onlooker.config import Limits
 from onlooker.record.lines import BLOCK, JsonLines, read
-from onlooker.record.log import LogError, LogFull, Writer
+from onlooker.record.log import LogError, LogFull
 from onlooker.record.shapes import StreamRecord, encode
+from onlooker.record.writer import Writer
 
 Records = Callable[..., list[StreamRecord]]
 

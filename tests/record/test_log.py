@@ -14,8 +14,10 @@ from msgspec.structs import replace
 
 from onlooker.config import Limits
 from onlooker.record import log as logs
-from onlooker.record.log import Log, LogError, LogFull, Writer, first_missing, read
+from onlooker.record import writer as writers
+from onlooker.record.log import Log, LogError, LogFull, first_missing, read
 from onlooker.record.shapes import StreamRecord, decode, encode
+from onlooker.record.writer import Writer
 
 Records = Callable[..., list[StreamRecord]]
 SPAWN = multiprocessing.get_context("spawn")
@@ -144,7 +146,7 @@ class TestRetention:
         def sweep() -> None:
             raise LogFull("no room")
 
-        monkeypatch.setattr(logs, "SWEEP_EVERY", -1)
+        monkeypatch.setattr(writers, "SWEEP_EVERY", -1)
         monkeypatch.setattr(log, "sweep", sweep)
         with pytest.raises(LogFull):
             log.append(records(3))
@@ -219,7 +221,7 @@ class TestDamage:
     ) -> None:
         self.damaged(path, records, 77)
         Writer(path).close()
-        logs._lock_path(path).write_text(logs._boot())
+        writers._lock_path(path).write_text(writers._boot())
         with pytest.raises(LogError, match="damaged: record 5 is not what was written"):
             Writer(path)
 
@@ -233,7 +235,7 @@ class TestDamage:
             broken = bytearray(whole)
             broken[page * 4096 : page * 4096 + 4096] = bytes(4096)
             path.write_bytes(broken)
-            logs._lock_path(path).write_text("another boot")
+            writers._lock_path(path).write_text("another boot")
             try:
                 with Writer(path) as log:
                     assert list(log.read()) == made

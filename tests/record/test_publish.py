@@ -18,10 +18,11 @@ import zmq
 
 from onlooker.record import keys
 from onlooker.record.keys import BadKey, KeyPair
-from onlooker.record.log import Log, Writer
+from onlooker.record.log import Log
 from onlooker.record.publish import AT, Publisher, PublishError, kind
 from onlooker.record.shapes import RecordError, StreamRecord, encode
 from onlooker.record.subscribe import Since, subscribe
+from onlooker.record.writer import Writer
 
 Records = Callable[..., list[StreamRecord]]
 

@@ -14,8 +14,8 @@ from onlooker.media.image import Planes
 from onlooker.stream import feed as feeding
 from onlooker.stream import wire
 from onlooker.stream.feed import Source
+from onlooker.stream.feeds import Feed
 from onlooker.stream.spoke import Spoke
-from onlooker.stream.stages import Feed
 from onlooker.stream.wire import Counts
 
 FILM = Settings(url="a.mp4", policy="every")

@@ -22,9 +22,9 @@ from onlooker.config import Stream
 from onlooker.media.image import Planes
 from onlooker.stream import wire
 from onlooker.stream.feed import Source
+from onlooker.stream.feeds import Feed
 from onlooker.stream.hub import Hub
 from onlooker.stream.plan import StageRow
-from onlooker.stream.stages import Feed
 from onlooker.types import Frame
 
 STAGES = (

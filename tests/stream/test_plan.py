@@ -5,8 +5,9 @@ import pytest
 
 from onlooker.config import Config, Faces, Source
 from onlooker.stream import plan as plans
+from onlooker.stream.feeds import Feed, Outputs
 from onlooker.stream.plan import Plan
-from onlooker.stream.stages import STAGES, Feed, Outputs, Stage
+from onlooker.stream.stages import STAGES, Stage
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from onlooker.config import Config, Source, Stream
 from onlooker.record import lines, log
 from onlooker.record.subscribe import subscribe
 from onlooker.stream import wire
+from onlooker.stream.feeds import Outputs
 from onlooker.stream.plan import endpoint
 from onlooker.stream.serve import serve
-from onlooker.stream.stages import Outputs, Stage
+from onlooker.stream.stages import Stage
 from onlooker.stream.wire import Counts, Status, StreamStatus
 
 pytestmark = [

@@ -8,19 +8,11 @@ import steps
 from onlooker.config import Config, Faces, Match, Stream, Text
 from onlooker.media.image import Picture
 from onlooker.record import lines
-from onlooker.record.log import Writer, read
+from onlooker.record.log import read
 from onlooker.record.shapes import encode
-from onlooker.stream.stages import (
-    STAGES,
-    Outputs,
-    Setup,
-    Stage,
-    Step,
-    Unusable,
-    feeds,
-    inline,
-    needed_models,
-)
+from onlooker.record.writer import Writer
+from onlooker.stream.feeds import Outputs, feeds
+from onlooker.stream.stages import STAGES, Setup, Stage, Step, Unusable, inline, needed_models
 from onlooker.stream.wire import Counts, Status
 from onlooker.types import Frame
 

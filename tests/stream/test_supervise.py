@@ -20,7 +20,8 @@ from onlooker.record.log import LogError
 from onlooker.record.shapes import StreamRecord
 from onlooker.record.subscribe import subscribe
 from onlooker.stream import plan
-from onlooker.stream.stages import Outputs, Setup, Stage, Step, inline
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.stages import Setup, Stage, Step, inline
 from onlooker.stream.supervise import RunError, Stopped, replay
 from onlooker.stream.wire import Counts, Status
 
@@ -235,7 +236,8 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 import steps
-from onlooker.stream.stages import Outputs, Stage
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.stages import Stage
 from onlooker.stream.supervise import Stopped, replay
 from test_supervise import CONFIG
 stages = (Stage("detect", steps.{make}), *steps.LIGHT[1:])

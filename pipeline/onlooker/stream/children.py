@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import current_thread, main_thread
 
-from onlooker.stream.stages import Feed
+from onlooker.stream.feeds import Feed
 
 
 @dataclass(slots=True)

@@ -24,9 +24,10 @@ from onlooker.media.live import Camera, Shot, is_camera
 from onlooker.media.selection import LiveGate
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
+from onlooker.stream.feeds import Feed
 from onlooker.stream.ring import Ring
 from onlooker.stream.spoke import Spoke, stop_order
-from onlooker.stream.stages import Feed, workers
+from onlooker.stream.stages import workers
 from onlooker.stream.wire import Slot
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """The hub holds what is in flight: every frame, who has it, and what became of it.
 
 `Hub` is the whole of its logic, without a socket or a clock: a message and the time go in,
-messages come out, so that a test can play every sender and every accident. `main` puts it on a
-ROUTER socket.
+messages come out, so that a test can play every sender and every accident. `onlooker.stream.router`
+puts it on a socket.
 
 A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
 its death (the supervisor says so) or with its silence; then the frame is lent again, now as the
@@ -14,131 +14,28 @@ strangers who they are.
 
 import heapq
 import logging
-import os
-import random
-import shutil
-import sys
-import time
-from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import count, takewhile
-from pathlib import Path
 from typing import TypeAlias
 
-import zmq
 from msgspec.structs import replace
 
 from onlooker import config
-from onlooker.stream import plan as plans
 from onlooker.stream import wire
+from onlooker.stream.flight import Flight, Stream, Worker
 from onlooker.stream.plan import StageRow
-from onlooker.stream.spoke import stop_order
-from onlooker.stream.wire import Counts, Slot
+from onlooker.stream.wire import Counts
 
 Send: TypeAlias = tuple[str, wire.Message, bytes]
 """Receiver, message, frame."""
 
-LAGS = 100
-"""Frames of a stream whose time on the way is remembered."""
 LIVE_QUEUE = 1
 """Frames of a live stream that may wait to be begun with."""
 
 UNSEEN = -1
 """Session of a stream of which no source has been heard."""
 
-QUEUE = 10_000
-"""Messages that may wait for, or from, one peer; far more than all windows let be."""
-ROUND = 1000
-"""Messages that are taken before anything else is looked after."""
-PATROL = 0.2
-"""Seconds between looks at the clock and at the parent."""
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True, eq=False)
-class Flight:
-    """A frame between its source and its record."""
-
-    stream: "Stream"
-    index: int
-    slot: Slot | None
-    frame: bytes
-    failed: str | None
-    why: wire.Failure | None
-    """What kind of failure that is."""
-    since: float
-    """When it came."""
-    stage: int = 0
-    lease: int | None = None
-    """Number of the loan that counts; None while it waits."""
-    deaths: int = 0
-    """Workers that died over it in this stage."""
-
-
-@dataclass(slots=True, eq=False)
-class Stream:
-    """One stream of frames."""
-
-    name: str
-    policy: wire.Policy
-    source: str
-    session: int
-    next: int
-    """Index of the next frame to come."""
-    counts: Counts
-    frames: int | None
-    waiting: list[list[int]]
-    """For each stage a heap of the indexes that wait for a worker."""
-    flights: dict[int, Flight] = field(default_factory=dict)
-    """By index, ascending."""
-    known: int = 0
-    """What the source last said would be its next."""
-    settled: set[int] = field(default_factory=set)
-    """Frames from `next` on that need not come: settled by a hub before this one, or before an
-    earlier frame whose pixels went with a source."""
-    ended: bool = False
-    leaving: bool = False
-    """Whether it is to be forgotten once all its frames are settled."""
-    error: str | None = None
-    seconds: float = 0.0
-    health: str = ""
-    reconnects: int = 0
-    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS))
-    """Seconds that the last frames took."""
-
-    @property
-    def oldest(self) -> int:
-        """The first frame that is not settled."""
-        return next(iter(self.flights), self.next)
-
-    def hear(self, message: wire.Open) -> None:
-        """Take what the source says of the frames that the hub has not seen yet."""
-        self.known = message.next
-        self.settled |= set(range(self.next, message.next)).difference(message.held)
-        self.step(self.next)
-
-    def step(self, index: int) -> None:
-        """The next frame to come is `index`, or the first after it that is not settled."""
-        while index in self.settled:
-            self.settled.remove(index)
-            index += 1
-        self.next = index
-
-
-@dataclass(slots=True, eq=False)
-class Worker:
-    """One worker process."""
-
-    name: str
-    stage: int
-    loans: dict[int, Flight] = field(default_factory=dict)
-    """By the number of the loan. One that does not count any more is of a frame lent elsewhere."""
-    frames: int = 0
-    busy: float = 0.0
-    model: float = 0.0
-    cpu: float = 0.0
 
 
 class Hub:
@@ -586,63 +483,3 @@ def _percentiles(lags: Sequence[float]) -> tuple[float, float]:
         return 0.0, 0.0
     ordered = sorted(lags)
     return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
-
-
-def main(run: Path, name: str) -> None:
-    """Serve the run in directory `run`, as `name`, until told to stop, or left alone."""
-    stop = stop_order(name)
-    plan = plans.read(run)
-    settings = plan.config.stream
-    # Not in the plan: each hub of a run must have another.
-    hub = Hub(plan.stages, settings, seed=random.SystemRandom().getrandbits(30))
-    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
-        router.linger = 0
-        router.router_mandatory = 1  # to hear of peers that are gone, instead of losing messages
-        router.rcvhwm = router.sndhwm = QUEUE
-        router.rcvtimeo = round(PATROL * 1000)
-        router.bind(plan.hub)
-        ticked = time.monotonic()
-        while not stop.is_set():
-            if os.getppid() != plan.parent:
-                shutil.rmtree(run, ignore_errors=True)  # nobody else is left to do it
-                return
-            _serve(hub, router)
-            now = time.monotonic()
-            if now - ticked > settings.heartbeat / 4:
-                ticked = now
-                _deliver(hub, router, hub.tick(now))
-
-
-def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
-    """Wait for a message, then take what has come, so that nobody who wrote seems silent."""
-    flags = zmq.Flag(0)
-    for _ in range(ROUND):
-        try:
-            sender, *parts = router.recv_multipart(flags)
-        except zmq.Again:
-            return
-        flags = zmq.NOBLOCK
-        try:
-            message, frame = wire.unpack_to_hub(parts)
-        except wire.WireError as error:
-            log.error("message dropped sender=%r error=%s", sender, error)
-            continue
-        # Who only asks has a name of ZeroMQ's making, which may be any bytes.
-        name = sender.decode(errors="surrogateescape")
-        _deliver(hub, router, hub.handle(name, message, frame, time.monotonic()))
-
-
-def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
-    for receiver, message, frame in sends:
-        try:
-            name = receiver.encode(errors="surrogateescape")
-            router.send_multipart([name, *wire.pack(message, frame)], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            # EAGAIN: so much waits for this peer that it cannot be alive.
-            _deliver(hub, router, hub.unreachable(receiver))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])

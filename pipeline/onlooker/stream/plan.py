@@ -16,8 +16,9 @@ import msgspec
 import zmq
 
 from onlooker.config import Config
+from onlooker.stream.feeds import Feed, Outputs
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import Feed, Outputs, Setup, Stage, Step
+from onlooker.stream.stages import Setup, Stage, Step
 
 MEMORY = Path("/dev/shm")
 """Where files are in memory, on Linux."""

@@ -12,8 +12,9 @@ from onlooker.config import Config, ConfigError, Source
 from onlooker.media.image import MediaError
 from onlooker.record.log import LogError
 from onlooker.stream.children import signals
+from onlooker.stream.feeds import Feed, Outputs, feeds_of
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import STAGES, Feed, Outputs, Stage, feeds_of
+from onlooker.stream.stages import STAGES, Stage
 from onlooker.stream.supervise import PATROL, REPORT, Run, running
 from onlooker.stream.wire import Status
 

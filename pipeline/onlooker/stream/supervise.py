@@ -25,8 +25,9 @@ from onlooker.record.log import Log
 from onlooker.stream import plan as plans
 from onlooker.stream import wire
 from onlooker.stream.children import Child, blocked, environment, signals, stop
+from onlooker.stream.feeds import Feed, Outputs, feeds
 from onlooker.stream.plan import Plan
-from onlooker.stream.stages import STAGES, Feed, Outputs, Stage, feeds
+from onlooker.stream.stages import STAGES, Stage
 from onlooker.stream.wire import Status, StreamStatus
 
 PATROL = 0.05
@@ -138,7 +139,7 @@ class Run:
         self.status = Status()
         self._most_deaths = max(MOST_DEATHS, plan.config.stream.attempts + 2)
         self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
-        self._hub = Child("hub", ("onlooker.stream.hub", str(run)))
+        self._hub = Child("hub", ("onlooker.stream.router", str(run)))
         self._children = [self._hub]
         for stage in stages:
             command = ("onlooker.stream.worker", str(run), stage.name)

@@ -1,0 +1,181 @@
+"""What a run reads and writes: the feeds that its streams come from, and where records go."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from onlooker.config import Config, Limits, Source
+from onlooker.stream.wire import Counts
+
+if TYPE_CHECKING:
+    from onlooker.record.log import Log
+
+MOST_LIVES = 1_000_000
+"""Processes that one feed may have."""
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run reads and writes besides its films."""
+
+    log: Path | None = None
+    """The log of records, which is gone on with where it ends; None: beside `records`, with the
+    suffix .db, and without those the user's own."""
+    limits: Limits = Limits()
+    """What is kept of the log and of the lines."""
+    records: Path | None = None
+    """JSON-lines file that follows the log."""
+    publish: str | None = None
+    """ZeroMQ endpoint to publish records on."""
+    key: Path | None = None
+    """File with the publisher's key pair, without which nothing is encrypted."""
+    clients: tuple[str, ...] = ()
+    """Public keys of those who may then subscribe."""
+    store: Path | None = None
+    """File of the collections; None for the user's own."""
+    patient: bool = False
+    """Whether to wait while a disk is full. Otherwise the run ends, and can be gone on with."""
+
+    @property
+    def poisoned_path(self) -> Path:
+        """Folder for the pictures of frames over which workers died."""
+        return self.log_path.with_suffix(".poisoned")
+
+    @property
+    def log_path(self) -> Path:
+        """Where the log is."""
+        if self.log is not None:
+            return self.log
+        if self.records is not None:
+            return self.records.with_suffix(".db")
+        from onlooker.record.log import default_path
+
+        return default_path()
+
+
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a stream comes from: a film or the like, or a camera."""
+
+    stream: str
+    source: Source
+    number: int = 0
+    """Tells the feeds of one run apart, and is higher for one that replaces another."""
+    digest: str = ""
+    """Epoch of a film's frames: of its bytes, and of what is selected from it."""
+    start: int = 0
+    """Frames before this one were recorded by an earlier run."""
+    frames: int | None = None
+    """How many there should be."""
+    width: int = 1920
+    height: int = 1080
+
+    @property
+    def live(self) -> bool:
+        return self.source.policy == "live"
+
+    def session(self, life: int) -> int:
+        """Number of a process that feeds it, higher than any that the stream had before."""
+        return self.number * MOST_LIVES + life
+
+    @property
+    def last_session(self) -> int:
+        return self.session(MOST_LIVES - 1)
+
+    @property
+    def counts(self) -> Counts:
+        """What has become of the stream before this run."""
+        return Counts(received=self.start, done=self.start)
+
+
+def feeds(
+    films: Sequence[Path], config: Config, outputs: Outputs, speed: str = "max"
+) -> list[Feed]:
+    """A stream for each film, named after it, that begins where the log ends.
+
+    `speed` is as `onlooker.config.Source` has it. Raises MediaError for what is no film, LogError
+    for a log or a file of records that cannot be gone on with.
+    """
+    from onlooker.record.build import spelled
+
+    names: Counter[str] = Counter()
+    sources: dict[str, Source] = {}
+    for film in films:
+        name = spelled(film.stem)
+        names[name] += 1
+        number = "" if names[name] == 1 else f"-{names[name]}"
+        sources[name + number] = Source(url=str(film), speed=speed)
+    return feeds_of(sources, config, outputs)
+
+
+def feeds_of(
+    sources: Mapping[str, Source],
+    config: Config,
+    outputs: Outputs,
+    first: int = 0,
+) -> list[Feed]:
+    """The feeds of streams by their names; those that are not live begin where the log ends.
+
+    first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
+    and MediaError for a camera whose frames are all to be looked at.
+    """
+    from onlooker.media.finite import Finite, opened
+    from onlooker.media.image import MediaError
+    from onlooker.media.live import is_camera
+    from onlooker.record.lines import JsonLines
+    from onlooker.record.log import Log
+    from onlooker.record.writer import Writer
+
+    found: list[Feed] = []
+    with ExitStack() as closing:
+        # All films before the log: for what is no film none is made.
+        films: dict[str, Finite] = {}
+        for name, source in sources.items():
+            if not is_camera(source.url):
+                films[name] = opened(source.url)
+                closing.callback(films[name].close)
+        if not first:
+            with Writer(outputs.log_path, outputs.limits) as writer:
+                if outputs.records:
+                    with JsonLines(outputs.records, writer, outputs.limits) as lines:
+                        lines.catch_up()
+        log = closing.enter_context(Log(outputs.log_path))
+        for name, source in sources.items():
+            film = films.get(name)
+            if film is None and source.policy == "every":
+                raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
+            if film is None or source.policy == "live":
+                found.append(Feed(stream=name, source=replace(source, policy="live")))
+                continue
+            selection = source.selection()
+            epoch = film.digest
+            if selection:
+                epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
+            found.append(
+                Feed(
+                    stream=name,
+                    source=replace(source, policy="every"),
+                    digest=epoch,
+                    start=_first_missing(log, name, epoch, config.of(source)),
+                    frames=None if selection else film.frames_expected,
+                    width=film.width,
+                    height=film.height,
+                )
+            )
+    return [replace(feed, number=number) for number, feed in enumerate(found, first)]
+
+
+def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
+    from onlooker.record.build import record_id
+    from onlooker.record.log import first_missing
+
+    newest = log.newest(stream)
+    if newest is not None:
+        index = newest.FrameInformation.Index
+        if newest.RecordId == record_id(stream, digest, index, config):
+            return index + 1  # the log may have let the first ones go
+    return first_missing(log, lambda index: record_id(stream, digest, index, config))
