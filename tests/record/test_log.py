@@ -168,6 +168,20 @@ class TestRetention:
             log.append(records(1, epoch="cd"))
             assert [record.Sequence for record in log.read()] == [9, 10]
 
+    def test_it_is_known_how_far_each_stream_was(self, path: Path, records: Records) -> None:
+        film, camera = records(4, "film"), records(5000, "camera")
+        with Writer(path, Limits(megabytes=1)) as log:
+            log.append(film)
+            log.append(camera)
+            log.sweep()
+            assert log.newest("film") == film[-1]
+            left = list(log.read())
+            assert left[0] == film[-1]
+            assert left[1:] == camera[-len(left) + 1 :]
+            assert len(left) < 4000
+            assert log.append(film[-1:]) == 0
+            assert log.check() == []
+
 
 class TestOpen:
     def test_no_log(self, path: Path) -> None:

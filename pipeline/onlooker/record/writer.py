@@ -60,6 +60,11 @@ SWEEP = 2000
 """Records that retention removes at once."""
 SWEEP_EVERY = 10.0
 """Seconds between looks at what is too old, or too much."""
+OVERTAKEN = (
+    "NOT EXISTS (SELECT 1 FROM streams "
+    "WHERE streams.id = records.stream AND streams.sequence = records.sequence)"
+)
+"""Of a record: its stream has a newer one."""
 
 
 class Writer(Log):
@@ -104,7 +109,10 @@ class Writer(Log):
         return number
 
     def sweep(self) -> None:
-        """Remove what is older, and then what is more, than is to be kept; never the newest."""
+        """Remove what is older, and then what is more, than is to be kept.
+
+        The newest of each stream stays: it says how far a film was looked at.
+        """
         if self.limits.days:
             oldest = time.time() - self.limits.days * 86400
             while self._remove("written < ?", oldest):
@@ -160,15 +168,18 @@ class Writer(Log):
         """Remove some of the oldest that meet the condition; how many that were."""
         with self._transaction():
             execute = self._database.execute
-            newest = execute("SELECT max(position) FROM records").fetchone()[0]
             found = execute(
                 "SELECT max(position), count(*) FROM (SELECT position FROM records "
-                f"WHERE position < ? AND {condition} ORDER BY position LIMIT ?)",
-                (newest, value, SWEEP),
+                f"WHERE {OVERTAKEN} AND {condition} ORDER BY position LIMIT ?)",
+                (value, SWEEP),
             ).fetchone()
             if found[1]:
-                execute("DELETE FROM records WHERE position <= ?", (found[0],))
-                execute("DELETE FROM seen WHERE position <= ?", (found[0],))
+                execute(f"DELETE FROM records WHERE position <= ? AND {OVERTAKEN}", (found[0],))
+                execute(
+                    "DELETE FROM seen WHERE position <= ? AND NOT EXISTS "
+                    "(SELECT 1 FROM records WHERE records.position = seen.position)",
+                    (found[0],),
+                )
                 execute(
                     "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM seen WHERE name = names.id)"
                 )
