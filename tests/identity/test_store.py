@@ -8,6 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -47,6 +48,7 @@ def new(
     box: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4),
 ) -> NewFace:
     vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
+    vector /= np.linalg.norm(vector)
     return NewFace(picture=picture, external_image_id=name, box=box, confidence=99.5, vector=vector)
 
 
@@ -54,6 +56,16 @@ def new(
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "faces.db") as opened:
         yield opened
+
+
+def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Store) -> None:
+    long = replace(new(), vector=2 * new().vector)
+    store.create_collection("staff", "mobilefacenet")
+    store.create_collection("guests", "dlib_resnet")
+    with pytest.raises(ValueError, match=r"length 2\.0000; 'mobilefacenet' compares by cosine"):
+        store.add("staff", [new(1), long])
+    assert not store.faces("staff").faces
+    assert len(store.add("guests", [long])) == 1
 
 
 class TestCollections:

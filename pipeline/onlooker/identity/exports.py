@@ -20,7 +20,6 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from onlooker.card import WeightsError, space
 from onlooker.identity import tables, users
 from onlooker.identity.collection import (
     MOST_FACES,
@@ -31,10 +30,9 @@ from onlooker.identity.collection import (
     check_name,
 )
 from onlooker.identity.copies import CopyError
-from onlooker.identity.mirror import are_off
 from onlooker.identity.snapshot import to_disk
 from onlooker.identity.store import Store
-from onlooker.identity.tables import Row, row_of
+from onlooker.identity.tables import Row, are_off, by_cosine, row_of
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
@@ -232,7 +230,7 @@ def _fill(
     vectors: NDArray[np.float32],
 ) -> int:
     """Add the faces, some thousand at a time, so that others may write in between."""
-    cosine = _by_cosine(head.FaceModelVersion)
+    cosine = by_cosine(head.FaceModelVersion)
     owned = dict.fromkeys(head.Users, 0)
     count = 0
     while part := list(islice(lines, AT_ONCE)):
@@ -270,14 +268,6 @@ def _check_vectors(vectors: NDArray[np.float32], places: Sequence[str], cosine: 
         row = int(np.argmax(off))
         length = np.linalg.norm(vectors[row])
         raise CopyError(f"{places[row]}: its vector has length {length:.4f} and not 1")
-
-
-def _by_cosine(model: str) -> bool:
-    """Whether vectors of a model are compared by the cosine, as far as anybody here knows."""
-    try:
-        return space(model).calibration.metric == "cosine"
-    except WeightsError:
-        return False
 
 
 def _add(

@@ -5,12 +5,12 @@ import time
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onlooker.identity import snapshot
 from onlooker.identity.collection import FaceStore, Kind, Method, mismatch
 from onlooker.identity.rows import Metric, Numbers, Rows, Vectors, View, bury
 from onlooker.identity.snapshot import Snapshot, Trees
+from onlooker.identity.tables import are_off
 
 FILE_FROM = 10_000
 """Changes from which a new file pays: so many are read from the store in a tenth of a second."""
@@ -180,8 +180,3 @@ def check_lengths(vectors: Vectors, metric: Metric) -> None:
     if off.any():
         length = np.linalg.norm(vectors[np.argmax(off)])
         raise ValueError(f"a vector has length {length:.4f}; to be compared by cosine it needs 1")
-
-
-def are_off(vectors: Vectors) -> NDArray[np.bool_]:
-    """(n,) which vectors (n, dim) are not of length 1."""
-    return np.asarray(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) >= 2e-3)

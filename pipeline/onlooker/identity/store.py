@@ -249,7 +249,8 @@ class Store:
         its place in the picture: adding it again stores nothing and returns what is there, and
         two collections of one model know it by the same id. Without an ExternalImageId every
         adding makes a new face. Raises CollectionNotFound, InvalidName and TooMany, and ValueError
-        for a vector that is not finite or not of the collection's length.
+        for a vector that is not finite, not of the collection's length, or not of length 1 where
+        its model compares by cosine.
         """
         for new in faces:
             check_face(new)

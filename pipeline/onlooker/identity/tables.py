@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.card import WeightsError, space
 from onlooker.identity.collection import (
     MOST_FACES,
     CollectionNotFound,
@@ -266,7 +267,10 @@ def check_room(row: Row, faces: int) -> None:
 
 
 def check_lengths(database: sqlite3.Connection, row: Row, faces: Sequence[NewFace]) -> None:
-    """One collection, one length: the first face ever added sets it."""
+    """One collection, one length: the first face ever added sets it.
+
+    ValueError for another, and for vectors not of length 1 where the model compares by cosine.
+    """
     known = database.execute(
         "SELECT length(vector) / 4 FROM faces WHERE collection = ? LIMIT 1", (row.id,)
     ).fetchone()
@@ -276,6 +280,26 @@ def check_lengths(database: sqlite3.Connection, row: Row, faces: Sequence[NewFac
             f"vectors of lengths {sorted(lengths)} in one collection, which is for {row.model!r}: "
             "they are of different models"
         )
+
+    vectors = np.stack([new.vector for new in faces]) if faces else np.empty((0, 1), np.float32)
+    if by_cosine(row.model) and (off := are_off(vectors)).any():
+        length = np.linalg.norm(vectors[np.argmax(off)])
+        raise ValueError(
+            f"a vector has length {length:.4f}; {row.model!r} compares by cosine, it needs 1"
+        )
+
+
+def by_cosine(model: str) -> bool:
+    """Whether vectors of a model are compared by the cosine, as far as anybody here knows."""
+    try:
+        return space(model).calibration.metric == "cosine"
+    except WeightsError:
+        return False
+
+
+def are_off(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """(n,) which vectors (n, dim) are not of length 1."""
+    return np.asarray(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) >= 2e-3)
 
 
 def face_of(row: Sequence[Any]) -> StoredFace:
