@@ -1,7 +1,11 @@
 """Threads with a queue that has an end, and clients that take turns."""
 
 import asyncio
+import gc
 import threading
+import weakref
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -99,3 +103,27 @@ def test_clients_take_turns_and_who_has_most_in_the_queue_makes_room() -> None:
     asyncio.run(use())
     lane.close()
     assert order == ["flood0", "flood1", "b0", "c0", "flood2"]
+
+
+def test_what_failed_is_not_kept_in_memory() -> None:
+    class Body:
+        pass
+
+    lane, kept = Lane("test", 1, 0), []
+
+    async def use() -> None:
+        def fail(body: Body) -> None:
+            raise LookupError
+
+        body = Body()
+        kept.append(weakref.ref(body))
+        with suppress(LookupError):
+            await lane.run("a", partial(fail, body), 5)
+
+    gc.disable()
+    try:
+        asyncio.run(use())
+        assert kept[0]() is None
+    finally:
+        gc.enable()
+        lane.close()

@@ -218,6 +218,20 @@ def test_a_large_jpeg_may_have_few_scans_only() -> None:
         decode(bomb)
 
 
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_of_fewer_bytes_than_its_size_takes_is_refused(progressive: int) -> None:
+    # Nothing is smaller than grey in the best codes that there are for it.
+    options = [cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    options += [cv2.IMWRITE_JPEG_QUALITY, 1]
+    data = cv2.imencode(".jpg", np.full((2000, 3000), 128, np.uint8), options)[1].tobytes()
+    assert decode(data).width == 3000
+    small = bytearray(cv2.imencode(".jpg", np.zeros((80, 80, 3), np.uint8), options)[1].tobytes())
+    frame = max(small.find(b"\xff\xc0"), small.find(b"\xff\xc2"))
+    small[frame + 5 : frame + 9] = struct.pack(">HH", 6999, 6999)
+    with pytest.raises(MediaError, match="6999 x 6999 pixels has more than .* bytes"):
+        decode(bytes(small))
+
+
 def test_deep_pixels_count_for_more() -> None:
     data = bytearray(encoded(corners(), ".png"))
     data[16:24] = struct.pack(">II", 6000, 6000)

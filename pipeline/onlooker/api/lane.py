@@ -83,6 +83,8 @@ class Lane:
                 raise failed(f"It takes more than {patience:g} s.") from None
             self._withdraw(client, job)
             raise throttled(f"Nobody had time for it for {patience:g} s.") from None
+        finally:
+            del job  # or an error and its traceback keep each other, and the request, in memory
 
     def _greediest(self) -> str:
         return max(self._waiting, key=lambda client: len(self._waiting[client]))

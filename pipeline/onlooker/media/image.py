@@ -162,6 +162,11 @@ def _check_jpeg(data: bytes, name: str) -> None:
         if code in _FRAME_HEADERS:
             height, width = _number(data, at + 3, 2), _number(data, at + 5, 2)
             _check_size(width, height, name)
+            if code in _HUFFMAN and len(data) * 8 < -(-width // 8) * -(-height // 8):
+                raise MediaError(
+                    f"{name}: a JPEG of {width} x {height} pixels has more than {len(data)} bytes;"
+                    " most of it is missing, or it has another size"
+                )
             most, sized = min(MOST_SCANS, SCANNED // (width * height)), True
         scans += code == 0xDA
         if scans > most:
@@ -175,6 +180,9 @@ def _check_jpeg(data: bytes, name: str) -> None:
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 """A marker that opens a segment, or the end: stuffing, restarts and TEM stand alone in the data."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # DHT, JPG, DAC: not frames
+_HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
+"""Frames in which a block of 8 x 8 pixels takes a bit or more, however empty it is. Where the bits
+are not there the decoder paints grey, of which a file of a few bytes can ask for 50 megapixels."""
 
 
 def _picture_chunks(data: bytes, name: str) -> bytes:
