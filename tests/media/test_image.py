@@ -228,7 +228,7 @@ def test_a_jpeg_of_fewer_bytes_than_its_size_takes_is_refused(progressive: int) 
     small = bytearray(cv2.imencode(".jpg", np.zeros((80, 80, 3), np.uint8), options)[1].tobytes())
     frame = max(small.find(b"\xff\xc0"), small.find(b"\xff\xc2"))
     small[frame + 5 : frame + 9] = struct.pack(">HH", 6999, 6999)
-    with pytest.raises(MediaError, match="6999 x 6999 pixels has more than .* bytes"):
+    with pytest.raises(MediaError, match=r"6999 x 6999 pixels has more than .* bytes"):
         decode(bytes(small))
 
 
