@@ -97,3 +97,11 @@ def test_the_digest_follows_what_records_depend_on() -> None:
     assert plain.digest() == Config().digest()
     assert plain.digest() != Config(faces=Faces(score=0.6)).digest()
     assert plain.digest() == Config(stream=Stream(workers=7)).digest()
+
+
+def test_attributes_of_faces_take_a_mesh(tmp_path: Path) -> None:
+    asked = '[streams.a]\nurl = "a.mp4"\nattributes = ["SMILE"]\n'
+    some = config.load(written(tmp_path, asked))
+    assert some.of(some.streams["a"]).faces.attributes == ("SMILE",)
+    with pytest.raises(ConfigError, match=r"leave faces\.mesh on"):
+        config.load(written(tmp_path, "[faces]\nmesh = false\n" + asked))

@@ -35,6 +35,24 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What all sections of the file share."""
 
 
+FaceAttribute = Literal[
+    "ALL",
+    "AGE_RANGE",
+    "BEARD",
+    "EMOTIONS",
+    "EYE_DIRECTION",
+    "EYEGLASSES",
+    "EYES_OPEN",
+    "FACE_OCCLUDED",
+    "GENDER",
+    "MOUTH_OPEN",
+    "MUSTACHE",
+    "SMILE",
+    "SUNGLASSES",
+]
+"""Amazon's names for what can be told of a face besides where it is and whose."""
+
+
 class Faces(Section, frozen=True, kw_only=True):
     """`[faces]`: which faces are found, and how they are recognised."""
 
@@ -56,6 +74,8 @@ class Faces(Section, frozen=True, kw_only=True):
     """Look at each face twice, the second time mirrored: slower, and a little surer."""
     quality: QualityFilter = "AUTO"
     """Which faces are good enough to be recognised; the others are found only."""
+    attributes: tuple[FaceAttribute, ...] = ()
+    """What else records say of each face. Amazon's have none of it; it takes `mesh`."""
 
 
 class Text(Section, frozen=True, kw_only=True):
@@ -177,6 +197,8 @@ class Source(Section, frozen=True, kw_only=True):
     """Look for faces; without it, as [faces] look says."""
     text: bool | None = None
     """Look for text; without it, as [text] look says."""
+    attributes: tuple[FaceAttribute, ...] | None = None
+    """What else records say of each face; without it, as [faces] attributes says."""
     collection: str | None = None
     """Collection to look faces up in; without it, that of [match]."""
     start: Annotated[float, Meta(ge=0)] = 0
@@ -295,14 +317,20 @@ class Config(Section, frozen=True, kw_only=True):
     metrics: Metrics = Metrics()
     streams: dict[StreamName, Source] = {}
 
+    def __post_init__(self) -> None:
+        asked = [self.faces.attributes, *(source.attributes for source in self.streams.values())]
+        if any(asked) and not self.faces.mesh:
+            raise ConfigError("attributes of faces are told from their mesh: leave faces.mesh on")
+
     def of(self, source: Source) -> "Config":
         """What frames of this stream are looked at with."""
         faces = self.faces.look if source.faces is None else source.faces
         text = self.text.look if source.text is None else source.text
+        attributes = self.faces.attributes if source.attributes is None else source.attributes
         collection = source.collection or self.match.collection
         return replace(
             self,
-            faces=replace(self.faces, look=faces),
+            faces=replace(self.faces, look=faces, attributes=attributes),
             text=replace(self.text, look=text),
             match=replace(self.match, collection=collection),
         )

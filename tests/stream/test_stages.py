@@ -1,11 +1,15 @@
 """The table, and the line in one process."""
 
 from pathlib import Path
+from typing import Any
 
+import cv2
+import msgspec
 import pytest
 import steps
 
-from onlooker.config import Config, Faces, Match, Stream, Text
+from onlooker.config import Config, FaceAttribute, Faces, Match, Stream, Text
+from onlooker.demo import photographs
 from onlooker.media.image import Picture
 from onlooker.record import lines
 from onlooker.record.log import read
@@ -151,3 +155,27 @@ def test_only_the_models_that_are_asked_for_are_needed() -> None:
     )
     assert named == ["yunet", "centerface", "mobilefacenet", "dlib_resnet"]
     assert "ppocrv6_rec_small" in needed_models(Config())
+
+
+def test_attributes_are_told_of_streams_that_ask_for_them(tmp_path: Path) -> None:
+    pictures = tmp_path / "portraits"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "1.png"), photographs().astronaut)
+
+    def looked_at(name: str, *attributes: FaceAttribute) -> dict[str, Any]:
+        config = Config(faces=Faces(attributes=attributes), text=Text(look=False))
+        outputs = Outputs(log=tmp_path / f"{name}.db")
+        inline([pictures], config, outputs, quiet)
+        [record] = read(outputs.log_path)
+        [face] = record.FaceSearchResponse
+        return dict(msgspec.json.decode(msgspec.json.encode(face.DetectedFace)))
+
+    usual = {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
+    plain = looked_at("plain")
+    assert set(plain) == usual
+    some = looked_at("some", "SMILE", "GENDER")
+    assert set(some) == usual | {"Smile", "Gender"}
+    assert some["Smile"]["Value"] is True
+    assert some["Gender"]["Value"] == "Female"
+    assert {name: some[name] for name in usual} == plain
+    assert len(looked_at("all", "ALL")["Landmarks"]) == 30

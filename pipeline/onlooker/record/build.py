@@ -43,7 +43,9 @@ def build(frame: Frame, config: Config) -> StreamRecord:
     return StreamRecord(
         InputInformation=InputInformation(KinesisVideo=_kinesis_video(frame, config)),
         StreamProcessorInformation=StreamProcessorInformation(Status="RUNNING"),
-        FaceSearchResponse=() if failed else tuple(_face(face, size) for face in frame.faces),
+        FaceSearchResponse=()
+        if failed
+        else tuple(_face(face, size, config) for face in frame.faces),
         TextDetections=() if failed else text_detections(frame.lines, size),
         RecordId=record_id(frame.stream, frame.epoch, frame.index, config),
         Sequence=frame.index + 1,
@@ -107,8 +109,8 @@ def _stream_arn(frame: Frame, config: Config) -> str:
     return f"arn:aws:kinesisvideo:{place}:stream/{name}/{digits}"
 
 
-def _face(face: Face, size: Size) -> FaceSearch:
+def _face(face: Face, size: Size, config: Config) -> FaceSearch:
     return FaceSearch(
-        DetectedFace=detected_face(face, size),
+        DetectedFace=detected_face(face, size, config.faces.attributes),
         MatchedFaces=tuple(map(face_match, face.identities)),
     )

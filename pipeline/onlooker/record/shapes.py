@@ -91,19 +91,6 @@ class ImageQuality(Shape, frozen=True, kw_only=True):
     Sharpness: float
 
 
-class DetectedFace(Shape, frozen=True, kw_only=True):
-    """A face in the stream record, and in the same form the ComparedFace of CompareFaces.
-
-    Botocore's model has Emotions and Smile for the latter, which the recorded answers do not.
-    """
-
-    BoundingBox: BoundingBox
-    Confidence: float
-    Landmarks: tuple[Landmark, ...]
-    Pose: Pose
-    Quality: ImageQuality
-
-
 class AgeRange(Shape, frozen=True, kw_only=True):
     """Years."""
 
@@ -134,6 +121,32 @@ class EyeDirection(Shape, frozen=True, kw_only=True):
     Yaw: float
     Pitch: float
     Confidence: float
+
+
+class DetectedFace(Shape, frozen=True, kw_only=True):
+    """A face in the stream record, and in the same form the ComparedFace of CompareFaces.
+
+    Botocore's model has Emotions and Smile for the latter, which the recorded answers do not.
+    What comes after Quality is in no record of Amazon's, and in ours where it is asked for.
+    """
+
+    BoundingBox: BoundingBox
+    Confidence: float
+    Landmarks: tuple[Landmark, ...]
+    Pose: Pose
+    Quality: ImageQuality
+    AgeRange: AgeRange | None = None
+    Smile: Likely | None = None
+    Eyeglasses: Likely | None = None
+    Sunglasses: Likely | None = None
+    Gender: Gender | None = None
+    Beard: Likely | None = None
+    Mustache: Likely | None = None
+    EyesOpen: Likely | None = None
+    MouthOpen: Likely | None = None
+    Emotions: tuple[Emotion, ...] | None = None
+    FaceOccluded: Likely | None = None
+    EyeDirection: EyeDirection | None = None
 
 
 class FaceDetail(Shape, frozen=True, kw_only=True):

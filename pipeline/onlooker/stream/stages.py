@@ -249,7 +249,9 @@ def recognise(setup: Setup) -> Step:
     """Whose faces they are, and what the text says."""
     from onlooker.identity.match import Matcher
     from onlooker.identity.store import Store, StoreError, default_path
+    from onlooker.record.face_detail import fields
     from onlooker.vision import runtime
+    from onlooker.vision.attributes import FaceDescriber
     from onlooker.vision.embed import FaceEmbedder
     from onlooker.vision.mesh import Mesher, Seen, unlaid
     from onlooker.vision.quality import reasons
@@ -261,6 +263,7 @@ def recognise(setup: Setup) -> Step:
     read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
     lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
     lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
+    describe: Callable[[], FaceDescriber] = cache(lambda: FaceDescriber(provider))
     embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
 
     @cache
@@ -292,6 +295,12 @@ def recognise(setup: Setup) -> Step:
     def step(frame: Frame, picture: "Picture") -> Frame:
         asked = setup.of(frame)
         seen = lay()(picture, frame.faces) if frame.faces else []
+        if seen and asked.faces.attributes:
+            told = describe()(picture, seen, fields(asked.faces.attributes))
+            seen = [
+                Seen(replace(each.face, attributes=some), each.mesh)
+                for each, some in zip(seen, told, strict=True)
+            ]
         collection = asked.match.collection
         return moved(
             replace(
@@ -423,6 +432,8 @@ def needed_models(config: Config) -> list[str]:
         names.append("centerface")
     if config.faces.look and config.faces.mesh:
         names.append("face_mesh_attention")
+    if config.faces.look and config.faces.attributes:
+        names += ["face_expression", "faceres", "age", "gender"]
     if config.faces.look and config.match.collection is not None:
         names += embedders
     if config.text.look:
