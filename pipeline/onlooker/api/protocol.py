@@ -9,6 +9,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 PATIENCE = 10.0
 """Seconds for a request's headers, and for what a client still sends or does not take after it was
 answered."""
+SIP = 0.02
+"""Seconds between pieces, of up to 256 kB, of a body that is not wanted any more."""
 PARTING = 1.0
 """Seconds from the end of a connection until it is cut off."""
 MOST_HEADERS = 64 * 1024
@@ -48,6 +50,11 @@ class Guarded(HttpToolsProtocol):
             self._unread += len(data)
             if self._unread > MOST_HEADERS:
                 self.transport.abort()
+        elif not self._ended and self.cycle.response_complete:
+            # Nobody wants the rest of this body. Taken as fast as it comes, many such would keep
+            # the others waiting.
+            self.flow.pause_reading()
+            self.loop.call_later(SIP, self._go_on)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -90,6 +97,10 @@ class Guarded(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._rest()
+
+    def _go_on(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def _estrange(self) -> None:
         """Nobody knows what will come next on this connection."""
