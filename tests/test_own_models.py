@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import skimage.data
+import yaml
 from typer.testing import CliRunner
 
 from onlooker import archive, card, config, own_models, weights
@@ -67,6 +68,20 @@ def imported(shipped: Path) -> config.Text:
     own_models.import_paddle(models / "ch_PP-OCRv4_det_infer", "finder", None, "Apache-2.0")
     own_models.import_paddle(models / "ch_PP-OCRv4_rec_infer", "reader", keys, "Apache-2.0")
     return config.Text(detector="finder", reader="reader", detection="thorough")
+
+
+def copied(model: Path, folder: Path) -> Path:
+    """The folder, with the model's program and weights."""
+    folder.mkdir()
+    for file in model.glob("inference.pd*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def described(characters: list[str]) -> str:
+    """An inference.yml as PaddleOCR 3 writes it."""
+    decode = {"name": "CTCLabelDecode", "character_dict": characters}
+    return str(yaml.dump({**READS, "PostProcess": decode}, allow_unicode=True))
 
 
 def read(settings: config.Text) -> list[str]:
@@ -171,12 +186,64 @@ def test_the_page_reads_as_paddleocr_reads_it(shipped: Path) -> None:
 
 
 @needs_extra
+def test_a_recogniser_has_the_characters_that_are_written_beside_it(
+    shipped: Path, tmp_path: Path
+) -> None:
+    """The same model as that whose dictionary is named; and a named one comes first."""
+    keys = shipped / "ch_ppocr_rec" / "ppocr_keys_v1.txt"
+    reader = copied(shipped / "models" / "ch_PP-OCRv4_rec_infer", tmp_path / "reader")
+    own_models.import_paddle(reader, "named", keys, "MIT")
+    (reader / "inference.yml").write_text(described(["a", "b"]), "utf-8")
+    own_models.import_paddle(reader, "first", keys, "MIT")
+    (reader / "inference.yml").write_text(described(keys.read_text("utf-8").splitlines()), "utf-8")
+    card = own_models.import_paddle(reader, "beside", None, "MIT")
+    assert [member.path for member in card.members][2:] == ["inference.yml"]
+    built = {weights.path(name).read_bytes() for name in ("named", "first", "beside")}
+    assert len(built) == 1
+
+
+# What YAML would take for numbers, truths, nothing, comments and marks, and ends of lines to some.
+ODD = [*"0~#-?:'\"\\!&*|>%@`{}[],yYnN", "null", "true", "\u3000", "\u2028", "é", "中", "😀"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_an_alphabet_is_the_same_from_a_list_and_from_a_description(newline: str) -> None:
+    assert paddle.alphabet(described(ODD).encode()) == ODD
+    assert paddle.alphabet(newline.join(ODD).encode()) == ODD
+    assert paddle.alphabet(newline.join([*ODD, ""]).encode()) == ODD
+    # By hand, without the quotation marks that Paddle puts.
+    by_hand = "PostProcess:\n  character_dict:\n  - 0\n  - y\n  - no\n  - ' '\n"
+    assert paddle.alphabet(by_hand.encode()) == ["0", "y", "no", " "]
+
+
+@pytest.mark.parametrize(
+    ("dictionary", "said"),
+    [
+        ("PostProcess: [", "is no YAML"),
+        ("PostProcess:\n", "no list of characters"),
+        ("- PostProcess\n", "no list of characters"),
+        ("PostProcess: {character_dict: {a: b}}", "no list of characters"),
+        ("PostProcess: {character_dict: [[a], b]}", "no list of characters"),
+        ("PostProcess: {character_dict: []}", "no list of characters"),
+        ("\N{EURO SIGN}".encode("cp1252"), "not in UTF-8"),
+    ],
+)
+def test_an_alphabet_that_is_none_is_told(dictionary: str | bytes, said: str) -> None:
+    data = dictionary if isinstance(dictionary, bytes) else dictionary.encode()
+    with pytest.raises(WeightsError, match=said):
+        paddle.alphabet(data)
+
+
+@needs_extra
 def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path) -> None:
     models = shipped / "models"
     with pytest.raises(WeightsError, match="neither a DBNet detector nor a CTC recogniser"):
         own_models.import_paddle(models / "ch_ppocr_mobile_v2_cls_infer", "turn", None, "MIT")
-    reader = models / "ch_PP-OCRv4_rec_infer"
-    with pytest.raises(WeightsError, match="name its dictionary, one a line, with --characters"):
+    reader = copied(models / "ch_PP-OCRv4_rec_infer", tmp_path / "reader")
+    with pytest.raises(WeightsError, match=r"has no inference\.yml that lists them; name its"):
+        own_models.import_paddle(reader, "mine", None, "MIT")
+    (reader / "inference.yml").write_text("PostProcess:\n  name: CTCLabelDecode\n", "utf-8")
+    with pytest.raises(WeightsError, match=r"no list of characters at PostProcess\.character_dict"):
         own_models.import_paddle(reader, "mine", None, "MIT")
     short = tmp_path / "keys.txt"
     short.write_text("a\nb\n", encoding="utf-8")
@@ -195,10 +262,7 @@ def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path
 def test_a_folder_that_is_gone_is_told(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moved = tmp_path / "finder"
-    moved.mkdir()
-    for file in (shipped / "models" / "ch_PP-OCRv4_det_infer").glob("inference.pd*"):
-        (moved / file.name).write_bytes(file.read_bytes())
+    moved = copied(shipped / "models" / "ch_PP-OCRv4_det_infer", tmp_path / "finder")
     own_models.import_paddle(moved, "finder", None, "Apache-2.0")
     monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path / "empty"))
     (moved / "inference.pdmodel").unlink()

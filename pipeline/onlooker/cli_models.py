@@ -123,7 +123,11 @@ def import_paddle(
         str | None, typer.Option(help="What to call it. [default: the folder's name]")
     ] = None,
     characters: Annotated[
-        Path | None, typer.Option(help="Dictionary of a recogniser, one character a line.")
+        Path | None,
+        typer.Option(
+            help="Dictionary of a recogniser, one character a line. [default: inference.yml's]",
+            show_default=False,
+        ),
     ] = None,
     licence: Annotated[
         str, typer.Option(help="SPDX expression, for the card.")
@@ -132,7 +136,7 @@ def import_paddle(
     """Make a text detector or recogniser of your own from PaddleOCR into a model of Onlooker.
 
     Needs the extra `[paddle]`. Then `[text] detector` or `reader` may name it.
-    Example: `onlooker models import-paddle inference/rec --name mine --characters keys.txt`
+    Example: `onlooker models import-paddle inference/rec --name mine`
     """
     # Imported here: onnx takes a while to load.
     from onlooker import own_models

@@ -18,6 +18,8 @@ from onlooker.convert import paddle
 
 PROGRAMS = ("inference.json", "inference.pdmodel")
 WEIGHTS = "inference.pdiparams"
+DESCRIPTION = "inference.yml"
+"""Has a recogniser's dictionary, if PaddleOCR 3 exported the model."""
 
 # PaddleOCR's own: detectors see ImageNet's mean and deviation, recognisers -1 to 1.
 NORMALISED = {
@@ -31,7 +33,8 @@ HEIGHT = 48
 def import_paddle(folder: Path, name: str, characters: Path | None, licence: str) -> Card:
     """Build the model in `folder` and keep its card under `name`.
 
-    characters: a recogniser's dictionary, one character a line. Raises WeightsError.
+    characters: a recogniser's dictionary, one character a line, where the folder's inference.yml
+    has none or another one is meant. Raises WeightsError.
     """
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise WeightsError(f"{name!r} cannot name a model; letters, digits, '-', '_' and '.' can")
@@ -48,11 +51,15 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
     kind = _kind(model, folder)
     files = [program, WEIGHTS]
     if kind == "rec":
-        if characters is None:
+        if characters is not None:
+            files.append(str(characters.resolve()))
+        elif (folder / DESCRIPTION).is_file():
+            files.append(DESCRIPTION)
+        else:
             raise WeightsError(
-                f"{folder}: reads characters; name its dictionary, one a line, with --characters"
+                f"{folder}: reads characters, and has no {DESCRIPTION} that lists them; "
+                "name its dictionary, one a line, with --characters"
             )
-        files.append(str(characters.resolve()))
     card = _card(name, kind, folder, files, licence)
     place = own_folder() / f"{name}.toml"
     try:

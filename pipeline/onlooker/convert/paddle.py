@@ -15,6 +15,8 @@ from onnx import helper
 
 from onlooker.card import WeightsError
 
+HOLDER = "PostProcess"
+"""The part of inference.yml that tells how answers are decoded."""
 EXTRA = 'pip install "onlooker[paddle]"'
 SCRIPT = """
 import sys, paddle2onnx
@@ -25,12 +27,13 @@ paddle2onnx.export(*sys.argv[1:3], "model.onnx", opset_version=17)
 def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.ModelProto:
     """The model of a program and its weights, as Paddle saves them for inference.
 
-    `characters`, one a line, are a recogniser's alphabet. It ends up in the metadata as the files
-    of other recognisers have it.
+    `characters` is a recogniser's dictionary, as `alphabet` takes it. It ends up in the metadata as
+    the files of other recognisers have it.
     """
-    for package in ("paddle2onnx", "paddle"):
+    for package in ("paddle2onnx", "paddle", "yaml"):
         if importlib.util.find_spec(package) is None:
             raise WeightsError(f"{package} is not installed, which reads Paddle's files; {EXTRA}")
+    known = alphabet(characters) if characters else []
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
         # Since Paddle 3 a program may be JSON.
         suffix = ".json" if program[:1] == b"{" else ".pdmodel"
@@ -50,15 +53,48 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
             raise WeightsError(f"paddle2onnx cannot convert the model{hint}. It said: {said}")
         model = onnx.load(file)
     if characters:
-        alphabet = characters.decode("utf-8").splitlines()
         classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
-        # Class 0 is the blank, and the last one the space, which the file does not have.
-        if classes == len(alphabet) + 1 and " " in alphabet[-1:]:
-            alphabet.pop()
-        if classes != len(alphabet) + 2:
+        # Class 0 is the blank, and the last one the space, which a dictionary need not have.
+        if classes == len(known) + 1 and " " in known[-1:]:
+            known.pop()
+        if classes != len(known) + 2:
             raise WeightsError(
-                f"the model knows {classes} classes, which are not the {len(alphabet)} characters "
+                f"the model knows {classes} classes, which are not the {len(known)} characters "
                 "of its dictionary, a blank and a space; give the dictionary it was trained with"
             )
-        helper.set_model_props(model, {"character": "\n".join(alphabet)})
+        helper.set_model_props(model, {"character": "\n".join(known)})
     return model
+
+
+def alphabet(dictionary: bytes) -> list[str]:
+    """The characters of a file that has one a line, or of the inference.yml that Paddle writes.
+
+    Raises WeightsError for what is neither.
+    """
+    try:
+        text = dictionary.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"the dictionary is not in UTF-8: {error}; save it so") from error
+    if HOLDER in text:  # no single character is as long
+        return _described(text)
+    # Not splitlines: to that, characters such as U+2028 end a line.
+    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
+
+
+def _described(text: str) -> list[str]:
+    import yaml  # with Paddle's extra
+
+    try:
+        # The base loader leaves 0, yes and ~ the characters that they are.
+        described = yaml.load(text, yaml.BaseLoader)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise WeightsError(f"inference.yml is no YAML: {said}; export the model again") from error
+    holder = described.get(HOLDER) if isinstance(described, dict) else None
+    found = holder.get("character_dict") if isinstance(holder, dict) else None
+    if not found or not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise WeightsError(
+            f"inference.yml has no list of characters at {HOLDER}.character_dict; "
+            "name the dictionary, one a line, with --characters"
+        )
+    return [character.rstrip("\r") for character in found]
