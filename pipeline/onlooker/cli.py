@@ -195,7 +195,7 @@ def replay(
     """
     if annotate is not None and len(films) > 1:
         raise typer.BadParameter("--annotate takes one film; replay them one by one")
-    if not re.search(configuration.SPEED, speed):
+    if not re.fullmatch(configuration.SPEED, speed):
         raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
     settings = configuration.load()
     if collection is not None:
@@ -227,7 +227,7 @@ def _replay(
             "delete it to look at them anew"
         )
     errors: dict[str, str] = {}
-    if any(feed.start != feed.frames for feed in streams):
+    if outputs.publish or any(feed.start != feed.frames for feed in streams):
         run = partial(inline if one_process else staged, films, settings, outputs, speed=speed)
         errors = _run(run, streams)
     seen = summarise(_own(records, streams, settings))

@@ -125,7 +125,8 @@ class Limits(Section, frozen=True, kw_only=True):
     """How much is kept; 0 stands for everything."""
 
     days: Annotated[float, Meta(ge=0)] = 0
-    """Age of the oldest record in the log."""
+    """Age of the oldest record in the log. The last one of each stream stays for good, so that a
+    film is gone on with."""
     megabytes: Annotated[float, Meta(ge=0)] = 0
     """Size of the log."""
     lines_megabytes: Annotated[float, Meta(ge=0)] = 0
@@ -174,7 +175,7 @@ class Metrics(Section, frozen=True, kw_only=True):
 StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,128}$")]
 
 
-SPEED = r"^(max|\d+(\.\d+)?x)$"
+SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"
 """How fast a film is played: as fast as it can be looked at, or as "8x"."""
 
 

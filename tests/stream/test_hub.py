@@ -618,6 +618,21 @@ def test_no_frame_is_begun_while_enough_wait_for_the_next_stage(line: Line) -> N
     assert (jobs(line, "r"), jobs(line, "d")) == ([1], [2])
 
 
+def test_a_source_that_starts_again_holds_no_other_stream_up(line: Line) -> None:
+    for stream, live in (("cam", True), ("a", False)):
+        line.open(stream, live=live)
+        line.read(f"{stream}.1")
+    line.join("d", "detect")
+    line.join("r", "recognise")
+    for _ in range(2):
+        line.offer("cam.1")
+        line.work("d")
+    line.offer("a.1")
+    assert jobs(line, "d") == []  # a frame of the camera waits for the recogniser
+    line.open("cam", 2, live=True)
+    assert jobs(line, "d") == [0]
+
+
 def test_what_a_camera_has_no_room_for_is_counted(line: Line) -> None:
     line.open("cam", live=True)
     line.read("cam.1")

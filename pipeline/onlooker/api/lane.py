@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from onlooker.api.errors import Refusal, failed, throttled
 
@@ -64,13 +64,17 @@ class Lane:
             raise self._full()
 
     async def run(self, client: str, work: Callable[[], Result], patience: float) -> Result:
-        """What `work` returns or raises; Refusal after `patience` seconds, or where all is full."""
+        """What `work` returns or raises; Refusal after `patience` seconds, or where all is full.
+
+        The server itself is the client without a name, which has no share.
+        """
         self.check(client)
         if self.pending >= self._threads + self._queue:
             self._withdraw(self._greediest()).done.set_exception(self._full())
         loop = asyncio.get_running_loop()
         self._seen.pop(client, None)
-        self._seen[client] = loop.time()
+        if client:
+            self._seen[client] = loop.time()
         job = _Job(client, work, loop.create_future())
         self._waiting.setdefault(client, deque()).append(job)
         self._begin()
@@ -79,6 +83,8 @@ class Lane:
                 result: Result = await asyncio.shield(job.done)
                 return result
         except TimeoutError:
+            if job.done.done():  # in the same moment
+                return cast(Result, job.done.result())
             if job.begun:  # it runs to its end: there is no way to stop it
                 raise failed(f"It takes more than {patience:g} s.") from None
             self._withdraw(client, job)

@@ -1,7 +1,6 @@
 """Connections that do not keep others out: what is slow, too long or too many is cut off."""
 
 import asyncio
-from collections import Counter
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,8 +15,8 @@ PARTING = 1.0
 MOST_HEADERS = 64 * 1024
 """Bytes that may come before the headers end. They come in pieces of up to 256 kB."""
 MOST_CONNECTIONS = 1000
-"""Of one process. One more, and the address that has most of them loses the one that has waited
-longest for headers."""
+"""Of one process. One more, and the address that has most of them loses one, of those that wait for
+headers if any does."""
 
 
 class Guarded(HttpToolsProtocol):
@@ -108,10 +107,14 @@ class Guarded(HttpToolsProtocol):
         self.strangers[self] = None
 
     def _greediest(self) -> "Guarded":
-        """A connection to be closed: of the address that has most, where one of it can be."""
-        many = Counter(one.client[0] for one in self.strangers if one.client)
-        most = many.most_common(1)[0][0] if many else None
-        return next(one for one in self.strangers if not one.client or one.client[0] == most)
+        """A connection to be closed, of the address that has most of all: the one that has waited
+        longest for headers, if any does, and otherwise any."""
+        by_address: dict[str, set[Guarded]] = {}
+        for one in self.connections:
+            if isinstance(one, Guarded):
+                by_address.setdefault(one.client[0] if one.client else "", set()).add(one)
+        most = max(by_address.values(), key=len)
+        return next((one for one in self.strangers if one in most), next(iter(most)))
 
     def _part(self) -> None:
         """Do not wait for long until a TLS client says good-bye."""

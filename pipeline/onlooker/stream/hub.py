@@ -219,6 +219,8 @@ class Hub:
         for heap in stream.waiting:
             heap.clear()
         stream.ended, stream.leaving, stream.error = False, False, None
+        for stage in range(len(self.stages)):
+            self._lend(stage)  # what waited for this stream's frames to move on need not any more
 
     def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
