@@ -83,7 +83,7 @@ def main() -> int:
         lottery = Lottery(asked.seed, asked.kills, asked.stops)
         endpoint = f"ipc://{folder}/records"
         heard: list[str] = []
-        listener = threading.Thread(target=listen, args=(endpoint, heard))
+        listener = threading.Thread(target=listen, args=(endpoint, heard), daemon=True)
         listener.start()
         began = time.monotonic()
         status = replay(
