@@ -213,6 +213,33 @@ def test_films_become_streams_by_their_names(film: Path, tmp_path: Path, outputs
         assert indexes == list(range(length))
 
 
+def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
+    film: Path, tmp_path: Path
+) -> None:
+    endpoint = f"ipc://{tmp_path}/records"
+    heard: list[StreamRecord] = []
+    listener = threading.Thread(
+        target=lambda: heard.extend(subscribe(endpoint, since=0, timeout=30)), daemon=True
+    )
+    listener.start()
+    # So patient that nobody misses it before the film has ended.
+    config = Config(stream=Stream(workers=2, window=8, heartbeat=5))
+    stopped: list[int] = []
+
+    def stop(status: Status) -> None:
+        pid = called("publisher")
+        if status.settled and pid is not None and not stopped:
+            os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
+
+    outputs = Outputs(records=tmp_path / "r.jsonl", publish=endpoint)
+    replay([film], config, outputs, stop, steps.SLOW)
+    assert stopped
+    listener.join(20)
+    assert not listener.is_alive()
+    assert heard == list(lines.read(tmp_path / "r.jsonl"))
+
+
 def test_a_subscriber_gets_what_the_file_holds(
     film: Path, tmp_path: Path, outputs: Outputs
 ) -> None:

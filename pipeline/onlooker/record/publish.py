@@ -127,6 +127,7 @@ class Publisher:
         self._sequences = records.sequences_at(self.position)
         self._told = 0.0
         self._asked = 0.0
+        self._over = False
         self._context = zmq.Context()
         self._guard = _guard(self._context, clients) if keys else None
         self._socket = self._context.socket(zmq.XPUB)
@@ -183,6 +184,7 @@ class Publisher:
         try:
             while self.pump():
                 pass
+            self._over = True
             self._tell(END)
             # Who comes by now, or has fallen behind, may ask for a little while.
             end = self._asked = time.monotonic()
@@ -220,7 +222,7 @@ class Publisher:
             if message.startswith(b"\x01"):
                 came = True
                 if message[1:] == AT:
-                    self._tell(AT)
+                    self._tell(END if self._over else AT)
             elif message.startswith(b"?"):
                 self._answer(message[1:])
         return came

@@ -325,17 +325,36 @@ class Run:
 
     def finish(self) -> None:
         """Have everybody but the hub put away their things. Raises RunError where one cannot."""
-        broken = []
-        for children in (self._others, self._publisher):
-            running = [child for child in children if child.process is not None]
-            codes = stop([child.process for child in running if child.process], FINISH)
-            broken += [child.name for child, code in zip(running, codes, strict=True) if code > 0]
+        running = [child for child in self._others if child.process is not None]
+        codes = stop([child.process for child in running if child.process], FINISH)
+        broken = [child.name for child, code in zip(running, codes, strict=True) if code > 0]
+        publishers = [child for child in self._publisher if child in self._children]
+        broken += [child.name for child in publishers if self._stopped(child) > 0]
         if broken:
             end = time.monotonic() + self._patience
             while time.monotonic() < end:
                 self._listen(REPORT)  # raises what the hub was told
                 self._say(wire.Ask())
             raise RunError(f"{broken[0]} failed while it put away its things")
+
+    def _stopped(self, publisher: Child) -> int:
+        """How the publisher ended. Another one goes on where it dies before it has published all:
+        subscribers wait for the end."""
+        code = -signal.SIGKILL
+        for _ in range(self._most_deaths + 1):
+            if publisher.process is None or publisher.process.poll() is not None:
+                self._start(publisher)
+            end = time.monotonic() + START
+            while not publisher.heard and time.monotonic() < end:
+                self._say(wire.Ask())
+                self._listen(REPORT)
+            assert publisher.process is not None
+            [code] = stop([publisher.process], FINISH)
+            publisher.process = None
+            if code >= 0:
+                break
+            log.warning("publisher died at the end, another one goes on name=%s", publisher.name)
+        return code
 
     def __enter__(self) -> Self:
         return self
