@@ -38,18 +38,18 @@ class Lottery:
     `stops`: one in so many is stopped (SIGSTOP) instead, and has to be found out by its silence.
     """
 
-    def __init__(self, seed: int, kills: int, stops: int) -> None:
+    def __init__(self, seed: int, kills: int, stops: int, frames: int) -> None:
         self.random = random.Random(seed)
         self.kills = kills
         self.stops = stops
         self.drawn: Counter[str] = Counter()
-        self.next = 0.0
+        # By frames and not by time: however fast the machine is, all are drawn.
+        self.at = [frames * (n + self.random.random()) / (kills + 1) for n in range(kills)]
 
     def __call__(self, status: Status) -> None:
-        now = time.monotonic()
-        if not status.settled or self.drawn.total() >= self.kills or now < self.next:
+        drawn_so_far = self.drawn.total()
+        if drawn_so_far >= self.kills or status.settled <= self.at[drawn_so_far]:
             return
-        self.next = now + self.random.uniform(0.1, 1.5)
         kind = self.random.choice(["source", "detect", "recognise", "record", "publisher", "hub"])
         drawn = [pid for name, pid in sorted(children().items()) if name.startswith(kind)]
         if drawn:
@@ -80,7 +80,7 @@ def main() -> int:
         film = steps.film(folder / "lottery.mp4", asked.frames)
         truth, written = folder / "truth.jsonl", folder / "written.jsonl"
         inline([film], config, Outputs(records=truth), lambda status: None, steps.LIGHT)
-        lottery = Lottery(asked.seed, asked.kills, asked.stops)
+        lottery = Lottery(asked.seed, asked.kills, asked.stops, asked.frames)
         endpoint = f"ipc://{folder}/records"
         heard: list[str] = []
         listener = threading.Thread(target=listen, args=(endpoint, heard), daemon=True)
