@@ -43,10 +43,10 @@ FaceAttribute = Literal[
     "EYE_DIRECTION",
     "EYEGLASSES",
     "EYES_OPEN",
-    "FACE_OCCLUDED",
     "GENDER",
     "MOUTH_OPEN",
     "MUSTACHE",
+    "FACE_OCCLUDED",
     "SMILE",
     "SUNGLASSES",
 ]

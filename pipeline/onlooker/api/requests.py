@@ -6,11 +6,12 @@ The tests hold all of this against botocore's model.
 
 from __future__ import annotations  # members are named as their types are
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import msgspec
 
 from onlooker.api.limits import Limit, required
+from onlooker.config import FaceAttribute
 
 COLLECTION_ID = r"[a-zA-Z0-9_.\-]+"
 TAG = r"[\p{L}\p{Z}\p{N}_.:/=+\-@]*"
@@ -29,27 +30,7 @@ MaxUsers = Annotated[int, Limit(1, 500)]
 Percent = Annotated[float, Limit(0, 100)]
 Ratio = Annotated[float, Limit(0, 1)]
 QualityFilter = Annotated[str, Limit(choices=("NONE", "AUTO", "LOW", "MEDIUM", "HIGH"))]
-Attribute = Annotated[
-    str,
-    Limit(
-        choices=(
-            "DEFAULT",
-            "ALL",
-            "AGE_RANGE",
-            "BEARD",
-            "EMOTIONS",
-            "EYE_DIRECTION",
-            "EYEGLASSES",
-            "EYES_OPEN",
-            "GENDER",
-            "MOUTH_OPEN",
-            "MUSTACHE",
-            "FACE_OCCLUDED",
-            "SMILE",
-            "SUNGLASSES",
-        )
-    ),
-]
+Attribute = Annotated[str, Limit(choices=("DEFAULT", *get_args(FaceAttribute)))]
 TagKey = Annotated[str, Limit(1, 128, f"^(?!aws:){TAG}$")]
 TagValue = Annotated[str, Limit(0, 256, f"^({TAG})$")]
 Tags = Annotated[dict[TagKey, TagValue], Limit(0, 200)]

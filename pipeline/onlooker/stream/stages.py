@@ -296,11 +296,7 @@ def recognise(setup: Setup) -> Step:
         asked = setup.of(frame)
         seen = lay()(picture, frame.faces) if frame.faces else []
         if seen and asked.faces.attributes:
-            told = describe()(picture, seen, fields(asked.faces.attributes))
-            seen = [
-                Seen(replace(each.face, attributes=some), each.mesh)
-                for each, some in zip(seen, told, strict=True)
-            ]
+            seen = describe().described(picture, seen, fields(asked.faces.attributes))
         collection = asked.match.collection
         return moved(
             replace(

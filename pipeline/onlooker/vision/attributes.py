@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import cv2
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker import card
@@ -73,6 +74,16 @@ class FaceDescriber:
                 for all_told, some in zip(told, step(picture, faces, meshes), strict=True):
                     all_told.update(some)
         return [Attributes(**{name: each[name] for name in wanted}) for each in told]
+
+    def described(
+        self, picture: Picture, seen: Sequence[Seen], wanted: Collection[str]
+    ) -> list[Seen]:
+        """The same faces with those attributes."""
+        told = self(picture, seen, wanted)
+        return [
+            Seen(replace(each.face, attributes=some), each.mesh)
+            for each, some in zip(seen, told, strict=True)
+        ]
 
     def _by_mesh(
         self, picture: Picture, faces: Sequence[Face], meshes: Sequence[Mesh]
