@@ -201,6 +201,15 @@ def jobs(line: Line, name: str) -> list[int]:
     ]
 
 
+def streams(line: Line, name: str) -> list[str]:
+    """Whose frames wait in a worker's inbox."""
+    return [
+        wire.unpack_frame(data).stream
+        for message, data in line.inbox[name]
+        if isinstance(message, wire.Job)
+    ]
+
+
 def test_a_frame_goes_through_all_stages_and_frees_its_slot(line: Line) -> None:
     line.open("a")
     line.read("a.1")
@@ -597,40 +606,48 @@ def test_of_a_live_stream_the_newest_waits(line: Line) -> None:
     assert jobs(line, "d") == [0]
     assert line.counts("cam") == wire.Counts(received=6, dropped={"superseded": 4})
     line.work("d")
+    line.work("r")
     assert jobs(line, "d") == [5]
     assert line.counts("cam").dropped == {"superseded": 4}  # what was begun is finished
 
 
-def test_no_frame_is_begun_while_enough_wait_for_the_next_stage(line: Line) -> None:
-    line.open("a")
-    line.read("a.1")
-    line.join("d", "detect")
-    for _ in range(WINDOW):
-        line.offer("a.1")
-    line.work("d")
-    assert jobs(line, "d") == []
+def test_of_live_streams_as_many_frames_are_begun_as_a_stage_has_workers(line: Line) -> None:
+    for stream in "abc":
+        line.open(stream, live=True)
+        line.read(f"{stream}.1")
+    for name in ("d1", "d2"):
+        line.join(name, "detect")
     line.join("r", "recognise")
-    assert jobs(line, "r") == [0]
-    assert jobs(line, "d") == [1]
-    line.work("d")
-    assert jobs(line, "d") == []
+    for stream in "abc":
+        line.offer(f"{stream}.1")
+    line.work("d1")
+    line.work("d2")
+    assert streams(line, "d1") == streams(line, "d2") == []  # two are begun, whoever is idle
+    assert streams(line, "r") == ["a"]
     line.work("r")
-    assert (jobs(line, "r"), jobs(line, "d")) == ([1], [2])
+    assert streams(line, "d1") == ["c"]
+    line.say("supervisor", wire.Died("d1"))
+    assert streams(line, "d2") == []  # there is one fewer now
+    line.work("r")
+    assert streams(line, "d2") == ["c"]
 
 
-def test_a_source_that_starts_again_holds_no_other_stream_up(line: Line) -> None:
+def test_films_do_not_wait_for_what_is_begun_of_live_streams(line: Line) -> None:
     for stream, live in (("cam", True), ("a", False)):
         line.open(stream, live=live)
         line.read(f"{stream}.1")
     line.join("d", "detect")
-    line.join("r", "recognise")
-    for _ in range(2):
-        line.offer("cam.1")
-        line.work("d")
+    line.offer("cam.1")
+    line.work("d")
+    line.offer("cam.1")
     line.offer("a.1")
-    assert jobs(line, "d") == []  # a frame of the camera waits for the recogniser
+    assert streams(line, "d") == ["a"]
+    line.work("d")
+    assert streams(line, "d") == []
     line.open("cam", 2, live=True)
-    assert jobs(line, "d") == [0]
+    line.read("cam.2")
+    line.offer("cam.2")
+    assert streams(line, "d") == ["cam"]  # those that its source took with it are not on their way
 
 
 def test_what_a_camera_has_no_room_for_is_counted(line: Line) -> None:

@@ -14,6 +14,7 @@ strangers who they are.
 
 import heapq
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from itertools import count, takewhile
 from typing import TypeAlias
@@ -219,8 +220,6 @@ class Hub:
         for heap in stream.waiting:
             heap.clear()
         stream.ended, stream.leaving, stream.error = False, False, None
-        for stage in range(len(self.stages)):
-            self._lend(stage)  # what waited for this stream's frames to move on need not any more
 
     def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
@@ -294,7 +293,6 @@ class Hub:
         self._heard[sender] = now
         worker = self.workers[sender] = Worker(sender, numbers[0])
         self._idle[worker.stage][sender] = worker
-        self._lend(worker.stage)
 
     def _result(self, sender: str, message: wire.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)
@@ -315,7 +313,6 @@ class Hub:
                 self._advance(flight)
             else:
                 self._fail(flight, message.failed, "error")
-        self._lend(worker.stage)
 
     def _beat(self, name: str, now: float) -> None:
         self._heard[name] = now
@@ -330,7 +327,7 @@ class Hub:
             return
         self._idle[worker.stage].pop(name, None)
         flights = [flight for lease, flight in worker.loans.items() if flight.lease == lease]
-        for flight in flights:  # all, before any is lent again: an ordered stage goes by it
+        for flight in flights:  # all, before any is queued: an ordered stage goes by it
             flight.lease = None
             flight.deaths += counted
         for flight in flights:
@@ -400,7 +397,6 @@ class Hub:
         for stage in range(len(self.stages)):
             if self._next_for(stream, stage) is not None:
                 self._turns[stage].setdefault(stream.name, stream)
-                self._lend(stage)
 
     def _next_for(self, stream: Stream, stage: int) -> int | None:
         """The frame of `stream` that `stage` may have now: in an ordered one only the next."""
@@ -428,14 +424,13 @@ class Hub:
         return {other.lease for other in before if other.lease is not None}
 
     def _lend(self, stage: int) -> None:
-        """Give the stage's idle workers frames, the streams taking turns.
-
-        None while a frame waits for the next stage: what is begun then would only grow old, and a
-        newer one may come meanwhile.
-        """
+        """Give the stage's idle workers frames, the streams taking turns."""
         idle, turns = self._idle[stage], self._turns[stage]
-        while idle and turns and not self._full(stage + 1):
-            stream = turns.pop(next(iter(turns)))
+        while idle and turns:
+            stream = self._whose_turn(stage)
+            if stream is None:
+                return
+            del turns[stream.name]
             index = self._next_for(stream, stage)
             if index is None:
                 continue
@@ -463,18 +458,35 @@ class Hub:
             self._send(
                 worker.name, wire.Job(flight.lease, flight.slot, flight.failed), flight.frame
             )
-            if stage > 0:
-                self._lend(stage - 1)
 
-    def _full(self, stage: int) -> bool:
-        if stage == len(self.stages) or self.stages[stage].ordered:
-            return False
-        return any(stream.waiting[stage] for stream in self.streams.values())
+    def _whose_turn(self, stage: int) -> Stream | None:
+        """The stream to be served next; none of the live ones while enough of their frames are
+        looked at: what is begun then would grow old, and a newer one may come meanwhile."""
+        live = stage > 0 or self._begun() < self._side_by_side()
+        turns = self._turns[stage].values()
+        return next((stream for stream in turns if live or stream.policy == "every"), None)
+
+    def _begun(self) -> int:
+        """Frames of live streams on their way to the first ordered stage."""
+        ordered = self._next_ordered(0)
+        return sum(
+            flight.stage < ordered and (flight.stage > 0 or flight.lease is not None)
+            for stream in self.streams.values()
+            if stream.policy == "live"
+            for flight in stream.flights.values()
+        )
+
+    def _side_by_side(self) -> int:
+        """Frames that can be looked at without getting into each other's way: one for each worker
+        of a stage, which has as many as there are cores."""
+        return max(Counter(worker.stage for worker in self.workers.values()).values())
 
     def _send(self, receiver: str, message: wire.Message, frame: bytes = b"") -> None:
         self._out.append((receiver, message, frame))
 
     def _flush(self) -> list[Send]:
+        for stage in range(len(self.stages)):
+            self._lend(stage)
         out, self._out = self._out, []
         return out
 
