@@ -144,20 +144,23 @@ class Session:
 
 
 @pytest.mark.parametrize(
-    ("coarse", "ran"),
+    ("exact", "coarse", "ran"),
     [
-        ([1.0, 2.001, 3.0], ("openvino", "bf16")),
-        ([1.0, 2.3, 3.0], ("cpu", "fp32")),
-        ([1.0, np.nan, 3.0], ("cpu", "fp32")),
+        ([1.0, 2.0, 3.0], [1.0, 2.001, 3.0], ("openvino", "bf16")),
+        ([1.0, 2.0, 3.0], [1.0, 2.3, 3.0], ("cpu", "fp32")),
+        ([1.0, 2.0, 3.0], [1.0, np.nan, 3.0], ("cpu", "fp32")),
+        # Nearly parallel, since all of it is far from zero, but more spread out.
+        ([90.0, 91.0, 92.0], [90.0, 91.1, 92.2], ("cpu", "fp32")),
     ],
 )
 def test_bf16_is_used_only_where_it_says_what_fp32_says(
+    exact: list[float],
     coarse: list[float],
     ran: tuple[str, str],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answers = {"fp32": [1.0, 2.0, 3.0], "bf16": coarse}
+    answers = {"fp32": exact, "bf16": coarse}
     monkeypatch.setattr(runtime, "available", lambda: ("cpu", "openvino"))
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
     monkeypatch.setattr(
