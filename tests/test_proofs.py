@@ -13,7 +13,7 @@ PROOFS = Path(__file__).resolve().parent / "proofs"
     "words",
     [
         ("determinism.py", "--frames", "90", "--times", "3"),
-        ("kill_lottery.py", "--frames", "1500", "--kills", "4", "--seed", "3"),
+        ("kill_lottery.py", "--frames", "4000", "--kills", "4", "--seed", "3"),
         ("stream_faults.py", "--faults", "12", "--changes", "0", "--seed", "3"),
     ],
     ids=lambda words: words[0],
