@@ -7,7 +7,8 @@ puts it on a socket.
 A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
 its death (the supervisor says so) or with its silence; then the frame is lent again, now as the
 worker's only one, and after `attempts` workers it has failed. A failed frame goes to the ordered
-stages only, which get every frame of a stream, one after the other by index. Patterns: the ZeroMQ
+stages only, which get every frame of a stream, one after the other by index. Who may have what is
+looked at once, after each message, when all that it changes is known. Patterns: the ZeroMQ
 guide's Paranoid Pirate and Majordomo, with the difference that peers speak first and the hub asks
 strangers who they are.
 """
