@@ -28,12 +28,27 @@ def test_a_quarter_turn_is_a_quarter_turn() -> None:
     np.testing.assert_array_equal(cut, np.rot90(picture, -1))
 
 
-def test_shrinking_takes_the_mean_of_what_a_pixel_covers() -> None:
-    picture = noise(40, 60)
-    matrix = np.array([[0.25, 0, 0], [0, 0.25, 0]])
+@pytest.mark.parametrize("covered", [2, 3, 4, 6, 12])
+def test_shrinking_takes_the_mean_of_what_a_pixel_covers(covered: int) -> None:
+    picture = noise(10 * covered, 15 * covered)
+    matrix = np.array([[1 / covered, 0, 0], [0, 1 / covered, 0]])
     cut = crop(Still(picture), matrix, 15, 10, LINEAR, BLACK)
-    means = picture.reshape(10, 4, 15, 4, 3).mean((1, 3))
+    means = picture.reshape(10, covered, 15, covered, 3).mean((1, 3))
     assert np.abs(cut - means).max() <= 1
+
+
+@pytest.mark.parametrize("covered", [0.4, 1.6, 2.3, 5.5, 9.7, 13.2])
+def test_a_crop_shows_the_same_place_at_any_size(covered: float) -> None:
+    rows, columns = np.mgrid[:700, :900] + 0.5
+    slope = np.stack([columns / 4, rows / 4, (rows + columns) / 8], axis=2)
+    matrix = np.asarray(cv2.getRotationMatrix2D((431.3, 377.7), 20, 1 / covered), np.float64)
+    matrix[:, 2] += (18 - 431.3, 14 - 377.7)  # the crop's middle shows what is there
+    cut = crop(Still(slope.round().astype(np.uint8)), matrix, 36, 28, cv2.INTER_CUBIC, REPEAT)
+    there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
+    x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
+    shown = np.stack([x / 4, y / 4, (x + y) / 8], axis=1).reshape(28, 36, 3)
+    # A quarter of a step is a pixel of the picture, whatever the crop's size.
+    assert np.abs(cut - shown).max() <= 1
 
 
 def test_outside_the_picture_is_what_the_border_says() -> None:

@@ -100,16 +100,38 @@ class Planes:
     def small(self, long_side: int, multiple: int = 1) -> Pixels:
         # Shrinking three planes and converting the little that is left costs less than a third of
         # converting the picture and shrinking that.
-        width, height = _fit(self.width, self.height, long_side, multiple)
-        half = (width + 1) // 2, (height + 1) // 2
-        return _bgr(_shrink(self.y, width, height), _shrink(self.u, *half), _shrink(self.v, *half))
+        i420 = _I420(*_fit(self.width, self.height, long_side, multiple))
+        for plane, small in ((self.y, i420.y), (self.u, i420.u), (self.v, i420.v)):
+            if _shrink(plane, small.shape[1], small.shape[0], small) is plane:
+                small[:] = plane
+        return i420.bgr()
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
         x1, y1 = x1 & ~1, y1 & ~1  # a chroma sample belongs to the 2 x 2 pixels from an even one on
         y = self.y[y1:y2, x1:x2]
         chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
-        return _bgr(y, self.u[chroma], self.v[chroma]), (x1, y1)
+        i420 = _I420(x2 - x1, y2 - y1)
+        i420.y[:], i420.u[:], i420.v[:] = y, self.u[chroma], self.v[chroma]
+        return i420.bgr(), (x1, y1)
+
+
+class _I420:
+    """Planes of a picture as OpenCV converts them: one behind the other, to be filled."""
+
+    def __init__(self, width: int, height: int) -> None:
+        # It converts even sizes only: an odd side gets its last pixels twice, and loses them again.
+        self._rows, columns = height + height % 2, width + width % 2
+        self._all = np.empty((self._rows * 3 // 2, columns), np.uint8)
+        self.y = self._all[:height, :width]
+        self.u, self.v = self._all[self._rows :].reshape(2, self._rows // 2, columns // 2)
+
+    def bgr(self) -> Pixels:
+        height, width = self.y.shape
+        self._all[height : self._rows, :width] = self.y[-1]
+        self._all[: self._rows, width:] = self._all[: self._rows, width - 1 : width]
+        bgr = cast(Pixels, cv2.cvtColor(self._all, cv2.COLOR_YUV2BGR_I420))
+        return np.ascontiguousarray(bgr[:height, :width])
 
 
 def read(path: str | PathLike[str]) -> Still:
@@ -270,33 +292,25 @@ def _fit(width: int, height: int, long_side: int, multiple: int) -> tuple[int, i
     return fitted(width), fitted(height)
 
 
-def _shrink(plane: Pixels, width: int, height: int) -> Pixels:
+def _shrink(plane: Pixels, width: int, height: int, out: Pixels | None = None) -> Pixels:
     """A plane, or a BGR picture, at `width` x `height`, which are not larger than it is.
 
     Bilinear resizing looks at four pixels only, so the plane is halved by means until it is less
-    than twice as large: as fast, and small text does not turn into noise.
+    than twice as large: as fast, and small text does not turn into noise. `out` is filled, unless
+    `plane` itself is the answer.
     """
     rows, columns = plane.shape[:2]
+
+    def resized(rows: int, columns: int, how: int) -> Pixels:
+        into = out if (rows, columns) == (height, width) else None
+        return cast(Pixels, cv2.resize(plane, (columns, rows), dst=into, interpolation=how))
+
     while rows % 2 == columns % 2 == 0 and rows >= 2 * height and columns >= 2 * width:
         rows, columns = rows // 2, columns // 2
-        plane = cast(Pixels, cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA))
+        plane = resized(rows, columns, cv2.INTER_AREA)
     if (columns, rows) == (width, height):
         return plane
-    return cast(Pixels, cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
-
-
-def _bgr(y: Pixels, u: Pixels, v: Pixels) -> Pixels:
-    """I420 planes of any size as BGR."""
-    height, width = y.shape
-    # OpenCV converts even sizes only: an odd side gets its last pixels twice, and loses them again.
-    rows, columns = height + height % 2, width + width % 2
-    i420 = np.empty((rows * 3 // 2, columns), np.uint8)
-    i420[:height, :width] = y
-    i420[height:rows, :width] = y[-1]
-    i420[:rows, width:] = i420[:rows, width - 1 : width]
-    i420[rows:].reshape(2, rows // 2, columns // 2)[:] = u, v
-    bgr = cast(Pixels, cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420))
-    return np.ascontiguousarray(bgr[:height, :width])
+    return resized(height, width, cv2.INTER_LINEAR)
 
 
 def _clip(picture: Picture, x1: int, y1: int, x2: int, y2: int) -> tuple[int, int, int, int]:
