@@ -53,9 +53,10 @@ from peers import (
 from onlooker import config
 from onlooker.enrol import Looker, pictures
 from onlooker.identity import build
+from onlooker.identity.collection import NewFace
 from onlooker.identity.index import FaceIndex
 from onlooker.identity.scan import most_alike
-from onlooker.identity.store import NewFace, Store
+from onlooker.identity.store import Store
 
 ENOUGH = 0.99
 PICTURES = 8

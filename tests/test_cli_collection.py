@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from onlooker.cli import app
 from onlooker.demo import photographs
-from onlooker.identity.store import NewFace, Store, StoreError, default_path
+from onlooker.identity.collection import NewFace, StoreError
+from onlooker.identity.store import Store, default_path
 
 
 @pytest.fixture(autouse=True)

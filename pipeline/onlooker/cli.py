@@ -36,7 +36,8 @@ from onlooker.cli_text import text
 from onlooker.config import Config, ConfigError
 from onlooker.demo import make_film
 from onlooker.enrol import enrol, pictures
-from onlooker.identity.store import Store, StoreError, default_path
+from onlooker.identity.collection import StoreError
+from onlooker.identity.store import Store, default_path
 from onlooker.media.image import MediaError
 from onlooker.media.live import shown
 from onlooker.media.trial import trials

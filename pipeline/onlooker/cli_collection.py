@@ -20,8 +20,9 @@ from onlooker import config as configuration
 from onlooker import weights
 from onlooker.enrol import enrol, models_of, pictures
 from onlooker.identity import copies, exports
+from onlooker.identity.collection import Collection, CollectionExists
 from onlooker.identity.match import Matcher
-from onlooker.identity.store import Collection, CollectionExists, Store, default_path
+from onlooker.identity.store import Store, default_path
 from onlooker.media import image
 from onlooker.types import StoredFace
 from onlooker.vision.embed import FaceEmbedder

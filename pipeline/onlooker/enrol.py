@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from onlooker import config
 from onlooker.card import space
-from onlooker.identity.collection import mismatch
-from onlooker.identity.store import NewFace, Store, image_id
+from onlooker.identity.collection import NewFace, image_id, mismatch
+from onlooker.identity.store import Store
 from onlooker.media import image
 from onlooker.record.ratios import bounding_box
 from onlooker.vision.embed import FaceEmbedder

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from onlooker.identity.store import NewFace, Store
+from onlooker.identity.collection import NewFace
+from onlooker.identity.store import Store
 
 
 def new(seed: int, name: str | None = None) -> NewFace:

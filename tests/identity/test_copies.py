@@ -9,15 +9,10 @@ import pytest
 from stores import everything, filled, new
 
 from onlooker.identity import copies
+from onlooker.identity.collection import InvalidToken, StoreDamaged, StoreError, StoreLocked
 from onlooker.identity.copies import CopyError
 from onlooker.identity.database import _Presence
-from onlooker.identity.store import (
-    InvalidToken,
-    Store,
-    StoreDamaged,
-    StoreError,
-    StoreLocked,
-)
+from onlooker.identity.store import Store
 
 
 @pytest.fixture

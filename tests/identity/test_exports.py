@@ -7,15 +7,15 @@ import pytest
 from stores import everything, filled
 
 from onlooker.identity import copies, exports, tables
-from onlooker.identity.collection import InvalidName
-from onlooker.identity.copies import CopyError
-from onlooker.identity.index import FaceIndex
-from onlooker.identity.store import (
+from onlooker.identity.collection import (
     CollectionExists,
     CollectionNotFound,
-    Store,
+    InvalidName,
     StoreError,
 )
+from onlooker.identity.copies import CopyError
+from onlooker.identity.index import FaceIndex
+from onlooker.identity.store import Store
 
 TAGS = ",".join(f'"{number}":""' for number in range(201)).encode()
 

@@ -19,10 +19,10 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from numpy.typing import NDArray
 
 from onlooker.identity import build, mirror, snapshot
-from onlooker.identity.collection import Kind, Method
+from onlooker.identity.collection import CollectionNotFound, Kind, Method, NewFace
 from onlooker.identity.index import FaceIndex, Found, ModelMismatch
 from onlooker.identity.rows import Metric
-from onlooker.identity.store import CollectionNotFound, NewFace, Store
+from onlooker.identity.store import Store
 from onlooker.types import StoredFace
 
 Vectors = NDArray[np.float32]

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onlooker.card import Calibration, Space, space
+from onlooker.identity.collection import CollectionNotFound, NewFace
 from onlooker.identity.index import ModelMismatch
 from onlooker.identity.match import Matcher, likeness, similarity
-from onlooker.identity.store import CollectionNotFound, NewFace, Store
+from onlooker.identity.store import Store
 
 COSINE = Calibration(metric="cosine", slope=21.69, midpoint=0.4821)
 EUCLIDEAN = Calibration(metric="euclidean", slope=-33.85, midpoint=0.5148)

@@ -17,15 +17,13 @@ import numpy as np
 import pytest
 
 from onlooker.identity import tables
-from onlooker.identity.database import _Write
-from onlooker.identity.store import (
+from onlooker.identity.collection import (
     CollectionExists,
     CollectionNotFound,
     FaceNotFound,
     InvalidName,
     InvalidToken,
     NewFace,
-    Store,
     StoreClosed,
     StoreDamaged,
     StoreError,
@@ -33,9 +31,10 @@ from onlooker.identity.store import (
     StoreLocked,
     StoreReadOnly,
     TooMany,
-    default_path,
     image_id,
 )
+from onlooker.identity.database import _Write
+from onlooker.identity.store import Store, default_path
 
 FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
 SPAWN = multiprocessing.get_context("spawn")

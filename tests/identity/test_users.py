@@ -6,17 +6,18 @@ import numpy as np
 import pytest
 
 from onlooker.identity import users
-from onlooker.identity.collection import Failure, InvalidName
-from onlooker.identity.store import (
+from onlooker.identity.collection import (
     CollectionNotFound,
+    Failure,
+    InvalidName,
     InvalidToken,
     NewFace,
     RequestMismatch,
-    Store,
     TooMany,
     UserExists,
     UserNotFound,
 )
+from onlooker.identity.store import Store
 
 Vector = users.Vector
 NOBODY = "00000000-0000-0000-0000-000000000000"

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from onlooker.identity import build, copies, mirror, snapshot
-from onlooker.identity.collection import NewFace, face_id, image_id
+from onlooker.identity.collection import NewFace, StoreFull, face_id, image_id
 from onlooker.identity.index import FaceIndex
-from onlooker.identity.store import Store, StoreFull
+from onlooker.identity.store import Store
 
 SPAWN = multiprocessing.get_context("spawn")
 DIM = 192

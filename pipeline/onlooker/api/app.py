@@ -24,7 +24,7 @@ from onlooker.api.lane import Lane
 from onlooker.api.operations import named
 from onlooker.api.site import Site
 from onlooker.card import WeightsError
-from onlooker.identity.store import StoreError
+from onlooker.identity.collection import StoreError
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 MOST_BODY = 16 * 1024 * 1024

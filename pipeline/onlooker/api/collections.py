@@ -12,8 +12,7 @@ from onlooker.api.images import take
 from onlooker.api.pictures import THRESHOLD, largest, seen
 from onlooker.api.site import Site, model_version
 from onlooker.config import QualityFilter
-from onlooker.identity.collection import mismatch
-from onlooker.identity.store import FaceNotFound, NewFace
+from onlooker.identity.collection import FaceNotFound, NewFace, mismatch
 from onlooker.record.ratios import bounding_box, percent
 from onlooker.record.shapes import Reason, UnindexedFace
 from onlooker.record.stored import face_match, stored_face

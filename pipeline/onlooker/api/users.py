@@ -12,8 +12,8 @@ from onlooker.api.images import take
 from onlooker.api.pictures import THRESHOLD, largest, seen
 from onlooker.api.site import Site
 from onlooker.config import QualityFilter
+from onlooker.identity.collection import Associations
 from onlooker.identity.match import UserIdentity, likeness
-from onlooker.identity.store import Associations
 from onlooker.record.ratios import rounded
 
 MOST = 500

@@ -27,8 +27,9 @@ from onlooker.api.protocol import Guarded
 from onlooker.api.site import Site
 from onlooker.card import WeightsError, space
 from onlooker.config import Config, ConfigError
+from onlooker.identity.collection import StoreError
 from onlooker.identity.match import Matcher
-from onlooker.identity.store import Store, StoreError
+from onlooker.identity.store import Store
 
 KEEP_ALIVE = 75
 """Seconds that a connection may be idle: longer than clients keep theirs."""

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import cast
 
 from onlooker.identity import snapshot
-from onlooker.identity.collection import CollectionNotFound, FaceStore, Kind
+from onlooker.identity.collection import CollectionNotFound, FaceStore, Kind, StoreError
 from onlooker.identity.mirror import Mirror
 from onlooker.identity.rows import Metric
-from onlooker.identity.store import Store, StoreError
+from onlooker.identity.store import Store
 
 POLITENESS = 10
 

@@ -247,8 +247,9 @@ def detect(setup: Setup) -> Step:
 
 def recognise(setup: Setup) -> Step:
     """Whose faces they are, and what the text says."""
+    from onlooker.identity.collection import StoreError
     from onlooker.identity.match import Matcher
-    from onlooker.identity.store import Store, StoreError, default_path
+    from onlooker.identity.store import Store, default_path
     from onlooker.record.face_detail import fields
     from onlooker.vision import runtime
     from onlooker.vision.attributes import FaceDescriber

@@ -48,9 +48,7 @@ def crop(
     if block > 1:
         rows, columns = (max(1, round(side / block)) for side in part.shape[:2])
         shifted[:, :2] *= part.shape[1] / columns, part.shape[0] / rows
-        part = np.asarray(
-            cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8
-        )
+        part = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
     shifted[:, 2] += shifted[:, :2] @ (0.5, 0.5)
     shifted *= over
     shifted[:, 2] -= 0.5
