@@ -8,15 +8,15 @@ import difflib
 import functools
 import hashlib
 import math
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 import numpy as np
-import platformdirs
 from msgspec import Meta
+
+from onlooker import user_data
 
 CARDS = Path(__file__).parent / "models"
 
@@ -335,10 +335,8 @@ def cards() -> dict[str, Card]:
 
 
 def own_folder() -> Path:
-    """Where cards of the user's own models lie: `models` in `$ONLOOKER_DATA`, or in the user's
-    data directory."""
-    given = os.environ.get("ONLOOKER_DATA")
-    return (Path(given) if given else platformdirs.user_data_path("onlooker")) / "models"
+    """Where cards of the user's own models lie: `models` in the user's folder."""
+    return user_data.folder() / "models"
 
 
 def card(name: str) -> Card:

@@ -632,6 +632,26 @@ def test_of_live_streams_as_many_frames_are_begun_as_a_stage_has_workers(line: L
     assert streams(line, "d2") == ["c"]
 
 
+def test_the_stage_with_most_workers_says_how_many_frames_of_live_streams_are_begun(
+    line: Line,
+) -> None:
+    for stream in "abc":
+        line.open(stream, live=True)
+        line.read(f"{stream}.1")
+    line.join("d", "detect")
+    for name in ("r1", "r2"):
+        line.join(name, "recognise")
+    for stream in "abc":
+        line.offer(f"{stream}.1")
+    line.work("d")
+    assert streams(line, "d") == ["b"]
+    line.work("d")
+    assert streams(line, "r1") + streams(line, "r2") == ["a", "b"]
+    assert streams(line, "d") == []  # two are begun, as many as a stage has workers
+    line.work("r1")
+    assert streams(line, "d") == ["c"]
+
+
 def test_films_do_not_wait_for_what_is_begun_of_live_streams(line: Line) -> None:
     for stream, live in (("cam", True), ("a", False)):
         line.open(stream, live=live)

@@ -9,7 +9,6 @@ twice, so "what happened after N?" has one answer, also for a collection that wa
 again under its old name.
 """
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from onlooker import user_data
 from onlooker.identity import pages, snapshot, tables, users
 from onlooker.identity.collection import (
     MOST_TAGS,
@@ -59,9 +58,8 @@ KINDS: tuple[Kind, ...] = ("faces", "users")
 
 
 def default_path() -> Path:
-    """`faces.db` in `$ONLOOKER_DATA`, or in the user's data directory."""
-    folder = os.environ.get("ONLOOKER_DATA")
-    return (Path(folder) if folder else platformdirs.user_data_path("onlooker")) / "faces.db"
+    """The user's own collections: `faces.db` in the user's folder."""
+    return user_data.folder() / "faces.db"
 
 
 class Store:

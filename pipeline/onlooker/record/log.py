@@ -10,7 +10,6 @@ carries a checksum: a writer that comes after one that did not close looks at th
 after a power cut at the structure of the whole file; `Log.check` looks at everything.
 """
 
-import os
 import sqlite3
 import uuid
 import zlib
@@ -19,8 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-import platformdirs
-
+from onlooker import user_data
 from onlooker.record.shapes import RecordError, StreamRecord, decode
 
 APPLICATION = 1330531403
@@ -57,9 +55,8 @@ class Entry(NamedTuple):
 
 
 def default_path() -> Path:
-    """The user's own log: `records.db` in `$ONLOOKER_DATA`, or in the user's data directory."""
-    given = os.environ.get("ONLOOKER_DATA")
-    return Path(given or platformdirs.user_data_path("onlooker")) / "records.db"
+    """The user's own log: `records.db` in the user's folder."""
+    return user_data.folder() / "records.db"
 
 
 class Log:
