@@ -19,7 +19,9 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := pyproject.toml setup.py $(shell find ext -type f)
 STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.pyx$$||')
 
-.PHONY: demo test check bench clean
+.PHONY: install demo test check bench clean
+
+install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment and the build
 
 demo: $(VENV)/demo.stamp  ## make a film, index a face, replay the film, say who and what was seen
 	$(BIN)/onlooker demo

@@ -46,6 +46,15 @@ def test_the_portrait_is_one_picture_of_one_person(made: tuple[Path, Path]) -> N
     assert (portrait.width, portrait.height) == (221, 238)
 
 
+def test_the_visitor_is_what_the_film_shows_of_her(made: tuple[Path, Path]) -> None:
+    with Film(made[0]) as film:
+        frames = [planes for _, planes in film.frames("film")]
+    shown = frames[round(shots(photographs())[0].seconds * 25) - 1]
+    assert shown is not None
+    visitor = read(made[0].parent / "visitor.png")
+    assert np.abs(shown.region(0, 0, 1280, 720)[0].astype(int) - visitor.bgr).mean() < 4
+
+
 def test_made_again_the_film_is_the_same(made: tuple[Path, Path], tmp_path: Path) -> None:
     again = make_film(tmp_path)
     assert again[0].read_bytes() == made[0].read_bytes()

@@ -56,11 +56,14 @@ class Shot:
     end: View
 
 
+VISITOR = View(228, 125, 300)
+
+
 def shots(photographs: Photographs) -> list[Shot]:
     """The film, shot by shot, with hard cuts between."""
     astronaut, page, motorcycle = photographs.astronaut, photographs.page, photographs.motorcycle
     return [
-        Shot(astronaut, 2.4, View(256, 150, 512), View(228, 125, 300)),
+        Shot(astronaut, 2.4, View(256, 150, 512), VISITOR),
         Shot(page, 2.4, View(192, 86, 380), View(191, 105, 376)),
         Shot(motorcycle, 2.8, View(425, 320, 400), View(376, 332, 220)),
         Shot(astronaut, 2.0, View(200, 170, 360), View(290, 150, 420)),
@@ -71,7 +74,8 @@ def make_film(folder: Path) -> tuple[Path, Path]:
     """Make the film and a folder of portraits in `folder`; return where they are.
 
     The film is 1280 x 720 at 25 frames per second. The portraits are to be indexed: one folder for
-    each person, with a picture that is not in the film as it is. Made again, both are the same.
+    each person, with a picture that is not in the film as it is. What a camera sees of her is in
+    `visitor.png`, to search with. Made again, all are the same.
     Raises MediaError where scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()
@@ -79,6 +83,7 @@ def make_film(folder: Path) -> tuple[Path, Path]:
     try:
         (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
         (people / "Eileen Collins" / "portrait.png").write_bytes(_portrait(photos))
+        (folder / "visitor.png").write_bytes(_png(seen(photos.astronaut, VISITOR)))
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}") from error
     with FilmWriter(film, WIDTH, HEIGHT, RATE, key_every=RATE) as writer:
@@ -119,4 +124,8 @@ def _portrait(photos: Photographs) -> bytes:
     """Head and shoulders, cut otherwise than in the film and smaller than there, as a PNG file."""
     head = photos.astronaut[10:290, 90:350]
     small = cv2.resize(head, None, fx=0.85, fy=0.85, interpolation=cv2.INTER_AREA)
-    return bytes(cv2.imencode(".png", small)[1])
+    return _png(np.asarray(small, np.uint8))
+
+
+def _png(pixels: Pixels) -> bytes:
+    return bytes(cv2.imencode(".png", pixels)[1])

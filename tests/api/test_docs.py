@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -14,6 +13,7 @@ import pytest
 from onlooker.api import keys
 from onlooker.api.operations import OPERATIONS
 from onlooker.config import Config
+from onlooker.demo import make_film
 from serving import Running
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -23,10 +23,10 @@ HERE = "http://127.0.0.1:8600"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, samples: Path) -> Path:
-    people = samples / "faces" / "identities" / "barack_obama"
-    shutil.copy(people / "1.jpg", tmp_path / "ada.jpg")
-    shutil.copy(people / "2.jpg", tmp_path / "visitor.jpg")
+def folder(tmp_path: Path) -> Path:
+    """What `make demo` leaves."""
+    (tmp_path / "demo").mkdir()
+    make_film(tmp_path / "demo")
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def run(command: list[str], folder: Path) -> str:
 def test_the_walk_with_boto3_is_right(server: Running, folder: Path) -> None:
     said = run([sys.executable, "-c", example("python").replace(HERE, server.url)], folder)
     name, similarity = said.splitlines()[0].split()
-    assert name == "ada"
+    assert name == "eileen"
     assert float(similarity) > 95
     assert said.splitlines()[1] == "1 indexed"
 

@@ -100,7 +100,7 @@ class TestCollections:
         assert store.faces("staff").faces == []
 
     def test_unknown_collection_says_what_to_do(self, store: Store) -> None:
-        unknown = re.escape("The collection id: nobody does not exist. `onlooker collection list`")
+        unknown = re.escape("The collection id: nobody does not exist. ListCollections")
         for call in (store.faces, store.collection, store.delete_collection, store.change):
             with pytest.raises(CollectionNotFound, match=unknown):
                 call("nobody")

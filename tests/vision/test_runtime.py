@@ -166,7 +166,7 @@ def test_bf16_is_used_only_where_it_says_what_fp32_says(
     monkeypatch.setattr(
         runtime, "_session", lambda *given: Session(np.array([answers[given[-1]]], np.float32))
     )
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG):
         model = runtime.load("yunet")
     assert (model.provider, model.precision) == ran
     assert "model=yunet provider={} precision={}".format(*ran) in caplog.text

@@ -16,6 +16,7 @@ MOST_BYTES = 5 * 1024 * 1024
 """Of a picture in the request."""
 MOST_OBJECT_BYTES = 15 * 1024 * 1024
 """Of a picture in a bucket."""
+TOO_LARGE = "A picture in a request may have 5 MiB, one in a bucket 15 MiB: make it smaller."
 SMALLEST_SIDE = 80
 """Pixels that both sides of a picture must have."""
 BASE64_OF = {b"/9j/": "a JPEG", b"iVBORw0KGgo": "a PNG"}
@@ -80,11 +81,15 @@ def _decoded(raw: msgspec.Raw, member: str, site: Site) -> bytes:
         ) from error
     if not 1 <= len(data) <= MOST_BYTES:
         path = f"{member[0].lower()}{member[1:]}.bytes"
-        kind = "greater than or equal to 1" if not data else f"less than or equal to {MOST_BYTES}"
+        if data:
+            kind, why = f"less than or equal to {MOST_BYTES}", TOO_LARGE
+        else:
+            kind, why = "greater than or equal to 1", "The picture is empty."
         raise Refusal(
             site.settings.serve.validation_error,
             "1 validation error detected: "
-            + said(f"'<{len(data)} bytes>'", path, f"Member must have length {kind}"),
+            + said(f"'<{len(data)} bytes>'", path, f"Member must have length {kind}")
+            + f". {why}",
         )
     return data
 

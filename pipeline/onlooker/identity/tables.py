@@ -152,8 +152,9 @@ def make(
 
 def not_found(name: str) -> CollectionNotFound:
     return CollectionNotFound(
-        f"The collection id: {name} does not exist. `onlooker collection list` names those "
-        f"there are; `onlooker collection create {name}` makes it."
+        f"The collection id: {name} does not exist. ListCollections, or `onlooker collection "
+        "list`, names those there are; CreateCollection, or `onlooker collection create`, makes "
+        "one."
     )
 
 

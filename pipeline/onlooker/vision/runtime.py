@@ -99,7 +99,7 @@ def load(name: str, provider: str = "auto") -> Model:
     model = _in_bf16(card, path) if provider in ("auto", "openvino") else None
     if model is None:
         model = Model(card, chosen, "fp32", _session(card, path, chosen, "fp32"))
-    logger.info("model=%s provider=%s precision=%s", name, model.provider, model.precision)
+    logger.debug("model=%s provider=%s precision=%s", name, model.provider, model.precision)
     return model
 
 
@@ -217,7 +217,7 @@ def _in_bf16(card: Card, path: Path) -> Model | None:
     found = probe.measure(model.outputs, got)
     unlike = probe.differences(expected, found, probe.TOLERANCES["bf16"])
     sound = min(cosines) >= NEAR and not unlike
-    logger.info(
+    logger.debug(
         "model=%s bf16=%s least_cosine=%.6f unlike=%s", card.name, sound, min(cosines), unlike
     )
     return model if sound else None
