@@ -10,6 +10,7 @@ Each connection takes the next of `moods`; the last one stays. What a mood means
     damaged     pictures of which every other one is damaged
     larger      pictures whose size changes half-way
     jumpy       time stamps that leap forward and back (RTSP)
+    lossy       one packet in ten is lost on the way (RTSP)
     refused     401
     missing     404
 """
@@ -19,11 +20,12 @@ import contextlib
 import itertools
 import os
 import random
+import re
 import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Self
 
@@ -172,7 +174,8 @@ class _Sink:
 
 
 class Rtsp(Camera):
-    """H.264 over RTSP, interleaved in its TCP connection; `rtsp://user:secret@` where asked for."""
+    """H.264 over RTSP, by UDP or interleaved in its TCP connection, as it is asked to;
+    `rtsp://user:secret@` where asked for."""
 
     def __init__(self, *moods: str, password: str | None = None, **more: object) -> None:
         super().__init__(*moods, **more)  # type: ignore[arg-type]
@@ -183,7 +186,16 @@ class Rtsp(Camera):
         return f"rtsp://user:geheim@127.0.0.1:{self.port}/live"
 
     def serve(self, peer: socket.socket) -> None:
+        with contextlib.ExitStack() as over:
+            self._answer(peer, over)
+
+    def _answer(self, peer: socket.socket, over: contextlib.ExitStack) -> None:
         lines, mood = peer.makefile("rb"), ""
+
+        def interleave(data: bytes) -> None:
+            peer.sendall(struct.pack(">BBH", 0x24, 0, len(data)) + data)
+
+        send: Callable[[bytes], object] = interleave
         while request := lines.readline():
             headers: dict[str, str] = {}
             while (line := lines.readline().strip()) != b"":
@@ -208,17 +220,27 @@ class Rtsp(Camera):
                 )
                 answer += ["Content-Type: application/sdp", f"Content-Length: {len(body)}"]
             elif method == "SETUP":
-                answer.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
+                if port := re.search(r"client_port=(\d+)", headers["transport"]):
+                    datagrams = over.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                    datagrams.bind(("127.0.0.1", 0))
+                    datagrams.connect(("127.0.0.1", int(port[1])))
+                    send, own = datagrams.send, datagrams.getsockname()[1]
+                    answer.append(
+                        f"Transport: RTP/AVP/UDP;unicast;{port[0]}-{int(port[1]) + 1};"
+                        f"server_port={own}-{own + 1}"
+                    )
+                else:
+                    answer.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")
             peer.sendall("\r\n".join([f"RTSP/1.0 {status}", *answer, "", body]).encode())
             if method == "PLAY":
-                self._play(peer, mood)
+                self._play(send, mood)
                 self.end(mood, peer)
                 return
 
     def _secret(self) -> str:
         return "Basic " + base64.b64encode(f"user:{self.password}".encode()).decode()
 
-    def _play(self, peer: socket.socket, mood: str) -> None:
+    def _play(self, send: Callable[[bytes], object], mood: str) -> None:
         encoder = _encoder(*self.size)
         counter, shift = 0, 0
         for number in self.numbers(mood):
@@ -240,8 +262,8 @@ class Rtsp(Camera):
                     for payload, mark in _payloads(unit.rstrip(b"\0"), last):
                         head = struct.pack(">BBHII", 0x80, 96 | mark << 7, counter, stamp, 7)
                         counter = counter + 1 & 0xFFFF
-                        data = head + payload
-                        peer.sendall(struct.pack(">BBH", 0x24, 0, len(data)) + data)
+                        if not (mood == "lossy" and counter % 10 == 7):
+                            send(head + payload)
 
 
 def _payloads(unit: bytes, last: bool) -> Iterator[tuple[bytes, bool]]:

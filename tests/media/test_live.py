@@ -131,6 +131,29 @@ def test_time_stamps_that_leap_are_set_right() -> None:
     assert not any(shot.stale for shot in found)
 
 
+def test_rtsp_by_udp() -> None:
+    with cameras.Rtsp("well") as camera:
+        found, why = shots(camera.url, 30, transport="udp")
+    assert why == "enough"
+    assert all(shot.planes is not None for shot in found)
+
+
+def test_what_udp_loses_is_seen() -> None:
+    with cameras.Rtsp("lossy") as camera:
+        found, why = shots(camera.url, 40, transport="udp")
+    assert why == "enough"
+    assert [shot.frame.index for shot in found] == list(range(40))
+    whole = [shot for shot in found if shot.frame.error is None]
+    assert 10 <= len(whole) < 40
+
+
+def test_udp_that_falls_silent_is_told() -> None:
+    with cameras.Rtsp("stall") as camera:
+        found, why = shots(camera.url, 30, transport="udp", timeout=1)
+    assert len(found) >= 5
+    assert why.endswith(": nothing came for 1 s")
+
+
 def test_a_password_lets_in() -> None:
     with cameras.Rtsp("well", password="geheim") as camera:
         assert shots(camera.url, 3)[1] == "enough"

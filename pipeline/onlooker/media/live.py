@@ -95,7 +95,7 @@ class Camera:
             with _opened(self.source) as container:
                 yield from self._shots(container)
             raise MediaError(f"{shown(url)}: the stream has ended")
-        except av.error.ExitError as error:
+        except (av.error.ExitError, av.error.TimeoutError) as error:
             raise MediaError(f"{shown(url)}: nothing came for {timeout:g} s") from error
         except av.error.HTTPUnauthorizedError as error:
             raise MediaError(f"{shown(url)}: user name or password are wrong (401)") from error
