@@ -30,6 +30,8 @@ from onlooker.types import Frame
 
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
 """Local files are none: a playlist from the network cannot name one."""
+DEVICES = ("/dev/video", "/dev/v4l/")
+"""How a camera's path begins; /dev/shm has films in memory."""
 CLOCK = 90_000
 """Units of `pts` in a second."""
 JUMP = 5.0
@@ -45,7 +47,7 @@ MEMORY = 256
 def is_camera(url: str) -> bool:
     """Whether `url` has no end of its own."""
     scheme, separator, _ = url.partition("://")
-    return (bool(separator) and scheme.lower() in CAMERAS) or url.startswith("/dev/")
+    return (bool(separator) and scheme.lower() in CAMERAS) or url.startswith(DEVICES)
 
 
 def shown(url: str) -> str:
@@ -243,7 +245,7 @@ class Watch:
 def _opened(source: Source) -> InputContainer:
     scheme = source.url.partition("://")[0].lower()
     microseconds = str(round(source.timeout * 1e6))
-    if source.url.startswith("/dev/"):
+    if source.url.startswith(DEVICES):
         options, form = {"use_wallclock_as_timestamps": "1"}, "v4l2"
     elif scheme in ("rtsp", "rtsps"):
         options = {"rtsp_transport": source.transport, "timeout": microseconds}
