@@ -1,4 +1,4 @@
-"""The folder of what is the user's: collections, records, keys and models of their own."""
+"""The folder of what is the user's: collections, records and models of their own."""
 
 import os
 from pathlib import Path

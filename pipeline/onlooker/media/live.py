@@ -30,8 +30,6 @@ from onlooker.types import Frame
 
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
 """Local files are none: a playlist from the network cannot name one."""
-DEVICES = ("/dev/video", "/dev/v4l/")
-"""How a camera's path begins; /dev/shm has films in memory."""
 CLOCK = 90_000
 """Units of `pts` in a second."""
 JUMP = 5.0
@@ -47,7 +45,12 @@ MEMORY = 256
 def is_camera(url: str) -> bool:
     """Whether `url` has no end of its own."""
     scheme, separator, _ = url.partition("://")
-    return (bool(separator) and scheme.lower() in CAMERAS) or url.startswith(DEVICES)
+    return (bool(separator) and scheme.lower() in CAMERAS) or _is_device(url)
+
+
+def _is_device(url: str) -> bool:
+    """Whatever its name: /dev/shm alone has files, in memory."""
+    return url.startswith("/dev/") and not url.startswith("/dev/shm/")
 
 
 def shown(url: str) -> str:
@@ -245,7 +248,7 @@ class Watch:
 def _opened(source: Source) -> InputContainer:
     scheme = source.url.partition("://")[0].lower()
     microseconds = str(round(source.timeout * 1e6))
-    if source.url.startswith(DEVICES):
+    if _is_device(source.url):
         options, form = {"use_wallclock_as_timestamps": "1"}, "v4l2"
     elif scheme in ("rtsp", "rtsps"):
         options = {"rtsp_transport": source.transport, "timeout": microseconds}
