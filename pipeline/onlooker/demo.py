@@ -57,6 +57,7 @@ class Shot:
 
 
 VISITOR = View(228, 125, 300)
+"""Where the first shot ends, and what `visitor.png` shows."""
 
 
 def shots(photographs: Photographs) -> list[Shot]:
@@ -74,8 +75,8 @@ def make_film(folder: Path) -> tuple[Path, Path]:
     """Make the film and a folder of portraits in `folder`; return where they are.
 
     The film is 1280 x 720 at 25 frames per second. The portraits are to be indexed: one folder for
-    each person, with a picture that is not in the film as it is. What a camera sees of her is in
-    `visitor.png`, to search with. Made again, all are the same.
+    each person, with a picture that is not in the film as it is. `visitor.png` is
+    the same person as the film shows her, to search with. Made again, all are the same.
     Raises MediaError where scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()

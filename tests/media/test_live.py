@@ -266,7 +266,8 @@ class TestWatch:
     def test_noise_is_alive(self) -> None:
         watch = Watch(10)
         for now in range(1000):
-            watch(self.picture(90, now), now / 9, "door")
+            watch(self.picture(90, now), now / 9, "door")  # raises where it takes it for frozen
+        assert not watch.black
 
     def test_black_is_told_and_no_failure(self) -> None:
         watch = Watch(10)

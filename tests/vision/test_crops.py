@@ -47,8 +47,35 @@ def test_a_crop_shows_the_same_place_at_any_size(covered: float) -> None:
     there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
     x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
     shown = np.stack([x / 4, y / 4, (x + y) / 8], axis=1).reshape(28, 36, 3)
-    # A quarter of a step is a pixel of the picture, whatever the crop's size.
+    # A step is four pixels of the picture, whatever the crop's size.
     assert np.abs(cut - shown).max() <= 1
+
+
+@pytest.mark.parametrize("covered", [5.5, 9.7, 13.2])
+def test_a_crop_over_the_edge_shows_the_same_place(covered: float) -> None:
+    """Where what it is cut from ends in the middle of a block."""
+    rows, columns = np.mgrid[:263, :341] + 0.5
+    slope = np.stack([columns * 0.7, rows * 0.9, (rows + columns) * 0.4], axis=2)
+    matrix = np.asarray(cv2.getRotationMatrix2D((300.3, 230.7), 8, 1 / covered), np.float64)
+    matrix[:, 2] += (18 - 300.3, 14 - 230.7)
+    cut = crop(Still(slope.round().astype(np.uint8)), matrix, 36, 28, cv2.INTER_CUBIC, REPEAT)
+    there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
+    x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
+    shown = np.stack([x * 0.7, y * 0.9, (x + y) * 0.4], axis=1)
+    edge = 2 * covered
+    inside = (x > edge) & (y > edge) & (x < 341 - edge) & (y < 263 - edge)
+    assert 200 < inside.sum() < len(x)
+    assert np.abs(cut.reshape(-1, 3) - shown)[inside].max() <= 1.25
+
+
+@pytest.mark.parametrize("covered", [1, 5, 8])
+@pytest.mark.parametrize("shift", [0.0, 0.25, 0.5])
+def test_at_its_edge_a_crop_shows_what_a_larger_one_does(covered: int, shift: float) -> None:
+    picture = Still(noise(80 * covered, 80 * covered))
+    matrix = np.array([[1 / covered, 0, shift - 30], [0, 1 / covered, shift - 30]])
+    small = crop(picture, matrix, 20, 20, cv2.INTER_CUBIC, BLACK)
+    large = crop(picture, matrix + [[0, 0, 8], [0, 0, 8]], 36, 36, cv2.INTER_CUBIC, BLACK)
+    np.testing.assert_array_equal(small, large[8:28, 8:28])
 
 
 def test_outside_the_picture_is_what_the_border_says() -> None:

@@ -23,7 +23,7 @@ def crop(
 
     `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `interpolation` and
     `border`, what to put where the picture ends, are OpenCV's. Raises ValueError where nothing of
-    the picture is in the crop.
+    the picture is in the crop, or near it.
     """
     # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
     # crop is made larger by a whole number and averaged down, or it would be full of aliases; and
