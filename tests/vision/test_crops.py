@@ -74,7 +74,8 @@ def test_at_its_edge_a_crop_shows_what_a_larger_one_does(covered: int, shift: fl
     picture = Still(noise(80 * covered, 80 * covered))
     matrix = np.array([[1 / covered, 0, shift - 30], [0, 1 / covered, shift - 30]])
     small = crop(picture, matrix, 20, 20, cv2.INTER_CUBIC, BLACK)
-    large = crop(picture, matrix + [[0, 0, 8], [0, 0, 8]], 36, 36, cv2.INTER_CUBIC, BLACK)
+    further = matrix + np.array([[0, 0, 8], [0, 0, 8]])
+    large = crop(picture, further, 36, 36, cv2.INTER_CUBIC, BLACK)
     np.testing.assert_array_equal(small, large[8:28, 8:28])
 
 
