@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import io
 import os
@@ -26,7 +27,9 @@ def wheel() -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
 def tarball() -> bytes:
+    """Made once: its header has the time of day."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as file:
         entry = tarfile.TarInfo("package/models/net.bin")
@@ -134,6 +137,7 @@ class TestPip:
             archive.fetch(described("pip", wheel()))
 
 
+@functools.cache
 def _whole_wheel() -> bytes:
     """A wheel that pip accepts, the same bytes every time."""
     buffer = io.BytesIO()
