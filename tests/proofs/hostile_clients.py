@@ -2,9 +2,10 @@
 
     python tests/proofs/hostile_clients.py --seconds 60 --clients 500
 
-Prints, for each kind of hostility, the ordinary client's p99 beside that of quiet times, what the
-hostile ones were told, and the memory. The flood's clients send real requests as boto3 would with
-its standard retries. All addresses are this machine's; the hostile clients' process has the lowest
+Prints, for each kind of hostility, the ordinary client's p99 beside that of quiet times, when it is
+alone, and of busy ones, when others look at pictures, too, as fast as they are answered; what the
+hostile ones were told; and the memory. The flood's clients send real requests as boto3 would with
+its standard retries. All addresses are this machine's; the other clients' process has the lowest
 priority (nice 19), because elsewhere they would not take the server's cores.
 """
 
@@ -38,6 +39,8 @@ MEMORY = 1 << 30
 RETRYABLE = {"ThrottlingException", "ProvisionedThroughputExceededException"}
 HEAD = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.{}\r\nContent-Length: {}\r\n"
 ATTEMPTS = 60
+COLLEAGUES = 4
+"""Who send pictures in busy times: more than two cores have threads for, which so never wait."""
 ELSEWHERE = "127.0.0.2"
 """Where the ordinary client comes from; the others come from the server's own address."""
 
@@ -90,7 +93,7 @@ Attack = Callable[[Address, float, int], Coroutine[None, None, Counter[str]]]
 
 
 def watch(server: Running, attack: Attack | None, seconds: float, clients: int) -> Seen:
-    """An ordinary client beside an attack, which runs for so many seconds."""
+    """An ordinary client beside others, who go on for so many seconds."""
     most = [0]
     address = [server.host, str(server.port)]
     client = subprocess.Popen(
@@ -121,6 +124,20 @@ def watch(server: Running, attack: Attack | None, seconds: float, clients: int) 
         results,
         most[0],
     )
+
+
+async def busy(server: Address, seconds: float, clients: int) -> Counter[str]:
+    """Nobody hostile: each sends a picture, waits for its answer, and sends the next."""
+    end = time.monotonic() + seconds
+    results: Counter[str] = Counter()
+    request = _picture_request()
+
+    async def one() -> None:
+        while time.monotonic() < end:
+            results[await _ask(server, request)] += 1
+
+    await asyncio.gather(*(one() for _ in range(clients)))
+    return results
 
 
 async def slowloris(server: Address, seconds: float, clients: int) -> Counter[str]:
@@ -184,12 +201,7 @@ async def flood(server: Address, seconds: float, clients: int) -> Counter[str]:
     """
     end = time.monotonic() + seconds
     results: Counter[str] = Counter()
-    picture = cv2.resize(
-        np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8), (640, 480)
-    )
-    data = base64.b64encode(cv2.imencode(".jpg", picture)[1].tobytes()).decode()
-    body = json.dumps({"Image": {"Bytes": data}}).encode()
-    request = (HEAD.format("DetectFaces", len(body)) + "\r\n").encode() + body
+    request = _picture_request()
 
     async def one(number: int) -> None:
         chance = random.Random(number)
@@ -205,6 +217,15 @@ async def flood(server: Address, seconds: float, clients: int) -> Counter[str]:
 
     await asyncio.gather(*(one(number) for number in range(clients)))
     return results
+
+
+def _picture_request() -> bytes:
+    picture = cv2.resize(
+        np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8), (640, 480)
+    )
+    data = base64.b64encode(cv2.imencode(".jpg", picture)[1].tobytes()).decode()
+    body = json.dumps({"Image": {"Bytes": data}}).encode()
+    return (HEAD.format("DetectFaces", len(body)) + "\r\n").encode() + body
 
 
 async def _ask(server: Address, request: bytes) -> str:
@@ -225,6 +246,7 @@ async def _ask(server: Address, request: bytes) -> str:
 
 
 ATTACKS: dict[str, Attack] = {one.__name__: one for one in (slowloris, lies, flood)}
+OTHERS = {"busy": busy, **ATTACKS}
 
 
 def main() -> None:
@@ -242,18 +264,22 @@ def main() -> None:
         os.nice(19)
         name, host, port = given.attack
         address = Address(host, int(port))
-        print(json.dumps(asyncio.run(ATTACKS[name](address, given.seconds, given.clients))))
+        print(json.dumps(asyncio.run(OTHERS[name](address, given.seconds, given.clients))))
         return
     failed = []
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
         quiet = watch(server, None, min(20, given.seconds), 0)
-        _show("quiet", quiet, quiet)
+        _show("quiet", quiet)
+        usual = watch(server, busy, min(20, given.seconds), COLLEAGUES)
+        _show("busy", usual, quiet=quiet)
+        if set(usual.results) != {"answered"}:
+            failed.append(f"busy: {usual.results}")
         for name, attack in ATTACKS.items():
             if given.only not in (None, name):
                 continue
             clients = {"slowloris": 200, "lies": 16}.get(name, given.clients)
             seen = watch(server, attack, given.seconds, clients)
-            _show(name, seen, quiet)
+            _show(name, seen, quiet=quiet, busy=usual)
             if seen.memory > MEMORY:
                 failed.append(f"{name}: memory")
             if set(seen.results) & {"InternalServerError", "given up"}:
@@ -266,11 +292,14 @@ def main() -> None:
         sys.exit(f"FAILED: {'; '.join(failed)}")
 
 
-def _show(name: str, seen: Seen, quiet: Seen) -> None:
+def _show(name: str, seen: Seen, **usual: Seen) -> None:
     for operation, p99 in seen.took.p99.items():
+        beside = "".join(
+            f", x{p99 / other.took.p99[operation]:.1f} of {when}" for when, other in usual.items()
+        )
         print(
             f"{name:10} {operation:15} p50 {seen.took.p50[operation] * 1e3:6.1f} ms  "
-            f"p99 {p99 * 1e3:6.1f} ms, x{p99 / quiet.took.p99[operation]:.1f}"
+            f"p99 {p99 * 1e3:6.1f} ms{beside}"
         )
     print(f"{name:10} {seen.memory >> 20} MB  {dict(seen.results)}", flush=True)
 
