@@ -32,12 +32,13 @@ from onlooker.demo import photographs
 from onlooker.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.media.encode import FilmWriter
-from onlooker.media.source import Film
+from onlooker.media.image import Picture
 from onlooker.record.lines import read
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.stages import inline, needed_models
+from onlooker.stream.stages import STAGES, Setup, Stage, Step, inline, needed_models
 from onlooker.stream.supervise import replay
 from onlooker.stream.wire import Status
+from onlooker.types import Frame
 from onlooker.vision import runtime
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
@@ -157,20 +158,25 @@ def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
 
 def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
     """Model seconds, decode seconds and all seconds of one pass in one process."""
-    with Film(film) as source:
-        begin = time.perf_counter()
-        for _ in source.frames("decoding"):
-            pass
-        decode = time.perf_counter() - begin
+    decoded: list[float] = []
     marks: list[tuple[float, float]] = []
+
+    def clock(_: Setup) -> Step:
+        def step(frame: Frame, _: Picture) -> Frame:
+            decoded.append(time.perf_counter())
+            return frame
+
+        return step
 
     def mark(status: Status) -> None:
         marks.append((time.perf_counter(), runtime.seconds()))
 
-    inline([film], settings, outputs, mark)
-    # From the first frame's end to the last one's: without loading the models.
+    inline([film], settings, outputs, mark, (Stage("clock", clock), *STAGES))
+    # From the first frame's end to the last one's: without loading the models. A frame's decoding
+    # lies between the end of the frame before and the first step.
+    decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))
     (begin, first), (end, last) = marks[0], marks[-1]
-    return last - first, decode * (len(marks) - 1) / len(marks), end - begin
+    return last - first, decode, end - begin
 
 
 def main() -> None:

@@ -13,6 +13,18 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (height, width, 3), np.uint8)
 
 
+def unbiased(
+    picture: NDArray[np.float64], matrix: NDArray[np.float64], width: int, height: int
+) -> NDArray[np.float64]:
+    """The crop of a picture. OpenCV rounds means of a half up, and so those of a negative down."""
+    positive = picture.round().astype(np.uint8)
+    one, other = (
+        crop(Still(each), matrix, width, height, cv2.INTER_CUBIC, REPEAT).astype(float)
+        for each in (positive, 255 - positive)
+    )
+    return np.asarray((one + 255 - other) / 2, np.float64)
+
+
 def test_whole_pixels_are_copied() -> None:
     picture = noise(40, 60)
     matrix = np.array([[1.0, 0, -10], [0, 1, -5]])
@@ -43,7 +55,7 @@ def test_a_crop_shows_the_same_place_at_any_size(covered: float) -> None:
     slope = np.stack([columns / 4, rows / 4, (rows + columns) / 8], axis=2)
     matrix = np.asarray(cv2.getRotationMatrix2D((431.3, 377.7), 20, 1 / covered), np.float64)
     matrix[:, 2] += (18 - 431.3, 14 - 377.7)  # the crop's middle shows what is there
-    cut = crop(Still(slope.round().astype(np.uint8)), matrix, 36, 28, cv2.INTER_CUBIC, REPEAT)
+    cut = unbiased(slope, matrix, 36, 28)
     there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
     x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
     shown = np.stack([x / 4, y / 4, (x + y) / 8], axis=1).reshape(28, 36, 3)
@@ -58,7 +70,7 @@ def test_a_crop_over_the_edge_shows_the_same_place(covered: float) -> None:
     slope = np.stack([columns * 0.7, rows * 0.9, (rows + columns) * 0.4], axis=2)
     matrix = np.asarray(cv2.getRotationMatrix2D((300.3, 230.7), 8, 1 / covered), np.float64)
     matrix[:, 2] += (18 - 300.3, 14 - 230.7)
-    cut = crop(Still(slope.round().astype(np.uint8)), matrix, 36, 28, cv2.INTER_CUBIC, REPEAT)
+    cut = unbiased(slope, matrix, 36, 28)
     there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
     x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
     shown = np.stack([x * 0.7, y * 0.9, (x + y) * 0.4], axis=1)

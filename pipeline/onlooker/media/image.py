@@ -52,7 +52,7 @@ class Picture(Protocol):
 
         A side that is shrunk anyway becomes the nearest multiple of `multiple`, so that a model
         which needs that works on no padding, unless this would distort the picture by more than
-        DISTORTED.
+        DISTORTED. It may be kept for the next who asks, so it is not to be written to.
         """
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
@@ -96,11 +96,19 @@ class Planes:
                 f"planes do not belong together: y {y.shape}, u {u.shape}, v {v.shape}"
             )
         self.y, self.u, self.v = y, u, v
+        self._small: dict[tuple[int, int], Pixels] = {}
 
     def small(self, long_side: int, multiple: int = 1) -> Pixels:
+        # Faces and text are mostly looked for at one size.
+        size = _fit(self.width, self.height, long_side, multiple)
+        if size not in self._small:
+            self._small[size] = self._shrunk(*size)
+        return self._small[size]
+
+    def _shrunk(self, width: int, height: int) -> Pixels:
         # Shrinking three planes and converting the little that is left costs less than a third of
         # converting the picture and shrinking that.
-        i420 = _I420(*_fit(self.width, self.height, long_side, multiple))
+        i420 = _I420(width, height)
         for plane, small in ((self.y, i420.y), (self.u, i420.u), (self.v, i420.v)):
             if _shrink(plane, small.shape[1], small.shape[0], small) is plane:
                 small[:] = plane
@@ -108,7 +116,9 @@ class Planes:
 
     def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        x1, y1 = x1 & ~1, y1 & ~1  # a chroma sample belongs to the 2 x 2 pixels from an even one on
+        # A chroma sample belongs to the 2 x 2 pixels from an even one on.
+        x1, y1 = x1 & ~1, y1 & ~1
+        x2, y2 = min(self.width, x2 + x2 % 2), min(self.height, y2 + y2 % 2)
         y = self.y[y1:y2, x1:x2]
         chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
         i420 = _I420(x2 - x1, y2 - y1)

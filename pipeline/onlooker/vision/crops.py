@@ -10,6 +10,9 @@ from onlooker.card import Card
 from onlooker.media.image import Picture, Pixels
 from onlooker.vision import pixels
 
+HALVED = 1.75
+"""Least pixels of a halved picture, across, that a crop's pixel covers."""
+
 
 def crop(
     picture: Picture,
@@ -27,36 +30,48 @@ def crop(
     """
     # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
     # crop is made larger by a whole number and averaged down, or it would be full of aliases; and
-    # where it covers many, they are averaged to half of that before, which costs far less.
-    (a, b), (c, d) = matrix[:, :2].tolist()
-    covered = 1 / math.sqrt(abs(a * d - b * c))
-    block = max(1, round(covered) // 2)
+    # where it covers many, the picture is halved to about twice the crop's size before, which costs
+    # far less.
+    (a, b, x), (c, d, y) = matrix.tolist()
+    area = a * d - b * c
+    covered = 1 / math.sqrt(abs(area))
+    halvings = max(0, math.floor(math.log2(covered / HALVED)))
+    block = 2**halvings
     over = max(1, round(covered / block))
 
-    back = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ back.T
+    # Plain numbers: NumPy takes longer for four corners than the crop itself may.
+    corners = [(u - x, v - y) for u in (0, width) for v in (0, height)]
+    across = [(d * u - b * v) / area for u, v in corners]
+    down = [(a * v - c * u) / area for u, v in corners]
     # Two blocks more than the crop shows, for the interpolation at its edge. Whole blocks from an
     # even pixel on, as planes have them, are averaged fastest.
-    left, top = (2 * math.floor(v / 2) - 2 * block for v in corners.min(0))
+    left, top = (max(0, 2 * math.floor(min(each) / 2) - 2 * block) for each in (across, down))
     right, bottom = (
-        start + block * math.ceil((v - start) / block + 2)
-        for start, v in zip((left, top), corners.max(0), strict=True)
+        start + block * math.ceil((max(each) - start) / block + 2)
+        for start, each in ((left, across), (top, down))
     )
-    part, (x, y) = picture.region(left, top, right, bottom)
-    shifted = matrix.copy()
-    shifted[:, 2] += matrix[:, :2] @ (x, y)
-    if block > 1:
-        rows, columns = (max(1, round(side / block)) for side in part.shape[:2])
-        shifted[:, :2] *= part.shape[1] / columns, part.shape[0] / rows
-        part = np.asarray(cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA), np.uint8)
-    shifted[:, 2] += shifted[:, :2] @ (0.5, 0.5)
-    shifted *= over
+    part, (left, top) = picture.region(left, top, right, bottom)
+    x, y = x + a * left + b * top, y + c * left + d * top
+    below, beside = (-side % block for side in part.shape[:2])
+    if below or beside:
+        part = np.asarray(
+            cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
+        )
+    for _ in range(halvings):
+        rows, columns = part.shape[:2]
+        part = np.asarray(
+            cv2.resize(part, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    a, b, c, d = a * block, b * block, c * block, d * block
+    # OpenCV's pixel i is at i, and not at i + 1/2.
+    x, y = x + (a + b) / 2, y + (c + d) / 2
+    shifted = np.array([[a, b, x], [c, d, y]]) * over
     shifted[:, 2] -= 0.5
     large = cv2.warpAffine(
         part,
         shifted,
         (width * over, height * over),
-        flags=interpolation,
+        flags=interpolation if over == 1 else cv2.INTER_LINEAR,  # means hide the difference
         borderMode=border,
     )
     if over > 1:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.types import Quad, TextLine, Word
+from onlooker.types import Point, Quad, TextLine, Word
 
 # A line ends at a gap that is wider than this many heights of the line and also wider than the
 # words beside it are on average.
@@ -101,19 +101,14 @@ def words(quad: Quad, characters: Sequence[Character], air: float) -> tuple[Word
 
 def _between(quad: Quad, start: float, end: float) -> Quad:
     """The part of `quad` from `start` to `end` along its upper side, both held in 0 to 1."""
-    corners = np.array(quad, np.float64)
     start, end = min(max(start, 0.0), 1.0), min(max(end, 0.0), 1.0)
-    upper, lower = corners[1] - corners[0], corners[2] - corners[3]
-    return as_quad(
-        np.array(
-            [
-                corners[0] + start * upper,
-                corners[0] + end * upper,
-                corners[3] + end * lower,
-                corners[3] + start * lower,
-            ]
-        )
-    )
+    a, b, c, d = quad
+    return _along(a, b, start), _along(a, b, end), _along(d, c, end), _along(d, c, start)
+
+
+def _along(one: Point, other: Point, part: float) -> Point:
+    """The point so far on the way from one to the other."""
+    return one[0] + part * (other[0] - one[0]), one[1] + part * (other[1] - one[1])
 
 
 def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:

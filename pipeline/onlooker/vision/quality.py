@@ -34,9 +34,10 @@ def quality(picture: Picture, box: Box) -> Quality:
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     luma = cv2.resize(luma, (width, height), interpolation=way)
     # Without the frame: what lies beyond it is made up.
-    variance = float(cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1].var())
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1])
+    variance = deviation.item() ** 2
     return Quality(
-        brightness=float(luma.mean()) / 2.55,
+        brightness=cv2.mean(luma)[0] / 2.55,
         sharpness=100 * variance / (variance + HALF_SHARP),
     )
 

@@ -320,7 +320,7 @@ def _rectified(picture: Picture, quad: Quad) -> Pixels:
     size = math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
     width = min(LONGEST, max(1, round(HEIGHT * size[0] / size[1])))
     target = np.array([[0, 0], [width, 0], [0, HEIGHT]], np.float32)
-    matrix = cv2.getAffineTransform(corners[[0, 1, 3]].astype(np.float32), target)
+    matrix = cv2.getAffineTransform(np.array([corners[n] for n in (0, 1, 3)], np.float32), target)
     upright = crop(
         picture,
         np.asarray(matrix, np.float64),
@@ -336,11 +336,11 @@ def _rectified(picture: Picture, quad: Quad) -> Pixels:
     return np.asarray(cv2.addWeighted(upright, 1 + SHARPEN, blurred, -SHARPEN, 0), np.uint8)
 
 
-def _aired(quad: Quad) -> NDArray[np.float64]:
-    """`quad` (4, 2) with AIR of its height more on each side."""
-    corners = np.array(quad, np.float64)
-    right, down = corners[1] - corners[0], corners[3] - corners[0]
-    right *= AIR * math.hypot(*down) / math.hypot(*right)
+def _aired(quad: Quad) -> Quad:
+    """`quad` with AIR of its height more on each side."""
+    a, b, c, d = (complex(*corner) for corner in quad)
+    right, down = b - a, d - a
+    right *= AIR * abs(down) / abs(right)
     down *= AIR
-    corners += np.array([-right - down, right - down, right + down, down - right])
-    return corners
+    a, b, c, d = a - right - down, b + right - down, c + right + down, d - right + down
+    return (a.real, a.imag), (b.real, b.imag), (c.real, c.imag), (d.real, d.imag)
