@@ -326,6 +326,38 @@ def test_a_region_is_that_part_of_the_whole(width: int, height: int, data: st.Da
         assert min(y2, height) <= top + rows <= min(y2 + 1, height)
 
 
+@given(sides, sides, st.integers(1, 3), st.data())
+def test_a_halved_region_has_the_means_of_its_blocks(
+    width: int, height: int, halvings: int, data: st.DataObject
+) -> None:
+    planes, block = planes_of(width, height), 2**halvings
+    y, u, v = (
+        np.asarray(cv2.GaussianBlur(plane, (0, 0), 9), np.uint8)
+        for plane in (planes.y, planes.u, planes.v)
+    )
+    smooth = Planes(y, u, v)
+    x1, y1 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    for picture in (smooth, Still(full(smooth))):
+        whole, origin = picture.region(x1, y1, width, height)
+        halved, same = picture.region(x1, y1, width, height, halvings)
+        assert same == origin
+        more = [-side % block for side in whole.shape[:2]]
+        padded = np.pad(whole, ((0, more[0]), (0, more[1]), (0, 0)), "edge").astype(float)
+        rows, columns = halved.shape[:2]
+        means = padded.reshape(rows, block, columns, block, 3).mean((1, 3))
+        assert near(halved, means.astype(np.uint8), by=4)
+
+
+@given(sides, sides, st.data())
+def test_luma_is_how_bright_a_region_is(width: int, height: int, data: st.DataObject) -> None:
+    planes = planes_of(width, height)
+    grey = Planes(planes.y, planes.u * 0 + 128, planes.v * 0 + 128)
+    x1, y1 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
+    x2, y2 = data.draw(st.integers(x1 + 1, width + 2)), data.draw(st.integers(y1 + 1, height + 2))
+    for picture in (grey, Still(full(grey))):
+        assert near(picture.luma(x1, y1, x2, y2), full(grey)[y1:y2, x1:x2, 0], by=1)
+
+
 @given(sides, sides, st.integers(1, 45))
 def test_small_is_the_whole_made_small(width: int, height: int, long_side: int) -> None:
     planes = planes_of(width, height)

@@ -55,12 +55,22 @@ class Picture(Protocol):
         DISTORTED. It may be kept for the next who asks, so it is not to be written to.
         """
 
-    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
-        """The rectangle x1 <= x < x2, y1 <= y < y2 at full size, and where it begins.
+    def region(
+        self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
+    ) -> tuple[Pixels, tuple[int, int]]:
+        """The rectangle x1 <= x < x2, y1 <= y < y2, and where it begins in the full picture.
 
+        At full size, or halved so many times by means; the last rows and columns count twice and
+        more often where there are not enough of them.
         It is clipped to the picture and may be a pixel wider on each side: the pixels are
         (h, w, 3) BGR, and the x, y of their first one. They may be a view, so they are not to be
         written to. Raises ValueError where nothing of the rectangle lies in the picture.
+        """
+
+    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+        """How bright the rectangle x1 <= x < x2, y1 <= y < y2 is: (h, w), clipped to the picture.
+
+        Raises ValueError where nothing of it lies in the picture.
         """
 
 
@@ -76,9 +86,15 @@ class Still:
     def small(self, long_side: int, multiple: int = 1) -> Pixels:
         return _shrink(self.bgr, *_fit(self.width, self.height, long_side, multiple))
 
-    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
+    def region(
+        self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
+    ) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        return self.bgr[y1:y2, x1:x2], (x1, y1)
+        return _halved(self.bgr[y1:y2, x1:x2], halvings), (x1, y1)
+
+    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+        x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
+        return cast(Pixels, cv2.cvtColor(self.bgr[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY))
 
 
 class Planes:
@@ -114,16 +130,27 @@ class Planes:
                 small[:] = plane
         return i420.bgr()
 
-    def region(self, x1: int, y1: int, x2: int, y2: int) -> tuple[Pixels, tuple[int, int]]:
+    def region(
+        self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
+    ) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
         # A chroma sample belongs to the 2 x 2 pixels from an even one on.
         x1, y1 = x1 & ~1, y1 & ~1
         x2, y2 = min(self.width, x2 + x2 % 2), min(self.height, y2 + y2 % 2)
-        y = self.y[y1:y2, x1:x2]
         chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
-        i420 = _I420(x2 - x1, y2 - y1)
-        i420.y[:], i420.u[:], i420.v[:] = y, self.u[chroma], self.v[chroma]
+        parts = self.y[y1:y2, x1:x2], self.u[chroma], self.v[chroma]
+        y, u, v = (_halved(part, halvings) for part in parts)
+        i420 = _I420(y.shape[1], y.shape[0])
+        i420.y[:], i420.u[:], i420.v[:] = y, u, v
         return i420.bgr(), (x1, y1)
+
+    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+        x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
+        return cast(Pixels, cv2.LUT(self.y[y1:y2, x1:x2], _FULL_RANGE))
+
+
+_FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)
+"""Luma of limited range, 16 to 235, in 0 to 255."""
 
 
 class _I420:
@@ -321,6 +348,18 @@ def _shrink(plane: Pixels, width: int, height: int, out: Pixels | None = None) -
     if (columns, rows) == (width, height):
         return plane
     return resized(height, width, cv2.INTER_LINEAR)
+
+
+def _halved(plane: Pixels, times: int) -> Pixels:
+    """A plane, or a BGR picture, halved so many times by means."""
+    rows, columns = (-side % 2**times for side in plane.shape[:2])
+    if rows or columns:
+        plane = cast(Pixels, cv2.copyMakeBorder(plane, 0, rows, 0, columns, cv2.BORDER_REPLICATE))
+    for _ in range(times):
+        rows, columns = plane.shape[:2]
+        half = columns // 2, rows // 2
+        plane = cast(Pixels, cv2.resize(plane, half, interpolation=cv2.INTER_AREA))
+    return plane
 
 
 def _clip(picture: Picture, x1: int, y1: int, x2: int, y2: int) -> tuple[int, int, int, int]:

@@ -4,6 +4,7 @@ Nothing is read from a clock: a film looked at twice gives the same bytes. Secon
 decimals; `onlooker.record.ratios` has the other numbers.
 """
 
+import functools
 import hashlib
 import re
 import uuid
@@ -92,7 +93,9 @@ def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
     fragment_time = rounded(frame.started + frame.fragment_time, 3)
     offset = (frame.pts - frame.fragment_pts) * Fraction(*frame.time_base)
     return KinesisVideo(
-        StreamArn=_stream_arn(frame, config),
+        StreamArn=_stream_arn(
+            frame.stream, frame.epoch, config.record.region, config.record.account
+        ),
         FragmentNumber=str(FIRST_FRAGMENT + round(frame.started * 1000) * 10**12 + frame.fragment),
         ServerTimestamp=fragment_time,
         ProducerTimestamp=fragment_time,
@@ -100,13 +103,12 @@ def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
     )
 
 
-def _stream_arn(frame: Frame, config: Config) -> str:
+@functools.lru_cache(1000)
+def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
     """Amazon ends the ARN in the stream's time of creation; ours ends in digits of its epoch."""
-    name = spelled(frame.stream)
-    made = hashlib.sha256(msgspec.json.encode([frame.stream, frame.epoch])).digest()
+    made = hashlib.sha256(msgspec.json.encode([stream, epoch])).digest()
     digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
-    place = f"{config.record.region}:{config.record.account}"
-    return f"arn:aws:kinesisvideo:{place}:stream/{name}/{digits}"
+    return f"arn:aws:kinesisvideo:{region}:{account}:stream/{spelled(stream)}/{digits}"
 
 
 def _face(face: Face, size: Size, config: Config) -> FaceSearch:

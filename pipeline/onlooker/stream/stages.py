@@ -109,7 +109,12 @@ class Unseen:
     def small(self, long_side: int, multiple: int = 1) -> "Pixels":
         raise LookupError("the frame has no picture")
 
-    def region(self, x1: int, y1: int, x2: int, y2: int) -> "tuple[Pixels, tuple[int, int]]":
+    def region(
+        self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
+    ) -> "tuple[Pixels, tuple[int, int]]":
+        raise LookupError("the frame has no picture")
+
+    def luma(self, x1: int, y1: int, x2: int, y2: int) -> "Pixels":
         raise LookupError("the frame has no picture")
 
 

@@ -43,25 +43,15 @@ def crop(
     corners = [(u - x, v - y) for u in (0, width) for v in (0, height)]
     across = [(d * u - b * v) / area for u, v in corners]
     down = [(a * v - c * u) / area for u, v in corners]
-    # Two blocks more than the crop shows, for the interpolation at its edge. Whole blocks from an
-    # even pixel on, as planes have them, are averaged fastest.
+    # Two blocks more than the crop shows, for the interpolation at its edge. Pairs of blocks from
+    # an even pixel on, as planes have them, are averaged fastest.
     left, top = (max(0, 2 * math.floor(min(each) / 2) - 2 * block) for each in (across, down))
     right, bottom = (
-        start + block * math.ceil((max(each) - start) / block + 2)
+        start + 2 * block * math.ceil((max(each) - start) / (2 * block) + 1)
         for start, each in ((left, across), (top, down))
     )
-    part, (left, top) = picture.region(left, top, right, bottom)
+    part, (left, top) = picture.region(left, top, right, bottom, halvings)
     x, y = x + a * left + b * top, y + c * left + d * top
-    below, beside = (-side % block for side in part.shape[:2])
-    if below or beside:
-        part = np.asarray(
-            cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_REPLICATE), np.uint8
-        )
-    for _ in range(halvings):
-        rows, columns = part.shape[:2]
-        part = np.asarray(
-            cv2.resize(part, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA), np.uint8
-        )
     a, b, c, d = a * block, b * block, c * block, d * block
     # OpenCV's pixel i is at i, and not at i + 1/2.
     x, y = x + (a + b) / 2, y + (c + d) / 2

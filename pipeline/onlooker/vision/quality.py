@@ -27,17 +27,16 @@ def quality(picture: Picture, box: Box) -> Quality:
     "Diatom autofocusing in brightfield microscopy", 2000).
     """
     x1, y1, x2, y2 = box
-    part, _ = picture.region(math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2))
-    luma = cv2.cvtColor(part, cv2.COLOR_BGR2GRAY)
+    luma = picture.luma(math.floor(x1), math.floor(y1), math.ceil(x2), math.ceil(y2))
     scale = SHARPNESS_WIDTH / (x2 - x1)
     height, width = (max(3, round(side * scale)) for side in luma.shape)
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    luma = cv2.resize(luma, (width, height), interpolation=way)
+    small = cv2.resize(luma, (width, height), interpolation=way)
     # Without the frame: what lies beyond it is made up.
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1])
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S)[1:-1, 1:-1])
     variance = deviation.item() ** 2
     return Quality(
-        brightness=cv2.mean(luma)[0] / 2.55,
+        brightness=cv2.mean(small)[0] / 2.55,
         sharpness=100 * variance / (variance + HALF_SHARP),
     )
 
