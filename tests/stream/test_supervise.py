@@ -104,6 +104,35 @@ def test_processes_write_what_one_process_writes(
     assert shown[-1] == status
 
 
+@pytest.mark.parametrize("cores", [1, 2])
+def test_each_worker_has_a_core_where_there_are_as_many(
+    film: Path, outputs: Outputs, cores: int
+) -> None:
+    before = sorted(os.sched_getaffinity(0))
+    if len(before) < cores:
+        pytest.skip("there is one core")
+    chosen = before[-cores:]
+    seen: dict[str, set[int]] = {}
+
+    def look(status: Status) -> None:
+        for kind in ("detect-0", "detect-1", "recognise-0", "recognise-1", "source", "hub"):
+            if status.done and (pid := called(kind)) is not None:
+                seen[kind] = os.sched_getaffinity(pid)
+
+    os.sched_setaffinity(0, chosen)
+    try:
+        replay([film], CONFIG, outputs, look, steps.LIGHT)
+    finally:
+        os.sched_setaffinity(0, before)
+    own = {
+        "0": {chosen[0]},
+        "1": {chosen[-1]},
+    }  # of two workers on one core, both have all there is
+    assert len(seen) >= 5
+    for kind, allowed in seen.items():
+        assert allowed == own.get(kind[-1], set(chosen)), kind
+
+
 @pytest.mark.timeout(120)
 def test_all_frames_are_there_once_though_each_process_is_killed(
     film: Path, expected: bytes, outputs: Outputs

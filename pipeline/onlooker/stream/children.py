@@ -35,6 +35,8 @@ class Child:
     feed: Feed | None = None
     """What it feeds, where it is a source."""
     given_up: bool = False
+    core: int | None = None
+    """The only core that it may use."""
 
     @property
     def name(self) -> str:

@@ -182,6 +182,8 @@ class TextFinder:
     def _map(self, seen: Pixels) -> Floats:
         """For each pixel of `seen`, how likely it lies in the core of a word or line."""
         height, width = seen.shape[:2]
+        if max(height, width) <= TILE:
+            return np.ascontiguousarray(self._tile(seen))
         whole = np.empty((height, width), np.float32)
         for top, bottom in parts(height, TILE):
             for left, right in parts(width, TILE):
