@@ -115,22 +115,23 @@ def test_each_worker_has_a_core_where_there_are_as_many(
     seen: dict[str, set[int]] = {}
 
     def look(status: Status) -> None:
-        for kind in ("detect-0", "detect-1", "recognise-0", "recognise-1", "source", "hub"):
-            if status.done and (pid := called(kind)) is not None:
-                seen[kind] = os.sched_getaffinity(pid)
+        if 0 < status.done < FRAMES:
+            seen.update((name, os.sched_getaffinity(pid)) for name, pid in children().items())
 
     os.sched_setaffinity(0, chosen)
     try:
-        replay([film], CONFIG, outputs, look, steps.LIGHT)
+        replay([film], CONFIG, outputs, look, steps.SLOW)
     finally:
         os.sched_setaffinity(0, before)
-    own = {
-        "0": {chosen[0]},
-        "1": {chosen[-1]},
-    }  # of two workers on one core, both have all there is
-    assert len(seen) >= 5
-    for kind, allowed in seen.items():
-        assert allowed == own.get(kind[-1], set(chosen)), kind
+    everywhere = set(chosen)
+    for name, own in {
+        "detect-0.1": {chosen[0]},
+        "detect-1.1": {chosen[-1]},
+        "recognise-0.1": {chosen[0]},
+        "recognise-1.1": {chosen[-1]},
+        "hub.1": everywhere,
+    }.items():
+        assert seen[name] == own, name
 
 
 @pytest.mark.timeout(120)
