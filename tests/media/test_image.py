@@ -322,8 +322,7 @@ def test_a_region_is_that_part_of_the_whole(width: int, height: int, data: st.Da
         assert near(pixels, whole[top : top + rows, left : left + columns], by=3)
         assert max(0, x1) - 1 <= left <= max(0, x1)
         assert max(0, y1) - 1 <= top <= max(0, y1)
-        assert min(x2, width) <= left + columns <= min(x2 + 1, width)
-        assert min(y2, height) <= top + rows <= min(y2 + 1, height)
+        assert (left + columns, top + rows) == (min(x2, width), min(y2, height))
 
 
 @given(sides, sides, st.integers(1, 3), st.data())
@@ -426,3 +425,11 @@ def test_what_is_no_picture_is_refused() -> None:
         Planes(np.zeros((4, 4), np.uint8), np.zeros((2, 2), np.uint8), np.zeros((2, 1), np.uint8))
     with pytest.raises(ValueError, match="0 pixels"):
         Still(corners()).small(0)
+
+
+def test_what_was_made_small_once_is_kept_for_its_size_only() -> None:
+    planes = planes_of(40, 30)
+    large, small = planes.small(20), planes.small(10)
+    assert (large.shape, small.shape) == ((15, 20, 3), (8, 10, 3))
+    assert planes.small(20) is large
+    np.testing.assert_array_equal(planes_of(40, 30).small(10), small)

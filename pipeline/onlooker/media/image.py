@@ -134,9 +134,7 @@ class Planes:
         self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
     ) -> tuple[Pixels, tuple[int, int]]:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        # A chroma sample belongs to the 2 x 2 pixels from an even one on.
-        x1, y1 = x1 & ~1, y1 & ~1
-        x2, y2 = min(self.width, x2 + x2 % 2), min(self.height, y2 + y2 % 2)
+        x1, y1 = x1 & ~1, y1 & ~1  # a chroma sample belongs to the 2 x 2 pixels from an even one on
         chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
         parts = self.y[y1:y2, x1:x2], self.u[chroma], self.v[chroma]
         y, u, v = (_halved(part, halvings) for part in parts)

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -232,8 +232,12 @@ class Run:
                 stdout=subprocess.DEVNULL,
             )
         if child.core is not None:
-            with suppress(ProcessLookupError):  # it has ended already
+            try:
                 os.sched_setaffinity(child.process.pid, {child.core})
+            except OSError as error:  # it has ended, or the core is not ours any more
+                log.warning(
+                    "not kept to a core name=%s core=%d cause=%s", child.name, child.core, error
+                )
 
     def _bury(self, child: Child, code: int, now: float) -> None:
         child.process = None
