@@ -110,3 +110,40 @@ def test_planes_and_pixels_give_the_same_crop() -> None:
     near = crop(planes, matrix, 40, 40, LINEAR, BLACK).astype(int)
     same = crop(Still(whole), matrix, 40, 40, LINEAR, BLACK).astype(int)
     assert np.abs(near - same).max() <= 1
+
+
+@pytest.mark.parametrize("covered", [0.15, 0.4, 1, 1.3, 1.6, 3.2, 9])
+@pytest.mark.parametrize("shift", [0.0, 0.3, 0.5, 0.9])
+def test_roughly_is_within_a_pixel_of_the_crop(covered: float, shift: float) -> None:
+    rows, columns = np.mgrid[:300, :500]
+    picture = np.stack([columns / 2, rows / 2, (rows + columns) / 4], axis=2).astype(np.uint8)
+    matrix = np.array([[1 / covered, 0, shift - 9.3], [0, 1 / covered, shift - 8.1]])
+    exact, rough = (
+        crop(Still(picture), matrix, 30, 20, cv2.INTER_CUBIC, REPEAT, roughly=roughly).astype(int)
+        for roughly in (False, True)
+    )
+    # A pixel of the crop is so many of the picture, each of which is half a step brighter.
+    assert np.abs(rough - exact).max() <= 1 + covered / 2
+
+
+@pytest.mark.parametrize("turn", [2.0, 90.0, 180.0, 270.0])
+def test_roughly_changes_nothing_where_a_crop_is_not_straight(turn: float) -> None:
+    picture = Still(noise(200, 200))
+    matrix = np.asarray(cv2.getRotationMatrix2D((100.2, 99.7), turn, 1), np.float64)
+    matrix[:, 2] -= 70
+    exact, rough = (
+        crop(picture, matrix, 60, 60, cv2.INTER_CUBIC, REPEAT, roughly=roughly)
+        for roughly in (False, True)
+    )
+    np.testing.assert_array_equal(rough, exact)
+
+
+def test_roughly_is_right_where_the_picture_ends() -> None:
+    picture = Still(noise(40, 60))
+    for right, down in ((-5, 3), (3, -5), (35, 0), (0, 25)):
+        matrix = np.array([[1.0, 0, -right], [0, 1, -down]])
+        exact, rough = (
+            crop(picture, matrix, 30, 20, cv2.INTER_CUBIC, REPEAT, roughly=roughly)
+            for roughly in (False, True)
+        )
+        np.testing.assert_array_equal(rough, exact)

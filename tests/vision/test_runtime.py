@@ -189,6 +189,47 @@ def test_a_provider_that_is_not_installed_is_an_error_with_the_command(
         runtime.load("yunet", "tpu")
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
+def test_a_provider_that_cannot_start_is_an_error_and_not_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the GPU's ONNX Runtime on a machine without one: it would go on without a word."""
+    monkeypatch.setattr(runtime, "available", lambda: ("cpu", "cuda"))
+    with pytest.raises(WeightsError, match=r'yunet cannot run on cuda.* "onlooker\[gpu\]"'):
+        runtime.load("yunet", "cuda")
+
+
+def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[list[tuple[int, ...]]] = []
+
+    class Seeing(Session):
+        def __init__(self) -> None:
+            super().__init__(np.zeros((1, 1), np.float32))
+            made.append([])
+            self.seen = made[-1]
+
+        def run(self, names: None, feeds: object) -> list[NDArray[np.float32]]:
+            assert isinstance(feeds, dict)
+            self.seen.append(feeds["x"].shape)
+            return super().run(names, feeds)
+
+    monkeypatch.setattr(runtime, "available", lambda: ("cpu", "cuda"))
+    monkeypatch.setattr(runtime, "_session", lambda *_: Seeing())
+    model = runtime.load("ppocrv6_rec_small", "cuda")
+    lengths = [model.length(least) for least in range(8, 4801)]
+    for length in [320, 8, 320, 64, 8, 320]:
+        model(np.zeros((1, 3, 48, length), np.float32))
+    assert made == [[(1, 3, 48, 320)] * 3, [(1, 3, 48, 8)] * 2, [(1, 3, 48, 64)]]
+
+    assert len(set(lengths)) <= runtime.MOST_SHAPES
+    assert all(least <= length < 1.25 * least + 8 for least, length in enumerate(lengths, 8))
+    assert all(length % 8 == 0 for length in lengths)
+    finest = runtime.load("ppocrv6_rec_small", "cpu")
+    assert [finest.length(least) for least in (1, 8, 9, 1001)] == [8, 8, 16, 1008]
+
+
 def test_without_onnx_runtime_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(WeightsError, match=r'pip install "onlooker\[cpu\]"'):

@@ -4,7 +4,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import av
 import av.error
@@ -18,6 +18,11 @@ from av.video.stream import VideoStream
 
 from onlooker.media.image import Pixels, Planes
 
+TOLERANT: dict[str, Any] = (
+    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+)
+"""What `av.open` is given for titles that are not UTF-8. PyAV takes them as they are from 19 on,
+which needs Python 3.12."""
 REORDERED = 16
 """Most pictures that H.264 and HEVC hold back to put them in order. Behind a refused packet, and up
 to the next key frame, the decoder's order cannot be trusted: so many are held here instead."""

@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from msgspec.structs import replace
 
 from onlooker.config import CAMERAS, Source
-from onlooker.media.decode import Upright, upright_size
+from onlooker.media.decode import TOLERANT, Upright, upright_size
 from onlooker.media.finite import frames
 from onlooker.media.image import MediaError, Planes
 from onlooker.media.pattern import SCHEME
@@ -257,13 +257,14 @@ def _opened(source: Source) -> InputContainer:
         options, form = {"rw_timeout": microseconds, "user_agent": "onlooker"}, None
     if form is None:
         options["protocol_whitelist"] = PROTOCOLS
-    return av.open(
+    container: InputContainer = av.open(
         source.url,
         format=form,
         options=options,
         timeout=(source.timeout, source.timeout),
-        metadata_errors="replace",
+        **TOLERANT,
     )
+    return container
 
 
 def _pictures(

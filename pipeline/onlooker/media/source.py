@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from onlooker.media.decode import Damage, Upright, pictures, upright_size
+from onlooker.media.decode import TOLERANT, Damage, Upright, pictures, upright_size
 from onlooker.media.image import MediaError, Planes
 from onlooker.types import Frame
 
@@ -60,7 +60,7 @@ class Film:
         container, stream = _open(self.path)
         with container:
             assert stream.time_base is not None  # libav gives every stream one
-            self.time_base = stream.time_base
+            self.time_base = Fraction(stream.time_base)
             self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
             self.frames_expected = _frames_expected(container, stream, self.rate)
             seen = (item for item in pictures(container, stream) if isinstance(item, VideoFrame))
@@ -154,7 +154,7 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         container = av.open(
             f"file:{path}",  # or a colon in the name would be taken for a protocol
             options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
+            **TOLERANT,
         )
     except av.error.FFmpegError as error:
         raise MediaError(f"{path}: not a film that can be read ({error.strerror})") from error

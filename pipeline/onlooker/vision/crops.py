@@ -12,6 +12,8 @@ from onlooker.vision import pixels
 
 HALVED = 1.75
 """Least pixels of a halved picture, across, that a crop's pixel covers."""
+STRAIGHT = 0.25
+"""Pixels of a crop by which its sides lean less than can be seen."""
 
 
 def crop(
@@ -21,12 +23,14 @@ def crop(
     height: int,
     interpolation: int,
     border: int,
+    roughly: bool = False,
 ) -> Pixels:
     """The (height, width, 3) BGR crop to which `matrix` (2, 3) takes the picture's pixels.
 
     `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `interpolation` and
-    `border`, what to put where the picture ends, are OpenCV's. Raises ValueError where nothing of
-    the picture is in the crop, or near it.
+    `border`, what to put where the picture ends, are OpenCV's. A crop that may be placed `roughly`
+    is off by up to half of its own pixels where this lets it be made faster. Raises ValueError
+    where nothing of the picture is in the crop, or near it.
     """
     # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
     # crop is made larger by a whole number and averaged down, or it would be full of aliases; and
@@ -53,6 +57,14 @@ def crop(
     part, (left, top) = picture.region(left, top, right, bottom, halvings)
     x, y = x + a * left + b * top, y + c * left + d * top
     a, b, c, d = a * block, b * block, c * block, d * block
+    if roughly and max(abs(b) * part.shape[0], abs(c) * part.shape[1]) < STRAIGHT and a > 0 < d:
+        # Resizing takes a sixth of the time of a warp, but begins and ends at whole pixels.
+        size = round(a * part.shape[1]), round(d * part.shape[0])
+        left, top = round(-x), round(-y)
+        if 0 <= left <= size[0] - width and 0 <= top <= size[1] - height:
+            way = interpolation if over == 1 else cv2.INTER_AREA
+            resized = cv2.resize(part, size, interpolation=way)
+            return np.asarray(resized[top : top + height, left : left + width], np.uint8)
     # OpenCV's pixel i is at i, and not at i + 1/2.
     x, y = x + (a + b) / 2, y + (c + d) / 2
     shifted = np.array([[a, b, x], [c, d, y]]) * over

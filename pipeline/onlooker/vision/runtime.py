@@ -9,7 +9,7 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -31,12 +31,8 @@ PROVIDERS = {
 EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
 """Which extra of the package brings a provider."""
 
-ONE_BY_ONE = ("cpu", "openvino")
-"""Providers that gain nothing from a batch: its pictures run one by one.
-
-A batch fixed at 1 makes OpenVINO x1.6 faster than a free one (MobileFaceNet, mesh), and lets no
-result depend on which other faces were in the picture.
-"""
+MOST_SHAPES = 40
+"""Shapes of input for which a model on CUDA keeps a session each."""
 
 NEAR = 0.999
 """Least cosine between the outputs in bf16 and in fp32."""
@@ -44,6 +40,9 @@ NEAR = 0.999
 
 class Model:
     """A loaded model; calling it runs it. Not to be used from two threads at once.
+
+    The pictures of a batch run one by one: a batch fixed at 1 makes OpenVINO x1.6 faster than a
+    free one (MobileFaceNet, mesh), and lets no result depend on what else was in the picture.
 
     name, card: what it is. provider: "cpu", "openvino" or "cuda". precision: "fp32" or "bf16".
     outputs: the outputs' names, in the graph's order. metadata: the file's own remarks.
@@ -70,7 +69,7 @@ class Model:
         size = len(inputs[0])
         if size == 0:
             raise ValueError(f"{self.name}: the batch has no pictures")
-        if size > 1 and self.provider in ONE_BY_ONE:
+        if size > 1:
             runs = [self._run([each[at : at + 1] for each in inputs]) for at in range(size)]
             outputs = [np.concatenate(each) for each in zip(*runs, strict=True)]
         else:
@@ -81,10 +80,42 @@ class Model:
         self.calls += 1
         return outputs
 
+    def length(self, least: int) -> int:
+        """How long to make an input that may have any length from `least` on.
+
+        On CUDA, where each shape is costly at first, there are only four steps from one power of
+        two to the next.
+        """
+        step = self.card.multiple
+        if self.provider == "cuda":
+            step = max(step, 1 << max(0, least.bit_length() - 3))
+        return -(-least // step) * step
+
     def _run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         feeds = dict(zip(self._inputs, inputs, strict=True))
         outputs: list[NDArray[Any]] = self._session.run(None, feeds)
         return outputs
+
+
+class _Shapes:
+    """A session for each shape of input.
+
+    On CUDA a session that sees another shape than the time before plans all of its convolutions
+    anew, which takes a hundred times as long as running them.
+    """
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        first = make()
+        unused = [first]
+        self.get_inputs, self.get_outputs = first.get_inputs, first.get_outputs
+        self.get_modelmeta = first.get_modelmeta
+        self._of = functools.lru_cache(MOST_SHAPES)(
+            lambda shapes: unused.pop() if unused else make()
+        )
+
+    def run(self, outputs: None, feeds: Mapping[str, NDArray[Any]]) -> Any:
+        shapes = tuple(each.shape for each in feeds.values())
+        return self._of(shapes).run(outputs, feeds)
 
 
 def load(name: str, provider: str = "auto") -> Model:
@@ -98,7 +129,8 @@ def load(name: str, provider: str = "auto") -> Model:
     chosen = choose(card, provider)
     model = _in_bf16(card, path) if provider in ("auto", "openvino") else None
     if model is None:
-        model = Model(card, chosen, "fp32", _session(card, path, chosen, "fp32"))
+        make = functools.partial(_session, card, path, chosen, "fp32")
+        model = Model(card, chosen, "fp32", _Shapes(make) if chosen == "cuda" else make())
     logger.debug("model=%s provider=%s precision=%s", name, model.provider, model.precision)
     return model
 
@@ -170,24 +202,37 @@ def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    if provider in ONE_BY_ONE:
-        options.add_free_dimension_override_by_name("n", 1)
+    options.add_free_dimension_override_by_name("n", 1)
     options.log_severity_level = 3  # errors; warnings are about nodes that a provider leaves to CPU
     providers: list[Any] = [(PROVIDERS[provider], _provider_options(provider, precision))]
     if provider != "cpu":
         providers.append(PROVIDERS["cpu"])
+    if provider == "cuda":
+        onnxruntime.preload_dlls(directory="")  # from NVIDIA's packages, which the extra brings
     try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
     except Exception as error:
         raise WeightsError(
             f"{path} cannot be loaded on {provider}: {error}; "
             f"if it is damaged, run `onlooker models pull --force {card.name}`"
         ) from error
+    if PROVIDERS[provider] not in session.get_providers():
+        # ONNX Runtime would go on with the processor alone.
+        raise WeightsError(
+            f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here (it said above "
+            "what it misses); `nvidia-smi` must show a card, and the libraries come with "
+            f'`pip install "onlooker[{EXTRAS[provider]}]"`; or set runtime.provider to "auto"'
+        )
+    return session
 
 
 def _provider_options(provider: str, precision: str) -> dict[str, str]:
-    if provider != "openvino":
+    if provider == "cpu":
         return {}
+    if provider == "cuda":
+        # By default kernels are timed to choose one, for each size of picture anew, and multiply
+        # in TF32, with which readers and meshes no longer say what their cards promise.
+        return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],

@@ -286,7 +286,7 @@ class TextReader:
         # One crop a call: crops of one width read together take as long as one after another.
         card = self._model.card
         width = upright.shape[1]
-        padded_width = -(-width // card.multiple) * card.multiple
+        padded_width = self._model.length(width)
         padded = np.empty((1, 3, HEIGHT, padded_width), np.float32)
         pixels.to_planes(upright, padded[0], card.mean, card.scale)
         classes, scores = self._model(padded)
@@ -330,6 +330,7 @@ def _rectified(picture: Picture, quad: Quad) -> Pixels:
         HEIGHT,
         interpolation=cv2.INTER_CUBIC,
         border=cv2.BORDER_REPLICATE,
+        roughly=True,
     )
     enlarged = HEIGHT / size[1]
     if enlarged < SMALL_CROP:
