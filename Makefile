@@ -54,9 +54,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/demo.stamp: $(SOURCES) | $(VENV)/bin/python
+	@echo 'installing into $(VENV): a minute or two'
 	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(SOURCES) | $(VENV)/bin/python
+	@echo 'installing into $(VENV): a minute or two'
 	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo,dev]'
 	@touch $@ $(VENV)/demo.stamp

@@ -223,7 +223,8 @@ def _check_length(length: int) -> None:
     if length > MOST_BODY:
         raise Refusal(
             "RequestEntityTooLargeException",
-            f"A request may have {MOST_BODY} bytes; this one has {length} or more.",
+            f"A request may have {MOST_BODY} bytes; this one has {length} or more. Send the picture"
+            " smaller, or name one in a bucket.",
         )
 
 

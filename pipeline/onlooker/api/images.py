@@ -16,7 +16,10 @@ MOST_BYTES = 5 * 1024 * 1024
 """Of a picture in the request."""
 MOST_OBJECT_BYTES = 15 * 1024 * 1024
 """Of a picture in a bucket."""
-TOO_LARGE = "A picture in a request may have 5 MiB, one in a bucket 15 MiB: make it smaller."
+TOO_LARGE = (
+    f"A picture in a request may have {MOST_BYTES >> 20} MiB, one in a bucket "
+    f"{MOST_OBJECT_BYTES >> 20} MiB: make it smaller."
+)
 SMALLEST_SIDE = 80
 """Pixels that both sides of a picture must have."""
 BASE64_OF = {b"/9j/": "a JPEG", b"iVBORw0KGgo": "a PNG"}

@@ -37,6 +37,9 @@ class NoBuckets:
         )
 
 
+WHERE = "Buckets are the folders in the one that the server's [serve] buckets names."
+
+
 class Folder:
     """A folder for each bucket, and in it a file for each object."""
 
@@ -54,13 +57,15 @@ class Folder:
             path = (home / name).resolve()
             inside = home.parent == self._root and path.is_relative_to(home)
             if not inside or not stat.S_ISREG(path.stat().st_mode):
-                raise no_object(f"There is no object {place}.")
+                raise no_object(f"There is no object {place}. {WHERE}")
             # What was a file a moment ago may be a pipe now, which would be waited for.
             with open(path, "rb", opener=_opener) as file:
                 data = file.read(most + 1)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else error
-            raise no_object(f"There is no object {place} that can be read ({cause}).") from error
+            raise no_object(
+                f"There is no object {place} that can be read ({cause}). {WHERE}"
+            ) from error
         return _checked(data, place, most)
 
 
