@@ -35,8 +35,10 @@ from importlib.metadata import version
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from peers import (
     PEERS,
     Engine,
@@ -102,7 +104,7 @@ def likenesses(dim: int, samples: Path) -> tuple[str, Callable[[int], Vectors], 
     freedom = len(within) - len(own)
     people = np.stack([vectors[who.index(name)] for name in sorted(set(who))])
 
-    def root(deviations: Vectors, count: int) -> Vectors:
+    def root(deviations: NDArray[np.floating[Any]], count: int) -> Vectors:
         values, axes = np.linalg.eigh(deviations.T @ deviations / count)
         return np.asarray((axes * np.sqrt(np.maximum(values, 0))).astype(np.float32).T)
 

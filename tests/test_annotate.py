@@ -64,7 +64,7 @@ def drawn(*, faces: tuple[Face, ...] = (), lines: tuple[TextLine, ...] = ()) -> 
 def where(picture: Pixels, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
     """The upright box x1, y1, x2, y2 round all pixels of about that colour."""
     rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=2) < 16)
-    return columns.min(), rows.min(), columns.max(), rows.max()
+    return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 
 
 def test_a_named_face_has_its_box_and_its_name_above() -> None:

@@ -60,7 +60,7 @@ class Film:
         container, stream = _open(self.path)
         with container:
             assert stream.time_base is not None  # libav gives every stream one
-            self.time_base = Fraction(stream.time_base)
+            self.time_base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
             self.rate = float(stream.average_rate or stream.guessed_rate or USUAL_RATE)
             self.frames_expected = _frames_expected(container, stream, self.rate)
             seen = (item for item in pictures(container, stream) if isinstance(item, VideoFrame))
