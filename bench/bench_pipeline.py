@@ -171,7 +171,7 @@ def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, f
     def mark(status: Status) -> None:
         marks.append((time.perf_counter(), runtime.seconds()))
 
-    inline([film], settings, outputs, mark, (Stage("clock", clock), *STAGES))
+    inline([film], settings, outputs, mark, (Stage("clock", clock, ordered=True), *STAGES))
     # From the first frame's end to the last one's: without loading the models. A frame's decoding
     # lies between the end of the frame before and the first step.
     decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))

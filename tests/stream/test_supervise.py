@@ -22,7 +22,7 @@ from onlooker.record.subscribe import subscribe
 from onlooker.stream import plan
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.stages import Setup, Stage, Step, inline
-from onlooker.stream.supervise import RunError, Stopped, replay
+from onlooker.stream.supervise import RunError, Stopped, _cores, replay
 from onlooker.stream.wire import Counts, Status
 
 FRAMES = 120
@@ -104,14 +104,18 @@ def test_processes_write_what_one_process_writes(
     assert shown[-1] == status
 
 
-@pytest.mark.parametrize("cores", [1, 2])
-def test_each_worker_has_a_core_where_there_are_as_many(
-    film: Path, outputs: Outputs, cores: int
+def test_workers_have_cores_of_their_own_where_there_are_as_many(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3})
+    assert [_cores(workers) for workers in (1, 2, 3)] == [[None], [3, 5], [None] * 3]
+
+
+def test_each_worker_keeps_to_its_core(film: Path, outputs: Outputs) -> None:
     before = sorted(os.sched_getaffinity(0))
-    if len(before) < cores:
+    if len(before) < 2:
         pytest.skip("there is one core")
-    chosen = before[-cores:]
+    chosen = before[-2:]
     seen: dict[str, set[int]] = {}
 
     def look(status: Status) -> None:

@@ -126,6 +126,19 @@ def test_roughly_is_within_a_pixel_of_the_crop(covered: float, shift: float) -> 
     assert np.abs(rough - exact).max() <= 1 + covered / 2
 
 
+def test_roughly_a_line_of_text_is_not_warped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is long, and leans by less than can be seen."""
+    rows, columns = np.mgrid[:80, :700]
+    picture = Still(np.stack([columns / 3, rows * 2, columns / 5], axis=2).astype(np.uint8))
+    matrix = np.array([[0.8, 0.0004, -40.3], [-0.0003, 0.8, -8.4]])
+    exact = crop(picture, matrix, 500, 48, cv2.INTER_CUBIC, REPEAT)
+    monkeypatch.delattr(cv2, "warpAffine")
+    rough = crop(picture, matrix, 500, 48, cv2.INTER_CUBIC, REPEAT, roughly=True)
+    # A pixel of the crop is 1.25 of the picture, each of which is up to two steps brighter.
+    apart = np.abs(rough.astype(int) - exact)
+    assert 0 < apart.max() <= 1 + 1.2 * 1.25 * 2
+
+
 @pytest.mark.parametrize("turn", [2.0, 90.0, 180.0, 270.0])
 def test_roughly_changes_nothing_where_a_crop_is_not_straight(turn: float) -> None:
     picture = Still(noise(200, 200))

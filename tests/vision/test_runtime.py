@@ -195,8 +195,25 @@ def test_a_provider_that_cannot_start_is_an_error_and_not_the_processor(
 ) -> None:
     """As with the GPU's ONNX Runtime on a machine without one: it would go on without a word."""
     monkeypatch.setattr(runtime, "available", lambda: ("cpu", "cuda"))
-    with pytest.raises(WeightsError, match=r'yunet cannot run on cuda.* "onlooker\[gpu\]"'):
+    with pytest.raises(
+        WeightsError, match=r'yunet cannot run on cuda.*nvidia-smi.*onlooker\[gpu\]"`, or .* "cpu"'
+    ):
         runtime.load("yunet", "cuda")
+
+
+def test_a_run_that_a_provider_fails_is_not_tried_again_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    class Failing:
+        def run(self, *_: object) -> None:
+            raise EPFail("the card is gone")
+
+    model = runtime.load("yunet", "openvino")
+    monkeypatch.setattr(model._session, "_sess", Failing())
+    with pytest.raises(EPFail):
+        model(np.zeros((1, 3, 64, 64), np.float32))
 
 
 def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(

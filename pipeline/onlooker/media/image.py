@@ -1,7 +1,7 @@
 """Pictures: what a step sees of one, and how JPEG and PNG become one.
 
-A step asks a picture for a small version of it, or for a region at full size; it never learns
-whether the pixels were BGR all along (`Still`) or lie in a decoder's planes (`Planes`).
+A step asks a picture for a small version of it, or for a region, at full size or halved; it never
+learns whether the pixels were BGR all along (`Still`) or lie in a decoder's planes (`Planes`).
 """
 
 import re

@@ -36,7 +36,7 @@ class Child:
     """What it feeds, where it is a source."""
     given_up: bool = False
     core: int | None = None
-    """The only core that it may use."""
+    """The one that it is kept to, if any."""
 
     @property
     def name(self) -> str:

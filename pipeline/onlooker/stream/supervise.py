@@ -382,9 +382,10 @@ class Run:
 def _cores(workers: int) -> list[int | None]:
     """The core for each worker of a stage: its own, where there are as many as cores.
 
-    A model's threads hand each inference over to one another. Where that is from core to core, as
-    the system likes to have it while a core is idle, the pictures are in the wrong cache: pinned
-    workers do up to half as much again. Where there are fewer, the system finds free cores.
+    OpenVINO hands each inference to a thread of its own. Where that is from core to core, as the
+    system likes to have it while a core is idle, the picture is in the wrong cache: on two cores
+    two pinned processes ran models half as often again. Where workers are fewer, or more, the
+    system finds free cores.
     """
     if not hasattr(os, "sched_getaffinity"):
         return [None] * workers

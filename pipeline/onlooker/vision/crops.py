@@ -29,7 +29,7 @@ def crop(
 
     `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `interpolation` and
     `border`, what to put where the picture ends, are OpenCV's. A crop that may be placed `roughly`
-    is off by up to half of its own pixels where this lets it be made faster. Raises ValueError
+    is off by about one of its own pixels where this lets it be made faster. Raises ValueError
     where nothing of the picture is in the crop, or near it.
     """
     # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
@@ -58,7 +58,7 @@ def crop(
     x, y = x + a * left + b * top, y + c * left + d * top
     a, b, c, d = a * block, b * block, c * block, d * block
     if roughly and max(abs(b) * part.shape[0], abs(c) * part.shape[1]) < STRAIGHT and a > 0 < d:
-        # Resizing takes a sixth of the time of a warp, but begins and ends at whole pixels.
+        # Resizing takes a quarter of the time of a warp, but begins and ends at whole pixels.
         size = round(a * part.shape[1]), round(d * part.shape[0])
         left, top = round(-x), round(-y)
         if 0 <= left <= size[0] - width and 0 <= top <= size[1] - height:

@@ -8,8 +8,10 @@ so that the same machine gives the same records every time.
 import functools
 import json
 import logging
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -30,6 +32,7 @@ PROVIDERS = {
 }
 EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
 """Which extra of the package brings a provider."""
+NEEDS = {"cuda": "`nvidia-smi` must show a card; for the libraries "}
 
 MOST_SHAPES = 40
 """Shapes of input for which a model on CUDA keeps a session each."""
@@ -105,13 +108,21 @@ class _Shapes:
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
-        first = make()
-        unused = [first]
-        self.get_inputs, self.get_outputs = first.get_inputs, first.get_outputs
-        self.get_modelmeta = first.get_modelmeta
+        unused = [make()]
+        self._inputs, self._outputs = unused[0].get_inputs(), unused[0].get_outputs()
+        self._metadata = unused[0].get_modelmeta()
         self._of = functools.lru_cache(MOST_SHAPES)(
             lambda shapes: unused.pop() if unused else make()
         )
+
+    def get_inputs(self) -> Any:
+        return self._inputs
+
+    def get_outputs(self) -> Any:
+        return self._outputs
+
+    def get_modelmeta(self) -> Any:
+        return self._metadata
 
     def run(self, outputs: None, feeds: Mapping[str, NDArray[Any]]) -> Any:
         shapes = tuple(each.shape for each in feeds.values())
@@ -194,6 +205,13 @@ def _share_memory() -> None:
     onnxruntime.create_and_register_allocator(place, None)
 
 
+@functools.cache
+def _find_libraries() -> None:
+    """Load CUDA and cuDNN from NVIDIA's packages, which the extra brings, or from the system."""
+    with redirect_stdout(sys.stderr):  # on which it tells of each that is missing
+        _onnxruntime().preload_dlls(directory="")
+
+
 def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
@@ -208,20 +226,23 @@ def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     if provider != "cpu":
         providers.append(PROVIDERS["cpu"])
     if provider == "cuda":
-        onnxruntime.preload_dlls(directory="")  # from NVIDIA's packages, which the extra brings
+        _find_libraries()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=providers)
+        # Without the fallback, by which a session that fails goes over to the processor for good.
+        session = onnxruntime.InferenceSession(
+            path, options, providers=providers, enable_fallback=0
+        )
     except Exception as error:
         raise WeightsError(
             f"{path} cannot be loaded on {provider}: {error}; "
             f"if it is damaged, run `onlooker models pull --force {card.name}`"
         ) from error
     if PROVIDERS[provider] not in session.get_providers():
-        # ONNX Runtime would go on with the processor alone.
+        # What misses a library is left out, and only logged.
         raise WeightsError(
-            f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here (it said above "
-            "what it misses); `nvidia-smi` must show a card, and the libraries come with "
-            f'`pip install "onlooker[{EXTRAS[provider]}]"`; or set runtime.provider to "auto"'
+            f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here, and said "
+            f"above what it misses; {NEEDS.get(provider, '')}"
+            f'run `pip install "onlooker[{EXTRAS[provider]}]"`, or set runtime.provider to "cpu"'
         )
     return session
 
