@@ -3,6 +3,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ class TestBackup:
         broken = tmp_path / "broken.db"
         broken.write_bytes(data)
         (tmp_path / "text.db").write_text("no database" * 1000)
-        sqlite3.connect(tmp_path / "strange.db").execute("CREATE TABLE recipes (name)").close()
+        with closing(sqlite3.connect(tmp_path / "strange.db")) as strange:
+            strange.execute("CREATE TABLE recipes (name)")
         before, path = everything(store, "staff"), store.path
         store.close()
         for name in ("broken.db", "text.db", "strange.db", "nothing.db"):

@@ -86,9 +86,14 @@ class Writer(Log):
             self._database.close()
             with self._told():
                 self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
-                self._database.execute("PRAGMA synchronous = FULL")
-            self._recognise()
-            self._recover(before)
+            try:
+                with self._told():
+                    self._database.execute("PRAGMA synchronous = FULL")
+                self._recognise()
+                self._recover(before)
+            except BaseException:
+                self._database.close()
+                raise
         except BaseException:
             os.close(self._lock)
             raise
