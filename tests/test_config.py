@@ -48,7 +48,12 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[faces]\nquality = 'BEST'\n", "BEST"),
         ("[faces]\nsharpness = 40\n", "known keys are look, size"),
         ("[record]\naccount = 'mine'\n", "account"),
-        ("[runtime]\nprovider = 'gpu'\n", "gpu"),
+        ("[runtime]\nprovider = 'gpu'\n", "known values are auto, cpu, openvino, cuda"),
+        ("[streams.door]\npolicy = 'some'\nurl = 'a.mp4'\n", "known values are live, every"),
+        (
+            "[streams.yard]\nurl = 'a.mp4'\n[streams.door]\nurl = 'b.mp4'\nregion = [0, 0, 2, 1]\n",
+            "`$.streams.door.region[2]`",
+        ),
         ("[faces\n", "Expected"),
         (
             "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",

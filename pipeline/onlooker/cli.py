@@ -53,6 +53,7 @@ from onlooker.stream.supervise import RunError, Stopped
 from onlooker.stream.supervise import replay as staged
 from onlooker.stream.wire import Status
 from onlooker.summary import Summary, summarise
+from onlooker.vision import runtime
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -404,7 +405,10 @@ def config_check(
     Example: `onlooker config check onlooker.toml`
     """
     settings = configuration.load(path)
-    needed_models(settings)
+    for name in needed_models(settings):
+        runtime.choose(weights.card(name), settings.runtime.provider)
+    if settings.publish.endpoint:
+        publish.check_private(settings.publish.endpoint, settings.publish.key is not None)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):
             found = trials(settings.streams)

@@ -83,7 +83,10 @@ def stream(
             try:
                 metrics = Metrics(config.metrics.listen)
             except OSError as error:
-                raise RunError(f"[metrics] listen: {config.metrics.listen}: {error}") from error
+                raise RunError(
+                    f"[metrics] listen: {config.metrics.listen}: {error}; if another Onlooker "
+                    "runs, give this one another port"
+                ) from error
             closing.callback(metrics.close)
             console.print(f"metrics  http://{config.metrics.listen}/metrics", soft_wrap=True)
 

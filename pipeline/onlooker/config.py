@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -381,7 +381,7 @@ def load(path: Path | None = None) -> Config:
     try:
         return msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {error}{_hint(str(error))}") from error
+        raise ConfigError(f"{path}: {_told(str(error), table)}") from error
 
 
 def dump(config: Config) -> str:
@@ -404,8 +404,31 @@ def _toml(value: object) -> str:
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
+def _told(message: str, table: dict[str, Any]) -> str:
+    """msgspec's message with the stream's name, which it leaves out, and what would be right."""
+    hint = _hint(message)
+    if "`$.streams[...]" in message:
+        sources = table["streams"].items()
+        name = next((name for name, source in sources if not _is_source(source)), "[...]")
+        message = message.replace("$.streams[...]", f"$.streams.{name}")
+    return message + hint
+
+
+def _is_source(source: object) -> bool:
+    try:
+        msgspec.convert(source, Source)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 def _hint(message: str) -> str:
-    """`; did you mean 'size'?` for an unknown key that is near a known one."""
+    """`; did you mean 'size'?` for an unknown key that is near a known one, or the known values."""
+    place = r"`\$\.(\w+)(?:\[\.\.\.\])?\.(\w+)`"
+    if enum := re.fullmatch(f"Invalid enum value .* - at {place}", message):
+        section, key = enum.groups()
+        owner = Source if section == "streams" else get_type_hints(Config)[section]
+        return f"; known values are {', '.join(_words(get_type_hints(owner)[key]))}"
     found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
     if not found:
         return ""
@@ -415,6 +438,11 @@ def _hint(message: str) -> str:
     near = difflib.get_close_matches(unknown, owner.__struct_fields__, 1)
     known = ", ".join(owner.__struct_fields__)
     return f"; did you mean `{near[0]}`?" if near else f"; known keys are {known}"
+
+
+def _words(hint: Any) -> list[str]:
+    """The words that a type lets through."""
+    return [hint] if isinstance(hint, str) else [w for each in get_args(hint) for w in _words(each)]
 
 
 PROVIDERS: tuple[str, ...] = get_args(Provider)

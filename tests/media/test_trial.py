@@ -56,3 +56,20 @@ def test_a_configuration_is_checked_with_its_streams(
     assert "yard" not in done.stderr
     done = CliRunner().invoke(app, ["config", "check", "--no-sources", str(path)])
     assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[runtime]\nprovider = "cuda"\n', "has no cuda provider"),
+        ('[publish]\nendpoint = "tcp://*:5560"\n', "could read who was seen"),
+    ],
+)
+def test_a_configuration_that_would_not_run_is_not_fine(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "onlooker.toml"
+    path.write_text(text)
+    done = CliRunner().invoke(app, ["config", "check", str(path)])
+    assert done.exit_code == 1
+    assert says in str(done.exception)

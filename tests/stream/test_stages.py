@@ -8,14 +8,14 @@ import msgspec
 import pytest
 import steps
 
-from onlooker.config import Config, FaceAttribute, Faces, Match, Stream, Text
+from onlooker.config import Config, FaceAttribute, Faces, Match, Source, Stream, Text
 from onlooker.demo import photographs
 from onlooker.media.image import Picture
 from onlooker.record import lines
 from onlooker.record.log import read
 from onlooker.record.shapes import encode
 from onlooker.record.writer import Writer
-from onlooker.stream.feeds import Outputs, feeds
+from onlooker.stream.feeds import Outputs, feeds, feeds_of
 from onlooker.stream.stages import STAGES, Setup, Stage, Step, Unusable, inline, needed_models
 from onlooker.stream.wire import Counts, Status
 from onlooker.types import Frame
@@ -103,6 +103,18 @@ def test_a_feed_knows_its_film(film: Path, tmp_path: Path) -> None:
         FRAMES,
     )
     assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
+
+
+def test_what_has_no_end_is_live_unless_it_is_told_otherwise(film: Path, tmp_path: Path) -> None:
+    sources = {
+        "endless": Source(url="test://moving"),
+        "every": Source(url="test://moving", policy="every"),
+        "short": Source(url="test://moving?frames=9"),
+        "film": Source(url=str(film)),
+        "played": Source(url=str(film), policy="live"),
+    }
+    found = feeds_of(sources, Config(), Outputs(log=tmp_path / "r.db"))
+    assert [feed.stream for feed in found if feed.live] == ["endless", "played"]
 
 
 def test_films_of_one_name_become_streams_of_several(film: Path, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class Album:
     the first one cannot be decoded.
     """
 
+    endless = False
     time_base = Fraction(1, 1)
     rate = 1.0
 

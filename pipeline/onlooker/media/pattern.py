@@ -25,7 +25,8 @@ SCHEME = "test://"
 class Pattern:
     """The pictures of a test:// URL: the same as `onlooker.media.source.Film` gives.
 
-    `size`, `fps` and `frames` (0: without end) may be set in the URL. Raises MediaError.
+    `size`, `fps` and `frames` (0: without end, as a camera) may be set in the URL. Raises
+    MediaError.
     """
 
     def __init__(self, url: str, digest: str | None = None) -> None:
@@ -47,6 +48,7 @@ class Pattern:
             )
         self.rate, self.time_base = float(fps), 1 / fps
         self.frames_expected = frames or None
+        self.endless = not frames
         self.digest = digest or hashlib.sha256(url.encode()).hexdigest()
         slope = np.linspace(40, 200, self.width, dtype=np.uint8)
         self._grey: Pixels = np.ascontiguousarray(np.broadcast_to(slope, (self.height, self.width)))

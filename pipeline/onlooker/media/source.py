@@ -45,6 +45,7 @@ class Film:
     width: int
     height: int
     """Of the first picture, in pixels, as it is meant to be seen."""
+    endless = False
     time_base: Fraction
     """Seconds that one unit of `pts` lasts."""
     rate: float

@@ -120,7 +120,7 @@ class Publisher:
         keys: KeyPair | None = None,
         clients: Collection[str] = (),
     ) -> None:
-        _check_private(endpoint, keys is not None)
+        check_private(endpoint, keys is not None)
         _check_free(endpoint)
         self._log = records
         self.position = records.position if position is None else position
@@ -144,7 +144,10 @@ class Publisher:
             self._socket.bind(endpoint)
         except zmq.ZMQError as error:
             self._end()
-            raise PublishError(f"{endpoint}: cannot publish there: {error}") from error
+            raise PublishError(
+                f"{endpoint}: cannot publish there: {error}; write tcp://HOST:PORT, with a "
+                "port that nobody uses"
+            ) from error
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
         """With the port that `tcp://127.0.0.1:*` was given."""
 
@@ -274,7 +277,7 @@ def keep_alive(socket: "zmq.Socket[bytes]") -> None:
     socket.tcp_keepalive_cnt = 3
 
 
-def _check_private(endpoint: str, encrypted: bool) -> None:
+def check_private(endpoint: str, encrypted: bool) -> None:
     """Records say who was where: unencrypted, they stay on this machine."""
     found = re.fullmatch(r"tcp://(.*):(.*)", endpoint)
     if not found:

@@ -122,7 +122,9 @@ class Subscriber:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)
-            raise PublishError(f"{endpoint}: cannot subscribe there: {error}") from error
+            raise PublishError(
+                f"{endpoint}: cannot subscribe there: {error}; write tcp://HOST:PORT"
+            ) from error
 
     def records(self, kinds: Collection[str]) -> Iterator[StreamRecord]:
         self._deadline = _after(self._timeout)

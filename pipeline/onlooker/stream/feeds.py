@@ -148,7 +148,7 @@ def feeds_of(
             film = films.get(name)
             if film is None and source.policy == "every":
                 raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
-            if film is None or source.policy == "live":
+            if film is None or source.policy == "live" or (source.policy is None and film.endless):
                 found.append(Feed(stream=name, source=replace(source, policy="live")))
                 continue
             selection = source.selection()
