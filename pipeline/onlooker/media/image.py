@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.media.planes import pack
+
 Pixels = NDArray[np.uint8]
 
 LARGEST = 50_000_000
@@ -124,11 +126,9 @@ class Planes:
     def _shrunk(self, width: int, height: int) -> Pixels:
         # Shrinking three planes and converting the little that is left costs less than a third of
         # converting the picture and shrinking that.
-        i420 = _I420(width, height)
-        for plane, small in ((self.y, i420.y), (self.u, i420.u), (self.v, i420.v)):
-            if _shrink(plane, small.shape[1], small.shape[0], small) is plane:
-                small[:] = plane
-        return i420.bgr()
+        half = (width + 1) // 2, (height + 1) // 2
+        y = _shrink(self.y, width, height)
+        return _bgr(y, _shrink(self.u, *half), _shrink(self.v, *half))
 
     def region(
         self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
@@ -138,9 +138,7 @@ class Planes:
         chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
         parts = self.y[y1:y2, x1:x2], self.u[chroma], self.v[chroma]
         y, u, v = (_halved(part, halvings) for part in parts)
-        i420 = _I420(y.shape[1], y.shape[0])
-        i420.y[:], i420.u[:], i420.v[:] = y, u, v
-        return i420.bgr(), (x1, y1)
+        return _bgr(y, u, v), (x1, y1)
 
     def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
@@ -151,22 +149,11 @@ _FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(
 """Luma of limited range, 16 to 235, in 0 to 255."""
 
 
-class _I420:
-    """Planes of a picture as OpenCV converts them: one behind the other, to be filled."""
-
-    def __init__(self, width: int, height: int) -> None:
-        # It converts even sizes only: an odd side gets its last pixels twice, and loses them again.
-        self._rows, columns = height + height % 2, width + width % 2
-        self._all = np.empty((self._rows * 3 // 2, columns), np.uint8)
-        self.y = self._all[:height, :width]
-        self.u, self.v = self._all[self._rows :].reshape(2, self._rows // 2, columns // 2)
-
-    def bgr(self) -> Pixels:
-        height, width = self.y.shape
-        self._all[height : self._rows, :width] = self.y[-1]
-        self._all[: self._rows, width:] = self._all[: self._rows, width - 1 : width]
-        bgr = cast(Pixels, cv2.cvtColor(self._all, cv2.COLOR_YUV2BGR_I420))
-        return np.ascontiguousarray(bgr[:height, :width])
+def _bgr(y: Pixels, u: Pixels, v: Pixels) -> Pixels:
+    """Planes in colours: (h, w, 3)."""
+    height, width = y.shape
+    bgr = cast(Pixels, cv2.cvtColor(pack(y, u, v), cv2.COLOR_YUV2BGR_I420))
+    return np.ascontiguousarray(bgr[:height, :width])
 
 
 def read(path: str | PathLike[str]) -> Still:
@@ -327,25 +314,19 @@ def _fit(width: int, height: int, long_side: int, multiple: int) -> tuple[int, i
     return fitted(width), fitted(height)
 
 
-def _shrink(plane: Pixels, width: int, height: int, out: Pixels | None = None) -> Pixels:
+def _shrink(plane: Pixels, width: int, height: int) -> Pixels:
     """A plane, or a BGR picture, at `width` x `height`, which are not larger than it is.
 
     Bilinear resizing looks at four pixels only, so the plane is halved by means until it is less
-    than twice as large: as fast, and small text does not turn into noise. `out` is filled, unless
-    `plane` itself is the answer.
+    than twice as large: as fast, and small text does not turn into noise.
     """
     rows, columns = plane.shape[:2]
-
-    def resized(rows: int, columns: int, how: int) -> Pixels:
-        into = out if (rows, columns) == (height, width) else None
-        return cast(Pixels, cv2.resize(plane, (columns, rows), dst=into, interpolation=how))
-
     while rows % 2 == columns % 2 == 0 and rows >= 2 * height and columns >= 2 * width:
         rows, columns = rows // 2, columns // 2
-        plane = resized(rows, columns, cv2.INTER_AREA)
+        plane = cast(Pixels, cv2.resize(plane, (columns, rows), interpolation=cv2.INTER_AREA))
     if (columns, rows) == (width, height):
         return plane
-    return resized(height, width, cv2.INTER_LINEAR)
+    return cast(Pixels, cv2.resize(plane, (width, height), interpolation=cv2.INTER_LINEAR))
 
 
 def _halved(plane: Pixels, times: int) -> Pixels:

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from onlooker.media.planes import pack
+
+
+def slowly(*planes: NDArray[np.uint8]) -> list[int]:
+    """The bytes of I420, one after the other."""
+    found: list[int] = []
+    for number, plane in enumerate(planes):
+        rows = [list(map(int, row)) for row in plane]
+        if number == 0:
+            rows = [row + row[-1:] * (len(row) % 2) for row in rows]
+            rows += rows[-1:] * (len(rows) % 2)
+        found += [value for row in rows for value in row]
+    return found
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3))
+def test_planes_lie_one_behind_the_other(height: int, width: int, apart: int) -> None:
+    chance = np.random.default_rng(height * 10 + width)
+    half = (height + 1) // 2, (width + 1) // 2
+    # Rows of a decoder's planes are longer than the picture.
+    y, u, v = (
+        chance.integers(0, 256, (rows, columns + apart), np.uint8)[:, :columns]
+        for rows, columns in ((height, width), half, half)
+    )
+    packed = pack(y, u, v)
+    assert packed.shape == (half[0] * 3, half[1] * 2)
+    assert packed.ravel().tolist() == slowly(y, u, v)
+
+
+def test_planes_that_do_not_belong_together() -> None:
+    y, half, other = (np.zeros(shape, np.uint8) for shape in ((6, 8), (3, 4), (3, 5)))
+    with pytest.raises(ValueError, match="a plane of 5 x 3 where one of 4 x 3 belongs"):
+        pack(y, half, other)
+    with pytest.raises(ValueError, match="nothing is in"):
+        pack(y[:0], half[:0], half[:0])
+    with pytest.raises(ValueError, match="side by side"):
+        pack(np.zeros((6, 16), np.uint8)[:, ::2], half, half)
