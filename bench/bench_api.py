@@ -37,6 +37,7 @@ import cv2
 import msgspec
 import numpy as np
 from botocore.config import Config as Botocore
+from published import yunet
 from rich.console import Console
 from rich.table import Table
 
@@ -123,10 +124,11 @@ def naive(folder: Path) -> Iterator[int | None]:
               'run `pip install "onlooker[bench]" rapidocr`')  # fmt: skip
         yield None
         return
-    port, script = 8699, folder / "naive.py"
+    port, script, detector = 8699, folder / "naive.py", folder / "yunet.onnx"
     script.write_text(NAIVE)
+    detector.write_bytes(yunet())
     process = subprocess.Popen(
-        [sys.executable, str(script), str(weights.path("yunet")), str(port)],
+        [sys.executable, str(script), str(detector), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

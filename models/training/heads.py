@@ -35,7 +35,7 @@ from onlooker.convert.heads import ROWS
 from onlooker.media import image
 from onlooker.media.image import Pixels, Still
 from onlooker.types import Box
-from onlooker.vision import attributes, pixels
+from onlooker.vision import attributes
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.crops import crop
 from onlooker.vision.faces import FaceFinder
@@ -116,9 +116,7 @@ class Features:
         return seen, example.mesh.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
 
     def __call__(self, seen: Pixels) -> Rows:
-        out = np.empty((1, *seen.shape), np.float32)
-        pixels.to_pixels(seen, out[0], self.card.mean, self.card.scale)
-        (rows,) = self._session.run([ROWS], {self._session.get_inputs()[0].name: out})
+        (rows,) = self._session.run([ROWS], {self._session.get_inputs()[0].name: seen[None]})
         return np.asarray(rows[0], np.float32)
 
 

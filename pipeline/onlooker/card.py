@@ -20,7 +20,7 @@ from onlooker import user_data
 
 CARDS = Path(__file__).parent / "models"
 
-REVISION = 3
+REVISION = 4
 """Of the converters: raised whenever `onlooker.convert` builds another file from the same card."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
@@ -284,6 +284,8 @@ class Card(Section, frozen=True, kw_only=True):
     """In the order in which the build's format takes them."""
     build: Build
 
+    # Built, every model takes BGR pictures as bytes: `onlooker.convert.edits.take_pictures`. Here
+    # is what it took before.
     layout: Literal["NCHW", "NHWC"]
     shape: tuple[Count, Count]
     """Height and width of the input; 0 where it is free."""
@@ -292,7 +294,7 @@ class Card(Section, frozen=True, kw_only=True):
     colour: Literal["RGB", "BGR"]
     mean: Channels
     scale: Channels
-    """The model takes (pixel - mean) * scale, pixel being 0 to 255."""
+    """The network takes (pixel - mean) * scale, pixel being 0 to 255."""
 
     decode: Decode
     embedder: Embedder | None = None
@@ -302,7 +304,8 @@ class Card(Section, frozen=True, kw_only=True):
     @property
     def digest(self) -> str:
         """Twelve hex digits that change whenever the built file would."""
-        parts = [REVISION, self.archive.sha256, self.members, self.build]
+        takes = [self.layout, self.colour, self.mean, self.scale]
+        parts = [REVISION, self.archive.sha256, self.members, self.build, takes]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
 
     @property

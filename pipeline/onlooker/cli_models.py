@@ -55,8 +55,12 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
         ("archive", f"{source}, {_size(card.archive.size)}, sha256 {card.archive.sha256}"),
         ("members", ", ".join(member.path for member in card.members)),
         ("build", ", ".join([card.build.format, *card.build.edits])),
-        ("input", f"{size} {card.colour}, {card.layout}"),
-        ("takes", f"(pixel - {_numbers(card.mean)}) * {_numbers(card.scale)}"),
+        ("input", f"{size} pixels, BGR bytes"),
+        (
+            "network",
+            f"{card.colour}, {card.layout}, (pixel - {_numbers(card.mean)})"
+            f" * {_numbers(card.scale)}",
+        ),
         ("decode", _facts(card.decode)),
         ("built", f"{_built(card)}  {weights.folder() / card.file}"),
     ]

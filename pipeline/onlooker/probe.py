@@ -43,7 +43,7 @@ FLOOR = 1e-3
 
 
 def picture(probe: Probe) -> NDArray[np.uint8]:
-    """The probe's picture: (height, width, 3), channels in the order that the model takes them."""
+    """The probe's picture: (height, width, 3), channels in the network's order."""
     draw = {"blocks": blocks, "digits": digits}[probe.picture]
     return draw(*probe.size)
 
@@ -67,13 +67,10 @@ def digits(width: int, height: int) -> NDArray[np.uint8]:
     return drawn
 
 
-def tensor(card: Card) -> NDArray[np.float32]:
-    """The probe's picture as the card's model takes it: a batch of one."""
-    pixels = picture(card.probe).astype(np.float32)
-    ready = (pixels - np.array(card.mean, np.float32)) * np.array(card.scale, np.float32)
-    if card.layout == "NCHW":
-        ready = ready.transpose(2, 0, 1)
-    return np.ascontiguousarray(ready[None])
+def batch(card: Card) -> NDArray[np.uint8]:
+    """The probe's picture as the card's built model takes it: (1, height, width, 3), BGR."""
+    drawn = picture(card.probe)
+    return np.ascontiguousarray(drawn[None, :, :, ::-1] if card.colour == "RGB" else drawn[None])
 
 
 def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> list[Figures]:

@@ -102,7 +102,7 @@ def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterat
         names = dict.fromkeys(each.name for each in [*_default(), *built])
     for name in names:
         model = runtime.load(name, provider)
-        found = probe.measure(model.outputs, model(probe.tensor(model.card)))
+        found = probe.measure(model.outputs, model(probe.batch(model.card)))
         tolerance = probe.TOLERANCES[model.precision]
         problems = probe.differences(model.card.probe, found, tolerance)
         if denormal := edits.count_denormals(path(name).read_bytes()):
@@ -120,7 +120,7 @@ def measure(name: str) -> list[Figures]:
     from onlooker.vision import runtime
 
     model = runtime.load(name, "cpu")
-    return probe.measure(model.outputs, model(probe.tensor(model.card)))
+    return probe.measure(model.outputs, model(probe.batch(model.card)))
 
 
 def _default() -> list[Card]:

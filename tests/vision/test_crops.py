@@ -1,10 +1,12 @@
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from onlooker.card import card
 from onlooker.media.image import Planes, Still
-from onlooker.vision.crops import crop
+from onlooker.vision.crops import batch, crop, padded
 
 LINEAR, BLACK, REPEAT = cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE
 
@@ -160,3 +162,31 @@ def test_roughly_is_right_where_the_picture_ends() -> None:
             for roughly in (False, True)
         )
         np.testing.assert_array_equal(rough, exact)
+
+
+def test_a_batch_is_its_crops() -> None:
+    picture = Still(noise(300, 300))
+    matrices = [np.array([[1.0, 0, -left], [0, 1, -20]]) for left in (0, 100, 250)]
+    model = card("mobilefacenet")
+    crops = batch(picture, matrices, model, REPEAT)
+    assert crops.shape == (3, *model.shape, 3)
+    for matrix, found in zip(matrices, crops, strict=True):
+        np.testing.assert_array_equal(found, crop(picture, matrix, 112, 112, LINEAR, REPEAT))
+
+
+@pytest.mark.parametrize(("colour", "mean"), [("BGR", (10, 20, 30)), ("RGB", (30, 20, 10))])
+def test_what_is_missing_of_a_picture_is_the_mean(colour: str, mean: tuple[int, ...]) -> None:
+    model = msgspec.structs.replace(
+        card("yunet"), colour=colour, mean=(10.2, 19.9, 30.4), multiple=32
+    )
+    # A window of a larger picture: its rows do not touch each other.
+    picture = noise(80, 90)[3:67, 5:75]
+    found = padded(picture, model)
+    assert found.shape == (1, 64, 96, 3)
+    np.testing.assert_array_equal(found[0, :, :70], picture)
+    assert (found[0, :, 70:] == mean).all()
+    wider = padded(picture, model, width=128)
+    assert wider.shape == (1, 64, 128, 3)
+    np.testing.assert_array_equal(wider[0, :, :96], found[0])
+    whole = noise(64, 32)
+    assert np.shares_memory(padded(whole, model), whole)

@@ -22,7 +22,7 @@ PROVIDERS = ["cpu", pytest.param("openvino", marks=needs_openvino)]
 def test_a_batch_is_its_pictures_one_by_one(provider: str) -> None:
     model = runtime.load("mobilefacenet", provider)
     rng = np.random.default_rng(7)
-    pictures = rng.uniform(-1, 1, (3, 112, 112, 3)).astype(np.float32)
+    pictures = rng.integers(0, 256, (3, 112, 112, 3), np.uint8)
     (together,) = model(pictures)
     alone = np.concatenate([model(pictures[at : at + 1])[0] for at in range(3)])
     assert together.shape == (3, 192)
@@ -31,14 +31,14 @@ def test_a_batch_is_its_pictures_one_by_one(provider: str) -> None:
 
 def test_a_batch_of_nothing_is_an_error() -> None:
     with pytest.raises(ValueError, match="mobilefacenet: the batch has no pictures"):
-        runtime.load("mobilefacenet", "cpu")(np.empty((0, 112, 112, 3), np.float32))
+        runtime.load("mobilefacenet", "cpu")(np.empty((0, 112, 112, 3), np.uint8))
 
 
 def test_a_model_counts_its_calls_and_their_time() -> None:
     model = runtime.load("gender", "cpu")
     assert (model.calls, model.seconds) == (0, 0.0)
-    model(probe.tensor(model.card))
-    model(probe.tensor(model.card))
+    model(probe.batch(model.card))
+    model(probe.batch(model.card))
     assert model.calls == 2
     assert 0 < model.seconds < 10
 
@@ -46,7 +46,7 @@ def test_a_model_counts_its_calls_and_their_time() -> None:
 def test_outputs_come_in_the_graphs_order() -> None:
     model = runtime.load("yunet", "cpu")
     assert model.outputs[:3] == ("cls_8", "cls_16", "cls_32")
-    outputs = dict(zip(model.outputs, model(probe.tensor(model.card)), strict=True))
+    outputs = dict(zip(model.outputs, model(probe.batch(model.card)), strict=True))
     assert outputs["kps_8"].shape == (1, 24 * 40, 10)
 
 
@@ -54,13 +54,13 @@ def test_outputs_come_in_the_graphs_order() -> None:
 def test_a_detector_takes_pictures_of_any_size(provider: str) -> None:
     model = runtime.load("yunet", provider)
     for height, width in ((32, 64), (320, 96), (32, 64)):
-        outputs = model(np.zeros((1, 3, height, width), np.float32))
+        outputs = model(np.zeros((1, height, width, 3), np.uint8))
         assert outputs[0].shape == (1, height * width // 64, 1)
 
 
 def test_the_reader_reads_the_probes_digits() -> None:
     model = runtime.load("ppocrv6_rec_small", "cpu")
-    classes, probabilities = model(probe.tensor(model.card))
+    classes, probabilities = model(probe.batch(model.card))
     alphabet = ["", *model.metadata["character"].split("\n")]
     assert "".join(alphabet[index] for index in classes[0]) == "307418529630741"
     assert probabilities.min() > 0.8
@@ -71,7 +71,7 @@ def test_the_reader_reads_the_probes_digits() -> None:
 @pytest.mark.parametrize("name", ["ppocrv6_det_small", "ppocrv4_det"])
 def test_the_text_detectors_find_the_probes_digits(name: str) -> None:
     model = runtime.load(name, "cpu")
-    (likely,) = model(probe.tensor(model.card))
+    (likely,) = model(probe.batch(model.card))
     rows, columns = np.nonzero(likely[0, 0] > 0.3)
     # The line is 26 pixels high round row 96 and goes from column 12 to 306; its core is smaller.
     assert 80 < rows.min() < 96 < rows.max() < 112
@@ -84,7 +84,7 @@ def test_two_processes_give_the_same_bytes() -> None:
     script = (
         "import hashlib\nfrom onlooker import probe\nfrom onlooker.vision import runtime\n"
         "model = runtime.load('mobilefacenet')\n"
-        "(vector,) = model(probe.tensor(model.card))\n"
+        "(vector,) = model(probe.batch(model.card))\n"
         "print(model.provider, model.precision, hashlib.sha256(vector.tobytes()).hexdigest())"
     )
     runs = [subprocess.run([sys.executable, "-c", script], capture_output=True) for _ in range(2)]
@@ -213,7 +213,7 @@ def test_a_run_that_a_provider_fails_is_not_tried_again_on_the_processor(
     model = runtime.load("yunet", "openvino")
     monkeypatch.setattr(model._session, "_sess", Failing())
     with pytest.raises(EPFail):
-        model(np.zeros((1, 3, 64, 64), np.float32))
+        model(np.zeros((1, 64, 64, 3), np.uint8))
 
 
 def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(
@@ -237,8 +237,8 @@ def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(
     model = runtime.load("ppocrv6_rec_small", "cuda")
     lengths = [model.length(least) for least in range(8, 4801)]
     for length in [320, 8, 320, 64, 8, 320]:
-        model(np.zeros((1, 3, 48, length), np.float32))
-    assert made == [[(1, 3, 48, 320)] * 3, [(1, 3, 48, 8)] * 2, [(1, 3, 48, 64)]]
+        model(np.zeros((1, 48, length, 3), np.uint8))
+    assert made == [[(1, 48, 320, 3)] * 3, [(1, 48, 8, 3)] * 2, [(1, 48, 64, 3)]]
 
     assert len(set(lengths)) <= runtime.MOST_SHAPES
     assert all(least <= length < 1.25 * least + 8 for least, length in enumerate(lengths, 8))

@@ -38,6 +38,7 @@ def build(card: Card, members: Sequence[bytes]) -> bytes:
     for name in card.build.edits:
         EDITS[name](model, card)
     edits.name_batch(model)
+    edits.take_pictures(model, card)
     edits.zero_denormals(model)
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)

@@ -1,6 +1,7 @@
 """Changes to finished graphs."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import onnx
@@ -33,6 +34,53 @@ def name_batch(model: onnx.ModelProto) -> None:
         batch = each.type.tensor_type.shape.dim[0]
         if not batch.HasField("dim_value"):
             batch.dim_param = "n"
+
+
+def take_pictures(model: onnx.ModelProto, card: Card) -> None:
+    """Let the model take pictures as they are: bytes, (n, height, width, 3), BGR.
+
+    Colours, mean, scale and layout, as the card has them, become its first operators, which give to
+    the last bit what was computed outside. A quarter as much is written and handed over, to a card
+    too, and no model takes longer for it.
+    """
+    graph = model.graph
+    [old] = graph.input
+    sizes = list(old.type.tensor_type.shape.dim)
+    if card.layout == "NCHW":
+        batch, channels, height, width = sizes
+        sizes = [batch, height, width, channels]
+    picture = helper.make_tensor_value_info("picture", TensorProto.UINT8, [None] * 4)
+    for place, size in zip(picture.type.tensor_type.shape.dim, sizes, strict=True):
+        place.CopyFrom(size)
+
+    nodes: list[onnx.NodeProto] = []
+
+    def then(operator: str, *constants: NDArray[np.generic], **attributes: Any) -> None:
+        names = [f"picture_{operator}_{at}" for at in range(len(constants))]
+        for name, values in zip(names, constants, strict=True):
+            graph.initializer.append(numpy_helper.from_array(values, name))
+        before = nodes[-1].output[0] if nodes else picture.name
+        name = f"picture_{len(nodes)}"
+        nodes.append(helper.make_node(operator, [before, *names], [name], name=name, **attributes))
+
+    # Between two transposes, where the network wants none: they vanish when the graph is optimised,
+    # and whole planes change places much faster than the bytes of each pixel.
+    then("Transpose", perm=(0, 3, 1, 2))
+    if card.colour == "RGB":
+        then("Gather", np.array([2, 1, 0]), axis=1)
+    then("Cast", to=TensorProto.FLOAT)
+    mean, scale = (np.array(each, np.float32).reshape(3, 1, 1) for each in (card.mean, card.scale))
+    if mean.any():
+        then("Sub", mean)
+    if (scale != 1).any():
+        then("Mul", scale)
+    if card.layout == "NHWC":
+        then("Transpose", perm=(0, 2, 3, 1))
+    nodes[-1].output[0] = old.name
+    graph.input[0].CopyFrom(picture)
+    after = list(graph.node)
+    del graph.node[:]
+    graph.node.extend([*nodes, *after])
 
 
 def count_denormals(data: bytes) -> int:

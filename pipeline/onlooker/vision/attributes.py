@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from onlooker import card
 from onlooker.card import Template, WeightsError
-from onlooker.media.image import Picture
+from onlooker.media.image import Picture, Pixels
 from onlooker.types import Attributes, EyeDirection, Face, Pose
 from onlooker.vision import geometry, runtime
-from onlooker.vision.crops import batch, fill
+from onlooker.vision.crops import batch
 from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, Seen
 from onlooker.vision.runtime import Model
 
@@ -161,14 +161,10 @@ class FaceDescriber:
         ]
 
     @staticmethod
-    def _squares(
-        model: Model, picture: Picture, meshes: Sequence[Mesh], times: float
-    ) -> NDArray[np.float32]:
-        inputs = batch(model.card, len(meshes))
-        for mesh, out in zip(meshes, inputs, strict=True):
-            matrix = mesh.square(times).matrix(model.card.shape[0])
-            fill(out, picture, matrix, model.card, cv2.BORDER_REPLICATE)
-        return inputs
+    def _squares(model: Model, picture: Picture, meshes: Sequence[Mesh], times: float) -> Pixels:
+        side = model.card.shape[0]
+        matrices = (mesh.square(times).matrix(side) for mesh in meshes)
+        return batch(picture, matrices, model.card, cv2.BORDER_REPLICATE)
 
     @cached_property
     def _age(self) -> Model:
@@ -284,15 +280,11 @@ def _measured(face: Face, mesh: Mesh, decode: card.Mesh) -> Told:
     }
 
 
-def _chips(
-    model: Model, picture: Picture, faces: Sequence[Face], template: Template
-) -> NDArray[np.float32]:
+def _chips(model: Model, picture: Picture, faces: Sequence[Face], template: Template) -> Pixels:
     """The faces with their five points where the model wants them."""
-    inputs, places = batch(model.card, len(faces)), np.array(template)
-    for face, out in zip(faces, inputs, strict=True):
-        matrix = geometry.similarity(np.array(face.points), places)
-        fill(out, picture, matrix, model.card, cv2.BORDER_REPLICATE)
-    return inputs
+    places = np.array(template)
+    matrices = (geometry.similarity(np.array(face.points), places) for face in faces)
+    return batch(picture, matrices, model.card, cv2.BORDER_REPLICATE)
 
 
 def _decode(model: Model | card.Card, kind: type[Decode]) -> Decode:

@@ -1,6 +1,8 @@
 """Upright crops of a fixed size, cut from just the part of a picture that they show."""
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import cv2
 import numpy as np
@@ -8,7 +10,6 @@ from numpy.typing import NDArray
 
 from onlooker.card import Card
 from onlooker.media.image import Picture, Pixels
-from onlooker.vision import pixels
 
 HALVED = 1.75
 """Least pixels of a halved picture, across, that a crop's pixel covers."""
@@ -81,23 +82,32 @@ def crop(
     return np.asarray(large, np.uint8)
 
 
-def fill(
-    out: NDArray[np.float32],
+def batch(
     picture: Picture,
-    matrix: NDArray[np.float64],
+    matrices: Iterable[NDArray[np.float64]],
     card: Card,
     border: int = cv2.BORDER_CONSTANT,
-) -> None:
-    """Put the crop that `matrix` shows into `out`, one picture of a batch, as the card's model
-    takes it: (3, side, side) or (side, side, 3)."""
-    planes = card.layout == "NCHW"
-    side = out.shape[1]
-    seen = crop(picture, matrix, side, side, interpolation=cv2.INTER_LINEAR, border=border)
-    normalise = pixels.to_planes if planes else pixels.to_pixels
-    normalise(seen, out, card.mean, card.scale, swap=card.colour == "RGB")
+) -> Pixels:
+    """The crops that `matrices` show, of the card's size: (n, height, width, 3)."""
+    height, width = card.shape
+    return np.stack(
+        [crop(picture, each, width, height, cv2.INTER_LINEAR, border) for each in matrices]
+    )
 
 
-def batch(card: Card, count: int) -> NDArray[np.float32]:
-    """An empty batch of `count` pictures for the card's model, whose size is fixed."""
-    shape = (3, *card.shape) if card.layout == "NCHW" else (*card.shape, 3)
-    return np.empty((count, *shape), np.float32)
+def padded(picture: Pixels, card: Card, width: int | None = None) -> Pixels:
+    """A batch of the one picture, with sides of the card's multiple, or as wide as is asked for.
+
+    What is added, on the right and below, is what the card calls the mean.
+    """
+    rows, columns = picture.shape[:2]
+    below = -rows % card.multiple
+    right = -columns % card.multiple if width is None else width - columns
+    if below or right:
+        mean = [round(each) for each in card.mean]
+        colour = mean[::-1] if card.colour == "RGB" else mean
+        edges = (0, below, 0, right)
+        picture = cast(
+            Pixels, cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=colour)
+        )
+    return picture[None]

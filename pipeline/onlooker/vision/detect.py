@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from onlooker import card
 from onlooker.card import WeightsError
 from onlooker.media.image import Pixels
-from onlooker.vision import geometry, pixels, runtime
+from onlooker.vision import geometry, runtime
+from onlooker.vision.crops import padded
 
 Rows = NDArray[np.float32]
 
@@ -32,8 +33,8 @@ class Yunet:
 
     def __call__(self, picture: Pixels, least: float) -> Rows:
         """The faces whose probability is at least `least`."""
-        padded = _padded(picture, self._model.card)
-        outputs = dict(zip(self._model.outputs, self._model(padded), strict=True))
+        seen = padded(picture, self._model.card)
+        outputs = dict(zip(self._model.outputs, self._model(seen), strict=True))
         raw = self._decode.confidence.value(least)
         found = [
             geometry.decode_yunet(
@@ -41,7 +42,7 @@ class Yunet:
                 outputs[f"obj_{stride}"].ravel(),
                 outputs[f"bbox_{stride}"][0],
                 outputs[f"kps_{stride}"][0],
-                padded.shape[3] // stride,
+                seen.shape[2] // stride,
                 stride,
                 raw,
             )
@@ -62,7 +63,7 @@ class Centerface:
 
     def __call__(self, picture: Pixels, least: float) -> Rows:
         """The faces whose probability is at least `least`."""
-        heat, sizes, offsets, points = self._model(_padded(picture, self._model.card))
+        heat, sizes, offsets, points = self._model(padded(picture, self._model.card))
         raw = self._decode.confidence.value(least)
         found = geometry.decode_centerface(
             heat[0, 0], sizes[0], offsets[0], points[0], self._decode.stride, raw
@@ -84,14 +85,6 @@ def merge(first: Rows, second: Rows) -> Rows:
     area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
     again = (shared / (area + own - shared) > OVERLAP) | (shared / own > INSIDE)
     return np.concatenate([first, second[~again.any(1)]])
-
-
-def _padded(picture: Pixels, card: card.Card) -> NDArray[np.float32]:
-    """A batch of the one picture, with sides that the model can take."""
-    height, width = (-(-side // card.multiple) * card.multiple for side in picture.shape[:2])
-    out = np.empty((1, 3, height, width), np.float32)
-    pixels.to_planes(picture, out[0], card.mean, card.scale, swap=card.colour == "RGB")
-    return out
 
 
 def _sifted(found: Rows, picture: Pixels, confidence: card.Logistic) -> Rows:

@@ -9,7 +9,7 @@ from onlooker import card, config
 from onlooker.card import WeightsError
 from onlooker.media.image import Picture
 from onlooker.vision import geometry, runtime
-from onlooker.vision.crops import batch, fill
+from onlooker.vision.crops import batch
 from onlooker.vision.mesh import STABLE, Seen
 
 
@@ -57,14 +57,11 @@ class _Embedder:
         """(n, dim): of unit length for a cosine embedder, else as it is."""
         if not points:
             return np.empty((0, self._embedder.dim), np.float32)
-        chips = batch(self._card, len(points))
-        for places, chip in zip(points, chips, strict=True):
-            matrix = geometry.similarity(places, self._templates[len(places)])
-            fill(chip, picture, matrix, self._card)
+        matrices = (geometry.similarity(each, self._templates[len(each)]) for each in points)
+        chips = batch(picture, matrices, self._card)
         (vectors,) = self._model(chips)
         if self._mirrored:
-            across = 3 if self._card.layout == "NCHW" else 2
-            (other,) = self._model(np.ascontiguousarray(np.flip(chips, across)))
+            (other,) = self._model(np.ascontiguousarray(np.flip(chips, 2)))
             vectors = (vectors + other) / 2
         if self._embedder.calibration.metric == "cosine":
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)

@@ -19,7 +19,7 @@ from onlooker.card import WeightsError
 from onlooker.media.image import Picture
 from onlooker.types import Face, Pose
 from onlooker.vision import runtime
-from onlooker.vision.crops import batch, fill
+from onlooker.vision.crops import batch
 
 Points = NDArray[np.float64]
 """(n, 2) or (n, 3) in pixels of the full picture; z grows away from the viewer."""
@@ -196,9 +196,7 @@ class Mesher:
         if not squares:
             return []
         size = self._size
-        inputs = batch(self._model.card, len(squares))
-        for square, out in zip(squares, inputs, strict=True):
-            fill(out, picture, square.matrix(size), self._model.card)
+        inputs = batch(picture, (square.matrix(size) for square in squares), self._model.card)
         outputs = dict(zip(self._model.outputs, self._model(inputs), strict=True))
         return [
             _mesh(square, size, {name: part[n].ravel() for name, part in outputs.items()})

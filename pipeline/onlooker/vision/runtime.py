@@ -277,7 +277,7 @@ def _in_bf16(card: Card, path: Path) -> Model | None:
         return None
     model = Model(card, "openvino", "bf16", _session(card, path, "openvino", "bf16"))
     exact = Model(card, "cpu", "fp32", _session(card, path, "cpu", "fp32"))
-    picture = probe.tensor(card)
+    picture = probe.batch(card)
     wanted, got = exact(picture), model(picture)
     cosines = [probe.cosine(*pair) for pair in zip(wanted, got, strict=True)]
     expected = replace(card.probe, expect=tuple(probe.measure(exact.outputs, wanted)))

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onlooker import config
 from onlooker.media.image import Picture, Pixels, Still
 from onlooker.types import Box, Quad, TextLine, TextQuad
-from onlooker.vision import ctc, pixels, regions, runtime
-from onlooker.vision.crops import crop
+from onlooker.vision import ctc, regions, runtime
+from onlooker.vision.crops import crop, padded
 from onlooker.vision.lines import Character, as_quad, in_reading_order, lines
 from onlooker.vision.windows import parts, windows
 
@@ -193,12 +193,8 @@ class TextFinder:
         return whole
 
     def _tile(self, seen: Pixels) -> Floats:
-        card = self._model.card
         height, width = seen.shape[:2]
-        rows, columns = (-(-side // card.multiple) * card.multiple for side in (height, width))
-        padded = np.empty((1, 3, rows, columns), np.float32)
-        pixels.to_planes(seen, padded[0], card.mean, card.scale)
-        (probable,) = self._model(padded)
+        (probable,) = self._model(padded(seen, self._model.card))
         tile: Floats = probable[0, 0, :height, :width]
         return tile
 
@@ -284,13 +280,10 @@ class TextReader:
         """The characters of a crop, which is (HEIGHT, w, 3) BGR."""
         upright = np.frombuffer(crop, np.uint8).reshape(HEIGHT, -1, 3)
         # One crop a call: crops of one width read together take as long as one after another.
-        card = self._model.card
         width = upright.shape[1]
-        padded_width = self._model.length(width)
-        padded = np.empty((1, 3, HEIGHT, padded_width), np.float32)
-        pixels.to_planes(upright, padded[0], card.mean, card.scale)
-        classes, scores = self._model(padded)
-        column = padded_width / classes.shape[1] / width
+        seen = padded(upright, self._model.card, self._model.length(width))
+        classes, scores = self._model(seen)
+        column = seen.shape[2] / classes.shape[1] / width
         return tuple(
             Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
             for index, score, first, last in ctc.collapse(classes[0], scores[0])
