@@ -1,4 +1,4 @@
-"""The kernels of boxes, quads and pixels against the way one usually writes them.
+"""The kernels of boxes, quads and letters against the way one usually writes them.
 
 One thread, the two ways in turn, medians of the rounds. Both ways must agree before they are timed.
 

@@ -90,7 +90,13 @@ def test_the_digest_follows_what_is_built_and_nothing_else(tmp_path: Path) -> No
     before = card.card("yunet").digest
     assert digest(text.replace("finds faces", "looks for faces")) == before
     assert digest(text.replace('"free_size"', '"free_size", "free_size"')) != before
-    assert digest(text.replace('"BGR"', '"RGB"')) != before
+    for one, other in (
+        ('"BGR"', '"RGB"'),
+        ('"NCHW"', '"NHWC"'),
+        ("mean = [0.0,", "mean = [1.0,"),
+        ("scale = [1.0,", "scale = [2.0,"),
+    ):
+        assert digest(text.replace(one, other, 1)) != before, one
 
 
 def test_a_curve_goes_both_ways() -> None:

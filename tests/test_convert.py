@@ -645,6 +645,14 @@ def test_a_model_takes_pictures_as_its_card_says(
     np.testing.assert_array_equal(y, expected)
 
 
+def test_a_model_that_takes_more_than_a_picture_is_refused() -> None:
+    graph = Graph()
+    total = graph.node("Add", graph.input("x", [1, 3, 4, 4]), graph.input("weights", [1]))
+    graph.output("y", total, [1, 3, 4, 4])
+    with pytest.raises(WeightsError, match=r'yunet: the graph takes x, weights, .*"own_weights"'):
+        edits.take_pictures(graph.model("old"), card("yunet"))
+
+
 def test_weights_that_are_inputs_too_become_weights_only() -> None:
     weights = numpy_helper.from_array(floats(2, 2), "weights")
     inputs = [
@@ -654,7 +662,7 @@ def test_weights_that_are_inputs_too_become_weights_only() -> None:
     output = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 2])
     node = helper.make_node("MatMul", ["x", "weights"], ["y"])
     graph = helper.make_graph([node], "old", inputs, [output], [weights])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 9)], ir_version=3)
     edits.own_weights(model, card("centerface"))
     assert [each.name for each in model.graph.input] == ["x"]
     onnx.checker.check_model(model)

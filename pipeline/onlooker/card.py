@@ -27,7 +27,7 @@ Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Channels: TypeAlias = tuple[float, float, float]
-"""One number for each channel, in the order that the model takes them."""
+"""One number for each channel, in the order that the network takes them."""
 Place: TypeAlias = tuple[float, float]
 Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
 """Where a model wants the eyes, the nose and the corners of the mouth, in pixels of its input; what
@@ -78,7 +78,8 @@ class Build(Section, frozen=True):
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
     edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
-    """Changes to the graph, in order. Denormal weights are zeroed in every model, always."""
+    """Changes to the graph, in order. Every model, always, takes pictures as bytes in the end, and
+    its denormal weights are zeroed."""
     vocabulary: Literal["all", "latin"] | None = None
     """Which characters the edit `greedy` leaves in a text reader's alphabet."""
     heads: Heads | None = None

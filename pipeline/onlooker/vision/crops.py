@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable
-from typing import cast
 
 import cv2
 import numpy as np
@@ -98,7 +97,7 @@ def batch(
 def padded(picture: Pixels, card: Card, width: int | None = None) -> Pixels:
     """A batch of the one picture, with sides of the card's multiple, or as wide as is asked for.
 
-    What is added, on the right and below, is what the card calls the mean.
+    What is added, on the right and below, is the card's mean, rounded.
     """
     rows, columns = picture.shape[:2]
     below = -rows % card.multiple
@@ -107,7 +106,6 @@ def padded(picture: Pixels, card: Card, width: int | None = None) -> Pixels:
         mean = [round(each) for each in card.mean]
         colour = mean[::-1] if card.colour == "RGB" else mean
         edges = (0, below, 0, right)
-        picture = cast(
-            Pixels, cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=colour)
-        )
+        wider = cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=colour)
+        picture = np.asarray(wider, np.uint8)
     return picture[None]

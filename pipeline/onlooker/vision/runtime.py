@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -64,20 +64,21 @@ class Model:
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         self.calls = 0
         self.seconds = 0.0
-        self._inputs = [each.name for each in session.get_inputs()]
+        [taken] = session.get_inputs()
+        self._input = taken.name
         self._session = session
 
-    def __call__(self, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
-        """The graph's outputs for its inputs, both in the graph's order."""
+    def __call__(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """The graph's outputs, in its order, for pictures (n, height, width, 3), BGR."""
         began = time.perf_counter()
-        size = len(inputs[0])
+        size = len(pictures)
         if size == 0:
             raise ValueError(f"{self.name}: the batch has no pictures")
         if size > 1:
-            runs = [self._run([each[at : at + 1] for each in inputs]) for at in range(size)]
+            runs = [self._run(pictures[at : at + 1]) for at in range(size)]
             outputs = [np.concatenate(each) for each in zip(*runs, strict=True)]
         else:
-            outputs = self._run(inputs)
+            outputs = self._run(pictures)
         took = time.perf_counter() - began
         self.seconds += took
         Model._all_seconds += took
@@ -95,9 +96,8 @@ class Model:
             step = max(step, 1 << max(0, least.bit_length() - 3))
         return -(-least // step) * step
 
-    def _run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        feeds = dict(zip(self._inputs, inputs, strict=True))
-        outputs: list[NDArray[Any]] = self._session.run(None, feeds)
+    def _run(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        outputs: list[NDArray[Any]] = self._session.run(None, {self._input: picture})
         return outputs
 
 
@@ -113,7 +113,7 @@ class _Shapes:
         self._inputs, self._outputs = unused[0].get_inputs(), unused[0].get_outputs()
         self._metadata = unused[0].get_modelmeta()
         self._of = functools.lru_cache(MOST_SHAPES)(
-            lambda shapes: unused.pop() if unused else make()
+            lambda shape: unused.pop() if unused else make()
         )
 
     def get_inputs(self) -> Any:
@@ -126,8 +126,8 @@ class _Shapes:
         return self._metadata
 
     def run(self, outputs: None, feeds: Mapping[str, NDArray[Any]]) -> Any:
-        shapes = tuple(each.shape for each in feeds.values())
-        return self._of(shapes).run(outputs, feeds)
+        [picture] = feeds.values()
+        return self._of(picture.shape).run(outputs, feeds)
 
 
 def load(name: str, provider: str = "auto") -> Model:
