@@ -97,6 +97,13 @@ def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_key_without_the_publishers_is_told(tmp_path: Path) -> None:
+    run("keys", "generate", str(tmp_path / "mine"), cwd=tmp_path)
+    done = run("watch", f"ipc://{tmp_path}/records", "--key", str(tmp_path / "mine"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "without the publisher's public key" in " ".join(done.stderr.split())
+
+
 def test_the_demo_keeps_off_a_folder_with_other_files(tmp_path: Path) -> None:
     (tmp_path / "faces.db").write_text("mine")
     done = run("demo", "--folder", str(tmp_path), cwd=tmp_path)

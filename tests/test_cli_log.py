@@ -83,6 +83,18 @@ def test_query(log: Path) -> None:
     assert indexes(found) == [("door", 10), ("door", 11)]
 
 
+def test_a_query_for_a_stream_that_is_not_there_says_which_are(log: Path) -> None:
+    done = CliRunner().invoke(app, ["log", "query", "--log", str(log), "--stream", "dor"])
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "0 records",
+        "no stream 'dor' is in the log; it has door, yard",
+    ]
+    done = CliRunner().invoke(app, ["log", "query", "--log", str(log), "--stream", "door",
+                                    "--text", "nothing"])  # fmt: skip
+    assert done.stderr.splitlines() == ["0 records"]
+
+
 def test_check(log: Path) -> None:
     [line] = run("log", "check", "--log", str(log))
     assert line.endswith("101 records, all whole")

@@ -106,7 +106,12 @@ def query(
         for record in found:
             number += 1
             _print(encode(record))
+        streams = opened.sequences_at(opened.position)
     complaints.print(f"{number} records")
+    if not number and stream is not None and stream not in streams:
+        complaints.print(
+            f"no stream {stream!r} is in the log; it has {', '.join(streams) or 'none'}"
+        )
 
 
 @app.command()

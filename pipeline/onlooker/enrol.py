@@ -29,7 +29,6 @@ from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, unlaid
 from onlooker.vision.quality import reasons
 
-SUFFIXES = {".jpg", ".jpeg", ".png"}
 WORTH_A_PROCESS = 20
 """Pictures for which a process pays that has to load the models first."""
 AHEAD = 4
@@ -68,7 +67,7 @@ def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
             yield root, external_image_id(root.stem)
             continue
         for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
+            if path.suffix.lower() in image.PICTURES and path.is_file():
                 name = path.stem if path.parent == root else path.parent.name
                 yield path, external_image_id(name)
 

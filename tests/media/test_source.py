@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -131,6 +132,8 @@ def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(16000))
+    picture = tmp_path / "face.PNG"
+    picture.write_bytes(cv2.imencode(".png", np.zeros((20, 20, 3), np.uint8))[1].tobytes())
     for path, cause in (
         (tmp_path / "missing.mp4", "No such file or directory"),
         (tmp_path, "not a file"),
@@ -138,6 +141,11 @@ def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
         (empty, "the file is empty"),
         (text, "not a film that can be read (Invalid data found when processing input)"),
         (sound, "no video in it"),
+        (
+            picture,
+            "a picture, not a film; `onlooker faces` and `onlooker text` look at pictures, and a "
+            "folder of them is played as a film is",
+        ),
     ):
         with pytest.raises(MediaError) as error:
             Film(path)

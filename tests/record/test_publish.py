@@ -608,7 +608,7 @@ def test_who_hears_nothing_is_told_why_once(
     with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
         endpoint = "tcp://127.0.0.1:9" if case == "nobody" else publisher.endpoint
         server = {"no key": None, "wrong server": stranger.public}.get(case, pair.public)
-        mine = stranger if case == "stranger" else friend
+        mine = {"no key": None, "stranger": stranger}.get(case, friend)
         with pytest.raises(TimeoutError):
             list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
     [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]

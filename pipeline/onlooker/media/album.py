@@ -12,10 +12,8 @@ import cv2
 import numpy as np
 
 from onlooker.media import image
-from onlooker.media.image import MediaError, Pixels, Planes
+from onlooker.media.image import PICTURES, MediaError, Pixels, Planes
 from onlooker.types import Frame
-
-SUFFIXES = (".jpg", ".jpeg", ".png")
 
 
 class Album:
@@ -35,10 +33,10 @@ class Album:
             self.digest = digest
         found = self.path.iterdir() if self.path.is_dir() else map(Path, glob.glob(url))
         self.pictures = sorted(
-            each for each in found if each.suffix.lower() in SUFFIXES and each.is_file()
+            each for each in found if each.suffix.lower() in PICTURES and each.is_file()
         )
         if not self.pictures:
-            raise MediaError(f"{url}: no picture there ({', '.join(SUFFIXES)})")
+            raise MediaError(f"{url}: no picture there ({', '.join(PICTURES)})")
         first = image.read(self.pictures[0])
         self.width, self.height = first.width, first.height
         self.frames_expected = len(self.pictures)

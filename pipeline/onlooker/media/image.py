@@ -29,6 +29,8 @@ LARGEST_BYTES = 3 * LARGEST
 DISTORTED = 1 / 16
 """Most that one side of a small picture is stretched or squeezed for a rounder size."""
 
+PICTURES = (".jpg", ".jpeg", ".png")
+"""How the names of files that can be read end."""
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from onlooker.media.decode import TOLERANT, Damage, Upright, pictures, upright_size
-from onlooker.media.image import MediaError, Planes
+from onlooker.media.image import PICTURES, MediaError, Planes
 from onlooker.types import Frame
 
 FORMATS = (
@@ -158,6 +158,11 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
             **TOLERANT,
         )
     except av.error.FFmpegError as error:
+        if path.suffix.lower() in PICTURES:
+            raise MediaError(
+                f"{path}: a picture, not a film; `onlooker faces` and `onlooker text` look at "
+                "pictures, and a folder of them is played as a film is"
+            ) from error
         raise MediaError(f"{path}: not a film that can be read ({error.strerror})") from error
     # The cover of a song is stored as a stream of one picture.
     films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
