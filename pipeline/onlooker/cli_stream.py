@@ -22,7 +22,7 @@ from onlooker.identity.store import Store, default_path
 from onlooker.record import keys as key_files
 from onlooker.stream import wire
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.plan import endpoint, runs
+from onlooker.stream.plan import endpoint, read, runs
 from onlooker.stream.stages import needed_models
 from onlooker.stream.supervise import RunError
 from onlooker.stream.wire import Status, StreamStatus
@@ -139,8 +139,10 @@ def status(
                 now = [hub.ask() for hub in hubs]
                 seconds, began = time.monotonic() - began, time.monotonic()
                 shown = Table.grid()
-                for new, old in zip(now, before, strict=True):
+                for hub, new, old in zip(hubs, now, before, strict=True):
                     if new is not None:
+                        if len(hubs) > 1:
+                            shown.add_row(hub.title)
                         shown.add_row(table(new, old, seconds))
                         shown.add_row(workers(new, old, seconds))
                 before = now
@@ -159,6 +161,11 @@ class _Hub:
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.connect(endpoint(run))
+        try:
+            plan = read(run)
+            self.title = f"process {plan.parent}, log {plan.outputs.log_path}"
+        except FileNotFoundError:  # it begins, or has ended
+            self.title = run.name
 
     def ask(self) -> Status | None:
         """How things are; None where nobody answers."""
