@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import onlooker
 from onlooker import cli
 from onlooker.config import Config, Match, Source
 from onlooker.record.build import build
@@ -95,6 +96,11 @@ def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "kind 'faces' is none of" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_string_is_no_list_of_streams() -> None:
+    with pytest.raises(ValueError, match=r"streams are names, as \['door'\], not one string"):
+        onlooker.subscribe("tcp://127.0.0.1:9", streams="door")
 
 
 def test_a_key_without_the_publishers_is_told(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from onlooker.cli import app
 from onlooker.config import Config
 from onlooker.record import keys
 from onlooker.record.build import build
+from onlooker.record.log import LogError
 from onlooker.record.writer import Writer
 from onlooker.types import Frame, TextLine
 
@@ -116,6 +117,19 @@ def test_a_damaged_log_is_told_and_saved(log: Path, tmp_path: Path) -> None:
     assert saved.returncode == 1
     assert len(saved.stdout.splitlines()) == 100
     assert "1 damaged records were left out" in saved.stderr
+
+
+def test_of_a_damaged_page_all_else_is_saved(log: Path) -> None:
+    data = bytearray(log.read_bytes())
+    data[20 * 4096 : 22 * 4096] = bytes(2 * 4096)
+    log.write_bytes(data)
+    done = CliRunner().invoke(app, ["log", "export", "--log", str(log)])
+    assert isinstance(done.exception, LogError)
+    saved = indexes(done.stdout.splitlines())
+    named = sum(" cannot be read" in line for line in done.stderr.splitlines())
+    assert 80 < len(saved) < 101
+    assert len(saved) + named == 101
+    assert f"{named} damaged records were left out" in str(done.exception)
 
 
 def test_times() -> None:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ONLOOKER = [sys.executable, "-c", "from onlooker.cli import main; main()"]
 CONFIG = """
 [faces]
@@ -66,3 +68,63 @@ def test_status_tells_the_runs_apart(tmp_path: Path) -> None:
         out, err = door.communicate(timeout=60)
         assert door.returncode in (0, 128 + signal.SIGTERM), err
         assert seen.findall(out) == ["door"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[log]\npath = "nowhere/r.db"\n', "[log] path: nowhere/r.db: there is no folder"),
+        ('[log]\nlines = "."\n', "[log] lines: . is a folder; name a file"),
+        ('[publish]\nendpoint = "tcp://127.0.0.1:5555"\nkey = "nokey"\n', "[publish] nokey: "),
+        (
+            '[streams.door]\nurl = "test://moving"\ncollection = "stuff"\nfaces = true\n',
+            "[streams.door] collection: The collection id: stuff does not exist",
+        ),
+    ],
+)
+def test_what_cannot_be_used_is_told_by_check_and_at_the_start(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "onlooker.toml").write_text(CONFIG + text)
+    for words in (["config", "check"], ["stream", "yard=test://moving?frames=1"]):
+        done = subprocess.run(
+            [*ONLOOKER, *words],
+            cwd=tmp_path,
+            env={**os.environ, "ONLOOKER_DATA": str(tmp_path), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 1, done.stdout
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("named", ["=test://moving", "a b=test://moving", "test://moving"])
+def test_a_stream_has_a_name(named: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*ONLOOKER, "stream", named], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 2
+    assert "NAME=URL" in done.stderr
+
+
+def test_an_emptied_configuration_is_not_taken(tmp_path: Path) -> None:
+    path = tmp_path / "onlooker.toml"
+    written = CONFIG + '[log]\npath = "r.db"\n[streams.door]\nurl = "test://moving?size=64x36"\n'
+    path.write_text(written)
+    with subprocess.Popen(
+        [*ONLOOKER, "stream"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        try:
+            while not (tmp_path / "r.db").exists():
+                assert process.poll() is None
+                time.sleep(0.1)
+            time.sleep(1)
+            path.write_text("")
+            line = process.stderr.readline()
+            assert b"configuration not taken error=there is no stream" in line
+            assert process.poll() is None
+        finally:
+            process.kill()

@@ -55,6 +55,8 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
             "`$.streams.door.region[2]`",
         ),
         ("[faces\n", "Expected"),
+        ("[publish]\nclients = ['abc']\n", "clients are told apart by keys: set key, too"),
+        ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: a port is 1 to 65535"),
         (
             "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",
             "rstp:// is none of rtsp://, rtsps://",

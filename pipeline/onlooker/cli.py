@@ -407,8 +407,7 @@ def config_check(
     settings = configuration.load(path)
     for name in needed_models(settings):
         runtime.choose(weights.card(name), settings.runtime.provider)
-    if settings.publish.endpoint:
-        publish.check_private(settings.publish.endpoint, settings.publish.key is not None)
+    cli_stream.check(settings)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):
             found = trials(settings.streams)

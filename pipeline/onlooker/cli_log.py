@@ -68,16 +68,16 @@ def export(
     """
     damaged = 0
     with Log(_path(log)) as opened:
-        position = 0
-        while entries := opened.after(position):
-            for entry in entries:
-                position = entry.position
-                if stream in (None, entry.stream) and entry.sequence > since:
-                    if entry.whole:
-                        _print(entry.body)
-                    else:
-                        damaged += 1
-                        complaints.print(f"record {position} of {entry.stream} is damaged")
+        for position, entry in opened.salvage():
+            if entry is None:
+                damaged += 1
+                complaints.print(f"record {position} cannot be read")
+            elif stream in (None, entry.stream) and entry.sequence > since:
+                if entry.whole:
+                    _print(entry.body)
+                else:
+                    damaged += 1
+                    complaints.print(f"record {position} of {entry.stream} is damaged")
     if damaged:
         raise LogError(f"{_path(log)}: {damaged} damaged records were left out")
 
@@ -138,8 +138,13 @@ def _path(given: Path | None) -> Path:
 
 
 def _print(body: bytes) -> None:
-    sys.stdout.buffer.write(body + b"\n")
-    sys.stdout.buffer.flush()
+    try:
+        sys.stdout.buffer.write(body + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LogError(f"cannot be written out: {error.strerror}") from error
 
 
 def _seconds(time: str | None) -> float | None:

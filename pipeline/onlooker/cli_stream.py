@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -18,8 +19,10 @@ from rich.table import Table
 from onlooker import config as configuration
 from onlooker import weights
 from onlooker.config import Config, ConfigError, Source
+from onlooker.identity.collection import StoreError
 from onlooker.identity.store import Store, default_path
 from onlooker.record import keys as key_files
+from onlooker.record.publish import PublishError, check_private
 from onlooker.stream import wire
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.plan import endpoint, read, runs
@@ -59,21 +62,19 @@ def stream(
 
     def load() -> Config:
         config = configuration.load(path)
-        return replace(config, streams={**config.streams, **more})
+        config = replace(config, streams={**config.streams, **more})
+        if not config.streams:
+            raise ConfigError(
+                'there is no stream: write [streams.door] with url = "rtsp://..." into '
+                "onlooker.toml, or name one as door=rtsp://..."
+            )
+        check(config)
+        return config
 
     config = load()
-    if not config.streams:
-        raise ConfigError(
-            'there is no stream: write [streams.door] with url = "rtsp://..." into onlooker.toml, '
-            "or name one as door=rtsp://..."
-        )
     outputs = outputs_of(config)
     for one in config.streams.values():
-        asked = config.of(one)
-        weights.pull(needed_models(asked))
-        if asked.match.collection is not None and asked.faces.look:
-            with Store(default_path()) as store:
-                store.collection(asked.match.collection)
+        weights.pull(needed_models(config.of(one)))
     console.print(f"log      {outputs.log_path}", soft_wrap=True)
     if outputs.publish:
         console.print(f"publish  {outputs.publish}", soft_wrap=True)
@@ -84,8 +85,8 @@ def stream(
                 metrics = Metrics(config.metrics.listen)
             except OSError as error:
                 raise RunError(
-                    f"[metrics] listen: {config.metrics.listen}: {error}; if another Onlooker "
-                    "runs, give this one another port"
+                    f"[metrics] listen: {config.metrics.listen}: {error}; name an address of this "
+                    "machine, and a port that nothing else uses, another Onlooker neither"
                 ) from error
             closing.callback(metrics.close)
             console.print(f"metrics  http://{config.metrics.listen}/metrics", soft_wrap=True)
@@ -95,6 +96,36 @@ def stream(
 
         status = serve(load, outputs, show, path)
     console.print(table(status, None, 0.0))
+
+
+def check(config: Config) -> None:
+    """What `onlooker stream` needs beside sources that can be opened. Raises ConfigError."""
+    for place, named in (("[log] path", config.log.path), ("[log] lines", config.log.lines)):
+        if named is None:
+            continue
+        path = Path(named).absolute()
+        if path.is_dir():
+            raise ConfigError(f"{place}: {named} is a folder; name a file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{place}: {named}: there is no folder {path.parent}")
+    publish = config.publish
+    try:
+        if publish.endpoint:
+            check_private(publish.endpoint, publish.key is not None)
+        if publish.key:
+            key_files.read(Path(publish.key))
+        for client in publish.clients:
+            key_files.check(client)
+    except (PublishError, key_files.BadKey) as error:
+        raise ConfigError(f"[publish] {error}") from error
+    for name, one in config.streams.items():
+        asked = config.of(one)
+        if asked.match.collection is not None and asked.faces.look:
+            try:
+                with Store(default_path()) as store:
+                    store.collection(asked.match.collection)
+            except StoreError as error:
+                raise ConfigError(f"[streams.{name}] collection: {error}") from error
 
 
 def outputs_of(config: Config) -> Outputs:
@@ -236,8 +267,11 @@ def _named(sources: list[str]) -> dict[str, Source]:
     found: dict[str, Source] = {}
     for each in sources:
         name, _, url = each.partition("=")
-        if not url or "/" in name or ":" in name:
-            raise typer.BadParameter(f"write a stream as NAME=URL, not {each!r}")
+        if not url or not re.fullmatch(configuration.STREAM_NAME, name):
+            raise typer.BadParameter(
+                f"write a stream as NAME=URL, not {each!r}; a name has letters, digits, '.', '_' "
+                "and '-'"
+            )
         try:
             found[name] = Source(url=url)
         except ConfigError as error:

@@ -164,6 +164,12 @@ class Publish(Section, frozen=True, kw_only=True):
     clients: tuple[str, ...] = ()
     """Public keys of those who may subscribe then."""
 
+    def __post_init__(self) -> None:
+        if self.clients and self.key is None:
+            raise ValueError(
+                "clients are told apart by keys: set key, too (`onlooker keys generate FILE`)"
+            )
+
 
 class Metrics(Section, frozen=True, kw_only=True):
     """`[metrics]`: figures of `onlooker stream` for Prometheus; the server's are at `[serve]`."""
@@ -171,8 +177,13 @@ class Metrics(Section, frozen=True, kw_only=True):
     listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] | None = None
     """As 127.0.0.1:9464; nothing listens without it."""
 
+    def __post_init__(self) -> None:
+        if self.listen is not None and int(self.listen.rpartition(":")[2]) > 65535:
+            raise ValueError(f"{self.listen}: a port is 1 to 65535")
 
-StreamName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,128}$")]
+
+STREAM_NAME = r"^[A-Za-z0-9_.\-]{1,128}$"
+StreamName = Annotated[str, Meta(pattern=STREAM_NAME)]
 
 
 SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"

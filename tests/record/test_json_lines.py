@@ -106,8 +106,25 @@ class TestOtherFiles:
             JsonLines(path, log)
         assert path.read_text() == text
 
+    @pytest.mark.parametrize("rest", [b"", b"a line without end", b'{"InputInf'])
+    @pytest.mark.parametrize("line", [b"my notes", bytes(range(9)), b'{"InputInformation": 1}'])
+    def test_nothing_of_it_is_cut_off(
+        self, path: Path, log: Writer, line: bytes, rest: bytes
+    ) -> None:
+        held = b"the first line\n" + line + b"\n" + rest
+        path.write_bytes(held)
+        with pytest.raises(LogError, match="name another file"):
+            JsonLines(path, log)
+        assert path.read_bytes() == held
+
+    def test_the_log_itself(self, log: Writer) -> None:
+        held = log.path.read_bytes()
+        with pytest.raises(LogError, match="is the log itself"):
+            JsonLines(log.path, log)
+        assert log.path.read_bytes() == held
+
     def test_records_of_another_log(self, path: Path, log: Writer, records: Records) -> None:
-        path.write_bytes(encode(records(1)[0]) + b"\n")
+        path.write_bytes(encode(records(1)[0]) + b"\n" + b"unfinished")
         with pytest.raises(LogError, match="holds records that are not in the log"):
             JsonLines(path, log)
 

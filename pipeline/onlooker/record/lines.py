@@ -65,17 +65,26 @@ class JsonLines:
         if not stat.S_ISREG(status.st_mode):
             os.close(file)
             raise LogError(f"{self.path}: not a regular file; name another to write records to")
+        if os.path.samestat(status, self._log.path.stat()):
+            os.close(file)
+            raise LogError(f"{self.path}: is the log itself; name another file for the lines")
         self._file, self._size = file, status.st_size
 
     def _recover(self) -> int:
         """Cut an unfinished last line; the position in the log of the record before it."""
         last, whole = _last_line(self._file, self._size)
-        if whole < self._size:
-            unfinished = os.pread(self._file, len(BEGINNING), whole)
-            if not last and not BEGINNING.startswith(unfinished):
-                raise LogError(f"{self.path}: does not hold stream records; name another file")
-            os.ftruncate(self._file, whole)
-            self._size = whole
+        unfinished = os.pread(self._file, len(BEGINNING), whole)
+        ours = last.startswith(BEGINNING) if last else BEGINNING.startswith(unfinished)
+        if not ours:
+            raise LogError(f"{self.path}: does not hold stream records; name another file")
+        position = self._position_of(last)
+        # Nothing is cut before the file is known to be ours.
+        os.ftruncate(self._file, whole)
+        self._size = whole
+        return position
+
+    def _position_of(self, last: bytes) -> int:
+        """The position in the log of the record that is the file's last line."""
         earlier = Path(f"{self.path}.1")
         if not last and earlier.exists():
             with earlier.open("rb") as file:

@@ -143,6 +143,28 @@ class Log:
         for entry in self._pages("position > ?", (), start):
             yield _record(self.path, entry)
 
+    def salvage(self) -> Iterator[tuple[int, Entry | None]]:
+        """All records with their positions, in order; None for what cannot be read any more.
+
+        Where the file is damaged so that a page of records cannot be had, each is asked for alone.
+        """
+        position, end = 0, self.position
+        while position < end:
+            try:
+                found = self.after(position)
+            except LogError:
+                wanted = range(position + 1, min(position + PAGE, end) + 1)
+                for position in wanted:
+                    try:
+                        for entry in self._entries("position = ?", (position,), 1):
+                            yield position, entry
+                    except LogError:
+                        yield position, None
+                continue
+            for entry in found:
+                yield entry.position, entry
+            position = found[-1].position if found else end
+
     def query(
         self,
         stream: str | None = None,

@@ -68,12 +68,14 @@ def subscribe(
     Waits for a publisher that is not there, or that refuses the keys, as that may change; after
     SILENCE seconds the log of this module warns once of which it is. Raises TimeoutError after
     `timeout` seconds without a record, PublishError for an endpoint that is none, and where the
-    publisher ended before it had answered, ValueError for an unknown kind and for keys without
-    `server`, and RecordError for a message that is not Onlooker's.
+    publisher ended before it had answered, ValueError for an unknown kind, for keys without
+    `server` and for a string as streams, and RecordError for a message that is not Onlooker's.
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
     wanted = {known for known in KINDS if {known, *known.split("+")} & set(kinds)} or set(KINDS)
+    if isinstance(streams, str):
+        raise ValueError(f"streams are names, as [{streams!r}], not one string")
     if keys is not None and server is None:
         raise ValueError("keys are of no use without the publisher's public key: give server, too")
     subscriber = Subscriber(endpoint, set(streams), since, timeout, keys, server)
