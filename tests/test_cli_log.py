@@ -132,6 +132,11 @@ def test_of_a_damaged_page_all_else_is_saved(log: Path) -> None:
     assert f"{named} damaged records were left out" in str(done.exception)
 
 
+def test_a_folder_is_no_log(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["log", "check", "--log", str(tmp_path)])
+    assert str(done.exception) == f"{tmp_path}: a folder, not a log of records; name the file"
+
+
 def test_times() -> None:
     assert cli_log._seconds("95.5") == 95.5
     assert cli_log._seconds("1:35") == 95.0

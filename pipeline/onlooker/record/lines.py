@@ -31,6 +31,8 @@ class JsonLines:
         self.path = path
         self._log = log
         self._limits = limits
+        if path.exists() and path.samefile(log.path):
+            raise LogError(f"{path}: is the log itself; name another file for the lines")
         self._open()
         try:
             self._position = self._recover()
@@ -65,9 +67,6 @@ class JsonLines:
         if not stat.S_ISREG(status.st_mode):
             os.close(file)
             raise LogError(f"{self.path}: not a regular file; name another to write records to")
-        if os.path.samestat(status, self._log.path.stat()):
-            os.close(file)
-            raise LogError(f"{self.path}: is the log itself; name another file for the lines")
         self._file, self._size = file, status.st_size
 
     def _recover(self) -> int:

@@ -66,6 +66,8 @@ class Log:
         self.path = path
         if not path.exists():
             raise LogError(f"{path}: there is no log of records here")
+        if path.is_dir():
+            raise LogError(f"{path}: a folder, not a log of records; name the file")
         with self._told():
             self._database = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",
