@@ -393,7 +393,9 @@ class TestEndpoints:
 
     @pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:*", "tcp://localhost:*"])
     def test_loopback(self, log: Writer, endpoint: str) -> None:
-        Publisher(log, endpoint).close()
+        with Publisher(log, endpoint) as publisher:
+            assert listens(publisher.endpoint)
+        assert not listens(publisher.endpoint)
 
     @pytest.mark.parametrize(
         "endpoint", ["records", "http://x", "tcp://127.0.0.1", "ipc:///no/such/x"]
@@ -547,7 +549,9 @@ class TestEncryption:
             assert word not in tap.seen
 
     def test_with_keys_others_may_be_let_in(self, log: Writer, pair: KeyPair) -> None:
-        Publisher(log, "tcp://0.0.0.0:*", None, pair).close()
+        with Publisher(log, "tcp://0.0.0.0:*", None, pair) as publisher:
+            assert publisher.endpoint.startswith("tcp://0.0.0.0:")
+            assert listens(publisher.endpoint)
 
     def test_key_files(self, tmp_path: Path, pair: KeyPair) -> None:
         path = tmp_path / "server.key"
@@ -565,6 +569,15 @@ class TestEncryption:
             keys.read(path)
         with pytest.raises(BadKey, match="'short' is no public key"):
             keys.check("short")
+
+
+def listens(endpoint: str) -> bool:
+    """Whether a connection to the port of the endpoint is taken, on this machine."""
+    try:
+        socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 class Tap:
