@@ -38,7 +38,7 @@ check: $(VENV)/dev.stamp  ## lint, format, types, and stubs against the compiled
 
 bench: $(VENV)/dev.stamp  ## every benchmark, one after the other
 	$(BIN)/onlooker models pull
-	for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py) || exit 1; done
 
 clean:  ## remove what the other targets made (weights stay in the user's cache)
 	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

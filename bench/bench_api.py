@@ -1,6 +1,6 @@
 """How fast the server answers boto3, beside the server that one would write first.
 
-    python bench/bench_api.py [--seconds 4] [--clients 8]
+    python -m bench.bench_api [--seconds 4] [--clients 8]
 
 Four operations through boto3 on a running server with one process and with two: latency of one
 client, and throughput of several. Beside it the bare steps without any server, to see what HTTP,
@@ -36,22 +36,22 @@ import boto3
 import cv2
 import msgspec
 import numpy as np
+from bench.support.published import yunet
 from botocore.config import Config as Botocore
-from published import yunet
 from rich.console import Console
 from rich.table import Table
 
-from onlooker import weights
-from onlooker.api import pictures, requests
-from onlooker.api.analyser import Analyser
-from onlooker.api.objects import NoBuckets
-from onlooker.api.site import Site
-from onlooker.card import space
-from onlooker.cli_serve import models
-from onlooker.config import Config
-from onlooker.demo import photographs
-from onlooker.identity.match import Matcher
+from onlooker.api.rekognition import images, requests
+from onlooker.api.rekognition.site import Site
+from onlooker.cli.demo_video import photographs
+from onlooker.cli.serve import models
+from onlooker.config.schema import Config
+from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store
+from onlooker.media.buckets import NoBuckets
+from onlooker.models import weights
+from onlooker.models.card import space
+from onlooker.vision.analyser import Analyser
 
 Ask = Callable[[], Any]
 SIDE = 2600
@@ -210,12 +210,8 @@ def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
 
     one, other = image(face), image(text)
     return {
-        "DetectFaces": lambda: pictures.detect_faces(
-            requests.DetectFaces(Image=one), site, analyser
-        ),
-        "DetectText": lambda: pictures.detect_text(
-            requests.DetectText(Image=other), site, analyser
-        ),
+        "DetectFaces": lambda: images.detect_faces(requests.DetectFaces(Image=one), site, analyser),
+        "DetectText": lambda: images.detect_text(requests.DetectText(Image=other), site, analyser),
     }
 
 

@@ -10,7 +10,7 @@ five points (`faces.mesh = false`), as the loop does; and so at the loop's detec
 
 DetectFaces with ALL attributes is held against its models alone, on the inputs they were given.
 
-    python bench/bench_faces.py [--film FILM] [--frames 100] [--rounds 3]
+    python -m bench.bench_faces [--film FILM] [--frames 100] [--rounds 3]
 """
 
 import os
@@ -31,15 +31,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnxruntime
-from published import face_detector
+from bench.support.published import face_detector
 
-from onlooker import config, weights
-from onlooker.cli_faces import MODELS
-from onlooker.demo import photographs
-from onlooker.media.encode import FilmWriter
+from onlooker.cli.demo_video import photographs
+from onlooker.cli.faces import MODELS
+from onlooker.config import schema
 from onlooker.media.image import Still
-from onlooker.media.source import Film
-from onlooker.vision import runtime
+from onlooker.media.video_file import Film
+from onlooker.media.video_writer import FilmWriter
+from onlooker.models import session, weights
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
@@ -103,7 +103,7 @@ class Loop:
 class Onlooker:
     """The film through the steps, without the processes."""
 
-    def __init__(self, film: Path, settings: config.Faces) -> None:
+    def __init__(self, film: Path, settings: schema.Faces) -> None:
         self.film = film
         self.find = FaceFinder(settings, "auto")
         self.lay = Mesher("auto") if settings.mesh else unlaid
@@ -124,9 +124,9 @@ class Onlooker:
 def stream(film: Path, rounds: int) -> None:
     ways: dict[str, Callable[[], Counts]] = {
         "the loop": Loop(film),
-        "onlooker": Onlooker(film, config.Faces()),
-        "on five points": Onlooker(film, config.Faces(mesh=False)),
-        "the same, size 1280": Onlooker(film, config.Faces(mesh=False, size=1280)),
+        "onlooker": Onlooker(film, schema.Faces()),
+        "on five points": Onlooker(film, schema.Faces(mesh=False)),
+        "the same, size 1280": Onlooker(film, schema.Faces(mesh=False, size=1280)),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     counts: dict[str, Counts] = {}
@@ -151,14 +151,14 @@ def detect_faces(rounds: int) -> None:
     lay, describe = Mesher("auto"), FaceDescriber("auto")
     print(f"\n{'DetectFaces ALL':<22}{'ms':>12}{'models':>8}{'ratio':>8}")
     for detection in ("balanced", "thorough"):
-        find = FaceFinder(config.Faces(detection=detection), "auto")
+        find = FaceFinder(schema.Faces(detection=detection), "auto")
         whole, models = [], []
         for _ in range(rounds + 1):
-            begin, before = time.perf_counter(), runtime.seconds()
+            begin, before = time.perf_counter(), session.seconds()
             faces = lay(picture, find(picture))
             describe(picture, faces)
             whole.append(time.perf_counter() - begin)
-            models.append(runtime.seconds() - before)
+            models.append(session.seconds() - before)
             assert len(faces) == 1
         middle, alone = statistics.median(whole[1:]), statistics.median(models[1:])
         print(f"{detection:<22}{1000 * middle:>12.2f}{1000 * alone:>8.2f}{middle / alone:>8.2f}")

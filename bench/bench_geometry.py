@@ -2,7 +2,7 @@
 
 One thread, the two ways in turn, medians of the rounds. Both ways must agree before they are timed.
 
-    python bench/bench_geometry.py [--rounds 200]
+    python -m bench.bench_geometry [--rounds 200]
 """
 
 import argparse

@@ -4,7 +4,7 @@ Valgrind's callgrind counts them. Each way runs in a process of its own, once wi
 once with more; the difference, by call, is what the kernel costs, since what Python needs to
 start is in both. Needs valgrind (Debian: apt install valgrind) and some minutes.
 
-    python bench/bench_instructions.py
+    python -m bench.bench_instructions
 """
 
 import re
@@ -18,7 +18,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from bench_geometry import boxes, numpy_decode, numpy_iou, numpy_suppress, umeyama
+from bench.bench_geometry import boxes, numpy_decode, numpy_iou, numpy_suppress, umeyama
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
@@ -89,7 +89,7 @@ def instructions(name: str, way: int, calls: int) -> int:
     """What a process takes that calls one of the ways so often."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={Path(folder) / 'out'}"]
-        this = [sys.executable, __file__, name, str(way), str(calls)]
+        this = [sys.executable, "-m", "bench.bench_instructions", name, str(way), str(calls)]
         done = subprocess.run([*command, *this], capture_output=True, text=True, check=True)
     [count] = re.findall(r"Collected : (\d+)", done.stderr)
     return int(count)

@@ -1,6 +1,6 @@
 """Four cameras of 720p at 5 frames a second, faces and text on every frame: lag and drops.
 
-    python bench/bench_live.py [--seconds 60] [--cameras 4] [--fps 5]
+    python -m bench.bench_live [--seconds 60] [--cameras 4] [--fps 5]
 
 The cameras are HTTP servers in processes of their own, which send the demo's film as MJPEG. Lag is
 from the frame's arrival to its record in the log. What the machine cannot do in time is dropped,
@@ -13,24 +13,20 @@ import os
 import platform
 import signal
 import socket
-import sys
 import tempfile
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
+from tests.support import cameras
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests" / "media"))
-
-import cameras
-
-from onlooker.config import Config, Source
-from onlooker.demo import make_film
-from onlooker.media.source import Film
+from onlooker.cli.demo_video import make_film
+from onlooker.config.schema import Config, Source
+from onlooker.media.video_file import Film
+from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.serve import serve
-from onlooker.stream.wire import Status
+from onlooker.stream.messages import Status
 
 
 class Scene(cameras.Http):

@@ -7,7 +7,7 @@ a portrait that zooms, a machine with writing on it that pans, and a caption as 
 Onlooker runs as it comes, on one core, and with `text.size = 960`, where it reads the same small
 text as the loop does.
 
-    python bench/bench_pipeline.py [--film FILM] [--frames 240] [--rounds 2]
+    python -m bench.bench_pipeline [--film FILM] [--frames 240] [--rounds 2]
 """
 
 import argparse
@@ -26,23 +26,22 @@ from pathlib import Path
 import cv2
 import msgspec
 import numpy as np
-from published import face_detector
+from bench.support.published import face_detector
 from rapidocr import RapidOCR
 
-from onlooker import weights
-from onlooker.config import Config, Match, Text
-from onlooker.demo import photographs
-from onlooker.enrol import enrol, pictures
+from onlooker.cli.demo_video import photographs
+from onlooker.config.schema import Config, Match, Text
+from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.media.encode import FilmWriter
 from onlooker.media.image import Picture
-from onlooker.record.lines import read
+from onlooker.media.video_writer import FilmWriter
+from onlooker.models import session, weights
+from onlooker.record.sinks.json_lines import read
 from onlooker.stream.feeds import Outputs
+from onlooker.stream.messages import Status
 from onlooker.stream.stages import STAGES, Setup, Stage, Step, inline, needed_models
-from onlooker.stream.supervise import replay
-from onlooker.stream.wire import Status
+from onlooker.stream.supervisor import replay
 from onlooker.types import Frame
-from onlooker.vision import runtime
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 
@@ -177,7 +176,7 @@ def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, f
         return step
 
     def mark(status: Status) -> None:
-        marks.append((time.perf_counter(), runtime.seconds()))
+        marks.append((time.perf_counter(), session.seconds()))
 
     inline([film], settings, outputs, mark, (Stage("clock", clock, ordered=True), *STAGES))
     # From the first frame's end to the last one's: without loading the models. A frame's decoding

@@ -8,7 +8,7 @@ street, or a second one on a face; other people behind a labelled face do not co
 
 YuNet found the labels' boxes, in much larger pictures, so YuNet is a little flattered here.
 
-    python bench/bench_recall.py [--crowds 12] [--close 150]
+    python -m bench.bench_recall [--crowds 12] [--close 150]
 
 The pictures are `attributes` and `text/icdar2015` of the samples folder, which is not part of the
 project: `$ONLOOKER_SAMPLES`, or `../shared/data` beside it.
@@ -31,11 +31,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker import config, weights
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Pixels, Still
+from onlooker.models import weights
 from onlooker.vision import geometry
-from onlooker.vision.detect import OVERLAP, Centerface, Rows, Yunet
+from onlooker.vision.face_detectors import OVERLAP, Centerface, Rows, Yunet
 from onlooker.vision.faces import FaceFinder
 
 Floats = NDArray[np.float32]
@@ -50,7 +51,7 @@ CLOSE_WIDTHS = (60, 200, 400, 800, 2000)
 CONTEXT = 1.8
 """Side of what is cut out round a face, in long sides of the face."""
 MOST_FACES = 60
-LEAST = config.Faces().score
+LEAST = schema.Faces().score
 
 chance = np.random.default_rng(7)
 
@@ -203,7 +204,7 @@ def alarms(title: str, pictures: Sequence[Pixels], ways: dict[str, Way]) -> None
 
 
 def finder(detection: Literal["fast", "balanced", "thorough"]) -> Way:
-    find = FaceFinder(config.Faces(detection=detection), "cpu")
+    find = FaceFinder(schema.Faces(detection=detection), "cpu")
 
     def way(pixels: Pixels) -> Rows:
         rows = [[*face.box, face.score, *np.ravel(face.points)] for face in find(Still(pixels))]

@@ -10,7 +10,7 @@ same ipc socket and touch the same pixels at the other end:
 CPU is user and system time of both processes for a frame. The ways take turns; the table has the
 median of the rounds and their spread.
 
-    PYTHONPATH=pipeline python bench/bench_ring.py [--frames 500] [--rounds 5]
+    PYTHONPATH=pipeline python -m bench.bench_ring [--frames 500] [--rounds 5]
 """
 
 import argparse

@@ -5,7 +5,7 @@ each that were tried the row shows the fastest that finds 99 % of the ten neares
 where none does. Peers answer rows, as "vectors only" does, and `times` is how many times as long
 as that they take; the whole search also asks the store what is new and whose the faces are.
 
-    python bench/bench_search.py [--sizes 10000x192 100000x192] [--graphs 50000] [--rounds 200]
+    python -m bench.bench_search [--sizes 10000x192 100000x192] [--graphs 50000] [--rounds 200]
 
 Vectors of 192 numbers are modelled on real ones: people are drawn with the mean and covariance of
 what the default embedder says of the pictures in `attributes` of the samples folder
@@ -38,8 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from peers import (
+from bench.support.peers import (
     PEERS,
     Engine,
     K,
@@ -51,13 +50,14 @@ from peers import (
     with_numpy,
     with_usearch,
 )
+from numpy.typing import NDArray
 
-from onlooker import config
-from onlooker.enrol import Looker, pictures
-from onlooker.identity import build
-from onlooker.identity.collection import NewFace
-from onlooker.identity.index import FaceIndex
-from onlooker.identity.scan import most_alike
+from onlooker.config.load import load
+from onlooker.identity.enrol import Looker, pictures
+from onlooker.identity.faces import NewFace
+from onlooker.identity.search import index_builder
+from onlooker.identity.search.exact import most_alike
+from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
 ENOUGH = 0.99
@@ -77,7 +77,7 @@ def real(samples: Path) -> tuple[Vectors, list[str]] | None:
     if not kept.exists():
         if not (samples / "attributes").is_dir():
             return None
-        look = Looker(config.load())
+        look = Looker(load())
         seen = [look(path, path.stem) for path, _ in pictures([samples / "attributes"])]
         faces = [one.new for one in seen if one.new is not None]
         who = [str(new.external_image_id).rsplit("_", 1)[0] for new in faces]
@@ -152,7 +152,7 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
         some = store.add("c", [new(vector) for vector in vectors[start : start + 5000]])
         row_of |= {one.face_id: start + place for place, one in enumerate(some)}
     began = time.perf_counter()
-    build.build(store, "c", "m", "cosine", "faces")
+    index_builder.build(store, "c", "m", "cosine", "faces")
     built = time.perf_counter() - began
     index = FaceIndex(store, "c", "m")
     files = sum(file.stat().st_size for file in (folder / "index").glob("*.vectors"))

@@ -9,8 +9,8 @@ Everything runs on one core with one thread, the ways in turn on each picture. A
 characters with RapidOCR as it comes, in its own boxes and without spaces: in all of them, and in
 those whose score is at least 0.95, since what it is less sure of is often wrong.
 
-    python bench/bench_text.py [--rounds 2]
-    python bench/bench_text.py --accuracy      # words of street scenes whose truth is known
+    python -m bench.bench_text [--rounds 2]
+    python -m bench.bench_text --accuracy      # words of street scenes whose truth is known
 
 The pictures are scenes, screens, menus and films under $ONLOOKER_SAMPLES, and two pages that
 scikit-image ships.
@@ -42,15 +42,15 @@ import numpy as np
 import onnx
 import rapidocr
 import skimage.data
-from icdar import Score, Written, scenes
+from bench.support.icdar import Score, Written, scenes
 from numpy.typing import NDArray
 from rapidocr import RapidOCR
 
-from onlooker import config
-from onlooker.convert.edits import zero_denormals
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Pixels, Still
-from onlooker.media.source import Film
+from onlooker.media.video_file import Film
+from onlooker.models.convert.graph_edits import zero_denormals
 from onlooker.vision.text import TextFinder, TextReader
 
 Read = Callable[[Pixels], list[Written]]
@@ -88,7 +88,7 @@ def pictures(folder: Path) -> Iterator[tuple[str, Pixels]]:
 
 class Onlooker:
     def __init__(self, detection: Any, provider: str) -> None:
-        settings = config.Text(detection=detection)
+        settings = schema.Text(detection=detection)
         self.find = TextFinder(settings, provider)
         self.read = TextReader(settings, provider)
         models = (self.find._model, self.read._model)

@@ -8,14 +8,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from onlooker.config import Config, Match
-from onlooker.enrol import enrol, pictures
+from onlooker.config.schema import Config, Match
+from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.record import lines
 from onlooker.record.shapes import StreamRecord
+from onlooker.record.sinks import json_lines
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.supervise import replay
-from onlooker.stream.wire import Status
+from onlooker.stream.messages import Status
+from onlooker.stream.supervisor import replay
 
 SECOND, HALF = 1.0, 0.5
 """How far apart the frames are by which the truth of the two films was written."""
@@ -35,7 +35,7 @@ def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord
             assert look.new is not None, look
     records = folder / "records.jsonl"
     replay([film], settings, Outputs(records=records, store=place), quiet)
-    return list(lines.read(records))
+    return list(json_lines.read(records))
 
 
 def letters(text: str) -> str:

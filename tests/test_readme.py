@@ -9,9 +9,9 @@ import msgspec
 import typer.main
 from typer.testing import CliRunner
 
-from onlooker import weights
-from onlooker.cli import app
-from onlooker.config import Config
+from onlooker.cli.main import app
+from onlooker.config.schema import Config
+from onlooker.models import weights
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -29,11 +29,11 @@ from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from onlooker import card, weights
-from onlooker.config import Faces
-from onlooker.convert.heads import ROWS
+from onlooker.config.schema import Faces
 from onlooker.media import image
 from onlooker.media.image import Pixels, Still
+from onlooker.models import card, weights
+from onlooker.models.convert.heads import ROWS
 from onlooker.types import Box
 from onlooker.vision import attributes
 from onlooker.vision.attributes import FaceDescriber

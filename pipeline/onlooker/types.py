@@ -2,7 +2,7 @@
 
 Everything here is in pixels of the full picture, x to the right, y down; ratios are made in
 `onlooker.record.ratios` and nowhere else. The structs are immutable, and msgspec gives each one
-msgpack form: what `onlooker.stream.wire` sends between processes.
+msgpack form: what `onlooker.stream.messages` sends between processes.
 """
 
 from fractions import Fraction

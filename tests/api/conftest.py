@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from serving import Running, running
+from tests.support.server import Running, running
 
 
 @pytest.fixture(scope="session")

@@ -23,12 +23,12 @@ import numpy as np
 import pytest
 from botocore.config import Config
 from starlette.requests import Request
+from tests.support.requests import PNG
+from tests.support.server import Answer, Running, answered, running
 
-from cases import PNG
 from onlooker.api.app import Server
-from onlooker.api.site import Site
-from onlooker.config import Config as Settings
-from serving import Answer, Running, answered, running
+from onlooker.api.rekognition.site import Site
+from onlooker.config.schema import Config as Settings
 
 BLACK = base64.b64encode(PNG).decode()
 

@@ -11,8 +11,7 @@ from typing import Any
 
 import botocore.loaders
 import pytest
-
-from serving import Running, check
+from tests.support.server import Running, check
 
 EXAMPLES: dict[str, Any] = botocore.loaders.Loader().load_service_model(
     "rekognition", "examples-1"

@@ -5,13 +5,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from tests.support.botocore_shapes import model
+from tests.support.requests import COLLECTION, Case, cases, encoded
+from tests.support.server import Answer, Running, check
 
-from botocore_shapes import model
-from cases import COLLECTION, Case, cases, encoded
-from onlooker.api import requests
-from onlooker.api.limits import _rules
-from onlooker.api.operations import OPERATIONS
-from serving import Answer, Running, check
+from onlooker.api.rekognition import requests
+from onlooker.api.rekognition.operations import OPERATIONS
+from onlooker.api.validation import _rules
 
 ALL = list(cases())
 

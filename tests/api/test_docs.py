@@ -9,12 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support.server import Running
 
-from onlooker.api import keys
-from onlooker.api.operations import OPERATIONS
-from onlooker.config import Config
-from onlooker.demo import make_film
-from serving import Running
+from onlooker.api import access_keys
+from onlooker.api.rekognition.operations import OPERATIONS
+from onlooker.cli.demo_video import make_film
+from onlooker.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -81,5 +81,8 @@ def test_the_toml_of_the_page_can_be_used(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(first)
     path.chmod(0o600)
-    assert {key.user for key in keys.load(path, list(OPERATIONS)).values()} == {"admin", "kiosk"}
+    assert {key.user for key in access_keys.load(path, list(OPERATIONS)).values()} == {
+        "admin",
+        "kiosk",
+    }
     assert msgspec.convert(tomllib.loads(second), Config).serve.keys == "keys.toml"

@@ -1,17 +1,10 @@
 """The proofs, in their short form."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-from serving import Running, running
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "proofs"))
-
-import broken_pictures
-import hostile_clients
+from tests.proofs import broken_pictures, hostile_clients
+from tests.support.server import Running, running
 
 
 @pytest.fixture(scope="module")

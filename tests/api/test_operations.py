@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.support.server import Running
 
-from onlooker.api.site import model_version
-from serving import Running
+from onlooker.api.rekognition.site import model_version
 
 VERSION = model_version("mobilefacenet")
 CORNERS = ("BoundingBox", "Confidence", "Landmarks", "Pose", "Quality")

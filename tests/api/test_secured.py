@@ -19,11 +19,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.support.server import Running, running
 
-from onlooker.api.orientation import says_orientation
-from onlooker.api.supervise import check
-from onlooker.config import Config, ConfigError, Serve
-from serving import Running, running
+from onlooker.api.rekognition.orientation import says_orientation
+from onlooker.api.server import check
+from onlooker.config.schema import Config, ConfigError, Serve
 
 SECRETS = {"ADMIN": "the secret of the admin", "KIOSK": "the secret of the kiosk"}
 KEYS = f"""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.api.orders import Orders, ServeError
-from onlooker.api.supervise import Worker, Workers
-from onlooker.config import Config
+from onlooker.api.listener import Orders, ServeError
+from onlooker.api.server import Worker, Workers
+from onlooker.config.schema import Config
 
 
 @pytest.fixture

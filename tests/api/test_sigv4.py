@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onlooker.api.access_keys import Key
 from onlooker.api.errors import Refusal
-from onlooker.api.keys import Key
 from onlooker.api.sigv4 import WINDOW, Replays, claim, verify
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

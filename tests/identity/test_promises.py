@@ -1,13 +1,9 @@
 """Short forms of tests/proofs/known_people.py, whose commands try the same much harder."""
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "proofs"))
-
-import known_people
+from tests.proofs import known_people
 
 
 def test_what_one_process_adds_another_finds(tmp_path: Path) -> None:

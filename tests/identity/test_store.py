@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onlooker.identity import tables
-from onlooker.identity.collection import (
+from onlooker.identity import schema
+from onlooker.identity.database import _Write
+from onlooker.identity.faces import (
     CollectionExists,
     CollectionNotFound,
     FaceNotFound,
@@ -33,7 +34,6 @@ from onlooker.identity.collection import (
     TooMany,
     image_id,
 )
-from onlooker.identity.database import _Write
 from onlooker.identity.store import Store, default_path
 
 FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
@@ -125,17 +125,17 @@ class TestCollections:
     def test_a_big_one_is_deleted_in_parts(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("onlooker.identity.tables.AT_ONCE", 10)
+        monkeypatch.setattr("onlooker.identity.schema.AT_ONCE", 10)
         store.create_collection("staff", "m")
         store.create_collection("guests", "m")
         store.add("staff", [new(seed) for seed in range(35)])
         [kept] = store.add("guests", [new(1)])
-        sweep = tables.sweep
-        monkeypatch.setattr(tables, "sweep", lambda database: False)  # killed over it
+        sweep = schema.sweep
+        monkeypatch.setattr(schema, "sweep", lambda database: False)  # killed over it
         store.delete_collection("staff")
         store.create_collection("staff", "m")
         assert store.faces("staff").faces == []
-        monkeypatch.setattr(tables, "sweep", sweep)
+        monkeypatch.setattr(schema, "sweep", sweep)
         store.delete_collection("staff")
         assert [one.name for one in store.collections().collections] == ["guests"]
         with store.database.reading() as database:
@@ -478,13 +478,13 @@ class TestFormats:
             store.create_user("staff", "ann")
             assert store.collection("staff").faces == 1
             (version,) = store.database._writer.execute("PRAGMA user_version").fetchone()
-            assert version == len(tables.MIGRATIONS)
+            assert version == len(schema.MIGRATIONS)
             new_tables = _schema(store)
         with Store(tmp_path / "new.db") as store:
             assert _schema(store) == new_tables
 
     def test_each_one_is_tried(self) -> None:
-        assert [int(file.stem) for file in FORMATS] == list(range(1, len(tables.MIGRATIONS)))
+        assert [int(file.stem) for file in FORMATS] == list(range(1, len(schema.MIGRATIONS)))
 
 
 def _schema(store: Store) -> list[tuple[str]]:

@@ -1,6 +1,6 @@
 """Thousands of broken pictures to a running server: no crash, no 500, nothing slow, memory flat.
 
-    python tests/proofs/broken_pictures.py --pictures 10000 --seed 1
+    python -m tests.proofs.broken_pictures --pictures 10000 --seed 1
 
 The tests do the same with a few hundred.
 """
@@ -20,10 +20,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from serving import Running, running
+from tests.support.server import Running, running
 
 SLOWEST = 1.0
 """Seconds that an answer may take."""

@@ -1,6 +1,6 @@
 """Replay one film again and again, fast and slow, with few and many workers, killed in between.
 
-    python tests/proofs/determinism.py [--frames 240] [--times 10]
+    python -m tests.proofs.determinism [--frames 240] [--times 10]
 
 Exits with 1 unless the SHA-256 of the records is the same each time. Light steps stand in for the
 models, unless --models is given.
@@ -14,18 +14,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
+from tests.support import steps
+from tests.support.processes import called
 
-import steps
-from processes import called
-
-from onlooker.config import Config, Source, Stream
-from onlooker.record import log
+from onlooker.config.schema import Config, Source, Stream
+from onlooker.record.log import reader
 from onlooker.record.shapes import encode
+from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.serve import serve
+from onlooker.stream.messages import Status
 from onlooker.stream.stages import STAGES
-from onlooker.stream.wire import Status
 
 SPEEDS = ("max", "8x", "1x")
 KILLS = ("record", "source", "hub", "detect")
@@ -50,7 +48,7 @@ def run(film: Path, folder: Path, number: int, models: bool) -> tuple[str, str]:
 
     serve(lambda: config, outputs, kill, None, STAGES if models else steps.SLOW)
     whole = hashlib.sha256()
-    for record in log.read(outputs.log_path):
+    for record in reader.read(outputs.log_path):
         whole.update(encode(record) + b"\n")
     return f"{speed:4} {workers} workers, {len(killed)} killed", whole.hexdigest()
 

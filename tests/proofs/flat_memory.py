@@ -5,8 +5,8 @@ and embedding in this process. Text: pages of all sizes, with no, some and much 
 searched and read. The resident size after the first tenth may grow by 5 MB for faces, and by 10 MB
 for text, whose crops have any width.
 
-    python tests/proofs/flat_memory.py [--what faces] [--pictures 5000] [--detection balanced]
-    python tests/proofs/flat_memory.py --what text --pictures 3000 --detection thorough
+    python -m tests.proofs.flat_memory [--what faces] [--pictures 5000] [--detection balanced]
+    python -m tests.proofs.flat_memory --what text --pictures 3000 --detection thorough
 """
 
 import argparse
@@ -20,8 +20,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker import config
-from onlooker.demo import photographs
+from onlooker.cli.demo_video import photographs
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
@@ -44,7 +44,7 @@ def resident() -> int:
 
 def faces(detection: str) -> Count:
     """Counts the faces of a canvas, on which it puts one in three of four pictures."""
-    settings = msgspec.convert({"detection": detection}, config.Faces)
+    settings = msgspec.convert({"detection": detection}, schema.Faces)
     find, lay = FaceFinder(settings, "auto"), Mesher("auto")
     embed, describe = FaceEmbedder(settings, "auto"), FaceDescriber("auto")
     astronaut = photographs().astronaut
@@ -64,7 +64,7 @@ def faces(detection: str) -> Count:
 
 def text(detection: str) -> Count:
     """Counts the words of a canvas, on which it writes in three of four pictures."""
-    settings = msgspec.convert({"detection": detection}, config.Text)
+    settings = msgspec.convert({"detection": detection}, schema.Text)
     find, read = TextFinder(settings, "auto"), TextReader(settings, "auto")
     chance = np.random.default_rng(6)
 

@@ -1,6 +1,6 @@
 """A server under a flood, slow clients and lies, while an ordinary client goes on with its work.
 
-    python tests/proofs/hostile_clients.py --seconds 60 --clients 500
+    python -m tests.proofs.hostile_clients --seconds 60 --clients 500
 
 Prints, for each kind of hostility, the ordinary client's p99 beside that of quiet times, when it is
 alone, and of busy ones, when others look at pictures, too, as fast as they are answered; what the
@@ -28,11 +28,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tests.support.server import Running, running
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
-from onlooker.demo import photographs
-from serving import Running, running
+from onlooker.cli.demo_video import photographs
 
 MEMORY = 1 << 30
 """Bytes that the server may have."""
@@ -97,12 +95,20 @@ def watch(server: Running, attack: Attack | None, seconds: float, clients: int) 
     most = [0]
     address = [server.host, str(server.port)]
     client = subprocess.Popen(
-        [sys.executable, __file__, "--ordinary", *address],
+        [sys.executable, "-m", "tests.proofs.hostile_clients", "--ordinary", *address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     results: Counter[str] = Counter()
-    command = [sys.executable, __file__, "--seconds", str(seconds), "--clients", str(clients)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.proofs.hostile_clients",
+        "--seconds",
+        str(seconds),
+        "--clients",
+        str(clients),
+    ]
     if attack is not None:
         attacker = subprocess.Popen(
             [*command, "--attack", attack.__name__, *address], stdout=subprocess.PIPE

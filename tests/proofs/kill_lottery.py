@@ -1,6 +1,6 @@
 """Kill random processes of a replay, many times, and count what was lost and what came twice.
 
-    python tests/proofs/kill_lottery.py --kills 200 --frames 90000 --seed 7
+    python -m tests.proofs.kill_lottery --kills 200 --frames 90000 --seed 7
 
 Light steps stand in for the models: it is the machinery that is tested. Exits with 1 if a frame
 is missing, is there twice or is out of order, or if anything differs from what one process writes.
@@ -18,18 +18,17 @@ import time
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
+from tests.support import steps
+from tests.support.processes import children, directories
 
-import steps
-from processes import children, directories
-
-from onlooker.config import Config, Stream
-from onlooker.record import lines, log
+from onlooker.config.schema import Config, Stream
+from onlooker.record.log import reader
+from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.stream.feeds import Outputs
+from onlooker.stream.messages import Status
 from onlooker.stream.stages import inline
-from onlooker.stream.supervise import replay
-from onlooker.stream.wire import Status
+from onlooker.stream.supervisor import replay
 
 
 class Lottery:
@@ -91,8 +90,8 @@ def main() -> int:
         )
         seconds = time.monotonic() - began
         listener.join(30)
-        indexes = [record.FrameInformation.Index for record in lines.read(written)]
-        with log.Log(written.with_suffix(".db")) as opened:
+        indexes = [record.FrameInformation.Index for record in json_lines.read(written)]
+        with reader.Log(written.with_suffix(".db")) as opened:
             logged = [record.RecordId for record in opened.read()]
             wrong = opened.check()
         same = truth.read_bytes() == written.read_bytes()

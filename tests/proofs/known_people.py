@@ -1,10 +1,10 @@
 """What is promised of collections, tried hard. Each command exits with 1 where it is not kept.
 
-python tests/proofs/known_people.py writes --count 10000     what one process adds another finds
-python tests/proofs/known_people.py kills --count 100        kill -9 of writers, builder, searcher
-python tests/proofs/known_people.py full                     a disk that fills
-python tests/proofs/known_people.py duplicates               16 threads index one picture
-python tests/proofs/known_people.py pages                    faces in pages while others change
+python -m tests.proofs.known_people writes --count 10000     what one process adds another finds
+python -m tests.proofs.known_people kills --count 100        kill -9 of writers, builder, searcher
+python -m tests.proofs.known_people full                     a disk that fills
+python -m tests.proofs.known_people duplicates               16 threads index one picture
+python -m tests.proofs.known_people pages                    faces in pages while others change
 """
 
 import argparse
@@ -24,9 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from onlooker.identity import build, copies, mirror, snapshot
-from onlooker.identity.collection import NewFace, StoreFull, face_id, image_id
-from onlooker.identity.index import FaceIndex
+from onlooker.identity import backup
+from onlooker.identity.faces import NewFace, StoreFull, face_id, image_id
+from onlooker.identity.search import index_builder, index_file, replica
+from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -203,7 +204,7 @@ class Lottery:
         """What is not as it was promised."""
         wrong = self.wrong
         with Store(self.path) as store:
-            wrong += [said for said in copies.verify(store) if "index file" not in said]
+            wrong += [said for said in backup.verify(store) if "index file" not in said]
             stored: set[str] = set()
             token = None
             while True:
@@ -223,8 +224,8 @@ class Lottery:
             if back := stored - expected:
                 wrong.append(f"{len(back)} faces are there that should not be")
             with small_files():
-                build.build(store, NAME, MODEL, "cosine", "faces")
-                seen = mirror.Mirror(store, NAME, MODEL, "cosine", "faces")
+                index_builder.build(store, NAME, MODEL, "cosine", "faces")
+                seen = replica.Mirror(store, NAME, MODEL, "cosine", "faces")
                 if not seen.is_mapped or len(seen) != len(stored):
                     wrong.append(f"the index has {len(seen)} of {len(stored)} faces")
         return wrong
@@ -233,9 +234,9 @@ class Lottery:
 @contextmanager
 def small_files() -> Iterator[None]:
     """A world in which some hundred changes make a new index file."""
-    before, mirror.FILE_FROM = mirror.FILE_FROM, 100
+    before, replica.FILE_FROM = replica.FILE_FROM, 100
     yield
-    mirror.FILE_FROM = before
+    replica.FILE_FROM = before
 
 
 def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
@@ -258,11 +259,11 @@ def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
 
 def _build_for_ever(path: Path, end: Connection) -> None:
     with small_files(), Store(path) as store:
-        place = snapshot.place_of(path.parent, NAME, MODEL, "faces")
+        place = index_file.place_of(path.parent, NAME, MODEL, "faces")
         while True:
-            before = snapshot.read_manifest(place)
-            build.build(store, NAME, MODEL, "cosine", "faces")
-            if snapshot.read_manifest(place) != before:
+            before = index_file.read_manifest(place)
+            index_builder.build(store, NAME, MODEL, "cosine", "faces")
+            if index_file.read_manifest(place) != before:
                 end.send(("built", []))
                 end.send(("done", []))
             time.sleep(0.05)
@@ -310,7 +311,7 @@ def full(folder: Path) -> list[str]:
         if reader.collection(NAME).faces != acknowledged + 1:
             wrong.append("it does not work again")
     with Store(path) as store:
-        wrong += copies.verify(store)
+        wrong += backup.verify(store)
         for seed in range(acknowledged + 1):
             store.vectors(NAME, [id_of(seed)])
     return wrong

@@ -1,6 +1,6 @@
 """Send many small frames through the whole line, and watch the memory of every process.
 
-    python tests/proofs/soak.py [--frames 300000]
+    python -m tests.proofs.soak [--frames 300000]
 
 Exits with 1 where a process grows by more than 1 MB per 100,000 frames (least squares over the last
 80 % of the run), or holds more descriptors at the end than after the first fifth.
@@ -14,16 +14,14 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
-
 import numpy as np
-import steps
-from processes import children
+from tests.support import steps
+from tests.support.processes import children
 
-from onlooker.config import Config, Limits, Source, Stream
+from onlooker.config.schema import Config, Limits, Source, Stream
+from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.serve import serve
-from onlooker.stream.wire import Status
+from onlooker.stream.messages import Status
 
 MOST = 1.0
 """Megabytes that a process may grow by in 100,000 frames."""

@@ -1,6 +1,6 @@
 """Cameras that fail in every way, hundreds of times, and streams that come and go.
 
-    python tests/proofs/stream_faults.py [--faults 300] [--changes 500]
+    python -m tests.proofs.stream_faults [--faults 300] [--changes 500]
 
 RTSP servers on loopback end, reset, stall, send garbage, change their size and time stamps, and
 refuse. After each fault the camera must be connected to again within twice the back-off (and twice
@@ -22,19 +22,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "stream"))
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "media"))
+from tests.proofs.soak import descriptors, own
+from tests.support import cameras, steps
+from tests.support.processes import children
 
-import cameras
-import steps
-from processes import children
-from soak import descriptors, own
-
-from onlooker.config import Config, Source, Stream
-from onlooker.stream.feed import FIRST_WAIT, LONGEST_WAIT, STEADY
+from onlooker.config.schema import Config, Source, Stream
+from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.serve import serve
-from onlooker.stream.wire import Status
+from onlooker.stream.messages import Status
+from onlooker.stream.source_process import FIRST_WAIT, LONGEST_WAIT, STEADY
 
 FAULTS = ("brief", "reset", "stall", "garbage", "larger", "jumpy", "damaged", "refused", "missing")
 TIMEOUT = 1.0

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from onlooker.config import Config
-from onlooker.record.build import build
+from onlooker.config.schema import Config
+from onlooker.record.frame_record import build
 from onlooker.record.shapes import StreamRecord
 from onlooker.types import Face, Frame, Pose, Quality, TextLine
 

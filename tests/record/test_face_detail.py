@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from tests.support.botocore_shapes import model, problems
 
-from botocore_shapes import model, problems
 from onlooker.record.face_detail import FIELDS, detected_face, face_detail, fields
 from onlooker.record.shapes import FaceDetail, LandmarkType, Reason, UnindexedFace
 from onlooker.types import LANDMARKS, Attributes, EyeDirection, Face, Pose, Quality

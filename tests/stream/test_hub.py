@@ -16,16 +16,16 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from tests.support.frames import frame
 
-from onlooker import config
-from onlooker.config import Stream
+from onlooker.config import schema
+from onlooker.config.schema import Stream
 from onlooker.media.image import Planes
-from onlooker.stream import wire
-from onlooker.stream.feed import Source
+from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub import Hub
-from onlooker.stream.plan import StageRow
-from onlooker.types import Frame
+from onlooker.stream.run_directory import StageRow
+from onlooker.stream.source_process import Source
 
 STAGES = (
     StageRow(name="detect", make="", ordered=False),
@@ -38,22 +38,6 @@ SETTINGS = Stream(window=WINDOW, heartbeat=1.0, liveness=3, attempts=2)
 PLANES = Planes(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
 
 
-def frame(stream: str, index: int, error: str | None = None) -> Frame:
-    return Frame(
-        stream=stream,
-        epoch="e",
-        index=index,
-        pts=index,
-        time_base=(1, 25),
-        fragment=0,
-        fragment_pts=0,
-        started=0.0,
-        width=2,
-        height=2,
-        error=error,
-    )
-
-
 @dataclass
 class Line:
     """A hub and its peers. What the hub sends lies in the receiver's inbox until it is read."""
@@ -62,7 +46,7 @@ class Line:
     hub: Hub = field(default_factory=lambda: Hub(STAGES, SETTINGS, seed=1))
     seeds: int = 1
     now: float = 0.0
-    inbox: dict[str, deque[tuple[wire.Message, bytes]]] = field(default_factory=dict)
+    inbox: dict[str, deque[tuple[messages.Message, bytes]]] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
     """By the name of their process, which is NAME.LIFE for stream NAME."""
     workers: dict[str, str] = field(default_factory=dict)
@@ -71,9 +55,9 @@ class Line:
     """What the recorder wrote, frames once, as its file has it."""
     failed: set[tuple[str, int]] = field(default_factory=set)
 
-    def say(self, sender: str, message: wire.ToHub, data: bytes = b"") -> None:
-        parts = wire.pack(message, data)
-        self.deliver(self.hub.handle(sender, *wire.unpack_to_hub(parts), self.now))
+    def say(self, sender: str, message: messages.ToHub, data: bytes = b"") -> None:
+        parts = messages.pack(message, data)
+        self.deliver(self.hub.handle(sender, *messages.unpack_to_hub(parts), self.now))
 
     def exchange(self, name: str) -> None:
         """A source reads until nothing is left to read; what never comes to rest is an error."""
@@ -83,7 +67,7 @@ class Line:
             self.read(name)
         raise AssertionError(f"{name} and the hub never stop: {list(self.inbox[name])}")
 
-    def deliver(self, sends: list[tuple[str, wire.Message, bytes]]) -> None:
+    def deliver(self, sends: list[tuple[str, messages.Message, bytes]]) -> None:
         for receiver, message, data in sends:
             if receiver in self.inbox:
                 self.inbox[receiver].append((message, data))
@@ -97,7 +81,7 @@ class Line:
 
     def open(self, stream: str, life: int = 1, live: bool = False) -> str:
         name = f"{stream}.{life}"
-        film = config.Source(url=stream, policy="live" if live else "every")
+        film = schema.Source(url=stream, policy="live" if live else "every")
         feed = Feed(stream=stream, source=film, digest="d", frames=FRAMES, width=2, height=2)
         self.sources[name] = source = Source(
             feed, f"{self.folder}/{name}", WINDOW * (1 + live), life
@@ -121,10 +105,10 @@ class Line:
         """A source reads its oldest message."""
         message, _ = self.inbox[name].popleft()
         source = self.sources[name]
-        if isinstance(message, wire.Who):
+        if isinstance(message, messages.Who):
             self.say(name, source.introduction(message.hub))
         else:
-            assert isinstance(message, wire.Start | wire.Free)
+            assert isinstance(message, messages.Start | messages.Free)
             for sent in source.hear(message):
                 self.say(name, *sent)
 
@@ -133,38 +117,38 @@ class Line:
     def join(self, name: str, stage: str) -> str:
         self.workers[name] = stage
         self.inbox[name] = deque()
-        self.say(name, wire.Ready(stage))
+        self.say(name, messages.Ready(stage))
         return name
 
     def work(self, name: str, failed: str | None = None, lost: bool = False) -> None:
         """A worker reads its oldest message and does what it says; its answer may get `lost`."""
         message, data = self.inbox[name].popleft()
         stage = self.workers[name]
-        if isinstance(message, wire.Who):
-            self.say(name, wire.Ready(stage))
+        if isinstance(message, messages.Who):
+            self.say(name, messages.Ready(stage))
             return
-        assert isinstance(message, wire.Job)
+        assert isinstance(message, messages.Job)
         if stage == "record":
-            known = wire.unpack_frame(data)
+            known = messages.unpack_frame(data)
             written = self.recorded[known.stream]
             if message.failed is not None:
                 self.failed.add((known.stream, known.index))
             if known.index not in written:
                 written.append(known.index)
         if not lost:
-            self.say(name, wire.Result(message.lease, failed, 1.0, 0.5, 1.0), data)
+            self.say(name, messages.Result(message.lease, failed, 1.0, 0.5, 1.0), data)
 
     def die(self, name: str, told: bool) -> None:
         del self.workers[name], self.inbox[name]
         if told:
-            self.say("supervisor", wire.Died(name))
+            self.say("supervisor", messages.Died(name))
 
     def settle(self) -> None:
         """Let everybody do their work to the end."""
         for _ in range(2000):
             self.now += 0.5
             for name in [*self.workers, *self.sources]:
-                self.say(f"{name}/beat", wire.Beat(name))
+                self.say(f"{name}/beat", messages.Beat(name))
             self.tick()
             for name in list(self.workers):
                 if self.inbox[name]:
@@ -172,7 +156,9 @@ class Line:
                 else:
                     worker = self.hub.workers.get(name)
                     if worker is not None and worker.loans:
-                        self.say(name, wire.Ready(self.workers[name]))  # after a while of silence
+                        self.say(
+                            name, messages.Ready(self.workers[name])
+                        )  # after a while of silence
             for name, source in self.sources.items():
                 self.exchange(name)
                 if source.ready:
@@ -183,7 +169,7 @@ class Line:
                 return
         raise AssertionError(self.hub.status())
 
-    def counts(self, stream: str) -> wire.Counts:
+    def counts(self, stream: str) -> messages.Counts:
         return self.hub.streams[stream].counts
 
 
@@ -195,18 +181,18 @@ def line(tmp_path: Path) -> Line:
 def jobs(line: Line, name: str) -> list[int]:
     """Indexes of the frames that wait in a worker's inbox."""
     return [
-        wire.unpack_frame(data).index
+        messages.unpack_frame(data).index
         for message, data in line.inbox[name]
-        if isinstance(message, wire.Job)
+        if isinstance(message, messages.Job)
     ]
 
 
 def streams(line: Line, name: str) -> list[str]:
     """Whose frames wait in a worker's inbox."""
     return [
-        wire.unpack_frame(data).stream
+        messages.unpack_frame(data).stream
         for message, data in line.inbox[name]
-        if isinstance(message, wire.Job)
+        if isinstance(message, messages.Job)
     ]
 
 
@@ -218,7 +204,7 @@ def test_a_frame_goes_through_all_stages_and_frees_its_slot(line: Line) -> None:
         line.join(name, stage)
         line.work(name)
     [(free, _)] = line.inbox["a.1"]
-    assert free == wire.Free(1, 0, wire.Counts(received=1, done=1), True)
+    assert free == messages.Free(1, 0, messages.Counts(received=1, done=1), True)
     assert line.recorded == {"a": [0]}
 
 
@@ -265,7 +251,7 @@ def test_streams_take_turns(line: Line) -> None:
     line.join("r", "recognise")
     served = []
     while line.inbox["d"]:
-        served.append(wire.unpack_frame(line.inbox["d"][0][1]).stream)
+        served.append(messages.unpack_frame(line.inbox["d"][0][1]).stream)
         line.work("d")
         line.work("r")
     assert served == ["a", "b", "c", "a", "a"]
@@ -281,10 +267,10 @@ def test_a_frame_that_failed_goes_to_the_ordered_stage_only(line: Line) -> None:
     line.work("d", failed="detect: ValueError: no")
     assert jobs(line, "r") == []
     [(job, _)] = line.inbox["w"]
-    assert isinstance(job, wire.Job)
+    assert isinstance(job, messages.Job)
     assert job.failed == "detect: ValueError: no"
     line.work("w")
-    assert line.counts("a") == wire.Counts(received=1, failed={"error": 1})
+    assert line.counts("a") == messages.Counts(received=1, failed={"error": 1})
 
 
 def test_a_frame_that_could_not_be_decoded_is_recorded(line: Line) -> None:
@@ -295,7 +281,7 @@ def test_a_frame_that_could_not_be_decoded_is_recorded(line: Line) -> None:
     line.offer("a.1", error="damaged")
     assert jobs(line, "d") == []
     line.work("w")
-    assert line.counts("a") == wire.Counts(received=1, failed={"undecodable": 1})
+    assert line.counts("a") == messages.Counts(received=1, failed={"undecodable": 1})
 
 
 def test_a_recorder_that_failed_has_taken_the_frame_as_a_failed_one(line: Line) -> None:
@@ -307,7 +293,7 @@ def test_a_recorder_that_failed_has_taken_the_frame_as_a_failed_one(line: Line) 
     line.work("d")
     line.work("r")
     line.work("w", failed="record: TypeError: no")
-    assert line.counts("a") == wire.Counts(received=1, failed={"error": 1})
+    assert line.counts("a") == messages.Counts(received=1, failed={"error": 1})
     assert line.hub.status().error is None
 
 
@@ -343,11 +329,11 @@ def test_a_dead_workers_frame_goes_to_another_and_its_late_answer_is_ignored(lin
     line.join("d1", "detect")
     line.offer("a.1")
     [(job, data)] = line.inbox["d1"]
-    assert isinstance(job, wire.Job)
+    assert isinstance(job, messages.Job)
     line.join("d2", "detect")
     line.die("d1", told=True)
     assert jobs(line, "d2") == [0]
-    line.say("d1", wire.Result(job.lease, None, 0.0, 0.0, 0.0), data)
+    line.say("d1", messages.Result(job.lease, None, 0.0, 0.0, 0.0), data)
     assert jobs(line, "d2") == [0]
     assert line.hub.status().streams[0].in_flight == 1
 
@@ -364,7 +350,7 @@ def test_a_frame_that_kills_is_recorded_as_failed(line: Line) -> None:
     assert jobs(line, "d") == []
     line.join("w", "record")
     [(job, _)] = line.inbox["w"]
-    assert isinstance(job, wire.Job)
+    assert isinstance(job, messages.Job)
     assert job.failed == "detect: 2 workers died over this frame"
 
 
@@ -376,7 +362,7 @@ def test_a_silent_workers_frame_goes_to_another(line: Line) -> None:
     line.tick()
     for _ in range(7):
         line.now += 0.5
-        line.say("a.1/beat", wire.Beat("a.1"))
+        line.say("a.1/beat", messages.Beat("a.1"))
         line.tick()
     assert line.hub.status().alive == ("a.1",)
     line.join("d2", "detect")
@@ -390,7 +376,7 @@ def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
     line.offer("a.1")
     for _ in range(30):
         line.now += 1.0
-        line.say("d1/beat", wire.Beat("d1"))
+        line.say("d1/beat", messages.Beat("d1"))
         line.tick()
     assert "d1" in line.hub.status().alive
     line.work("d1")
@@ -400,14 +386,14 @@ def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
 def test_who_is_alive_is_told(line: Line) -> None:
     line.open("a")
     line.inbox["d"] = deque()
-    line.say("d/beat", wire.Beat("d"))  # of a worker that is still building its step
+    line.say("d/beat", messages.Beat("d"))  # of a worker that is still building its step
     assert line.hub.status().alive == ("a.1", "d")
     for _ in range(7):
         line.now += 0.5
-        line.say("d/beat", wire.Beat("d"))
+        line.say("d/beat", messages.Beat("d"))
         line.tick()
     assert line.hub.status().alive == ("d",)
-    line.say("supervisor", wire.Died("d"))
+    line.say("supervisor", messages.Died("d"))
     assert line.hub.status().alive == ()
 
 
@@ -433,10 +419,10 @@ def test_a_source_that_starts_again_goes_on_with_the_first_unsettled_frame(line:
     line.offer("a.1")
     line.open("a", life=2)
     [(start, _)] = line.inbox["a.2"]
-    assert start == wire.Start(2, 1, (), wire.Counts(received=1, done=1))
+    assert start == messages.Start(2, 1, (), messages.Counts(received=1, done=1))
     line.settle()
     assert line.recorded["a"] == list(range(FRAMES))
-    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+    assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
 
 def test_a_frame_that_was_settled_before_an_earlier_one_counts_once(line: Line) -> None:
@@ -454,7 +440,7 @@ def test_a_frame_that_was_settled_before_an_earlier_one_counts_once(line: Line) 
     del line.sources["a.1"], line.inbox["a.1"]
     line.open("a", life=2)
     line.settle()
-    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+    assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
 
 def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
@@ -470,7 +456,7 @@ def test_a_new_hub_is_offered_what_was_in_flight(line: Line) -> None:
     line.hub = Hub(STAGES, SETTINGS, seed=2)
     line.settle()
     assert line.recorded["a"] == list(range(FRAMES))
-    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+    assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
 
 def test_a_new_hub_waits_for_no_frame_that_the_old_one_dropped(line: Line) -> None:
@@ -498,15 +484,15 @@ def test_an_answer_to_the_hub_before_is_no_introduction_to_this_one(line: Line) 
     line.offer("a.1")  # it asks who that is
     line.read("a.1")
     line.offer("a.1")
-    line.inbox["a.1"].append((wire.Who(2), b""))  # and asks again
+    line.inbox["a.1"].append((messages.Who(2), b""))  # and asks again
     line.read("a.1")
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
         line.work(name)
     line.hub = Hub(STAGES, SETTINGS, seed=3)
-    assert line.inbox["a.1"][0] == (wire.Who(2), b"")
+    assert line.inbox["a.1"][0] == (messages.Who(2), b"")
     line.settle()
-    assert line.counts("a") == wire.Counts(received=FRAMES, done=FRAMES)
+    assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
 
 def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_frames(
@@ -520,7 +506,7 @@ def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_fram
         line.work(name)
     line.read(cam)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
-    line.say(cam, wire.Health("cam", "the picture is black", 2))
+    line.say(cam, messages.Health("cam", "the picture is black", 2))
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
     line.settle()
@@ -534,15 +520,15 @@ def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> Non
     line.join("d", "detect")
     line.offer("a.1")
     job, data = line.inbox["d"].popleft()
-    assert isinstance(job, wire.Job)
+    assert isinstance(job, messages.Job)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
     line.join("d", "detect")
     line.say("a.1", line.sources["a.1"].introduction(None))
     line.read("a.1")
     [(again, _)] = line.inbox["d"]
-    assert isinstance(again, wire.Job)
+    assert isinstance(again, messages.Job)
     assert again.lease != job.lease
-    line.say("d", wire.Result(job.lease, "of the hub before", 0.0, 0.0, 0.0), data)
+    line.say("d", messages.Result(job.lease, "of the hub before", 0.0, 0.0, 0.0), data)
     assert line.hub.streams["a"].flights[0].failed is None
 
 
@@ -576,13 +562,13 @@ def test_while_a_dead_recorder_seems_to_live_the_next_gets_no_frame_behind_its_o
 
 
 def test_what_cannot_work_is_said_once(line: Line) -> None:
-    line.say("d", wire.Broken("detect: no weights"))
-    line.say("d", wire.Broken("detect: still none"))
+    line.say("d", messages.Broken("detect: no weights"))
+    line.say("d", messages.Broken("detect: still none"))
     assert line.hub.status().error == "detect: no weights"
 
 
 def test_a_worker_of_an_unknown_stage_is_an_error(line: Line) -> None:
-    line.say("x", wire.Ready("track"))
+    line.say("x", messages.Ready("track"))
     assert "'track'" in str(line.hub.status().error)
 
 
@@ -604,7 +590,7 @@ def test_of_a_live_stream_the_newest_waits(line: Line) -> None:
         while line.inbox["cam.1"]:
             line.read("cam.1")
     assert jobs(line, "d") == [0]
-    assert line.counts("cam") == wire.Counts(received=6, dropped={"superseded": 4})
+    assert line.counts("cam") == messages.Counts(received=6, dropped={"superseded": 4})
     line.work("d")
     line.work("r")
     assert jobs(line, "d") == [5]
@@ -626,7 +612,7 @@ def test_of_live_streams_as_many_frames_are_begun_as_a_stage_has_workers(line: L
     assert streams(line, "r") == ["a"]
     line.work("r")
     assert streams(line, "d1") == ["c"]
-    line.say("supervisor", wire.Died("d1"))
+    line.say("supervisor", messages.Died("d1"))
     assert streams(line, "d2") == []  # there is one fewer now
     line.work("r")
     assert streams(line, "d2") == ["c"]
@@ -676,7 +662,7 @@ def test_what_a_camera_has_no_room_for_is_counted(line: Line) -> None:
     for _ in range(2 * WINDOW + 2):  # and hears nothing of the hub meanwhile
         line.offer("cam.1")
     counts = line.counts("cam")
-    assert counts == wire.Counts(received=8, dropped={"superseded": 5, "shed": 2})
+    assert counts == messages.Counts(received=8, dropped={"superseded": 5, "shed": 2})
 
 
 def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:
@@ -688,7 +674,7 @@ def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:
     line.read("cam.2")
     line.offer("cam.2")
     counts = line.counts("cam")
-    assert counts == wire.Counts(received=3, dropped={"superseded": 1, "restarted": 1})
+    assert counts == messages.Counts(received=3, dropped={"superseded": 1, "restarted": 1})
     assert line.hub.status().streams[0].in_flight == 1
 
 
@@ -715,18 +701,18 @@ def test_a_stream_is_forgotten_once_its_frames_are_settled(line: Line) -> None:
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
     line.work("d")
-    line.say("supervisor", wire.Forget("cam", 1))
+    line.say("supervisor", messages.Forget("cam", 1))
     assert [stream.name for stream in line.hub.status().streams] == ["cam"]
     line.work("r")
     line.work("w")
     assert line.hub.status().streams == ()
     line.open("cam", 2, live=True)
-    line.say("supervisor", wire.Forget("cam", 1))  # of the one before
+    line.say("supervisor", messages.Forget("cam", 1))  # of the one before
     assert [stream.name for stream in line.hub.status().streams] == ["cam"]
 
 
 def test_what_is_said_of_a_stream_without_a_source_is_kept(line: Line) -> None:
-    line.say("supervisor", wire.Health("cam", "given up: no", 0))
+    line.say("supervisor", messages.Health("cam", "given up: no", 0))
     assert line.hub.status().streams[0].health == "given up: no"
     line.open("cam", live=True)
     line.read("cam.1")
@@ -745,7 +731,7 @@ class Accidents(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory()
         self.line = Line(Path(self.folder.name))
         self.lives = 1
-        self.answered: list[tuple[str, wire.Result, bytes]] = []
+        self.answered: list[tuple[str, messages.Result, bytes]] = []
         self.hub_died = self.camera_died = False
 
     def teardown(self) -> None:
@@ -801,8 +787,8 @@ class Accidents(RuleBasedStateMachine):
     def work(self, data: st.DataObject) -> None:
         name = self.some(data, self.busy())
         message, payload = self.line.inbox[name][0]
-        if isinstance(message, wire.Job):
-            result = wire.Result(message.lease, None, 1.0, 0.5, 1.0)
+        if isinstance(message, messages.Job):
+            result = messages.Result(message.lease, None, 1.0, 0.5, 1.0)
             self.answered.append((name, result, payload))
         self.line.work(name)
 
@@ -833,7 +819,7 @@ class Accidents(RuleBasedStateMachine):
             flights = known.loans.values() if known is not None else ()
             told = told and not any(flight.deaths or flight.failed for flight in flights)
             if not told:
-                self.line.say(name, wire.Ready(stage))
+                self.line.say(name, messages.Ready(stage))
         self.line.die(name, told)
         self.lives += 1
         self.line.join(f"{stage}.{self.lives}", stage)
@@ -843,7 +829,7 @@ class Accidents(RuleBasedStateMachine):
         self.line.now += 1.0
         for name in self.line.workers:
             if self.line.workers[name] == "record":
-                self.line.say(f"{name}/beat", wire.Beat(name))
+                self.line.say(f"{name}/beat", messages.Beat(name))
         self.line.tick()
 
     @rule(stream=st.sampled_from(["a", "b"]))
@@ -863,7 +849,7 @@ class Accidents(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from(["", "the picture is black"]))
     def say_how_the_camera_is(self, text: str) -> None:
-        self.line.say("cam", wire.Health("cam", text, 1))
+        self.line.say("cam", messages.Health("cam", text, 1))
 
     @rule(lost=st.booleans())
     def restart_hub(self, lost: bool) -> None:

@@ -6,18 +6,18 @@ from typing import Any
 import cv2
 import msgspec
 import pytest
-import steps
+from tests.support import steps
 
-from onlooker.config import Config, FaceAttribute, Faces, Match, Source, Stream, Text
-from onlooker.demo import photographs
+from onlooker.cli.demo_video import photographs
+from onlooker.config.schema import Config, FaceAttribute, Faces, Match, Source, Stream, Text
 from onlooker.media.image import Picture
-from onlooker.record import lines
-from onlooker.record.log import read
+from onlooker.record.log.reader import read
+from onlooker.record.log.writer import Writer
 from onlooker.record.shapes import encode
-from onlooker.record.writer import Writer
+from onlooker.record.sinks import json_lines
 from onlooker.stream.feeds import Outputs, feeds, feeds_of
+from onlooker.stream.messages import Counts, Status
 from onlooker.stream.stages import STAGES, Setup, Stage, Step, Unusable, inline, needed_models
-from onlooker.stream.wire import Counts, Status
 from onlooker.types import Frame
 
 FRAMES = 20
@@ -45,7 +45,7 @@ def test_every_frame_has_one_record(film: Path, tmp_path: Path) -> None:
     status = inline([film], Config(), outputs, shown.append, steps.LIGHT)
     assert [one.settled for one in shown] == list(range(1, FRAMES + 1))
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
-    read = list(lines.read(tmp_path / "r.jsonl"))
+    read = list(json_lines.read(tmp_path / "r.jsonl"))
     assert [record.FrameInformation.Index for record in read] == list(range(FRAMES))
     assert len({record.TextDetections[0].DetectedText for record in read}) > FRAMES / 2
 
@@ -57,7 +57,7 @@ def test_a_run_goes_on_where_the_records_end(film: Path, tmp_path: Path) -> None
     whole = records.read_bytes()
     some = Outputs(log=tmp_path / "some.db")
     with Writer(some.log_path) as log:
-        log.append(list(lines.read(records))[:7])
+        log.append(list(json_lines.read(records))[:7])
     [feed] = feeds([film], Config(), some)
     assert feed.start == 7
     assert feed.counts == Counts(received=7, done=7)

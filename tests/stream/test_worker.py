@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from test_hub import frame
+from tests.support.frames import frame
 
-from onlooker.stream import wire
+from onlooker.stream import messages
 from onlooker.stream.ring import Ring
 from onlooker.stream.stages import Step
 from onlooker.stream.worker import Work
@@ -26,10 +26,10 @@ def brightness(frame: Frame, picture: "Picture") -> Frame:
     return replace(frame, quads=(TextQuad(quad=CORNERS, score=score),))
 
 
-def write(ring: Ring, slot: int, grey: int) -> wire.Slot:
+def write(ring: Ring, slot: int, grey: int) -> messages.Slot:
     y = np.full((4, 6), grey, np.uint8)
     chroma = np.full((2, 3), 128, np.uint8)
-    return wire.Slot(str(ring.path), slot, ring.write(slot, y, chroma, chroma))
+    return messages.Slot(str(ring.path), slot, ring.write(slot, y, chroma, chroma))
 
 
 @pytest.fixture
@@ -38,9 +38,11 @@ def ring(tmp_path: Path) -> Iterator[Ring]:
         yield ring
 
 
-def seen(work: Work, slot: wire.Slot | None, failed: str | None = None) -> tuple[Frame, str | None]:
-    data, cause = work(wire.Job(1, slot, failed), wire.pack_frame(frame("a", 3)))
-    return wire.unpack_frame(data), cause
+def seen(
+    work: Work, slot: messages.Slot | None, failed: str | None = None
+) -> tuple[Frame, str | None]:
+    data, cause = work(messages.Job(1, slot, failed), messages.pack_frame(frame("a", 3)))
+    return messages.unpack_frame(data), cause
 
 
 def test_the_step_sees_the_pixels_of_the_slot(ring: Ring) -> None:

@@ -11,11 +11,12 @@ import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Still
+from onlooker.models import session
 from onlooker.types import Attributes, Pose
-from onlooker.vision import attributes, runtime
+from onlooker.vision import attributes
 from onlooker.vision.attributes import EVERYTHING, FaceDescriber, gaze, probability, visible
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesh, Mesher, Seen, unlaid
@@ -35,7 +36,7 @@ FLOORS = {
 
 @pytest.fixture(scope="module")
 def find() -> FaceFinder:
-    return FaceFinder(config.Faces(), "cpu")
+    return FaceFinder(schema.Faces(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +158,13 @@ def test_nothing_is_run_for_nothing(
     astronaut: tuple[Still, Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
-    load = runtime.load
+    load = session.load
 
-    def noted(name: str, provider: str) -> runtime.Model:
+    def noted(name: str, provider: str) -> session.Model:
         loaded.append(name)
         return load(name, provider)
 
-    monkeypatch.setattr(runtime, "load", noted)
+    monkeypatch.setattr(session, "load", noted)
     picture, seen = astronaut
     fresh = FaceDescriber("cpu")
     assert fresh(picture, [seen], []) == [Attributes()]

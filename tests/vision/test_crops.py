@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onlooker.card import card
 from onlooker.media.image import Planes, Still
+from onlooker.models.card import card
 from onlooker.vision.crops import batch, crop, padded
 
 LINEAR, BLACK, REPEAT = cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE

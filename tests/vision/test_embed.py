@@ -9,11 +9,11 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from onlooker import config
-from onlooker.card import WeightsError
-from onlooker.identity.match import similarity
+from onlooker.config import schema
+from onlooker.identity.search.matcher import similarity
 from onlooker.media import image
 from onlooker.media.image import Still
+from onlooker.models.card import WeightsError
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, Seen, unlaid
@@ -22,7 +22,7 @@ from onlooker.vision.quality import reasons
 
 @pytest.fixture(scope="module")
 def find() -> FaceFinder:
-    return FaceFinder(config.Faces(), "cpu")
+    return FaceFinder(schema.Faces(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def astronaut() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def embed() -> FaceEmbedder:
-    return FaceEmbedder(config.Faces(), "cpu")
+    return FaceEmbedder(schema.Faces(), "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +95,13 @@ def test_each_person_is_themselves_and_nobody_else_at_80(
 
 
 def test_mirrored_chips_tell_no_less(people: People) -> None:
-    least, most = apart(FaceEmbedder(config.Faces(mirrored=True), "cpu"), people)
+    least, most = apart(FaceEmbedder(schema.Faces(mirrored=True), "cpu"), people)
     assert least > 98.5
     assert most < 80
 
 
 def test_two_embedders_side_by_side(people: People) -> None:
-    both = FaceEmbedder(config.Faces(embedder="mobilefacenet+dlib_resnet"), "cpu")
+    both = FaceEmbedder(schema.Faces(embedder="mobilefacenet+dlib_resnet"), "cpu")
     assert both.space.dim == 192 + 128
     least, most = apart(both, people)
     assert least > 98
@@ -146,6 +146,6 @@ def test_the_size_of_the_picture_hardly_matters(
 
 def test_only_embedders_embed() -> None:
     with pytest.raises(WeightsError, match="yunet is no face embedder"):
-        FaceEmbedder(config.Faces(embedder="yunet"), "cpu")
+        FaceEmbedder(schema.Faces(embedder="yunet"), "cpu")
     with pytest.raises(WeightsError, match=r"no calibration for .dlib_resnet.mobilefacenet"):
-        FaceEmbedder(config.Faces(embedder="dlib_resnet+mobilefacenet"), "cpu")
+        FaceEmbedder(schema.Faces(embedder="dlib_resnet+mobilefacenet"), "cpu")

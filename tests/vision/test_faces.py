@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Still
 from onlooker.vision.faces import FaceFinder
@@ -17,12 +17,12 @@ from onlooker.vision.faces import FaceFinder
 
 @pytest.fixture(scope="module")
 def find() -> FaceFinder:
-    return FaceFinder(config.Faces(), "cpu")
+    return FaceFinder(schema.Faces(), "cpu")
 
 
 @pytest.fixture(scope="module")
 def finders() -> dict[str, FaceFinder]:
-    settings = [config.Faces(detection=each) for each in ("fast", "balanced", "thorough")]
+    settings = [schema.Faces(detection=each) for each in ("fast", "balanced", "thorough")]
     return {each.detection: FaceFinder(each, "cpu") for each in settings}
 
 
@@ -148,7 +148,7 @@ def test_confidence_is_a_probability(
     blurred = cv2.GaussianBlur(astronaut, (0, 0), 9)
     unsure = finders["balanced"](Still(np.asarray(blurred, np.uint8)))
     assert not unsure or unsure[0].score < clear[1]
-    every = FaceFinder(config.Faces(score=0.05), "cpu")(Still(np.asarray(blurred, np.uint8)))
+    every = FaceFinder(schema.Faces(score=0.05), "cpu")(Still(np.asarray(blurred, np.uint8)))
     assert all(0.05 <= face.score < 1 for face in every)
 
 

@@ -9,7 +9,7 @@ import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Still
 from onlooker.types import LANDMARKS, Face, Point
@@ -19,7 +19,7 @@ from onlooker.vision.mesh import Mesher, Seen, Square, unlaid
 
 @pytest.fixture(scope="module")
 def find() -> FaceFinder:
-    return FaceFinder(config.Faces(), "cpu")
+    return FaceFinder(schema.Faces(), "cpu")
 
 
 @pytest.fixture(scope="module")

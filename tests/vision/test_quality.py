@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Still
 from onlooker.record.shapes import Reason
@@ -80,7 +80,7 @@ def test_without_a_filter_faces_of_a_few_pixels_are_still_not_recognised() -> No
 
 
 def test_each_level_is_stricter_than_the_one_before() -> None:
-    levels: list[config.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
+    levels: list[schema.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
     limits = [LIMITS[level] for level in levels]
     for name in ("width", "confidence", "sharpness", "brightness"):
         values = [getattr(each, name) for each in limits]
@@ -92,11 +92,11 @@ def test_each_level_is_stricter_than_the_one_before() -> None:
 
 
 def test_portraits_of_people_to_be_recognised_pass_medium(samples: Path) -> None:
-    find = FaceFinder(config.Faces(), "cpu")
+    find = FaceFinder(schema.Faces(), "cpu")
     paths = sorted((samples / "faces" / "identities").rglob("*.*"))
     largest = [find(image.read(path))[0] for path in paths]
     assert len(largest) == 38
-    levels: list[config.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
+    levels: list[schema.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
     passed = [sum(not reasons(one, level, 32) for one in largest) for level in levels]
     assert passed[:2] == [38, 38]
     assert passed[1] > passed[2] > passed[3] > passed[4] > 19

@@ -12,16 +12,16 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
-from icdar import Score, Written, scenes
+from bench.support.icdar import Score, Written, scenes
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Still
 from onlooker.types import TextLine, TextQuad
 from onlooker.vision.text import TextFinder, TextReader
 
-SETTINGS = config.Text(size=960)
+SETTINGS = schema.Text(size=960)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_a_book_cover_a_screen_and_a_menu(
 
 
 def street_scenes(samples: Path, detection: Literal["fast", "thorough"]) -> Score:
-    settings = config.Text(size=640, detection=detection)
+    settings = schema.Text(size=640, detection=detection)
     find, read = TextFinder(settings, "cpu"), TextReader(settings, "cpu")
     score = Score()
     for path, truth in scenes(samples):
@@ -217,7 +217,7 @@ class Look:
     """What DetectText sees."""
 
     def __init__(self) -> None:
-        settings = config.Text(detection="thorough")
+        settings = schema.Text(detection="thorough")
         self.find = TextFinder(settings, "cpu")
         self.read = TextReader(settings, "cpu")
 

@@ -16,15 +16,15 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from onlooker.api import metrics, sigv4
-from onlooker.api.analyser import Analyser
+from onlooker.api.access_keys import ANYBODY, Key
+from onlooker.api.dispatch import Asked, handle
 from onlooker.api.errors import Refusal, failed, throttled, unreadable
-from onlooker.api.handle import Asked, handle
-from onlooker.api.keys import ANYBODY, Key
-from onlooker.api.lane import Lane
-from onlooker.api.operations import named
-from onlooker.api.site import Site
-from onlooker.card import WeightsError
-from onlooker.identity.collection import StoreError
+from onlooker.api.fair_queue import Lane
+from onlooker.api.rekognition.operations import named
+from onlooker.api.rekognition.site import Site
+from onlooker.identity.faces import StoreError
+from onlooker.models.card import WeightsError
+from onlooker.vision.analyser import Analyser
 
 CONTENT_TYPE = "application/x-amz-json-1.1"
 MOST_BODY = 16 * 1024 * 1024

@@ -7,7 +7,7 @@ module is first imported.
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from onlooker.vision import runtime
+from onlooker.models import session
 
 REQUESTS = Counter(
     "onlooker_requests_total",
@@ -37,10 +37,10 @@ class Stopwatch:
     """Adds to MODELS how long the models of this process have run since it was last asked."""
 
     def __init__(self) -> None:
-        self._told = runtime.seconds()
+        self._told = session.seconds()
 
     def tell(self) -> None:
-        now = runtime.seconds()
+        now = session.seconds()
         MODELS.inc(max(0.0, now - self._told))
         self._told = now
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from onlooker.api.access_keys import Key
 from onlooker.api.errors import Refusal
-from onlooker.api.keys import Key
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SERVICE = "rekognition"

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
-from onlooker.identity.collection import (
+from onlooker.identity.faces import (
     StoreClosed,
     StoreDamaged,
     StoreError,
@@ -29,7 +29,7 @@ from onlooker.identity.collection import (
     StoreLocked,
     StoreReadOnly,
 )
-from onlooker.identity.tables import MIGRATIONS
+from onlooker.identity.schema import MIGRATIONS
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 A call that returns has committed, to the disk: a face that was added is found by the next search,
 from any process. Any number of processes and threads may have the file open; each process opens
-its own `Store`. What makes search fast (`onlooker.identity.index`) is derived from here.
+its own `Store`. What makes search fast (`onlooker.identity.search.index`) is derived from here.
 
 Every insert and every deletion takes the next change number of the file. Numbers are never used
 twice, so "what happened after N?" has one answer, also for a collection that was deleted and made
@@ -19,9 +19,10 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker import user_data
-from onlooker.identity import pages, snapshot, tables, users
-from onlooker.identity.collection import (
+from onlooker.config import paths
+from onlooker.identity import page_token, schema, user_table
+from onlooker.identity.database import Database
+from onlooker.identity.faces import (
     MOST_TAGS,
     Associations,
     Changes,
@@ -41,9 +42,9 @@ from onlooker.identity.collection import (
     check_name,
     image_id,
 )
-from onlooker.identity.database import Database
-from onlooker.identity.tables import Row, row_of
-from onlooker.identity.users import Likeness
+from onlooker.identity.schema import Row, row_of
+from onlooker.identity.search import index_file
+from onlooker.identity.user_table import Likeness
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
@@ -59,7 +60,7 @@ KINDS: tuple[Kind, ...] = ("faces", "users")
 
 def default_path() -> Path:
     """The user's own collections: `faces.db` in the user's folder."""
-    return user_data.folder() / "faces.db"
+    return paths.folder() / "faces.db"
 
 
 class Store:
@@ -100,7 +101,7 @@ class Store:
     ) -> Collection:
         """Make an empty collection for vectors of `model`; CollectionExists, InvalidName, TooMany.
 
-        `method` is how it is searched: see `onlooker.identity.index`.
+        `method` is how it is searched: see `onlooker.identity.search.index`.
         """
         check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
@@ -110,7 +111,7 @@ class Store:
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
                 )
-            row = tables.make(database, name, model, created, method)
+            row = schema.make(database, name, model, created, method)
             _tag(database, row, tags or {})
             return _collection(name, row)
 
@@ -125,25 +126,25 @@ class Store:
         def rename(database: sqlite3.Connection) -> str:
             row = row_of(database, name)
             database.execute(
-                "UPDATE collections SET name = ? WHERE id = ?", (f"{tables.GONE}{row.id}", row.id)
+                "UPDATE collections SET name = ? WHERE id = ?", (f"{schema.GONE}{row.id}", row.id)
             )
             return row.model
 
         model = self.database.write(rename)
         for kind in KINDS:
-            snapshot.forget(snapshot.place_of(self.path.parent, name, model, kind))
+            index_file.forget(index_file.place_of(self.path.parent, name, model, kind))
         # One more than there were, if a process was killed over this.
-        while self.database.write(tables.sweep):
+        while self.database.write(schema.sweep):
             pass
 
     def collections(self, limit: int = PAGE, token: str | None = None) -> CollectionPage:
         """Collections in the order they were made; InvalidToken."""
         _check_limit(limit)
         scope = ("collections",)
-        after = pages.last(self._secret, scope, token)
+        after = page_token.last(self._secret, scope, token)
         with self.database.reading() as database:
             found = database.execute(
-                f"SELECT name, {tables.ROW} FROM collections "
+                f"SELECT name, {schema.ROW} FROM collections "
                 "WHERE born > ? AND name NOT LIKE '/%' ORDER BY born LIMIT ?",
                 (after, limit + 1),
             ).fetchall()
@@ -163,7 +164,7 @@ class Store:
 
         def change(database: sqlite3.Connection) -> None:
             row = row_of(database, collection)
-            tables.next_change(database, row)
+            schema.next_change(database, row)
             database.execute("UPDATE collections SET method = ? WHERE id = ?", (method, row.id))
 
         self.database.write(change)
@@ -212,9 +213,9 @@ class Store:
 
         def change(database: sqlite3.Connection) -> list[StoredFace]:
             row = row_of(database, collection)
-            tables.check_room(row, len(faces))
-            tables.check_lengths(database, row, faces)
-            return [tables.insert(database, row, new, image_ids[new.picture]) for new in faces]
+            schema.check_room(row, len(faces))
+            schema.check_lengths(database, row, faces)
+            return [schema.insert(database, row, new, image_ids[new.picture]) for new in faces]
 
         return self.database.write(change)
 
@@ -236,11 +237,11 @@ class Store:
             row = row_of(database, collection)
             ids = None if face_ids is None else sorted(set(face_ids))
             scope = ("faces", row.born, ids, user_id)
-            after = pages.last(self._secret, scope, token)
-            user = None if user_id is None else users.user_row(database, row, user_id).made
-            found = tables.page_of_faces(database, row, ids, user, after, limit + 1)
+            after = page_token.last(self._secret, scope, token)
+            user = None if user_id is None else user_table.user_row(database, row, user_id).made
+            found = schema.page_of_faces(database, row, ids, user, after, limit + 1)
         return FacePage(
-            faces=[tables.face_of(face) for _, *face in found[:limit]],
+            faces=[schema.face_of(face) for _, *face in found[:limit]],
             token=self._next(scope, [number for number, *_ in found], limit),
         )
 
@@ -258,7 +259,7 @@ class Store:
         if None in found:
             missing = face_ids[found.index(None)]
             raise FaceNotFound(f"faceId {missing} was not found in the collection {collection}.")
-        return tables.matrix([vector for (vector,) in found])
+        return schema.matrix([vector for (vector,) in found])
 
     def delete_faces(self, collection: str, face_ids: Sequence[str]) -> Deletions:
         """Delete faces, but for those that are not there or are a user's; CollectionNotFound."""
@@ -266,7 +267,7 @@ class Store:
         def change(database: sqlite3.Connection) -> Deletions:
             row = row_of(database, collection)
             outcome = {
-                face_id: tables.delete(database, row, face_id)
+                face_id: schema.delete(database, row, face_id)
                 for face_id in dict.fromkeys(face_ids)
             }
             return Deletions(
@@ -282,11 +283,11 @@ class Store:
     def create_user(self, collection: str, user_id: str, request: str | None = None) -> None:
         """Make a user without faces; CollectionNotFound, UserExists, InvalidName."""
         check_name("UserId", user_id, r"a-zA-Z0-9_.\-:", 128)
-        self._once("CreateUser", request, (collection, user_id), users.create, type(None))
+        self._once("CreateUser", request, (collection, user_id), user_table.create, type(None))
 
     def delete_user(self, collection: str, user_id: str, request: str | None = None) -> None:
         """Delete a user; its faces stay, and are nobody's. CollectionNotFound, UserNotFound."""
-        self._once("DeleteUser", request, (collection, user_id), users.delete, type(None))
+        self._once("DeleteUser", request, (collection, user_id), user_table.delete, type(None))
 
     def users(self, collection: str, limit: int = USERS, token: str | None = None) -> UserPage:
         """Users in the order they were made; CollectionNotFound, InvalidToken."""
@@ -294,8 +295,8 @@ class Store:
         with self.database.reading() as database:
             row = row_of(database, collection)
             scope = ("users", row.born)
-            after = pages.last(self._secret, scope, token)
-            found = users.page_of_users(database, row, after, limit + 1)
+            after = page_token.last(self._secret, scope, token)
+            found = user_table.page_of_users(database, row, after, limit + 1)
         return UserPage(
             users=[User(user_id=user.user_id, faces=user.faces) for user in found[:limit]],
             token=self._next(scope, [user.made for user in found], limit),
@@ -304,7 +305,7 @@ class Store:
     def user(self, collection: str, user_id: str) -> User:
         """One user; CollectionNotFound, UserNotFound."""
         with self.database.reading() as database:
-            user = users.user_row(database, row_of(database, collection), user_id)
+            user = user_table.user_row(database, row_of(database, collection), user_id)
         return User(user_id=user.user_id, faces=user.faces)
 
     def user_vector(self, collection: str, user_id: str) -> NDArray[np.float32] | None:
@@ -313,11 +314,11 @@ class Store:
         Raises CollectionNotFound and UserNotFound.
         """
         with self.database.reading() as database:
-            user = users.user_row(database, row_of(database, collection), user_id)
+            user = user_table.user_row(database, row_of(database, collection), user_id)
             (blob,) = database.execute(
                 "SELECT vector FROM users WHERE made = ?", (user.made,)
             ).fetchone()
-        return None if blob is None else tables.matrix([blob])[0]
+        return None if blob is None else schema.matrix([blob])[0]
 
     def associate(
         self,
@@ -330,13 +331,13 @@ class Store:
     ) -> Associations:
         """Give faces to a user, those that are like the ones it has.
 
-        `likeness` (see `onlooker.identity.match.likeness`) says how much, 0 to 100. The first
-        face of a user is taken as it is. Raises CollectionNotFound, UserNotFound, and TooMany,
-        with nothing changed, for more than a hundred faces of one user.
+        `likeness` (see `onlooker.identity.search.matcher.likeness`) says how much, 0 to 100. The
+        first face of a user is taken as it is. Raises CollectionNotFound, UserNotFound, and
+        TooMany, with nothing changed, for more than a hundred faces of one user.
         """
 
         def change(database: sqlite3.Connection, row: Row, *_: object) -> Associations:
-            return users.associate(database, row, user_id, face_ids, likeness, threshold)
+            return user_table.associate(database, row, user_id, face_ids, likeness, threshold)
 
         parameters = (collection, user_id, list(face_ids), threshold)
         return self._once("AssociateFaces", request, parameters, change, Associations)
@@ -347,7 +348,7 @@ class Store:
         """Take faces away from a user; CollectionNotFound, UserNotFound."""
         parameters = (collection, user_id, list(face_ids))
         return self._once(
-            "DisassociateFaces", request, parameters, users.disassociate, Associations
+            "DisassociateFaces", request, parameters, user_table.disassociate, Associations
         )
 
     def _once(
@@ -364,7 +365,7 @@ class Store:
         def write(database: sqlite3.Connection) -> T:
             row = row_of(database, str(collection))
             run = partial(change, database, row, *rest)
-            return users.once(database, row, operation, request, parameters, run, kind)
+            return user_table.once(database, row, operation, request, parameters, run, kind)
 
         return self.database.write(write)
 
@@ -374,7 +375,7 @@ class Store:
         """Number of the collection's last change; a few microseconds. CollectionNotFound."""
         found = self.database.rows("SELECT change FROM collections WHERE name = ?", (collection,))
         if not found:
-            raise tables.not_found(collection)
+            raise schema.not_found(collection)
         return int(found[0][0])
 
     def changes(
@@ -404,13 +405,13 @@ class Store:
             reset=since < row.born,
             deleted=np.array([face for (face,) in deleted], dtype=np.int64),
             added=np.array([number for number, _ in added], dtype=np.int64),
-            vectors=tables.matrix([vector for _, vector in added]),
+            vectors=schema.matrix([vector for _, vector in added]),
         )
 
     def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
         """The faces of these change numbers; one that is gone is left out."""
-        found = self._at(f"number, {tables.STORED}", "faces", numbers)
-        return {number: tables.face_of(face) for number, *face in found}
+        found = self._at(f"number, {schema.STORED}", "faces", numbers)
+        return {number: schema.face_of(face) for number, *face in found}
 
     def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
         """The users whose vectors have these change numbers; one that is gone is left out."""
@@ -422,7 +423,7 @@ class Store:
     ) -> dict[int, NDArray[np.float32]]:
         """Vectors (dim,) of these change numbers; one that is gone is left out."""
         found = self._at("number, vector", kind, numbers)
-        return {number: tables.matrix([blob])[0] for number, blob in found}
+        return {number: schema.matrix([blob])[0] for number, blob in found}
 
     def _at(self, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
         """Rows at these change numbers, as far as they are there, in any order."""
@@ -438,7 +439,9 @@ class Store:
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""
         return (
-            pages.token(self._secret, scope, numbers[limit - 1]) if len(numbers) > limit else None
+            page_token.token(self._secret, scope, numbers[limit - 1])
+            if len(numbers) > limit
+            else None
         )
 
 

@@ -1,4 +1,4 @@
-"""The other end of `onlooker.record.publish`: records without a gap and without a repeat."""
+"""The other end of `onlooker.record.sinks.publish`: records without a gap and without a repeat."""
 
 import logging
 import os
@@ -12,9 +12,10 @@ import msgspec
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from onlooker.record import keys as key_files
-from onlooker.record.keys import KeyPair
-from onlooker.record.publish import (
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import KeyPair
+from onlooker.record.shapes import RecordError, StreamRecord, decode
+from onlooker.record.sinks.publish import (
     AT,
     END,
     INBOX,
@@ -26,7 +27,6 @@ from onlooker.record.publish import (
     keep_alive,
     kind,
 )
-from onlooker.record.shapes import RecordError, StreamRecord, decode
 
 ASK_AGAIN = 2.0
 """Seconds without an answer after which a request is taken for lost."""
@@ -114,7 +114,7 @@ class Subscriber:
             self._socket.reconnect_ivl = 20  # ms
             if server is not None:
                 mine = keys or KeyPair(*(half.decode() for half in zmq.curve_keypair()))
-                self._socket.curve_serverkey = key_files.check(server).encode()
+                self._socket.curve_serverkey = curve_keys.check(server).encode()
                 self._socket.curve_publickey = mine.public.encode()
                 self._socket.curve_secretkey = mine.secret.encode()
             # AT comes last: when the publisher hears of it, all others are in force.

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from onlooker.config import Config, Limits, Source
-from onlooker.stream.wire import Counts
+from onlooker.config.schema import Config, Limits, Source
+from onlooker.stream.messages import Counts
 
 if TYPE_CHECKING:
-    from onlooker.record.log import Log
+    from onlooker.record.log.reader import Log
 
 MOST_LIVES = 1_000_000
 """Processes that one feed may have."""
@@ -53,7 +53,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
             return self.log
         if self.records is not None:
             return self.records.with_suffix(".db")
-        from onlooker.record.log import default_path
+        from onlooker.record.log.reader import default_path
 
         return default_path()
 
@@ -97,10 +97,10 @@ def feeds(
 ) -> list[Feed]:
     """A stream for each film, named after it, that begins where the log ends.
 
-    `speed` is as `onlooker.config.Source` has it. Raises MediaError for what is no film, LogError
-    for a log or a file of records that cannot be gone on with.
+    `speed` is as `onlooker.config.schema.Source` has it. Raises MediaError for what is no film,
+    LogError for a log or a file of records that cannot be gone on with.
     """
-    from onlooker.record.build import spelled
+    from onlooker.record.frame_record import spelled
 
     names: Counter[str] = Counter()
     sources: dict[str, Source] = {}
@@ -123,12 +123,12 @@ def feeds_of(
     first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
     and MediaError for a camera whose frames are all to be looked at.
     """
-    from onlooker.media.finite import Finite, opened
+    from onlooker.media.camera import is_camera
     from onlooker.media.image import MediaError
-    from onlooker.media.live import is_camera
-    from onlooker.record.lines import JsonLines
-    from onlooker.record.log import Log
-    from onlooker.record.writer import Writer
+    from onlooker.media.open import Finite, opened
+    from onlooker.record.log.reader import Log
+    from onlooker.record.log.writer import Writer
+    from onlooker.record.sinks.json_lines import JsonLines
 
     found: list[Feed] = []
     with ExitStack() as closing:
@@ -170,8 +170,8 @@ def feeds_of(
 
 
 def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
-    from onlooker.record.build import record_id
-    from onlooker.record.log import first_missing
+    from onlooker.record.frame_record import record_id
+    from onlooker.record.log.reader import first_missing
 
     newest = log.newest(stream)
     if newest is not None:

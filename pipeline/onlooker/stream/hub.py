@@ -1,8 +1,8 @@
 """The hub holds what is in flight: every frame, who has it, and what became of it.
 
 `Hub` is the whole of its logic, without a socket or a clock: a message and the time go in,
-messages come out, so that a test can play every sender and every accident. `onlooker.stream.router`
-puts it on a socket.
+messages come out, so that a test can play every sender and every accident.
+`onlooker.stream.hub_process` puts it on a socket.
 
 A frame is lent to one worker of its stage at a time. The loan ends with the worker's answer, with
 its death (the supervisor says so) or with its silence; then the frame is lent again, now as the
@@ -22,13 +22,13 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from onlooker import config
-from onlooker.stream import wire
-from onlooker.stream.flight import Flight, Stream, Worker
-from onlooker.stream.plan import StageRow
-from onlooker.stream.wire import Counts
+from onlooker.config import schema
+from onlooker.stream import messages
+from onlooker.stream.hub_state import Flight, Stream, Worker
+from onlooker.stream.messages import Counts
+from onlooker.stream.run_directory import StageRow
 
-Send: TypeAlias = tuple[str, wire.Message, bytes]
+Send: TypeAlias = tuple[str, messages.Message, bytes]
 """Receiver, message, frame."""
 
 LIVE_QUEUE = 1
@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 class Hub:
     """What the hub knows and decides. `now` is in seconds of any clock that does not jump back."""
 
-    def __init__(self, stages: Sequence[StageRow], settings: config.Stream, seed: int) -> None:
+    def __init__(self, stages: Sequence[StageRow], settings: schema.Stream, seed: int) -> None:
         if not stages or not stages[-1].ordered:
             raise ValueError("the last stage must be ordered: there a stream's frames come out")
         self.stages = stages
@@ -70,37 +70,37 @@ class Hub:
 
     # What comes in
 
-    def handle(self, sender: str, message: wire.ToHub, frame: bytes, now: float) -> list[Send]:
+    def handle(self, sender: str, message: messages.ToHub, frame: bytes, now: float) -> list[Send]:
         """Take a message from `sender`; return what is to be sent."""
         self._now = now
         match message:
-            case wire.Result():
+            case messages.Result():
                 self._result(sender, message, frame, now)
-            case wire.Offer():
+            case messages.Offer():
                 self._offer(sender, message, frame, now)
-            case wire.Ready():
+            case messages.Ready():
                 self._ready(sender, message, now)
-            case wire.Open():
+            case messages.Open():
                 self._open(sender, message, now)
-            case wire.End():
+            case messages.End():
                 self._end(sender, message, now)
-            case wire.Health():
+            case messages.Health():
                 known = self.streams.get(message.stream) or self._unseen(message.stream)
                 known.health = message.text
                 known.reconnects = max(known.reconnects, message.reconnects)
-            case wire.Forget():
+            case messages.Forget():
                 self._forget(message)
-            case wire.Here():
+            case messages.Here():
                 self._heard[sender] = now
                 self._others.add(sender)
-            case wire.Beat():
+            case messages.Beat():
                 self._beat(message.name, now)
-            case wire.Broken():
+            case messages.Broken():
                 self.error = self.error or message.error
-            case wire.Died():
+            case messages.Died():
                 self._gone(message.name, counted=True)
                 self._heard.pop(message.name, None)
-            case wire.Ask():
+            case messages.Ask():
                 self._send(sender, self.status())
         return self._flush()
 
@@ -123,10 +123,10 @@ class Hub:
                 self._gone(name, counted=True)
         return self._flush()
 
-    def status(self) -> wire.Status:
-        return wire.Status(
+    def status(self) -> messages.Status:
+        return messages.Status(
             streams=tuple(
-                wire.StreamStatus(
+                messages.StreamStatus(
                     name=stream.name,
                     counts=stream.counts,
                     source=stream.source,
@@ -143,7 +143,7 @@ class Hub:
                 for stream in self.streams.values()
             ),
             workers=tuple(
-                wire.WorkerStatus(
+                messages.WorkerStatus(
                     name=worker.name,
                     stage=self.stages[worker.stage].name,
                     frames=worker.frames,
@@ -159,10 +159,10 @@ class Hub:
 
     # Sources
 
-    def _open(self, sender: str, message: wire.Open, now: float) -> None:
+    def _open(self, sender: str, message: messages.Open, now: float) -> None:
         if message.hub not in (None, self.number):
             # What the hub before this one settled is on its way to the source.
-            self._send(sender, wire.Who(self.number))
+            self._send(sender, messages.Who(self.number))
             return
         self._heard[sender] = now
         stream = self.streams.get(message.stream)
@@ -194,7 +194,7 @@ class Hub:
             stream.hear(message)
         self._feeding[sender] = stream
         in_flight = tuple(stream.flights)
-        self._send(sender, wire.Start(stream.session, stream.next, in_flight, stream.counts))
+        self._send(sender, messages.Start(stream.session, stream.next, in_flight, stream.counts))
 
     def _unseen(self, name: str) -> Stream:
         """A stream of which no source has been heard: there is something to say about it."""
@@ -222,21 +222,23 @@ class Hub:
             heap.clear()
         stream.ended, stream.leaving, stream.error = False, False, None
 
-    def _offer(self, sender: str, message: wire.Offer, frame: bytes, now: float) -> None:
+    def _offer(self, sender: str, message: messages.Offer, frame: bytes, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
         if message.index > stream.next:
-            self._send(sender, wire.Who(self.number))  # something was lost on the way
+            self._send(sender, messages.Who(self.number))  # something was lost on the way
             return
         if message.index < stream.next:
             if message.index not in stream.flights:
-                self._send(sender, wire.Free(stream.session, message.index, stream.counts, False))
+                self._send(
+                    sender, messages.Free(stream.session, message.index, stream.counts, False)
+                )
             return
         stream.step(message.index + 1)
         stream.counts = replace(stream.counts, received=stream.counts.received + 1)
         stream.seconds = message.seconds
-        why: wire.Failure | None = "undecodable" if message.failed is not None else None
+        why: messages.Failure | None = "undecodable" if message.failed is not None else None
         flight = Flight(stream, message.index, message.slot, frame, message.failed, why, now)
         stream.flights[flight.index] = flight
         if message.dropped is not None:
@@ -246,7 +248,7 @@ class Hub:
             flight.stage = self._next_ordered(0)
         self._queue(flight)
 
-    def _forget(self, message: wire.Forget) -> None:
+    def _forget(self, message: messages.Forget) -> None:
         stream = self.streams.get(message.stream)
         if stream is not None and stream.session <= message.session:
             stream.leaving = True
@@ -260,12 +262,12 @@ class Hub:
             for turns in self._turns:
                 turns.pop(stream.name, None)
 
-    def _end(self, sender: str, message: wire.End, now: float) -> None:
+    def _end(self, sender: str, message: messages.End, now: float) -> None:
         stream = self._stream(sender, message.stream, message.session, now)
         if stream is None:
             return
         if message.frames > stream.next:
-            self._send(sender, wire.Who(self.number))
+            self._send(sender, messages.Who(self.number))
             return
         stream.ended, stream.frames, stream.error = True, message.frames, message.error
 
@@ -273,7 +275,7 @@ class Hub:
         """The stream that `sender` feeds; None where it does not, or no longer."""
         stream = self.streams.get(name)
         if stream is None:
-            self._send(sender, wire.Who(self.number))
+            self._send(sender, messages.Who(self.number))
             return None
         if stream.session != session:
             return None
@@ -285,7 +287,7 @@ class Hub:
 
     # Workers
 
-    def _ready(self, sender: str, message: wire.Ready, now: float) -> None:
+    def _ready(self, sender: str, message: messages.Ready, now: float) -> None:
         numbers = [n for n, stage in enumerate(self.stages) if stage.name == message.stage]
         if not numbers:
             self.error = f"{sender} works for stage {message.stage!r}, which this run has not"
@@ -295,10 +297,10 @@ class Hub:
         worker = self.workers[sender] = Worker(sender, numbers[0])
         self._idle[worker.stage][sender] = worker
 
-    def _result(self, sender: str, message: wire.Result, frame: bytes, now: float) -> None:
+    def _result(self, sender: str, message: messages.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)
         if worker is None:
-            self._send(sender, wire.Who(self.number))
+            self._send(sender, messages.Who(self.number))
             return
         self._heard[sender] = now
         flight = worker.loans.pop(message.lease, None)
@@ -318,7 +320,7 @@ class Hub:
     def _beat(self, name: str, now: float) -> None:
         self._heard[name] = now
         if name not in self._others and name not in self.workers and name not in self._feeding:
-            self._send(name, wire.Who(self.number))
+            self._send(name, messages.Who(self.number))
 
     def _gone(self, name: str, counted: bool) -> None:
         """Take back what worker `name` was lent; `counted` where the frame may have killed it."""
@@ -336,12 +338,12 @@ class Hub:
                 self._queue(flight)
             else:
                 stage = self.stages[flight.stage].name
-                cause = f"{stage}: {flight.deaths} {wire.POISONED}"
+                cause = f"{stage}: {flight.deaths} {messages.POISONED}"
                 self._fail(flight, cause, "poisoned")
 
     # Frames
 
-    def _fail(self, flight: Flight, cause: str, why: wire.Failure) -> None:
+    def _fail(self, flight: Flight, cause: str, why: messages.Failure) -> None:
         if flight.failed is not None:
             stream, index = flight.stream.name, flight.index
             self.error = self.error or f"frame {index} of {stream} cannot be recorded: {cause}"
@@ -369,7 +371,7 @@ class Hub:
             return
         self._settle(flight, flight.why)
 
-    def _settle(self, flight: Flight, what: wire.Failure | wire.Drop | None) -> None:
+    def _settle(self, flight: Flight, what: messages.Failure | messages.Drop | None) -> None:
         """Nothing more will become of the frame: it is done, or what else happened to it."""
         stream = flight.stream
         stream.counts = stream.counts.plus(what)
@@ -377,7 +379,7 @@ class Hub:
         done = what is None
         if done:
             stream.lags.append(self._now - flight.since)
-        self._send(stream.source, wire.Free(stream.session, flight.index, stream.counts, done))
+        self._send(stream.source, messages.Free(stream.session, flight.index, stream.counts, done))
         self._take_turns(stream)
         self._leave(stream)
 
@@ -457,7 +459,7 @@ class Hub:
             if self._next_for(stream, stage) is not None:
                 turns[stream.name] = stream
             self._send(
-                worker.name, wire.Job(flight.lease, flight.slot, flight.failed), flight.frame
+                worker.name, messages.Job(flight.lease, flight.slot, flight.failed), flight.frame
             )
 
     def _whose_turn(self, stage: int) -> Stream | None:
@@ -482,7 +484,7 @@ class Hub:
         of a stage, which has as many as there are cores."""
         return max(Counter(worker.stage for worker in self.workers.values()).values())
 
-    def _send(self, receiver: str, message: wire.Message, frame: bytes = b"") -> None:
+    def _send(self, receiver: str, message: messages.Message, frame: bytes = b"") -> None:
         self._out.append((receiver, message, frame))
 
     def _flush(self) -> list[Send]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from onlooker.stream.wire import Status
+from onlooker.stream.messages import Status
 
 
 class Metrics:

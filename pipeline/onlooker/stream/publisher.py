@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onlooker.record.keys import BadKey
-from onlooker.record.log import LogError
-from onlooker.record.publish import PublishError
-from onlooker.stream import plan as plans
-from onlooker.stream import wire
-from onlooker.stream.spoke import Spoke, stop_order
+from onlooker.record.curve_keys import BadKey
+from onlooker.record.log.reader import LogError
+from onlooker.record.sinks.publish import PublishError
+from onlooker.stream import messages, run_directory
+from onlooker.stream.hub_client import Spoke, stop_order
 from onlooker.stream.stages import publishing
 
 LOOK = 0.01
@@ -28,8 +27,11 @@ def main(run: Path, name: str) -> int:
     Returns the exit status: 1 where the hub was told what is broken.
     """
     stop = stop_order(name)
-    plan = plans.read(run)
-    with Spoke(plan, name, lambda _: wire.Here()) as hub, _progress(run / "published") as progress:
+    plan = run_directory.read(run)
+    with (
+        Spoke(plan, name, lambda _: messages.Here()) as hub,
+        _progress(run / "published") as progress,
+    ):
         hub.introduce()
         try:
             start = progress.read() or plan.position
@@ -41,7 +43,7 @@ def main(run: Path, name: str) -> int:
                     if busy:
                         progress.write(publisher.position)
         except (PublishError, LogError, BadKey) as error:
-            hub.farewell(wire.Broken(str(error)))
+            hub.farewell(messages.Broken(str(error)))
             return 1
     return 0
 

@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from onlooker.card import Characters, ProbabilityMap, WeightsError
-from onlooker.config import Config
+from onlooker.config.schema import Config
+from onlooker.models.card import Characters, ProbabilityMap, WeightsError
 from onlooker.stream.feeds import Feed, Outputs, feeds
-from onlooker.stream.wire import Counts, Failure, Status, StreamStatus
+from onlooker.stream.messages import Counts, Failure, Status, StreamStatus
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture, Pixels
-    from onlooker.record.publish import Publisher
     from onlooker.record.shapes import StreamRecord
+    from onlooker.record.sinks.publish import Publisher
 
 # Makers import what their steps need when they are called: each process of the line loads
 # its own part only, and the hub none.
@@ -144,10 +144,10 @@ def inline(
 ) -> Status:
     """The whole line in this process, one frame after the other: for a debugger, and for tests.
 
-    Writes byte for byte what `onlooker.stream.supervise.replay` writes for each stream. `stages`
+    Writes byte for byte what `onlooker.stream.supervisor.replay` writes for each stream. `stages`
     are STAGES unless given. Raises as `feeds` does, and Unusable.
     """
-    from onlooker.media.finite import frames
+    from onlooker.media.open import frames
 
     finished: list[StreamStatus] = []
     streams = feeds(films, config, outputs, speed)
@@ -202,13 +202,13 @@ def _status(feed: Feed, counts: Counts, finished: bool) -> StreamStatus:
 @contextmanager
 def publishing(outputs: Outputs, position: int | None = None) -> "Iterator[Publisher]":
     """A publisher of what comes into the log behind `position`, its end if that is None."""
-    from onlooker.record import keys
-    from onlooker.record.log import Log
-    from onlooker.record.publish import Publisher
+    from onlooker.record import curve_keys
+    from onlooker.record.log.reader import Log
+    from onlooker.record.sinks.publish import Publisher
 
     assert outputs.publish is not None
-    key = keys.read(outputs.key) if outputs.key else None
-    clients = frozenset(map(keys.check, outputs.clients))
+    key = curve_keys.read(outputs.key) if outputs.key else None
+    clients = frozenset(map(curve_keys.check, outputs.clients))
     with (
         Log(outputs.log_path) as log,
         Publisher(log, outputs.publish, position, key, clients) as publisher,
@@ -224,7 +224,7 @@ ROOM_LOOK = 1.0
 
 def detect(setup: Setup) -> Step:
     """Where faces and text are."""
-    from onlooker.vision import runtime
+    from onlooker.models import session
     from onlooker.vision.faces import FaceFinder
     from onlooker.vision.text import TextFinder
 
@@ -233,7 +233,7 @@ def detect(setup: Setup) -> Step:
     # Made when the first stream wants them: it may come while this process runs.
     find_faces: Callable[[], FaceFinder] = cache(lambda: FaceFinder(config.faces, provider))
     find_text: Callable[[], TextFinder] = cache(lambda: TextFinder(config.text, provider))
-    setup.model_seconds = runtime.seconds
+    setup.model_seconds = session.seconds
     if config.faces.look:
         find_faces()
     if config.text.look:
@@ -252,11 +252,11 @@ def detect(setup: Setup) -> Step:
 
 def recognise(setup: Setup) -> Step:
     """Whose faces they are, and what the text says."""
-    from onlooker.identity.collection import StoreError
-    from onlooker.identity.match import Matcher
+    from onlooker.identity.faces import StoreError
+    from onlooker.identity.search.matcher import Matcher
     from onlooker.identity.store import Store, default_path
+    from onlooker.models import session as session
     from onlooker.record.face_detail import fields
-    from onlooker.vision import runtime
     from onlooker.vision.attributes import FaceDescriber
     from onlooker.vision.embed import FaceEmbedder
     from onlooker.vision.mesh import Mesher, Seen, unlaid
@@ -296,7 +296,7 @@ def recognise(setup: Setup) -> Step:
         named = {id(each): who for each, who in zip(clear, found, strict=True)}
         return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 
-    setup.model_seconds = runtime.seconds
+    setup.model_seconds = session.seconds
 
     def step(frame: Frame, picture: "Picture") -> Frame:
         asked = setup.of(frame)
@@ -351,10 +351,10 @@ def moved(frame: Frame) -> Frame:
 
 def record(setup: Setup) -> Step:
     """Append the frame's record to the log, and have the lines follow."""
-    from onlooker.record.build import again, build
-    from onlooker.record.lines import JsonLines
-    from onlooker.record.log import LogError, LogFull
-    from onlooker.record.writer import Writer
+    from onlooker.record.frame_record import again, build
+    from onlooker.record.log.reader import LogError, LogFull
+    from onlooker.record.log.writer import Writer
+    from onlooker.record.sinks.json_lines import JsonLines
 
     outputs, closing = setup.outputs, setup.closing
     gathered: list[StreamRecord] = []
@@ -414,7 +414,7 @@ def needed_models(config: Config) -> list[str]:
     Raises WeightsError for a model that is not there, or cannot do what the configuration has it
     do.
     """
-    from onlooker.card import card, space
+    from onlooker.models.card import card, space
 
     detector, reader = card(config.text.detector), card(config.text.reader)
     for model, place, can, what in (

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import cv2
 from msgspec.structs import replace
 
-from onlooker.card import WeightsError
 from onlooker.media.image import Planes
-from onlooker.stream import plan as plans
-from onlooker.stream import wire
+from onlooker.models.card import WeightsError
+from onlooker.stream import messages, run_directory
+from onlooker.stream.hub_client import Spoke, stop_order
 from onlooker.stream.ring import FrameGone, Ring
-from onlooker.stream.spoke import Spoke, stop_order
 from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
 from onlooker.types import Frame
 
@@ -37,39 +36,43 @@ def main(run: Path, stage: str, name: str) -> int:
     Returns the exit status: 1 where the hub was told what is broken.
     """
     stop = stop_order(name)
-    plan = plans.read(run)
+    plan = run_directory.read(run)
     [row] = [row for row in plan.stages if row.name == stage]
-    with Spoke(plan, name, lambda _: wire.Ready(stage)) as hub:
+    with Spoke(plan, name, lambda _: messages.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
-                setup = Setup(plan.config, plan.outputs, closing, partial(plans.read_feed, run))
+                setup = Setup(
+                    plan.config, plan.outputs, closing, partial(run_directory.read_feed, run)
+                )
                 kept = plan.outputs.poisoned_path
-                work = Work(stage, plans.maker(row)(setup), row.ordered, kept)
+                work = Work(stage, run_directory.maker(row)(setup), row.ordered, kept)
                 hub.introduce()
                 while not stop.is_set():
                     taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
                     setup.commit()
                     model, cpu = setup.model_seconds(), time.process_time()
                     for job, frame, failed in taken:
-                        hub.send(wire.Result(job.lease, failed, work.seconds, model, cpu), frame)
+                        hub.send(
+                            messages.Result(job.lease, failed, work.seconds, model, cpu), frame
+                        )
         except (Unusable, WeightsError) as error:
-            hub.farewell(wire.Broken(f"{stage}: {error}"))
+            hub.farewell(messages.Broken(f"{stage}: {error}"))
             return 1
         except Exception as error:
             log.exception("worker broken")
-            hub.farewell(wire.Broken(f"{stage}: {type(error).__name__}: {error}"))
+            hub.farewell(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
             return 1
     return 0
 
 
-def _jobs(hub: Spoke, most: int) -> Iterator[tuple[wire.Job, bytes]]:
+def _jobs(hub: Spoke, most: int) -> Iterator[tuple[messages.Job, bytes]]:
     """The next frame, after a moment's wait at most, and what else is here already."""
     for number in range(most):
         heard = hub.receive(wait=not number)
         if heard is None:
             return
         job, frame = heard
-        if isinstance(job, wire.Job):
+        if isinstance(job, messages.Job):
             yield job, frame
 
 
@@ -91,13 +94,13 @@ class Work:
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
 
-    def __call__(self, job: wire.Job, data: bytes) -> tuple[bytes, str | None]:
+    def __call__(self, job: messages.Job, data: bytes) -> tuple[bytes, str | None]:
         """The frame with more known about it; or as it was, and why."""
         began = time.perf_counter()
-        frame = wire.unpack_frame(data)
+        frame = messages.unpack_frame(data)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
-            if self.kept is not None and job.failed.endswith(wire.POISONED):
+            if self.kept is not None and job.failed.endswith(messages.POISONED):
                 self._keep(frame, job.slot)
         try:
             picture, still = self._picture(job)
@@ -110,18 +113,18 @@ class Work:
         finally:
             self.seconds += time.perf_counter() - began
         if looked.error == frame.error:
-            return wire.pack_frame(looked), None
+            return messages.pack_frame(looked), None
         if self.ordered and job.failed is None:
             self.step(replace(frame, error=looked.error), Unseen())
         return data, looked.error
 
-    def _picture(self, job: wire.Job) -> "tuple[Picture, Callable[[], bool]]":
+    def _picture(self, job: messages.Job) -> "tuple[Picture, Callable[[], bool]]":
         """The pixels, and a question to ask once they have been read: was it still that frame?"""
         if job.slot is None or job.failed is not None:
             return Unseen(), lambda: True
         return self._planes(job.slot)
 
-    def _keep(self, frame: Frame, place: wire.Slot | None) -> None:
+    def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
         """Write the picture where somebody can look at it; the record does not depend on it."""
         if place is None or self.kept is None:
             return
@@ -135,7 +138,7 @@ class Work:
         except (FrameGone, OSError) as error:
             log.warning("picture not kept name=%s error=%s", name, error)
 
-    def _planes(self, place: wire.Slot) -> "tuple[Planes, Callable[[], bool]]":
+    def _planes(self, place: messages.Slot) -> "tuple[Planes, Callable[[], bool]]":
         path, slot, generation = place.ring, place.slot, place.generation
         ring = self._rings.get(path)
         if ring is None:

@@ -15,14 +15,14 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker import card
-from onlooker.card import Template, WeightsError
 from onlooker.media.image import Picture, Pixels
+from onlooker.models import card, session
+from onlooker.models.card import Template, WeightsError
+from onlooker.models.session import Model
 from onlooker.types import Attributes, EyeDirection, Face, Pose
-from onlooker.vision import geometry, runtime
+from onlooker.vision import geometry
 from onlooker.vision.crops import batch
 from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, Seen
-from onlooker.vision.runtime import Model
 
 EVERYTHING = frozenset(Attributes.__struct_fields__)
 HEADS = frozenset(("eyeglasses", "sunglasses", "beard", "mustache", "occluded"))
@@ -168,19 +168,19 @@ class FaceDescriber:
 
     @cached_property
     def _age(self) -> Model:
-        return runtime.load("age", self._provider)
+        return session.load("age", self._provider)
 
     @cached_property
     def _gender(self) -> Model:
-        return runtime.load("gender", self._provider)
+        return session.load("gender", self._provider)
 
     @cached_property
     def _expression(self) -> Model:
-        return runtime.load("face_expression", self._provider)
+        return session.load("face_expression", self._provider)
 
     @cached_property
     def _features(self) -> Model:
-        return runtime.load("faceres", self._provider)
+        return session.load("faceres", self._provider)
 
     @cached_property
     def _mesh(self) -> card.Card:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.card import Card
 from onlooker.media.image import Picture, Pixels
+from onlooker.models.card import Card
 
 HALVED = 1.75
 """Least pixels of a halved picture, across, that a crop's pixel covers."""

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker import card, config
-from onlooker.card import WeightsError
+from onlooker.config import schema
 from onlooker.media.image import Picture
-from onlooker.vision import geometry, runtime
+from onlooker.models import card, session
+from onlooker.models.card import WeightsError
+from onlooker.vision import geometry
 from onlooker.vision.crops import batch
 from onlooker.vision.mesh import STABLE, Seen
 
@@ -20,7 +21,7 @@ class FaceEmbedder:
     the detector's five, which follow a profile, but not a leaning head.
     """
 
-    def __init__(self, settings: config.Faces, provider: str) -> None:
+    def __init__(self, settings: schema.Faces, provider: str) -> None:
         self.space = card.space(settings.embedder)
         self._parts = [
             _Embedder(name, provider, settings.mirrored) for name in self.space.name.split("+")
@@ -40,7 +41,7 @@ class _Embedder:
     """One model; the same on the mirrored chip, averaged, where that is wanted."""
 
     def __init__(self, name: str, provider: str, mirrored: bool) -> None:
-        self._model = runtime.load(name, provider)
+        self._model = session.load(name, provider)
         self._card = self._model.card
         if self._card.embedder is None:
             raise WeightsError(f"{name} is no face embedder; it {self._card.task}")

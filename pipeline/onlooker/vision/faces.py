@@ -5,10 +5,10 @@ import math
 import cv2
 import numpy as np
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media.image import Picture, Pixels
 from onlooker.types import Face
-from onlooker.vision.detect import Centerface, Rows, Yunet, merge
+from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
 
@@ -40,7 +40,7 @@ MOST_FACES = 100
 class FaceFinder:
     """Finds the faces of a picture."""
 
-    def __init__(self, settings: config.Faces, provider: str) -> None:
+    def __init__(self, settings: schema.Faces, provider: str) -> None:
         self._size = settings.size
         self._least = settings.score
         self._closer = CLOSER_LOOKS[settings.detection]

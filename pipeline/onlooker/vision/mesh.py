@@ -14,11 +14,11 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker.card import Mesh as MeshCard
-from onlooker.card import WeightsError
 from onlooker.media.image import Picture
+from onlooker.models import session
+from onlooker.models.card import Mesh as MeshCard
+from onlooker.models.card import WeightsError
 from onlooker.types import Face, Pose
-from onlooker.vision import runtime
 from onlooker.vision.crops import batch
 
 Points = NDArray[np.float64]
@@ -160,7 +160,7 @@ class Mesher:
     """Lays a mesh over each face of a picture."""
 
     def __init__(self, provider: str) -> None:
-        self._model = runtime.load("face_mesh_attention", provider)
+        self._model = session.load("face_mesh_attention", provider)
         decode = self._model.card.decode
         if not isinstance(decode, MeshCard):
             raise WeightsError(f"{self._model.name} is no mesh; it {self._model.card.task}")

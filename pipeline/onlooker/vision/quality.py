@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import cv2
 import msgspec
 
-from onlooker.config import QualityFilter
+from onlooker.config.schema import QualityFilter
 from onlooker.media.image import Picture
 from onlooker.types import Box, Face, Quality
 

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker import config
+from onlooker.config import schema
 from onlooker.media.image import Picture, Pixels, Still
+from onlooker.models import session
 from onlooker.types import Box, Quad, TextLine, TextQuad
-from onlooker.vision import ctc, regions, runtime
+from onlooker.vision import ctc, regions
 from onlooker.vision.crops import crop, padded
-from onlooker.vision.lines import Character, as_quad, in_reading_order, lines
-from onlooker.vision.windows import parts, windows
+from onlooker.vision.text_lines import Character, as_quad, in_reading_order, lines
+from onlooker.vision.tiles import parts, windows
 
 # The finder's map is cut at PROBABLE, and a region whose mean is at least CERTAIN is text. The
 # thorough search also takes what is at least MAYBE, if it can be read with a score of LEGIBLE.
@@ -95,10 +96,10 @@ class Look(NamedTuple):
 class TextFinder:
     """Finds the text of a picture."""
 
-    def __init__(self, settings: config.Text, provider: str) -> None:
+    def __init__(self, settings: schema.Text, provider: str) -> None:
         self._thorough = settings.detection == "thorough"
         self._size = max(settings.size, FIRST_LOOK) if self._thorough else settings.size
-        self._model = runtime.load(settings.detector, provider)
+        self._model = session.load(settings.detector, provider)
 
     def __call__(self, picture: Picture) -> tuple[TextQuad, ...]:
         """Rectangles around words and lines, in pixels of the full picture, best first."""
@@ -241,10 +242,10 @@ def _covered(quads: Floats, others: Floats) -> NDArray[np.bool_]:
 class TextReader:
     """Reads the text that a finder found."""
 
-    def __init__(self, settings: config.Text, provider: str) -> None:
+    def __init__(self, settings: schema.Text, provider: str) -> None:
         self._least = settings.score
         self._thorough = settings.detection == "thorough"
-        self._model = runtime.load(settings.reader, provider)
+        self._model = session.load(settings.reader, provider)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]
         # A film shows the same caption again and again, and an encoder copies what does not move:
         # of the crops of a broadcast, half and more have been read before, to the last bit. A

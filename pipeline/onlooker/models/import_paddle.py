@@ -1,0 +1,168 @@
+"""A user's own models: PaddleOCR's inference folders, made into cards beside Onlooker's.
+
+A card is written to `card.own_folder()`; the model is built from the folder it names, as others are
+from their archives, and is then used by its name: `[text] detector = "mine"`.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import onnx
+
+from onlooker.models import weights
+from onlooker.models.card import Archive, Card, Member, WeightsError, cards, own_folder
+from onlooker.models.convert import paddle
+
+PROGRAMS = ("inference.json", "inference.pdmodel")
+WEIGHTS = "inference.pdiparams"
+DESCRIPTION = "inference.yml"
+"""Has a recogniser's dictionary, if PaddleOCR 3 exported the model."""
+
+# PaddleOCR's own: detectors see ImageNet's mean and deviation, recognisers -1 to 1.
+NORMALISED = {
+    "det": ((123.675, 116.28, 103.53), (0.0171247538, 0.0175070028, 0.0174291939)),
+    "rec": ((127.5,) * 3, (1 / 127.5,) * 3),
+}
+HEIGHT = 48
+"""Of the crops that `onlooker.vision.text` cuts for a recogniser."""
+
+
+def import_paddle(folder: Path, name: str, characters: Path | None, licence: str) -> Card:
+    """Build the model in `folder` and keep its card under `name`.
+
+    characters: a recogniser's dictionary, one character a line, where the folder's inference.yml
+    has none or another one is meant. Raises WeightsError.
+    """
+    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
+        raise WeightsError(f"{name!r} cannot name a model; letters, digits, '-', '_' and '.' can")
+    if name in cards() and not (own_folder() / f"{name}.toml").is_file():
+        raise WeightsError(f"{name} is a model of Onlooker's own; choose another --name")
+    folder = folder.resolve()
+    program = next((each for each in PROGRAMS if (folder / each).is_file()), None)
+    if program is None or not (folder / WEIGHTS).is_file():
+        raise WeightsError(
+            f"{folder}: no inference model of PaddleOCR; it has {WEIGHTS} and one of "
+            f"{', '.join(PROGRAMS)} (PaddleOCR's tools/export_model.py makes them)"
+        )
+    model = paddle.convert(*((folder / each).read_bytes() for each in (program, WEIGHTS)))
+    kind = _kind(model, folder)
+    files = [program, WEIGHTS]
+    if kind == "rec":
+        if characters is not None:
+            files.append(str(characters.resolve()))
+        elif (folder / DESCRIPTION).is_file():
+            files.append(DESCRIPTION)
+        else:
+            raise WeightsError(
+                f"{folder}: reads characters, and has no {DESCRIPTION} that lists them; "
+                "name its dictionary, one a line, with --characters"
+            )
+    card = _card(name, kind, folder, files, licence)
+    place = own_folder() / f"{name}.toml"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(_toml(msgspec.to_builtins(card)), encoding="utf-8")
+    except OSError as error:
+        raise WeightsError(f"{place}: {error.strerror}; set ONLOOKER_DATA to another") from error
+    cards.cache_clear()
+    try:
+        weights.pull([name], force=True)
+        probe = msgspec.structs.replace(card.probe, expect=tuple(weights.measure(name)))
+    except WeightsError:
+        place.unlink()
+        cards.cache_clear()
+        raise
+    card = msgspec.structs.replace(card, probe=probe)
+    place.write_text(_toml(msgspec.to_builtins(card)), encoding="utf-8")
+    cards.cache_clear()
+    return card
+
+
+def _kind(model: onnx.ModelProto, folder: Path) -> str:
+    """Whether it finds text or reads it, by what comes out."""
+    sizes = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
+    if len(sizes) == 4 and sizes[1] == 1:
+        return "det"
+    height = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
+    if len(sizes) == 3 and height in (0, HEIGHT):
+        return "rec"
+    shown = " x ".join(str(size or "?") for size in sizes)
+    raise WeightsError(
+        f"{folder}: neither a DBNet detector nor a CTC recogniser of lines {HEIGHT} pixels high: "
+        f"it takes pictures {height or '?'} high and answers {shown}"
+    )
+
+
+def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) -> Card:
+    contents = [(folder / each).read_bytes() for each in files]
+    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    reads = kind == "rec"
+    mean, scale = NORMALISED[kind]
+    return msgspec.convert(
+        {
+            "name": name,
+            "task": "reads a line of text" if reads else "finds text",
+            "licence": licence,
+            "attribution": f"imported from {folder}",
+            "trained_on": "not known",
+            "optional": True,
+            "archive": Archive(
+                client="folder",
+                package=str(folder),
+                version="(your own)",
+                size=sum(map(len, contents)),
+                sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
+            ),
+            "members": [
+                Member(path=path, sha256=digest)
+                for path, digest in zip(files, digests, strict=True)
+            ],
+            "build": {"format": "paddle", "edits": ["greedy"], "vocabulary": "all"}
+            if reads
+            else {"format": "paddle"},
+            "layout": "NCHW",
+            "shape": [HEIGHT, 0] if reads else [0, 0],
+            "multiple": 8 if reads else 32,
+            "colour": "BGR",
+            "mean": mean,
+            "scale": scale,
+            "decode": {"kind": "characters" if reads else "probability_map"},
+            "run": {"provider": "cpu", "bfloat16": True},
+            "probe": {"picture": "digits", "size": [320, HEIGHT if reads else 192]},
+        },
+        Card,
+        from_attributes=True,
+    )
+
+
+def _toml(card: dict[str, Any]) -> str:
+    """A card as its file: values first, then tables, and lists of tables."""
+    lines: list[str] = []
+    tables: list[str] = []
+    for key, value in card.items():
+        if isinstance(value, dict):
+            tables += ["", f"[{key}]", *_values(value)]
+            for inner, rows in value.items():
+                if rows and isinstance(rows, list | tuple) and isinstance(rows[0], dict):
+                    for row in rows:
+                        tables += ["", f"[[{key}.{inner}]]", *_values(row)]
+        elif value and isinstance(value, list | tuple) and isinstance(value[0], dict):
+            for row in value:
+                tables += ["", f"[[{key}]]", *_values(row)]
+        else:
+            lines += _values({key: value})
+    return "\n".join([*lines, *tables, ""])
+
+
+def _values(table: dict[str, Any]) -> list[str]:
+    return [
+        # A JSON string, number or list is one of TOML's.
+        f"{key} = {msgspec.json.encode(value).decode()}"
+        for key, value in table.items()
+        if value is not None
+        and not (isinstance(value, list | tuple) and value and isinstance(value[0], dict))
+        and not isinstance(value, dict)
+    ]

@@ -1,0 +1,132 @@
+"""Probes: a made-up picture for every model, and what the model is known to say of it.
+
+The pictures are defined by numbers alone, so that a card can promise what comes out.
+
+blocks: 8 x 8 pixels of one colour each; channel c of the block in row r and column k of n columns
+is the top byte of the 32-bit product 2654435761 * (1 + c + 3 k + 3 n r) (Knuth's hash).
+
+digits: seven-segment digits, 14 x 26 pixels of level 20 on 235, in one line halfway down, each 20
+pixels right of the one before; digit i of the line is (3 + 7 i) mod 10.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker.models.card import Card, Figures, Probe
+
+KNUTH = np.uint32(2654435761)
+BLOCK = 8
+
+PAPER, INK = 235, 20
+WIDE, TALL, STROKE, PITCH, MARGIN = 14, 26, 3, 20, 12
+SEGMENTS = (
+    (0, 0, WIDE, STROKE),  # top
+    (0, 0, STROKE, TALL // 2),  # upper left
+    (WIDE - STROKE, 0, WIDE, TALL // 2),  # upper right
+    (0, TALL // 2 - 1, WIDE, TALL // 2 + 2),  # middle
+    (0, TALL // 2, STROKE, TALL),  # lower left
+    (WIDE - STROKE, TALL // 2, WIDE, TALL),  # lower right
+    (0, TALL - STROKE, WIDE, TALL),  # bottom
+)
+"""x1, y1, x2, y2 of each segment in a digit's own pixels."""
+LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123456", "012356")
+"""The segments of each digit."""
+
+FIRST = 4
+"""How many of an output's values a card holds."""
+TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2}
+"""Allowed difference of each figure, as a part of the larger of the figure and the deviation."""
+FLOOR = 1e-3
+"""Figures much smaller than this are rounding."""
+
+
+def picture(probe: Probe) -> NDArray[np.uint8]:
+    """The probe's picture: (height, width, 3), channels in the network's order."""
+    draw = {"blocks": blocks, "digits": digits}[probe.picture]
+    return draw(*probe.size)
+
+
+def blocks(width: int, height: int) -> NDArray[np.uint8]:
+    """Coloured blocks, (height, width, 3): something for every channel of a network."""
+    rows, columns = -(-height // BLOCK), -(-width // BLOCK)
+    number = np.arange(1, 1 + rows * columns * 3, dtype=np.uint32)
+    colours = ((number * KNUTH) >> np.uint32(24)).astype(np.uint8).reshape(rows, columns, 3)
+    return colours.repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)[:height, :width]
+
+
+def digits(width: int, height: int) -> NDArray[np.uint8]:
+    """A line of digits, (height, width, 3): something to find and to read."""
+    drawn = np.full((height, width, 3), PAPER, np.uint8)
+    top = (height - TALL) // 2
+    for number, left in enumerate(range(MARGIN, width - WIDE, PITCH)):
+        for segment in LIT[(3 + 7 * number) % 10]:
+            x1, y1, x2, y2 = SEGMENTS[int(segment)]
+            drawn[top + y1 : top + y2, left + x1 : left + x2] = INK
+    return drawn
+
+
+def batch(card: Card) -> NDArray[np.uint8]:
+    """The probe's picture as the card's built model takes it: (1, height, width, 3), BGR."""
+    drawn = picture(card.probe)
+    return np.ascontiguousarray(drawn[None, :, :, ::-1] if card.colour == "RGB" else drawn[None])
+
+
+def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> list[Figures]:
+    """The figures of a model's outputs, called `names`."""
+    return [
+        Figures(
+            output=name,
+            shape=output.shape,
+            mean=_short(values.mean()),
+            deviation=_short(values.std()),
+            first=tuple(map(_short, values[:FIRST])),
+        )
+        for name, output in zip(names, outputs, strict=True)
+        for values in [output.ravel().astype(np.float64)]
+    ]
+
+
+def differences(probe: Probe, found: Sequence[Figures], tolerance: float) -> list[str]:
+    """What of `found` is not as the card says, in words; empty where all is."""
+    outputs = {figures.output: figures for figures in found}
+    said = [] if probe.expect else ["the card has no figures to compare with"]
+    for expected in probe.expect:
+        actual = outputs.get(expected.output)
+        if actual is None:
+            said.append(f"no output is called {expected.output}")
+        elif actual.shape != expected.shape:
+            said.append(f"{expected.output} has shape {actual.shape}, not {expected.shape}")
+        else:
+            said += _unlike(expected, actual, tolerance)
+    return said
+
+
+def cosine(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
+    """Cosine of the angle between two outputs as vectors; 0 where one is not finite or empty."""
+    x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
+    size = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / size if np.isfinite(size) and size > 0 else 0.0
+
+
+def _short(value: float) -> float:
+    """Six digits: what a card is precise to."""
+    return float(f"{value:.6g}")
+
+
+def _unlike(expected: Figures, actual: Figures, tolerance: float) -> list[str]:
+    pairs = [
+        ("mean", expected.mean, actual.mean),
+        ("deviation", expected.deviation, actual.deviation),
+        *(
+            (f"value {place}", wanted, got)
+            for place, (wanted, got) in enumerate(zip(expected.first, actual.first, strict=True))
+        ),
+    ]
+    # Written so that a NaN is a difference.
+    return [
+        f"{what} of {expected.output} is {got:.6g}, not {wanted:.6g}"
+        for what, wanted, got in pairs
+        if not abs(got - wanted) <= tolerance * max(expected.deviation, abs(wanted), FLOOR)
+    ]

@@ -1,0 +1,118 @@
+"""From what is known about a frame to Amazon's stream record.
+
+Nothing is read from a clock: a film looked at twice gives the same bytes. Seconds are rounded to 6
+decimals; `onlooker.record.ratios` has the other numbers.
+"""
+
+import functools
+import hashlib
+import re
+import uuid
+from fractions import Fraction
+
+import msgspec
+from msgspec.structs import replace
+
+from onlooker.config.schema import Config
+from onlooker.record.face_detail import detected_face
+from onlooker.record.ratios import Size, rounded
+from onlooker.record.shapes import (
+    FaceSearch,
+    FrameInformation,
+    InputInformation,
+    KinesisVideo,
+    StreamProcessorInformation,
+    StreamRecord,
+)
+from onlooker.record.stored_face import face_match
+from onlooker.record.text_detection import text_detections
+from onlooker.types import Face, Frame
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
+
+FIRST_FRAGMENT = 10**46
+"""47 digits, as Amazon's have: fragments sort alike as numbers and as text."""
+
+
+def build(frame: Frame, config: Config) -> StreamRecord:
+    """The record of one frame; `config` is what the frame was looked at with.
+
+    A frame with an error has empty lists and says the error in FrameInformation.
+    """
+    size = (frame.width, frame.height)
+    failed = frame.error is not None
+    return StreamRecord(
+        InputInformation=InputInformation(KinesisVideo=_kinesis_video(frame, config)),
+        StreamProcessorInformation=StreamProcessorInformation(Status="RUNNING"),
+        FaceSearchResponse=()
+        if failed
+        else tuple(_face(face, size, config) for face in frame.faces),
+        TextDetections=() if failed else text_detections(frame.lines, size),
+        RecordId=record_id(frame.stream, frame.epoch, frame.index, config),
+        Sequence=frame.index + 1,
+        FrameInformation=FrameInformation(
+            Index=frame.index,
+            Pts=frame.pts,
+            Time=rounded(frame.time, 6),
+            Width=frame.width,
+            Height=frame.height,
+            Error=frame.error,
+        ),
+        FaceModelVersion=config.faces.embedder if config.faces.look else None,
+        TextModelVersion=config.text.reader if config.text.look else None,
+    )
+
+
+def again(record: StreamRecord, before: StreamRecord | None) -> StreamRecord:
+    """The record of a frame in which hardly anything has changed since `before`."""
+    if before is None:
+        raise LookupError("nothing was recorded of its stream that it could be the same as")
+    return replace(
+        record,
+        FaceSearchResponse=before.FaceSearchResponse,
+        TextDetections=before.TextDetections,
+        FrameInformation=replace(
+            record.FrameInformation, Same=True, Error=before.FrameInformation.Error
+        ),
+    )
+
+
+def spelled(stream: str) -> str:
+    """A stream's name in the letters that an ARN may have."""
+    return re.sub(r"[^a-zA-Z0-9_.\-]", "_", stream)
+
+
+def record_id(stream: str, epoch: str, index: int, config: Config) -> str:
+    """RecordId of a frame: the same for the same frame looked at with the same configuration."""
+    name = msgspec.json.encode([stream, epoch, index, config.digest()])
+    return str(uuid.uuid5(NAMESPACE, name.decode()))
+
+
+def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
+    # The fragment's, not the frame's: a consumer adds the offset to get the frame's time.
+    fragment_time = rounded(frame.started + frame.fragment_time, 3)
+    offset = (frame.pts - frame.fragment_pts) * Fraction(*frame.time_base)
+    return KinesisVideo(
+        StreamArn=_stream_arn(
+            frame.stream, frame.epoch, config.record.region, config.record.account
+        ),
+        FragmentNumber=str(FIRST_FRAGMENT + round(frame.started * 1000) * 10**12 + frame.fragment),
+        ServerTimestamp=fragment_time,
+        ProducerTimestamp=fragment_time,
+        FrameOffsetInSeconds=rounded(float(offset), 6),
+    )
+
+
+@functools.lru_cache(1000)
+def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
+    """Amazon ends the ARN in the stream's time of creation; ours ends in digits of its epoch."""
+    made = hashlib.sha256(msgspec.json.encode([stream, epoch])).digest()
+    digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
+    return f"arn:aws:kinesisvideo:{region}:{account}:stream/{spelled(stream)}/{digits}"
+
+
+def _face(face: Face, size: Size, config: Config) -> FaceSearch:
+    return FaceSearch(
+        DetectedFace=detected_face(face, size, config.faces.attributes),
+        MatchedFaces=tuple(map(face_match, face.identities)),
+    )

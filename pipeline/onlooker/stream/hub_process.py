@@ -1,0 +1,84 @@
+"""The hub's process: it puts `onlooker.stream.hub` on a ROUTER socket."""
+
+import logging
+import os
+import random
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import zmq
+
+from onlooker.stream import messages, run_directory
+from onlooker.stream.hub import Hub, Send
+from onlooker.stream.hub_client import stop_order
+
+QUEUE = 10_000
+"""Messages that may wait for, or from, one peer; far more than all windows let be."""
+ROUND = 1000
+"""Messages that are taken before anything else is looked after."""
+PATROL = 0.2
+"""Seconds between looks at the clock and at the parent."""
+
+log = logging.getLogger(__name__)
+
+
+def main(run: Path, name: str) -> None:
+    """Serve the run in directory `run`, as `name`, until told to stop, or left alone."""
+    stop = stop_order(name)
+    plan = run_directory.read(run)
+    settings = plan.config.stream
+    # Not in the plan: each hub of a run must have another.
+    hub = Hub(plan.stages, settings, seed=random.SystemRandom().getrandbits(30))
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        router.linger = 0
+        router.router_mandatory = 1  # to hear of peers that are gone, instead of losing messages
+        router.rcvhwm = router.sndhwm = QUEUE
+        router.rcvtimeo = round(PATROL * 1000)
+        router.bind(plan.hub)
+        ticked = time.monotonic()
+        while not stop.is_set():
+            if os.getppid() != plan.parent:
+                shutil.rmtree(run, ignore_errors=True)  # nobody else is left to do it
+                return
+            _serve(hub, router)
+            now = time.monotonic()
+            if now - ticked > settings.heartbeat / 4:
+                ticked = now
+                _deliver(hub, router, hub.tick(now))
+
+
+def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
+    """Wait for a message, then take what has come, so that nobody who wrote seems silent."""
+    flags = zmq.Flag(0)
+    for _ in range(ROUND):
+        try:
+            sender, *parts = router.recv_multipart(flags)
+        except zmq.Again:
+            return
+        flags = zmq.NOBLOCK
+        try:
+            message, frame = messages.unpack_to_hub(parts)
+        except messages.WireError as error:
+            log.error("message dropped sender=%r error=%s", sender, error)
+            continue
+        # Who only asks has a name of ZeroMQ's making, which may be any bytes.
+        name = sender.decode(errors="surrogateescape")
+        _deliver(hub, router, hub.handle(name, message, frame, time.monotonic()))
+
+
+def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
+    for receiver, message, frame in sends:
+        try:
+            name = receiver.encode(errors="surrogateescape")
+            router.send_multipart([name, *messages.pack(message, frame)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            # EAGAIN: so much waits for this peer that it cannot be alive.
+            _deliver(hub, router, hub.unreachable(receiver))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,116 @@
+"""What the commands on collections print, and what they leave behind."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from onlooker.cli.demo_video import photographs
+from onlooker.cli.main import app
+from onlooker.identity.faces import NewFace, StoreError
+from onlooker.identity.store import Store, default_path
+
+
+@pytest.fixture(autouse=True)
+def _data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["collection", *words])
+
+
+def said(*words: str) -> str:
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def fill(name: str, count: int = 3) -> list[str]:
+    vectors = np.eye(192, dtype=np.float32)
+    with Store(default_path()) as store:
+        store.create_collection(name, "mobilefacenet")
+        faces = [
+            NewFace(
+                picture=b"%d" % place,
+                external_image_id=f"face{place}",
+                box=(0, 0, 1, 1),
+                confidence=99,
+                vector=vectors[place],
+            )
+            for place in range(count)
+        ]
+        return [face.face_id for face in store.add(name, faces)]
+
+
+def test_pictures_are_indexed_once_and_what_was_not_is_reported(tmp_path: Path) -> None:
+    people = tmp_path / "people" / "eileen"
+    people.mkdir(parents=True)
+    cv2.imwrite(str(people / "1.png"), photographs().astronaut)
+    (people / "2.jpg").write_text("no picture")
+    output = said("index", "staff", "people", "--report", "report.jsonl")
+    assert "2 pictures for staff: 1 indexed, 1 not indexed" in output
+    assert "eileen  1" in output
+    [line] = (tmp_path / "report.jsonl").read_text().splitlines()
+    told = json.loads(line)
+    assert told["Path"] == "people/eileen/2.jpg"
+    assert told["Reason"].startswith("neither JPEG nor PNG")
+    assert "1 indexed already, 1 not indexed" in said("index", "staff", "people")
+    assert "eileen" in said("list", "staff")
+    assert "100.0" in said("search", "staff", "people/eileen/1.png")
+
+
+def test_nothing_indexed_is_status_1(tmp_path: Path) -> None:
+    (tmp_path / "2.jpg").write_text("no picture")
+    done = run("index", "staff", "2.jpg")
+    assert done.exit_code == 1
+    assert "1 pictures for staff: 1 not indexed" in done.output
+
+
+def test_backup_and_restore() -> None:
+    fill("staff")
+    assert "copy.db: 0.1 MB" in said("backup", "copy.db")
+    said("delete", "staff")
+    output = said("restore", "copy.db")
+    assert "is copy.db now" in output
+    assert "what was there is" in output
+    assert "3" in said("list")
+    assert "whole, 3 faces" in said("verify")
+    assert isinstance(run("backup", "copy.db").exception, StoreError)
+
+
+def test_export_and_import() -> None:
+    fill("staff")
+    assert "3 faces in staff.jsonl and staff.npy" in said("export", "staff", "staff.jsonl")
+    assert "3 faces imported" in said("import", "staff.jsonl", "--as", "twin")
+    assert isinstance(run("import", "staff.jsonl").exception, StoreError)
+
+
+def test_what_is_wrong_is_status_1() -> None:
+    fill("staff")
+    with Store(default_path()) as store:
+        store.database._writer.execute("UPDATE collections SET faces = 7")
+    done = run("verify")
+    assert done.exit_code == 1
+    assert "wrong staff: it has 3 faces and 0 users, and says 7 and 0" in done.output
+
+
+def test_the_way_of_searching() -> None:
+    fill("staff")
+    assert "staff is searched by annoy" in said("method", "staff", "annoy")
+    with Store(default_path()) as store:
+        assert store.collection("staff").method == "annoy"
+    assert run("method", "staff", "magic").exit_code == 2
+
+
+def test_faces_that_cannot_be_deleted_are_named() -> None:
+    first, *_ = fill("staff")
+    done = run("delete", "staff", "--face", first, "--face", "nobody")
+    assert done.exit_code == 1
+    assert "deleted 1 of 2 faces" in done.output
+    assert "not nobody: FACE_NOT_FOUND" in done.output

@@ -1,0 +1,169 @@
+"""`onlooker log`, `keys` and `status`, as a user has them."""
+
+import contextlib
+import json
+import sqlite3
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from onlooker.cli import log as cli_log
+from onlooker.cli.main import app
+from onlooker.config.schema import Config
+from onlooker.record import curve_keys
+from onlooker.record.frame_record import build
+from onlooker.record.log.reader import LogError
+from onlooker.record.log.writer import Writer
+from onlooker.types import Frame, TextLine
+
+QUAD = ((1.0, 1.0), (30.0, 1.0), (30.0, 9.0), (1.0, 9.0))
+
+
+def frame(stream: str, index: int, text: str) -> Frame:
+    return Frame(
+        stream=stream,
+        epoch="e",
+        index=index,
+        pts=index,
+        time_base=(1, 1),
+        fragment=0,
+        fragment_pts=0,
+        started=0.0,
+        width=64,
+        height=36,
+        lines=(TextLine(text=text, score=0.9, quad=QUAD, words=()),),
+    )
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "r.db"
+    with Writer(path) as writer:
+        for index in range(100):
+            writer.append([build(frame("door", index, f"EXIT {index}"), Config())])
+        writer.append([build(frame("yard", 0, "way out"), Config())])
+    return path
+
+
+def run(*words: str) -> list[str]:
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 0, done.output
+    return done.stdout.splitlines()
+
+
+def indexes(lines: list[str]) -> list[tuple[str, int]]:
+    records = map(json.loads, lines)
+    return [
+        (
+            record["InputInformation"]["KinesisVideo"]["StreamArn"].split("/")[1],
+            record["FrameInformation"]["Index"],
+        )
+        for record in records
+    ]
+
+
+def test_tail(log: Path) -> None:
+    assert indexes(run("log", "tail", "--log", str(log), "-n", "2")) == [("door", 99), ("yard", 0)]
+    found = run("log", "tail", "--log", str(log), "-n", "2", "--stream", "door")
+    assert indexes(found) == [("door", 98), ("door", 99)]
+
+
+def test_export(log: Path) -> None:
+    assert len(run("log", "export", "--log", str(log))) == 101
+    found = run("log", "export", "--log", str(log), "--stream", "door", "--since", "97")
+    assert indexes(found) == [("door", 97), ("door", 98), ("door", 99)]
+
+
+def test_query(log: Path) -> None:
+    times = ("--from", "0:05", "--to", "12")
+    found = run("log", "query", "--log", str(log), "--text", "exit 1", *times)
+    assert indexes(found) == [("door", 10), ("door", 11)]
+
+
+def test_a_query_for_a_stream_that_is_not_there_says_which_are(log: Path) -> None:
+    done = CliRunner().invoke(app, ["log", "query", "--log", str(log), "--stream", "dor"])
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == [
+        "0 records",
+        "no stream 'dor' is in the log; it has door, yard",
+    ]
+    done = CliRunner().invoke(app, ["log", "query", "--log", str(log), "--stream", "door",
+                                    "--text", "nothing"])  # fmt: skip
+    assert done.stderr.splitlines() == ["0 records"]
+
+
+def test_check(log: Path) -> None:
+    [line] = run("log", "check", "--log", str(log))
+    assert line.endswith("101 records, all whole")
+
+
+def test_a_damaged_log_is_told_and_saved(log: Path, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(log)) as database:
+        database.execute("UPDATE records SET body = substr(body, 2) WHERE position = 7")
+        database.commit()
+    command = [sys.executable, "-c", "from onlooker.cli import main; main()", "log"]
+    checked = subprocess.run(
+        [*command, "check", "--log", str(log)], capture_output=True, text=True, timeout=60
+    )
+    assert checked.returncode == 1
+    assert "record 7 is not what was written" in checked.stderr
+    saved = subprocess.run(
+        [*command, "export", "--log", str(log)], capture_output=True, text=True, timeout=60
+    )
+    assert saved.returncode == 1
+    assert len(saved.stdout.splitlines()) == 100
+    assert "1 damaged records were left out" in saved.stderr
+
+
+def test_of_a_damaged_page_all_else_is_saved(log: Path) -> None:
+    data = bytearray(log.read_bytes())
+    data[20 * 4096 : 22 * 4096] = bytes(2 * 4096)
+    log.write_bytes(data)
+    done = CliRunner().invoke(app, ["log", "export", "--log", str(log)])
+    assert isinstance(done.exception, LogError)
+    saved = indexes(done.stdout.splitlines())
+    named = sum(" cannot be read" in line for line in done.stderr.splitlines())
+    assert 80 < len(saved) < 101
+    assert len(saved) + named == 101
+    assert f"{named} damaged records were left out" in str(done.exception)
+
+
+def test_a_folder_is_no_log(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["log", "check", "--log", str(tmp_path)])
+    assert str(done.exception) == f"{tmp_path}: a folder, not a log of records; name the file"
+
+
+def test_times() -> None:
+    assert cli_log._seconds("95.5") == 95.5
+    assert cli_log._seconds("1:35") == 95.0
+    assert cli_log._seconds("1:00:05.5") == 3605.5
+    assert cli_log._seconds("2026-11-25T08:00+00:00") == 1795593600.0
+    assert cli_log._seconds("2026-11-25") == datetime(2026, 11, 25).timestamp()
+    with pytest.raises(Exception, match="is no time"):
+        cli_log._seconds("yesterday")
+
+
+def test_keys(tmp_path: Path) -> None:
+    path = tmp_path / "my.key"
+    [made] = run("keys", "generate", str(path))
+    assert run("keys", "show", str(path)) == [made]
+    assert curve_keys.read(path).public == made
+
+
+def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from onlooker.cli import main; main()", "stream"]
+    for words, said in (
+        ([], "there is no stream: write [streams.door]"),
+        (["door"], "write a stream as NAME=URL"),
+        (["door=http://127.0.0.1:9/x", "film=missing.mp4"], "missing.mp4: No such file"),
+    ):
+        done = subprocess.run(
+            [*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,182 @@
+"""What the command line adds to the parts: whose records it counts, and how it prints them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import onlooker
+from onlooker.cli import main
+from onlooker.config.schema import Config, Match, Source
+from onlooker.record.frame_record import build
+from onlooker.record.log.writer import Writer
+from onlooker.record.summary import Sighting, Summary
+from onlooker.stream.feeds import Feed
+from onlooker.types import Frame
+
+MAIN = "from onlooker.cli import main; main()"
+
+
+def frame(index: int, stream: str, epoch: str) -> Frame:
+    return Frame(
+        stream=stream,
+        epoch=epoch,
+        index=index,
+        pts=index,
+        time_base=(1, 25),
+        fragment=0,
+        fragment_pts=0,
+        started=0.0,
+        width=64,
+        height=36,
+    )
+
+
+def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> None:
+    plain, named = Config(), Config(match=Match(collection="staff"))
+    path = tmp_path / "r.db"
+    with Writer(path) as log:
+        for stream, epoch, settings in (
+            ("door", "a", plain),
+            ("door", "a", named),
+            ("door", "b", named),
+            ("yard", "a", named),
+        ):
+            for index in range(3):
+                log.append([build(frame(index, stream, epoch), settings)])
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
+    own = list(main._own(path, [feed], named))
+    assert [record.RecordId for record in own] == [
+        build(frame(index, "door", "a"), named).RecordId for index in range(3)
+    ]
+
+
+def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    read = "[exit] PAGE [/b] :fire:"
+    seen = Sighting(stream="a", name=read, first=0.0, last=1.0, frames=3, best=99.0)
+    main._print_summary(Summary(frames=3, failed=0, faces=0, people=[], text=[seen]))
+    assert read in capsys.readouterr().out
+
+
+def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-c", MAIN, *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
+
+
+def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text('[faces]\nembedder = "yunet"\n')
+    done = run("config", "check", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: [faces] embedder: yunet is no face embedder")
+    assert done.stderr.count("\n") == 1
+
+
+def test_passwords_are_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text('[streams.door]\nurl = "rtsp://me:geheim@10.0.0.7/1"\n')
+    done = run("config", "show", cwd=tmp_path)
+    assert 'url = "rtsp://10.0.0.7/1"' in done.stdout
+    assert "passwords and what follows a question mark are left out" in done.stdout
+    assert "geheim" not in done.stdout
+
+
+def test_a_url_that_is_none_is_told(tmp_path: Path) -> None:
+    done = run("stream", "door=rtsp://me:geheim@[10.0.0.7/1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: door: url: no host and port can be seen in it")
+    assert "geheim" not in done.stderr
+
+
+def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    done = run("watch", f"ipc://{tmp_path}/records", "--kind", "faces", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kind 'faces' is none of" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_one_string_is_no_list_of_streams() -> None:
+    with pytest.raises(ValueError, match=r"streams are names, as \['door'\], not one string"):
+        onlooker.subscribe("tcp://127.0.0.1:9", streams="door")
+
+
+def test_a_key_without_the_publishers_is_told(tmp_path: Path) -> None:
+    run("keys", "generate", str(tmp_path / "mine"), cwd=tmp_path)
+    done = run("watch", f"ipc://{tmp_path}/records", "--key", str(tmp_path / "mine"), cwd=tmp_path)
+    assert done.returncode == 2
+    assert "without the publisher's public key" in " ".join(done.stderr.split())
+
+
+def test_the_demo_keeps_off_a_folder_with_other_files(tmp_path: Path) -> None:
+    (tmp_path / "faces.db").write_text("mine")
+    done = run("demo", "--folder", str(tmp_path), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "has files that are not the demo's" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["faces.db"]
+    assert (tmp_path / "faces.db").read_text() == "mine"
+
+
+def catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
+    """Whether a process has a handler for this signal by now."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at a process in /proc")
+def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", MAIN, "watch", f"ipc://{tmp_path}/records"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        while not catches(process, signal.SIGTERM):
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        assert process.stderr is not None
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
+    plain, named = Config(), Config(match=Match(collection="staff"))
+    path = tmp_path / "r.db"
+    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
+    with Writer(path) as log:
+        log.append([build(frame(0, "door", "a"), named)])
+        log.append([build(frame(0, "yard", "a"), plain)])
+        assert list(main._others(path, [feed], named)) == []
+        log.append([build(frame(0, "door", "a"), plain)])
+        log.append([build(frame(0, "door", "b"), named)])
+    assert len(list(main._others(path, [feed], named))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--annotate", "there.mp4"), "there.mp4: is there already; delete it"),
+        (("--annotate", "nodir/x.mp4"), "there is no folder nodir"),
+        (("--collection", "nope"), "The collection id: nope does not exist"),
+    ],
+)
+def test_what_cannot_work_is_told_before_the_film_is_looked_at(
+    options: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there.mp4").write_text("mine")
+    environment = {**os.environ, "ONLOOKER_DATA": str(tmp_path)}
+    command = [sys.executable, "-c", MAIN, "replay", "film.mp4", *options]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert (tmp_path / "there.mp4").read_text() == "mine"
+
+
+def test_the_version_is_told(tmp_path: Path) -> None:
+    done = run("--version", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"onlooker \d+\.\d+\.\d+\n", done.stdout)

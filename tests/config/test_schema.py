@@ -1,0 +1,114 @@
+"""The configuration file: defaults, round trip, and errors that say what to do."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.config.load import dump, load
+from onlooker.config.schema import Config, ConfigError, Faces, Match, Stream, Text
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "onlooker.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_no_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert load() == Config()
+
+
+def test_the_file_in_the_current_folder_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "[faces]\nscore = 0.5\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
+    assert load().faces.score == 0.5
+
+
+def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, "[match]\nthreshold = 95\n")
+    monkeypatch.setenv("ONLOOKER_CONFIG", str(path))
+    assert load().match.threshold == 95
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[faces]\nscroe = 0.5\n", "did you mean `score`"),
+        ("[face]\nscore = 0.5\n", "did you mean `faces`"),
+        ("[text]\nwhatever = 1\n", "known keys are look, size"),
+        ("[faces]\nscore = 2.0\n", "< 1.0"),
+        ("[faces]\nquality = 'BEST'\n", "BEST"),
+        ("[faces]\nsharpness = 40\n", "known keys are look, size"),
+        ("[record]\naccount = 'mine'\n", "account"),
+        ("[runtime]\nprovider = 'gpu'\n", "known values are auto, cpu, openvino, cuda"),
+        ("[streams.door]\npolicy = 'some'\nurl = 'a.mp4'\n", "known values are live, every"),
+        (
+            "[streams.yard]\nurl = 'a.mp4'\n[streams.door]\nurl = 'b.mp4'\nregion = [0, 0, 2, 1]\n",
+            "`$.streams.door.region[2]`",
+        ),
+        ("[faces\n", "Expected"),
+        ("[publish]\nclients = ['abc']\n", "clients are told apart by keys: set key, too"),
+        ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: a port is 1 to 65535"),
+        (
+            "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",
+            "rstp:// is none of rtsp://, rtsps://",
+        ),
+        ("[streams.door]\nurl = 'rtsp://[host/1'\n", "no host and port can be seen in it"),
+        ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "written as %2F for /"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"onlooker\.toml") as caught:
+        load(path)
+    assert says in str(caught.value)
+    assert "geh" not in str(caught.value)
+
+
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load(tmp_path / "none.toml")
+
+
+@given(
+    st.builds(
+        Config,
+        faces=st.builds(Faces, look=st.booleans(), size=st.integers(64, 4096)),
+        text=st.builds(Text, score=st.floats(0, 1)),
+        match=st.builds(Match, collection=st.none() | st.text(max_size=20)),
+        stream=st.builds(Stream, workers=st.integers(0, 64)),
+    )
+)
+def test_a_dumped_configuration_reads_back_equal(
+    tmp_path_factory: pytest.TempPathFactory, value: Config
+) -> None:
+    path = written(tmp_path_factory.mktemp("config"), dump(value))
+    assert load(path) == value
+
+
+def test_a_delete_character_is_escaped(tmp_path: Path) -> None:
+    value = Config(faces=Faces(embedder="a\x7fb"))
+    assert load(written(tmp_path, dump(value))) == value
+
+
+def test_the_digest_follows_what_records_depend_on() -> None:
+    plain = Config()
+    assert plain.digest() == Config().digest()
+    assert plain.digest() != Config(faces=Faces(score=0.6)).digest()
+    assert plain.digest() == Config(stream=Stream(workers=7)).digest()
+
+
+def test_attributes_of_faces_take_a_mesh(tmp_path: Path) -> None:
+    asked = '[streams.a]\nurl = "a.mp4"\nattributes = ["SMILE"]\n'
+    some = load(written(tmp_path, asked))
+    assert some.of(some.streams["a"]).faces.attributes == ("SMILE",)
+    with pytest.raises(ConfigError, match=r"leave faces\.mesh on"):
+        load(written(tmp_path, "[faces]\nmesh = false\n" + asked))

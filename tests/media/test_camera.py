@@ -1,0 +1,328 @@
+"""Cameras that do what cameras do, over real connections; and the watches on them."""
+
+import os
+import re
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from tests.support import cameras
+
+from onlooker.config.schema import Source
+from onlooker.media.camera import Camera, Clock, Shot, Watch, is_camera, shown
+from onlooker.media.image import MediaError, Planes
+from onlooker.media.synthetic import Pattern
+
+
+def shots(url: str, number: int, **settings: object) -> tuple[list[Shot], str]:
+    """At most `number` frames of one connection, and why it ended."""
+    found: list[Shot] = []
+    camera = Camera("door", Source(url=url, policy="live", **settings))  # type: ignore[arg-type]
+    try:
+        for shot in camera.connect():
+            found.append(shot)
+            if len(found) == number:
+                return found, "enough"
+    except MediaError as error:
+        return found, str(error)
+    raise AssertionError("a camera's connection does not just end")
+
+
+def url_of(kind: str, camera: cameras.Http | cameras.Rtsp) -> str:
+    if kind == "ts":
+        assert isinstance(camera, cameras.Http)
+        return camera.ts
+    return camera.url
+
+
+KINDS: dict[str, type[cameras.Http] | type[cameras.Rtsp]] = {
+    "mjpeg": cameras.Http,
+    "ts": cameras.Http,
+    "rtsp": cameras.Rtsp,
+}
+
+
+@pytest.mark.parametrize("kind", ["mjpeg", "ts", "rtsp"])
+def test_frames_are_on_our_clock(kind: str) -> None:
+    with KINDS[kind]("well") as camera:
+        before = time.time()
+        found, _ = shots(url_of(kind, camera), 12)
+    frames = [shot.frame for shot in found]
+    assert [frame.index for frame in frames] == list(range(12))
+    assert all(
+        frame.error is None and shot.planes for frame, shot in zip(frames, found, strict=True)
+    )
+    assert len({frame.epoch for frame in frames}) == 1
+    assert before <= frames[0].started <= time.time()
+    times = [frame.time for frame in frames]
+    assert times == sorted(times)
+    assert 0.2 < times[-1] - times[0] < 2
+    assert {(frame.width, frame.height) for frame in frames} == {(160, 120)}
+    fragments = [frame.fragment for frame in frames]
+    assert fragments == sorted(fragments)
+    assert all(frame.fragment <= frame.index for frame in frames)
+
+
+@pytest.mark.parametrize(
+    ("kind", "mood", "frames", "cause"),
+    [
+        ("mjpeg", "reset", 6, "Connection reset by peer"),
+        ("mjpeg", "stall", 6, "nothing came for 1 s"),
+        ("mjpeg", "garbage", 6, ""),
+        ("mjpeg", "refused", 0, r"user name or password are wrong \(401\)"),
+        ("mjpeg", "missing", 0, "404 Not Found"),
+        ("ts", "reset", 2, "Connection reset by peer"),
+        ("ts", "stall", 2, "nothing came for 1 s"),
+        ("rtsp", "brief", 20, "the stream has ended"),
+        ("rtsp", "reset", 6, ""),
+        ("rtsp", "stall", 6, "nothing came for 1 s"),
+        ("rtsp", "garbage", 6, ""),
+        ("rtsp", "refused", 0, r"user name or password are wrong \(401\)"),
+        ("rtsp", "missing", 0, "404 Not Found"),
+    ],
+)
+def test_every_end_has_its_cause_and_no_secret(
+    kind: str, mood: str, frames: int, cause: str
+) -> None:
+    with KINDS[kind](mood) as camera:
+        began = time.monotonic()
+        found, why = shots(url_of(kind, camera), 100, timeout=1)
+    assert len(found) >= frames
+    assert time.monotonic() - began < 6
+    assert re.search(cause, why)
+    for secret in ("geheim", "admin", "user:", "abc"):
+        assert secret not in why
+
+
+@pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
+def test_damaged_pictures_are_frames_without(kind: str) -> None:
+    with KINDS[kind]("damaged") as camera:
+        found, why = shots(url_of(kind, camera), 30)
+    assert why == "enough"
+    bad = [shot for shot in found if shot.frame.error is not None]
+    assert len(bad) >= 2
+    assert all(shot.planes is None for shot in bad)
+
+
+@pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
+def test_the_size_may_change(kind: str) -> None:
+    with KINDS[kind]("larger") as camera:
+        found, _ = shots(url_of(kind, camera), 15)
+    sizes = [(shot.frame.width, shot.frame.height) for shot in found]
+    assert sizes[0] == (160, 120)
+    assert sizes[-1] == (320, 240)
+    planes = found[-1].planes
+    assert planes is not None
+    assert (planes.width, planes.height) == (320, 240)
+
+
+def test_time_stamps_that_leap_are_set_right() -> None:
+    with cameras.Rtsp("jumpy") as camera:
+        found, why = shots(camera.url, 60)
+    assert why == "enough"
+    times = [shot.frame.time for shot in found]
+    assert times == sorted(times)
+    assert times[-1] < 10
+    assert not any(shot.stale for shot in found)
+
+
+def test_rtsp_by_udp() -> None:
+    with cameras.Rtsp("well") as camera:
+        found, why = shots(camera.url, 30, transport="udp")
+    assert why == "enough"
+    assert all(shot.planes is not None for shot in found)
+
+
+def test_what_udp_loses_is_seen() -> None:
+    with cameras.Rtsp("lossy") as camera:
+        found, why = shots(camera.url, 40, transport="udp")
+    assert why == "enough"
+    assert [shot.frame.index for shot in found] == list(range(40))
+    whole = [shot for shot in found if shot.frame.error is None]
+    assert 10 <= len(whole) < 40
+
+
+def test_udp_that_falls_silent_is_told() -> None:
+    with cameras.Rtsp("stall") as camera:
+        found, why = shots(camera.url, 30, transport="udp", timeout=1)
+    assert len(found) >= 5
+    assert why.endswith(": nothing came for 1 s")
+
+
+def test_a_password_lets_in() -> None:
+    with cameras.Rtsp("well", password="geheim") as camera:
+        assert shots(camera.url, 3)[1] == "enough"
+        assert "401" in shots(camera.url.replace("geheim", "falsch"), 3)[1]
+
+
+def test_nobody_listens() -> None:
+    found, why = shots("http://127.0.0.1:9/video", 1, timeout=1)
+    assert not found
+    assert why == "http://127.0.0.1:9/video: Connection refused"
+
+
+def test_frames_are_chosen_and_cropped() -> None:
+    with cameras.Http("well", fps=50) as camera:
+        found, _ = shots(camera.url, 6, fps=10, region=(0.5, 0.0, 0.5, 0.5))
+    times = [shot.frame.time for shot in found]
+    assert 0.4 < times[-1] - times[0] < 2
+    planes = found[0].planes
+    assert planes is not None
+    assert (planes.width, planes.height) == (80, 60)
+    assert found[0].frame.origin == (80, 0)
+    assert (found[0].frame.width, found[0].frame.height) == (160, 120)
+
+
+def test_connections_leave_no_descriptor() -> None:
+    with cameras.Http("reset", fps=200) as camera:
+        shots(camera.url, 100)
+        before = cameras.descriptors()
+        for _ in range(10):
+            shots(camera.url, 100)
+        # The camera's own end of the last connection may close a little later.
+        end = time.monotonic() + 10
+        while (now := cameras.descriptors()) > before and time.monotonic() < end:
+            time.sleep(0.01)
+        assert now <= before
+
+
+def test_secrets_are_not_shown() -> None:
+    assert shown("rtsp://a:b@host:554/x?user=1") == "rtsp://host:554/x?..."
+    assert shown("https://host/x") == "https://host/x"
+    assert shown("rtmp://a:b@host/x?key=1#2") == "rtmp://host/x?..."
+    assert shown("test://moving?fps=5") == "test://moving?fps=5"
+    assert shown("/films/a@b.mp4") == "/films/a@b.mp4"
+
+
+def test_what_is_a_camera() -> None:
+    assert all(map(is_camera, ("rtsp://a", "RTSP://a", "http://a/b", "https://a", "/dev/video0")))
+    assert is_camera("/dev/front_door")
+    assert not is_camera("/dev/shm/film.mp4")
+    assert not any(map(is_camera, ("film.mp4", "shots/*.jpg", "test://moving", "file:///a.mp4")))
+    assert not is_camera("//[films/a.mp4")
+
+
+class TestClock:
+    def test_keeps_a_steady_camera(self) -> None:
+        clock = Clock(2.0)
+        found = [clock(1000 + n / 25, n / 25 + 0.3) for n in range(100)]
+        assert [round(at, 6) for at, _ in found] == [round(0.3 + n / 25, 6) for n in range(100)]
+
+    def test_sees_what_comes_late(self) -> None:
+        clock = Clock(2.0)
+        assert not any(clock(n / 25, n / 25)[1] for n in range(100))
+        assert clock(4.0, 7.0)[1]  # after three seconds in which nothing came
+        assert clock(4.04, 7.01)[1]
+        assert not clock(7.0, 7.1)[1]
+
+    def test_a_slow_clock_is_not_late(self) -> None:
+        clock = Clock(2.0)
+        assert not any(clock(n * 0.9995, float(n))[1] for n in range(20_000))
+
+    @pytest.mark.parametrize("leap", [-3000.0, -7.0, 7.0, 3000.0, 1e9])
+    def test_leaps(self, leap: float) -> None:
+        clock, last = Clock(2.0), 0.0
+        for number in range(500):
+            stamp = number / 25 + leap * (number >= 250)
+            at, _ = clock(stamp, number / 25)
+            assert at >= last
+            last = at
+        # A leap back of a few seconds looks like lateness, which passes.
+        assert abs(last - 499 / 25) < 8
+
+    def test_without_stamps(self) -> None:
+        clock = Clock(None)
+        assert [clock(None, now) for now in (0.0, 1.0, 5.0)] == [
+            (n, False) for n in (0.0, 1.0, 5.0)
+        ]
+
+
+class TestWatch:
+    def picture(self, value: int, noise: int = 0) -> Planes:
+        y = np.full((90, 160), value, np.uint8)
+        y[0, :2] = divmod(noise, 251)
+        chroma = np.full((45, 80), 128, np.uint8)
+        return Planes(y, chroma, chroma)
+
+    def test_frozen(self) -> None:
+        watch = Watch(10)
+        for now in range(11):
+            watch(self.picture(90), float(now), "door")
+        with pytest.raises(MediaError, match="door: frozen for 10 s"):
+            watch(self.picture(90), 12.0, "door")
+
+    def test_repeating(self) -> None:
+        watch = Watch(10)
+        for now in range(13):
+            watch(self.picture(90, now % 3), float(now), "door")
+        with pytest.raises(MediaError, match="the same 3 pictures again and again for 10 s"):
+            watch(self.picture(90, 13 % 3), 14.0, "door")
+
+    def test_noise_is_alive(self) -> None:
+        watch = Watch(10)
+        for now in range(1000):
+            watch(self.picture(90, now), now / 9, "door")  # raises where it takes it for frozen
+        assert not watch.black
+
+    def test_black_is_told_and_no_failure(self) -> None:
+        watch = Watch(10)
+        for now in range(50):
+            watch(self.picture(16), float(now), "door")
+        assert watch.black
+        watch(self.picture(90), 51.0, "door")
+        assert not watch.black
+
+
+@pytest.mark.parametrize("url", ["test://moving?fps=1/0", "test://[x", "test://moving?size=1"])
+def test_a_pattern_that_is_none(url: str) -> None:
+    with pytest.raises(MediaError, match="test://"):
+        Pattern(url)
+
+
+def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:
+    source = Source(url="test://frozen?fps=50", policy="live", frozen=0.5)
+    with pytest.raises(MediaError, match=r"frozen for 0\.5 s"):
+        for _ in Camera("door", source).connect():
+            pass
+    finite = Source(url="test://moving?fps=100&frames=7", policy="live")
+    assert len(list(Camera("door", finite).connect())) == 7
+    assert os.listdir(tmp_path) == []
+
+
+def test_hls_comes_in_its_own_time(tmp_path: Path) -> None:
+    """Segments of a second each, all there at once: frames are not given before their time."""
+    with av.open(
+        str(tmp_path / "live.m3u8"),
+        "w",
+        format="hls",
+        options={"hls_time": "1", "hls_list_size": "0"},
+    ) as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", 10
+        for number in range(30):
+            pixels = cameras.picture(number, 160, 120)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
+        container.mux(stream.encode(None))
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        began = time.monotonic()
+        found, why = shots(f"http://127.0.0.1:{server.server_port}/live.m3u8", 100, timeout=3)
+        seconds = time.monotonic() - began
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert len(found) == 30
+    assert "the stream has ended" in why
+    assert seconds > 2.5
+    assert not any(shot.stale for shot in found)

@@ -1,0 +1,75 @@
+"""Sources that are tried once: what is said of each, and for how long."""
+
+import time
+from pathlib import Path
+
+import pytest
+from tests.support import cameras
+from typer.testing import CliRunner
+
+from onlooker.cli.main import app
+from onlooker.config.schema import Source
+from onlooker.media.check_source import WAITS, trials
+
+
+def test_each_is_told_why(tmp_path: Path) -> None:
+    with cameras.Rtsp("well", password="geheim") as door, cameras.Http("stall") as still:
+        sources = {
+            "door": Source(url=door.url),
+            "wrong": Source(url=door.url.replace("geheim", "falsch")),
+            "still": Source(url=still.url),
+            "nobody": Source(url="http://127.0.0.1:9/video", timeout=1),
+            "device": Source(url="/dev/video99"),
+            "film": Source(url=str(tmp_path / "gone.mp4")),
+            "pictures": Source(url=str(tmp_path / "*.jpg")),
+            "pattern": Source(url="test://moving"),
+        }
+        found = trials(sources)
+    assert found["door"] is found["still"] is found["pattern"] is None
+    assert "user name or password are wrong" in (found["wrong"] or "")
+    assert "falsch" not in (found["wrong"] or "")
+    assert found["nobody"] == "http://127.0.0.1:9/video: Connection refused"
+    assert found["device"] == "/dev/video99: No such file or directory"
+    assert found["film"] == f"{tmp_path / 'gone.mp4'}: No such file or directory"
+    assert "no picture there" in (found["pictures"] or "")
+
+
+def test_all_wait_at_once() -> None:
+    with cameras.Camera("well") as silent:
+        silent.serve = lambda peer: silent.hang()  # type: ignore[method-assign]
+        url = f"http://127.0.0.1:{silent.port}/video"
+        began = time.monotonic()
+        found = trials({str(number): Source(url=url, timeout=0.5) for number in range(8)})
+    assert time.monotonic() - began < WAITS * 0.5 + 2
+    assert all(cause and "nothing came for 0.5 s" in cause for cause in found.values())
+
+
+def test_a_configuration_is_checked_with_its_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "onlooker.toml"
+    path.write_text('[streams.door]\nurl = "gone.mp4"\n[streams.yard]\nurl = "test://moving"\n')
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["config", "check", str(path)])
+    assert done.exit_code == 1
+    assert "error: [streams.door] gone.mp4: No such file or directory" in done.stderr
+    assert "yard" not in done.stderr
+    done = CliRunner().invoke(app, ["config", "check", "--no-sources", str(path)])
+    assert done.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[runtime]\nprovider = "cuda"\n', "has no cuda provider"),
+        ('[publish]\nendpoint = "tcp://*:5560"\n', "could read who was seen"),
+    ],
+)
+def test_a_configuration_that_would_not_run_is_not_fine(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    path = tmp_path / "onlooker.toml"
+    path.write_text(text)
+    done = CliRunner().invoke(app, ["config", "check", str(path)])
+    assert done.exit_code == 1
+    assert says in str(done.exception)

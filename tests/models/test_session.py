@@ -1,0 +1,262 @@
+import logging
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from onlooker.models import self_test, session, weights
+from onlooker.models.card import WeightsError, card
+
+needs_openvino = pytest.mark.skipif(
+    "openvino" not in session.available(), reason="onnxruntime-openvino is not installed"
+)
+PROVIDERS = ["cpu", pytest.param("openvino", marks=needs_openvino)]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_batch_is_its_pictures_one_by_one(provider: str) -> None:
+    model = session.load("mobilefacenet", provider)
+    rng = np.random.default_rng(7)
+    pictures = rng.integers(0, 256, (3, 112, 112, 3), np.uint8)
+    (together,) = model(pictures)
+    alone = np.concatenate([model(pictures[at : at + 1])[0] for at in range(3)])
+    assert together.shape == (3, 192)
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_a_batch_of_nothing_is_an_error() -> None:
+    with pytest.raises(ValueError, match="mobilefacenet: the batch has no pictures"):
+        session.load("mobilefacenet", "cpu")(np.empty((0, 112, 112, 3), np.uint8))
+
+
+def test_a_model_counts_its_calls_and_their_time() -> None:
+    model = session.load("gender", "cpu")
+    assert (model.calls, model.seconds) == (0, 0.0)
+    model(self_test.batch(model.card))
+    model(self_test.batch(model.card))
+    assert model.calls == 2
+    assert 0 < model.seconds < 10
+
+
+def test_outputs_come_in_the_graphs_order() -> None:
+    model = session.load("yunet", "cpu")
+    assert model.outputs[:3] == ("cls_8", "cls_16", "cls_32")
+    outputs = dict(zip(model.outputs, model(self_test.batch(model.card)), strict=True))
+    assert outputs["kps_8"].shape == (1, 24 * 40, 10)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_detector_takes_pictures_of_any_size(provider: str) -> None:
+    model = session.load("yunet", provider)
+    for height, width in ((32, 64), (320, 96), (32, 64)):
+        outputs = model(np.zeros((1, height, width, 3), np.uint8))
+        assert outputs[0].shape == (1, height * width // 64, 1)
+
+
+def test_the_reader_reads_the_probes_digits() -> None:
+    model = session.load("ppocrv6_rec_small", "cpu")
+    classes, probabilities = model(self_test.batch(model.card))
+    alphabet = ["", *model.metadata["character"].split("\n")]
+    assert "".join(alphabet[index] for index in classes[0]) == "307418529630741"
+    assert probabilities.min() > 0.8
+    assert {"A", "é", "ß", "€", " ", "0"} <= set(alphabet)
+    assert "中" not in alphabet
+
+
+@pytest.mark.parametrize("name", ["ppocrv6_det_small", "ppocrv4_det"])
+def test_the_text_detectors_find_the_probes_digits(name: str) -> None:
+    model = session.load(name, "cpu")
+    (likely,) = model(self_test.batch(model.card))
+    rows, columns = np.nonzero(likely[0, 0] > 0.3)
+    # The line is 26 pixels high round row 96 and goes from column 12 to 306; its core is smaller.
+    assert 80 < rows.min() < 96 < rows.max() < 112
+    assert columns.min() < 40
+    assert columns.max() > 270
+
+
+@needs_openvino
+def test_two_processes_give_the_same_bytes() -> None:
+    script = (
+        "import hashlib\nfrom onlooker import probe\nfrom onlooker.vision import runtime\n"
+        "model = runtime.load('mobilefacenet')\n"
+        "(vector,) = model(probe.batch(model.card))\n"
+        "print(model.provider, model.precision, hashlib.sha256(vector.tobytes()).hexdigest())"
+    )
+    runs = [subprocess.run([sys.executable, "-c", script], capture_output=True) for _ in range(2)]
+    assert runs[0].stdout.startswith(b"openvino "), runs[0].stderr
+    assert runs[0].stdout == runs[1].stdout
+    assert runs[0].stderr == b""
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu avx2 fma", False),
+        ("fpu avx512f avx512_bf16", True),
+        ("fpu amx_bf16 amx_tile", True),
+    ],
+)
+def test_the_processors_flags_are_read(flags: str, expected: bool, tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: amx_bf16_is_no_flag\n")
+    assert session.has_bfloat16(cpuinfo) is expected
+    assert session.has_bfloat16(tmp_path / "absent") is False
+
+
+@pytest.mark.parametrize(
+    ("name", "installed", "expected"),
+    [
+        ("mobilefacenet", ("cpu",), "cpu"),
+        ("mobilefacenet", ("cpu", "openvino"), "openvino"),
+        ("yunet", ("cpu", "openvino"), "cpu"),
+        ("yunet", ("cpu", "cuda"), "cpu"),
+    ],
+)
+def test_auto_follows_the_card(
+    name: str, installed: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "available", lambda: installed)
+    assert session.choose(card(name), "auto") == expected
+
+
+class Session:
+    """A session that answers every picture with the same numbers."""
+
+    def __init__(self, answer: NDArray[np.float32]) -> None:
+        self._answer = answer
+
+    def get_inputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="x")]
+
+    def get_outputs(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(name="y")]
+
+    def get_modelmeta(self) -> SimpleNamespace:
+        return SimpleNamespace(custom_metadata_map={})
+
+    def run(self, names: None, feeds: object) -> list[NDArray[np.float32]]:
+        return [self._answer]
+
+
+@pytest.mark.parametrize(
+    ("exact", "coarse", "ran"),
+    [
+        ([1.0, 2.0, 3.0], [1.0, 2.001, 3.0], ("openvino", "bf16")),
+        ([1.0, 2.0, 3.0], [1.0, 2.3, 3.0], ("cpu", "fp32")),
+        ([1.0, 2.0, 3.0], [1.0, np.nan, 3.0], ("cpu", "fp32")),
+        # Nearly parallel, since all of it is far from zero, but more spread out.
+        ([90.0, 91.0, 92.0], [90.0, 91.1, 92.2], ("cpu", "fp32")),
+    ],
+)
+def test_bf16_is_used_only_where_it_says_what_fp32_says(
+    exact: list[float],
+    coarse: list[float],
+    ran: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = {"fp32": exact, "bf16": coarse}
+    monkeypatch.setattr(session, "available", lambda: ("cpu", "openvino"))
+    monkeypatch.setattr(session, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(
+        session, "_session", lambda *given: Session(np.array([answers[given[-1]]], np.float32))
+    )
+    with caplog.at_level(logging.DEBUG):
+        model = session.load("yunet")
+    assert (model.provider, model.precision) == ran
+    assert "model=yunet provider={} precision={}".format(*ran) in caplog.text
+    # A provider that was asked for by name is used, in fp32 if it must be.
+    assert session.load("yunet", "openvino").provider == "openvino"
+    assert session.load("yunet", "cpu").precision == "fp32"
+    # A card that says bf16 is not worth trying is believed.
+    assert session.load("faceres").precision == "fp32"
+
+
+def test_a_provider_that_is_not_installed_is_an_error_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "available", lambda: ("cpu",))
+    with pytest.raises(WeightsError, match=r'pip install "onlooker\[gpu\]"'):
+        session.load("yunet", "cuda")
+    with pytest.raises(WeightsError, match=r'pip install "onlooker\[openvino\]"'):
+        session.load("yunet", "openvino")
+    with pytest.raises(WeightsError, match="known ones are auto, cpu, openvino, cuda"):
+        session.load("yunet", "tpu")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
+def test_a_provider_that_cannot_start_is_an_error_and_not_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As with the GPU's ONNX Runtime on a machine without one: it would go on without a word."""
+    monkeypatch.setattr(session, "available", lambda: ("cpu", "cuda"))
+    with pytest.raises(
+        WeightsError, match=r'yunet cannot run on cuda.*nvidia-smi.*onlooker\[gpu\]"`, or .* "cpu"'
+    ):
+        session.load("yunet", "cuda")
+
+
+def test_a_run_that_a_provider_fails_is_not_tried_again_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    class Failing:
+        def run(self, *_: object) -> None:
+            raise EPFail("the card is gone")
+
+    model = session.load("yunet", "openvino")
+    monkeypatch.setattr(model._session, "_sess", Failing())
+    with pytest.raises(EPFail):
+        model(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[list[tuple[int, ...]]] = []
+
+    class Seeing(Session):
+        def __init__(self) -> None:
+            super().__init__(np.zeros((1, 1), np.float32))
+            made.append([])
+            self.seen = made[-1]
+
+        def run(self, names: None, feeds: object) -> list[NDArray[np.float32]]:
+            assert isinstance(feeds, dict)
+            self.seen.append(feeds["x"].shape)
+            return super().run(names, feeds)
+
+    monkeypatch.setattr(session, "available", lambda: ("cpu", "cuda"))
+    monkeypatch.setattr(session, "_session", lambda *_: Seeing())
+    model = session.load("ppocrv6_rec_small", "cuda")
+    lengths = [model.length(least) for least in range(8, 4801)]
+    for length in [320, 8, 320, 64, 8, 320]:
+        model(np.zeros((1, 48, length, 3), np.uint8))
+    assert made == [[(1, 48, 320, 3)] * 3, [(1, 48, 8, 3)] * 2, [(1, 48, 64, 3)]]
+
+    assert len(set(lengths)) <= session.MOST_SHAPES
+    assert all(least <= length < 1.25 * least + 8 for least, length in enumerate(lengths, 8))
+    assert all(length % 8 == 0 for length in lengths)
+    finest = session.load("ppocrv6_rec_small", "cpu")
+    assert [finest.length(least) for least in (1, 8, 9, 1001)] == [8, 8, 16, 1008]
+
+
+def test_without_onnx_runtime_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(WeightsError, match=r'pip install "onlooker\[cpu\]"'):
+        session.load("yunet")
+
+
+def test_a_damaged_file_is_an_error_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = weights.path("yunet")
+    monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path))
+    (tmp_path / whole.name).write_bytes(whole.read_bytes()[:1000])
+    with pytest.raises(WeightsError, match="onlooker models pull --force yunet"):
+        session.load("yunet", "cpu")

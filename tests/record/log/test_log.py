@@ -1,0 +1,315 @@
+import contextlib
+import multiprocessing
+import random
+import resource
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from onlooker.config.schema import Limits
+from onlooker.record.log import reader as logs
+from onlooker.record.log import writer as writers
+from onlooker.record.log.reader import Log, LogError, LogFull, first_missing, read
+from onlooker.record.log.writer import Writer
+from onlooker.record.shapes import StreamRecord, decode, encode
+
+Records = Callable[..., list[StreamRecord]]
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "records.db"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[Writer]:
+    with Writer(path) as opened:
+        yield opened
+
+
+def at(record: StreamRecord, seconds: float) -> StreamRecord:
+    """The record, `seconds` after the beginning of its film."""
+    video = record.InputInformation.KinesisVideo
+    moved = replace(video, ProducerTimestamp=seconds, FrameOffsetInSeconds=0.0)
+    return replace(record, InputInformation=replace(record.InputInformation, KinesisVideo=moved))
+
+
+class TestAppend:
+    def test_is_there_when_it_returns(self, path: Path, log: Writer, records: Records) -> None:
+        for number, record in enumerate(records(5), 1):
+            assert log.append([record]) == 1
+            assert len(list(read(path))) == number
+
+    def test_each_record_once(self, path: Path, records: Records) -> None:
+        made = records(4)
+        with Writer(path) as log:
+            assert log.append(made[:3]) == 3
+            assert log.append([*made, *made]) == 1
+        with Writer(path) as log:
+            assert log.append(made) == 0
+            assert len(log) == 4
+            assert all(record.RecordId in log for record in made)
+        assert list(read(path)) == made
+
+    def test_each_stream_counts_for_itself(self, log: Writer, records: Records) -> None:
+        made = [*records(3, stream="a"), *records(2, stream="b"), *records(2, "a", epoch="cd")]
+        log.append(made)
+        counted = [(record.stream, record.Sequence) for record in log.read()]
+        assert counted == [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("b", 2), ("a", 4), ("a", 5)]
+        assert log.sequences_at(4) == {"a": 3, "b": 1}
+
+    def test_a_group_is_there_as_a_whole_or_not_at_all(self, log: Writer, records: Records) -> None:
+        made = records(3)
+        broken = replace(made[2], RecordId="no")
+        with pytest.raises(ValueError, match="badly formed"):
+            log.append([*made[:2], broken])
+        assert len(log) == 0
+        log.append(made)
+        assert list(log.read()) == made
+
+    def test_readers_do_not_wait(self, path: Path, log: Writer, records: Records) -> None:
+        made = records(1200)
+        log.append(made[:600])
+        with Log(path) as reader:
+            reading = reader.read()
+            first = [next(reading) for _ in range(3)]
+            log.append(made[600:])
+            assert [*first, *reading] == made
+
+    def test_one_writer_at_a_time(self, path: Path, log: Writer) -> None:
+        with pytest.raises(LogError, match="another process is writing records there"):
+            Writer(path)
+
+
+class TestQuery:
+    def test_by_all_conditions(self, log: Writer, records: Records) -> None:
+        quiet = [at(record, 10.0 + n) for n, record in enumerate(records(3, "yard", lines=0))]
+        loud = [at(record, 20.0 + n) for n, record in enumerate(records(3, "door"))]
+        log.append([*quiet, *loud])
+        assert list(log.query()) == [*quiet, *loud]
+        assert list(log.query(stream="yard")) == quiet
+        assert list(log.query(text="AUS KÖLN")) == loud
+        assert list(log.query(text="grüsse")) == loud  # as casefold has it
+        assert list(log.query(text="Bonn")) == []
+        assert list(log.query(start=11, end=21)) == [*quiet[1:], loud[0]]
+        assert list(log.query(stream="door", text="köln", start=21.5)) == loud[2:]
+        assert list(log.query(person="ada")) == []
+
+    def test_by_person(self, log: Writer, records: Records) -> None:
+        line = encode(records(2)[1])
+        match = (
+            b'"MatchedFaces":[{"Similarity":99.0,"Face":{"FaceId":"f","BoundingBox":{"Width":1.0,'
+            b'"Height":1.0,"Left":0.0,"Top":0.0},"ImageId":"i","ExternalImageId":"ada",'
+            b'"Confidence":99.0}}]'
+        )
+        named = decode(line.replace(b'"MatchedFaces":[]', match))
+        log.append([records(1)[0], named])
+        assert list(log.query(person="ada")) == [named]
+
+    def test_what_was_missed(self, log: Writer, records: Records) -> None:
+        log.append([*records(5, "a"), *records(5, "b")])
+        assert [entry.sequence for entry in log.missed("b", 1, 5)] == [2, 3, 4]
+        assert [entry.sequence for entry in log.missed("b", 3, 99)] == [4, 5]
+        assert [entry.sequence for entry in log.missed("a", 0, 99, limit=2)] == [1, 2]
+        assert log.missed("c", 0, 99) == []
+
+    def test_first_missing(self, log: Writer, records: Records) -> None:
+        made = records(40)
+        for number in range(20):
+            assert first_missing(log, lambda index: made[index].RecordId) == number
+            log.append([made[number]])
+
+
+class TestRetention:
+    def test_by_size(self, path: Path, records: Records) -> None:
+        made = records(6000)
+        with Writer(path, Limits(megabytes=4)) as log:
+            for number in range(0, 6000, 500):
+                log.append(made[number : number + 500])
+                log.sweep()
+            left = list(log.read())
+            assert log.check() == []
+        assert 500 < len(left) < 4500
+        assert left == made[-len(left) :]
+        assert path.stat().st_size < 6e6
+
+    def test_where_it_fails_nothing_is_written(
+        self, log: Writer, records: Records, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def sweep() -> None:
+            raise LogFull("no room")
+
+        monkeypatch.setattr(writers, "SWEEP_EVERY", -1)
+        monkeypatch.setattr(log, "sweep", sweep)
+        with pytest.raises(LogFull):
+            log.append(records(3))
+        assert len(log) == 0
+
+    def test_by_age(self, path: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = records(9)
+        with Writer(path, Limits(days=1)) as log:
+            now = time.time()
+            for number, days in enumerate((3.0, 2.0, 0.5)):
+                monkeypatch.setattr(time, "time", lambda days=days: now - days * 86400)
+                log.append(made[3 * number : 3 * number + 3])
+            monkeypatch.setattr(time, "time", lambda: now)
+            log.sweep()
+            assert list(log.read()) == made[6:]
+            monkeypatch.setattr(time, "time", lambda: now + 86400)
+            log.sweep()
+            assert list(log.read()) == made[8:]  # the newest stays
+            log.append(records(1, epoch="cd"))
+            assert [record.Sequence for record in log.read()] == [9, 10]
+
+    def test_it_is_known_how_far_each_stream_was(self, path: Path, records: Records) -> None:
+        film, camera = records(4, "film"), records(5000, "camera")
+        with Writer(path, Limits(megabytes=1)) as log:
+            log.append(film)
+            log.append(camera)
+            log.sweep()
+            assert log.newest("film") == film[-1]
+            left = list(log.read())
+            assert left[0] == film[-1]
+            assert left[1:] == camera[-len(left) + 1 :]
+            assert len(left) < 4000
+            assert log.append(film[-1:]) == 0
+            assert log.check() == []
+
+
+class TestOpen:
+    def test_no_log(self, path: Path) -> None:
+        with pytest.raises(LogError, match=r"records.db: there is no log"):
+            Log(path)
+
+    def test_no_such_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(LogError, match="No such file or directory; records cannot be logged"):
+            Writer(tmp_path / "a" / "b.db")
+
+    @pytest.mark.parametrize("content", [b"name,age\nAnna,30\n" * 99, b"x"])
+    def test_something_else(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        for kind in (Log, Writer):
+            with pytest.raises(LogError, match="not a log of records"):
+                kind(path)
+        assert path.read_bytes() == content
+
+    def test_another_database(self, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.execute("CREATE TABLE mine (a)")
+        with pytest.raises(LogError, match="not a log of records; name another file"):
+            Writer(path)
+
+    def test_the_user_has_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "new"))
+        Writer(logs.default_path()).close()
+        assert (tmp_path / "new" / "records.db").exists()
+
+
+class TestDamage:
+    def damaged(self, path: Path, records: Records, bit: int) -> None:
+        """A log whose 5th record has one bit flipped behind SQLite's back."""
+        with Writer(path) as log:
+            log.append(records(9))
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            [(body,)] = database.execute("SELECT body FROM records WHERE position = 5").fetchall()
+            flipped = bytearray(body)
+            flipped[bit // 8 % len(body)] ^= 1 << bit % 8
+            database.execute("UPDATE records SET body = ? WHERE position = 5", (bytes(flipped),))
+            database.commit()
+
+    @pytest.mark.parametrize("bit", [0, 77, 1003, 3333, 9999])
+    def test_a_flipped_bit_is_found(self, path: Path, records: Records, bit: int) -> None:
+        self.damaged(path, records, bit)
+        with Log(path) as log:
+            assert log.check() == ["record 5 is not what was written"]
+
+    def test_a_writer_looks_after_one_that_did_not_close(
+        self, path: Path, records: Records
+    ) -> None:
+        self.damaged(path, records, 77)
+        Writer(path).close()
+        writers._lock_path(path).write_text(writers._boot())
+        with pytest.raises(LogError, match="damaged: record 5 is not what was written"):
+            Writer(path)
+
+    def test_every_page_may_be_overwritten(self, path: Path, records: Records) -> None:
+        """Whatever is broken in the file is an error of ours, or harmless."""
+        with Writer(path) as log:
+            log.append(records(60))
+        whole = path.read_bytes()
+        made = records(60)
+        for page in range(len(whole) // 4096):
+            broken = bytearray(whole)
+            broken[page * 4096 : page * 4096 + 4096] = bytes(4096)
+            path.write_bytes(broken)
+            writers._lock_path(path).write_text("another boot")
+            try:
+                with Writer(path) as log:
+                    assert list(log.read()) == made
+            except LogError:
+                continue
+
+
+class TestFullDisk:
+    def test_what_was_there_stays_and_it_goes_on_when_there_is_room(
+        self, path: Path, log: Writer, records: Records
+    ) -> None:
+        """The limit on a file's size stands for a disk's end: SQLite is refused in the same way."""
+        made = records(900)
+        log.append(made[:100])
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        size = path.with_name("records.db-wal").stat().st_size
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, before[1]))
+            with pytest.raises(LogFull, match=r"records\.db: .*make room"):
+                log.append(made[100:])
+            assert list(read(path)) == made[:100]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+            signal.signal(signal.SIGXFSZ, handler)
+        log.append(made[100:])
+        assert list(read(path)) == made
+        assert log.check() == []
+
+
+def test_killed_writers_lose_nothing_and_repeat_nothing(path: Path, records: Records) -> None:
+    """Twenty writers in turn, each killed at some instant; the next goes on where the log ends."""
+    made = records(2000)
+    lines = [encode(record) for record in made]
+    for seed in range(20):
+        reader, end = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=_append_all, args=(path, lines, end))
+        writer.start()
+        end.close()
+        acknowledged = reader.recv()
+        time.sleep(random.Random(seed).uniform(0, 0.02))
+        writer.kill()
+        writer.join(10)
+        with contextlib.suppress(EOFError):
+            while True:
+                acknowledged = reader.recv()
+        there = list(read(path))
+        assert there == made[: len(there)], f"seed {seed}"
+        assert len(there) >= acknowledged, f"seed {seed}"
+    with Writer(path) as log:
+        log.append(made)
+        assert list(log.read()) == made
+        assert log.check() == []
+
+
+def _append_all(path: Path, lines: list[bytes], end: Connection) -> None:
+    made = [decode(line) for line in lines]
+    with Writer(path) as log:
+        there = len(log)
+        end.send(there)
+        for number in range(there, len(lines), 7):
+            log.append(made[number : number + 7])
+            end.send(min(number + 7, len(lines)))

@@ -1,0 +1,311 @@
+"""Streams of a configuration: cameras that fail, changes while running, accidents, accounting."""
+
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+from tests.support import cameras, steps
+from tests.support.processes import called, children, directories, wait_until
+
+from onlooker.config.schema import Config, Source, Stream
+from onlooker.record.log import reader
+from onlooker.record.sinks import json_lines
+from onlooker.record.subscribe import subscribe
+from onlooker.stream import messages
+from onlooker.stream.cameras import serve
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.messages import Counts, Status, StreamStatus
+from onlooker.stream.run_directory import endpoint
+from onlooker.stream.stages import Stage
+
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc"),
+    pytest.mark.timeout(120),
+]
+
+SETTINGS = Stream(workers=1, window=8, heartbeat=0.3)
+
+
+class Run:
+    """`serve`, told to stop from its own progress display: what a user does with Ctrl-C."""
+
+    def __init__(self, tmp_path: Path, stages: tuple[Stage, ...] = steps.LIGHT) -> None:
+        self.outputs = Outputs(log=tmp_path / "r.db", records=tmp_path / "r.jsonl", patient=True)
+        self.file = tmp_path / "onlooker.toml"
+        self.file.write_text("")
+        self.stages = stages
+        self.sources: dict[str, Source] = {}
+        self.status = Status()
+
+    def __call__(self, until: Callable[["Run"], bool], seconds: float = 60) -> Status:
+        """Run until it becomes true, and then stop."""
+        end = time.monotonic() + seconds
+        true = False
+
+        def show(status: Status) -> None:
+            nonlocal true
+            self.status = status
+            if not true and (until(self) or time.monotonic() > end):
+                true = time.monotonic() <= end
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        done = serve(self.load, self.outputs, show, self.file, self.stages)
+        assert true, f"not in {seconds} s: {done}"
+        return done
+
+    def load(self) -> Config:
+        return Config(stream=SETTINGS, streams=dict(self.sources))
+
+    def change(self, **sources: Source) -> None:
+        self.sources = sources
+        self.file.write_text(self.file.read_text() + "#")
+
+    def stream(self, name: str) -> StreamStatus:
+        found = [stream for stream in self.status.streams if stream.name == name]
+        return found[0] if found else StreamStatus(name, Counts(), "", 0, None, False, None, 0.0)
+
+    def done(self, name: str) -> int:
+        return self.stream(name).counts.done
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    yield
+    assert children() == {}
+    assert directories(os.getpid()) == []
+
+
+def live(url: str, **settings: object) -> Source:
+    return Source(url=url, policy="live", timeout=1.0, **settings)  # type: ignore[arg-type]
+
+
+def accounted(status: Status, run: Run) -> None:
+    """Every frame is somewhere; those done or failed are in the log, once, in order."""
+    for stream in status.streams:
+        counts = stream.counts
+        assert counts.received == counts.settled + stream.in_flight
+        written = [
+            record for record in reader.read(run.outputs.log_path) if record.stream == stream.name
+        ]
+        assert [record.Sequence for record in written] == list(range(1, len(written) + 1))
+        recorded = counts.done + sum(counts.failed.values())
+        assert recorded <= len(written) <= recorded + stream.in_flight + 8
+        assert len({record.RecordId for record in written}) == len(written)
+    with reader.Log(run.outputs.log_path) as opened:
+        assert opened.check() == []
+    assert list(json_lines.read(run.outputs.records or Path())) == list(
+        reader.read(run.outputs.log_path)
+    )
+
+
+def test_cameras_that_fail_come_back_and_every_frame_is_accounted_for(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    moods = ("reset", "stall", "garbage", "larger")
+    with cameras.Http(*moods) as first, cameras.Rtsp("brief", "refused", "damaged") as second:
+        run.sources = {"door": live(first.url), "yard": live(second.url)}
+        status = run(
+            lambda run: (
+                run.stream("door").reconnects >= 3
+                and run.done("door") > 60
+                and run.stream("yard").reconnects >= 1
+                and run.stream("yard").counts.failed.get("undecodable", 0) >= 2
+            )
+        )
+    accounted(status, run)
+    sizes = {
+        record.FrameInformation.Width
+        for record in reader.read(run.outputs.log_path)
+        if record.stream == "door"
+    }
+    assert sizes == {160, 320}
+
+
+def test_streams_come_go_and_change_without_the_others(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    pattern = live("test://moving?fps=20&size=96x64")
+    run.sources = {"stays": pattern, "goes": pattern}
+    seen: dict[str, str] = {}
+
+    def next_step(run: Run) -> bool:
+        names = {stream.name for stream in run.status.streams}
+        match len(seen):
+            case 0 if run.done("stays") > 5 and run.done("goes") > 5:
+                seen["source"] = run.stream("stays").source
+                run.change(stays=pattern, comes=live("test://moving?fps=10&size=64x64"))
+            case 1 if names == {"stays", "comes"} and run.done("comes") > 5:
+                seen["comes"] = run.stream("comes").source
+                run.change(stays=pattern, comes=live("test://black?fps=10&size=64x64"))
+            case 2 if run.stream("comes").health == "the picture is black":
+                assert run.stream("comes").source != seen["comes"]
+                assert run.stream("stays").source == seen["source"]
+                seen["black"] = run.stream("comes").source
+                seen["done"] = str(run.done("comes"))
+                run.change(stays=pattern, comes=live(str(tmp_path / "missing.mp4")))
+            case 4 if run.done("comes") > int(seen["done"]) + 20:
+                assert run.stream("comes").source == seen["black"]
+                seen["wrong"] = ""
+                run.change(stays=pattern)
+            case 5 if names == {"stays"}:
+                return True
+        return False
+
+    status = run(next_step)
+    accounted(status, run)
+    assert not wait_until(lambda: bool(children()), 0.1)
+
+
+@pytest.mark.parametrize("name", [b"asker", b"\xff\xfe\x00ab"])
+def test_the_hub_answers_whoever_asks(tmp_path: Path, name: bytes) -> None:
+    run = Run(tmp_path)
+    run.sources = {"door": live("test://moving?fps=20&size=96x64")}
+
+    def answered(run: Run) -> bool:
+        if run.done("door") < 5:
+            return False
+        [place] = directories(os.getpid())
+        with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
+            socket.linger = 0
+            socket.routing_id = name
+            socket.connect(endpoint(place))
+            socket.send_multipart(messages.pack(messages.Ask()))
+            assert socket.poll(10_000)
+            message, _ = messages.unpack_from_hub(socket.recv_multipart())
+            assert isinstance(message, Status)
+            return message.streams[0].counts.done >= 5
+
+    run(answered)
+
+
+def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.outputs = Outputs(
+        log=run.outputs.log, records=run.outputs.records, publish=f"ipc://{tmp_path}/p"
+    )
+    kinds = ["detect", "recognise", "record", "source", "publisher", "hub"]
+    killed: list[int] = []
+    heard: list[int] = []
+
+    def listen() -> None:
+        heard.extend(record.Sequence for record in subscribe(f"ipc://{tmp_path}/p", since=0))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+
+    def kill(run: Run) -> bool:
+        done = run.done("door")
+        if len(killed) < len(kinds) and done >= 15 * (len(killed) + 1):
+            pid = called(kinds[len(killed)])
+            if pid is not None:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+        return len(killed) == len(kinds) and done >= 15 * (len(kinds) + 2)
+
+    with cameras.Http("well") as camera:
+        run.sources = {"door": live(camera.url)}
+        status = run(kill)
+    accounted(status, run)
+    listener.join(20)
+    # Who subscribed has what the log has: no gap, no repeat, though the publisher was killed.
+    written = [record.Sequence for record in reader.read(run.outputs.log_path)]
+    assert heard == written[: len(heard)]
+    assert len(heard) >= len(written) - 2
+
+
+def test_a_film_and_a_camera_end_up_where_they_should(tmp_path: Path) -> None:
+    """A stream that is no camera ends; its every frame is recorded, by its own settings."""
+    film = steps.film(tmp_path / "film.mp4", 60)
+    run = Run(tmp_path)
+    run.sources = {
+        "all": Source(url=str(film)),
+        "some": Source(url=str(film), nth=10, start=0.4),
+        "fast": Source(url=str(film), speed="8x", fps=5),
+    }
+    status = serve(run.load, run.outputs, lambda status: None, None, steps.LIGHT)
+    assert {stream.name: stream.counts.done for stream in status.streams} == {
+        "all": 60,
+        "some": 5,
+        "fast": 12,
+    }
+    accounted(status, run)
+
+
+def test_a_source_that_cannot_live_is_given_up_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onlooker.stream.supervisor.MOST_DEATHS", 3)
+    run = Run(tmp_path)
+    run.sources = {
+        "lives": live("test://moving?fps=20&size=96x64"),
+        "dies": live("test://moving?fps=20&size=96x64"),
+    }
+
+    def kill(run: Run) -> bool:
+        pid = called("source-1")
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+        return run.stream("dies").health.startswith("given up") and run.done("lives") > 20
+
+    status = run(kill)
+    [dies] = [stream for stream in status.streams if stream.name == "dies"]
+    assert "times in a row, last by SIGKILL" in dies.health
+    accounted(status, run)
+
+
+def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
+    """The limit on the size of the recorder's files stands for the end of a disk."""
+    film = steps.film(tmp_path / "film.mp4", 400)
+    run = Run(tmp_path)
+    run.sources = {"film": Source(url=str(film))}
+    limited: list[float] = []
+
+    def limit(run: Run) -> bool:
+        pid = called("record")
+        if pid is not None and not limited and run.done("film") >= 20:
+            size = max(path.stat().st_size for path in tmp_path.glob("r.db*"))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            limited.append(time.monotonic())
+        elif pid is not None and limited and time.monotonic() - limited[0] > 4:
+            resource.prlimit(
+                pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+            )
+        return False
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the children inherit it
+    try:
+        status = serve(run.load, run.outputs, lambda s: _show(run, s, limit), None, steps.SLOW)
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+    assert limited
+    assert status.streams[0].counts.done == 400
+    accounted(status, run)
+
+
+def _show(run: Run, status: Status, then: Callable[[Run], bool]) -> None:
+    run.status = status
+    then(run)
+
+
+def test_a_source_without_a_descriptor_left_comes_back(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    limited: list[int] = []
+
+    def limit(run: Run) -> bool:
+        pid = called("source")
+        if pid is not None and not limited and run.done("door") > 3:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, 4096))
+            limited.append(pid)
+        if limited and "Too many open files" in run.stream("door").health:
+            resource.prlimit(limited[0], resource.RLIMIT_NOFILE, (4096, 4096))
+            limited.append(run.done("door"))
+        return len(limited) > 1 and run.done("door") > limited[1] + 5
+
+    with cameras.Http("brief") as camera:
+        run.sources = {"door": live(camera.url)}
+        status = run(limit)
+    accounted(status, run)

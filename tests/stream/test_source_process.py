@@ -1,0 +1,147 @@
+"""A source's side of the protocol; tests/stream/test_hub.py has both sides against each other."""
+
+import os
+import threading
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+from tests.support.frames import frame
+
+from onlooker.config.schema import Source as Settings
+from onlooker.media.image import Planes
+from onlooker.stream import messages, source_process
+from onlooker.stream.feeds import Feed
+from onlooker.stream.hub_client import Spoke
+from onlooker.stream.messages import Counts
+from onlooker.stream.source_process import Source
+
+FILM = Settings(url="a.mp4", policy="every")
+
+
+def planes(width: int, height: int) -> Planes:
+    chroma = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    return Planes(np.zeros((height, width), np.uint8), chroma, chroma)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    feed = Feed(stream="a", source=FILM, digest="d", start=5, frames=9, width=4, height=4)
+    return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
+
+
+def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[messages.ToHub]:
+    sends = source.hear(messages.Start(source.session, index, in_flight, Counts(index, index)))
+    return [message for message, _ in sends]
+
+
+def test_it_begins_where_the_hub_says(source: Source) -> None:
+    assert source.introduction(None) == messages.Open("a", 3, "every", 5, (), 9, Counts(5, 5), None)
+    assert not source.ready
+    assert start(source, 7) == []
+    assert source.ready
+    assert source.next == 7
+
+
+def test_it_waits_while_the_ring_is_full(source: Source) -> None:
+    start(source, 5)
+    [(first, data)] = source.offer(frame("a", 5), planes(4, 4), 0.1)
+    assert isinstance(first, messages.Offer)
+    assert messages.unpack_frame(data) == frame("a", 5)
+    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    assert not source.ready
+    assert source.hear(messages.Free(3, 5, Counts(6, 6), True)) == []
+    assert source.ready
+    [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3)
+    assert isinstance(third, messages.Offer)
+    assert first.slot is not None
+    assert third.slot is not None
+    assert third.slot.slot == first.slot.slot
+    assert third.slot.generation > first.slot.generation
+
+
+def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
+    start(source, 5)
+    source.offer(frame("a", 5), planes(4, 4), 0.1)
+    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    source.hear(messages.Free(3, 5, Counts(7, 6), True))
+    assert source.introduction(8) == messages.Open("a", 3, "every", 7, (6,), 9, Counts(7, 6), 8)
+    [again] = start(source, 6)
+    assert isinstance(again, messages.Offer)
+    assert again.index == 6
+
+
+def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
+    start(source, 5)
+    for index in (5, 6):
+        source.offer(frame("a", index), planes(4, 4), 0.1)
+    assert start(source, 7, in_flight=(6,)) == []
+    assert source.introduction(None).held == (6,)
+    assert source.ready
+
+
+def test_the_end_is_said_again_too(source: Source) -> None:
+    start(source, 5)
+    assert source.end("the disk went away") == [
+        (messages.End("a", 3, 5, "the disk went away"), b"")
+    ]
+    assert not source.ready
+    assert start(source, 5) == [messages.End("a", 3, 5, "the disk went away")]
+
+
+def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
+    start(source, 5)
+    slots = []
+    for index, size in ((5, (4, 4)), (6, (8, 6)), (7, (4, 4)), (8, (2, 2))):
+        assert source.ready
+        [(offer, _)] = source.offer(frame("a", index), planes(*size), 0.1)
+        assert isinstance(offer, messages.Offer)
+        assert offer.slot is not None
+        slots.append(offer.slot)
+        source.hear(
+            messages.Free(3, index - 1, Counts(index, index), True)
+        )  # always one on its way
+    assert slots[0].ring.endswith("source-0.3.4x4.ring")
+    assert {slot.ring for slot in slots[1:]} == {slots[0].ring.replace("4x4", "8x6")}
+    assert slots[1].slot == slots[3].slot != slots[2].slot
+
+
+def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
+    feed = Feed(stream="a", source=FILM, digest="d", width=4, height=4)
+    source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
+    start(source, 0)
+    with pytest.raises(OSError, match="nowhere"):
+        source.offer(frame("a", 0), planes(4, 4), 0.1)
+
+
+def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
+    assert source.hear(messages.Start(2, 9, (), Counts(9, 9))) == []
+    assert not source.started
+    assert source.introduction(None).counts == Counts(5, 5)
+
+
+class Silent:
+    """A hub that says nothing."""
+
+    def receive(self, wait: bool) -> None:
+        """Nothing came."""
+
+
+def test_a_film_that_is_played_slowly_is_no_camera_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ended(status: int) -> None:
+        raise AssertionError("its process ends")
+
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(source_process, "LONGEST_WAIT", -10.0)  # a camera would have 0.2 s
+    settings = Settings(url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1)
+    feed = Feed(stream="a", source=settings)
+    source = Source(feed, f"{tmp_path}/source-0.1", window=2, session=1)
+    start(source, 0)
+    stop = threading.Event()
+    for _ in source_process._follow_camera(feed, source, cast(Spoke, Silent()), stop):
+        if source.ended:
+            stop.set()
+    assert source.next == 2
