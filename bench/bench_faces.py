@@ -1,16 +1,16 @@
-"""Faces of a 720p film, and of one picture, against what one would write first.
+"""Faces of a 720p video, and of one picture, against what one would write first.
 
-The loop: OpenCV's VideoCapture, FaceDetectorYN with the same YuNet at the film's size, and the
+The loop: OpenCV's VideoCapture, FaceDetectorYN with the same YuNet at the video's size, and the
 same embedder on plain ONNX Runtime in fp32 with the usual five-point alignment. No package was
 found that finds and embeds faces offline as it comes from PyPI: their weights are downloaded.
 
-Everything runs in this process on one core, the ways in turn, on the same film: two faces that
+Everything runs in this process on one core, the ways in turn, on the same video: two faces that
 move and grow, made here from a photograph that scikit-image ships. Onlooker runs as it comes; on
 five points (`faces.mesh = false`), as the loop does; and so at the loop's detector size.
 
 DetectFaces with ALL attributes is held against its models alone, on the inputs they were given.
 
-    python -m bench.bench_faces [--film FILM] [--frames 100] [--rounds 3]
+    python -m bench.bench_faces [--video FILM] [--frames 100] [--rounds 3]
 """
 
 import os
@@ -37,8 +37,8 @@ from onlooker.cli.demo_video import photographs
 from onlooker.cli.faces import MODELS
 from onlooker.config import schema
 from onlooker.media.image import Still
-from onlooker.media.video_file import Film
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_file import VideoFile
+from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
@@ -50,11 +50,11 @@ Counts = tuple[int, int]
 """Frames and faces."""
 
 
-def make_film(path: Path, frames: int) -> None:
+def make_video(path: Path, frames: int) -> None:
     """Two portraits that grow and move, before a machine."""
     photos = photographs()
     behind = cv2.resize(photos.motorcycle, (WIDTH, HEIGHT))
-    with FilmWriter(path, WIDTH, HEIGHT, RATE) as film:
+    with VideoWriter(path, WIDTH, HEIGHT, RATE) as video:
         for number in range(frames):
             along = number / max(1, frames - 1)
             frame = np.array(behind, np.uint8)
@@ -62,14 +62,14 @@ def make_film(path: Path, frames: int) -> None:
                 portrait = photos.astronaut[20:320, 80:380][:, ::mirror]
                 x, y, size = round(left), round(60 + 40 * along), round(side)
                 frame[y : y + size, x : x + size] = cv2.resize(portrait, (size, size))
-            film.write(frame)
+            video.write(frame)
 
 
 class Loop:
     """What one would write first, from each library's own example."""
 
-    def __init__(self, film: Path) -> None:
-        self.film = film
+    def __init__(self, video: Path) -> None:
+        self.video = video
         self.detect = face_detector(WIDTH, HEIGHT)
         self.detect.setScoreThreshold(0.7)
         card = weights.card("mobilefacenet")
@@ -82,11 +82,11 @@ class Loop:
         )
 
     def __call__(self) -> Counts:
-        film = cv2.VideoCapture(str(self.film))
+        video = cv2.VideoCapture(str(self.video))
         name = self.embedder.get_inputs()[0].name
         frames = found = 0
         while True:
-            more, frame = film.read()
+            more, frame = video.read()
             if not more:
                 return frames, found
             self.detect.setInputSize((frame.shape[1], frame.shape[0]))
@@ -101,18 +101,18 @@ class Loop:
 
 
 class Onlooker:
-    """The film through the steps, without the processes."""
+    """The video through the steps, without the processes."""
 
-    def __init__(self, film: Path, settings: schema.Faces) -> None:
-        self.film = film
+    def __init__(self, video: Path, settings: schema.Faces) -> None:
+        self.video = video
         self.find = FaceFinder(settings, "auto")
         self.lay = Mesher("auto") if settings.mesh else unlaid
         self.embed = FaceEmbedder(settings, "auto")
 
     def __call__(self) -> Counts:
         frames = found = 0
-        with Film(self.film) as film:
-            for _, picture in film.frames("bench"):
+        with VideoFile(self.video) as video:
+            for _, picture in video.frames("bench"):
                 assert picture is not None
                 faces = self.lay(picture, self.find(picture))
                 self.embed(picture, faces)
@@ -121,12 +121,12 @@ class Onlooker:
         return frames, found
 
 
-def stream(film: Path, rounds: int) -> None:
+def stream(video: Path, rounds: int) -> None:
     ways: dict[str, Callable[[], Counts]] = {
-        "the loop": Loop(film),
-        "onlooker": Onlooker(film, schema.Faces()),
-        "on five points": Onlooker(film, schema.Faces(mesh=False)),
-        "the same, size 1280": Onlooker(film, schema.Faces(mesh=False, size=1280)),
+        "the loop": Loop(video),
+        "onlooker": Onlooker(video, schema.Faces()),
+        "on five points": Onlooker(video, schema.Faces(mesh=False)),
+        "the same, size 1280": Onlooker(video, schema.Faces(mesh=False, size=1280)),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     counts: dict[str, Counts] = {}
@@ -137,7 +137,7 @@ def stream(film: Path, rounds: int) -> None:
             if turn:  # the first one warms up
                 times[name].append(time.perf_counter() - begin)
     base = statistics.median(times["the loop"])
-    print(f"{'720p film':<22}{'ms a frame':>12}{'faces':>8}{'ratio':>8}")
+    print(f"{'720p video':<22}{'ms a frame':>12}{'faces':>8}{'ratio':>8}")
     for name, seconds in times.items():
         frames, faces = counts[name]
         middle = statistics.median(seconds)
@@ -166,7 +166,7 @@ def detect_faces(rounds: int) -> None:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--film", type=Path)
+    arguments.add_argument("--video", type=Path)
     arguments.add_argument("--frames", type=int, default=100)
     arguments.add_argument("--rounds", type=int, default=3)
     chosen = arguments.parse_args()
@@ -176,10 +176,10 @@ def main() -> None:
     print(f"{platform.processor() or platform.machine()}, one core")
     print(", ".join(f"{name} {version(name)}" for name in names))
     with tempfile.TemporaryDirectory() as folder:
-        film = chosen.film or Path(folder) / "bench.mp4"
-        if chosen.film is None:
-            make_film(film, chosen.frames)
-        stream(film, chosen.rounds)
+        video = chosen.video or Path(folder) / "bench.mp4"
+        if chosen.video is None:
+            make_video(video, chosen.frames)
+        stream(video, chosen.rounds)
     detect_faces(20)
 
 

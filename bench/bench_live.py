@@ -2,7 +2,7 @@
 
     python -m bench.bench_live [--seconds 60] [--cameras 4] [--fps 5]
 
-The cameras are HTTP servers in processes of their own, which send the demo's film as MJPEG. Lag is
+The cameras are HTTP servers in processes of their own, which send the demo's video as MJPEG. Lag is
 from the frame's arrival to its record in the log. What the machine cannot do in time is dropped,
 the newest frame winning, and counted: the table must add up.
 """
@@ -21,9 +21,9 @@ from pathlib import Path
 import cv2
 from tests.support import cameras
 
-from onlooker.cli.demo_video import make_film
+from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config, Source
-from onlooker.media.video_file import Film
+from onlooker.media.video_file import VideoFile
 from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
@@ -65,10 +65,10 @@ def main() -> None:
     parser.add_argument("--fps", type=float, default=5)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        film, _ = make_film(Path(name))
+        video, _ = make_video(Path(name))
         pictures: list[bytes] = []
-        with Film(film) as source:
-            for _, planes in source.frames("film"):
+        with VideoFile(video) as source:
+            for _, planes in source.frames("video"):
                 if planes is not None:
                     bgr, _ = planes.region(0, 0, planes.width, planes.height)
                     pictures.append(cv2.imencode(".jpg", bgr)[1].tobytes())

@@ -1,13 +1,13 @@
-"""A film through Onlooker and through the loop that one would write first, on the same frames.
+"""A video through Onlooker and through the loop that one would write first, on the same frames.
 
 The loop: OpenCV's VideoCapture, RapidOCR with its defaults, FaceDetectorYN with the same YuNet at
-the film's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
-Both may use every core. The film is 1280x720, made here from photographs that scikit-image ships:
+the video's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
+Both may use every core. The video is 1280x720, made here from photographs that scikit-image ships:
 a portrait that zooms, a machine with writing on it that pans, and a caption as television sets it.
 Onlooker runs as it comes, on one core, and with `text.size = 960`, where it reads the same small
 text as the loop does.
 
-    python -m bench.bench_pipeline [--film FILM] [--frames 240] [--rounds 2]
+    python -m bench.bench_pipeline [--video FILM] [--frames 240] [--rounds 2]
 """
 
 import argparse
@@ -34,23 +34,25 @@ from onlooker.config.schema import Config, Match, Text
 from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.media.image import Picture
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
 from onlooker.record.sinks.json_lines import read
 from onlooker.stream.feeds import Outputs
+from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
-from onlooker.stream.stages import STAGES, Setup, Stage, Step, inline, needed_models
+from onlooker.stream.stage import Setup, Stage, Step
+from onlooker.stream.stages import STAGES, needed_models
 from onlooker.stream.supervisor import replay
 from onlooker.types import Frame
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 
 
-def make_film(path: Path, frames: int) -> None:
+def make_video(path: Path, frames: int) -> None:
     """A portrait zooming, a motorcycle panning behind it, a two-line caption below."""
     photos = photographs()
     wide = cv2.resize(photos.motorcycle, None, fx=2.2, fy=2.2, interpolation=cv2.INTER_CUBIC)
-    with FilmWriter(path, WIDTH, HEIGHT, RATE) as film:
+    with VideoWriter(path, WIDTH, HEIGHT, RATE) as video:
         for number in range(frames):
             along = number / max(1, frames - 1)
             left = round(along * (wide.shape[1] - WIDTH))
@@ -62,14 +64,14 @@ def make_film(path: Path, frames: int) -> None:
             frame[560:680, 60:700] = (40, 30, 20)
             for text, scale, down in (("EILEEN COLLINS", 1.6, 612), ("Commander", 1.1, 662)):
                 cv2.putText(frame, text, (84, down), cv2.FONT_HERSHEY_DUPLEX, scale, (255,) * 3, 2)
-            film.write(frame)
+            video.write(frame)
 
 
 class NaiveLoop:
     """What one would write first, from each library's own example."""
 
-    def __init__(self, film: Path) -> None:
-        self.film = film
+    def __init__(self, video: Path) -> None:
+        self.video = video
         self.read = RapidOCR(params={"Global.log_level": "error"})
         self.detect = face_detector(WIDTH, HEIGHT)
         card = weights.card("mobilefacenet")
@@ -83,10 +85,10 @@ class NaiveLoop:
 
     def frames(self) -> Iterator[tuple[int, int]]:
         """Lines and faces of each frame."""
-        film = cv2.VideoCapture(str(self.film))
+        video = cv2.VideoCapture(str(self.video))
         name = self.embedder.get_inputs()[0].name
         while True:
-            more, frame = film.read()
+            more, frame = video.read()
             if not more:
                 return
             lines = getattr(self.read(frame), "txts", None) or ()
@@ -102,7 +104,7 @@ class NaiveLoop:
 
 
 class Timing(msgspec.Struct):
-    """One pass over the film."""
+    """One pass over the video."""
 
     fps: float
     lines: float
@@ -129,13 +131,13 @@ def one_core() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def alone(film: Path, settings: Config, place: Path, records: Path) -> Timing:
+def alone(video: Path, settings: Config, place: Path, records: Path) -> Timing:
     """One replay on one core, which has one worker of each kind."""
     with one_core():
-        return staged(film, settings, place, records)
+        return staged(video, settings, place, records)
 
 
-def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
+def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
     """One replay; counted from the first finished frame to the last, so without process starts."""
     for old in records.parent.glob(f"{records.stem}.*"):
         old.unlink()
@@ -145,7 +147,7 @@ def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
         if status.done:
             marks.append((time.perf_counter(), status.done))
 
-    replay([film], settings, Outputs(records=records, store=place), mark)
+    replay([video], settings, Outputs(records=records, store=place), mark)
     (begin, first), (end, last) = marks[0], marks[-1]
     found = list(read(records))
     lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in found]
@@ -157,13 +159,13 @@ def staged(film: Path, settings: Config, place: Path, records: Path) -> Timing:
     )
 
 
-def fresh(film: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
+def fresh(video: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
     """`efficiency` in a process of its own, without what the loop left in this one."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(efficiency, film, settings, outputs).result()
+        return process.submit(efficiency, video, settings, outputs).result()
 
 
-def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
+def efficiency(video: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
     """Model seconds, decode seconds and all seconds of one pass in one process."""
     decoded: list[float] = []
     marks: list[tuple[float, float]] = []
@@ -178,7 +180,7 @@ def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, f
     def mark(status: Status) -> None:
         marks.append((time.perf_counter(), session.seconds()))
 
-    inline([film], settings, outputs, mark, (Stage("clock", clock, ordered=True), *STAGES))
+    inline([video], settings, outputs, mark, (Stage("clock", clock, ordered=True), *STAGES))
     # From the first frame's end to the last one's: without loading the models. A frame's decoding
     # lies between the end of the frame before and the first step.
     decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))
@@ -188,7 +190,7 @@ def efficiency(film: Path, settings: Config, outputs: Outputs) -> tuple[float, f
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--film", type=Path)
+    arguments.add_argument("--video", type=Path)
     arguments.add_argument("--frames", type=int, default=240)
     arguments.add_argument("--rounds", type=int, default=2)
     chosen = arguments.parse_args()
@@ -199,9 +201,9 @@ def main() -> None:
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=shared) as name:
         folder = Path(name)
-        film = chosen.film or folder / "bench.mp4"
-        if chosen.film is None:
-            make_film(film, chosen.frames)
+        video = chosen.video or folder / "bench.mp4"
+        if chosen.video is None:
+            make_video(video, chosen.frames)
         place = folder / "faces.db"
         with Store(place) as store:
             store.create_collection("bench", settings.faces.embedder)
@@ -210,13 +212,13 @@ def main() -> None:
             list(enrol(store, "bench", list(pictures([portrait])), settings))
         records = folder / "records.jsonl"
 
-        loop = NaiveLoop(film)
+        loop = NaiveLoop(video)
         finer = msgspec.structs.replace(settings, text=Text(size=960))
         passes: dict[str, Callable[[], Timing]] = {
             "naive loop": lambda: naive(loop),
-            "onlooker replay": lambda: staged(film, settings, place, records),
-            "one core": lambda: alone(film, settings, place, records),
-            "text.size 960": lambda: staged(film, finer, place, records),
+            "onlooker replay": lambda: staged(video, settings, place, records),
+            "one core": lambda: alone(video, settings, place, records),
+            "text.size 960": lambda: staged(video, finer, place, records),
         }
         timings: dict[str, list[Timing]] = {name: [] for name in passes}
         alone_for: list[tuple[float, float, float]] = []
@@ -224,7 +226,7 @@ def main() -> None:
             for name, run in passes.items():
                 timings[name].append(run())
             outputs = Outputs(log=folder / f"alone-{number}.db", store=place)
-            alone_for.append(fresh(film, settings, outputs))
+            alone_for.append(fresh(video, settings, outputs))
 
     names = ("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")

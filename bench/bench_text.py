@@ -1,6 +1,6 @@
 """Reading the text of pictures, against what PyPI and Debian have for it.
 
-Onlooker reads thoroughly, as DetectText does, and fast, as films are read; on plain ONNX Runtime
+Onlooker reads thoroughly, as DetectText does, and fast, as videos are read; on plain ONNX Runtime
 and on OpenVINO (in bf16 where the processor has it). Against it: RapidOCR 3.10.0 as it comes, with
 the same models; the same with what slows it down mended (denormal weights zeroed, memory arena
 on); rapidocr-onnxruntime 1.4.4, rapidocr-paddle 1.4.5 and tesseract, where they are installed.
@@ -12,7 +12,7 @@ those whose score is at least 0.95, since what it is less sure of is often wrong
     python -m bench.bench_text [--rounds 2]
     python -m bench.bench_text --accuracy      # words of street scenes whose truth is known
 
-The pictures are scenes, screens, menus and films under $ONLOOKER_SAMPLES, and two pages that
+The pictures are scenes, screens, menus and videos under $ONLOOKER_SAMPLES, and two pages that
 scikit-image ships.
 """
 
@@ -49,7 +49,7 @@ from rapidocr import RapidOCR
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.image import Pixels, Still
-from onlooker.media.video_file import Film
+from onlooker.media.video_file import VideoFile
 from onlooker.models.convert.graph_edits import zero_denormals
 from onlooker.vision.text import TextFinder, TextReader
 
@@ -58,7 +58,7 @@ Read = Callable[[Pixels], list[Written]]
 
 SCENES = 18
 MOMENTS = (11.5, 15.0, 20.5, 23.0, 31.0)
-"""Seconds into the film at which something is written in it."""
+"""Seconds into the video at which something is written in it."""
 
 
 def samples() -> Path:
@@ -79,11 +79,11 @@ def pictures(folder: Path) -> Iterator[tuple[str, Pixels]]:
     for path in paths:
         yield path.name, image.read(path).bgr
     moments = list(MOMENTS)
-    with Film(folder / "video" / "googlework_short.mp4") as film:
-        for frame, picture in film.frames("bench"):
+    with VideoFile(folder / "video" / "googlework_short.mp4") as video:
+        for frame, picture in video.frames("bench"):
             if moments and picture is not None and frame.time >= moments[0]:
                 pixels, _ = picture.region(0, 0, picture.width, picture.height)
-                yield f"film at {moments.pop(0)} s", pixels
+                yield f"video at {moments.pop(0)} s", pixels
 
 
 class Onlooker:

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def samples() -> Path:
-    """Development pictures and films with truth, which are not part of the project.
+    """Development pictures and videos with truth, which are not part of the project.
 
     `$ONLOOKER_SAMPLES` names their folder; without it, `../shared/data` beside the project.
     """

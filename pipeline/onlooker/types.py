@@ -1,8 +1,8 @@
 """The nouns that travel through the line.
 
 Everything here is in pixels of the full picture, x to the right, y down; ratios are made in
-`onlooker.record.ratios` and nowhere else. The structs are immutable, and msgspec gives each one
-msgpack form: what `onlooker.stream.messages` sends between processes.
+`onlooker.rekognition.ratios` and nowhere else. The structs are immutable, and msgspec gives each
+one msgpack form: what `onlooker.stream.messages` sends between processes.
 """
 
 from fractions import Fraction
@@ -182,7 +182,7 @@ class Frame(Noun, frozen=True, kw_only=True):
     feed: int = 0
     """Number of the run's feed that it comes from, which says what it is looked at with."""
     epoch: str
-    """Live: changes whenever the source restarts. Replay: SHA-256 of the film's bytes."""
+    """Live: changes whenever the source restarts. Replay: SHA-256 of the video's bytes."""
     index: int
     """0, 1, 2 ... in presentation order."""
     pts: int

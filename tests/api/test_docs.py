@@ -13,7 +13,7 @@ from tests.support.server import Running
 
 from onlooker.api import access_keys
 from onlooker.api.rekognition.operations import OPERATIONS
-from onlooker.cli.demo_video import make_film
+from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,7 +26,7 @@ HERE = "http://127.0.0.1:8600"
 def folder(tmp_path: Path) -> Path:
     """What `make demo` leaves."""
     (tmp_path / "demo").mkdir()
-    make_film(tmp_path / "demo")
+    make_video(tmp_path / "demo")
     return tmp_path
 
 

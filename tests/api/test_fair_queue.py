@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 
 from onlooker.api.errors import Refusal
-from onlooker.api.fair_queue import Lane
+from onlooker.api.fair_queue import FairQueue
 
 
 def test_it_returns_and_raises_what_the_work_does() -> None:
-    lane = Lane("test", 1, 0)
+    lane = FairQueue("test", 1, 0)
 
     def fail() -> None:
         raise LookupError("as it must")
@@ -30,7 +30,7 @@ def test_it_returns_and_raises_what_the_work_does() -> None:
 
 def test_who_finds_it_full_is_refused_at_once() -> None:
     heard: list[int] = []
-    lane, go = Lane("test", 1, 2, heard.append), threading.Event()
+    lane, go = FairQueue("test", 1, 2, heard.append), threading.Event()
 
     async def use() -> None:
         waiting = [asyncio.create_task(lane.run("a", go.wait, 5)) for _ in range(3)]
@@ -51,7 +51,7 @@ def test_who_finds_it_full_is_refused_at_once() -> None:
 
 
 def test_what_takes_too_long_is_given_up() -> None:
-    lane, go = Lane("test", 1, 1), threading.Event()
+    lane, go = FairQueue("test", 1, 1), threading.Event()
     began: list[int] = []
 
     async def use() -> None:
@@ -74,7 +74,7 @@ def test_what_takes_too_long_is_given_up() -> None:
 
 
 def test_clients_take_turns_and_who_has_most_in_the_queue_makes_room() -> None:
-    lane, go = Lane("test", 1, 4), threading.Event()
+    lane, go = FairQueue("test", 1, 4), threading.Event()
     order: list[str] = []
 
     def work(name: str) -> str:
@@ -109,7 +109,7 @@ def test_what_failed_is_not_kept_in_memory() -> None:
     class Body:
         pass
 
-    lane, kept = Lane("test", 1, 0), []
+    lane, kept = FairQueue("test", 1, 0), []
 
     async def use() -> None:
         def fail(body: Body) -> None:

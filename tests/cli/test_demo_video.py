@@ -1,4 +1,4 @@
-"""The demonstration's film: the same every time, and made of photographs that are installed."""
+"""The demonstration's video: the same every time, and made of photographs that are installed."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 
 from onlooker.cli import demo_video
-from onlooker.cli.demo_video import View, make_film, photographs, seen, shots
+from onlooker.cli.demo_video import View, make_video, photographs, seen, shots
 from onlooker.media.image import MediaError, read
-from onlooker.media.video_file import Film
+from onlooker.media.video_file import VideoFile
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_film(tmp_path_factory.mktemp("demo"))
+    return make_video(tmp_path_factory.mktemp("demo"))
 
 
-def test_the_film_has_four_shots_with_cuts_between(made: tuple[Path, Path]) -> None:
-    with Film(made[0]) as film:
-        assert (film.width, film.height, film.rate) == (1280, 720, 25)
-        small = [p.small(64).astype(int) for _, p in film.frames("film") if p is not None]
-        assert len(small) == film.frames_expected == 240
+def test_the_video_has_four_shots_with_cuts_between(made: tuple[Path, Path]) -> None:
+    with VideoFile(made[0]) as video:
+        assert (video.width, video.height, video.rate) == (1280, 720, 25)
+        small = [p.small(64).astype(int) for _, p in video.frames("video") if p is not None]
+        assert len(small) == video.frames_expected == 240
     change = [float(np.abs(b - a).mean()) for a, b in pairwise(small)]
     cuts = [round(sum(s.seconds for s in shots(photographs())[:n]) * 25) - 1 for n in (1, 2, 3)]
     assert sorted(np.argsort(change)[-3:].tolist()) == cuts
@@ -29,9 +29,9 @@ def test_the_film_has_four_shots_with_cuts_between(made: tuple[Path, Path]) -> N
     assert max(c for n, c in enumerate(change) if n not in cuts) < min(change[n] for n in cuts) / 3
 
 
-def test_the_film_shows_the_photographs(made: tuple[Path, Path]) -> None:
-    with Film(made[0]) as film:
-        _, planes = next(film.frames("film"))
+def test_the_video_shows_the_photographs(made: tuple[Path, Path]) -> None:
+    with VideoFile(made[0]) as video:
+        _, planes = next(video.frames("video"))
     assert planes is not None
     expected = seen(photographs().astronaut, shots(photographs())[0].start)
     bgr, _ = planes.region(0, 0, 1280, 720)
@@ -46,17 +46,17 @@ def test_the_portrait_is_one_picture_of_one_person(made: tuple[Path, Path]) -> N
     assert (portrait.width, portrait.height) == (221, 238)
 
 
-def test_the_visitor_is_what_the_film_shows_of_her(made: tuple[Path, Path]) -> None:
-    with Film(made[0]) as film:
-        frames = [planes for _, planes in film.frames("film")]
+def test_the_visitor_is_what_the_video_shows_of_her(made: tuple[Path, Path]) -> None:
+    with VideoFile(made[0]) as video:
+        frames = [planes for _, planes in video.frames("video")]
     shown = frames[round(shots(photographs())[0].seconds * 25) - 1]
     assert shown is not None
     visitor = read(made[0].parent / "visitor.png")
     assert np.abs(shown.region(0, 0, 1280, 720)[0].astype(int) - visitor.bgr).mean() < 4
 
 
-def test_made_again_the_film_is_the_same(made: tuple[Path, Path], tmp_path: Path) -> None:
-    again = make_film(tmp_path)
+def test_made_again_the_video_is_the_same(made: tuple[Path, Path], tmp_path: Path) -> None:
+    again = make_video(tmp_path)
     assert again[0].read_bytes() == made[0].read_bytes()
 
 
@@ -72,11 +72,11 @@ def test_without_scikit_image_the_error_says_what_to_install(
 ) -> None:
     monkeypatch.setattr(demo_video, "find_spec", lambda name: None)
     with pytest.raises(MediaError, match=r'pip install "onlooker\[demo\]"'):
-        make_film(tmp_path)
+        make_video(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(MediaError, match=r"file.*Not a directory"):
-        make_film(tmp_path / "file" / "demo")
+        make_video(tmp_path / "file" / "demo")

@@ -159,7 +159,7 @@ def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
     for words, said in (
         ([], "there is no stream: write [streams.door]"),
         (["door"], "write a stream as NAME=URL"),
-        (["door=http://127.0.0.1:9/x", "film=missing.mp4"], "missing.mp4: No such file"),
+        (["door=http://127.0.0.1:9/x", "video=missing.mp4"], "missing.mp4: No such file"),
     ):
         done = subprocess.run(
             [*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120

@@ -37,7 +37,7 @@ def frame(index: int, stream: str, epoch: str) -> Frame:
     )
 
 
-def test_records_of_other_films_and_settings_are_not_counted(tmp_path: Path) -> None:
+def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) -> None:
     plain, named = Config(), Config(match=Match(collection="staff"))
     path = tmp_path / "r.db"
     with Writer(path) as log:
@@ -160,12 +160,12 @@ def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Pa
         (("--collection", "nope"), "The collection id: nope does not exist"),
     ],
 )
-def test_what_cannot_work_is_told_before_the_film_is_looked_at(
+def test_what_cannot_work_is_told_before_the_video_is_looked_at(
     options: tuple[str, ...], said: str, tmp_path: Path
 ) -> None:
     (tmp_path / "there.mp4").write_text("mine")
     environment = {**os.environ, "ONLOOKER_DATA": str(tmp_path)}
-    command = [sys.executable, "-c", MAIN, "replay", "film.mp4", *options]
+    command = [sys.executable, "-c", MAIN, "replay", "video.mp4", *options]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )

@@ -1,4 +1,4 @@
-"""The command line on films made here: records, subscribers, deaths, signals, broken input."""
+"""The command line on videos made here: records, subscribers, deaths, signals, broken input."""
 
 import json
 import os
@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from onlooker.cli.demo_video import photographs
-from onlooker.media.video_writer import FilmWriter
-from onlooker.record.shapes import StreamRecord, encode
+from onlooker.media.video_writer import VideoWriter
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import StreamRecord, encode
 
 FRAMES = 36
 COMMAND = str(Path(sys.executable).parent / "onlooker")
@@ -28,16 +28,16 @@ COMMAND = str(Path(sys.executable).parent / "onlooker")
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short film, a portrait, and a store in which the portrait is indexed."""
+    """A folder with a short video, a portrait, and a store in which the portrait is indexed."""
     folder = tmp_path_factory.mktemp("replay")
     portrait = photographs().astronaut
-    with FilmWriter(folder / "film.mp4", 640, 360, 25, key_every=12) as film:
+    with VideoWriter(folder / "video.mp4", 640, 360, 25, key_every=12) as video:
         for number in range(FRAMES):
             frame = np.full((360, 640, 3), 90, np.uint8)
             frame[20:320, 20:320] = portrait[0:300, 60 + number : 360 + number]
             text = f"EXIT {21 + number // 12}"
             cv2.putText(frame, text, (350, 200), cv2.FONT_HERSHEY_DUPLEX, 1.6, (255,) * 3, 3)
-            film.write(frame)
+            video.write(frame)
     people = folder / "people" / "Eileen Collins"
     people.mkdir(parents=True)
     cv2.imwrite(str(people / "a.png"), portrait[10:290, 90:350])
@@ -105,21 +105,21 @@ def clean_afterwards() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def truth(place: Path) -> bytes:
-    """What one process writes for the film."""
-    done = run(place, "replay", "film.mp4", "--collection", "crew", "--out", "1.jsonl", "--inline")
+    """What one process writes for the video."""
+    done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "1.jsonl", "--inline")
     assert done.returncode == 0, done.stderr
     return (place / "1.jsonl").read_bytes()
 
 
 def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
-    done = run(place, "replay", "film.mp4", "--collection", "crew", "--annotate", "seen.mp4")
+    done = run(place, "replay", "video.mp4", "--collection", "crew", "--annotate", "seen.mp4")
     assert done.returncode == 0, done.stderr
     assert "Eileen_Collins" in done.stdout
     assert "EXIT 22" in done.stdout
     assert f"{FRAMES} frames" in done.stdout
     with av.open(str(place / "seen.mp4")) as seen:
         assert sum(1 for _ in seen.decode(video=0)) == FRAMES
-    assert len(list(json_lines.read(place / "film.jsonl"))) == FRAMES
+    assert len(list(json_lines.read(place / "video.jsonl"))) == FRAMES
 
 
 @pytest.mark.usefixtures("clean_afterwards")
@@ -135,7 +135,7 @@ def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
 
     listener = threading.Thread(target=listen)
     listener.start()
-    words = ("replay", "film.mp4", "--collection", "crew", "--out", "2.jsonl")
+    words = ("replay", "video.mp4", "--collection", "crew", "--out", "2.jsonl")
     done = run(place, *words, "--publish", endpoint)
     listener.join(60)
     assert done.returncode == 0, done.stderr
@@ -149,7 +149,7 @@ def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
     out = place / "killed.jsonl"
-    replay = start(place, "replay", "film.mp4", "--collection", "crew", "--out", str(out))
+    replay = start(place, "replay", "video.mp4", "--collection", "crew", "--out", str(out))
     killed: list[str] = []
     while replay.poll() is None and len(killed) < 8:
         time.sleep(0.4)
@@ -170,7 +170,7 @@ def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
 @pytest.mark.usefixtures("clean_afterwards")
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
-    replay = start(place, "replay", "film.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    replay = start(place, "replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl")
     deadline = time.monotonic() + 60
     while len(offspring(replay.pid)) < 6 and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -184,22 +184,22 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     # What was written is whole, and the same command goes on from there.
     list(json_lines.read(place / "stopped.jsonl"))
-    done = run(place, "replay", "film.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl")
     assert done.returncode == 0, done.stderr
     assert len(list(json_lines.read(place / "stopped.jsonl"))) == FRAMES
 
 
 @pytest.mark.usefixtures("clean_afterwards")
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "sound", "folder"])
-def test_what_is_no_film_is_one_clear_error(tmp_path: Path, kind: str) -> None:
-    film = tmp_path / f"{kind}.mp4"
+def test_what_is_no_video_is_one_clear_error(tmp_path: Path, kind: str) -> None:
+    video = tmp_path / f"{kind}.mp4"
     match kind:
         case "empty":
-            film.touch()
+            video.touch()
         case "text":
-            film.write_text("this is no film\n" * 100)
+            video.write_text("this is no video\n" * 100)
         case "sound":
-            with av.open(str(film), "w") as container:
+            with av.open(str(video), "w") as container:
                 track = container.add_stream("aac", rate=8000, layout="mono")
                 sound = av.AudioFrame.from_ndarray(
                     np.zeros((1, 8000), np.float32), format="fltp", layout="mono"
@@ -208,20 +208,20 @@ def test_what_is_no_film_is_one_clear_error(tmp_path: Path, kind: str) -> None:
                 container.mux(track.encode(sound))
                 container.mux(track.encode(None))
         case "folder":
-            film.mkdir()
-    done = run(tmp_path, "replay", str(film))
+            video.mkdir()
+    done = run(tmp_path, "replay", str(video))
     assert done.returncode == 1
     [line] = [line for line in done.stderr.splitlines() if line.strip()]
     assert line.startswith("error:")
-    assert film.name in line
-    assert sorted(path.name for path in tmp_path.iterdir() if path != film) == []
+    assert video.name in line
+    assert sorted(path.name for path in tmp_path.iterdir() if path != video) == []
 
 
 @pytest.mark.usefixtures("clean_afterwards")
-def test_a_truncated_film_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: Path) -> None:
+def test_a_truncated_video_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: Path) -> None:
     # Matroska has no index at its end that a cut would take away.
     whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
-    with av.open(str(place / "film.mp4")) as source, av.open(str(whole), "w") as target:
+    with av.open(str(place / "video.mp4")) as source, av.open(str(whole), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
@@ -236,7 +236,7 @@ def test_a_truncated_film_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: 
 
 
 def test_an_unknown_collection_is_named(place: Path) -> None:
-    done = run(place, "replay", "film.mp4", "--collection", "nobody", "--out", "n.jsonl")
+    done = run(place, "replay", "video.mp4", "--collection", "nobody", "--out", "n.jsonl")
     assert done.returncode == 1
     assert "nobody" in done.stderr
     assert "Traceback" not in done.stderr

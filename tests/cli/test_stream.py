@@ -15,9 +15,9 @@ import pytest
 ONLOOKER = [sys.executable, "-c", "from onlooker.cli import main; main()"]
 CONFIG = """
 [faces]
-look = false
+enabled = false
 [text]
-look = false
+enabled = false
 """
 
 

@@ -81,7 +81,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 @given(
     st.builds(
         Config,
-        faces=st.builds(Faces, look=st.booleans(), size=st.integers(64, 4096)),
+        faces=st.builds(Faces, enabled=st.booleans(), size=st.integers(64, 4096)),
         text=st.builds(Text, score=st.floats(0, 1)),
         match=st.builds(Match, collection=st.none() | st.text(max_size=20)),
         stream=st.builds(Stream, workers=st.integers(0, 64)),

@@ -196,15 +196,15 @@ def test_secrets_are_not_shown() -> None:
     assert shown("https://host/x") == "https://host/x"
     assert shown("rtmp://a:b@host/x?key=1#2") == "rtmp://host/x?..."
     assert shown("test://moving?fps=5") == "test://moving?fps=5"
-    assert shown("/films/a@b.mp4") == "/films/a@b.mp4"
+    assert shown("/videos/a@b.mp4") == "/videos/a@b.mp4"
 
 
 def test_what_is_a_camera() -> None:
     assert all(map(is_camera, ("rtsp://a", "RTSP://a", "http://a/b", "https://a", "/dev/video0")))
     assert is_camera("/dev/front_door")
-    assert not is_camera("/dev/shm/film.mp4")
-    assert not any(map(is_camera, ("film.mp4", "shots/*.jpg", "test://moving", "file:///a.mp4")))
-    assert not is_camera("//[films/a.mp4")
+    assert not is_camera("/dev/shm/video.mp4")
+    assert not any(map(is_camera, ("video.mp4", "shots/*.jpg", "test://moving", "file:///a.mp4")))
+    assert not is_camera("//[videos/a.mp4")
 
 
 class TestClock:

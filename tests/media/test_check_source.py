@@ -20,7 +20,7 @@ def test_each_is_told_why(tmp_path: Path) -> None:
             "still": Source(url=still.url),
             "nobody": Source(url="http://127.0.0.1:9/video", timeout=1),
             "device": Source(url="/dev/video99"),
-            "film": Source(url=str(tmp_path / "gone.mp4")),
+            "video": Source(url=str(tmp_path / "gone.mp4")),
             "pictures": Source(url=str(tmp_path / "*.jpg")),
             "pattern": Source(url="test://moving"),
         }
@@ -30,7 +30,7 @@ def test_each_is_told_why(tmp_path: Path) -> None:
     assert "falsch" not in (found["wrong"] or "")
     assert found["nobody"] == "http://127.0.0.1:9/video: Connection refused"
     assert found["device"] == "/dev/video99: No such file or directory"
-    assert found["film"] == f"{tmp_path / 'gone.mp4'}: No such file or directory"
+    assert found["video"] == f"{tmp_path / 'gone.mp4'}: No such file or directory"
     assert "no picture there" in (found["pictures"] or "")
 
 

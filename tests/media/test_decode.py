@@ -27,7 +27,7 @@ def quarters() -> Pixels:
     return picture
 
 
-def film_of(
+def video_of(
     path: Path,
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
@@ -71,7 +71,7 @@ def middles(planes: Planes) -> list[list[int]]:
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt", "full_range"),
     [
-        ("film.mp4", "libx264", "yuv420p", False),
+        ("video.mp4", "libx264", "yuv420p", False),
         ("phone.mp4", "libx264", "yuvj420p", True),
         ("tagged.mp4", "libx264", "yuv420p", True),
         ("fine.mp4", "libx264", "yuv444p", False),
@@ -85,7 +85,7 @@ def middles(planes: Planes) -> list[list[int]]:
 def test_colours_are_right_in_every_form(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, full_range: bool
 ) -> None:
-    seen = list(decoded(film_of(tmp_path / name, codec, pix_fmt, full_range)))
+    seen = list(decoded(video_of(tmp_path / name, codec, pix_fmt, full_range)))
     assert len(seen) == 3
     for _, planes in seen:
         assert np.abs(np.subtract(middles(planes), [RED, GREEN, BLUE, WHITE])).max() <= 5
@@ -100,17 +100,17 @@ def test_colours_are_right_in_every_form(
         (-90, [BLUE, RED, WHITE, GREEN]),
     ],
 )
-def test_a_film_is_turned_as_it_asks(
+def test_a_video_is_turned_as_it_asks(
     tmp_path: Path, rotation: int, expected: list[list[int]]
 ) -> None:
-    for frame, planes in decoded(film_of(tmp_path / "phone.mp4", rotation=rotation)):
+    for frame, planes in decoded(video_of(tmp_path / "phone.mp4", rotation=rotation)):
         assert upright_size(frame) == (planes.width, planes.height)
         assert planes.width == (48 if rotation % 180 else 64)
         assert np.abs(np.subtract(middles(planes), expected)).max() <= 5
 
 
 def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
-    _, planes = next(decoded(film_of(tmp_path / "film.mp4")))
+    _, planes = next(decoded(video_of(tmp_path / "video.mp4")))
     assert planes.y.base is not None
     assert planes.y.strides[0] >= 64
 
@@ -191,7 +191,7 @@ def test_what_the_decoder_holds_comes_out_when_the_container_breaks_off() -> Non
 
 
 def test_the_decoder_has_one_thread(tmp_path: Path) -> None:
-    with av.open(str(film_of(tmp_path / "film.mp4"))) as container:
+    with av.open(str(video_of(tmp_path / "video.mp4"))) as container:
         assert isinstance(container, InputContainer)
         stream = container.streams.video[0]
         next(pictures(container, stream))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from onlooker.config.schema import Source
 from onlooker.media.image import MediaError, Planes
-from onlooker.media.image_folder import Album
+from onlooker.media.image_folder import ImageFolder
 from onlooker.media.open import frames, opened
 from onlooker.media.sampling import Gate, cropped
 from onlooker.media.synthetic import Pattern
@@ -103,7 +103,7 @@ class TestGate:
                 looked += 1
         assert looked == 5
 
-    def test_marks_frames_of_a_film(self) -> None:
+    def test_marks_frames_of_a_video(self) -> None:
         source = Source(url="test://frozen?frames=10&size=64x48", policy="every", motion=0.01)
         found = list(frames("s", source, "e", 0))
         assert [frame.same for frame, _ in found] == [False] + [True] * 9
@@ -138,10 +138,10 @@ class TestAlbum:
 
     def test_the_digest_is_of_names_and_bytes(self, tmp_path: Path) -> None:
         paths = self.pictures(tmp_path)
-        before = Album(str(tmp_path)).digest
-        assert Album(str(tmp_path)).digest == before
+        before = ImageFolder(str(tmp_path)).digest
+        assert ImageFolder(str(tmp_path)).digest == before
         paths[1].rename(tmp_path / "1b.png")
-        assert Album(str(tmp_path)).digest != before
+        assert ImageFolder(str(tmp_path)).digest != before
 
     def test_no_pictures(self, tmp_path: Path) -> None:
         with pytest.raises(MediaError, match="no picture there"):
@@ -171,6 +171,6 @@ class TestPattern:
 
 
 def test_what_a_url_names(tmp_path: Path) -> None:
-    (tmp_path / "a[b].mp4").write_bytes(b"not a film")
-    with pytest.raises(MediaError, match="not a film"):
+    (tmp_path / "a[b].mp4").write_bytes(b"not a video")
+    with pytest.raises(MediaError, match="not a video"):
         opened(f"{tmp_path}/a[b].mp4")  # a file that is there is no pattern

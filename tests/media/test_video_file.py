@@ -1,4 +1,4 @@
-"""Films: their frames and times, where to go on, and what damage does to them."""
+"""Videos: their frames and times, where to go on, and what damage does to them."""
 
 import hashlib
 import os
@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from onlooker.media.image import MediaError, Pixels, Planes
-from onlooker.media.video_file import Film
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_file import VideoFile
+from onlooker.media.video_writer import VideoWriter
 from onlooker.types import Frame
 
 FRAMES = 20
@@ -30,8 +30,8 @@ def picture(index: int, width: int = 64, height: int = 48) -> Pixels:
     return (noise + grey(index)).clip(0, 255).astype(np.uint8)
 
 
-def film_at(path: Path, frames: int = FRAMES, first_pts: int = 0) -> Path:
-    with FilmWriter(path, 64, 48, 10, Fraction(1, 1000), key_every=5) as writer:
+def video_at(path: Path, frames: int = FRAMES, first_pts: int = 0) -> Path:
+    with VideoWriter(path, 64, 48, 10, Fraction(1, 1000), key_every=5) as writer:
         for index in range(frames):
             writer.write(picture(index), first_pts + 100 * index)
     return path
@@ -50,13 +50,13 @@ def copied(source: Path, path: Path, **options: str) -> Path:
 
 
 def streamable(tmp_path: Path) -> bytes:
-    """A film whose index stands before its pictures, as a download has it."""
-    film = film_at(tmp_path / "whole.mp4")
-    return copied(film, tmp_path / "streamable.mp4", movflags="faststart").read_bytes()
+    """A video whose index stands before its pictures, as a download has it."""
+    video = video_at(tmp_path / "whole.mp4")
+    return copied(video, tmp_path / "streamable.mp4", movflags="faststart").read_bytes()
 
 
-def seen(film: Film, start: int = 0) -> list[tuple[Frame, Planes | None]]:
-    return list(film.frames("door", start))
+def seen(video: VideoFile, start: int = 0) -> list[tuple[Frame, Planes | None]]:
+    return list(video.frames("door", start))
 
 
 def brightness(planes: Planes | None) -> float:
@@ -65,10 +65,15 @@ def brightness(planes: Planes | None) -> float:
 
 
 def test_frames_in_order_with_their_times(tmp_path: Path) -> None:
-    path = film_at(tmp_path / "film.mp4")
-    with Film(path) as film:
-        assert (film.width, film.height, film.rate, film.frames_expected) == (64, 48, 10, FRAMES)
-        frames = seen(film)
+    path = video_at(tmp_path / "video.mp4")
+    with VideoFile(path) as video:
+        assert (video.width, video.height, video.rate, video.frames_expected) == (
+            64,
+            48,
+            10,
+            FRAMES,
+        )
+        frames = seen(video)
     assert [frame.index for frame, _ in frames] == list(range(FRAMES))
     assert [round(frame.time, 6) for frame, _ in frames] == [i / 10 for i in range(FRAMES)]
     with av.open(str(path)) as container:
@@ -84,35 +89,38 @@ def test_frames_in_order_with_their_times(tmp_path: Path) -> None:
         assert frame.epoch == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_film_may_begin_late(tmp_path: Path) -> None:
-    with Film(film_at(tmp_path / "film.mp4", first_pts=834)) as film:
-        frame, _ = next(film.frames("door"))
+def test_a_video_may_begin_late(tmp_path: Path) -> None:
+    with VideoFile(video_at(tmp_path / "video.mp4", first_pts=834)) as video:
+        frame, _ = next(video.frames("door"))
         assert frame.time == pytest.approx(0.834)
 
 
 @pytest.mark.parametrize("start", [0, 1, 7, FRAMES - 1, FRAMES, FRAMES + 5])
 def test_going_on_gives_the_same_frames(tmp_path: Path, start: int) -> None:
-    with Film(film_at(tmp_path / "film.mp4")) as film:
-        whole, rest = seen(film), seen(film, start)
+    with VideoFile(video_at(tmp_path / "video.mp4")) as video:
+        whole, rest = seen(video), seen(video, start)
     assert [frame for frame, _ in rest] == [frame for frame, _ in whole][start:]
     for (_, planes), (_, same) in zip(rest, whole[start:], strict=True):
         assert brightness(planes) == brightness(same)
 
 
 def test_no_frame_before_the_first(tmp_path: Path) -> None:
-    with Film(film_at(tmp_path / "film.mp4")) as film, pytest.raises(ValueError, match="frame -1"):
-        film.frames("door", -1)
+    with (
+        VideoFile(video_at(tmp_path / "video.mp4")) as video,
+        pytest.raises(ValueError, match="frame -1"),
+    ):
+        video.frames("door", -1)
 
 
-@pytest.mark.parametrize("name", ["film.mkv", "film.ts", "film.avi", "film.h264", "film.mov"])
+@pytest.mark.parametrize("name", ["video.mkv", "video.ts", "video.avi", "video.h264", "video.mov"])
 def test_containers(tmp_path: Path, name: str) -> None:
     """Some of them have no times, some no count of frames."""
     path = tmp_path / name
-    with FilmWriter(path, 64, 48, 25, key_every=5) as writer:
+    with VideoWriter(path, 64, 48, 25, key_every=5) as writer:
         for index in range(FRAMES):
             writer.write(picture(index))
-    with Film(path) as film:
-        frames = seen(film)
+    with VideoFile(path) as video:
+        frames = seen(video)
     times = [frame.time for frame, _ in frames]
     assert len(frames) == FRAMES
     assert times == sorted(set(times))
@@ -121,14 +129,14 @@ def test_containers(tmp_path: Path, name: str) -> None:
 
 
 def test_a_name_with_a_colon_is_a_name(tmp_path: Path) -> None:
-    with Film(film_at(tmp_path / "film.mp4").rename(tmp_path / "pipe:1.mp4")) as film:
-        assert len(seen(film)) == FRAMES
+    with VideoFile(video_at(tmp_path / "video.mp4").rename(tmp_path / "pipe:1.mp4")) as video:
+        assert len(seen(video)) == FRAMES
 
 
 def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
     empty, text, sound = tmp_path / "empty.mp4", tmp_path / "text.mp4", tmp_path / "sound.wav"
     empty.touch()
-    text.write_text("I am no film\n" * 100)
+    text.write_text("I am no video\n" * 100)
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(16000))
@@ -139,20 +147,20 @@ def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
         (tmp_path, "not a file"),
         (Path("/dev/null"), "not a file"),
         (empty, "the file is empty"),
-        (text, "not a film that can be read (Invalid data found when processing input)"),
+        (text, "not a video that can be read (Invalid data found when processing input)"),
         (sound, "no video in it"),
         (
             picture,
-            "a picture, not a film; `onlooker faces` and `onlooker text` look at pictures, and a "
-            "folder of them is played as a film is",
+            "a picture, not a video; `onlooker faces` and `onlooker text` look at pictures, and a "
+            "folder of them is played as a video is",
         ),
     ):
         with pytest.raises(MediaError) as error:
-            Film(path)
+            VideoFile(path)
         assert str(error.value) == f"{path}: {cause}"
 
 
-def test_a_cover_picture_is_no_film(tmp_path: Path) -> None:
+def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
     song = tmp_path / "song.m4a"
     with av.open(str(song), "w", format="mp4") as container:
         sound = container.add_stream("aac", 8000)
@@ -165,42 +173,42 @@ def test_a_cover_picture_is_no_film(tmp_path: Path) -> None:
         container.mux(sound.encode(None))
         container.mux(cover.encode(av.VideoFrame.from_ndarray(picture(0), "bgr24")))
     with pytest.raises(MediaError, match="no video in it"):
-        Film(song)
+        VideoFile(song)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_film_that_may_not_be_read(tmp_path: Path) -> None:
-    path = film_at(tmp_path / "film.mp4")
+def test_a_video_that_may_not_be_read(tmp_path: Path) -> None:
+    path = video_at(tmp_path / "video.mp4")
     path.chmod(0)
     with pytest.raises(MediaError, match="Permission denied"):
-        Film(path)
+        VideoFile(path)
 
 
 def test_a_playlist_cannot_name_other_files(tmp_path: Path) -> None:
-    film_at(tmp_path / "film.ts")
+    video_at(tmp_path / "video.ts")
     playlist = tmp_path / "innocent.mp4"
-    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfilm.ts\n#EXT-X-ENDLIST\n")
-    with pytest.raises(MediaError, match="not a film"):
-        Film(playlist)
+    playlist.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nvideo.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(MediaError, match="not a video"):
+        VideoFile(playlist)
 
 
-def test_a_film_without_its_index(tmp_path: Path) -> None:
-    path = film_at(tmp_path / "film.mp4")  # the index is at the end
+def test_a_video_without_its_index(tmp_path: Path) -> None:
+    path = video_at(tmp_path / "video.mp4")  # the index is at the end
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(MediaError, match="not a film that can be read"):
-        Film(path)
+    with pytest.raises(MediaError, match="not a video that can be read"):
+        VideoFile(path)
 
 
 @pytest.mark.parametrize("part", [0.5, 0.7, 0.9, 0.99])
-def test_a_truncated_film_gives_what_is_there(tmp_path: Path, part: float) -> None:
+def test_a_truncated_video_gives_what_is_there(tmp_path: Path, part: float) -> None:
     data = streamable(tmp_path)
     path = tmp_path / "cut.mp4"
     path.write_bytes(data[: round(part * len(data))])
-    with Film(path) as film:
-        frames = seen(film)
-        assert film.frames_expected == FRAMES
-        assert [frame for frame, _ in frames] == [frame for frame, _ in seen(film)]
+    with VideoFile(path) as video:
+        frames = seen(video)
+        assert video.frames_expected == FRAMES
+        assert [frame for frame, _ in frames] == [frame for frame, _ in seen(video)]
     good = [frame.index for frame, planes in frames if planes is not None]
     assert 0 < len(good) < FRAMES
     assert len(good) >= round(part * FRAMES) - 4
@@ -211,7 +219,7 @@ def test_a_truncated_film_gives_what_is_there(tmp_path: Path, part: float) -> No
 
 
 def test_a_damaged_packet_is_a_frame_with_a_cause(tmp_path: Path) -> None:
-    path = film_at(tmp_path / "film.mp4")
+    path = video_at(tmp_path / "video.mp4")
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
         broken = packets[12]
@@ -220,9 +228,9 @@ def test_a_damaged_packet_is_a_frame_with_a_cause(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[place : place + size] = b"\xff" * size
     path.write_bytes(data)
-    with Film(path) as film:
-        frames = seen(film)
-        assert [frame for frame, _ in seen(film, 8)] == [frame for frame, _ in frames][8:]
+    with VideoFile(path) as video:
+        frames = seen(video)
+        assert [frame for frame, _ in seen(video, 8)] == [frame for frame, _ in frames][8:]
     failed = [frame for frame, planes in frames if planes is None]
     assert len(frames) == FRAMES
     assert 1 <= len(failed) <= 5  # those up to the next key frame lean on it
@@ -233,43 +241,43 @@ def test_a_damaged_packet_is_a_frame_with_a_cause(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("name", ["film.mp4", "film.ts", "film.mkv", "film.avi"])
+@pytest.mark.parametrize("name", ["video.mp4", "video.ts", "video.mkv", "video.avi"])
 def test_bits_flipped_anywhere_neither_crash_nor_hang(tmp_path: Path, name: str, seed: int) -> None:
-    path = film_at(tmp_path / name)
+    path = video_at(tmp_path / name)
     data, rng = bytearray(path.read_bytes()), np.random.default_rng(seed)
     for place in rng.integers(0, len(data), 30):
         data[place] ^= 1 << int(rng.integers(8))
     path.write_bytes(data)
     try:
-        film = Film(path)
+        video = VideoFile(path)
     except MediaError:
         return  # its header was hit
-    frames = [frame for frame, _ in seen(film)]
-    assert frames == [frame for frame, _ in seen(film)]
+    frames = [frame for frame, _ in seen(video)]
+    assert frames == [frame for frame, _ in seen(video)]
     assert len(frames) <= 3 * FRAMES
 
 
 def test_a_size_may_change_on_the_way(tmp_path: Path) -> None:
-    path = tmp_path / "film.ts"
-    film_at(path, 6)
-    with FilmWriter(tmp_path / "more.ts", 96, 80, 10, Fraction(1, 1000)) as writer:
+    path = tmp_path / "video.ts"
+    video_at(path, 6)
+    with VideoWriter(tmp_path / "more.ts", 96, 80, 10, Fraction(1, 1000)) as writer:
         for index in range(6):
             writer.write(picture(index, 96, 80), 600 + 100 * index)
     path.write_bytes(path.read_bytes() + (tmp_path / "more.ts").read_bytes())
-    with Film(path) as film:
-        frames = seen(film)
-        assert (film.width, film.height) == (64, 48)
-        assert [frame for frame, _ in seen(film, 9)] == [frame for frame, _ in frames][9:]
+    with VideoFile(path) as video:
+        frames = seen(video)
+        assert (video.width, video.height) == (64, 48)
+        assert [frame for frame, _ in seen(video, 9)] == [frame for frame, _ in frames][9:]
     sizes = [(frame.width, frame.height) for frame, _ in frames]
     assert sizes == [(64, 48)] * 6 + [(96, 80)] * 6
     assert all(p is None or (p.width, p.height) == (f.width, f.height) for f, p in frames)
 
 
 def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
-    film = Film(film_at(tmp_path / "film.mp4"))
+    video = VideoFile(video_at(tmp_path / "video.mp4"))
     before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    with film:
-        frames = film.frames("door")
+    with video:
+        frames = video.frames("door")
         next(frames)
     assert next(frames, None) is None
     if before:
@@ -284,10 +292,10 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
         ("person_night.mp4", 97, 0.0, 9.6),
     ],
 )
-def test_real_films(samples: Path, name: str, frames: int, first: float, last: float) -> None:
-    with Film(samples / "video" / name) as film:
-        seen_frames = [frame for frame, _ in film.frames("real")]
-    assert film.frames_expected == len(seen_frames) == frames
+def test_real_videos(samples: Path, name: str, frames: int, first: float, last: float) -> None:
+    with VideoFile(samples / "video" / name) as video:
+        seen_frames = [frame for frame, _ in video.frames("real")]
+    assert video.frames_expected == len(seen_frames) == frames
     assert seen_frames[0].time == pytest.approx(first, abs=1e-3)
     assert seen_frames[-1].time == pytest.approx(last, abs=1e-3)
     assert not [frame.error for frame in seen_frames if frame.error]

@@ -1,4 +1,4 @@
-"""Films out: what is written comes back, or nothing is left."""
+"""Videos out: what is written comes back, or nothing is left."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from onlooker.media.image import MediaError, Pixels
-from onlooker.media.video_file import Film
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_file import VideoFile
+from onlooker.media.video_writer import VideoWriter
 
 
 def grey(brightness: int, width: int = 64, height: int = 48) -> Pixels:
@@ -18,16 +18,16 @@ def grey(brightness: int, width: int = 64, height: int = 48) -> Pixels:
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (65, 48), (64, 49), (65, 49)])
 def test_pictures_come_back(tmp_path: Path, width: int, height: int) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     picture = grey(0, width, height)
     picture[: height // 2, :, 2], picture[height // 2 :, :, 1] = 255, 255  # red above green
-    with FilmWriter(path, width, height, 25) as writer:
+    with VideoWriter(path, width, height, 25) as writer:
         for _ in range(10):
             writer.write(picture)
-    with Film(path) as film:
-        assert (film.rate, film.frames_expected) == (25, 10)
-        assert (film.width, film.height) == (width + width % 2, height + height % 2)
-        for _, planes in film.frames("film"):
+    with VideoFile(path) as video:
+        assert (video.rate, video.frames_expected) == (25, 10)
+        assert (video.width, video.height) == (width + width % 2, height + height % 2)
+        for _, planes in video.frames("video"):
             assert planes is not None
             bgr, _ = planes.region(0, 0, width, height)
             assert np.abs(bgr[height // 4, width // 2].astype(int) - (0, 0, 255)).max() < 12
@@ -36,60 +36,60 @@ def test_pictures_come_back(tmp_path: Path, width: int, height: int) -> None:
 
 
 def test_times_are_kept(tmp_path: Path) -> None:
-    path, times = tmp_path / "film.mp4", [25020, 26021, 27022, 30025, 30026]
-    with FilmWriter(path, 64, 48, 29.97, Fraction(1, 30000)) as writer:
+    path, times = tmp_path / "video.mp4", [25020, 26021, 27022, 30025, 30026]
+    with VideoWriter(path, 64, 48, 29.97, Fraction(1, 30000)) as writer:
         for pts in times:
             writer.write(grey(90), pts)
-    with Film(path) as film:
-        frames = [frame for frame, _ in film.frames("film")]
+    with VideoFile(path) as video:
+        frames = [frame for frame, _ in video.frames("video")]
     assert [round(frame.time * 30000) for frame in frames] == times
 
 
 def test_times_that_do_not_go_up_are_moved(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
-    with FilmWriter(path, 64, 48, 10, Fraction(1, 1000)) as writer:
+    path = tmp_path / "video.mp4"
+    with VideoWriter(path, 64, 48, 10, Fraction(1, 1000)) as writer:
         for pts in (0, 500, 500, 400, None):
             writer.write(grey(90), pts)
-    with Film(path) as film:
-        times = [round(frame.time * 1000) for frame, _ in film.frames("film")]
+    with VideoFile(path) as video:
+        times = [round(frame.time * 1000) for frame, _ in video.frames("video")]
     assert times == [0, 500, 501, 502, 602]
 
 
 def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.mp4", "two.mp4"):
-        with FilmWriter(tmp_path / name, 64, 48, 25) as writer:
+        with VideoWriter(tmp_path / name, 64, 48, 25) as writer:
             for brightness in range(0, 250, 10):
                 writer.write(grey(brightness))
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
 def test_players_are_told_the_colours(tmp_path: Path) -> None:
-    with FilmWriter(tmp_path / "film.mp4", 64, 48, 25) as writer:
+    with VideoWriter(tmp_path / "video.mp4", 64, 48, 25) as writer:
         writer.write(grey(90))
-    with av.open(str(tmp_path / "film.mp4")) as container:
+    with av.open(str(tmp_path / "video.mp4")) as container:
         context = container.streams.video[0].codec_context
         assert (context.pix_fmt, context.color_range) == ("yuv420p", 1)
         assert context.colorspace in (5, 6)  # BT.601, of 625 or of 525 lines
 
 
-def test_nothing_is_left_of_a_film_that_was_not_finished(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
-    path.write_bytes(b"the film before")
+def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"the video before")
 
     def broken_off() -> None:
-        with FilmWriter(path, 64, 48, 25) as writer:
+        with VideoWriter(path, 64, 48, 25) as writer:
             for brightness in range(200):
                 writer.write(grey(brightness))
             raise KeyError
 
     with pytest.raises(KeyError):
         broken_off()
-    assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
-    assert path.read_bytes() == b"the film before"
+    assert [file.name for file in tmp_path.iterdir()] == ["video.mp4"]
+    assert path.read_bytes() == b"the video before"
 
 
-def test_a_film_needs_a_frame(tmp_path: Path) -> None:
-    writer = FilmWriter(tmp_path / "film.mp4", 64, 48, 25)
+def test_a_video_needs_a_frame(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "video.mp4", 64, 48, 25)
     with pytest.raises(MediaError, match="needs a frame"), writer:
         pass
     assert not list(tmp_path.iterdir())
@@ -98,14 +98,14 @@ def test_a_film_needs_a_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "cause"),
     [
-        ("missing/film.mp4", "cannot be written .No such file or directory"),
-        ("film.txt", "no kind of film ends in '.txt'; name it .mp4"),
-        ("film", "no kind of film ends in ''"),
+        ("missing/video.mp4", "cannot be written .No such file or directory"),
+        ("video.txt", "no kind of video ends in '.txt'; name it .mp4"),
+        ("video", "no kind of video ends in ''"),
     ],
 )
-def test_where_no_film_can_be_written(tmp_path: Path, name: str, cause: str) -> None:
+def test_where_no_video_can_be_written(tmp_path: Path, name: str, cause: str) -> None:
     with pytest.raises(MediaError, match=cause):
-        FilmWriter(tmp_path / name, 64, 48, 25)
+        VideoWriter(tmp_path / name, 64, 48, 25)
     assert not list(tmp_path.iterdir())
 
 
@@ -114,7 +114,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (60, 480, 640, 3)).astype(np.uint8)
 
     def write() -> None:
-        with FilmWriter(tmp_path / "film.mp4", 640, 480, 25) as writer:
+        with VideoWriter(tmp_path / "video.mp4", 640, 480, 25) as writer:
             for picture in noise:
                 writer.write(picture)
 
@@ -130,7 +130,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
 
 def test_a_picture_of_another_size(tmp_path: Path) -> None:
-    writer = FilmWriter(tmp_path / "film.mp4", 64, 48, 25)
+    writer = VideoWriter(tmp_path / "video.mp4", 64, 48, 25)
     with pytest.raises(ValueError, match="is 64 x 48"), writer:
         writer.write(grey(90, 64, 64))
     assert not list(tmp_path.iterdir())

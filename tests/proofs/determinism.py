@@ -1,4 +1,4 @@
-"""Replay one film again and again, fast and slow, with few and many workers, killed in between.
+"""Replay one video again and again, fast and slow, with few and many workers, killed in between.
 
     python -m tests.proofs.determinism [--frames 240] [--times 10]
 
@@ -19,7 +19,7 @@ from tests.support.processes import called
 
 from onlooker.config.schema import Config, Source, Stream
 from onlooker.record.log import reader
-from onlooker.record.shapes import encode
+from onlooker.rekognition.shapes import encode
 from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
@@ -29,13 +29,13 @@ SPEEDS = ("max", "8x", "1x")
 KILLS = ("record", "source", "hub", "detect")
 
 
-def run(film: Path, folder: Path, number: int, models: bool) -> tuple[str, str]:
+def run(video: Path, folder: Path, number: int, models: bool) -> tuple[str, str]:
     """How it was replayed, and the digest of the records."""
     speed, workers, kills = SPEEDS[number % 3], 1 + number % 2, 2 * (number % 4 == 3)
     outputs = Outputs(log=folder / f"{number}.db")
     config = Config(
         stream=Stream(workers=workers, heartbeat=0.5, attempts=6),
-        streams={"film": Source(url=str(film), speed=speed)},
+        streams={"video": Source(url=str(video), speed=speed)},
     )
     killed: list[int] = []
 
@@ -61,9 +61,9 @@ def main() -> int:
     asked = parser.parse_args()
     digests = set()
     with tempfile.TemporaryDirectory() as name:
-        film = steps.film(Path(name) / "film.mp4", asked.frames)
+        video = steps.video(Path(name) / "video.mp4", asked.frames)
         for number in range(asked.times):
-            how, digest = run(film, Path(name), number, asked.models)
+            how, digest = run(video, Path(name), number, asked.models)
             digests.add(digest)
             print(f"{number + 1:3} {how}  {digest}", flush=True)
     print(f"digests: {len(digests)}")

@@ -26,8 +26,8 @@ from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.stream.feeds import Outputs
+from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
-from onlooker.stream.stages import inline
 from onlooker.stream.supervisor import replay
 
 
@@ -76,9 +76,9 @@ def main() -> int:
     config = Config(stream=Stream(heartbeat=0.5, attempts=6))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        film = steps.film(folder / "lottery.mp4", asked.frames)
+        video = steps.video(folder / "lottery.mp4", asked.frames)
         truth, written = folder / "truth.jsonl", folder / "written.jsonl"
-        inline([film], config, Outputs(records=truth), lambda status: None, steps.LIGHT)
+        inline([video], config, Outputs(records=truth), lambda status: None, steps.LIGHT)
         lottery = Lottery(asked.seed, asked.kills, asked.stops, asked.frames)
         endpoint = f"ipc://{folder}/records"
         heard: list[str] = []
@@ -86,7 +86,7 @@ def main() -> int:
         listener.start()
         began = time.monotonic()
         status = replay(
-            [film], config, Outputs(records=written, publish=endpoint), lottery, steps.LIGHT
+            [video], config, Outputs(records=written, publish=endpoint), lottery, steps.LIGHT
         )
         seconds = time.monotonic() - began
         listener.join(30)

@@ -6,7 +6,7 @@ import pytest
 
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
-from onlooker.record.shapes import StreamRecord
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.types import Face, Frame, Pose, Quality, TextLine
 
 Records = Callable[..., list[StreamRecord]]
@@ -32,7 +32,7 @@ def records() -> Records:
 
     def make(
         count: int,
-        stream: str = "film",
+        stream: str = "video",
         faces: int = 1,
         lines: int = 1,
         error: str | None = None,

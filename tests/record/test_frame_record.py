@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from onlooker.config.schema import Config, Faces, Match, Record, Text
 from onlooker.record.frame_record import build, record_id
-from onlooker.record.shapes import StreamRecord, encode
+from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.types import (
     Face,
     Frame,
@@ -83,7 +83,7 @@ LINES = (
 
 def frame(
     index: int = 7,
-    stream: str = "film",
+    stream: str = "video",
     faces: tuple[Face, ...] = (FACE,),
     lines: tuple[TextLine, ...] = LINES,
     error: str | None = None,
@@ -91,7 +91,7 @@ def frame(
     epoch: str = "ab" * 32,
     size: tuple[int, int] = (640, 360),
 ) -> Frame:
-    """Frame `index` of a 29.97 fps film that begins at 0.9 s, in groups of five."""
+    """Frame `index` of a 29.97 fps video that begins at 0.9 s, in groups of five."""
     return Frame(
         stream=stream,
         epoch=epoch,
@@ -230,7 +230,7 @@ def test_form() -> None:
     schema(record(frame()))
     schema(record(frame(faces=(), lines=())))
     schema(record(frame(error="the packet is damaged")))
-    schema(record(frame(stream="my film (1).mp4")))
+    schema(record(frame(stream="my video (1).mp4")))
 
 
 coordinate = st.floats(-5000, 5000)
@@ -386,19 +386,19 @@ class TestIdentity:
             record_id("a", "x", 1, Config(faces=Faces(size=320))),
         ]
         assert len(set(ids)) == len(ids)
-        assert build(frame(), config).RecordId == record_id("film", "ab" * 32, 7, config)
+        assert build(frame(), config).RecordId == record_id("video", "ab" * 32, 7, config)
 
     def test_arn(self) -> None:
         place = Config(record=Record(region="eu-west-1", account="123456789012"))
         arns = {
-            _arn(frame(stream="my film"), place),
-            _arn(frame(stream="my_film"), place),
-            _arn(frame(stream="my film", epoch="other"), place),
+            _arn(frame(stream="my video"), place),
+            _arn(frame(stream="my_video"), place),
+            _arn(frame(stream="my video", epoch="other"), place),
         }
         assert len(arns) == 3
-        start = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/my_film/"
+        start = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/my_video/"
         assert all(arn.startswith(start) for arn in arns)
-        assert build(frame(stream="my film"), place).stream == "my_film"
+        assert build(frame(stream="my video"), place).stream == "my_video"
 
 
 def _arn(frame: Frame, config: Config) -> str:
@@ -415,7 +415,7 @@ class TestWhatWasLookedFor:
         found = record(frame())
         assert found["FaceModelVersion"] == "mobilefacenet"
         assert found["TextModelVersion"] == "ppocrv6_rec_small"
-        found = record(frame(), Config(faces=Faces(look=False), text=Text(look=False)))
+        found = record(frame(), Config(faces=Faces(enabled=False), text=Text(enabled=False)))
         assert not {"FaceModelVersion", "TextModelVersion"} & found.keys()
 
 

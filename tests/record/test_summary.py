@@ -46,7 +46,7 @@ def line(text: str, score: float = 0.9) -> TextLine:
 
 def frame(index: int, *, error: str | None = None, **seen: tuple[object, ...]) -> Frame:
     return Frame(
-        stream="film",
+        stream="video",
         epoch="e",
         index=index,
         pts=index * 2,

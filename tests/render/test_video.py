@@ -1,4 +1,4 @@
-"""The annotated film: boxes where the faces are, words where the text is, times as they were."""
+"""The annotated video: boxes where the faces are, words where the text is, times as they were."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +9,10 @@ import pytest
 
 from onlooker.config.schema import Config
 from onlooker.media.image import MediaError, Pixels
-from onlooker.media.video_file import Film
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_file import VideoFile
+from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
-from onlooker.record.shapes import StreamRecord
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.video import INK, NAMED, UNNAMED, WRITTEN, annotate, draw
 from onlooker.types import Face, Frame, Identity, Pose, Quality, StoredFace, TextLine
 
@@ -49,7 +49,7 @@ def record(
     index: int = 0, faces: tuple[Face, ...] = (), lines: tuple[TextLine, ...] = (), pts: int = 0
 ) -> StreamRecord:
     frame = Frame(
-        stream="film", epoch="e", index=index, pts=pts, time_base=(1, 16000), fragment=0,
+        stream="video", epoch="e", index=index, pts=pts, time_base=(1, 16000), fragment=0,
         fragment_pts=0, started=0.0, width=WIDTH, height=HEIGHT, faces=faces, lines=lines,
     )  # fmt: skip
     return build(frame, Config())
@@ -107,23 +107,23 @@ def test_labels_stay_in_the_picture(box: tuple[float, float, float, float]) -> N
 
 
 @pytest.fixture
-def film(tmp_path: Path) -> Path:
-    path = tmp_path / "film.mp4"
-    with FilmWriter(path, WIDTH, HEIGHT, 10, Fraction(1, 16000)) as writer:
+def video(tmp_path: Path) -> Path:
+    path = tmp_path / "video.mp4"
+    with VideoWriter(path, WIDTH, HEIGHT, 10, Fraction(1, 16000)) as writer:
         for index in range(6):
             writer.write(np.full((HEIGHT, WIDTH, 3), 128, np.uint8), 8000 + 1600 * index)
     return path
 
 
-def test_a_film_is_annotated_frame_by_frame(film: Path, tmp_path: Path) -> None:
+def test_a_video_is_annotated_frame_by_frame(video: Path, tmp_path: Path) -> None:
     # Frame 2 has no record, frame 3 an empty one.
     seen = [record(i, (face(EILEEN),), (), 8000 + 1600 * i) for i in (0, 1, 4, 5)]
     records = [*seen[:2], record(3, pts=8000 + 4800), *seen[2:]]
-    annotate(film, records, tmp_path / "out.mp4")
-    with Film(film) as before, Film(tmp_path / "out.mp4") as after:
+    annotate(video, records, tmp_path / "out.mp4")
+    with VideoFile(video) as before, VideoFile(tmp_path / "out.mp4") as after:
         assert (after.width, after.height, after.rate) == (WIDTH, HEIGHT, 10)
-        times = [frame.time for frame, _ in before.frames("film")]
-        for time, (frame, planes) in zip(times, after.frames("film"), strict=True):
+        times = [frame.time for frame, _ in before.frames("video")]
+        for time, (frame, planes) in zip(times, after.frames("video"), strict=True):
             assert frame.time == pytest.approx(time)
             assert planes is not None
             bgr, _ = planes.region(96, 180, 104, 190)
@@ -131,14 +131,14 @@ def test_a_film_is_annotated_frame_by_frame(film: Path, tmp_path: Path) -> None:
             assert (green > 30) == (frame.index not in (2, 3))
 
 
-def test_records_of_another_film(film: Path, tmp_path: Path) -> None:
+def test_records_of_another_video(video: Path, tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"not of .*: frame 0 is at 8000 there, and at 77"):
-        annotate(film, [record(0, pts=77)], tmp_path / "out.mp4")
+        annotate(video, [record(0, pts=77)], tmp_path / "out.mp4")
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_the_film_itself_is_never_written_over(film: Path) -> None:
-    before = film.read_bytes()
-    with pytest.raises(MediaError, match="is the film itself"):
-        annotate(film, [], film.parent / "." / film.name)
-    assert film.read_bytes() == before
+def test_the_video_itself_is_never_written_over(video: Path) -> None:
+    before = video.read_bytes()
+    with pytest.raises(MediaError, match="is the video itself"):
+        annotate(video, [], video.parent / "." / video.name)
+    assert video.read_bytes() == before

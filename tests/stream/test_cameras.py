@@ -22,7 +22,7 @@ from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Counts, Status, StreamStatus
 from onlooker.stream.run_directory import endpoint
-from onlooker.stream.stages import Stage
+from onlooker.stream.stage import Stage
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc"),
@@ -217,14 +217,14 @@ def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
     assert len(heard) >= len(written) - 2
 
 
-def test_a_film_and_a_camera_end_up_where_they_should(tmp_path: Path) -> None:
+def test_a_video_and_a_camera_end_up_where_they_should(tmp_path: Path) -> None:
     """A stream that is no camera ends; its every frame is recorded, by its own settings."""
-    film = steps.film(tmp_path / "film.mp4", 60)
+    video = steps.video(tmp_path / "video.mp4", 60)
     run = Run(tmp_path)
     run.sources = {
-        "all": Source(url=str(film)),
-        "some": Source(url=str(film), nth=10, start=0.4),
-        "fast": Source(url=str(film), speed="8x", fps=5),
+        "all": Source(url=str(video)),
+        "some": Source(url=str(video), nth=10, start=0.4),
+        "fast": Source(url=str(video), speed="8x", fps=5),
     }
     status = serve(run.load, run.outputs, lambda status: None, None, steps.LIGHT)
     assert {stream.name: stream.counts.done for stream in status.streams} == {
@@ -259,14 +259,14 @@ def test_a_source_that_cannot_live_is_given_up_and_the_others_go_on(
 
 def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
     """The limit on the size of the recorder's files stands for the end of a disk."""
-    film = steps.film(tmp_path / "film.mp4", 400)
+    video = steps.video(tmp_path / "video.mp4", 400)
     run = Run(tmp_path)
-    run.sources = {"film": Source(url=str(film))}
+    run.sources = {"video": Source(url=str(video))}
     limited: list[float] = []
 
     def limit(run: Run) -> bool:
         pid = called("record")
-        if pid is not None and not limited and run.done("film") >= 20:
+        if pid is not None and not limited and run.done("video") >= 20:
             size = max(path.stat().st_size for path in tmp_path.glob("r.db*"))
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
             limited.append(time.monotonic())

@@ -24,8 +24,8 @@ from onlooker.media.image import Planes
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub import Hub
-from onlooker.stream.run_directory import StageRow
 from onlooker.stream.source_process import Source
+from onlooker.stream.stage import StageRow
 
 STAGES = (
     StageRow(name="detect", make="", ordered=False),
@@ -81,8 +81,8 @@ class Line:
 
     def open(self, stream: str, life: int = 1, live: bool = False) -> str:
         name = f"{stream}.{life}"
-        film = schema.Source(url=stream, policy="live" if live else "every")
-        feed = Feed(stream=stream, source=film, digest="d", frames=FRAMES, width=2, height=2)
+        video = schema.Source(url=stream, policy="live" if live else "every")
+        feed = Feed(stream=stream, source=video, digest="d", frames=FRAMES, width=2, height=2)
         self.sources[name] = source = Source(
             feed, f"{self.folder}/{name}", WINDOW * (1 + live), life
         )
@@ -638,7 +638,7 @@ def test_the_stage_with_most_workers_says_how_many_frames_of_live_streams_are_be
     assert streams(line, "d") == ["c"]
 
 
-def test_films_do_not_wait_for_what_is_begun_of_live_streams(line: Line) -> None:
+def test_videos_do_not_wait_for_what_is_begun_of_live_streams(line: Line) -> None:
     for stream, live in (("cam", True), ("a", False)):
         line.open(stream, live=live)
         line.read(f"{stream}.1")
@@ -724,7 +724,7 @@ def test_what_is_said_of_a_stream_without_a_source_is_kept(line: Line) -> None:
 
 
 class Accidents(RuleBasedStateMachine):
-    """Two films and a camera; workers come, die, fall silent, fail and answer twice; hubs die."""
+    """Two videos and a camera; workers come, die, fall silent, fail and answer twice; hubs die."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -883,7 +883,7 @@ class Accidents(RuleBasedStateMachine):
             assert len(stream.waiting[0]) <= 1
 
     @invariant()
-    def films_are_recorded_in_order_without_a_gap(self) -> None:
+    def videos_are_recorded_in_order_without_a_gap(self) -> None:
         for stream in ("a", "b"):
             written = self.line.recorded.get(stream, [])
             assert written == list(range(len(written)))

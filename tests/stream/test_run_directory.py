@@ -7,7 +7,8 @@ from onlooker.config.schema import Config, Faces, Source
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed, Outputs
 from onlooker.stream.run_directory import Plan
-from onlooker.stream.stages import STAGES, Stage
+from onlooker.stream.stage import Stage, maker, row
+from onlooker.stream.stages import STAGES
 
 
 def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -17,7 +18,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         config=Config(faces=Faces(size=320)),
         position=7,
         outputs=Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555"),
-        stages=tuple(map(run_directory.row, STAGES)),
+        stages=tuple(map(row, STAGES)),
     )
     run_directory.write(tmp_path, plan)
     assert run_directory.read(tmp_path) == plan
@@ -32,7 +33,7 @@ def test_a_feed_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_a_stage_is_found_by_its_row(stage: Stage) -> None:
-    assert run_directory.maker(run_directory.row(stage)) is stage.make
+    assert maker(row(stage)) is stage.make
 
 
 def test_a_directory_goes_with_its_run() -> None:
@@ -73,7 +74,7 @@ def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
         run_directory.endpoint(Path("/" + "x" * 120))
 
 
-def test_rings_are_reckoned_by_the_largest_films() -> None:
+def test_rings_are_reckoned_by_the_largest_videos() -> None:
     source = Source(url="a.mp4")
     feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
     assert run_directory.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)

@@ -13,7 +13,7 @@ from onlooker.config.schema import Source as Settings
 from onlooker.media.image import Planes
 from onlooker.stream import messages, source_process
 from onlooker.stream.feeds import Feed
-from onlooker.stream.hub_client import Spoke
+from onlooker.stream.hub_client import HubClient
 from onlooker.stream.messages import Counts
 from onlooker.stream.source_process import Source
 
@@ -128,7 +128,7 @@ class Silent:
         """Nothing came."""
 
 
-def test_a_film_that_is_played_slowly_is_no_camera_that_hangs(
+def test_a_video_that_is_played_slowly_is_no_camera_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(status: int) -> None:
@@ -141,7 +141,7 @@ def test_a_film_that_is_played_slowly_is_no_camera_that_hangs(
     source = Source(feed, f"{tmp_path}/source-0.1", window=2, session=1)
     start(source, 0)
     stop = threading.Event()
-    for _ in source_process._follow_camera(feed, source, cast(Spoke, Silent()), stop):
+    for _ in source_process._follow_camera(feed, source, cast(HubClient, Silent()), stop):
         if source.ended:
             stop.set()
     assert source.next == 2

@@ -13,11 +13,13 @@ from onlooker.config.schema import Config, FaceAttribute, Faces, Match, Source, 
 from onlooker.media.image import Picture
 from onlooker.record.log.reader import read
 from onlooker.record.log.writer import Writer
-from onlooker.record.shapes import encode
 from onlooker.record.sinks import json_lines
+from onlooker.rekognition.shapes import encode
 from onlooker.stream.feeds import Outputs, feeds, feeds_of
+from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
-from onlooker.stream.stages import STAGES, Setup, Stage, Step, Unusable, inline, needed_models
+from onlooker.stream.stage import Setup, Stage, StageError, Step
+from onlooker.stream.stages import STAGES, needed_models
 from onlooker.types import Frame
 
 FRAMES = 20
@@ -28,8 +30,8 @@ def quiet(status: Status) -> None:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return steps.film(tmp_path_factory.mktemp("film") / "small.mp4", FRAMES)
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return steps.video(tmp_path_factory.mktemp("video") / "small.mp4", FRAMES)
 
 
 def test_the_table_ends_with_one_ordered_recorder() -> None:
@@ -39,10 +41,10 @@ def test_the_table_ends_with_one_ordered_recorder() -> None:
     assert STAGES[0].processes(Config(stream=Stream(workers=3))) == 3
 
 
-def test_every_frame_has_one_record(film: Path, tmp_path: Path) -> None:
+def test_every_frame_has_one_record(video: Path, tmp_path: Path) -> None:
     shown: list[Status] = []
     outputs = Outputs(records=tmp_path / "r.jsonl")
-    status = inline([film], Config(), outputs, shown.append, steps.LIGHT)
+    status = inline([video], Config(), outputs, shown.append, steps.LIGHT)
     assert [one.settled for one in shown] == list(range(1, FRAMES + 1))
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
     read = list(json_lines.read(tmp_path / "r.jsonl"))
@@ -50,79 +52,79 @@ def test_every_frame_has_one_record(film: Path, tmp_path: Path) -> None:
     assert len({record.TextDetections[0].DetectedText for record in read}) > FRAMES / 2
 
 
-def test_a_run_goes_on_where_the_records_end(film: Path, tmp_path: Path) -> None:
+def test_a_run_goes_on_where_the_records_end(video: Path, tmp_path: Path) -> None:
     records = tmp_path / "r.jsonl"
     outputs = Outputs(records=records)
-    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    inline([video], Config(), outputs, quiet, steps.LIGHT)
     whole = records.read_bytes()
     some = Outputs(log=tmp_path / "some.db")
     with Writer(some.log_path) as log:
         log.append(list(json_lines.read(records))[:7])
-    [feed] = feeds([film], Config(), some)
+    [feed] = feeds([video], Config(), some)
     assert feed.start == 7
     assert feed.counts == Counts(received=7, done=7)
-    status = inline([film], Config(), some, quiet, steps.LIGHT)
+    status = inline([video], Config(), some, quiet, steps.LIGHT)
     assert b"".join(encode(record) + b"\n" for record in read(some.log_path)) == whole
     assert status.done == FRAMES
 
 
-def test_what_the_log_has_let_go_is_not_looked_at_again(film: Path, tmp_path: Path) -> None:
+def test_what_the_log_has_let_go_is_not_looked_at_again(video: Path, tmp_path: Path) -> None:
     outputs = Outputs(log=tmp_path / "r.db")
-    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    inline([video], Config(), outputs, quiet, steps.LIGHT)
     with Writer(outputs.log_path) as log, log._transaction():
         log._database.execute("DELETE FROM records WHERE position <= 5")
-    [feed] = feeds([film], Config(), outputs)
+    [feed] = feeds([video], Config(), outputs)
     assert feed.start == FRAMES
 
 
-def test_lines_that_were_lost_are_written_anew(film: Path, tmp_path: Path) -> None:
+def test_lines_that_were_lost_are_written_anew(video: Path, tmp_path: Path) -> None:
     records = tmp_path / "r.jsonl"
     outputs = Outputs(records=records)
-    inline([film], Config(), outputs, quiet, steps.LIGHT)
+    inline([video], Config(), outputs, quiet, steps.LIGHT)
     whole = records.read_bytes()
     for left in (b"".join(whole.splitlines(keepends=True)[:7]) + b'{"Input', b""):
         records.write_bytes(left)
-        [feed] = feeds([film], Config(), outputs)
+        [feed] = feeds([video], Config(), outputs)
         assert feed.start == FRAMES
         assert records.read_bytes() == whole
 
 
-def test_another_configuration_begins_anew(film: Path, tmp_path: Path) -> None:
+def test_another_configuration_begins_anew(video: Path, tmp_path: Path) -> None:
     outputs = Outputs(records=tmp_path / "r.jsonl")
-    inline([film], Config(), outputs, quiet, steps.LIGHT)
-    [feed] = feeds([film], Config(faces=Faces(size=320)), outputs)
+    inline([video], Config(), outputs, quiet, steps.LIGHT)
+    [feed] = feeds([video], Config(faces=Faces(size=320)), outputs)
     assert feed.start == 0
 
 
-def test_a_feed_knows_its_film(film: Path, tmp_path: Path) -> None:
-    [feed] = feeds([film], Config(), Outputs(log=tmp_path / "r.db"))
+def test_a_feed_knows_its_video(video: Path, tmp_path: Path) -> None:
+    [feed] = feeds([video], Config(), Outputs(log=tmp_path / "r.db"))
     assert (feed.stream, feed.source.url, feed.start, feed.frames) == (
         "small",
-        str(film),
+        str(video),
         0,
         FRAMES,
     )
     assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
 
 
-def test_what_has_no_end_is_live_unless_it_is_told_otherwise(film: Path, tmp_path: Path) -> None:
+def test_what_has_no_end_is_live_unless_it_is_told_otherwise(video: Path, tmp_path: Path) -> None:
     sources = {
         "endless": Source(url="test://moving"),
         "every": Source(url="test://moving", policy="every"),
         "short": Source(url="test://moving?frames=9"),
-        "film": Source(url=str(film)),
-        "played": Source(url=str(film), policy="live"),
+        "video": Source(url=str(video)),
+        "played": Source(url=str(video), policy="live"),
     }
     found = feeds_of(sources, Config(), Outputs(log=tmp_path / "r.db"))
     assert [feed.stream for feed in found if feed.live] == ["endless", "played"]
 
 
-def test_films_of_one_name_become_streams_of_several(film: Path, tmp_path: Path) -> None:
-    names = [feed.stream for feed in feeds([film] * 3, Config(), Outputs(log=tmp_path / "r.db"))]
+def test_videos_of_one_name_become_streams_of_several(video: Path, tmp_path: Path) -> None:
+    names = [feed.stream for feed in feeds([video] * 3, Config(), Outputs(log=tmp_path / "r.db"))]
     assert names == ["small", "small-2", "small-3"]
 
 
-def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path, tmp_path: Path) -> None:
+def test_a_failed_frame_is_given_to_ordered_stages_only(video: Path, tmp_path: Path) -> None:
     given: list[tuple[str, int]] = []
 
     def noting(name: str, broken: bool) -> Stage:
@@ -138,32 +140,32 @@ def test_a_failed_frame_is_given_to_ordered_stages_only(film: Path, tmp_path: Pa
         return Stage(name, make, ordered=name == "record")
 
     stages = (noting("detect", True), noting("recognise", False), noting("record", False))
-    status = inline([film], Config(), Outputs(log=tmp_path / "r.db"), quiet, stages)
+    status = inline([video], Config(), Outputs(log=tmp_path / "r.db"), quiet, stages)
     assert ("recognise", steps.BAD) not in given
     assert ("record", steps.BAD) in given
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed={"error": 1})
 
 
-def test_what_cannot_work_ends_the_run(film: Path, tmp_path: Path) -> None:
+def test_what_cannot_work_ends_the_run(video: Path, tmp_path: Path) -> None:
     outputs, stages = (
         Outputs(log=tmp_path / "r.db"),
         (Stage("detect", steps.unusable), steps.RECORD),
     )
-    with pytest.raises(Unusable, match="staff"):
-        inline([film], Config(), outputs, quiet, stages)
+    with pytest.raises(StageError, match="staff"):
+        inline([video], Config(), outputs, quiet, stages)
 
 
 def test_only_the_models_that_are_asked_for_are_needed() -> None:
-    assert needed_models(Config(faces=Faces(look=False), text=Text(look=False))) == []
+    assert needed_models(Config(faces=Faces(enabled=False), text=Text(enabled=False))) == []
     bare = Faces(mesh=False)
-    assert needed_models(Config(faces=bare, text=Text(look=False))) == ["yunet"]
+    assert needed_models(Config(faces=bare, text=Text(enabled=False))) == ["yunet"]
     meshed = ["yunet", "face_mesh_attention"]
-    assert needed_models(Config(text=Text(look=False))) == meshed
-    named = needed_models(Config(match=Match(collection="staff"), text=Text(look=False)))
+    assert needed_models(Config(text=Text(enabled=False))) == meshed
+    named = needed_models(Config(match=Match(collection="staff"), text=Text(enabled=False)))
     assert named == [*meshed, "mobilefacenet"]
     careful = Faces(mesh=False, detection="thorough", embedder="mobilefacenet+dlib_resnet")
     named = needed_models(
-        Config(faces=careful, match=Match(collection="staff"), text=Text(look=False))
+        Config(faces=careful, match=Match(collection="staff"), text=Text(enabled=False))
     )
     assert named == ["yunet", "centerface", "mobilefacenet", "dlib_resnet"]
     assert "ppocrv6_rec_small" in needed_models(Config())
@@ -175,7 +177,7 @@ def test_attributes_are_told_of_streams_that_ask_for_them(tmp_path: Path) -> Non
     cv2.imwrite(str(pictures / "1.png"), photographs().astronaut)
 
     def looked_at(name: str, *attributes: FaceAttribute) -> dict[str, Any]:
-        config = Config(faces=Faces(attributes=attributes), text=Text(look=False))
+        config = Config(faces=Faces(attributes=attributes), text=Text(enabled=False))
         outputs = Outputs(log=tmp_path / f"{name}.db")
         inline([pictures], config, outputs, quiet)
         [record] = read(outputs.log_path)

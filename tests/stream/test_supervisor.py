@@ -1,4 +1,4 @@
-"""The line as it is, with its processes, films and accidents."""
+"""The line as it is, with its processes, videos and accidents."""
 
 import os
 import signal
@@ -16,13 +16,14 @@ from tests.support.processes import alive, called, children, directories, wait_u
 from onlooker.config.schema import Config, Stream
 from onlooker.media.image import MediaError
 from onlooker.record.log.reader import LogError
-from onlooker.record.shapes import StreamRecord
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Outputs
+from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
-from onlooker.stream.stages import Setup, Stage, Step, inline
+from onlooker.stream.stage import Setup, Stage, Step
 from onlooker.stream.supervisor import RunError, Stopped, _cores, replay
 
 FRAMES = 120
@@ -36,15 +37,15 @@ def quiet(status: Status) -> None:
 
 
 @pytest.fixture(scope="module")
-def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return steps.film(tmp_path_factory.mktemp("film") / "small.mp4", FRAMES)
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return steps.video(tmp_path_factory.mktemp("video") / "small.mp4", FRAMES)
 
 
 @pytest.fixture(scope="module")
-def expected(film: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What the film's records are."""
+def expected(video: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """What the video's records are."""
     records = tmp_path_factory.mktemp("expected") / "records.jsonl"
-    inline([film], CONFIG, Outputs(records=records), quiet, steps.LIGHT)
+    inline([video], CONFIG, Outputs(records=records), quiet, steps.LIGHT)
     return records.read_bytes()
 
 
@@ -91,10 +92,10 @@ KINDS = ["detect", "recognise", "record", "source", "hub"]
 
 
 def test_processes_write_what_one_process_writes(
-    film: Path, expected: bytes, outputs: Outputs
+    video: Path, expected: bytes, outputs: Outputs
 ) -> None:
     shown: list[Status] = []
-    status = replay([film], CONFIG, outputs, shown.append, steps.LIGHT)
+    status = replay([video], CONFIG, outputs, shown.append, steps.LIGHT)
     assert written(outputs) == expected
     [stream] = status.streams
     assert stream.counts == Counts(received=FRAMES, done=FRAMES)
@@ -111,7 +112,7 @@ def test_workers_have_cores_of_their_own_where_there_are_as_many(
     assert [_cores(workers) for workers in (1, 2, 3)] == [[None], [3, 5], [None] * 3]
 
 
-def test_each_worker_keeps_to_its_core(film: Path, outputs: Outputs) -> None:
+def test_each_worker_keeps_to_its_core(video: Path, outputs: Outputs) -> None:
     before = sorted(os.sched_getaffinity(0))
     if len(before) < 2:
         pytest.skip("there is one core")
@@ -124,7 +125,7 @@ def test_each_worker_keeps_to_its_core(film: Path, outputs: Outputs) -> None:
 
     os.sched_setaffinity(0, chosen)
     try:
-        replay([film], CONFIG, outputs, look, steps.SLOW)
+        replay([video], CONFIG, outputs, look, steps.SLOW)
     finally:
         os.sched_setaffinity(0, before)
     everywhere = set(chosen)
@@ -140,10 +141,10 @@ def test_each_worker_keeps_to_its_core(film: Path, outputs: Outputs) -> None:
 
 @pytest.mark.timeout(120)
 def test_all_frames_are_there_once_though_each_process_is_killed(
-    film: Path, expected: bytes, outputs: Outputs
+    video: Path, expected: bytes, outputs: Outputs
 ) -> None:
     fate = Fate(signal.SIGKILL, KINDS, every=12)
-    status = replay([film], CONFIG, outputs, fate, steps.SLOW)
+    status = replay([video], CONFIG, outputs, fate, steps.SLOW)
     assert len(set(fate.hit)) == len(KINDS)
     assert written(outputs) == expected
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
@@ -151,10 +152,10 @@ def test_all_frames_are_there_once_though_each_process_is_killed(
 
 @pytest.mark.timeout(120)
 def test_all_frames_are_there_once_though_each_process_falls_silent(
-    film: Path, expected: bytes, outputs: Outputs
+    video: Path, expected: bytes, outputs: Outputs
 ) -> None:
     fate = Fate(signal.SIGSTOP, KINDS, every=12)
-    status = replay([film], CONFIG, outputs, fate, steps.SLOW)
+    status = replay([video], CONFIG, outputs, fate, steps.SLOW)
     assert len(set(fate.hit)) == len(KINDS)
     assert not any(map(alive, fate.hit))
     assert written(outputs) == expected
@@ -162,34 +163,34 @@ def test_all_frames_are_there_once_though_each_process_falls_silent(
 
 
 def test_a_frame_that_a_step_raises_over_is_recorded_as_failed(
-    film: Path, tmp_path: Path, outputs: Outputs
+    video: Path, tmp_path: Path, outputs: Outputs
 ) -> None:
     stages = (Stage("detect", steps.raising), *steps.LIGHT[1:])
-    status = replay([film], CONFIG, outputs, quiet, stages)
+    status = replay([video], CONFIG, outputs, quiet, stages)
     bad = records(outputs)[steps.BAD]
     assert bad.FrameInformation.Error == "detect: ArithmeticError: seven is too much"
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES - 1, failed={"error": 1})
     alone = Outputs(records=tmp_path / "inline.jsonl")
-    inline([film], CONFIG, alone, quiet, stages)
+    inline([video], CONFIG, alone, quiet, stages)
     assert written(alone) == written(outputs)
 
 
 def test_a_frame_that_cannot_be_recorded_is_recorded_as_failed(
-    film: Path, tmp_path: Path, outputs: Outputs
+    video: Path, tmp_path: Path, outputs: Outputs
 ) -> None:
     stages = (*steps.LIGHT[:2], Stage("record", steps.refusing, workers=1, ordered=True))
-    replay([film], CONFIG, outputs, quiet, stages)
+    replay([video], CONFIG, outputs, quiet, stages)
     errors = [record.FrameInformation.Error for record in records(outputs)]
     assert len(errors) == FRAMES
     assert errors[steps.BAD] == "record: ArithmeticError: seven is too much"
     alone = Outputs(records=tmp_path / "inline.jsonl")
-    inline([film], CONFIG, alone, quiet, stages)
+    inline([video], CONFIG, alone, quiet, stages)
     assert written(alone) == written(outputs)
 
 
-def test_a_frame_that_kills_workers_is_recorded_as_failed(film: Path, outputs: Outputs) -> None:
+def test_a_frame_that_kills_workers_is_recorded_as_failed(video: Path, outputs: Outputs) -> None:
     status = replay(
-        [film], CONFIG, outputs, quiet, (Stage("detect", steps.deadly), *steps.LIGHT[1:])
+        [video], CONFIG, outputs, quiet, (Stage("detect", steps.deadly), *steps.LIGHT[1:])
     )
     errors = [record.FrameInformation.Error for record in records(outputs)]
     assert errors[steps.BAD] == "detect: 2 workers died over this frame"
@@ -207,38 +208,40 @@ def test_a_frame_that_kills_workers_is_recorded_as_failed(film: Path, outputs: O
     ],
 )
 def test_a_worker_that_cannot_work_ends_the_run_with_one_error(
-    film: Path, outputs: Outputs, make: Callable[[Setup], Step], text: str
+    video: Path, outputs: Outputs, make: Callable[[Setup], Step], text: str
 ) -> None:
     began = time.monotonic()
     with pytest.raises(RunError) as caught:
-        replay([film], CONFIG, outputs, quiet, (Stage("detect", make), *steps.LIGHT[1:]))
+        replay([video], CONFIG, outputs, quiet, (Stage("detect", make), *steps.LIGHT[1:]))
     assert str(caught.value) == f"detect: {text}"
     assert time.monotonic() - began < 15
 
 
-def test_what_a_recorder_cannot_put_away_ends_the_run(film: Path, outputs: Outputs) -> None:
+def test_what_a_recorder_cannot_put_away_ends_the_run(video: Path, outputs: Outputs) -> None:
     stages = (*steps.LIGHT[:2], Stage("record", steps.untidy, workers=1, ordered=True))
     with pytest.raises(RunError, match="record: OSError: the disk went away"):
-        replay([film], CONFIG, outputs, quiet, stages)
+        replay([video], CONFIG, outputs, quiet, stages)
 
 
 def test_records_that_cannot_be_written_end_the_run_before_it_begins(
-    film: Path, tmp_path: Path
+    video: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(LogError, match="no-such-folder"):
-        replay([film], CONFIG, Outputs(records=tmp_path / "no-such-folder" / "r.jsonl"), quiet)
+        replay([video], CONFIG, Outputs(records=tmp_path / "no-such-folder" / "r.jsonl"), quiet)
 
 
-def test_what_is_no_film_ends_the_run_before_it_begins(tmp_path: Path, outputs: Outputs) -> None:
+def test_what_is_no_video_ends_the_run_before_it_begins(tmp_path: Path, outputs: Outputs) -> None:
     text = tmp_path / "text.mp4"
-    text.write_text("not a film")
+    text.write_text("not a video")
     with pytest.raises(MediaError, match=r"text\.mp4"):
         replay([text], CONFIG, outputs, quiet, steps.LIGHT)
 
 
-def test_films_become_streams_by_their_names(film: Path, tmp_path: Path, outputs: Outputs) -> None:
-    other = steps.film(tmp_path / "small.mp4", 30)
-    status = replay([film, other, film], CONFIG, outputs, quiet, steps.LIGHT)
+def test_videos_become_streams_by_their_names(
+    video: Path, tmp_path: Path, outputs: Outputs
+) -> None:
+    other = steps.video(tmp_path / "small.mp4", 30)
+    status = replay([video, other, video], CONFIG, outputs, quiet, steps.LIGHT)
     assert [stream.name for stream in status.streams] == ["small", "small-2", "small-3"]
     assert [stream.counts.done for stream in status.streams] == [FRAMES, 30, FRAMES]
     assert status.done == 2 * FRAMES + 30
@@ -248,7 +251,7 @@ def test_films_become_streams_by_their_names(film: Path, tmp_path: Path, outputs
 
 
 def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
-    film: Path, tmp_path: Path
+    video: Path, tmp_path: Path
 ) -> None:
     endpoint = f"ipc://{tmp_path}/records"
     heard: list[StreamRecord] = []
@@ -256,7 +259,7 @@ def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
         target=lambda: heard.extend(subscribe(endpoint, since=0, timeout=30)), daemon=True
     )
     listener.start()
-    # So patient that nobody misses it before the film has ended.
+    # So patient that nobody misses it before the video has ended.
     config = Config(stream=Stream(workers=2, window=8, heartbeat=5))
     stopped: list[int] = []
 
@@ -267,7 +270,7 @@ def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
             stopped.append(pid)
 
     outputs = Outputs(records=tmp_path / "r.jsonl", publish=endpoint)
-    replay([film], config, outputs, stop, steps.SLOW)
+    replay([video], config, outputs, stop, steps.SLOW)
     assert stopped
     listener.join(20)
     assert not listener.is_alive()
@@ -275,7 +278,7 @@ def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
 
 
 def test_a_subscriber_gets_what_the_file_holds(
-    film: Path, tmp_path: Path, outputs: Outputs
+    video: Path, tmp_path: Path, outputs: Outputs
 ) -> None:
     endpoint = f"ipc://{tmp_path}/records"
     heard: list[StreamRecord] = []
@@ -284,7 +287,7 @@ def test_a_subscriber_gets_what_the_file_holds(
     )
     listener.start()
     public = Outputs(records=outputs.records, publish=endpoint)
-    replay([film], CONFIG, public, quiet, steps.SLOW)
+    replay([video], CONFIG, public, quiet, steps.SLOW)
     listener.join(10)
     assert heard
     assert heard == records(outputs)[-len(heard) :]
@@ -298,14 +301,14 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.support import steps
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.stages import Stage
+from onlooker.stream.stage import Stage
 from onlooker.stream.supervisor import Stopped, replay
 from tests.stream.test_supervisor import CONFIG
 stages = (Stage("detect", steps.{make}), *steps.LIGHT[1:])
 def show(status):
     print(status.settled, flush=True)
 try:
-    replay([Path({film!r})], CONFIG, Outputs(records=Path({records!r})), show, stages)
+    replay([Path({video!r})], CONFIG, Outputs(records=Path({records!r})), show, stages)
 except Stopped as stop:
     print("stopped by", stop.signal, flush=True)
 """
@@ -314,9 +317,9 @@ except Stopped as stop:
 class Apart:
     """A replay in another process, watched from here."""
 
-    def __init__(self, film: Path, outputs: Outputs, make: str) -> None:
+    def __init__(self, video: Path, outputs: Outputs, make: str) -> None:
         root = str(Path(__file__).resolve().parents[2])
-        script = SCRIPT.format(root=root, make=make, film=str(film), records=str(outputs.records))
+        script = SCRIPT.format(root=root, make=make, video=str(video), records=str(outputs.records))
         self.process = subprocess.Popen(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -340,9 +343,9 @@ class Apart:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_everything_and_the_next_run_goes_on(
-    film: Path, expected: bytes, outputs: Outputs, number: signal.Signals
+    video: Path, expected: bytes, outputs: Outputs, number: signal.Signals
 ) -> None:
-    apart = Apart(film, outputs, "slow")
+    apart = Apart(video, outputs, "slow")
     apart.wait_for_frames(10)
     running = apart.children()
     assert len(running) == 7
@@ -356,14 +359,14 @@ def test_a_signal_stops_everything_and_the_next_run_goes_on(
     before = written(outputs)
     assert 0 < len(before) < len(expected)
     assert expected.startswith(before)
-    status = replay([film], CONFIG, outputs, quiet, steps.LIGHT)
+    status = replay([video], CONFIG, outputs, quiet, steps.LIGHT)
     assert written(outputs) == expected
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
     assert sum(w.frames for w in status.workers if w.stage == "record") < FRAMES
 
 
-def test_children_that_do_not_listen_are_stopped_in_time(film: Path, outputs: Outputs) -> None:
-    apart = Apart(film, outputs, "hanging")
+def test_children_that_do_not_listen_are_stopped_in_time(video: Path, outputs: Outputs) -> None:
+    apart = Apart(video, outputs, "hanging")
     apart.wait_for_children(7)
     running = apart.children()
     os.kill(next(pid for name, pid in running.items() if name.startswith("recog")), signal.SIGSTOP)
@@ -375,8 +378,8 @@ def test_children_that_do_not_listen_are_stopped_in_time(film: Path, outputs: Ou
     assert directories(apart.process.pid) == []
 
 
-def test_children_do_not_outlive_their_parent(film: Path, outputs: Outputs) -> None:
-    apart = Apart(film, outputs, "hanging")
+def test_children_do_not_outlive_their_parent(video: Path, outputs: Outputs) -> None:
+    apart = Apart(video, outputs, "hanging")
     apart.wait_for_children(7)
     running = apart.children()
     time.sleep(1)
@@ -397,12 +400,12 @@ def test_what_a_killed_run_left_is_removed_by_the_next(tmp_path: Path) -> None:
     assert not run.exists()
 
 
-def test_a_run_that_is_stopped_says_how_far_it_came(film: Path, outputs: Outputs) -> None:
+def test_a_run_that_is_stopped_says_how_far_it_came(video: Path, outputs: Outputs) -> None:
     def stop(status: Status) -> None:
         if status.settled >= 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Stopped, match="SIGTERM") as caught:
-        replay([film], CONFIG, outputs, stop, steps.SLOW)
+        replay([video], CONFIG, outputs, stop, steps.SLOW)
     assert caught.value.signal == signal.SIGTERM
     assert caught.value.status.settled >= 5

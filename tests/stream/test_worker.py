@@ -11,7 +11,7 @@ from tests.support.frames import frame
 
 from onlooker.stream import messages
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import Step
+from onlooker.stream.stage import Step
 from onlooker.stream.worker import Work
 from onlooker.types import Frame, TextQuad
 

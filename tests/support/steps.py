@@ -1,4 +1,4 @@
-"""Light steps and a small film for tests of the line: children import this module by its name."""
+"""Light steps and a small video for tests of the line: children import this module by its name."""
 
 import os
 import signal
@@ -10,7 +10,8 @@ import av
 import numpy as np
 from msgspec.structs import replace
 
-from onlooker.stream.stages import Setup, Stage, Step, Unusable, record
+from onlooker.stream.stage import Setup, Stage, StageError, Step
+from onlooker.stream.steps import record
 from onlooker.types import Frame, TextLine, TextQuad
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ BAD = 7
 """The frame that some of the steps do not bear."""
 
 
-def film(path: Path, frames: int) -> Path:
-    """Write a film of `frames` pictures, each of another colour."""
+def video(path: Path, frames: int) -> Path:
+    """Write a video of `frames` pictures, each of another colour."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -103,7 +104,7 @@ def hanging(setup: Setup) -> Step:
 
 
 def unusable(setup: Setup) -> Step:
-    raise Unusable("there is no collection 'staff'; see `onlooker collection list`")
+    raise StageError("there is no collection 'staff'; see `onlooker collection list`")
 
 
 def mistaken(setup: Setup) -> Step:

@@ -158,8 +158,8 @@ def test_no_face_is_seen_where_there_is_none(
 ) -> None:
     """Ten seconds of a hooded man by night, every tenth frame."""
     find = finders[detection]
-    with av.open(str(samples / "video" / "person_night.mp4")) as film:
-        for number, frame in enumerate(film.decode(video=0)):
+    with av.open(str(samples / "video" / "person_night.mp4")) as video:
+        for number, frame in enumerate(video.decode(video=0)):
             if number % 10 == 0:
                 pixels = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
                 assert find(Still(pixels)) == (), number

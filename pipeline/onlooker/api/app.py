@@ -19,7 +19,7 @@ from onlooker.api import metrics, sigv4
 from onlooker.api.access_keys import ANYBODY, Key
 from onlooker.api.dispatch import Asked, handle
 from onlooker.api.errors import Refusal, failed, throttled, unreadable
-from onlooker.api.fair_queue import Lane
+from onlooker.api.fair_queue import FairQueue
 from onlooker.api.rekognition.operations import named
 from onlooker.api.rekognition.site import Site
 from onlooker.identity.faces import StoreError
@@ -39,7 +39,7 @@ GRACE, SLOWEST = 10.0, 16 * 1024
 STORE_THREADS = 4
 """For requests without a picture."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ class Server:
         for one in analysers:
             self._free.put(one)
         pending = metrics.PENDING.labels
-        self._pictures = Lane("pictures", len(analysers), serve.queue, pending("pictures").set)
-        self._others = Lane("others", STORE_THREADS, serve.queue, pending("others").set)
+        self._pictures = FairQueue("pictures", len(analysers), serve.queue, pending("pictures").set)
+        self._others = FairQueue("others", STORE_THREADS, serve.queue, pending("others").set)
         self._held = 0
         self._stopwatch = metrics.Stopwatch()
 
@@ -104,7 +104,7 @@ class Server:
         except Exception:
             # Any fault of ours: without this one it would be neither counted nor answered with the
             # id by which the log is searched.
-            log.exception("%s: a fault of the server's", told.request_id)
+            logger.exception("%s: a fault of the server's", told.request_id)
             ours = failed(f"The server's log says more, under {told.request_id}.")
             body, status, result = ours.body(told.request_id), ours.status, ours.name
             headers = {"x-amzn-ErrorType": ours.name}
@@ -112,7 +112,7 @@ class Server:
         metrics.REQUESTS.labels(told.operation, result).inc()
         metrics.SECONDS.labels(told.operation).observe(seconds)
         self._stopwatch.tell()
-        log.info(
+        logger.info(
             "request",
             extra={
                 "told": {
@@ -151,7 +151,7 @@ class Server:
             try:
                 return await lane.run(client, work, self._site.settings.serve.patience)
             except (StoreError, WeightsError) as error:
-                log.error("%s: %s", told.request_id, error)
+                logger.error("%s: %s", told.request_id, error)
                 raise failed(f"The server's log says more, under {told.request_id}.") from error
 
     @contextmanager
@@ -208,7 +208,7 @@ class Server:
         try:
             await self._others.run("", partial(self._site.store.collections, 1), 5.0)
         except (Refusal, StoreError) as error:
-            log.warning("not ready: %s", error)
+            logger.warning("not ready: %s", error)
             return PlainTextResponse("the store cannot be read now\n", 503)
         return PlainTextResponse("ready\n")
 

@@ -30,7 +30,7 @@ class _Job:
     begun: bool = False
 
 
-class Lane:
+class FairQueue:
     """Runs functions in threads, for one event loop. `tell` hears how many there are.
 
     threads: functions that run at once. queue: those that may wait, of all clients.

@@ -32,7 +32,7 @@ LONGEST_WAIT = 32.0
 STEADY = 60.0
 """Seconds after which a process is trusted again."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -204,14 +204,14 @@ class Workers:
         status = worker.process.poll()
         if status is None:
             if not worker.ready and now - worker.started > START:
-                log.error("process %d did not get ready", worker.process.pid)
+                logger.error("process %d did not get ready", worker.process.pid)
                 worker.process.kill()
             elif worker.ready and now - worker.started > STEADY:
                 worker.wait = 1.0
             return
         if not self._said and not worker.ready:
             raise ServeError(f"a process ended before it listened, with status {status}; see above")
-        log.error("process %d died with status %d", worker.process.pid, status)
+        logger.error("process %d died with status %d", worker.process.pid, status)
         self._bury(worker)
         worker.put_off()
 
@@ -227,7 +227,7 @@ class Workers:
         except OSError as error:
             if not self._said:
                 raise ServeError(f"a process cannot be started: {error}") from error
-            log.error("a process cannot be started: %s", error)
+            logger.error("a process cannot be started: %s", error)
             worker.put_off()
             return
         worker.ready, worker.started = False, time.monotonic()
@@ -258,7 +258,7 @@ class Workers:
             try:
                 process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
-                log.error("process %d did not stop", process.pid)
+                logger.error("process %d did not stop", process.pid)
                 process.kill()
                 process.wait()
             _close(process)

@@ -39,7 +39,7 @@ TURN = 0.0005
 """Seconds that a thread may hold the interpreter while another one asks for it. A request goes from
 the event loop to a thread and back, and with Python's 5 ms each step could take as long as all."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     try:
         run(orders)
     except (ConfigError, StoreError, WeightsError, OSError) as error:
-        log.critical("%s", error)
+        logger.critical("%s", error)
         sys.exit(1)
 
 

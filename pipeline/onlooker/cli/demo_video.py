@@ -1,4 +1,4 @@
-"""The demonstration's film, made on the spot from photographs that scikit-image brings along.
+"""The demonstration's video, made on the spot from photographs that scikit-image brings along.
 
 NASA's portrait of Eileen Collins, a printed page, and a motorcycle with its maker's name on the
 tank (Middlebury stereo benchmark, 2014): all three lie inside the installed package, so nothing is
@@ -14,7 +14,7 @@ import numpy as np
 
 from onlooker.media import image
 from onlooker.media.image import MediaError, Pixels
-from onlooker.media.video_writer import FilmWriter
+from onlooker.media.video_writer import VideoWriter
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 
@@ -61,7 +61,7 @@ VISITOR = View(228, 125, 300)
 
 
 def shots(photographs: Photographs) -> list[Shot]:
-    """The film, shot by shot, with hard cuts between."""
+    """The video, shot by shot, with hard cuts between."""
     astronaut, page, motorcycle = photographs.astronaut, photographs.page, photographs.motorcycle
     return [
         Shot(astronaut, 2.4, View(256, 150, 512), VISITOR),
@@ -71,28 +71,28 @@ def shots(photographs: Photographs) -> list[Shot]:
     ]
 
 
-def make_film(folder: Path) -> tuple[Path, Path]:
-    """Make the film and a folder of portraits in `folder`; return where they are.
+def make_video(folder: Path) -> tuple[Path, Path]:
+    """Make the video and a folder of portraits in `folder`; return where they are.
 
-    The film is 1280 x 720 at 25 frames per second. The portraits are to be indexed: one folder for
-    each person, with a picture that is not in the film as it is. `visitor.png` is
-    the same person as the film shows her, to search with. Made again, all are the same.
+    The video is 1280 x 720 at 25 frames per second. The portraits are to be indexed: one folder for
+    each person, with a picture that is not in the video as it is. `visitor.png` is
+    the same person as the video shows her, to search with. Made again, all are the same.
     Raises MediaError where scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()
-    film, people = folder / "film.mp4", folder / "people"
+    video, people = folder / "video.mp4", folder / "people"
     try:
         (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
         (people / "Eileen Collins" / "portrait.png").write_bytes(_portrait(photos))
         (folder / "visitor.png").write_bytes(_png(seen(photos.astronaut, VISITOR)))
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}") from error
-    with FilmWriter(film, WIDTH, HEIGHT, RATE, key_every=RATE) as writer:
+    with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE) as writer:
         for shot in shots(photos):
             for number in range(count := round(shot.seconds * RATE)):
                 view = shot.start.towards(shot.end, number / (count - 1))
                 writer.write(seen(shot.photograph, view))
-    return film, people
+    return video, people
 
 
 def photographs() -> Photographs:
@@ -122,7 +122,7 @@ def seen(photograph: Pixels, view: View) -> Pixels:
 
 
 def _portrait(photos: Photographs) -> bytes:
-    """Head and shoulders, cut otherwise than in the film and smaller than there, as a PNG file."""
+    """Head and shoulders, cut otherwise than in the video and smaller than there, as a PNG file."""
     head = photos.astronaut[10:290, 90:350]
     small = cv2.resize(head, None, fx=0.85, fy=0.85, interpolation=cv2.INTER_AREA)
     return _png(np.asarray(small, np.uint8))

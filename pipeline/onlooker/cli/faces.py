@@ -15,8 +15,8 @@ from onlooker.config.load import load
 from onlooker.media import image
 from onlooker.media.image import MediaError, Still
 from onlooker.models import weights
-from onlooker.record.face_detail import FIELDS, face_detail, fields
-from onlooker.record.shapes import FaceDetail
+from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
+from onlooker.rekognition.shapes import FaceDetail
 from onlooker.render.video import draw_detail
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.faces import FaceFinder

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from onlooker.config.load import load
 from onlooker.record.log.reader import Log, LogError, default_path
-from onlooker.record.shapes import encode
+from onlooker.rekognition.shapes import encode
 
 app = typer.Typer(no_args_is_help=True, help="What was recorded: follow, search, export, check.")
 console = Console(markup=False, emoji=False, highlight=False)
@@ -97,7 +97,7 @@ def query(
 ) -> None:
     """Print the records that meet all conditions, one JSON line each.
 
-    TIME is 95.5 or 1:35 in a film, 2026-11-25T08:00 for a camera. Example: `onlooker log query
+    TIME is 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera. Example: `onlooker log query
     --person ada_lovelace --from 2026-11-25T08:00`
     """
     with Log(_path(log)) as opened:
@@ -148,7 +148,7 @@ def _print(body: bytes) -> None:
 
 
 def _seconds(time: str | None) -> float | None:
-    """Seconds of a film, or since 1970."""
+    """Seconds of a video, or since 1970."""
     if time is None:
         return None
     if re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", time):
@@ -160,5 +160,5 @@ def _seconds(time: str | None) -> float | None:
         return datetime.fromisoformat(time).timestamp()
     except ValueError:
         raise typer.BadParameter(
-            f"{time!r} is no time: write 95.5 or 1:35 in a film, 2026-11-25T08:00 for a camera"
+            f"{time!r} is no time: write 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera"
         ) from None

@@ -26,7 +26,7 @@ from rich.text import Text
 from onlooker.api.listener import ServeError
 from onlooker.cli import stream as cli_stream
 from onlooker.cli.collection import app as collection_app
-from onlooker.cli.demo_video import make_film
+from onlooker.cli.demo_video import make_video
 from onlooker.cli.faces import faces
 from onlooker.cli.log import app as log_app
 from onlooker.cli.models import app as models_app
@@ -46,14 +46,16 @@ from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
-from onlooker.record.shapes import RecordError, StreamRecord, encode
 from onlooker.record.sinks import publish
 from onlooker.record.subscribe import subscribe
 from onlooker.record.summary import Summary, summarise
+from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
 from onlooker.render.video import annotate as draw
 from onlooker.stream.feeds import Feed, Outputs, feeds
+from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
-from onlooker.stream.stages import Unusable, inline, needed_models
+from onlooker.stream.stage import StageError
+from onlooker.stream.stages import needed_models
 from onlooker.stream.supervisor import RunError, Stopped
 from onlooker.stream.supervisor import replay as staged
 
@@ -89,7 +91,7 @@ EXPECTED = (
     RunError,
     ServeError,
     StoreError,
-    Unusable,
+    StageError,
     reader.LogError,
     publish.PublishError,
     weights.WeightsError,
@@ -134,9 +136,11 @@ def options(
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Option(help="Where the film and the results go.")] = Path("demo"),
+    folder: Annotated[Path, typer.Option(help="Where the video and the results go.")] = Path(
+        "demo"
+    ),
 ) -> None:
-    """Make a film from real photographs, index one face, replay the film, say what was seen.
+    """Make a video from real photographs, index one face, replay the video, say what was seen.
 
     Needs no input; scikit-image brings the photographs. Example: `onlooker demo`
     """
@@ -148,8 +152,8 @@ def demo(
         mark.touch()
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
-    with console.status("making a film of the astronaut, the page and the motorcycle"):
-        film, people = make_film(folder)
+    with console.status("making a video of the astronaut, the page and the motorcycle"):
+        video, people = make_video(folder)
     records, store = folder / "records.jsonl", folder / "faces.db"
     annotated = folder / "annotated.mp4"
     for old in (records, annotated, *folder.glob("faces.db*"), *folder.glob("records.db*")):
@@ -160,19 +164,19 @@ def demo(
     with Store(store) as known:
         known.create_collection("demo", settings.faces.embedder)
         list(enrol(known, "demo", list(pictures([people])), settings))
-    console.print(f"film            {film}", soft_wrap=True)
-    _replay([film], settings, Outputs(records=records, store=store), annotated)
+    console.print(f"video           {video}", soft_wrap=True)
+    _replay([video], settings, Outputs(records=records, store=store), annotated)
 
 
 @app.command()
 def replay(
-    films: Annotated[list[Path], typer.Argument(help="Films to look at, every frame.")],
+    videos: Annotated[list[Path], typer.Argument(help="Videos to look at, every frame.")],
     collection: Annotated[
         str | None, typer.Option(help="Collection to look faces up in.", metavar="NAME")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="JSON-lines file for the records. [default: the film's name .jsonl]"),
+        typer.Option(help="JSON-lines file for the records. [default: the video's name .jsonl]"),
     ] = None,
     log_at: Annotated[
         Path | None,
@@ -183,7 +187,7 @@ def replay(
         typer.Option("--publish", help="ZeroMQ endpoint to publish on, as tcp://127.0.0.1:5555."),
     ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(help="Film to draw what was seen into (one film only).")
+        Path | None, typer.Option(help="Video to draw what was seen into (one video only).")
     ] = None,
     speed: Annotated[
         str,
@@ -193,23 +197,25 @@ def replay(
         bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
     ] = False,
 ) -> None:
-    """Look at every frame of films and write one record a frame.
+    """Look at every frame of videos and write one record a frame.
 
     Example: `onlooker replay lobby.mp4 --collection staff --out lobby.jsonl --annotate seen.mp4`
     """
-    if annotate is not None and len(films) > 1:
-        raise typer.BadParameter("--annotate takes one film; replay them one by one")
+    if annotate is not None and len(videos) > 1:
+        raise typer.BadParameter("--annotate takes one video; replay them one by one")
     if not re.fullmatch(schema.SPEED, speed):
         raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
     settings = load()
     if collection is not None:
         settings = replace(settings, match=replace(settings.match, collection=collection))
-    outputs = Outputs(log=log_at, records=out or Path(f"{films[0].stem}.jsonl"), publish=publish_at)
-    _replay(films, settings, outputs, annotate, one_process, speed)
+    outputs = Outputs(
+        log=log_at, records=out or Path(f"{videos[0].stem}.jsonl"), publish=publish_at
+    )
+    _replay(videos, settings, outputs, annotate, one_process, speed)
 
 
 def _replay(
-    films: list[Path],
+    videos: list[Path],
     settings: Config,
     outputs: Outputs,
     annotated: Path | None,
@@ -219,11 +225,11 @@ def _replay(
     records = outputs.log_path
     _check_outputs(settings, outputs, annotated)
     weights.pull(needed_models(settings))
-    streams = feeds(films, settings, outputs)
+    streams = feeds(videos, settings, outputs)
     if others := sum(1 for _ in _others(records, streams, settings)):
         raise reader.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
-            "settings or from other films; delete it, or name another file with --log"
+            "settings or from other videos; delete it, or name another file with --log"
         )
     if earlier := sum(feed.start for feed in streams):
         console.print(
@@ -232,14 +238,14 @@ def _replay(
         )
     errors: dict[str, str] = {}
     if outputs.publish or any(feed.start != feed.frames for feed in streams):
-        run = partial(inline if one_process else staged, films, settings, outputs, speed=speed)
+        run = partial(inline if one_process else staged, videos, settings, outputs, speed=speed)
         errors = _run(run, streams)
     seen = summarise(_own(records, streams, settings))
     _print_summary(seen)
     if annotated is not None:
         with console.status("drawing"):
-            draw(films[0], _own(records, streams, settings), annotated)
-        console.print(f"annotated film  {annotated}", soft_wrap=True)
+            draw(videos[0], _own(records, streams, settings), annotated)
+        console.print(f"annotated video  {annotated}", soft_wrap=True)
     for path in filter(None, (outputs.records, records)):
         console.print(f"records         {path}", soft_wrap=True)
     for stream, error in errors.items():
@@ -247,7 +253,7 @@ def _replay(
     if seen.failed:
         complaints.print(f"{seen.failed} frames could not be looked at; their records say why")
     if seen.failed == seen.frames:
-        raise RunError(f"no frame of {', '.join(map(str, films))} could be looked at")
+        raise RunError(f"no frame of {', '.join(map(str, videos))} could be looked at")
 
 
 def _check_outputs(settings: Config, outputs: Outputs, annotated: Path | None) -> None:
@@ -271,7 +277,7 @@ def _others(records: Path, streams: Sequence[Feed], settings: Config) -> Iterato
 
 
 def _own(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
-    """Of the file's records those of these films, looked at with these settings."""
+    """Of the file's records those of these videos, looked at with these settings."""
     digests = {feed.stream: feed.digest for feed in streams}
     for record in reader.read(records):
         digest, index = digests.get(record.stream), record.FrameInformation.Index

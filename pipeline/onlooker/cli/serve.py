@@ -53,7 +53,7 @@ def models(settings: Config) -> list[str]:
     """The cards of all models that operations may need."""
     looking = replace(
         settings,
-        faces=replace(settings.faces, look=True),
-        text=replace(settings.text, look=True),
+        faces=replace(settings.faces, enabled=True),
+        text=replace(settings.text, enabled=True),
     )
     return list(dict.fromkeys([*needed_models(looking), *FACES]))

@@ -121,7 +121,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"[publish] {error}") from error
     for name, one in config.streams.items():
         asked = config.of(one)
-        if asked.match.collection is not None and asked.faces.look:
+        if asked.match.collection is not None and asked.faces.enabled:
             try:
                 with Store(default_path()) as store:
                     store.collection(asked.match.collection)

@@ -14,8 +14,8 @@ from onlooker.config.load import load
 from onlooker.media import image
 from onlooker.media.image import MediaError, Still
 from onlooker.models import weights
-from onlooker.record.shapes import DetectionFilter, TextDetection, TextFilters
-from onlooker.record.text_detection import text_detections
+from onlooker.rekognition.shapes import DetectionFilter, TextDetection, TextFilters
+from onlooker.rekognition.text_detection import text_detections
 from onlooker.render.video import draw_text
 from onlooker.vision.text import TextFinder, TextReader
 

@@ -57,7 +57,7 @@ FaceAttribute = Literal[
 class Faces(Section, frozen=True, kw_only=True):
     """`[faces]`: which faces are found, and how they are recognised."""
 
-    look: bool = True
+    enabled: bool = True
     size: Side = 640
     """Long side, in pixels, of the picture that the detector sees. Never enlarged."""
     detection: Literal["fast", "balanced", "thorough"] = "balanced"
@@ -82,11 +82,11 @@ class Faces(Section, frozen=True, kw_only=True):
 class Text(Section, frozen=True, kw_only=True):
     """`[text]`: which text is found and read."""
 
-    look: bool = True
+    enabled: bool = True
     size: Side = 640
     """Long side, in pixels, of the picture that the detector sees. Never enlarged.
 
-    Of a 720p film, 960 finds a tenth more lines, the smallest ones, in twice the time.
+    Of a 720p video, 960 finds a tenth more lines, the smallest ones, in twice the time.
     """
     detection: Literal["fast", "thorough"] = "fast"
     """How much time to take for text that is hard to find. "fast" looks once. "thorough" looks at
@@ -127,7 +127,7 @@ class Limits(Section, frozen=True, kw_only=True):
 
     days: Annotated[float, Meta(ge=0)] = 0
     """Age of the oldest record in the log. The last one of each stream stays for good, so that a
-    film is gone on with."""
+    video is gone on with."""
     megabytes: Annotated[float, Meta(ge=0)] = 0
     """Size of the log."""
     lines_megabytes: Annotated[float, Meta(ge=0)] = 0
@@ -188,18 +188,18 @@ StreamName = Annotated[str, Meta(pattern=STREAM_NAME)]
 
 
 SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"
-"""How fast a film is played: as fast as it can be looked at, or as "8x"."""
+"""How fast a video is played: as fast as it can be looked at, or as "8x"."""
 
 
 class Source(Section, frozen=True, kw_only=True):
     """`[streams.NAME]`: where a stream comes from, and what is done with it."""
 
     url: str
-    """rtsp://, http:// or https:// (HLS or MJPEG), /dev/video0, a film, a folder of pictures,
+    """rtsp://, http:// or https:// (HLS or MJPEG), /dev/video0, a video, a folder of pictures,
     pictures by a pattern as shots/*.jpg, or test://moving."""
     policy: Literal["live", "every"] | None = None
     """every: all frames are looked at, and the source waits. live: the newest wins. Without it,
-    cameras are live, and of films and pictures every frame counts."""
+    cameras are live, and of videos and pictures every frame counts."""
     fps: Annotated[float, Meta(gt=0)] | None = None
     """Look at so many frames a second at most."""
     nth: Annotated[int, Meta(ge=1)] = 1
@@ -215,11 +215,11 @@ class Source(Section, frozen=True, kw_only=True):
     collection: str | None = None
     """Collection to look faces up in; without it, that of [match]."""
     start: Annotated[float, Meta(ge=0)] = 0
-    """Seconds of a film before the first frame that is looked at."""
+    """Seconds of a video before the first frame that is looked at."""
     end: Annotated[float, Meta(gt=0)] | None = None
-    """Seconds of a film that are looked at no more."""
+    """Seconds of a video that are looked at no more."""
     speed: Annotated[str, Meta(pattern=SPEED)] = "max"
-    """How fast a film is played: "max", or as "8x". A film that is live is played at 1x."""
+    """How fast a video is played: "max", or as "8x". A video that is live is played at 1x."""
     motion: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """Share of the picture that must change; where less does, the last result is taken again."""
     transport: Literal["tcp", "udp"] = "tcp"
@@ -250,13 +250,13 @@ class Source(Section, frozen=True, kw_only=True):
 
     @property
     def pace(self) -> float:
-        """Seconds of the film in one second; 0 for as fast as it can be looked at."""
+        """Seconds of the video in one second; 0 for as fast as it can be looked at."""
         if self.speed == "max":
             return 1.0 if self.policy == "live" else 0.0
         return float(self.speed.removesuffix("x"))
 
     def selection(self) -> bytes:
-        """What decides, besides the film, which frames there are and what is in them."""
+        """What decides, besides the video, which frames there are and what is in them."""
         parts = [self.fps, self.nth, self.region, self.start, self.end, self.motion]
         return b"" if parts == [None, 1, None, 0, None, None] else msgspec.json.encode(parts)
 
@@ -338,14 +338,14 @@ class Config(Section, frozen=True, kw_only=True):
 
     def of(self, source: Source) -> "Config":
         """What frames of this stream are looked at with."""
-        faces = self.faces.look if source.faces is None else source.faces
-        text = self.text.look if source.text is None else source.text
+        faces = self.faces.enabled if source.faces is None else source.faces
+        text = self.text.enabled if source.text is None else source.text
         attributes = self.faces.attributes if source.attributes is None else source.attributes
         collection = source.collection or self.match.collection
         return replace(
             self,
-            faces=replace(self.faces, look=faces, attributes=attributes),
-            text=replace(self.text, look=text),
+            faces=replace(self.faces, enabled=faces, attributes=attributes),
+            text=replace(self.text, enabled=text),
             match=replace(self.match, collection=collection),
         )
 

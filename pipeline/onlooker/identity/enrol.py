@@ -23,7 +23,7 @@ from onlooker.identity.faces import NewFace, image_id, mismatch
 from onlooker.identity.store import Store
 from onlooker.media import image
 from onlooker.models.card import space
-from onlooker.record.ratios import bounding_box
+from onlooker.rekognition.ratios import bounding_box
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, unlaid

@@ -1,1 +1,1 @@
-"""Pictures and video in: `image` for stills, `source` and `decode` for films."""
+"""Pictures and video in: `image` for stills, `source` and `decode` for videos."""

@@ -89,7 +89,7 @@ class Camera:
     def connect(self) -> Iterator[Shot]:
         """Connect, and yield frames until the connection ends. Raises MediaError for why it did.
 
-        A film, or what else has an end, is played once, and nothing is raised at its end.
+        A video, or what else has an end, is played once, and nothing is raised at its end.
         """
         self.alive = time.monotonic()
         if not is_camera(self.source.url):
@@ -112,7 +112,7 @@ class Camera:
 
     def _played(self) -> Iterator[Shot]:
         epoch, started = os.urandom(16).hex(), 0.0
-        # A film may show one picture for a minute; what stands for a camera is watched like one.
+        # A video may show one picture for a minute; what stands for a camera is watched like one.
         pattern = self.source.url.startswith(SCHEME)
         watch = Watch(self.source.frozen) if pattern else None
         fragment, fragment_pts = self.index, 0

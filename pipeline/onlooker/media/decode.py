@@ -30,7 +30,7 @@ to the next key frame, the decoder's order cannot be trusted: so many are held h
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A place in the film where a picture should be and cannot be decoded."""
+    """A place in the video where a picture should be and cannot be decoded."""
 
     pts: int | None
     cause: str
@@ -75,7 +75,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
             return
         except av.error.FFmpegError as error:
             yield from _attempt(lambda: stream.codec_context.decode(None), None)
-            yield Damage(None, f"the rest of the film cannot be read ({error.strerror})")
+            yield Damage(None, f"the rest of the video cannot be read ({error.strerror})")
             return
         yield from _attempt(packet.decode, packet.pts)
 
@@ -101,7 +101,7 @@ class Upright:
         self._reformatter = VideoReformatter()  # keeps its tables from picture to picture
 
     def __call__(self, frame: VideoFrame) -> Planes:
-        """I420 planes of limited range, turned by the film's rotation.
+        """I420 planes of limited range, turned by the video's rotation.
 
         The planes are the decoder's own memory where nothing had to be changed: do not write.
         """

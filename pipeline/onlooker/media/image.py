@@ -36,7 +36,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class MediaError(Exception):
-    """A picture or film cannot be read; the text is one line that names it and the cause."""
+    """A picture or video cannot be read; the text is one line that names it and the cause."""
 
 
 class TooLarge(MediaError):
@@ -104,7 +104,7 @@ class Still:
 class Planes:
     """A picture over I420 planes: y (h, w), u and v (ceil(h / 2), ceil(w / 2)), limited range.
 
-    Colour is made by the BT.601 matrix, as OpenCV does for films of any size, and only for the
+    Colour is made by the BT.601 matrix, as OpenCV does for videos of any size, and only for the
     pixels that are asked for. Rows may be any distance apart.
     """
 

@@ -1,4 +1,4 @@
-"""Pictures in a folder, or that a pattern names, as a film of one picture a second."""
+"""Pictures in a folder, or that a pattern names, as a video of one picture a second."""
 
 import glob
 import hashlib
@@ -16,8 +16,8 @@ from onlooker.media.image import PICTURES, MediaError, Pixels, Planes
 from onlooker.types import Frame
 
 
-class Album:
-    """Pictures in the order of their names: the same as `onlooker.media.video_file.Film` gives.
+class ImageFolder:
+    """Images in the order of their names, as `onlooker.media.video_file.VideoFile` gives frames.
 
     `url` is a folder, or a pattern with * ? or [. Raises MediaError where there is no picture, or
     the first one cannot be decoded.

@@ -1,4 +1,4 @@
-"""What has an end and can be read again from its beginning: films, pictures, patterns."""
+"""What has an end and can be read again from its beginning: videos, pictures, patterns."""
 
 import glob
 import os
@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import Source
 from onlooker.media.image import Planes
-from onlooker.media.image_folder import Album
+from onlooker.media.image_folder import ImageFolder
 from onlooker.media.sampling import paced, selected
 from onlooker.media.synthetic import SCHEME, Pattern
-from onlooker.media.video_file import Film
+from onlooker.media.video_file import VideoFile
 from onlooker.types import Frame
 
-Finite: TypeAlias = Film | Album | Pattern
+Finite: TypeAlias = VideoFile | ImageFolder | Pattern
 
 
 def opened(url: str, digest: str | None = None) -> Finite:
@@ -24,19 +24,19 @@ def opened(url: str, digest: str | None = None) -> Finite:
         return Pattern(url, digest)
     path = url.removeprefix("file://")
     if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
-        return Album(path, digest)
-    return Film(path, digest)
+        return ImageFolder(path, digest)
+    return VideoFile(path, digest)
 
 
 def frames(
     stream: str, source: Source, epoch: str, start: int
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """The frames that `source` asks for, from number `start` on, at its pace."""
-    with opened(source.url, epoch) as film:
+    with opened(source.url, epoch) as video:
         if source.selection():
-            found = selected(film.frames(stream), source, start)
+            found = selected(video.frames(stream), source, start)
         else:
-            found = film.frames(stream, start)
+            found = video.frames(stream, start)
         if source.pace:
             found = paced(found, source.pace)
         for frame, planes in found:

@@ -1,4 +1,4 @@
-"""Which frames of a film are looked at, and which part of them."""
+"""Which frames of a video are looked at, and which part of them."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -21,7 +21,7 @@ NOISE = 12
 
 
 def selected(frames: Iterable[Pair], source: Source, start: int) -> Iterator[Pair]:
-    """The frames of a film, from its first one, that `source` asks for, numbered anew.
+    """The frames of a video, from its first one, that `source` asks for, numbered anew.
 
     What it yields does not depend on `start`, the number of the first frame that it does yield.
     """
@@ -51,7 +51,7 @@ def selected(frames: Iterable[Pair], source: Source, start: int) -> Iterator[Pai
 
 
 def paced(frames: Iterable[Pair], pace: float) -> Iterator[Pair]:
-    """The frames not before their time, where `pace` seconds of the film last one."""
+    """The frames not before their time, where `pace` seconds of the video last one."""
     began, first = time.monotonic(), None
     for frame, planes in frames:
         first = frame.time if first is None else first

@@ -23,7 +23,7 @@ SCHEME = "test://"
 
 
 class Pattern:
-    """The pictures of a test:// URL: the same as `onlooker.media.video_file.Film` gives.
+    """The pictures of a test:// URL: the same as `onlooker.media.video_file.VideoFile` gives.
 
     `size`, `fps` and `frames` (0: without end, as a camera) may be set in the URL. Raises
     MediaError.
@@ -91,7 +91,7 @@ class Pattern:
         y = self._grey.copy()
         left = index * 4 % self.width
         y[:, left : left + max(2, self.width // 16)] = 235
-        # The number too, in squares: a picture of a long film does not come again either.
+        # The number too, in squares: a picture of a long video does not come again either.
         for bit in range(min(24, self.width // 4)):
             y[:4, bit * 4 : bit * 4 + 4] = 235 if index >> bit & 1 else 16
         return Planes(y, self._chroma, self._chroma)

@@ -25,18 +25,18 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,h264,hevc,m4v,mjpeg"
     ",ivf,mxf,wav,mp3,flac,aac"
 )
-"""Containers that are opened. Playlists are left out: one inside a film can name other files.
+"""Containers that are opened. Playlists are left out: one inside a video can name other files.
 Sound has its place here so that the message can say what is missing."""
 
 USUAL_RATE = 25.0
-"""Frames per second of a film that does not say."""
+"""Frames per second of a video that does not say."""
 
 
-class Film:
-    """A film file: its size, and its frames in presentation order, as often as they are wanted.
+class VideoFile:
+    """A video file: its size, and its frames in presentation order, as often as they are wanted.
 
     The constructor opens it and decodes its first picture. Raises MediaError, one line with the
-    path and the cause, for what is no film or holds no picture that can be decoded.
+    path and the cause, for what is no video or holds no picture that can be decoded.
 
     Use it in a `with` statement, or call `close`, to end iterations that are still under way.
     """
@@ -49,7 +49,7 @@ class Film:
     time_base: Fraction
     """Seconds that one unit of `pts` lasts."""
     rate: float
-    """Frames per second on average; USUAL_RATE where the film does not say."""
+    """Frames per second on average; USUAL_RATE where the video does not say."""
     frames_expected: int | None
     """What the container says, or length times rate; a hint for progress, not a promise."""
 
@@ -77,18 +77,18 @@ class Film:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def frames(self, stream: str, start: int = 0) -> Iterator[tuple[Frame, Planes | None]]:
-        """Frame 0, 1, 2 ... of the film, from `start` on, each with its picture.
+        """Frame 0, 1, 2 ... of the video, from `start` on, each with its picture.
 
         `stream` is the name that the frames carry. A frame does not depend on `start`: the frames
         before it are decoded and not handed out. A picture that cannot be decoded is a frame with
-        its cause as `error` and None for the picture, in its place where the film says which.
+        its cause as `error` and None for the picture, in its place where the video says which.
 
         `pts` is the container's own; a frame without gets that of the frame before it plus one
-        frame's time at the film's rate. Width and height are each picture's own, as they may
+        frame's time at the video's rate. Width and height are each picture's own, as they may
         change; where there is no picture, those of the one before.
         """
         if start < 0:
-            raise ValueError(f"a film has no frame {start}")
+            raise ValueError(f"a video has no frame {start}")
         run = self._frames(stream, start)
         self._running.append(run)
         return run
@@ -160,16 +160,16 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     except av.error.FFmpegError as error:
         if path.suffix.lower() in PICTURES:
             raise MediaError(
-                f"{path}: a picture, not a film; `onlooker faces` and `onlooker text` look at "
-                "pictures, and a folder of them is played as a film is"
+                f"{path}: a picture, not a video; `onlooker faces` and `onlooker text` look at "
+                "pictures, and a folder of them is played as a video is"
             ) from error
-        raise MediaError(f"{path}: not a film that can be read ({error.strerror})") from error
+        raise MediaError(f"{path}: not a video that can be read ({error.strerror})") from error
     # The cover of a song is stored as a stream of one picture.
-    films = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if films and films[0].codec_context is not None:
-        return container, films[0]
+    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if videos and videos[0].codec_context is not None:
+        return container, videos[0]
     container.close()
-    cause = "its video is in a form that libav does not know" if films else "no video in it"
+    cause = "its video is in a form that libav does not know" if videos else "no video in it"
     raise MediaError(f"{path}: {cause}")
 
 

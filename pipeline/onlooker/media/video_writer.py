@@ -1,4 +1,4 @@
-"""Films out: H.264, whole or not at all."""
+"""Videos out: H.264, whole or not at all."""
 
 import os
 from contextlib import suppress
@@ -24,15 +24,15 @@ KEY_EVERY = 50
 """Frames from key frame to key frame: what a player must decode to jump."""
 
 
-class FilmWriter:
-    """Writes pictures of one size as an H.264 film, in the container that the name ends in.
+class VideoWriter:
+    """Writes pictures of one size as an H.264 video, in the container that the name ends in.
 
     Used in a `with` statement: the file appears under its name when the block ends well, and
     nothing is left of it when it does not. The same pictures give the same bytes.
 
     rate: frames per second. time_base: seconds that one unit of `pts` lasts; one frame by default.
     Raises MediaError for a folder that cannot be written to, a name whose ending is no container,
-    and a film without a frame.
+    and a video without a frame.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class FilmWriter:
             self._container = av.open(f"file:{self._part}", "w")
         except ValueError as error:
             raise MediaError(
-                f"{self.path}: no kind of film ends in {self.path.suffix!r}; name it .mp4"
+                f"{self.path}: no kind of video ends in {self.path.suffix!r}; name it .mp4"
             ) from error
         self._stream = self._container.add_stream("libx264", exact)
         self._stream.options = {"crf": QUALITY, "preset": "veryfast", "g": str(key_every)}
@@ -65,7 +65,7 @@ class FilmWriter:
         context = self._stream.codec_context
         context.time_base = self._stream.time_base = time_base or 1 / exact
         context.thread_count = 1  # with more, the bytes depend on how many there are
-        # What cvtColor makes below; without it a player takes a large film for BT.709.
+        # What cvtColor makes below; without it a player takes a large video for BT.709.
         context.color_range = ColorRange.MPEG
         context.colorspace = Colorspace.SMPTE170M
         try:
@@ -124,7 +124,7 @@ class FilmWriter:
 
     def _finish(self) -> None:
         if self._pts is None:
-            raise MediaError(f"{self.path}: not written, a film needs a frame")
+            raise MediaError(f"{self.path}: not written, a video needs a frame")
         self._encode(None)
         try:
             self._container.close()

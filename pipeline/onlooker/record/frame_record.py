@@ -1,7 +1,7 @@
 """From what is known about a frame to Amazon's stream record.
 
-Nothing is read from a clock: a film looked at twice gives the same bytes. Seconds are rounded to 6
-decimals; `onlooker.record.ratios` has the other numbers.
+Nothing is read from a clock: a video looked at twice gives the same bytes. Seconds are rounded to 6
+decimals; `onlooker.rekognition.ratios` has the other numbers.
 """
 
 import functools
@@ -14,9 +14,9 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.record.face_detail import detected_face
-from onlooker.record.ratios import Size, rounded
-from onlooker.record.shapes import (
+from onlooker.rekognition.face_detail import detected_face
+from onlooker.rekognition.ratios import Size, rounded
+from onlooker.rekognition.shapes import (
     FaceSearch,
     FrameInformation,
     InputInformation,
@@ -24,8 +24,8 @@ from onlooker.record.shapes import (
     StreamProcessorInformation,
     StreamRecord,
 )
-from onlooker.record.stored_face import face_match
-from onlooker.record.text_detection import text_detections
+from onlooker.rekognition.stored_face import face_match
+from onlooker.rekognition.text_detection import text_detections
 from onlooker.types import Face, Frame
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
@@ -58,8 +58,8 @@ def build(frame: Frame, config: Config) -> StreamRecord:
             Height=frame.height,
             Error=frame.error,
         ),
-        FaceModelVersion=config.faces.embedder if config.faces.look else None,
-        TextModelVersion=config.text.reader if config.text.look else None,
+        FaceModelVersion=config.faces.embedder if config.faces.enabled else None,
+        TextModelVersion=config.text.reader if config.text.enabled else None,
     )
 
 

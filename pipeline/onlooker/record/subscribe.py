@@ -14,7 +14,6 @@ from zmq.utils.monitor import parse_monitor_message
 
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
-from onlooker.record.shapes import RecordError, StreamRecord, decode
 from onlooker.record.sinks.publish import (
     AT,
     END,
@@ -27,6 +26,7 @@ from onlooker.record.sinks.publish import (
     keep_alive,
     kind,
 )
+from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 ASK_AGAIN = 2.0
 """Seconds without an answer after which a request is taken for lost."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from onlooker.record.shapes import StreamRecord
+from onlooker.rekognition.shapes import StreamRecord
 
 
 class Sighting(msgspec.Struct, kw_only=True):

@@ -1,4 +1,4 @@
-"""A film with what was seen in it drawn into its pictures."""
+"""A video with what was seen in it drawn into its pictures."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from onlooker.media.image import MediaError, Pixels, Planes
-from onlooker.media.video_file import Film
-from onlooker.media.video_writer import FilmWriter
-from onlooker.record.shapes import FaceDetail, FaceSearch, StreamRecord, TextDetection
+from onlooker.media.video_file import VideoFile
+from onlooker.media.video_writer import VideoWriter
+from onlooker.rekognition.shapes import FaceDetail, FaceSearch, StreamRecord, TextDetection
 from onlooker.types import Frame
 
 Colour = tuple[int, int, int]
@@ -26,30 +26,30 @@ SMALLEST = 12.0
 """Height in pixels of letters that can still be read."""
 
 
-def annotate(film: Path, records: Iterable[StreamRecord], out: Path) -> None:
-    """Write `film` again as `out`, with the faces, names and lines of its `records` drawn in.
+def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
+    """Write `video` again as `out`, with the faces, names and lines of its `records` drawn in.
 
-    records: of a replay of that film, in order. Times stay as they are; sound is left
+    records: of a replay of that video, in order. Times stay as they are; sound is left
     out, and so is a picture that cannot be decoded. A picture without a record stays bare.
-    Raises MediaError for a film that cannot be read or written and for records of another film.
+    Raises MediaError for a video that cannot be read or written and for records of another video.
     """
-    if out.exists() and out.samefile(film):
-        raise MediaError(f"{out}: is the film itself; name another file to draw into")
+    if out.exists() and out.samefile(video):
+        raise MediaError(f"{out}: is the video itself; name another file to draw into")
     with (
-        Film(film) as source,
-        FilmWriter(out, source.width, source.height, source.rate, source.time_base) as writer,
+        VideoFile(video) as source,
+        VideoWriter(out, source.width, source.height, source.rate, source.time_base) as writer,
     ):
-        for frame, planes, record in _beside(source.frames(film.stem), iter(records)):
+        for frame, planes, record in _beside(source.frames(video.stem), iter(records)):
             if record is not None and record.FrameInformation.Pts != frame.pts:
                 raise MediaError(
-                    f"the records are not of {film}: frame {frame.index} is at {frame.pts} there,"
+                    f"the records are not of {video}: frame {frame.index} is at {frame.pts} there,"
                     f" and at {record.FrameInformation.Pts} in them"
                 )
             if planes is not None:
                 picture, _ = planes.region(0, 0, planes.width, planes.height)
                 if record is not None:
                     draw(picture, record)
-                # A film's size may change on the way; that of the file cannot.
+                # A video's size may change on the way; that of the file cannot.
                 picture = cv2.resize(picture, (source.width, source.height)).astype(np.uint8)
                 writer.write(picture, frame.pts)
 

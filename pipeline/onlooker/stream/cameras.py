@@ -15,7 +15,8 @@ from onlooker.record.log.reader import LogError
 from onlooker.stream.feeds import Feed, Outputs, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import STAGES, Stage
+from onlooker.stream.stage import Stage
+from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import PATROL, REPORT, Run, running
 
 LOOK = 1.0
@@ -23,7 +24,7 @@ LOOK = 1.0
 AT_ONCE, LARGE = 8, (1920, 1080)
 """Streams, and the size of their pictures, for which room is asked for in memory."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def serve(
@@ -82,10 +83,10 @@ class Streams:
         try:
             config = load()
         except ConfigError as error:
-            log.error("configuration not taken error=%s", error)
+            logger.error("configuration not taken error=%s", error)
             return
         if replace(config, streams={}) != replace(self._config, streams={}):
-            log.warning("only streams change while running; the rest does at the next start")
+            logger.warning("only streams change while running; the rest does at the next start")
         self.change(config.streams)
 
     def change(self, wanted: Mapping[str, Source]) -> None:
@@ -101,17 +102,17 @@ class Streams:
             try:
                 [feed] = feeds_of({name: source}, self._config, self._outputs, self._next)
             except (MediaError, LogError) as error:
-                log.error("stream not started stream=%s error=%s", name, error)
+                logger.error("stream not started stream=%s error=%s", name, error)
                 continue
             if name in self._sources:
                 self._stop(name)
-            log.warning("stream starts stream=%s", name)
+            logger.warning("stream starts stream=%s", name)
             self._next += 1
             self._sources[name] = source
             self._run.add(feed)
 
     def _stop(self, name: str) -> None:
-        log.warning("stream stops stream=%s", name)
+        logger.warning("stream stops stream=%s", name)
         self._run.remove(name)
         del self._sources[name]
 

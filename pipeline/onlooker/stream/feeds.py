@@ -21,7 +21,7 @@ MOST_LIVES = 1_000_000
 
 
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run reads and writes besides its films."""
+    """What a run reads and writes besides its videos."""
 
     log: Path | None = None
     """The log of records, which is gone on with where it ends; None: beside `records`, with the
@@ -59,14 +59,14 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stream comes from: a film or the like, or a camera."""
+    """Where a stream comes from: a video or the like, or a camera."""
 
     stream: str
     source: Source
     number: int = 0
     """Tells the feeds of one run apart, and is higher for one that replaces another."""
     digest: str = ""
-    """Epoch of a film's frames: of its bytes, and of what is selected from it."""
+    """Epoch of a video's frames: of its bytes, and of what is selected from it."""
     start: int = 0
     """Frames before this one were recorded by an earlier run."""
     frames: int | None = None
@@ -93,22 +93,22 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def feeds(
-    films: Sequence[Path], config: Config, outputs: Outputs, speed: str = "max"
+    videos: Sequence[Path], config: Config, outputs: Outputs, speed: str = "max"
 ) -> list[Feed]:
-    """A stream for each film, named after it, that begins where the log ends.
+    """A stream for each video, named after it, that begins where the log ends.
 
-    `speed` is as `onlooker.config.schema.Source` has it. Raises MediaError for what is no film,
+    `speed` is as `onlooker.config.schema.Source` has it. Raises MediaError for what is no video,
     LogError for a log or a file of records that cannot be gone on with.
     """
     from onlooker.record.frame_record import spelled
 
     names: Counter[str] = Counter()
     sources: dict[str, Source] = {}
-    for film in films:
-        name = spelled(film.stem)
+    for video in videos:
+        name = spelled(video.stem)
         names[name] += 1
         number = "" if names[name] == 1 else f"-{names[name]}"
-        sources[name + number] = Source(url=str(film), speed=speed)
+        sources[name + number] = Source(url=str(video), speed=speed)
     return feeds_of(sources, config, outputs)
 
 
@@ -132,12 +132,12 @@ def feeds_of(
 
     found: list[Feed] = []
     with ExitStack() as closing:
-        # All films before the log: for what is no film none is made.
-        films: dict[str, Finite] = {}
+        # All videos before the log: for what is no video none is made.
+        videos: dict[str, Finite] = {}
         for name, source in sources.items():
             if not is_camera(source.url):
-                films[name] = opened(source.url)
-                closing.callback(films[name].close)
+                videos[name] = opened(source.url)
+                closing.callback(videos[name].close)
         if not first:
             with Writer(outputs.log_path, outputs.limits) as writer:
                 if outputs.records:
@@ -145,14 +145,18 @@ def feeds_of(
                         lines.catch_up()
         log = closing.enter_context(Log(outputs.log_path))
         for name, source in sources.items():
-            film = films.get(name)
-            if film is None and source.policy == "every":
+            video = videos.get(name)
+            if video is None and source.policy == "every":
                 raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
-            if film is None or source.policy == "live" or (source.policy is None and film.endless):
+            if (
+                video is None
+                or source.policy == "live"
+                or (source.policy is None and video.endless)
+            ):
                 found.append(Feed(stream=name, source=replace(source, policy="live")))
                 continue
             selection = source.selection()
-            epoch = film.digest
+            epoch = video.digest
             if selection:
                 epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
             found.append(
@@ -161,9 +165,9 @@ def feeds_of(
                     source=replace(source, policy="every"),
                     digest=epoch,
                     start=_first_missing(log, name, epoch, config.of(source)),
-                    frames=None if selection else film.frames_expected,
-                    width=film.width,
-                    height=film.height,
+                    frames=None if selection else video.frames_expected,
+                    width=video.width,
+                    height=video.height,
                 )
             )
     return [replace(feed, number=number) for number, feed in enumerate(found, first)]

@@ -26,7 +26,7 @@ from onlooker.config import schema
 from onlooker.stream import messages
 from onlooker.stream.hub_state import Flight, Stream, Worker
 from onlooker.stream.messages import Counts
-from onlooker.stream.run_directory import StageRow
+from onlooker.stream.stage import StageRow
 
 Send: TypeAlias = tuple[str, messages.Message, bytes]
 """Receiver, message, frame."""
@@ -37,7 +37,7 @@ LIVE_QUEUE = 1
 UNSEEN = -1
 """Session of a stream of which no source has been heard."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Hub:
@@ -118,7 +118,7 @@ class Hub:
             self._heard = dict.fromkeys(self._heard, now)
         for name, heard in list(self._heard.items()):
             if now - heard > self.patience:
-                log.info("silent name=%s seconds=%.1f", name, now - heard)
+                logger.info("silent name=%s seconds=%.1f", name, now - heard)
                 del self._heard[name]
                 self._gone(name, counted=True)
         return self._flush()

@@ -27,7 +27,7 @@ FAREWELL = 1.0
 QUEUE = 10_000
 """Messages that may wait for the hub, which are as many as the window has frames."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def stop_order(name: str) -> threading.Event:
@@ -41,7 +41,7 @@ def stop_order(name: str) -> threading.Event:
     return stop
 
 
-class Spoke:
+class HubClient:
     """The hub, as a worker or a source sees it.
 
     `introduction` makes the message that a stranger says first, or in answer to the hub of a
@@ -125,5 +125,5 @@ class Spoke:
             try:
                 socket.send_multipart(messages.pack(messages.Beat(self.name)), zmq.NOBLOCK)
             except zmq.Again:
-                log.debug("hub does not listen name=%s", self.name)
+                logger.debug("hub does not listen name=%s", self.name)
         socket.close()

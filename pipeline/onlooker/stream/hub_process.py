@@ -21,7 +21,7 @@ ROUND = 1000
 PATROL = 0.2
 """Seconds between looks at the clock and at the parent."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def main(run: Path, name: str) -> None:
@@ -61,7 +61,7 @@ def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
         try:
             message, frame = messages.unpack_to_hub(parts)
         except messages.WireError as error:
-            log.error("message dropped sender=%r error=%s", sender, error)
+            logger.error("message dropped sender=%r error=%s", sender, error)
             continue
         # Who only asks has a name of ZeroMQ's making, which may be any bytes.
         name = sender.decode(errors="surrogateescape")

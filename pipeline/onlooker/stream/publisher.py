@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
-from onlooker.record.log.reader import LogError
-from onlooker.record.sinks.publish import PublishError
+from onlooker.record.log.reader import Log, LogError
+from onlooker.record.sinks.publish import Publisher, PublishError
 from onlooker.stream import messages, run_directory
-from onlooker.stream.hub_client import Spoke, stop_order
-from onlooker.stream.stages import publishing
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.hub_client import HubClient, stop_order
 
 LOOK = 0.01
 """Seconds between looks at the log, while nothing comes in."""
@@ -29,7 +30,7 @@ def main(run: Path, name: str) -> int:
     stop = stop_order(name)
     plan = run_directory.read(run)
     with (
-        Spoke(plan, name, lambda _: messages.Here()) as hub,
+        HubClient(plan, name, lambda _: messages.Here()) as hub,
         _progress(run / "published") as progress,
     ):
         hub.introduce()
@@ -68,6 +69,19 @@ def _progress(path: Path) -> Iterator[Progress]:
         yield Progress(file)
     finally:
         os.close(file)
+
+
+@contextmanager
+def publishing(outputs: Outputs, position: int | None = None) -> Iterator[Publisher]:
+    """A publisher of what comes into the log behind `position`, its end if that is None."""
+    assert outputs.publish is not None
+    key = curve_keys.read(outputs.key) if outputs.key else None
+    clients = frozenset(map(curve_keys.check, outputs.clients))
+    with (
+        Log(outputs.log_path) as log,
+        Publisher(log, outputs.publish, position, key, clients) as publisher,
+    ):
+        yield publisher
 
 
 if __name__ == "__main__":

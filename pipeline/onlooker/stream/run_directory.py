@@ -4,11 +4,10 @@ The directory also holds the hub's socket and the rings. It goes when the run en
 """
 
 import fcntl
-import importlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,21 +17,11 @@ import zmq
 from onlooker.config.schema import Config
 from onlooker.stream.feeds import Feed, Outputs
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import Setup, Stage, Step
+from onlooker.stream.stage import StageRow
 
 MEMORY = Path("/dev/shm")
 """Where files are in memory, on Linux."""
 PREFIX = "onlooker-"
-
-
-class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage, as far as it can be written down."""
-
-    name: str
-    make: str
-    """module:function"""
-    ordered: bool
-    batch: int = 1
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,19 +36,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     """Of the last record in the log before this run."""
     stages: tuple[StageRow, ...]
-
-
-def row(stage: Stage) -> StageRow:
-    """`stage` with its maker's name in place of the function."""
-    make = f"{stage.make.__module__}:{stage.make.__qualname__}"
-    return StageRow(name=stage.name, make=make, ordered=stage.ordered, batch=stage.batch)
-
-
-def maker(stage: StageRow) -> Callable[[Setup], Step]:
-    """The function that `row` was given."""
-    module, _, name = stage.make.partition(":")
-    found: Callable[[Setup], Step] = getattr(importlib.import_module(module), name)
-    return found
 
 
 def write(run: Path, plan: Plan) -> None:
@@ -141,6 +117,6 @@ def endpoint(run: Path) -> str:
 
 
 def ring_bytes(feeds: Sequence[Feed], window: int, at_once: int) -> int:
-    """Memory for the frames of `at_once` of the films, the largest ones."""
+    """Memory for the frames of `at_once` of the videos, the largest ones."""
     sizes = sorted(Ring.slot_bytes_for(feed.width, feed.height) for feed in feeds)
     return window * sum(sizes[-at_once:])

@@ -1,7 +1,7 @@
 """A source: a process that decodes one stream into a ring and offers the frames to the hub.
 
 It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
-started since. Never more frames are on their way than the window allows: a film waits, and what a
+started since. Never more frames are on their way than the window allows: a video waits, and what a
 camera sends meanwhile is offered without its pixels, to be counted.
 """
 
@@ -24,10 +24,10 @@ from onlooker.media.image import MediaError
 from onlooker.media.sampling import LiveGate
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed
-from onlooker.stream.hub_client import Spoke, stop_order
+from onlooker.stream.hub_client import HubClient, stop_order
 from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
-from onlooker.stream.stages import workers
+from onlooker.stream.stage import workers
 
 if TYPE_CHECKING:
     from onlooker.media.image import Planes
@@ -46,7 +46,7 @@ GRACE = 0.5
 """Seconds that a camera's thread is waited for at the end."""
 BLACK = "the picture is black"
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Source:
@@ -105,7 +105,7 @@ class Source:
     ) -> Sends:
         """Take a decoded frame; `seconds` went into decoding so far.
 
-        A film's only while `ready`. Of a camera's frames those that are `dropped`, or that there is
+        A video's only while `ready`. A camera's frames that are `dropped`, or that there is
         no room for, go without their pixels. Raises OSError where there is no room for the ring.
         """
         slot = None
@@ -155,7 +155,7 @@ class Source:
         return []
 
     def _write(self, planes: "Planes") -> Slot | None:
-        """The planes' place in the ring; None where that is full, which a film's never is."""
+        """The planes' place in the ring; None where that is full, which a video's never is."""
         if self._ring is None or not self._ring.fits(planes.width, planes.height):
             # The first picture, or one that is larger than all before. What lies in the smaller
             # ring stays there; its memory goes with the run's directory.
@@ -191,10 +191,10 @@ def main(run: Path, number: int, name: str) -> int:
     if feed.live:  # newest wins only where there is room for more than workers can hold
         window = max(window, 2 * workers(plan.config) + 4)
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
-    with Spoke(plan, name, source.introduction) as hub:
+    with HubClient(plan, name, source.introduction) as hub:
         hub.introduce()
         try:
-            follow = _follow_camera if feed.live else _follow_film
+            follow = _follow_camera if feed.live else _follow_video
             for sends in follow(feed, source, hub, stop):
                 if source.started and not source.tidy:
                     # Rings of the processes before this one. Sooner, the hub might still have lent
@@ -211,7 +211,9 @@ def main(run: Path, number: int, name: str) -> int:
     return 0
 
 
-def _follow_film(feed: Feed, source: Source, hub: Spoke, stop: threading.Event) -> Iterator[Sends]:
+def _follow_video(
+    feed: Feed, source: Source, hub: HubClient, stop: threading.Event
+) -> Iterator[Sends]:
     """Decode while there is room, and otherwise wait for the hub."""
     from onlooker.media.open import frames
 
@@ -233,14 +235,14 @@ def _follow_film(feed: Feed, source: Source, hub: Spoke, stop: threading.Event) 
 
 
 def _follow_camera(
-    feed: Feed, source: Source, hub: Spoke, stop: threading.Event
+    feed: Feed, source: Source, hub: HubClient, stop: threading.Event
 ) -> Iterator[Sends]:
     """Offer what a thread reads from the camera. It may hang for good: then this process ends."""
     shots: queue.Queue[Shot | str | None] = queue.Queue(maxsize=4)
     camera = Camera(feed.stream, feed.source)
     health = Health(feed.stream)
     thread = threading.Thread(target=_read, args=(feed, camera, shots, stop), daemon=True)
-    # Twice the time that connecting and reading may take, and the longest back-off. A film that is
+    # Twice the time that connecting and reading may take, and the longest back-off. A video that is
     # played may show one picture for as long as it likes.
     camera_patience = 2 * feed.source.timeout + LONGEST_WAIT + 10
     patience = camera_patience if is_camera(feed.source.url) else math.inf
@@ -256,7 +258,7 @@ def _follow_camera(
             shot = shots.get(timeout=LOOK)
         except queue.Empty:
             if time.monotonic() - camera.alive > patience:
-                log.error("camera hangs, its process ends stream=%s", feed.stream)
+                logger.error("camera hangs, its process ends stream=%s", feed.stream)
                 os._exit(1)
             continue
         seconds = time.process_time()
@@ -310,7 +312,7 @@ class Health:
 
     def bad(self, cause: str) -> Sends:
         if cause != self._told:
-            log.error("camera fails stream=%s cause=%s", self._stream, cause)
+            logger.error("camera fails stream=%s cause=%s", self._stream, cause)
             self._told = cause
         self._since = math.inf
         return self._say(cause)
@@ -321,7 +323,7 @@ class Health:
             self._since = time.monotonic()
         if self._told and time.monotonic() - self._since > STEADY:
             # Not sooner: one that comes and goes is no news each time.
-            log.warning("camera is back stream=%s", self._stream)
+            logger.warning("camera is back stream=%s", self._stream)
             self._told = ""
         return self._say(BLACK if black else "")
 

@@ -27,7 +27,8 @@ from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed, Outputs, feeds
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.run_directory import Plan
-from onlooker.stream.stages import STAGES, Stage
+from onlooker.stream.stage import Stage, row
+from onlooker.stream.stages import STAGES
 
 PATROL = 0.05
 """Seconds between looks at the children."""
@@ -44,7 +45,7 @@ GRACE = 1.5
 FINISH = 4.0
 """The same, where all is done: a publisher may have subscribers that are slow."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class RunError(Exception):
@@ -64,23 +65,23 @@ class Stopped(RunError):
 
 
 def replay(
-    films: Sequence[Path],
+    videos: Sequence[Path],
     config: Config,
     outputs: Outputs,
     on_status: Callable[[Status], None],
     stages: Sequence[Stage] = STAGES,
     speed: str = "max",
 ) -> Status:
-    """Send every frame of `films` through `stages`, and return what became of them.
+    """Send every frame of `videos` through `stages`, and return what became of them.
 
-    Each film is a stream named after its file. As many are read at once as there are workers for a
+    Each video is a stream named after its file. As many are read at once as there are workers for a
     stage. `on_status` is called a few times a second. An earlier run's `outputs.records` is gone on
     with.
 
     Raises RunError for what ends the run, Stopped where that was a signal (SIGTERM, SIGINT,
-    SIGHUP; within 5 s), and what `onlooker.stream.stages.feeds` does before anything is started.
+    SIGHUP; within 5 s), and what `onlooker.stream.feeds.feeds` does before anything is started.
     """
-    streams = feeds(films, config, outputs, speed)
+    streams = feeds(videos, config, outputs, speed)
     at_once = max(stage.processes(config) for stage in stages)
     room = run_directory.ring_bytes(streams, config.stream.window, at_once)
     with signals() as received, running(config, outputs, stages, room, at_once) as children:
@@ -105,7 +106,7 @@ def running(
 ) -> "Iterator[Run]":
     """The processes of a run, with no stream yet, while the `with` statement lasts.
 
-    room: bytes for frames. at_once: films that are read at once; None where streams come and go.
+    room: bytes for frames. at_once: videos that are read at once; None where streams come and go.
     """
     with Log(outputs.log_path) as log:
         position = log.position
@@ -116,7 +117,7 @@ def running(
             config=config,
             outputs=outputs,
             position=position,
-            stages=tuple(map(run_directory.row, stages)),
+            stages=tuple(map(row, stages)),
         )
         run_directory.write(run, plan)
         with Run(run, plan, stages, at_once) as children:
@@ -130,7 +131,7 @@ class Run:
     """
 
     def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
-        """at_once: films that are read at once; None where streams come and go: then no source's
+        """at_once: videos that are read at once; None where streams come and go: then no source's
         death ends the run."""
         self.run = run
         self.plan = plan
@@ -164,7 +165,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether every frame of every film is settled."""
+        """Whether every frame of every video is settled."""
         return len(self._finished) == len(self._feeds)
 
     def add(self, feed: Feed) -> None:
@@ -234,7 +235,7 @@ class Run:
             try:
                 os.sched_setaffinity(child.process.pid, {child.core})
             except OSError as error:  # it has ended, or the core is not ours any more
-                log.warning(
+                logger.warning(
                     "not kept to a core name=%s core=%d cause=%s", child.name, child.core, error
                 )
 
@@ -252,12 +253,12 @@ class Run:
             cause = f"{child.base} died {child.deaths} times in a row, last by {how}"
             if child.feed is None or self._at_once is not None:
                 raise RunError(cause)
-            log.error("given up stream=%s cause=%s", child.feed.stream, cause)
+            logger.error("given up stream=%s cause=%s", child.feed.stream, cause)
             child.given_up = True
             self._say(messages.Health(child.feed.stream, f"given up: {cause}", 0))
         wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
         child.due = now + wait
-        log.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
+        logger.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
 
     def _settled(self, child: Child) -> int:
         """Frames that a source's own stream has settled; for other children those of all."""
@@ -295,7 +296,7 @@ class Run:
 
     def _kill_silent(self, child: Child) -> None:
         if child.process is not None and child.process.poll() is None:
-            log.warning("child silent name=%s", child.name)
+            logger.warning("child silent name=%s", child.name)
             child.process.kill()
 
     def _retire(self, child: Child) -> None:
@@ -359,7 +360,7 @@ class Run:
             publisher.process = None
             if code >= 0:
                 break
-            log.warning("publisher died at the end, another one goes on name=%s", publisher.name)
+            logger.warning("publisher died at the end, another one goes on name=%s", publisher.name)
         return code
 
     def __enter__(self) -> Self:

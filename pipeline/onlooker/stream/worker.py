@@ -15,9 +15,9 @@ from msgspec.structs import replace
 from onlooker.media.image import Planes
 from onlooker.models.card import WeightsError
 from onlooker.stream import messages, run_directory
-from onlooker.stream.hub_client import Spoke, stop_order
+from onlooker.stream.hub_client import HubClient, stop_order
 from onlooker.stream.ring import FrameGone, Ring
-from onlooker.stream.stages import Setup, Step, Unseen, Unusable, perform
+from onlooker.stream.stage import NoPicture, Setup, StageError, Step, maker, perform
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_KEPT = 100
 """Pictures of frames over which workers died that are kept."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def main(run: Path, stage: str, name: str) -> int:
@@ -37,15 +37,15 @@ def main(run: Path, stage: str, name: str) -> int:
     """
     stop = stop_order(name)
     plan = run_directory.read(run)
-    [row] = [row for row in plan.stages if row.name == stage]
-    with Spoke(plan, name, lambda _: messages.Ready(stage)) as hub:
+    [row] = [each for each in plan.stages if each.name == stage]
+    with HubClient(plan, name, lambda _: messages.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
                 setup = Setup(
                     plan.config, plan.outputs, closing, partial(run_directory.read_feed, run)
                 )
                 kept = plan.outputs.poisoned_path
-                work = Work(stage, run_directory.maker(row)(setup), row.ordered, kept)
+                work = Work(stage, maker(row)(setup), row.ordered, kept)
                 hub.introduce()
                 while not stop.is_set():
                     taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
@@ -55,17 +55,17 @@ def main(run: Path, stage: str, name: str) -> int:
                         hub.send(
                             messages.Result(job.lease, failed, work.seconds, model, cpu), frame
                         )
-        except (Unusable, WeightsError) as error:
+        except (StageError, WeightsError) as error:
             hub.farewell(messages.Broken(f"{stage}: {error}"))
             return 1
         except Exception as error:
-            log.exception("worker broken")
+            logger.exception("worker broken")
             hub.farewell(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
             return 1
     return 0
 
 
-def _jobs(hub: Spoke, most: int) -> Iterator[tuple[messages.Job, bytes]]:
+def _jobs(hub: HubClient, most: int) -> Iterator[tuple[messages.Job, bytes]]:
     """The next frame, after a moment's wait at most, and what else is here already."""
     for number in range(most):
         heard = hub.receive(wait=not number)
@@ -115,13 +115,13 @@ class Work:
         if looked.error == frame.error:
             return messages.pack_frame(looked), None
         if self.ordered and job.failed is None:
-            self.step(replace(frame, error=looked.error), Unseen())
+            self.step(replace(frame, error=looked.error), NoPicture())
         return data, looked.error
 
     def _picture(self, job: messages.Job) -> "tuple[Picture, Callable[[], bool]]":
         """The pixels, and a question to ask once they have been read: was it still that frame?"""
         if job.slot is None or job.failed is not None:
-            return Unseen(), lambda: True
+            return NoPicture(), lambda: True
         return self._planes(job.slot)
 
     def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
@@ -136,13 +136,13 @@ class Work:
                 picture, _ = planes.region(0, 0, planes.width, planes.height)
                 (self.kept / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
         except (FrameGone, OSError) as error:
-            log.warning("picture not kept name=%s error=%s", name, error)
+            logger.warning("picture not kept name=%s error=%s", name, error)
 
     def _planes(self, place: messages.Slot) -> "tuple[Planes, Callable[[], bool]]":
         path, slot, generation = place.ring, place.slot, place.generation
         ring = self._rings.get(path)
         if ring is None:
-            # Rings of films that ended, and of sources that died, are of no use any more.
+            # Rings of videos that ended, and of sources that died, are of no use any more.
             self._rings = {p: ring for p, ring in self._rings.items() if Path(p).exists()}
             ring = self._rings[path] = Ring.attach(path)
         return Planes(*ring.planes(slot, generation)), lambda: ring.still(slot, generation)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from onlooker.config.schema import Config, QualityFilter
 from onlooker.media.image import Picture, Still
 from onlooker.models.card import space
-from onlooker.record.face_detail import face_detail, fields
-from onlooker.record.shapes import FaceDetail, Reason
+from onlooker.rekognition.face_detail import face_detail, fields
+from onlooker.rekognition.shapes import FaceDetail, Reason
 from onlooker.types import Face, Pose, Quality, TextLine
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder

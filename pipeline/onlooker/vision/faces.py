@@ -15,7 +15,7 @@ from onlooker.vision.quality import quality
 # The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
 # nothing, or a large face that the picture's edge cuts, it looks again at smaller pictures: long
 # side, and border in shares of it. The first look that finds something ends it. Most frames of
-# most films have no face, so that "balanced" may afford one short look.
+# most videos have no face, so that "balanced" may afford one short look.
 CLOSER_LOOKS: dict[str, tuple[tuple[int, float], ...]] = {
     "fast": (),
     "balanced": ((320, 0.0),),

@@ -13,7 +13,7 @@ from onlooker.types import Box, Face, Quality
 # Faces are compared at this width, so that sharpness means the same for near and far ones.
 SHARPNESS_WIDTH = 64
 # Variance of the Laplacian, at that width, of a face that is half sharp. Portraits then come out
-# at 90 and more, as with Amazon, and faces in the dim background of a film below 40.
+# at 90 and more, as with Amazon, and faces in the dim background of a video below 40.
 HALF_SHARP = 20.0
 # Faces of one picture that Amazon puts into a collection, at most.
 MOST_INDEXED = 100
@@ -52,7 +52,7 @@ class Limits(msgspec.Struct, frozen=True):
     is set, none is found at all."""
     sharpness: float
     """Least, 0 to 100. Of portraits one in twenty is below 80, one in a hundred below 65; blurred
-    faces of a film's dim background, which get names at random, are below 40."""
+    faces of a video's dim background, which get names at random, are below 40."""
     brightness: float
     """Least, 0 to 100. Of portraits one in a hundred is below 24."""
     yaw: float
@@ -80,7 +80,7 @@ the mesh and with `smallest` 32:
     portraits (UTKFace), 133 px and wider         577    99.7  99.1    97.7  92.4
 
 All pass NONE. The seven of the first row that do not pass MEDIUM are small or blurred pictures cut
-from films.
+from videos.
 """
 
 

@@ -247,7 +247,7 @@ class TextReader:
         self._thorough = settings.detection == "thorough"
         self._model = session.load(settings.reader, provider)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]
-        # A film shows the same caption again and again, and an encoder copies what does not move:
+        # A video shows the same caption again and again, and an encoder copies what does not move:
         # of the crops of a broadcast, half and more have been read before, to the last bit. A
         # picture that is read thoroughly comes once.
         remembered = 0 if self._thorough else REMEMBERED

@@ -17,7 +17,7 @@ from onlooker.record.log import reader as logs
 from onlooker.record.log import writer as writers
 from onlooker.record.log.reader import Log, LogError, LogFull, first_missing, read
 from onlooker.record.log.writer import Writer
-from onlooker.record.shapes import StreamRecord, decode, encode
+from onlooker.rekognition.shapes import StreamRecord, decode, encode
 
 Records = Callable[..., list[StreamRecord]]
 SPAWN = multiprocessing.get_context("spawn")
@@ -35,7 +35,7 @@ def log(path: Path) -> Iterator[Writer]:
 
 
 def at(record: StreamRecord, seconds: float) -> StreamRecord:
-    """The record, `seconds` after the beginning of its film."""
+    """The record, `seconds` after the beginning of its video."""
     video = record.InputInformation.KinesisVideo
     moved = replace(video, ProducerTimestamp=seconds, FrameOffsetInSeconds=0.0)
     return replace(record, InputInformation=replace(record.InputInformation, KinesisVideo=moved))
@@ -169,17 +169,17 @@ class TestRetention:
             assert [record.Sequence for record in log.read()] == [9, 10]
 
     def test_it_is_known_how_far_each_stream_was(self, path: Path, records: Records) -> None:
-        film, camera = records(4, "film"), records(5000, "camera")
+        video, camera = records(4, "video"), records(5000, "camera")
         with Writer(path, Limits(megabytes=1)) as log:
-            log.append(film)
+            log.append(video)
             log.append(camera)
             log.sweep()
-            assert log.newest("film") == film[-1]
+            assert log.newest("video") == video[-1]
             left = list(log.read())
-            assert left[0] == film[-1]
+            assert left[0] == video[-1]
             assert left[1:] == camera[-len(left) + 1 :]
             assert len(left) < 4000
-            assert log.append(film[-1:]) == 0
+            assert log.append(video[-1:]) == 0
             assert log.check() == []
 
 

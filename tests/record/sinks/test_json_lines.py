@@ -8,8 +8,8 @@ import pytest
 from onlooker.config.schema import Limits
 from onlooker.record.log.reader import LogError, LogFull
 from onlooker.record.log.writer import Writer
-from onlooker.record.shapes import StreamRecord, encode
 from onlooker.record.sinks.json_lines import BLOCK, JsonLines, read
+from onlooker.rekognition.shapes import StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
 

@@ -20,9 +20,9 @@ from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey, KeyPair
 from onlooker.record.log.reader import Log
 from onlooker.record.log.writer import Writer
-from onlooker.record.shapes import RecordError, StreamRecord, encode
 from onlooker.record.sinks.publish import AT, Publisher, PublishError, kind
 from onlooker.record.subscribe import Since, subscribe
+from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
 
@@ -272,9 +272,9 @@ while True:
     @pytest.mark.parametrize(
         "request_",
         [
-            (b"me", 1, "film", -1, 2**64 - 1),
-            (b"me", -1, "film", 0, 9),
-            (b"m" * 99, 1, "film", 0, 9),
+            (b"me", 1, "video", -1, 2**64 - 1),
+            (b"me", -1, "video", 0, 9),
+            (b"m" * 99, 1, "video", 0, 9),
         ],
     )
     def test_a_strangers_request_is_dropped(
@@ -309,7 +309,7 @@ while True:
             listening = subscribe(endpoint, since=3, timeout=10)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([b"\0end", msgspec.msgpack.encode({"film": 9})])
+            peer.send_multipart([b"\0end", msgspec.msgpack.encode({"video": 9})])
             with pytest.raises(PublishError, match="from Sequence 4 on are in its log"):
                 next(listening)
 
@@ -467,7 +467,7 @@ class TestSubscribe:
             while peer.recv() != b"\1" + AT:
                 pass
             peer.send_multipart([AT, msgspec.msgpack.encode({})])
-            peer.send_multipart([b"film/face", b"{}"])
+            peer.send_multipart([b"video/face", b"{}"])
             with pytest.raises(RecordError, match="not a stream record"):
                 next(listening)
 
@@ -545,7 +545,7 @@ class TestEncryption:
                     publisher.pump(0.01)
         assert len(got) == 20
         assert len(tap.seen) > 20_000
-        for word in (b"film", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
+        for word in (b"video", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
             assert word not in tap.seen
 
     def test_with_keys_others_may_be_let_in(self, log: Writer, pair: KeyPair) -> None:

@@ -12,9 +12,9 @@ from onlooker.api.rekognition.images import THRESHOLD, largest, seen
 from onlooker.api.rekognition.site import Site, model_version
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import FaceNotFound, NewFace, mismatch
-from onlooker.record.ratios import bounding_box, percent
-from onlooker.record.shapes import Reason, UnindexedFace
-from onlooker.record.stored_face import face_match, stored_face
+from onlooker.rekognition.ratios import bounding_box, percent
+from onlooker.rekognition.shapes import Reason, UnindexedFace
+from onlooker.rekognition.stored_face import face_match, stored_face
 from onlooker.vision.analyser import Analyser
 from onlooker.vision.quality import choose
 

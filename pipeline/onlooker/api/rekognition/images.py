@@ -12,10 +12,10 @@ from onlooker.api.rekognition.orientation import find
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarity
-from onlooker.record.face_detail import detected_face
-from onlooker.record.ratios import bounding_box, percent, rounded
-from onlooker.record.shapes import RegionOfInterest, TextFilters
-from onlooker.record.text_detection import text_detections
+from onlooker.rekognition.face_detail import detected_face
+from onlooker.rekognition.ratios import bounding_box, percent, rounded
+from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
+from onlooker.rekognition.text_detection import text_detections
 from onlooker.vision.analyser import Analyser
 from onlooker.vision.mesh import Seen
 

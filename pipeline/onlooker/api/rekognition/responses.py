@@ -4,7 +4,7 @@ from __future__ import annotations  # members are named as their types are
 
 from typing import Literal
 
-from onlooker.record.shapes import (
+from onlooker.rekognition.shapes import (
     BoundingBox,
     DetectedFace,
     Face,

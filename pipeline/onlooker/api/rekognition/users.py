@@ -13,7 +13,7 @@ from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import Associations
 from onlooker.identity.search.matcher import UserIdentity, likeness
-from onlooker.record.ratios import rounded
+from onlooker.rekognition.ratios import rounded
 from onlooker.vision.analyser import Analyser
 
 MOST = 500

@@ -46,7 +46,7 @@ REMEMBERED = 10_000
 AGAIN = 60.0
 """Seconds until a file that could not be written is tried again."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Found(NamedTuple, Generic[T]):
@@ -149,7 +149,7 @@ class Index(Generic[T]):
         except (CollectionNotFound, StoreClosed):
             pass  # nobody will search any more
         except (StoreError, OSError, index_builder.BuildError) as error:
-            log.warning("%s: no new index file, searching without: %s", old.collection, error)
+            logger.warning("%s: no new index file, searching without: %s", old.collection, error)
             self._not_before = time.monotonic() + AGAIN
         finally:
             self._renewal = None

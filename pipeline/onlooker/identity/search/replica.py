@@ -18,7 +18,7 @@ STALE = 0.2
 """But not fewer than this part of the rows in the file."""
 SAMPLES = 16
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Views(NamedTuple):
@@ -149,12 +149,12 @@ class Mirror:
         try:
             found = index_file.load(self.place, self.store.key, self.metric)
         except OSError as error:
-            log.warning("%s: cannot be read, searching without it: %s", self.place, error)
+            logger.warning("%s: cannot be read, searching without it: %s", self.place, error)
             return
         if found is not None and self._is_ours(found):
             self._mapped, self._number = found, found.manifest.number
             seconds = time.perf_counter() - began
-            log.debug("%s: mapped %d in %.2f s", self.place, found.manifest.count, seconds)
+            logger.debug("%s: mapped %d in %.2f s", self.place, found.manifest.count, seconds)
 
     def _is_ours(self, found: Snapshot) -> bool:
         """Whether it holds what the store does: an older copy of the store may be back."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
-from onlooker.record.shapes import RecordError, StreamRecord, decode
+from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 APPLICATION = 1330531403
 PERSON, TEXT = "person", "text"
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     stream: str
     sequence: int
     body: bytes
-    """The record as `onlooker.record.shapes.encode` makes it."""
+    """The record as `onlooker.rekognition.shapes.encode` makes it."""
     crc: int
 
     @property
@@ -178,7 +178,7 @@ class Log:
         """Records that meet all conditions, in order.
 
         person: ExternalImageId or FaceId of the best match of a face. text: letters that a line
-        has somewhere, in whatever case. start, end: seconds of the film, or for live streams since
+        has somewhere, in whatever case. start, end: seconds of the video, or for live streams since
         1970; `end` itself is left out.
         """
         conditions, values = ["position > ?"], list[object]()

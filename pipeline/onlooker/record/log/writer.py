@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import EVERYTHING, Limits
 from onlooker.record.log.reader import PATIENCE, PERSON, TEXT, Log, LogError, default_path
-from onlooker.record.shapes import StreamRecord, encode
+from onlooker.rekognition.shapes import StreamRecord, encode
 
 SCHEMA = """
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -116,7 +116,7 @@ class Writer(Log):
     def sweep(self) -> None:
         """Remove what is older, and then what is more, than is to be kept.
 
-        The newest of each stream stays: it says how far a film was looked at.
+        The newest of each stream stays: it says how far a video was looked at.
         """
         if self.limits.days:
             oldest = time.time() - self.limits.days * 86400

@@ -13,7 +13,7 @@ from typing import Self
 
 from onlooker.config.schema import EVERYTHING, Limits
 from onlooker.record.log.reader import Log, LogError, LogFull
-from onlooker.record.shapes import RecordError, StreamRecord, decode
+from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 BEGINNING = b'{"InputInformation":'
 """What every record begins with: an unfinished line that does not is not ours to cut off."""

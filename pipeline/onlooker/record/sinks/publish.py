@@ -34,12 +34,12 @@ from zmq.auth.thread import ThreadAuthenticator
 
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.reader import Entry, Log, LogError
-from onlooker.record.shapes import RecordError, StreamRecord, decode
+from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 KINDS = ("face", "face+text", "text", "none", "failed")
 
 QUEUE = 1000
-"""Records that wait for one subscriber: some 5 MB in a busy film."""
+"""Records that wait for one subscriber: some 5 MB in a busy video."""
 LINGER = 2.0
 """Seconds that closing waits for subscribers to take what is queued for them."""
 QUIET = 0.3
@@ -58,7 +58,7 @@ END = b"\0end"
 INBOX = b"\0to/"
 """What topics of answers begin with; the subscriber's own name follows."""
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class PublishError(Exception):
@@ -165,7 +165,7 @@ class Publisher:
             try:
                 topic = f"{entry.stream}/{kind(_whole(entry))}".encode()
             except RecordError as error:
-                log.error("record not published position=%d error=%s", entry.position, error)
+                logger.error("record not published position=%d error=%s", entry.position, error)
                 continue
             self._socket.send_multipart([topic, entry.body])
         if time.monotonic() - self._told > TELL_EVERY:
@@ -194,7 +194,7 @@ class Publisher:
             while (now := time.monotonic()) < min(end + LINGER, self._asked + QUIET):
                 self._listen(min(end + LINGER, self._asked + QUIET) - now)
         except LogError as error:
-            log.error("the last records were not published: %s", error)
+            logger.error("the last records were not published: %s", error)
         self._end()
 
     def __enter__(self) -> Self:
@@ -234,7 +234,7 @@ class Publisher:
         try:
             request = _request.decode(message)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            log.warning("request dropped error=%s", error)
+            logger.warning("request dropped error=%s", error)
             return
         self._asked = time.monotonic()
         found = self._log.missed(request.stream, request.since, request.until, BATCH)
@@ -257,7 +257,7 @@ def _guard(
         def callback(self, domain: str, key: bytes) -> bool:
             if key.decode() in clients:
                 return True
-            log.warning("subscriber refused: its key is none of [publish] clients")
+            logger.warning("subscriber refused: its key is none of [publish] clients")
             return False
 
     guard = ThreadAuthenticator(context)

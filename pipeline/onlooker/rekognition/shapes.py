@@ -268,7 +268,7 @@ class StreamProcessorInformation(Shape, frozen=True, kw_only=True):
 
 
 class FrameInformation(Shape, frozen=True, kw_only=True):
-    """Ours: which frame of the film it was."""
+    """Ours: which frame of the video it was."""
 
     Index: int
     """0, 1, 2 ... in presentation order."""
@@ -308,7 +308,7 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
 
     @property
     def time(self) -> float:
-        """The frame's time in seconds: of the film, or since 1970 where the stream is live."""
+        """The frame's time in seconds: of the video, or since 1970 where the stream is live."""
         fragment = self.InputInformation.KinesisVideo
         return fragment.ProducerTimestamp + fragment.FrameOffsetInSeconds
 

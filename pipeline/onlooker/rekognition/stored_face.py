@@ -1,7 +1,7 @@
 """A collection's faces as Amazon tells of them."""
 
-from onlooker.record.ratios import rounded
-from onlooker.record.shapes import BoundingBox, Face, FaceMatch
+from onlooker.rekognition.ratios import rounded
+from onlooker.rekognition.shapes import BoundingBox, Face, FaceMatch
 from onlooker.types import Identity, StoredFace
 
 

@@ -1,4 +1,4 @@
-"""The whole line on real films: who is named, what is read, and that nothing is made up."""
+"""The whole line on real videos: who is named, what is read, and that nothing is made up."""
 
 import json
 import shutil
@@ -11,22 +11,22 @@ import pytest
 from onlooker.config.schema import Config, Match
 from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.record.shapes import StreamRecord
 from onlooker.record.sinks import json_lines
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
 from onlooker.stream.supervisor import replay
 
 SECOND, HALF = 1.0, 0.5
-"""How far apart the frames are by which the truth of the two films was written."""
+"""How far apart the frames are by which the truth of the two videos was written."""
 
 
 def quiet(status: Status) -> None:
     """A progress display that shows nothing."""
 
 
-def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord]:
-    """The records of `film` after indexing `people`."""
+def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecord]:
+    """The records of `video` after indexing `people`."""
     settings = Config(match=Match(collection="known"))
     place = folder / "faces.db"
     with Store(place) as store:
@@ -34,7 +34,7 @@ def looked_at(film: Path, people: list[Path], folder: Path) -> list[StreamRecord
         for look in enrol(store, "known", list(pictures(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"
-    replay([film], settings, Outputs(records=records, store=place), quiet)
+    replay([video], settings, Outputs(records=records, store=place), quiet)
     return list(json_lines.read(records))
 
 
@@ -54,8 +54,8 @@ def named(records: list[StreamRecord]) -> dict[str, list[float]]:
 
 @pytest.fixture(scope="module")
 def googlework(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StreamRecord]:
-    film = samples / "video" / "googlework_short.mp4"
-    return looked_at(film, [samples / "faces" / "identities"], tmp_path_factory.mktemp("google"))
+    video = samples / "video" / "googlework_short.mp4"
+    return looked_at(video, [samples / "faces" / "identities"], tmp_path_factory.mktemp("google"))
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +67,12 @@ def hamilton(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[St
         for picture in source.iterdir() if source.is_dir() else [source]:
             (folder / "people" / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(picture, folder / "people" / name)
-    film = samples / "video" / "short_hamilton_clip.mp4"
-    return looked_at(film, [folder / "people"], folder)
+    video = samples / "video" / "short_hamilton_clip.mp4"
+    return looked_at(video, [folder / "people"], folder)
 
 
 @pytest.mark.timeout(600)
-def test_every_legible_line_of_the_film_is_read(
+def test_every_legible_line_of_the_video_is_read(
     googlework: list[StreamRecord], samples: Path
 ) -> None:
     truth = json.loads((samples / "video" / "googlework_short.gt.json").read_text())
@@ -112,7 +112,7 @@ def test_the_enrolled_are_named_at_the_right_times(hamilton: list[StreamRecord])
     assert times["barack_obama"]
 
 
-def test_records_follow_the_film(googlework: list[StreamRecord]) -> None:
+def test_records_follow_the_video(googlework: list[StreamRecord]) -> None:
     indexes = [record.FrameInformation.Index for record in googlework]
     assert indexes == list(range(len(googlework)))
     assert [record.Sequence for record in googlework] == [index + 1 for index in indexes]

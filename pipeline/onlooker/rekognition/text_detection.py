@@ -10,8 +10,14 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from onlooker.record.ratios import Size, bounding_box, percent, place
-from onlooker.record.shapes import Geometry, Point, RegionOfInterest, TextDetection, TextFilters
+from onlooker.rekognition.ratios import Size, bounding_box, percent, place
+from onlooker.rekognition.shapes import (
+    Geometry,
+    Point,
+    RegionOfInterest,
+    TextDetection,
+    TextFilters,
+)
 from onlooker.types import Quad, TextLine, Word
 
 MIN_CONFIDENCE = 80.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.record.shapes import (
+from onlooker.rekognition.shapes import (
     BoundingBox,
     DetectionFilter,
     Point,
@@ -17,7 +17,7 @@ from onlooker.record.shapes import (
     TextDetection,
     TextFilters,
 )
-from onlooker.record.text_detection import text_detections
+from onlooker.rekognition.text_detection import text_detections
 from onlooker.types import Quad, TextLine, Word
 
 SIZE = (1000, 500)

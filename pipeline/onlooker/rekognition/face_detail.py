@@ -8,9 +8,9 @@ twenty-five landmarks.
 from collections.abc import Collection
 from typing import Any, get_args
 
-from onlooker.record import shapes
-from onlooker.record.ratios import Size, bounding_box, percent, place, rounded
-from onlooker.record.shapes import (
+from onlooker.rekognition import shapes
+from onlooker.rekognition.ratios import Size, bounding_box, percent, place, rounded
+from onlooker.rekognition.shapes import (
     AgeRange,
     DetectedFace,
     Emotion,

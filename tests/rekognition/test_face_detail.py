@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from tests.support.botocore_shapes import model, problems
 
-from onlooker.record.face_detail import FIELDS, detected_face, face_detail, fields
-from onlooker.record.shapes import FaceDetail, LandmarkType, Reason, UnindexedFace
+from onlooker.rekognition.face_detail import FIELDS, detected_face, face_detail, fields
+from onlooker.rekognition.shapes import FaceDetail, LandmarkType, Reason, UnindexedFace
 from onlooker.types import LANDMARKS, Attributes, EyeDirection, Face, Pose, Quality
 
 SIZE = (400, 200)

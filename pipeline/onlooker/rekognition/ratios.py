@@ -5,7 +5,7 @@ seen: ratios to 6 decimals (a hundredth of a pixel in a picture 10 000 wide), pe
 degrees to 4.
 """
 
-from onlooker.record.shapes import BoundingBox
+from onlooker.rekognition.shapes import BoundingBox
 from onlooker.types import Box, Point
 
 Size = tuple[int, int]

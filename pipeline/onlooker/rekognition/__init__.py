@@ -1,0 +1,1 @@
+"""Amazon Rekognition's structures, and how ours become them."""

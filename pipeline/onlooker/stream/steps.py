@@ -1,0 +1,205 @@
+"""The steps: what is done with a frame in each stage.
+
+This is the only module of the package that knows what is done with frames; the others know how
+they travel. Makers import what their steps need when they are called: each process of the pipeline
+loads its own part only, and the hub none.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from onlooker.stream.stage import Setup, StageError, Step
+from onlooker.types import Face, Frame, Point
+
+if TYPE_CHECKING:
+    from onlooker.media.image import Picture
+    from onlooker.rekognition.shapes import StreamRecord
+
+logger = logging.getLogger(__name__)
+
+ROOM_LOOK = 1.0
+"""Seconds between attempts to write records, while a disk is full."""
+
+
+def detect(setup: Setup) -> Step:
+    """Where faces and text are."""
+    from onlooker.models import session
+    from onlooker.vision.faces import FaceFinder
+    from onlooker.vision.text import TextFinder
+
+    config = setup.config
+    provider = config.runtime.provider
+    # Made when the first stream wants them: it may come while this process runs.
+    find_faces: Callable[[], FaceFinder] = cache(lambda: FaceFinder(config.faces, provider))
+    find_text: Callable[[], TextFinder] = cache(lambda: TextFinder(config.text, provider))
+    setup.model_seconds = session.seconds
+    if config.faces.enabled:
+        find_faces()
+    if config.text.enabled:
+        find_text()
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        asked = setup.of(frame)
+        return replace(
+            frame,
+            faces=find_faces()(picture) if asked.faces.enabled else (),
+            quads=find_text()(picture) if asked.text.enabled else (),
+        )
+
+    return step
+
+
+def recognise(setup: Setup) -> Step:
+    """Whose faces they are, and what the text says."""
+    from onlooker.identity.faces import StoreError
+    from onlooker.identity.search.matcher import Matcher
+    from onlooker.identity.store import Store, default_path
+    from onlooker.models import session as session
+    from onlooker.rekognition.face_detail import fields
+    from onlooker.vision.attributes import FaceDescriber
+    from onlooker.vision.embed import FaceEmbedder
+    from onlooker.vision.mesh import Mesher, Seen, unlaid
+    from onlooker.vision.quality import reasons
+    from onlooker.vision.text import TextReader
+
+    config = setup.config
+    provider, quality = config.runtime.provider, config.faces.quality
+    limits = config.match.threshold, config.match.max_faces
+    read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
+    lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
+    lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
+    describe: Callable[[], FaceDescriber] = cache(lambda: FaceDescriber(provider))
+    embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
+
+    @cache
+    def matcher() -> Matcher:
+        store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
+        return Matcher(store, embed().space)
+
+    try:
+        # What most streams want is loaded before the first frame.
+        if config.text.enabled:
+            read()
+        if config.faces.enabled:
+            lay()
+        if config.faces.enabled and config.match.collection is not None:
+            matcher().open(config.match.collection)
+    except StoreError as error:
+        raise StageError(str(error)) from error
+
+    def name(collection: str, picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
+        smallest = embed().space.smallest
+        clear = [each for each in faces if not reasons(each.face, quality, smallest)]
+        vectors = embed()(picture, clear) if clear else None
+        found = [] if vectors is None else matcher().faces(collection, vectors, *limits)
+        named = {id(each): who for each, who in zip(clear, found, strict=True)}
+        return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
+
+    setup.model_seconds = session.seconds
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        asked = setup.of(frame)
+        seen = lay()(picture, frame.faces) if frame.faces else []
+        if seen and asked.faces.attributes:
+            seen = describe().described(picture, seen, fields(asked.faces.attributes))
+        collection = asked.match.collection
+        return moved(
+            replace(
+                frame,
+                faces=(
+                    name(collection, picture, seen)
+                    if seen and collection is not None
+                    else tuple(each.face for each in seen)
+                ),
+                lines=read()(picture, frame.quads) if frame.quads else (),
+                quads=(),
+            )
+        )
+
+    return step
+
+
+def moved(frame: Frame) -> Frame:
+    """The frame with everything where it is in the whole picture, and not in the part."""
+    if frame.origin == (0, 0):
+        return frame
+    left, top = frame.origin
+
+    def there(points: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple((x + left, y + top) for x, y in points)
+
+    faces = tuple(
+        replace(
+            face,
+            box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
+            points=there(face.points),
+            landmarks=there(face.landmarks),
+        )
+        for face in frame.faces
+    )
+    lines = tuple(
+        replace(
+            line,
+            quad=there(line.quad),
+            words=tuple(replace(word, quad=there(word.quad)) for word in line.words),
+        )
+        for line in frame.lines
+    )
+    return replace(frame, faces=faces, lines=lines, origin=(0, 0))
+
+
+def record(setup: Setup) -> Step:
+    """Append the frame's record to the log, and have the lines follow."""
+    from onlooker.record.frame_record import again, build
+    from onlooker.record.log.reader import LogError, LogFull
+    from onlooker.record.log.writer import Writer
+    from onlooker.record.sinks.json_lines import JsonLines
+
+    outputs, closing = setup.outputs, setup.closing
+    gathered: list[StreamRecord] = []
+    last: dict[str, StreamRecord] = {}
+    try:
+        log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
+        lines = None
+        if outputs.records:
+            lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
+    except LogError as error:
+        raise StageError(str(error)) from error
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        built = build(frame, setup.of(frame))
+        if frame.same and frame.error is None:
+            built = again(built, last.get(built.stream) or log.newest(built.stream))
+        last[built.stream] = built
+        gathered.append(built)
+        return frame
+
+    def commit() -> None:
+        full = False
+        while True:
+            try:
+                log.append(gathered)
+                if lines is not None:
+                    lines.catch_up()
+            except LogFull as error:
+                if not outputs.patient:
+                    raise StageError(str(error)) from error
+                if not full:
+                    logger.error("waiting: %s", error)
+                full = True
+                time.sleep(ROOM_LOOK)
+            except LogError as error:
+                raise StageError(str(error)) from error
+            else:
+                break
+        if full:
+            logger.error("there is room again: %d records were written", len(gathered))
+        gathered.clear()
+
+    setup.commit = commit
+    return step
