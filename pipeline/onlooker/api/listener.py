@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 
 from onlooker.config.schema import Config
+from onlooker.errors import OnlookerError
 
 BACKLOG = 1024
 """Connections that the system accepts before the process does."""
 
 
-class ServeError(Exception):
+class ServeError(OnlookerError):
     """The server cannot go on; the text says why."""
 
 

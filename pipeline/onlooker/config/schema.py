@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from onlooker.errors import OnlookerError
+
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0)]
@@ -28,7 +30,7 @@ SCHEMES = (*CAMERAS, "test", "file")
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 
 
-class ConfigError(ValueError):
+class ConfigError(OnlookerError, ValueError):
     """The configuration cannot be used; the text says why and what to do."""
 
 

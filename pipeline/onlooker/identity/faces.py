@@ -12,12 +12,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.errors import OnlookerError
 from onlooker.types import Box, StoredFace
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/faces")
 
 
-class StoreError(Exception):
+class StoreError(OnlookerError):
     """The store cannot do what was asked; the text says why and what to do."""
 
 

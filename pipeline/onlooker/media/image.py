@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.errors import OnlookerError
 from onlooker.media.planes import pack
 
 Pixels = NDArray[np.uint8]
@@ -35,7 +36,7 @@ _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class MediaError(Exception):
+class MediaError(OnlookerError):
     """A picture or video cannot be read; the text is one line that names it and the cause."""
 
 

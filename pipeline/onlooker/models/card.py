@@ -17,6 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from onlooker.config import paths
+from onlooker.errors import OnlookerError
 
 CARDS = Path(__file__).resolve().parent.parent / "cards"
 
@@ -35,7 +36,7 @@ Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
 is left in the image comes first."""
 
 
-class WeightsError(RuntimeError):
+class WeightsError(OnlookerError):
     """A model cannot be had; the text says why and what to do."""
 
 

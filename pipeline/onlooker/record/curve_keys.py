@@ -12,11 +12,13 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from onlooker.errors import OnlookerError
+
 PUBLIC = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
 """A public key, as ZeroMQ writes one (Z85)."""
 
 
-class BadKey(Exception):
+class BadKey(OnlookerError):
     """A key cannot be used; the text says why and what to do."""
 
 

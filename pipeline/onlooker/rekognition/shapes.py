@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onlooker.errors import OnlookerError
+
 LandmarkType = Literal[
     "eyeLeft",
     "eyeRight",
@@ -313,7 +315,7 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
         return fragment.ProducerTimestamp + fragment.FrameOffsetInSeconds
 
 
-class RecordError(ValueError):
+class RecordError(OnlookerError):
     """Bytes that are not a stream record."""
 
 

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
+from onlooker.errors import OnlookerError
 from onlooker.stream.feeds import Feed, Outputs
 from onlooker.types import Frame
 
@@ -31,7 +32,7 @@ MOST_SETTINGS = 1000
 logger = logging.getLogger(__name__)
 
 
-class StageError(Exception):
+class StageError(OnlookerError):
     """No frame will get through this step, however often it is tried. The text is for the user."""
 
 

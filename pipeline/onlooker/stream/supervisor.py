@@ -22,6 +22,7 @@ from msgspec.structs import replace
 
 from onlooker.child_process import Child, blocked, environment, signals, stop
 from onlooker.config.schema import Config
+from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed, Outputs, feeds
@@ -48,7 +49,7 @@ FINISH = 4.0
 logger = logging.getLogger(__name__)
 
 
-class RunError(Exception):
+class RunError(OnlookerError):
     """The run could not be finished; the text says why."""
 
 

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
+from onlooker.errors import OnlookerError
 from onlooker.identity.faces import CollectionNotFound, FaceStore, Kind, StoreError
 from onlooker.identity.search import index_file
 from onlooker.identity.search.replica import Mirror
@@ -21,7 +22,7 @@ from onlooker.identity.store import Store
 POLITENESS = 10
 
 
-class BuildError(RuntimeError):
+class BuildError(OnlookerError):
     """The process that was to write the file failed; the text is what it said."""
 
 

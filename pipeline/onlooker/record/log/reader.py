@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
+from onlooker.errors import OnlookerError
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 APPLICATION = 1330531403
@@ -30,7 +31,7 @@ PATIENCE = 30.0
 """Seconds that another process may hold the file's lock."""
 
 
-class LogError(Exception):
+class LogError(OnlookerError):
     """The log, or a file of records, cannot be used; the text says why and what to do."""
 
 

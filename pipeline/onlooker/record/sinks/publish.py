@@ -32,6 +32,7 @@ import zmq
 from msgspec import Meta
 from zmq.auth.thread import ThreadAuthenticator
 
+from onlooker.errors import OnlookerError
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
@@ -61,7 +62,7 @@ INBOX = b"\0to/"
 logger = logging.getLogger(__name__)
 
 
-class PublishError(Exception):
+class PublishError(OnlookerError):
     """An endpoint cannot be used; the text says why and what to do."""
 
 
