@@ -1,0 +1,144 @@
+"""Files that are written whole or not at all, and locks between processes.
+
+A file is written under a temporary name in its own folder, forced to the disk, renamed, and the
+folder is forced to the disk too. So a reader sees the old content or the new one, also after a
+crash or a loss of power. Locks are `flock`'s: they end with the process that holds them.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+if sys.platform != "win32":
+    import fcntl
+
+PART = ".part"
+"""Part of the name of a file that is being written."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all, in place of what is there. Raises OSError."""
+    with replacing(path) as part:
+        part.write_bytes(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a temporary path, whose file becomes the one at `path` if the block ends well.
+
+    The temporary path is in the same folder, ends as `path` does and is new. Its file is removed
+    if the block raises. If not `overwrite`, a file that is at `path` by then is kept and
+    FileExistsError raised. Raises OSError.
+    """
+    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{PART}{path.suffix}")
+    try:
+        yield part
+        to_disk(part)
+        if overwrite:
+            part.replace(path)
+        else:
+            os.link(part, path)
+        to_disk(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def abandoned(folder: Path) -> Iterator[Path]:
+    """Yield temporary files in `folder`. If no process writes there, killed ones left them."""
+    yield from folder.glob(f".*{PART}*")
+
+
+def to_disk(path: Path) -> None:
+    """Force a file's content, or a folder's names, to the disk. Raises OSError."""
+    if sys.platform == "win32" and path.is_dir():
+        return  # a folder cannot be opened there
+    descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class FileLock:
+    """A lock on a file or folder, held until `close`, or while a `with` statement lasts.
+
+    A file is made if there is none. `shared` locks exclude only exclusive ones. If not `wait`, and
+    if another process holds the lock, BlockingIOError is raised. Raises OSError.
+    """
+
+    def __init__(self, path: Path, *, shared: bool = False, wait: bool = True) -> None:
+        self.path = path
+        while True:
+            if path.is_dir():
+                self.file = os.open(path, os.O_RDONLY)
+            else:
+                self.file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                self.change(shared=shared, wait=wait)
+                # The process that held it may have removed the file meanwhile.
+                if _is_at(path, self.file):
+                    return
+            except BaseException:
+                os.close(self.file)
+                raise
+            os.close(self.file)
+
+    def change(self, *, shared: bool, wait: bool = True) -> None:
+        """Make the lock shared or exclusive. Raises BlockingIOError if not `wait` and it is held.
+
+        The change is not atomic: another process may hold the lock in between.
+        """
+        if sys.platform == "win32":
+            return  # there is no flock: two processes may both do the work
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        fcntl.flock(self.file, kind if wait else kind | fcntl.LOCK_NB)
+
+    def close(self, *, remove: bool = False) -> None:
+        """Release the lock; remove its file first if `remove`."""
+        if self.file < 0:
+            return
+        try:
+            if remove:
+                self.path.unlink(missing_ok=True)
+        finally:
+            os.close(self.file)
+            self.file = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process holds the lock of the file `path`. Raises OSError if none is there.
+
+    It takes the lock for a moment to find out, and makes no file.
+    """
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        if sys.platform != "win32":
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
