@@ -19,7 +19,7 @@ from onlooker.record.summary import Sighting, Summary
 from onlooker.stream.feeds import Feed
 from onlooker.types import Frame
 
-MAIN = "from onlooker.cli import main; main()"
+MAIN = "from onlooker.cli.main import main; main()"
 
 
 def frame(index: int, stream: str, epoch: str) -> Frame:

@@ -1,7 +1,6 @@
 """Pictures in buckets."""
 
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tests.support.server import Running
 
 from onlooker.api.errors import Refusal
 from onlooker.config.schema import ConfigError
@@ -137,23 +135,3 @@ def test_a_connection_that_is_cut_is_said(
         thread.join()
     assert cause.name == "InvalidS3ObjectException"
     assert "IncompleteRead" in cause.text
-
-
-def test_the_server_reads_its_bucket(server: Running, bucket: Path, samples: Path) -> None:
-    shutil.copy(samples / "faces" / "identities" / "barack_obama" / "1.jpg", bucket / "one.jpg")
-    client = server.client()
-    there = {"S3Object": {"Bucket": "mybucket", "Name": "one.jpg"}}
-    assert len(client.detect_faces(Image=there)["FaceDetails"]) == 1
-    for missing in ("none.jpg", "../../onlooker.toml"):
-        gone = {"S3Object": {"Bucket": "mybucket", "Name": missing}}
-        with pytest.raises(client.exceptions.InvalidS3ObjectException, match="no object"):
-            client.detect_faces(Image=gone)
-    large = bucket / "large.jpg"
-    large.write_bytes(b"\xff\xd8\xff" + bytes(15 * 1024 * 1024))
-    gone = {"S3Object": {"Bucket": "mybucket", "Name": "large.jpg"}}
-    with pytest.raises(client.exceptions.ImageTooLargeException, match="15728640 are the most"):
-        client.detect_faces(Image=gone)
-    large.unlink()
-    for both in ({}, {**there, "Bytes": b"x"}):
-        with pytest.raises(client.exceptions.InvalidParameterException, match="exactly one of"):
-            client.detect_faces(Image=both)

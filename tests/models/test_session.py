@@ -81,9 +81,9 @@ def test_the_text_detectors_find_the_probes_digits(name: str) -> None:
 @needs_openvino
 def test_two_processes_give_the_same_bytes() -> None:
     script = (
-        "import hashlib\nfrom onlooker import probe\nfrom onlooker.vision import runtime\n"
-        "model = runtime.load('mobilefacenet')\n"
-        "(vector,) = model(probe.batch(model.card))\n"
+        "import hashlib\nfrom onlooker.models import self_test, session\n"
+        "model = session.load('mobilefacenet')\n"
+        "(vector,) = model(self_test.batch(model.card))\n"
         "print(model.provider, model.precision, hashlib.sha256(vector.tobytes()).hexdigest())"
     )
     runs = [subprocess.run([sys.executable, "-c", script], capture_output=True) for _ in range(2)]

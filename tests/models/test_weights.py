@@ -112,7 +112,7 @@ def test_a_file_size_limit_is_told_too(empty: Path) -> None:
     # The limit comes after the download, so that it is our own file that does not fit.
     script = (
         "import resource, signal\n"
-        "from onlooker import archive, weights\n"
+        "from onlooker.models import archive, weights\n"
         "from onlooker.models.card import WeightsError, card\n"
         "data = archive.fetch(card('yunet').archive)\n"
         "archive.fetch = lambda source: data\n"
@@ -151,7 +151,7 @@ def test_a_file_in_place_of_the_folder_is_told(
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
 def test_two_processes_may_pull_at_once_and_one_downloads(empty: Path) -> None:
     script = (
-        "from onlooker import archive, weights\n"
+        "from onlooker.models import archive, weights\n"
         "fetch = archive.fetch\n"
         "archive.fetch = lambda source: (print('fetched'), fetch(source))[1]\n"
         "print(weights.path('yunet').stat().st_size)\n"
