@@ -96,7 +96,7 @@ def served(folder: Path, workers: int, fast: bool) -> Iterator[str]:
     """`onlooker serve`; its URL."""
     out, settings = folder / f"out-{workers}.txt", folder / "onlooker.toml"
     settings.write_text(f"[serve]\nthorough = {str(not fast).lower()}\n")
-    command = [sys.executable, "-c", "from onlooker.cli.main import main; main()", "serve"]
+    command = [sys.executable, "-m", "onlooker", "serve"]
     with open(out, "wb") as said:
         process = subprocess.Popen(
             [*command, "--port", "0", "--workers", str(workers), "--config", str(settings)],

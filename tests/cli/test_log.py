@@ -105,7 +105,7 @@ def test_a_damaged_log_is_told_and_saved(log: Path, tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(log)) as database:
         database.execute("UPDATE records SET body = substr(body, 2) WHERE position = 7")
         database.commit()
-    command = [sys.executable, "-c", "from onlooker.cli.main import main; main()", "log"]
+    command = [sys.executable, "-m", "onlooker", "log"]
     checked = subprocess.run(
         [*command, "check", "--log", str(log)], capture_output=True, text=True, timeout=60
     )
@@ -155,7 +155,7 @@ def test_keys(tmp_path: Path) -> None:
 
 
 def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from onlooker.cli.main import main; main()", "stream"]
+    command = [sys.executable, "-m", "onlooker", "stream"]
     for words, said in (
         ([], "there is no stream: write [streams.door]"),
         (["door"], "write a stream as NAME=URL"),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import onlooker
-from onlooker.cli import main
+from onlooker.cli import replay
 from onlooker.config.schema import Config, Match, Source
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
@@ -19,7 +19,7 @@ from onlooker.record.summary import Sighting, Summary
 from onlooker.stream.feeds import Feed
 from onlooker.types import Frame
 
-MAIN = "from onlooker.cli.main import main; main()"
+ONLOOKER = [sys.executable, "-m", "onlooker"]
 
 
 def frame(index: int, stream: str, epoch: str) -> Frame:
@@ -50,7 +50,7 @@ def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) ->
             for index in range(3):
                 log.append([build(frame(index, stream, epoch), settings)])
     feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
-    own = list(main._own(path, [feed], named))
+    own = list(replay.own_records(path, [feed], named))
     assert [record.RecordId for record in own] == [
         build(frame(index, "door", "a"), named).RecordId for index in range(3)
     ]
@@ -59,12 +59,12 @@ def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) ->
 def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     read = "[exit] PAGE [/b] :fire:"
     seen = Sighting(stream="a", name=read, first=0.0, last=1.0, frames=3, best=99.0)
-    main._print_summary(Summary(frames=3, failed=0, faces=0, people=[], text=[seen]))
+    replay.print_summary(Summary(frames=3, failed=0, faces=0, people=[], text=[seen]))
     assert read in capsys.readouterr().out
 
 
 def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", MAIN, *arguments]
+    command = [*ONLOOKER, *arguments]
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
 
 
@@ -128,7 +128,7 @@ def catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at a process in /proc")
 def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", MAIN, "watch", f"ipc://{tmp_path}/records"]
+    command = [*ONLOOKER, "watch", f"ipc://{tmp_path}/records"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         while not catches(process, signal.SIGTERM):
             assert process.poll() is None
@@ -146,10 +146,10 @@ def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Pa
     with Writer(path) as log:
         log.append([build(frame(0, "door", "a"), named)])
         log.append([build(frame(0, "yard", "a"), plain)])
-        assert list(main._others(path, [feed], named)) == []
+        assert list(replay.other_records(path, [feed], named)) == []
         log.append([build(frame(0, "door", "a"), plain)])
         log.append([build(frame(0, "door", "b"), named)])
-    assert len(list(main._others(path, [feed], named))) == 2
+    assert len(list(replay.other_records(path, [feed], named))) == 2
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_what_cannot_work_is_told_before_the_video_is_looked_at(
 ) -> None:
     (tmp_path / "there.mp4").write_text("mine")
     environment = {**os.environ, "ONLOOKER_DATA": str(tmp_path)}
-    command = [sys.executable, "-c", MAIN, "replay", "video.mp4", *options]
+    command = [*ONLOOKER, "replay", "video.mp4", *options]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )

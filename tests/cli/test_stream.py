@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ONLOOKER = [sys.executable, "-c", "from onlooker.cli.main import main; main()"]
+ONLOOKER = [sys.executable, "-m", "onlooker"]
 CONFIG = """
 [faces]
 enabled = false

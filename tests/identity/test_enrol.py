@@ -11,6 +11,7 @@ from onlooker.config.schema import Config
 from onlooker.identity.enrol import enrol, external_image_id, pictures
 from onlooker.identity.faces import ModelMismatch
 from onlooker.identity.store import Store
+from onlooker.media.image import MediaError
 
 
 def touch(path: Path) -> None:
@@ -35,7 +36,7 @@ def test_a_picture_named_itself_gets_its_stem(tmp_path: Path) -> None:
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
+    with pytest.raises(MediaError, match="nowhere"):
         list(pictures([tmp_path / "nowhere"]))
 
 

@@ -31,7 +31,6 @@ from onlooker.stream.run_directory import endpoint, read, runs
 from onlooker.stream.stages import needed_models
 from onlooker.stream.supervisor import RunError
 
-keys_app = typer.Typer(no_args_is_help=True, help="Keys for records that leave the machine.")
 console = Console(markup=False, emoji=False, highlight=False)
 
 PATIENCE = 2.0
@@ -282,23 +281,3 @@ def _named(sources: list[str]) -> dict[str, Source]:
 
 def _quiet(status: Status) -> None:
     """Nobody asked for metrics."""
-
-
-@keys_app.command("generate")
-def generate(
-    path: Annotated[Path, typer.Argument(help="File for the key pair.")],
-) -> None:
-    """Make a key pair, and print the public key, which others are told.
-
-    Example: `onlooker keys generate camera-room.key`
-    """
-    print(curve_keys.generate(path).public)
-
-
-@keys_app.command("show")
-def show(path: Annotated[Path, typer.Argument(help="File with a key pair.")]) -> None:
-    """Print the public key of a key pair.
-
-    Example: `onlooker keys show camera-room.key`
-    """
-    print(curve_keys.read(path).public)

@@ -58,11 +58,11 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Every JPEG and PNG under `paths` with its ExternalImageId, in a stable order.
 
-    Raises FileNotFoundError for a path that is not there.
+    Raises MediaError if a path does not exist.
     """
     for root in paths:
         if not root.exists():
-            raise FileNotFoundError(f"{root}: no such file or folder")
+            raise image.MediaError(f"{root}: no such file or folder")
         if root.is_file():
             yield root, external_image_id(root.stem)
             continue

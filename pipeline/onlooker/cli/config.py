@@ -1,0 +1,61 @@
+"""`onlooker config`: the configuration in force, and whether it can be used."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+from rich.text import Text
+
+from onlooker.cli import stream
+from onlooker.cli.terminal import complaints, console, plain
+from onlooker.config.load import dump, find, load
+from onlooker.media.camera import shown
+from onlooker.media.check_source import trials
+from onlooker.models import session, weights
+from onlooker.stream.stages import needed_models
+
+app = typer.Typer(no_args_is_help=True, help="The configuration in force, and its file.")
+
+
+@app.command("show")
+def show() -> None:
+    """Print the configuration in force in the form of its file; URLs without passwords.
+
+    Example: `onlooker config show > all.toml`
+    """
+    path = find()
+    settings = load()
+    print(f"# from {path}" if path else "# defaults; no configuration file was found")
+    streams = {
+        name: replace(source, url=shown(source.url)) for name, source in settings.streams.items()
+    }
+    if streams != settings.streams:
+        print("# users, passwords and what follows a question mark are left out of URLs")
+    print(dump(replace(settings, streams=streams)), end="")
+
+
+@app.command("check")
+def check(
+    path: Annotated[Path | None, typer.Argument(help="File to check.")] = None,
+    no_sources: Annotated[
+        bool, typer.Option("--no-sources", help="Do not try to open the streams.")
+    ] = False,
+) -> None:
+    """Check that a configuration can be used and that each of its streams can be opened.
+
+    Example: `onlooker config check onlooker.toml`
+    """
+    settings = load(path)
+    for name in needed_models(settings):
+        session.choose(weights.card(name), settings.runtime.provider)
+    stream.check(settings)
+    if settings.streams and not no_sources:
+        with console.status("trying the streams"):
+            found = trials(settings.streams)
+        for name, cause in found.items():
+            if cause is not None:
+                complaints.print(Text.assemble(("error:", "red"), f" [streams.{name}] {cause}"))
+        if any(found.values()):
+            raise typer.Exit(1)
+    plain.print(f"{path or find() or 'the defaults'}: fine")

@@ -1,0 +1,51 @@
+"""`onlooker demo`: everything at work on a video that is made on the spot."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+
+from onlooker.cli.demo_video import make_video
+from onlooker.cli.replay import replay_videos
+from onlooker.cli.terminal import console, plain
+from onlooker.config.load import load
+from onlooker.identity.enrol import enrol, pictures
+from onlooker.identity.store import Store
+from onlooker.media.image import MediaError
+from onlooker.models import weights
+from onlooker.stream.feeds import Outputs
+from onlooker.stream.stages import needed_models
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="Folder for the video and the results.")] = Path(
+        "demo"
+    ),
+) -> None:
+    """Make a video from real photographs, index one face, replay the video, print the summary.
+
+    Needs no input: scikit-image brings the photographs. Example: `onlooker demo`
+    """
+    mark = folder / ".onlooker-demo"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()) and not mark.exists():
+            raise MediaError(f"{folder}: has files that are not the demo's; name another --folder")
+        mark.touch()
+    except OSError as error:
+        raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
+    with console.status("making a video of the astronaut, the page and the motorcycle"):
+        video, people = make_video(folder)
+    records, store = folder / "records.jsonl", folder / "faces.db"
+    annotated = folder / "annotated.mp4"
+    for old in (records, annotated, *folder.glob("faces.db*"), *folder.glob("records.db*")):
+        old.unlink(missing_ok=True)
+    settings = load()
+    settings = replace(settings, match=replace(settings.match, collection="demo"))
+    weights.pull(needed_models(settings))
+    with Store(store) as known:
+        known.create_collection("demo", settings.faces.embedder)
+        list(enrol(known, "demo", list(pictures([people])), settings))
+    plain.print(f"video           {video}")
+    replay_videos([video], settings, Outputs(records=records, store=store), annotated)

@@ -1,0 +1,215 @@
+"""`onlooker replay`: every frame of videos, one record each, and a summary."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from onlooker.cli.terminal import complaints, console, plain
+from onlooker.config import schema
+from onlooker.config.load import load
+from onlooker.config.schema import Config
+from onlooker.identity.store import Store, default_path
+from onlooker.media.image import MediaError
+from onlooker.models import weights
+from onlooker.record.frame_record import record_id
+from onlooker.record.log import reader
+from onlooker.record.summary import Summary, summarise
+from onlooker.rekognition.shapes import StreamRecord
+from onlooker.render.video import annotate as draw
+from onlooker.stream.feeds import Feed, Outputs, feeds
+from onlooker.stream.inline import inline
+from onlooker.stream.messages import Status
+from onlooker.stream.stages import needed_models
+from onlooker.stream.supervisor import RunError
+from onlooker.stream.supervisor import replay as staged
+
+MAX_LINES_SHOWN = 20
+"""Lines of text in the summary."""
+
+
+def replay(
+    videos: Annotated[list[Path], typer.Argument(help="Videos, analysed frame by frame.")],
+    collection: Annotated[
+        str | None, typer.Option(help="Collection to search faces in.", metavar="NAME")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON-lines file for the records. [default: the video's name .jsonl]"),
+    ] = None,
+    log_at: Annotated[
+        Path | None,
+        typer.Option("--log", help="Log of the records. [default: as --out, with .db]"),
+    ] = None,
+    publish_at: Annotated[
+        str | None,
+        typer.Option("--publish", help="ZeroMQ endpoint to publish on, as tcp://127.0.0.1:5555."),
+    ] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(help="Video to draw the results into (one video only).")
+    ] = None,
+    speed: Annotated[
+        str,
+        typer.Option(metavar="max|1x|8x|...", help="As fast as possible, or as it was recorded."),
+    ] = "max",
+    one_process: Annotated[
+        bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
+    ] = False,
+) -> None:
+    """Analyse every frame of videos and write one record per frame.
+
+    Example: `onlooker replay lobby.mp4 --collection staff --out lobby.jsonl --annotate seen.mp4`
+    """
+    if annotate is not None and len(videos) > 1:
+        raise typer.BadParameter("--annotate takes one video; replay them one by one")
+    if not re.fullmatch(schema.SPEED, speed):
+        raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
+    settings = load()
+    if collection is not None:
+        settings = replace(settings, match=replace(settings.match, collection=collection))
+    outputs = Outputs(
+        log=log_at, records=out or Path(f"{videos[0].stem}.jsonl"), publish=publish_at
+    )
+    replay_videos(videos, settings, outputs, annotate, one_process, speed)
+
+
+def replay_videos(
+    videos: list[Path],
+    settings: Config,
+    outputs: Outputs,
+    annotated: Path | None,
+    one_process: bool = False,
+    speed: str = "max",
+) -> None:
+    """Replay `videos`, print the summary, and draw the results into `annotated`."""
+    records = outputs.log_path
+    _check_outputs(settings, outputs, annotated)
+    weights.pull(needed_models(settings))
+    streams = feeds(videos, settings, outputs)
+    if others := sum(1 for _ in other_records(records, streams, settings)):
+        raise reader.LogError(
+            f"{records}: holds {others} records of these streams that were made with other "
+            "settings or from other videos; delete it, or name another file with --log"
+        )
+    if earlier := sum(feed.start for feed in streams):
+        console.print(
+            f"{earlier} frames are in {records} already, with the names known then; "
+            "delete it to process them again"
+        )
+    errors: dict[str, str] = {}
+    if outputs.publish or any(feed.start != feed.frames for feed in streams):
+        run = partial(inline if one_process else staged, videos, settings, outputs, speed=speed)
+        errors = _run(run, streams)
+    summary = summarise(own_records(records, streams, settings))
+    print_summary(summary)
+    if annotated is not None:
+        with console.status("drawing"):
+            draw(videos[0], own_records(records, streams, settings), annotated)
+        plain.print(f"annotated video  {annotated}")
+    for path in filter(None, (outputs.records, records)):
+        plain.print(f"records         {path}")
+    for stream, error in errors.items():
+        complaints.print(f"{stream} ended early: {error}")
+    if summary.failed:
+        complaints.print(f"{summary.failed} frames could not be processed; their records say why")
+    if summary.failed == summary.frames:
+        raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
+
+
+def _check_outputs(settings: Config, outputs: Outputs, annotated: Path | None) -> None:
+    """Raise now what would otherwise end the run at its end, or in a worker."""
+    if settings.match.collection is not None:
+        with Store(outputs.store or default_path()) as store:
+            store.collection(settings.match.collection)
+    if annotated is not None and annotated.exists():
+        raise MediaError(f"{annotated}: is there already; delete it, or draw into another file")
+    if annotated is not None and not annotated.absolute().parent.is_dir():
+        raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
+
+
+def other_records(
+    records: Path, streams: Sequence[Feed], settings: Config
+) -> Iterator[StreamRecord]:
+    """Yield the log's records of `streams` that were made from other videos or settings."""
+    names = {feed.stream for feed in streams}
+    own = {record.RecordId for record in own_records(records, streams, settings)}
+    for record in reader.read(records):
+        if record.stream in names and record.RecordId not in own:
+            yield record
+
+
+def own_records(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
+    """Yield the log's records of `streams` that were made from these videos and settings."""
+    digests = {feed.stream: feed.digest for feed in streams}
+    for record in reader.read(records):
+        digest, index = digests.get(record.stream), record.FrameInformation.Index
+        if digest and record.RecordId == record_id(record.stream, digest, index, settings):
+            yield record
+
+
+def _run(
+    run: Callable[[Callable[[Status], None]], Status], streams: Sequence[Feed]
+) -> dict[str, str]:
+    """Show the progress of a replay of `streams`; return the cause for each that ended early."""
+    expected = {feed.stream: feed.frames for feed in streams}
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[fps]:.1f} fps"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("replay", total=None, fps=0.0)
+        first: tuple[float, int] | None = None
+
+        def show(status: Status) -> None:
+            # Speed counts from the first frame that is done: models have been loaded by then.
+            nonlocal first
+            settled, elapsed = status.settled, progress.tasks[0].elapsed or 0.0
+            if first is None and settled:
+                first = (elapsed, settled)
+            since, before = first or (0.0, 0)
+            fps = (settled - before) / (elapsed - since) if elapsed > since else 0.0
+            expected.update((stream.name, stream.frames) for stream in status.streams)
+            known = [length for length in expected.values() if length is not None]
+            total = sum(known) if len(known) == len(expected) else None
+            progress.update(task, completed=settled, total=total, fps=fps)
+
+        status = run(show)
+        show(status)
+    return {one.name: one.error for one in status.streams if one.error is not None}
+
+
+def print_summary(summary: Summary) -> None:
+    """Print the people and the most frequent lines of text as a table."""
+    table = Table(title=f"{summary.frames} frames, {summary.faces} faces", title_justify="left")
+    for heading in ("", "seen", "from", "to", "frames", "best"):
+        table.add_column(heading, justify="left" if heading in ("", "seen") else "right")
+    lines = summary.text[:MAX_LINES_SHOWN]
+    for kind, sightings in (("who", summary.people), ("what", lines)):
+        for sighting in sightings:
+            table.add_row(
+                kind,
+                sighting.name,
+                f"{sighting.first:.1f} s",
+                f"{sighting.last:.1f} s",
+                str(sighting.frames),
+                f"{sighting.best:.1f}",
+            )
+        table.add_section()
+    console.print(table)
+    if len(summary.text) > len(lines):
+        console.print(f"and {len(summary.text) - len(lines)} more lines in fewer frames")

@@ -1,0 +1,55 @@
+"""`onlooker watch`: records as they are published."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onlooker.cli.terminal import complaints
+from onlooker.record import curve_keys
+from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import encode
+
+
+def watch(
+    endpoint: Annotated[str, typer.Argument(help="Endpoint that the records are published on.")],
+    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(help="Begin after this Sequence of each stream; 0 is the first. [now]"),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with your key pair, for an encrypted publisher.")
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(help="The publisher's public key.", metavar="PUBLIC")
+    ] = None,
+) -> None:
+    """Print records as they are published, one JSON line each, until the publisher ends.
+
+    Waits for a publisher that is not there yet, and asks for the records that it missed.
+    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby --since 0`
+    """
+    try:
+        records = subscribe(
+            endpoint,
+            stream or (),
+            kind or (),
+            since,
+            keys=curve_keys.read(key) if key else None,
+            server=server,
+        )
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    received, first = 0, 0
+    try:
+        for record in records:
+            received, first = received + 1, first or record.Sequence
+            sys.stdout.buffer.write(encode(record) + b"\n")
+            sys.stdout.buffer.flush()
+    except KeyboardInterrupt:
+        return
+    beginning = f", from Sequence {first} on" if first > 1 else ""
+    complaints.print(f"the publisher has ended; it sent {received} such records{beginning}")
