@@ -44,13 +44,13 @@ from rich.table import Table
 from onlooker.api.rekognition import images, requests
 from onlooker.api.rekognition.site import Site
 from onlooker.cli.demo_video import photographs
-from onlooker.cli.serve import models
 from onlooker.config.schema import Config
 from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store
 from onlooker.media.buckets import NoBuckets
 from onlooker.models import weights
 from onlooker.models.card import space
+from onlooker.vision import analyser
 from onlooker.vision.analyser import Analyser
 
 Ask = Callable[[], Any]
@@ -260,7 +260,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="JPEG with writing")
     given = parser.parse_args()
     console = Console()
-    weights.pull(models(Config().thorough()))
+    weights.pull(analyser.cards(Config().thorough(), analyser.ALL))
     enlarged = cv2.resize(photographs().astronaut, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     shown = cv2.imencode(".jpg", enlarged)[1].tobytes()
     face = given.picture.read_bytes() if given.picture else shown

@@ -41,9 +41,10 @@ from onlooker.stream.feeds import Outputs
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
 from onlooker.stream.stage import Setup, Stage, Step
-from onlooker.stream.stages import STAGES, needed_models
+from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import replay
 from onlooker.types import Frame
+from onlooker.vision import analyser
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 
@@ -196,7 +197,7 @@ def main() -> None:
     chosen = arguments.parse_args()
 
     settings = Config(match=Match(collection="bench"))
-    weights.pull(needed_models(settings))
+    weights.pull(analyser.cards(settings))
     # In memory where that can be had: what is measured is not the disk.
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=shared) as name:

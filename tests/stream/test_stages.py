@@ -9,7 +9,7 @@ import pytest
 from tests.support import steps
 
 from onlooker.cli.demo_video import photographs
-from onlooker.config.schema import Config, FaceAttribute, Faces, Match, Source, Stream, Text
+from onlooker.config.schema import Config, FaceAttribute, Faces, Source, Stream, Text
 from onlooker.media.image import Picture
 from onlooker.record.log.reader import read
 from onlooker.record.log.writer import Writer
@@ -19,7 +19,7 @@ from onlooker.stream.feeds import Outputs, feeds, feeds_of
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
 from onlooker.stream.stage import Setup, Stage, StageError, Step
-from onlooker.stream.stages import STAGES, needed_models
+from onlooker.stream.stages import STAGES
 from onlooker.types import Frame
 
 FRAMES = 20
@@ -153,22 +153,6 @@ def test_what_cannot_work_ends_the_run(video: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(StageError, match="staff"):
         inline([video], Config(), outputs, quiet, stages)
-
-
-def test_only_the_models_that_are_asked_for_are_needed() -> None:
-    assert needed_models(Config(faces=Faces(enabled=False), text=Text(enabled=False))) == []
-    bare = Faces(mesh=False)
-    assert needed_models(Config(faces=bare, text=Text(enabled=False))) == ["yunet"]
-    meshed = ["yunet", "face_mesh_attention"]
-    assert needed_models(Config(text=Text(enabled=False))) == meshed
-    named = needed_models(Config(match=Match(collection="staff"), text=Text(enabled=False)))
-    assert named == [*meshed, "mobilefacenet"]
-    careful = Faces(mesh=False, detection="thorough", embedder="mobilefacenet+dlib_resnet")
-    named = needed_models(
-        Config(faces=careful, match=Match(collection="staff"), text=Text(enabled=False))
-    )
-    assert named == ["yunet", "centerface", "mobilefacenet", "dlib_resnet"]
-    assert "ppocrv6_rec_small" in needed_models(Config())
 
 
 def test_attributes_are_told_of_streams_that_ask_for_them(tmp_path: Path) -> None:

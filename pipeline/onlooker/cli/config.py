@@ -13,7 +13,7 @@ from onlooker.config.load import dump, find, load
 from onlooker.media.camera import shown
 from onlooker.media.check_source import trials
 from onlooker.models import session, weights
-from onlooker.stream.stages import needed_models
+from onlooker.vision import analyser
 
 app = typer.Typer(no_args_is_help=True, help="The configuration in force, and its file.")
 
@@ -47,7 +47,7 @@ def check(
     Example: `onlooker config check onlooker.toml`
     """
     settings = load(path)
-    for name in needed_models(settings):
+    for name in analyser.cards(settings):
         session.choose(weights.card(name), settings.runtime.provider)
     stream.check(settings)
     if settings.streams and not no_sources:

@@ -15,7 +15,7 @@ from onlooker.identity.store import Store
 from onlooker.media.image import MediaError
 from onlooker.models import weights
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.stages import needed_models
+from onlooker.vision import analyser
 
 
 def demo(
@@ -43,7 +43,7 @@ def demo(
         old.unlink(missing_ok=True)
     settings = load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
-    weights.pull(needed_models(settings))
+    weights.pull(analyser.cards(settings))
     with Store(store) as known:
         known.create_collection("demo", settings.faces.embedder)
         list(enrol(known, "demo", list(pictures([people])), settings))

@@ -32,9 +32,9 @@ from onlooker.render.video import annotate as draw
 from onlooker.stream.feeds import Feed, Outputs, feeds
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
-from onlooker.stream.stages import needed_models
 from onlooker.stream.supervisor import RunError
 from onlooker.stream.supervisor import replay as staged
+from onlooker.vision import analyser
 
 MAX_LINES_SHOWN = 20
 """Lines of text in the summary."""
@@ -96,7 +96,7 @@ def replay_videos(
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     records = outputs.log_path
     _check_outputs(settings, outputs, annotated)
-    weights.pull(needed_models(settings))
+    weights.pull(analyser.cards(settings))
     streams = feeds(videos, settings, outputs)
     if others := sum(1 for _ in other_records(records, streams, settings)):
         raise reader.LogError(

@@ -8,15 +8,11 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from onlooker.config.load import load
-from onlooker.config.schema import Config
 from onlooker.identity.store import default_path
 from onlooker.models import weights
-from onlooker.stream.stages import needed_models
+from onlooker.vision import analyser
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-
-FACES = ("yunet", "face_mesh_attention", "face_expression", "faceres", "age", "gender")
-"""Models that operations on faces need beside the embedder."""
 
 
 def serve(
@@ -38,7 +34,7 @@ def serve(
     settings = replace(settings, serve=replace(settings.serve, **changed))
     settings = settings.thorough() if settings.serve.thorough else settings
     server.check(settings)
-    weights.pull(models(settings))
+    weights.pull(analyser.cards(settings, analyser.ALL))
     json_log.begin()
 
     def ready(url: str) -> None:
@@ -47,13 +43,3 @@ def serve(
             console.print("no keys are configured: anybody on this machine may do everything")
 
     server.serve(settings, default_path(), ready)
-
-
-def models(settings: Config) -> list[str]:
-    """The cards of all models that operations may need."""
-    looking = replace(
-        settings,
-        faces=replace(settings.faces, enabled=True),
-        text=replace(settings.text, enabled=True),
-    )
-    return list(dict.fromkeys([*needed_models(looking), *FACES]))

@@ -28,8 +28,8 @@ from onlooker.stream import messages
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.run_directory import endpoint, read, runs
-from onlooker.stream.stages import needed_models
 from onlooker.stream.supervisor import RunError
+from onlooker.vision import analyser
 
 console = Console(markup=False, emoji=False, highlight=False)
 
@@ -74,7 +74,7 @@ def stream(
     config = reload()
     outputs = outputs_of(config)
     for one in config.streams.values():
-        weights.pull(needed_models(config.of(one)))
+        weights.pull(analyser.cards(config.of(one)))
     console.print(f"log      {outputs.log_path}", soft_wrap=True)
     if outputs.publish:
         console.print(f"publish  {outputs.publish}", soft_wrap=True)

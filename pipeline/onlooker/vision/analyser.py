@@ -1,24 +1,95 @@
 """All that looks at pictures, loaded once: one set of models, for one thread at a time."""
 
+import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
+import msgspec
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from onlooker.config import schema
 from onlooker.config.schema import Config, QualityFilter
 from onlooker.media.image import Picture, Still
-from onlooker.models.card import space
+from onlooker.models.card import card, space
 from onlooker.rekognition.face_detail import face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail, Reason
 from onlooker.types import Face, Pose, Quality, TextLine
-from onlooker.vision.attributes import FaceDescriber
+from onlooker.vision.attributes import EVERYTHING, FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, Seen
 from onlooker.vision.quality import reasons
 from onlooker.vision.text import TextFinder, TextReader
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to find out about an image."""
+
+    faces: bool = True
+    text: bool = True
+    mesh: bool = False
+    """Lay a mesh over each face, even if `[faces] mesh` is off."""
+    attributes: frozenset[str] = frozenset()
+    """Fields of `onlooker.types.Attributes`."""
+    vectors: bool = False
+    """Embed faces."""
+
+
+ALL = Wanted(mesh=True, attributes=EVERYTHING, vectors=True)
+
+
+def configured(config: Config) -> Wanted:
+    """Return what records made with `config` hold; of attributes all, or none."""
+    return Wanted(
+        faces=config.faces.enabled,
+        text=config.text.enabled,
+        attributes=EVERYTHING if config.faces.attributes else frozenset(),
+        vectors=config.match.collection is not None,
+    )
+
+
+def cards(config: Config, wanted: Wanted | None = None) -> list[str]:
+    """Return the names of the model cards that an Analyser needs for `wanted`.
+
+    None means what `config` asks for. Raises WeightsError if a model that `config` names is
+    unknown or cannot do its task.
+    """
+    wanted = wanted or configured(config)
+    embedders = FaceEmbedder.cards(config.faces)
+    finders, readers = TextFinder.cards(config.text), TextReader.cards(config.text)
+    names: list[str] = []
+    if wanted.faces:
+        names += FaceFinder.cards(config.faces)
+        if config.faces.mesh or wanted.mesh or wanted.attributes:
+            names += Mesher.cards()
+        if wanted.attributes:
+            names += FaceDescriber.cards()
+        if wanted.vectors:
+            names += embedders
+    if wanted.text:
+        names += [*finders, *readers]
+    return names
+
+
+def weights_digest(config: Config) -> str:
+    """Return 64 hex digits that change whenever the weights of a model change that `config` uses.
+
+    They cover what the models' cards say of the archives, the build and the decoding, so that no
+    model needs to be built for them. Raises as `cards` does.
+    """
+    return _weights_digest(config.faces, config.text, config.match)
+
+
+@lru_cache
+def _weights_digest(faces: schema.Faces, text: schema.Text, match: schema.Match) -> str:
+    used = [card(name) for name in cards(Config(faces=faces, text=text, match=match))]
+    parts = [[each.name, each.digest, each.decode, each.embedder] for each in used]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 class Analyser:

@@ -22,10 +22,13 @@ from onlooker.models.session import Model
 from onlooker.types import Attributes, EyeDirection, Face, Pose
 from onlooker.vision import geometry
 from onlooker.vision.crops import batch
-from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, Seen
+from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, Mesher, Seen
 
 EVERYTHING = frozenset(Attributes.__struct_fields__)
 HEADS = frozenset(("eyeglasses", "sunglasses", "beard", "mustache", "occluded"))
+
+EXPRESSION, FEATURES, AGE, GENDER = "face_expression", "faceres", "age", "gender"
+"""The model cards."""
 
 EMOTIONS = {
     "neutral": "CALM",
@@ -50,6 +53,11 @@ Decode = TypeVar("Decode")
 
 class FaceDescriber:
     """Tells what faces look like; each model is loaded when it is first needed."""
+
+    @staticmethod
+    def cards() -> list[str]:
+        """Return the names of the model cards that the describer needs, besides the mesher's."""
+        return [EXPRESSION, FEATURES, AGE, GENDER]
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
@@ -168,23 +176,23 @@ class FaceDescriber:
 
     @cached_property
     def _age(self) -> Model:
-        return session.load("age", self._provider)
+        return session.load(AGE, self._provider)
 
     @cached_property
     def _gender(self) -> Model:
-        return session.load("gender", self._provider)
+        return session.load(GENDER, self._provider)
 
     @cached_property
     def _expression(self) -> Model:
-        return session.load("face_expression", self._provider)
+        return session.load(EXPRESSION, self._provider)
 
     @cached_property
     def _features(self) -> Model:
-        return session.load("faceres", self._provider)
+        return session.load(FEATURES, self._provider)
 
     @cached_property
     def _mesh(self) -> card.Card:
-        return card.card("face_mesh_attention")
+        return card.card(Mesher.CARD)
 
 
 def probability(odds: float) -> float:

@@ -21,10 +21,21 @@ class FaceEmbedder:
     the detector's five, which follow a profile, but not a leaning head.
     """
 
+    @staticmethod
+    def cards(settings: schema.Faces) -> list[str]:
+        """Return the names of the model cards that the embedder needs.
+
+        Raises WeightsError if the settings name a model that is no face embedder.
+        """
+        try:
+            return card.space(settings.embedder).name.split("+")
+        except WeightsError as error:
+            raise WeightsError(f"[faces] embedder: {error}") from error
+
     def __init__(self, settings: schema.Faces, provider: str) -> None:
         self.space = card.space(settings.embedder)
         self._parts = [
-            _Embedder(name, provider, settings.mirrored) for name in self.space.name.split("+")
+            _Embedder(name, provider, settings.mirrored) for name in self.cards(settings)
         ]
 
     def __call__(self, picture: Picture, faces: Sequence[Seen]) -> NDArray[np.float32]:

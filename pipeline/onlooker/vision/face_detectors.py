@@ -22,11 +22,13 @@ OVERLAP = 0.3
 class Yunet:
     """Fast, with good points; for faces of 16 to 300 pixels in the picture given."""
 
+    CARD = "yunet"
+
     def __init__(self, provider: str) -> None:
-        self._model = session.load("yunet", provider)
+        self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, card.Yunet):
-            raise WeightsError("the card yunet decodes as something else")
+            raise WeightsError(f"the card {self.CARD} decodes as something else")
         self._decode = decode
         self.multiple = self._model.card.multiple
         """Of which a picture's sides are best multiples: it is padded to them otherwise."""
@@ -54,11 +56,13 @@ class Yunet:
 class Centerface:
     """Slower by five, and finds twice as many of the faces below 20 pixels; coarser points."""
 
+    CARD = "centerface"
+
     def __init__(self, provider: str) -> None:
-        self._model = session.load("centerface", provider)
+        self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, card.Centerface):
-            raise WeightsError("the card centerface decodes as something else")
+            raise WeightsError(f"the card {self.CARD} decodes as something else")
         self._decode = decode
 
     def __call__(self, picture: Pixels, least: float) -> Rows:

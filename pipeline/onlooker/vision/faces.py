@@ -40,6 +40,12 @@ MOST_FACES = 100
 class FaceFinder:
     """Finds the faces of a picture."""
 
+    @staticmethod
+    def cards(settings: schema.Faces) -> list[str]:
+        """Return the names of the model cards that the finder needs."""
+        far = [Centerface.CARD] if settings.detection == "thorough" else []
+        return [Yunet.CARD, *far]
+
     def __init__(self, settings: schema.Faces, provider: str) -> None:
         self._size = settings.size
         self._least = settings.score

@@ -159,8 +159,15 @@ class Seen:
 class Mesher:
     """Lays a mesh over each face of a picture."""
 
+    CARD = "face_mesh_attention"
+
+    @classmethod
+    def cards(cls) -> list[str]:
+        """Return the names of the model cards that the mesher needs."""
+        return [cls.CARD]
+
     def __init__(self, provider: str) -> None:
-        self._model = session.load("face_mesh_attention", provider)
+        self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, MeshCard):
             raise WeightsError(f"{self._model.name} is no mesh; it {self._model.card.task}")

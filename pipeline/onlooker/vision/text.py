@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onlooker.config import schema
 from onlooker.media.image import Picture, Pixels, Still
 from onlooker.models import session
+from onlooker.models.card import Characters, Decode, ProbabilityMap, WeightsError, card
 from onlooker.types import Box, Quad, TextLine, TextQuad
 from onlooker.vision import ctc, regions
 from onlooker.vision.crops import crop, padded
@@ -95,6 +96,14 @@ class Look(NamedTuple):
 
 class TextFinder:
     """Finds the text of a picture."""
+
+    @staticmethod
+    def cards(settings: schema.Text) -> list[str]:
+        """Return the names of the model cards that the finder needs.
+
+        Raises WeightsError if the settings name a model that cannot find text.
+        """
+        return [_card("detector", settings.detector, ProbabilityMap, "text")]
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self._thorough = settings.detection == "thorough"
@@ -200,6 +209,14 @@ class TextFinder:
         return tile
 
 
+def _card(key: str, name: str, decode: type[Decode], what: str) -> str:
+    """Return `name`, the card that `[text] key` names, if it decodes as it must."""
+    found = card(name)
+    if not isinstance(found.decode, decode):
+        raise WeightsError(f"[text] {key}: {name} cannot be used for {what}; it {found.task}")
+    return name
+
+
 def _together(looks: Sequence[Look]) -> Look:
     """All that several looks showed, best first."""
     quads, scores, heights = (np.concatenate(each) for each in zip(*looks, strict=True))
@@ -241,6 +258,14 @@ def _covered(quads: Floats, others: Floats) -> NDArray[np.bool_]:
 
 class TextReader:
     """Reads the text that a finder found."""
+
+    @staticmethod
+    def cards(settings: schema.Text) -> list[str]:
+        """Return the names of the model cards that the reader needs.
+
+        Raises WeightsError if the settings name a model that cannot read lines.
+        """
+        return [_card("reader", settings.reader, Characters, "lines")]
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self._least = settings.score
