@@ -23,16 +23,17 @@ STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.
 
 install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment and the build
 
-demo: $(VENV)/demo.stamp  ## make a film, index a face, replay the film, say who and what was seen
+demo: $(VENV)/demo.stamp  ## make a video, index a face, replay the video, print who and what is in it
 	$(BIN)/onlooker demo
 
 test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
 	$(BIN)/pytest
 
-check: $(VENV)/dev.stamp  ## lint, format, types, and stubs against the compiled modules
+check: $(VENV)/dev.stamp  ## lint, format, layers, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	MYPYPATH=pipeline $(BIN)/python -m mypy.stubtest $(STUBS)
 
@@ -41,7 +42,7 @@ bench: $(VENV)/dev.stamp  ## every benchmark, one after the other
 	for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py) || exit 1; done
 
 clean:  ## remove what the other targets made (weights stay in the user's cache)
-	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find pipeline -name '*.so' -delete
 
 $(VENV)/bin/python:
