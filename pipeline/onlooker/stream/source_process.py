@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from onlooker.media.camera import Camera, Shot, is_camera
 from onlooker.media.image import MediaError
-from onlooker.media.sampling import LiveGate
+from onlooker.media.motion import LiveGate
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub_client import HubClient, stop_order

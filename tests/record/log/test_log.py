@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from onlooker.config.schema import Limits
 from onlooker.record.log import reader as logs
 from onlooker.record.log import writer as writers
 from onlooker.record.log.reader import Log, LogError, LogFull, first_missing, read
@@ -127,62 +126,6 @@ class TestQuery:
             log.append([made[number]])
 
 
-class TestRetention:
-    def test_by_size(self, path: Path, records: Records) -> None:
-        made = records(6000)
-        with Writer(path, Limits(megabytes=4)) as log:
-            for number in range(0, 6000, 500):
-                log.append(made[number : number + 500])
-                log.sweep()
-            left = list(log.read())
-            assert log.check() == []
-        assert 500 < len(left) < 4500
-        assert left == made[-len(left) :]
-        assert path.stat().st_size < 6e6
-
-    def test_where_it_fails_nothing_is_written(
-        self, log: Writer, records: Records, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def sweep() -> None:
-            raise LogFull("no room")
-
-        monkeypatch.setattr(writers, "SWEEP_EVERY", -1)
-        monkeypatch.setattr(log, "sweep", sweep)
-        with pytest.raises(LogFull):
-            log.append(records(3))
-        assert len(log) == 0
-
-    def test_by_age(self, path: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
-        made = records(9)
-        with Writer(path, Limits(days=1)) as log:
-            now = time.time()
-            for number, days in enumerate((3.0, 2.0, 0.5)):
-                monkeypatch.setattr(time, "time", lambda days=days: now - days * 86400)
-                log.append(made[3 * number : 3 * number + 3])
-            monkeypatch.setattr(time, "time", lambda: now)
-            log.sweep()
-            assert list(log.read()) == made[6:]
-            monkeypatch.setattr(time, "time", lambda: now + 86400)
-            log.sweep()
-            assert list(log.read()) == made[8:]  # the newest stays
-            log.append(records(1, epoch="cd"))
-            assert [record.Sequence for record in log.read()] == [9, 10]
-
-    def test_it_is_known_how_far_each_stream_was(self, path: Path, records: Records) -> None:
-        video, camera = records(4, "video"), records(5000, "camera")
-        with Writer(path, Limits(megabytes=1)) as log:
-            log.append(video)
-            log.append(camera)
-            log.sweep()
-            assert log.newest("video") == video[-1]
-            left = list(log.read())
-            assert left[0] == video[-1]
-            assert left[1:] == camera[-len(left) + 1 :]
-            assert len(left) < 4000
-            assert log.append(video[-1:]) == 0
-            assert log.check() == []
-
-
 class TestOpen:
     def test_no_log(self, path: Path) -> None:
         with pytest.raises(LogError, match=r"records.db: there is no log"):
@@ -235,7 +178,7 @@ class TestDamage:
     ) -> None:
         self.damaged(path, records, 77)
         Writer(path).close()
-        writers._lock_path(path).write_text(writers._boot())
+        path.with_name("records.db-writer").write_text(writers._boot())
         with pytest.raises(LogError, match="damaged: record 5 is not what was written"):
             Writer(path)
 
@@ -249,7 +192,7 @@ class TestDamage:
             broken = bytearray(whole)
             broken[page * 4096 : page * 4096 + 4096] = bytes(4096)
             path.write_bytes(broken)
-            writers._lock_path(path).write_text("another boot")
+            path.with_name("records.db-writer").write_text("another boot")
             try:
                 with Writer(path) as log:
                     assert list(log.read()) == made

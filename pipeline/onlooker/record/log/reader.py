@@ -20,9 +20,9 @@ from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
+from onlooker.record.log import schema
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
-APPLICATION = 1330531403
 PERSON, TEXT = "person", "text"
 
 PAGE = 500
@@ -213,9 +213,10 @@ class Log:
 
     def _recognise(self) -> None:
         self._database.create_function("holds", 2, _holds, deterministic=True)
-        if self._rows("PRAGMA application_id") != [(APPLICATION,)]:
+        if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
             raise LogError(f"{self.path}: not a log of records; name another file")
-        if self._rows("PRAGMA user_version") != [(1,)]:
+        [(self._format,)] = self._rows("PRAGMA user_version")
+        if not 1 <= self._format <= schema.FORMAT:
             raise LogError(f"{self.path}: made by another version of Onlooker; name another file")
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:

@@ -1,6 +1,6 @@
 """The one process that appends to the record log, and removes what is too old."""
 
-import fcntl
+import logging
 import os
 import sqlite3
 import time
@@ -12,59 +12,21 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from onlooker import durable_file
 from onlooker.config.schema import EVERYTHING, Limits
+from onlooker.durable_file import FileLock
+from onlooker.record.log import retention, schema
 from onlooker.record.log.reader import PATIENCE, PERSON, TEXT, Log, LogError, default_path
 from onlooker.rekognition.shapes import StreamRecord, encode
 
-SCHEMA = """
-PRAGMA auto_vacuum = INCREMENTAL;
-PRAGMA journal_mode = WAL;
-BEGIN;
-CREATE TABLE streams (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    sequence INTEGER NOT NULL
-);
-CREATE TABLE records (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    stream INTEGER NOT NULL REFERENCES streams (id),
-    sequence INTEGER NOT NULL,
-    identity BLOB NOT NULL UNIQUE,
-    written REAL NOT NULL,
-    time REAL NOT NULL,
-    body BLOB NOT NULL,
-    crc INTEGER NOT NULL,
-    UNIQUE (stream, sequence)
-);
-CREATE TABLE names (
-    id INTEGER PRIMARY KEY,
-    kind TEXT NOT NULL,
-    name TEXT NOT NULL,
-    UNIQUE (kind, name)
-);
-CREATE TABLE seen (
-    name INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (name, position)
-) WITHOUT ROWID;
-CREATE INDEX seen_by_position ON seen (position);
-PRAGMA application_id = 1330531403;
-PRAGMA user_version = 1;
-COMMIT;
-"""
-"""`seen` says which people and lines of text (`names`) each record has."""
+CHECKED_RECORDS = 1000
+"""Newest records whose checksums are verified if the writer before did not close the log."""
+LOCK_SUFFIX = "-writer"
+"""End of the name of the file that a writer locks, beside the log."""
+SWEEP_SECONDS = 10.0
+"""Seconds between searches for records that are no longer to be kept."""
 
-LAST = 1000
-"""Records whose checksum a writer looks at where the one before it did not close the log."""
-SWEEP = 2000
-"""Records that retention removes at once."""
-SWEEP_EVERY = 10.0
-"""Seconds between looks at what is too old, or too much."""
-OVERTAKEN = (
-    "NOT EXISTS (SELECT 1 FROM streams "
-    "WHERE streams.id = records.stream AND streams.sequence = records.sequence)"
-)
-"""Of a record: its stream has a newer one."""
+logger = logging.getLogger(__name__)
 
 
 class Writer(Log):
@@ -90,12 +52,13 @@ class Writer(Log):
                 with self._told():
                     self._database.execute("PRAGMA synchronous = FULL")
                 self._recognise()
+                self._upgrade()
                 self._recover(before)
             except BaseException:
                 self._database.close()
                 raise
         except BaseException:
-            os.close(self._lock)
+            self._lock.close()
             raise
 
     def append(self, records: Iterable[StreamRecord]) -> int:
@@ -104,7 +67,7 @@ class Writer(Log):
         Returns how many they were. All are on the disk then; after LogError none is.
         """
         # Before them: if it fails, none of them has been written.
-        if time.monotonic() - self._swept > SWEEP_EVERY:
+        if time.monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = time.monotonic()
             self.sweep()
         now, number = time.time(), 0
@@ -114,23 +77,23 @@ class Writer(Log):
         return number
 
     def sweep(self) -> None:
-        """Remove what is older, and then what is more, than is to be kept.
+        """Remove the records that are older than the limits allow, then those that are too many.
 
-        The newest of each stream stays: it says how far a video was looked at.
+        The newest record of each stream stays: it says how far the stream has come.
         """
         if self.limits.days:
-            oldest = time.time() - self.limits.days * 86400
-            while self._remove("written < ?", oldest):
-                pass
-        while self.limits.megabytes and self._bytes() > self.limits.megabytes * 1e6:
-            if not self._remove("?", True):
+            before = time.time() - self.limits.days * 86400
+            # Asked first: looking takes no lock.
+            while (oldest := self._oldest_written()) is not None and oldest < before:
+                self._remove(before)
+        while self.limits.megabytes and self._used_bytes() > self.limits.megabytes * 1e6:
+            if not self._remove():
                 return
 
     def close(self) -> None:
         """Let the log go: the next writer need not look whether it is whole."""
         super().close()
-        _lock_path(self.path).unlink(missing_ok=True)
-        os.close(self._lock)
+        self._lock.close(remove=True)
 
     def _insert(self, record: StreamRecord, now: float) -> bool:
         identity = uuid.UUID(record.RecordId).bytes
@@ -169,37 +132,21 @@ class Writer(Log):
         self._names[kind, name] = number = int(found[0])
         return number
 
-    def _remove(self, condition: str, value: object) -> int:
-        """Remove some of the oldest that meet the condition; how many that were."""
-        with self._transaction():
-            execute = self._database.execute
-            found = execute(
-                "SELECT max(position), count(*) FROM (SELECT position FROM records "
-                f"WHERE {OVERTAKEN} AND {condition} ORDER BY position LIMIT ?)",
-                (value, SWEEP),
-            ).fetchone()
-            if found[1]:
-                execute(f"DELETE FROM records WHERE position <= ? AND {OVERTAKEN}", (found[0],))
-                execute(
-                    "DELETE FROM seen WHERE position <= ? AND NOT EXISTS "
-                    "(SELECT 1 FROM records WHERE records.position = seen.position)",
-                    (found[0],),
-                )
-                execute(
-                    "DELETE FROM names WHERE NOT EXISTS (SELECT 1 FROM seen WHERE name = names.id)"
-                )
-                self._names.clear()
-        if found[1]:
-            with self._told():
-                self._database.execute("PRAGMA incremental_vacuum").fetchall()
-        return int(found[1])
+    def _oldest_written(self) -> float | None:
+        with self._told():
+            return retention.oldest_written(self._database)
 
-    def _bytes(self) -> int:
-        """What the records take; removed ones' room is used again."""
-        [(pages,)], [(free,)], [(size,)] = (
-            self._rows(f"PRAGMA {what}") for what in ("page_count", "freelist_count", "page_size")
-        )
-        return (int(pages) - int(free)) * int(size)
+    def _used_bytes(self) -> int:
+        with self._told():
+            return retention.used_bytes(self._database)
+
+    def _remove(self, written_before: float | None = None) -> int:
+        with self._transaction():
+            removed = retention.remove_oldest(self._database, written_before)
+            self._names.clear()  # some may have been removed
+        with self._told():
+            self._database.execute("PRAGMA incremental_vacuum").fetchall()
+        return removed
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -216,13 +163,20 @@ class Writer(Log):
                     self._database.execute("ROLLBACK")
                 raise
 
+    def _upgrade(self) -> None:
+        if self._format < schema.FORMAT:
+            logger.info("upgrading log path=%s format=%d", self.path, self._format)
+            with self._told():
+                schema.upgrade(self._database, self._format)
+            self._recognise()
+
     def _recover(self, before: str) -> None:
         """Look whether the log is whole, where the writer `before` did not close it."""
         wrong: list[str] = []
         if before and before != _boot():
             wrong = self._check_structure()
         if before and not wrong:
-            wrong = list(self._check_sums(self.position - LAST))
+            wrong = list(self._check_sums(self.position - CHECKED_RECORDS))
         if wrong:
             raise LogError(
                 f"{self.path}: damaged: {wrong[0]}; `onlooker log export` saves what can be read; "
@@ -241,50 +195,30 @@ def _names(record: StreamRecord) -> Iterator[tuple[str, str]]:
 
 
 def _make(path: Path) -> None:
-    """An empty log at `path`, whole or not at all, unless something is there."""
+    """Make an empty log at `path`, whole or not at all, unless something is there."""
     if path.exists() and path.stat().st_size:
         return
-    new = path.with_name(path.name + "-new")
     try:
-        for left in (new, Path(f"{new}-wal"), Path(f"{new}-shm")):
-            left.unlink(missing_ok=True)
-        database = sqlite3.connect(new, isolation_level=None)
-        try:
-            database.executescript(SCHEMA)
-        finally:
-            database.close()
-        os.replace(new, path)
+        with durable_file.replacing(path) as part:
+            database = sqlite3.connect(part, isolation_level=None)
+            try:
+                schema.create(database)
+            finally:
+                database.close()
     except (OSError, sqlite3.Error) as error:
         raise LogError(f"{path}: {error}; records cannot be logged there") from error
 
 
-def _lock_path(path: Path) -> Path:
-    return path.with_name(path.name + "-writer")
+def _locked(path: Path) -> tuple[FileLock, str]:
+    """Return the lock of the log at `path`, and the boot of a writer that did not close the log.
 
-
-def _locked(path: Path) -> tuple[int, str]:
-    """The lock of the log at `path`, and what a writer left there that did not close it.
-
-    A file of its own: SQLite loses its locks on a file that is closed elsewhere in the process.
+    The lock is on a file of its own: SQLite loses its locks on a file that is closed elsewhere in
+    the process.
     """
-    lock = _lock_path(path)
     try:
         if path == default_path():
             path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Whoever held it may have removed it meanwhile.
-                if lock.exists() and os.path.samestat(os.fstat(file), lock.stat()):
-                    before = os.read(file, 100).decode(errors="replace")
-                    os.ftruncate(file, 0)
-                    os.pwrite(file, _boot().encode(), 0)
-                    return file, before
-            except BaseException:
-                os.close(file)
-                raise
-            os.close(file)
+        lock = FileLock(path.with_name(path.name + LOCK_SUFFIX), wait=False)
     except BlockingIOError:
         raise LogError(
             f"{path}: another process is writing records there; wait for it, or name another file"
@@ -293,6 +227,10 @@ def _locked(path: Path) -> tuple[int, str]:
         raise LogError(
             f"{path}: {error.strerror}; records cannot be logged there, name another file"
         ) from error
+    before = os.read(lock.file, 100).decode(errors="replace")
+    os.ftruncate(lock.file, 0)
+    os.pwrite(lock.file, _boot().encode(), 0)
+    return lock, before
 
 
 def _boot() -> str:

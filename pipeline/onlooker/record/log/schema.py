@@ -1,0 +1,73 @@
+"""The tables of the record log, and how a log of an earlier format becomes one of today's."""
+
+import sqlite3
+
+APPLICATION_ID = 1330531403
+"""SQLite's mark of the kind of file: "ONLK"."""
+FORMAT = 2
+"""Number of the tables' form, kept as SQLite's user_version."""
+
+TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
+
+TABLES = f"""
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    sequence INTEGER NOT NULL
+);
+CREATE TABLE records (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream INTEGER NOT NULL REFERENCES streams (id),
+    sequence INTEGER NOT NULL,
+    identity BLOB NOT NULL UNIQUE,
+    written REAL NOT NULL,
+    time REAL NOT NULL,
+    body BLOB NOT NULL,
+    crc INTEGER NOT NULL,
+    UNIQUE (stream, sequence)
+);
+{TIME_INDEX}
+CREATE TABLE names (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    UNIQUE (kind, name)
+);
+CREATE TABLE seen (
+    name INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (name, position)
+) WITHOUT ROWID;
+CREATE INDEX seen_by_position ON seen (position);
+"""
+"""`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
+the frame. `seen` lists the people and lines of text (`names`) of each record."""
+
+UPGRADES = {1: TIME_INDEX}
+"""The statements that turn a log of each earlier format into one of the next."""
+
+
+def create(database: sqlite3.Connection) -> None:
+    """Make the tables in an empty database. Raises sqlite3.Error."""
+    database.executescript(
+        f"""
+        PRAGMA auto_vacuum = INCREMENTAL;
+        PRAGMA journal_mode = WAL;
+        BEGIN;
+        {TABLES}
+        PRAGMA application_id = {APPLICATION_ID};
+        PRAGMA user_version = {FORMAT};
+        COMMIT;
+        """
+    )
+
+
+def upgrade(database: sqlite3.Connection, found: int) -> None:
+    """Bring a log of format `found` to FORMAT, in one transaction. Raises sqlite3.Error."""
+    steps = "".join(UPGRADES[number] for number in range(found, FORMAT))
+    try:
+        database.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
+    except BaseException:
+        if database.in_transaction:
+            database.execute("ROLLBACK")
+        raise
