@@ -12,8 +12,9 @@ from tests.support.stores import everything, filled, new
 from onlooker.identity import backup
 from onlooker.identity.backup import CopyError
 from onlooker.identity.database import _Presence
-from onlooker.identity.faces import InvalidToken, StoreDamaged, StoreError, StoreLocked
+from onlooker.identity.faces import StoreDamaged, StoreError, StoreLocked
 from onlooker.identity.store import Store
+from onlooker.page_token import InvalidToken
 
 
 @pytest.fixture

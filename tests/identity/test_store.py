@@ -23,7 +23,6 @@ from onlooker.identity.faces import (
     CollectionNotFound,
     FaceNotFound,
     InvalidName,
-    InvalidToken,
     NewFace,
     StoreClosed,
     StoreDamaged,
@@ -35,6 +34,7 @@ from onlooker.identity.faces import (
     image_id,
 )
 from onlooker.identity.store import Store, default_path
+from onlooker.page_token import InvalidToken
 
 FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
 SPAWN = multiprocessing.get_context("spawn")

@@ -5,19 +5,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from onlooker import idempotency
+from onlooker.idempotency import RequestMismatch
 from onlooker.identity import user_table
 from onlooker.identity.faces import (
     CollectionNotFound,
     Failure,
     InvalidName,
-    InvalidToken,
     NewFace,
-    RequestMismatch,
     TooMany,
     UserExists,
     UserNotFound,
 )
 from onlooker.identity.store import Store
+from onlooker.page_token import InvalidToken
 
 Vector = user_table.Vector
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -225,6 +226,6 @@ class TestRequests:
 
     def test_is_forgotten_after_a_week(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         store.create_user("staff", "ann", request="r1")
-        monkeypatch.setattr(user_table, "REMEMBERED", -1.0)
+        monkeypatch.setattr(idempotency, "TOKEN_SECONDS", -1.0)
         store.create_user("staff", "bob", request="r1")
         assert store.collection("staff").users == 2

@@ -16,8 +16,10 @@ from onlooker.api.rekognition.operations import Operation
 from onlooker.api.rekognition.profile_2017 import in_2017
 from onlooker.api.rekognition.responses import ListCollections
 from onlooker.api.rekognition.site import Site
+from onlooker.idempotency import RequestMismatch
 from onlooker.identity import faces
 from onlooker.identity.search.index import ModelMismatch
+from onlooker.page_token import InvalidToken
 from onlooker.vision.analyser import Analyser
 
 
@@ -138,8 +140,8 @@ def _translated() -> Iterator[None]:
 NAMES: dict[type[Exception], str] = {
     faces.CollectionExists: "ResourceAlreadyExistsException",
     faces.CollectionNotFound: "ResourceNotFoundException",
-    faces.InvalidToken: "InvalidPaginationTokenException",
-    faces.RequestMismatch: "IdempotentParameterMismatchException",
+    InvalidToken: "InvalidPaginationTokenException",
+    RequestMismatch: "IdempotentParameterMismatchException",
     faces.TooMany: "ServiceQuotaExceededException",
     faces.UserExists: "ConflictException",
     faces.UserNotFound: "ResourceNotFoundException",

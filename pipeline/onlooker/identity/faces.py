@@ -54,14 +54,6 @@ class TooMany(StoreError):
     """More than a collection, a user or a set of tags can hold."""
 
 
-class InvalidToken(StoreError):
-    """A token for the next page that is not ours, or of another list."""
-
-
-class RequestMismatch(StoreError):
-    """A ClientRequestToken was used before, with other parameters."""
-
-
 class StoreFull(StoreError):
     """The disk is full. Nothing was changed."""
 

@@ -19,8 +19,9 @@ from typing import Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker import idempotency, page_token
 from onlooker.config import paths
-from onlooker.identity import page_token, schema, user_table
+from onlooker.identity import schema, user_table
 from onlooker.identity.database import Database
 from onlooker.identity.faces import (
     MOST_TAGS,
@@ -365,7 +366,9 @@ class Store:
         def write(database: sqlite3.Connection) -> T:
             row = row_of(database, str(collection))
             run = partial(change, database, row, *rest)
-            return user_table.once(database, row, operation, request, parameters, run, kind)
+            # What was asked of a deleted collection says nothing about a later one of its name.
+            scope = f"{operation} {row.born}"
+            return idempotency.once(database, scope, request, parameters, run, kind)
 
         return self.database.write(write)
 

@@ -4,13 +4,10 @@ A user's vector is the mean of its faces' vectors. It has a change number of its
 under it when it changes, as a face is, so an index of users keeps up as one of faces does.
 """
 
-import hashlib
 import sqlite3
-import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +15,6 @@ from onlooker.identity.faces import (
     MOST_FACES_OF_USER,
     Associations,
     Failure,
-    RequestMismatch,
     TooMany,
     User,
     UserExists,
@@ -26,13 +22,9 @@ from onlooker.identity.faces import (
 )
 from onlooker.identity.schema import Row, bury, matrix, next_change
 
-T = TypeVar("T")
 Vector = NDArray[np.float32]
 Likeness = Callable[[Vector, Vector], float]
 """Similarity, 0 to 100, of a face's vector and a user's."""
-
-REMEMBERED = 7 * 24 * 3600.0
-"""Seconds that a ClientRequestToken is known."""
 
 
 class UserRow(NamedTuple):
@@ -154,40 +146,6 @@ def disassociate(
             database.execute("UPDATE faces SET user = NULL WHERE number = ?", (found[0],))
             taken.append(face_id)
     return _changed(database, row, user, taken, failed)
-
-
-def once(
-    database: sqlite3.Connection,
-    row: Row,
-    operation: str,
-    request: str | None,
-    parameters: tuple[object, ...],
-    change: Callable[[], T],
-    kind: type[T],
-) -> T:
-    """`change`, or what it answered when the same request was made before; RequestMismatch."""
-    if request is None:
-        return change()
-    # What was asked of a collection that is no more says nothing about one of the same name.
-    operation = f"{operation} {row.born}"
-    database.execute("DELETE FROM requests WHERE made < ?", (time.time() - REMEMBERED,))
-    digest = hashlib.sha256(msgspec.msgpack.encode(parameters)).digest()
-    known = database.execute(
-        "SELECT digest, answer FROM requests WHERE operation = ? AND token = ?",
-        (operation, request),
-    ).fetchone()
-    if known:
-        if known[0] != digest:
-            raise RequestMismatch(
-                f"The ClientRequestToken: {request} you have supplied is already in use."
-            )
-        return msgspec.msgpack.decode(known[1], type=kind)
-    answer = change()
-    database.execute(
-        "INSERT INTO requests (operation, token, digest, made, answer) VALUES (?, ?, ?, ?, ?)",
-        (operation, request, digest, time.time(), msgspec.msgpack.encode(answer)),
-    )
-    return answer
 
 
 def _vectors(database: sqlite3.Connection, user: UserRow) -> Vector:

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.identity import page_token
-from onlooker.identity.faces import InvalidToken
+from onlooker import page_token
+from onlooker.page_token import InvalidToken
 
 SECRET = bytes(32)
 
@@ -47,3 +47,11 @@ def test_every_flipped_letter_is_noticed() -> None:
         other = "A" if letter != "A" else "B"
         with pytest.raises(InvalidToken):
             page_token.last(SECRET, ("faces",), token[:place] + other + token[place + 1 :])
+
+
+@given(st.binary(max_size=200))
+def test_a_token_may_hold_any_content(content: bytes) -> None:
+    token = page_token.sign(SECRET, ("iterator",), content)
+    assert page_token.verify(SECRET, ("iterator",), token) == content
+    with pytest.raises(InvalidToken):
+        page_token.verify(SECRET, ("page",), token)
