@@ -53,6 +53,7 @@ from bench.support.peers import (
 from numpy.typing import NDArray
 
 from onlooker.config.load import load
+from onlooker.identity import changes
 from onlooker.identity.enrol import Looker, pictures
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search import index_builder
@@ -177,7 +178,7 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
         numbers, _ = views._replace(exact=exact).nearest(query[None], K, "cosine")
         return [int(number) - first for number in numbers[0]]
 
-    first = int(store.changes("c", 0, most=1).added[0])
+    first = int(changes.after(store.database, "c", 0, max_added=1).added[0])
     yield Engine("Onlooker, vectors only", {"codes": partial(nearest, exact=False)}, built, files)
     live = np.ones(len(vectors), np.uint8)
 
@@ -265,7 +266,7 @@ def microseconds(call: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1e6
 
 
-def changes(engine: Engine, vectors: Vectors) -> list[str]:
+def change_times(engine: Engine, vectors: Vectors) -> list[str]:
     """Median microseconds to insert one, and to delete one."""
     told = []
     for call in (engine.insert, engine.delete):
@@ -298,7 +299,7 @@ def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
         times = sorted(taken[engine.name])
         median = statistics.median(times)
         one, ten = engine.recall[chosen(engine)]
-        insert, delete = changes(engine, queries)
+        insert, delete = change_times(engine, queries)
         print(
             f"{engine.name + ', ' * bool(chosen(engine)) + chosen(engine):44} {median:8.0f} "
             f"{times[len(times) * 99 // 100]:7.0f} {median / reference:6.2f} {one:6.3f} {ten:6.3f} "

@@ -10,7 +10,8 @@ from typer.testing import CliRunner, Result
 
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.main import app
-from onlooker.identity.faces import NewFace, StoreError
+from onlooker.identity.errors import StoreError
+from onlooker.identity.faces import NewFace
 from onlooker.identity.store import Store, default_path
 
 

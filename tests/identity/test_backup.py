@@ -10,9 +10,8 @@ import pytest
 from tests.support.stores import everything, filled, new
 
 from onlooker.identity import backup
-from onlooker.identity.backup import CopyError
 from onlooker.identity.database import _Presence
-from onlooker.identity.faces import StoreDamaged, StoreError, StoreLocked
+from onlooker.identity.errors import CopyError, StoreDamaged, StoreError, StoreLocked
 from onlooker.identity.store import Store
 from onlooker.page_token import InvalidToken
 
@@ -122,7 +121,7 @@ class TestBackup:
         path = store.path
         store.close()
         (tmp_path / "no.jpg").write_bytes(b"\xff\xd8 a picture" * 1000)
-        with pytest.raises(backup.CopyError, match=r"no\.jpg: is no backup; name a file"):
+        with pytest.raises(CopyError, match=r"no\.jpg: is no backup; name a file"):
             backup.restore(path, tmp_path / "no.jpg")
 
     def test_in_the_place_of_a_damaged_one(self, store: Store, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
 from onlooker.identity.enrol import enrol, external_image_id, pictures
-from onlooker.identity.faces import ModelMismatch
+from onlooker.identity.errors import ModelMismatch
 from onlooker.identity.store import Store
 from onlooker.media.image import MediaError
 

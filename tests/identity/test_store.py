@@ -16,14 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onlooker.identity import schema
+from onlooker.identity import changes, schema
 from onlooker.identity.database import _Write
-from onlooker.identity.faces import (
+from onlooker.identity.errors import (
     CollectionExists,
     CollectionNotFound,
     FaceNotFound,
     InvalidName,
-    NewFace,
     StoreClosed,
     StoreDamaged,
     StoreError,
@@ -31,8 +30,8 @@ from onlooker.identity.faces import (
     StoreLocked,
     StoreReadOnly,
     TooMany,
-    image_id,
 )
+from onlooker.identity.faces import NewFace, image_id
 from onlooker.identity.store import Store, default_path
 from onlooker.page_token import InvalidToken
 
@@ -101,7 +100,7 @@ class TestCollections:
 
     def test_unknown_collection_says_what_to_do(self, store: Store) -> None:
         unknown = re.escape("The collection id: nobody does not exist. ListCollections")
-        for call in (store.faces, store.collection, store.delete_collection, store.change):
+        for call in (store.faces, store.collection, store.delete_collection):
             with pytest.raises(CollectionNotFound, match=unknown):
                 call("nobody")
         with pytest.raises(CollectionNotFound, match=unknown):
@@ -354,45 +353,45 @@ class TestDuplicates:
 class TestChanges:
     def test_every_change_has_a_number_of_its_own(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        start = store.change("staff")
+        start = changes.last(store.database, "staff")
         faces = store.add("staff", [new(1), new(2), new(3)])
-        assert store.change("staff") == start + 3
+        assert changes.last(store.database, "staff") == start + 3
         store.delete_faces("staff", [faces[1].face_id])
-        assert store.change("staff") == start + 4
+        assert changes.last(store.database, "staff") == start + 4
         store.add("staff", [])
         store.faces("staff")
-        assert store.change("staff") == start + 4
+        assert changes.last(store.database, "staff") == start + 4
 
     def test_are_what_happened_since(self, store: Store) -> None:
         store.create_collection("staff", "m")
-        start = store.change("staff")
+        start = changes.last(store.database, "staff")
         first, second = store.add("staff", [new(1), new(2)])
-        middle = store.change("staff")
+        middle = changes.last(store.database, "staff")
         store.delete_faces("staff", [first.face_id])
         store.add("staff", [new(3)])
 
-        changes = store.changes("staff", start)
-        assert (changes.model, changes.reset) == ("m", False)
-        assert changes.number == store.change("staff")
-        assert changes.added.tolist() == [start + 2, start + 4]
-        np.testing.assert_array_equal(changes.vectors, [new(2).vector, new(3).vector])
+        new_ones = changes.after(store.database, "staff", start)
+        assert (new_ones.model, new_ones.reset) == ("m", False)
+        assert new_ones.number == changes.last(store.database, "staff")
+        assert new_ones.added.tolist() == [start + 2, start + 4]
+        np.testing.assert_array_equal(new_ones.vectors, [new(2).vector, new(3).vector])
 
-        changes = store.changes("staff", middle)
-        assert changes.deleted.tolist() == [start + 1]
-        assert changes.added.tolist() == [start + 4]
-        assert store.numbered([start + 1, start + 2]) == {start + 2: second}
+        new_ones = changes.after(store.database, "staff", middle)
+        assert new_ones.deleted.tolist() == [start + 1]
+        assert new_ones.added.tolist() == [start + 4]
+        assert changes.faces_at(store.database, [start + 1, start + 2]) == {start + 2: second}
 
-        changes = store.changes("staff", changes.number)
-        assert (len(changes.deleted), len(changes.added)) == (0, 0)
+        new_ones = changes.after(store.database, "staff", new_ones.number)
+        assert (len(new_ones.deleted), len(new_ones.added)) == (0, 0)
 
     def test_a_collection_made_again_is_another(self, store: Store) -> None:
         store.create_collection("staff", "m")
         store.add("staff", [new(1)])
-        before = store.change("staff")
+        before = changes.last(store.database, "staff")
         store.delete_collection("staff")
         store.create_collection("staff", "n")
-        changes = store.changes("staff", before)
-        assert (changes.reset, changes.model) == (True, "n")
+        new_ones = changes.after(store.database, "staff", before)
+        assert (new_ones.reset, new_ones.model) == (True, "n")
 
 
 class TestGroupCommit:
@@ -473,7 +472,7 @@ class TestFormats:
             )
             assert nobody.external_image_id is None
             assert np.linalg.norm(store.vectors("staff", [anna.face_id])) == pytest.approx(1)
-            assert store.changes("staff", 4).deleted.tolist() == [5]
+            assert changes.after(store.database, "staff", 4).deleted.tolist() == [5]
             store.delete_faces("staff", [nobody.face_id])
             store.create_user("staff", "ann")
             assert store.collection("staff").faces == 1

@@ -7,10 +7,10 @@ import pytest
 from tests.support.stores import everything, filled
 
 from onlooker.identity import backup, schema, transfer
-from onlooker.identity.backup import CopyError
-from onlooker.identity.faces import (
+from onlooker.identity.errors import (
     CollectionExists,
     CollectionNotFound,
+    CopyError,
     InvalidName,
     StoreError,
 )

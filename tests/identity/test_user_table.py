@@ -8,15 +8,14 @@ import pytest
 from onlooker import idempotency
 from onlooker.idempotency import RequestMismatch
 from onlooker.identity import user_table
-from onlooker.identity.faces import (
+from onlooker.identity.errors import (
     CollectionNotFound,
-    Failure,
     InvalidName,
-    NewFace,
     TooMany,
     UserExists,
     UserNotFound,
 )
+from onlooker.identity.faces import Failure, NewFace
 from onlooker.identity.store import Store
 from onlooker.page_token import InvalidToken
 

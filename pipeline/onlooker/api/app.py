@@ -22,7 +22,7 @@ from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
 from onlooker.api.rekognition.operations import named
 from onlooker.api.rekognition.site import Site
-from onlooker.identity.faces import StoreError
+from onlooker.identity.errors import StoreError
 from onlooker.models.card import WeightsError
 from onlooker.vision.analyser import Analyser
 

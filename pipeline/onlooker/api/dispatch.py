@@ -17,8 +17,8 @@ from onlooker.api.rekognition.profile_2017 import in_2017
 from onlooker.api.rekognition.responses import ListCollections
 from onlooker.api.rekognition.site import Site
 from onlooker.idempotency import RequestMismatch
-from onlooker.identity import faces
-from onlooker.identity.search.index import ModelMismatch
+from onlooker.identity import errors
+from onlooker.identity.errors import ModelMismatch
 from onlooker.page_token import InvalidToken
 from onlooker.vision.analyser import Analyser
 
@@ -133,17 +133,17 @@ def _translated() -> Iterator[None]:
         yield
     except tuple(NAMES) as error:
         raise Refusal(NAMES[type(error)], str(error)) from error
-    except (ModelMismatch, faces.FaceNotFound, faces.InvalidName) as error:
+    except (ModelMismatch, errors.FaceNotFound, errors.InvalidName) as error:
         raise invalid(str(error)) from error
 
 
 NAMES: dict[type[Exception], str] = {
-    faces.CollectionExists: "ResourceAlreadyExistsException",
-    faces.CollectionNotFound: "ResourceNotFoundException",
+    errors.CollectionExists: "ResourceAlreadyExistsException",
+    errors.CollectionNotFound: "ResourceNotFoundException",
     InvalidToken: "InvalidPaginationTokenException",
     RequestMismatch: "IdempotentParameterMismatchException",
-    faces.TooMany: "ServiceQuotaExceededException",
-    faces.UserExists: "ConflictException",
-    faces.UserNotFound: "ResourceNotFoundException",
+    errors.TooMany: "ServiceQuotaExceededException",
+    errors.UserExists: "ConflictException",
+    errors.UserNotFound: "ResourceNotFoundException",
 }
 """What Amazon calls the store's errors; what is not here is the server's fault."""

@@ -25,7 +25,7 @@ from onlooker.api.listener import BACKLOG, Orders, listening
 from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import Config, ConfigError
-from onlooker.identity.faces import StoreError
+from onlooker.identity.errors import StoreError
 from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store
 from onlooker.media.buckets import objects

@@ -20,7 +20,8 @@ from onlooker.config.load import load
 from onlooker.identity import backup as copies
 from onlooker.identity import transfer
 from onlooker.identity.enrol import enrol, models_of, pictures
-from onlooker.identity.faces import Collection, CollectionExists
+from onlooker.identity.errors import CollectionExists
+from onlooker.identity.faces import CollectionInfo
 from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store, default_path
 from onlooker.media import image
@@ -62,7 +63,7 @@ def opened() -> Iterator[Store]:
         yield store
 
 
-def all_collections(store: Store) -> Iterator[Collection]:
+def all_collections(store: Store) -> Iterator[CollectionInfo]:
     page = store.collections()
     yield from page.collections
     while page.token:

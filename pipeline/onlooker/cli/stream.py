@@ -19,7 +19,7 @@ from rich.table import Table
 from onlooker.config import schema
 from onlooker.config.load import find, load
 from onlooker.config.schema import Config, ConfigError, Source
-from onlooker.identity.faces import StoreError
+from onlooker.identity.errors import StoreError
 from onlooker.identity.store import Store, default_path
 from onlooker.models import weights
 from onlooker.record import curve_keys

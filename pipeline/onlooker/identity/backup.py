@@ -14,14 +14,11 @@ import numpy as np
 
 from onlooker.identity import schema
 from onlooker.identity.database import alone, check, explain
-from onlooker.identity.faces import StoreError
+from onlooker.identity.errors import CopyError
+from onlooker.identity.faces import KINDS
 from onlooker.identity.search import index_file
 from onlooker.identity.search.index_file import to_disk
-from onlooker.identity.store import KINDS, Store
-
-
-class CopyError(StoreError):
-    """A copy cannot be made, or is none."""
+from onlooker.identity.store import Store
 
 
 def verify(store: Store) -> Iterator[str]:

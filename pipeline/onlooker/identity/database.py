@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar
 
-from onlooker.identity.faces import (
+from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
     StoreError,

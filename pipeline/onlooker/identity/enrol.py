@@ -19,7 +19,8 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config import schema
-from onlooker.identity.faces import NewFace, image_id, mismatch
+from onlooker.identity.errors import mismatch
+from onlooker.identity.faces import NewFace, image_id
 from onlooker.identity.store import Store
 from onlooker.media import image
 from onlooker.models.card import space

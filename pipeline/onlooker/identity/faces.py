@@ -1,83 +1,27 @@
-"""What a collection is to those who fill it and to those who search it."""
+"""Collections, faces and users as values, their ids, and the checks of what comes in."""
 
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.errors import OnlookerError
+from onlooker.identity.errors import InvalidName
 from onlooker.types import Box, StoredFace
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/faces")
 
-
-class StoreError(OnlookerError):
-    """The store cannot do what was asked; the text says why and what to do."""
-
-
-class InvalidName(StoreError):
-    """A name has characters that Amazon's API does not allow there, or too many."""
-
-
-class CollectionNotFound(StoreError):
-    """There is no collection of that name."""
-
-
-class CollectionExists(StoreError):
-    """There is a collection of that name already."""
-
-
-class ModelMismatch(StoreError):
-    """The collection's vectors are another model's."""
-
-
-class FaceNotFound(StoreError):
-    """The collection has no face of that FaceId."""
-
-
-class UserNotFound(StoreError):
-    """The collection has no user of that UserId."""
-
-
-class UserExists(StoreError):
-    """The collection has a user of that UserId already."""
-
-
-class TooMany(StoreError):
-    """More than a collection, a user or a set of tags can hold."""
-
-
-class StoreFull(StoreError):
-    """The disk is full. Nothing was changed."""
-
-
-class StoreLocked(StoreError):
-    """Another process has kept the store locked for too long. Nothing was changed."""
-
-
-class StoreReadOnly(StoreError):
-    """The store cannot be written."""
-
-
-class StoreClosed(StoreError):
-    """The store was closed, or is another process's."""
-
-
-class StoreDamaged(StoreError):
-    """The store's file is not whole."""
-
-
+Vectors: TypeAlias = NDArray[np.float32]
+"""(n, dim) embeddings, one face or user a row; (dim,) where the text says so."""
 Method: TypeAlias = Literal["auto", "exact", "annoy"]
 """How a collection is searched: see `onlooker.identity.search.index`."""
 Kind: TypeAlias = Literal["faces", "users"]
-"""What is searched."""
+"""What a search compares with: each face, or the mean of each user's faces."""
+KINDS: tuple[Kind, ...] = ("faces", "users")
 Reason: TypeAlias = Literal[
     "FACE_NOT_FOUND",
     "ASSOCIATED_TO_AN_EXISTING_USER",
@@ -85,15 +29,20 @@ Reason: TypeAlias = Literal[
     "LOW_MATCH_CONFIDENCE",
 ]
 Status: TypeAlias = Literal["CREATED", "ACTIVE"]
-"""CREATED has no faces and is not found; ACTIVE has. The states between never show here."""
+"""A user without faces, which no search finds, and one with faces. Amazon's other states are
+transitions, which last for no time here."""
 
-MOST_FACES = 20_000_000
-"""In a collection."""
-MOST_FACES_OF_USER = 100
-MOST_TAGS = 200
+MAX_FACES = 20_000_000
+"""Faces in a collection."""
+MAX_USER_FACES = 100
+MAX_TAGS = 200
+FACES_PER_PAGE = 4096
+"""Default size of a page of collections or faces, and of a search's answer."""
+USERS_PER_PAGE = 500
+"""Default size of a page of users, and of a search's answer."""
 
 
-class Collection(msgspec.Struct, frozen=True, kw_only=True):
+class CollectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A collection as it is listed."""
 
     name: str
@@ -107,7 +56,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class User(msgspec.Struct, frozen=True, kw_only=True):
-    """A person of a collection, to whom faces belong."""
+    """A user of a collection: a person with faces."""
 
     user_id: str
     faces: int
@@ -117,12 +66,20 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
         return "ACTIVE" if self.faces else "CREATED"
 
 
-class CollectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of the collections, in the order they were made."""
+class UserIdentity(msgspec.Struct, frozen=True, kw_only=True):
+    """A user that a face matches."""
 
-    collections: list[Collection]
+    similarity: float
+    """0 to 100, by the embedder card's calibration."""
+    user: User
+
+
+class CollectionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the collections, in the order of their creation."""
+
+    collections: list[CollectionInfo]
     token: str | None
-    """For the next page; None on the last one."""
+    """Token of the next page; None on the last one."""
 
 
 class FacePage(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,38 +90,38 @@ class FacePage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Some of the users of a collection, in the order they were made."""
+    """Some of the users of a collection, in the order of their creation."""
 
     users: list[User]
     token: str | None
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A face of a list that could not be treated like the others."""
+    """A face for which an operation on several failed."""
 
     face_id: str
     reason: Reason
     user_id: str | None = None
-    """Whose it is, where that is the reason."""
+    """The user it belongs to, or was compared with, if that is the reason."""
     confidence: float | None = None
-    """Its Similarity to the user, where that is the reason."""
+    """Its Similarity to the user, if that is the reason."""
 
 
 class Deletions(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of faces that were to be deleted."""
+    """The outcome of deleting faces."""
 
     deleted: list[str]
     failed: list[Failure]
 
 
 class Associations(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of faces that were to be given to a user, or taken away."""
+    """The outcome of associating faces with a user, or of disassociating them."""
 
     faces: list[str]
-    """Those that were."""
+    """FaceIds for which it succeeded."""
     failed: list[Failure]
     status: Status
-    """The user's."""
+    """The user's, afterwards."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,84 +129,34 @@ class NewFace:
     """A face to be added."""
 
     picture: bytes
-    """The picture file as it was given. Only its digest, the ImageId, is kept."""
+    """The image file as it was received. Only its digest, the ImageId, is stored."""
     external_image_id: str | None
     box: Box
-    """left, top, width, height as ratios of the picture."""
+    """left, top, width, height as ratios of the image."""
     confidence: float
     """0 to 100."""
-    vector: NDArray[np.float32]
-    """(dim,) as the embedder gives it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What happened to a collection after some change number. Deletions come before additions."""
-
-    number: int
-    """The collection's change number now."""
-    model: str
-    method: Method
-    reset: bool
-    """The collection was made after that number: forget everything known of its name."""
-    deleted: NDArray[np.int64]
-    """(m,) numbers of faces or users that are gone; some may never have been seen."""
-    added: NDArray[np.int64]
-    """(n,) numbers of those that are there now, ascending."""
-    vectors: NDArray[np.float32]
-    """(n, dim); (0, 0) where nothing was added."""
-
-
-class FaceStore(Protocol):
-    """What search needs of a store. `Store` is the one in SQLite; another can take its place."""
-
-    @property
-    def path(self) -> Path:
-        """Beside it files that are derived from the store may be kept."""
-
-    @property
-    def key(self) -> str:
-        """Of this store alone, and another one after it was restored from a copy."""
-
-    def change(self, collection: str) -> int: ...
-
-    def changes(self, collection: str, since: int, kind: Kind = "faces") -> Changes: ...
-
-    def vectors_of(
-        self, numbers: Sequence[int], kind: Kind = "faces"
-    ) -> dict[int, NDArray[np.float32]]: ...
-
-    def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]: ...
-
-    def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]: ...
+    vector: Vectors
+    """(dim,) as the embedder returns it."""
 
 
 def image_id(data: bytes) -> str:
-    """ImageId of a picture file's bytes: the same bytes have the same id everywhere."""
+    """Return the ImageId of an image file's bytes; the same bytes have the same id everywhere."""
     return str(uuid.uuid5(NAMESPACE, hashlib.sha256(data).hexdigest()))
 
 
 def face_id(new: NewFace, model: str, image_id: str) -> str:
-    """FaceId: of a named face always the same one, of an unnamed one a new one each time."""
+    """Return a FaceId: always the same for a named face, a random one for an unnamed face."""
     if new.external_image_id is None:
         return str(uuid.uuid4())
-    # Thousandths of the picture: two faces never share them, rounding errors seldom cross them.
+    # In thousandths of the image: two faces never share them, and rounding errors rarely change
+    # them.
     box = ",".join(str(round(value * 1000)) for value in new.box)
     parts = (model, image_id, new.external_image_id, box)
     return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
 
 
-def mismatch(collection: str, model: str, wanted: str) -> ModelMismatch:
-    """What to raise where vectors of `wanted` meet a collection of `model`."""
-    return ModelMismatch(
-        f"the collection {collection} holds vectors of {model}, which cannot be compared with "
-        f'those of {wanted}: set embedder = "{model}" under [faces], or index the pictures into '
-        "a new collection"
-    )
-
-
 def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:
-    """InvalidName, with one that would do, for a name of other characters or of too many."""
+    """Raise InvalidName, with a valid proposal, if a name has other characters or too many."""
     if re.fullmatch(f"[{characters}]{{1,{most}}}", name):
         return
     better = re.sub(f"[^{characters}]", "_", name)[:most]
@@ -260,7 +167,7 @@ def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:
 
 
 def check_face(new: NewFace) -> None:
-    """InvalidName for its name; ValueError for numbers that are none."""
+    """Raise InvalidName for a bad ExternalImageId, ValueError for numbers that are not finite."""
     if new.external_image_id is not None:
         check_name("ExternalImageId", new.external_image_id, r"a-zA-Z0-9_.\-:")
     if new.vector.ndim != 1 or not new.vector.size or not np.isfinite(new.vector).all():

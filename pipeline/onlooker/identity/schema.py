@@ -8,15 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.identity.faces import (
-    MOST_FACES,
-    CollectionNotFound,
-    Failure,
-    Method,
-    NewFace,
-    TooMany,
-    face_id,
-)
+from onlooker.identity.errors import TooMany, not_found
+from onlooker.identity.faces import MAX_FACES, Failure, Method, NewFace, face_id
 from onlooker.models.card import WeightsError, space
 from onlooker.types import StoredFace
 
@@ -150,14 +143,6 @@ def make(
     return row_of(database, name)
 
 
-def not_found(name: str) -> CollectionNotFound:
-    return CollectionNotFound(
-        f"The collection id: {name} does not exist. ListCollections, or `onlooker collection "
-        "list`, names those there are; CreateCollection, or `onlooker collection create`, makes "
-        "one."
-    )
-
-
 def sweep(database: sqlite3.Connection) -> bool:
     """Take some faces out of a collection that is no more; whether there is more to do."""
     found = database.execute(
@@ -260,9 +245,9 @@ def bury(database: sqlite3.Connection, row: Row, gone: int, change: int) -> None
 
 def check_room(row: Row, faces: int) -> None:
     """TooMany where a collection cannot take so many more faces."""
-    if row.faces + faces > MOST_FACES:
+    if row.faces + faces > MAX_FACES:
         raise TooMany(
-            f"a collection holds at most {MOST_FACES} faces, and this one has {row.faces}; index "
+            f"a collection holds at most {MAX_FACES} faces, and this one has {row.faces}; index "
             "into another one"
         )
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +23,17 @@ from onlooker import idempotency, page_token
 from onlooker.config import paths
 from onlooker.identity import schema, user_table
 from onlooker.identity.database import Database
+from onlooker.identity.errors import CollectionExists, FaceNotFound, TooMany
 from onlooker.identity.faces import (
-    MOST_TAGS,
+    KINDS,
+    MAX_TAGS,
     Associations,
-    Changes,
-    Collection,
-    CollectionExists,
+    CollectionInfo,
     CollectionPage,
     Deletions,
-    FaceNotFound,
     FacePage,
-    Kind,
     Method,
     NewFace,
-    TooMany,
     User,
     UserPage,
     check_face,
@@ -52,11 +49,8 @@ T = TypeVar("T")
 
 PAGE = 4096
 """Collections and faces on a page, where nobody says less."""
-AT_ONCE = 500
-"""Numbers that are asked for in one query."""
 USERS = 500
 """Users on a page."""
-KINDS: tuple[Kind, ...] = ("faces", "users")
 
 
 def default_path() -> Path:
@@ -99,7 +93,7 @@ class Store:
         model: str,
         tags: Mapping[str, str] | None = None,
         method: Method = "auto",
-    ) -> Collection:
+    ) -> CollectionInfo:
         """Make an empty collection for vectors of `model`; CollectionExists, InvalidName, TooMany.
 
         `method` is how it is searched: see `onlooker.identity.search.index`.
@@ -107,7 +101,7 @@ class Store:
         check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
 
-        def change(database: sqlite3.Connection) -> Collection:
+        def change(database: sqlite3.Connection) -> CollectionInfo:
             if database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
@@ -155,7 +149,7 @@ class Store:
             token=self._next(scope, [row.born for _, row in rows], limit),
         )
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> CollectionInfo:
         """One collection; CollectionNotFound."""
         with self.database.reading() as database:
             return _collection(name, row_of(database, name))
@@ -372,73 +366,6 @@ class Store:
 
         return self.database.write(write)
 
-    # What an index asks
-
-    def change(self, collection: str) -> int:
-        """Number of the collection's last change; a few microseconds. CollectionNotFound."""
-        found = self.database.rows("SELECT change FROM collections WHERE name = ?", (collection,))
-        if not found:
-            raise schema.not_found(collection)
-        return int(found[0][0])
-
-    def changes(
-        self, collection: str, since: int, kind: Kind = "faces", most: int = 20_000
-    ) -> Changes:
-        """What happened after change number `since`, or the beginning of it; CollectionNotFound.
-
-        Where more than `most` were added, `number` is that of the last of them, and less than
-        `change` of the collection.
-        """
-        with self.database.reading() as database:
-            row = row_of(database, collection)
-            added = database.execute(
-                f"SELECT number, vector FROM {kind} WHERE collection = ? AND number > ? "
-                "ORDER BY number LIMIT ?",
-                (row.id, since, most),
-            ).fetchall()
-            number = row.change if len(added) < most else added[-1][0]
-            deleted = database.execute(
-                "SELECT face FROM deletions WHERE collection = ? AND number > ? AND number <= ?",
-                (row.id, since, number),
-            ).fetchall()
-        return Changes(
-            number=number,
-            model=row.model,
-            method=row.method,
-            reset=since < row.born,
-            deleted=np.array([face for (face,) in deleted], dtype=np.int64),
-            added=np.array([number for number, _ in added], dtype=np.int64),
-            vectors=schema.matrix([vector for _, vector in added]),
-        )
-
-    def numbered(self, numbers: Sequence[int]) -> dict[int, StoredFace]:
-        """The faces of these change numbers; one that is gone is left out."""
-        found = self._at(f"number, {schema.STORED}", "faces", numbers)
-        return {number: schema.face_of(face) for number, *face in found}
-
-    def numbered_users(self, numbers: Sequence[int]) -> dict[int, User]:
-        """The users whose vectors have these change numbers; one that is gone is left out."""
-        found = self._at("number, user_id, faces", "users", numbers)
-        return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in found}
-
-    def vectors_of(
-        self, numbers: Sequence[int], kind: Kind = "faces"
-    ) -> dict[int, NDArray[np.float32]]:
-        """Vectors (dim,) of these change numbers; one that is gone is left out."""
-        found = self._at("number, vector", kind, numbers)
-        return {number: schema.matrix([blob])[0] for number, blob in found}
-
-    def _at(self, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
-        """Rows at these change numbers, as far as they are there, in any order."""
-        found: list[Any] = []
-        for start in range(0, len(numbers), AT_ONCE):
-            some = numbers[start : start + AT_ONCE]
-            marks = ",".join("?" * len(some))
-            found += self.database.rows(
-                f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some
-            )
-        return found
-
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
         """The token for what comes behind the first `limit`, if anything does."""
         return (
@@ -448,8 +375,8 @@ class Store:
         )
 
 
-def _collection(name: str, row: Row) -> Collection:
-    return Collection(
+def _collection(name: str, row: Row) -> CollectionInfo:
+    return CollectionInfo(
         name=name,
         model=row.model,
         faces=row.faces,
@@ -467,8 +394,8 @@ def _tag(database: sqlite3.Connection, row: Row, tags: Mapping[str, str]) -> Non
     (count,) = database.execute(
         "SELECT count(*) FROM tags WHERE collection = ?", (row.id,)
     ).fetchone()
-    if count > MOST_TAGS:
-        raise TooMany(f"a collection has at most {MOST_TAGS} tags; this would make {count}")
+    if count > MAX_TAGS:
+        raise TooMany(f"a collection has at most {MAX_TAGS} tags; this would make {count}")
 
 
 def _check_limit(limit: int) -> None:

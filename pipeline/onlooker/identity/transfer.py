@@ -21,15 +21,8 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from onlooker.identity import schema, user_table
-from onlooker.identity.backup import CopyError
-from onlooker.identity.faces import (
-    MOST_FACES,
-    MOST_FACES_OF_USER,
-    MOST_TAGS,
-    CollectionExists,
-    Method,
-    check_name,
-)
+from onlooker.identity.errors import CollectionExists, CopyError
+from onlooker.identity.faces import MAX_FACES, MAX_TAGS, MAX_USER_FACES, Method, check_name
 from onlooker.identity.schema import Row, are_off, by_cosine, row_of
 from onlooker.identity.search.index_file import to_disk
 from onlooker.identity.store import Store
@@ -56,8 +49,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     FaceModelVersion: str
     CreationTimestamp: Annotated[float, Meta(ge=0, lt=253402300800)]
     """Epoch seconds, up to the year 9999."""
-    FaceCount: Annotated[int, Meta(ge=0, le=MOST_FACES)]
-    Tags: Annotated[dict[str, str], Meta(max_length=MOST_TAGS)]
+    FaceCount: Annotated[int, Meta(ge=0, le=MAX_FACES)]
+    Tags: Annotated[dict[str, str], Meta(max_length=MAX_TAGS)]
     Users: list[UserName]
     SearchMethod: Method = "auto"
 
@@ -254,8 +247,8 @@ def _count(owned: dict[str, int], user_id: str | None, place: str) -> None:
     if user_id not in owned:
         raise CopyError(f"{place}: the user {user_id} is not among the Users of line 1")
     owned[user_id] += 1
-    if owned[user_id] > MOST_FACES_OF_USER:
-        raise CopyError(f"{place}: more than {MOST_FACES_OF_USER} faces of the user {user_id}")
+    if owned[user_id] > MAX_USER_FACES:
+        raise CopyError(f"{place}: more than {MAX_USER_FACES} faces of the user {user_id}")
 
 
 def _check_vectors(vectors: NDArray[np.float32], places: Sequence[str], cosine: bool) -> None:

@@ -11,15 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.identity.faces import (
-    MOST_FACES_OF_USER,
-    Associations,
-    Failure,
-    TooMany,
-    User,
-    UserExists,
-    UserNotFound,
-)
+from onlooker.identity.errors import TooMany, UserExists, UserNotFound
+from onlooker.identity.faces import MAX_USER_FACES, Associations, Failure, User
 from onlooker.identity.schema import Row, bury, matrix, next_change
 
 Vector = NDArray[np.float32]
@@ -119,9 +112,9 @@ def associate(
             own = np.concatenate([own, vector[None]]) if len(own) else vector[None]
             database.execute("UPDATE faces SET user = ? WHERE number = ?", (user.made, number))
         given.append(face_id)
-    if len(own) > MOST_FACES_OF_USER:
+    if len(own) > MAX_USER_FACES:
         raise TooMany(
-            f"the user {user_id} would have {len(own)} faces, and {MOST_FACES_OF_USER} is the "
+            f"the user {user_id} would have {len(own)} faces, and {MAX_USER_FACES} is the "
             "most; disassociate some first"
         )
     return _changed(database, row, user, given, failed)

@@ -56,7 +56,7 @@ def detect(setup: Setup) -> Step:
 
 def recognise(setup: Setup) -> Step:
     """Whose faces they are, and what the text says."""
-    from onlooker.identity.faces import StoreError
+    from onlooker.identity.errors import StoreError
     from onlooker.identity.search.matcher import Matcher
     from onlooker.identity.store import Store, default_path
     from onlooker.models import session as session

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from numpy.typing import NDArray
 
-from onlooker.identity.faces import CollectionNotFound, Kind, Method, NewFace
+from onlooker.identity.errors import CollectionNotFound, ModelMismatch
+from onlooker.identity.faces import Kind, Method, NewFace
 from onlooker.identity.search import index_builder, index_file, replica
-from onlooker.identity.search.index import FaceIndex, Found, ModelMismatch
+from onlooker.identity.search.index import FaceIndex, Found
 from onlooker.identity.search.vectors import Metric
 from onlooker.identity.store import Store
 from onlooker.types import StoredFace

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.identity.faces import CollectionNotFound, NewFace
-from onlooker.identity.search.index import ModelMismatch
+from onlooker.identity.errors import CollectionNotFound, ModelMismatch
+from onlooker.identity.faces import NewFace
 from onlooker.identity.search.matcher import Matcher, likeness, similarity
 from onlooker.identity.store import Store
 from onlooker.models.card import Calibration, Space, space

@@ -11,7 +11,8 @@ from onlooker.api.rekognition.image_input import take
 from onlooker.api.rekognition.images import THRESHOLD, largest, seen
 from onlooker.api.rekognition.site import Site, model_version
 from onlooker.config.schema import QualityFilter
-from onlooker.identity.faces import FaceNotFound, NewFace, mismatch
+from onlooker.identity.errors import FaceNotFound, mismatch
+from onlooker.identity.faces import NewFace
 from onlooker.rekognition.ratios import bounding_box, percent
 from onlooker.rekognition.shapes import Reason, UnindexedFace
 from onlooker.rekognition.stored_face import face_match, stored_face

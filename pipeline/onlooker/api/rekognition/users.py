@@ -11,8 +11,8 @@ from onlooker.api.rekognition.image_input import take
 from onlooker.api.rekognition.images import THRESHOLD, largest, seen
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
-from onlooker.identity.faces import Associations
-from onlooker.identity.search.matcher import UserIdentity, likeness
+from onlooker.identity.faces import Associations, UserIdentity
+from onlooker.identity.search.matcher import likeness
 from onlooker.rekognition.ratios import rounded
 from onlooker.vision.analyser import Analyser
 

@@ -15,6 +15,7 @@ map (`onlooker.identity.search.index_file`); it is written anew in the backgroun
 process.
 """
 
+import functools
 import logging
 import threading
 import time
@@ -23,21 +24,15 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from onlooker.identity.faces import (
-    CollectionNotFound,
-    FaceStore,
-    Kind,
-    ModelMismatch,
-    StoreClosed,
-    StoreError,
-    User,
-)
+from onlooker.identity import changes
+from onlooker.identity.database import Database
+from onlooker.identity.errors import CollectionNotFound, StoreClosed, StoreError
+from onlooker.identity.faces import Kind, User
 from onlooker.identity.search import index_builder, index_file
 from onlooker.identity.search.replica import Mirror, check_lengths
 from onlooker.identity.search.vectors import Metric, Numbers, Vectors
+from onlooker.identity.store import Store
 from onlooker.types import StoredFace
-
-__all__ = ["FaceIndex", "Found", "Index", "ModelMismatch", "UserIndex"]
 
 T = TypeVar("T")
 
@@ -66,14 +61,14 @@ class Index(Generic[T]):
 
     def __init__(
         self,
-        store: FaceStore,
+        store: Store,
         collection: str,
         model: str,
         metric: Metric,
         kind: Kind,
-        numbered: Callable[[Sequence[int]], dict[int, T]],
+        read: Callable[[Database, Sequence[int]], dict[int, T]],
     ) -> None:
-        self._numbered = numbered
+        self._read = functools.partial(read, store.database)
         self._lock = threading.Lock()
         self._known: dict[int, T] = {}
         self._mirror = Mirror(store, collection, model, metric, kind)
@@ -158,22 +153,22 @@ class Index(Generic[T]):
         """Add to `known` who these are."""
         wanted = {number for row in numbers.tolist() for number in row}
         if missing := [number for number in wanted if number and number not in known]:
-            known.update(self._numbered(missing))
+            known.update(self._read(missing))
 
 
 class FaceIndex(Index[StoredFace]):
     """Nearest faces."""
 
     def __init__(
-        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+        self, store: Store, collection: str, model: str, metric: Metric = "cosine"
     ) -> None:
-        super().__init__(store, collection, model, metric, "faces", store.numbered)
+        super().__init__(store, collection, model, metric, "faces", changes.faces_at)
 
 
 class UserIndex(Index[User]):
     """Nearest users, by the mean of their faces' vectors."""
 
     def __init__(
-        self, store: FaceStore, collection: str, model: str, metric: Metric = "cosine"
+        self, store: Store, collection: str, model: str, metric: Metric = "cosine"
     ) -> None:
-        super().__init__(store, collection, model, metric, "users", store.numbered_users)
+        super().__init__(store, collection, model, metric, "users", changes.users_at)

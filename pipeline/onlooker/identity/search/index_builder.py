@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import cast
 
 from onlooker.errors import OnlookerError
-from onlooker.identity.faces import CollectionNotFound, FaceStore, Kind, StoreError
+from onlooker.identity import changes
+from onlooker.identity.errors import CollectionNotFound, StoreError
+from onlooker.identity.faces import Kind
 from onlooker.identity.search import index_file
 from onlooker.identity.search.replica import Mirror
 from onlooker.identity.search.vectors import Metric
@@ -26,7 +28,7 @@ class BuildError(OnlookerError):
     """The process that was to write the file failed; the text is what it said."""
 
 
-def build(store: FaceStore, collection: str, model: str, metric: Metric, kind: Kind) -> None:
+def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind) -> None:
     """Write the file anew if that pays; one process at a time. StoreError, OSError."""
     place = index_file.place_of(store.path.parent, collection, model, kind)
     with index_file.alone(place):
@@ -42,7 +44,7 @@ def build(store: FaceStore, collection: str, model: str, metric: Metric, kind: K
         annoy = mirror.method == "annoy"
         index_file.write(place, store.key, mirror.number, parts, metric, annoy)
         try:
-            store.change(collection)
+            changes.last(store.database, collection)
         except CollectionNotFound:  # deleted meanwhile, and its files are to be gone
             index_file.forget(place)
             raise

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.identity.faces import CollectionNotFound, FaceStore, Kind, User
+from onlooker.identity.errors import CollectionNotFound
+from onlooker.identity.faces import Kind, UserIdentity
 from onlooker.identity.search.index import FaceIndex, Found, UserIndex
+from onlooker.identity.store import Store
 from onlooker.identity.user_table import Likeness
 from onlooker.models.card import Calibration, Space
 from onlooker.types import Identity
@@ -24,13 +25,6 @@ EQUAL_DISTANCE = 0.02
 length 1.4, as dlib's are."""
 FIRST = 32
 """How many are looked for at first; few searches find more that are like enough."""
-
-
-class UserIdentity(msgspec.Struct, frozen=True, kw_only=True):
-    """A user that a face was found to be like."""
-
-    similarity: float
-    user: User
 
 
 def similarity(value: float, calibration: Calibration) -> float:
@@ -67,7 +61,7 @@ class Matcher:
     that any process had committed before. Threads may search at the same time.
     """
 
-    def __init__(self, store: FaceStore, space: Space) -> None:
+    def __init__(self, store: Store, space: Space) -> None:
         self._store = store
         self._space = space
         self._lock = threading.Lock()

@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onlooker.identity.faces import FaceStore, Kind, Method, mismatch
+from onlooker.identity import changes
+from onlooker.identity.errors import mismatch
+from onlooker.identity.faces import Kind, Method
 from onlooker.identity.schema import are_off
 from onlooker.identity.search import index_file
 from onlooker.identity.search.index_file import Snapshot, Trees
 from onlooker.identity.search.vectors import Metric, Numbers, Rows, Vectors, View, bury
+from onlooker.identity.store import Store
 
 FILE_FROM = 10_000
 """Changes from which a new file pays: so many are read from the store in a tenth of a second."""
@@ -69,7 +72,7 @@ class Mirror:
     """
 
     def __init__(
-        self, store: FaceStore, collection: str, model: str, metric: Metric, kind: Kind
+        self, store: Store, collection: str, model: str, metric: Metric, kind: Kind
     ) -> None:
         self.store = store
         self.collection = collection
@@ -124,23 +127,26 @@ class Mirror:
     def catch_up(self) -> bool:
         """Take over what was committed since the last time; whether anything was."""
         changed = False
-        while self.method is None or self.store.change(self.collection) != self._number:
-            changes = self.store.changes(self.collection, self._number, self.kind)
-            if changes.model != self.model:
-                raise mismatch(self.collection, changes.model, self.model)
-            if changes.reset:
+        while (
+            self.method is None
+            or changes.last(self.store.database, self.collection) != self._number
+        ):
+            new = changes.after(self.store.database, self.collection, self._number, self.kind)
+            if new.model != self.model:
+                raise mismatch(self.collection, new.model, self.model)
+            if new.reset:
                 self._mapped, self._recent = None, Rows(self.metric)
-            self.method = changes.method
-            self._recent.delete(changes.deleted)
+            self.method = new.method
+            self._recent.delete(new.deleted)
             if self._mapped is not None:
-                bury(self._mapped.view, changes.deleted)
-            if len(changes.added):
-                vectors = changes.vectors
+                bury(self._mapped.view, new.deleted)
+            if len(new.added):
+                vectors = new.vectors
                 if self.kind == "users" and self.metric == "cosine":
                     vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
                 check_lengths(vectors, self.metric)
-                self._recent.add(changes.added, vectors)
-            self._number = changes.number
+                self._recent.add(new.added, vectors)
+            self._number = new.number
             changed = True
         return changed
 
@@ -156,13 +162,16 @@ class Mirror:
             seconds = time.perf_counter() - began
             logger.debug("%s: mapped %d in %.2f s", self.place, found.manifest.count, seconds)
 
+    def _last(self) -> int:
+        return changes.last(self.store.database, self.collection)
+
     def _is_ours(self, found: Snapshot) -> bool:
         """Whether it holds what the store does: an older copy of the store may be back."""
-        if found.manifest.number > self.store.change(self.collection):
+        if found.manifest.number > self._last():
             return False
         numbers = found.view.numbers
         some = [*numbers[:: max(1, len(numbers) // SAMPLES)], *numbers[-SAMPLES:]]
-        there = self.store.vectors_of([int(number) for number in some], self.kind)
+        there = changes.vectors_at(self.store.database, [int(number) for number in some], self.kind)
         rows = found.view.rows(np.array(list(there), np.int64))
         if self.kind == "users":
             return True  # their vectors were brought to length 1
