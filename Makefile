@@ -16,10 +16,14 @@ endif
 export ANNOY_COMPILER_ARGS ?= -O3,-ffast-math,-fno-associative-math
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-SOURCES := pyproject.toml setup.py $(shell find ext -type f)
+SOURCES := pyproject.toml setup.py constraints.txt $(shell find ext -type f)
 STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.pyx$$||')
 
-.PHONY: install demo test check bench clean
+# Everybody gets the versions of constraints.txt, for builds as well: the first variable is for older
+# versions of pip, the second for newer ones.
+INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet
+
+.PHONY: install demo test check bench constraints clean
 
 install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment and the build
 
@@ -41,6 +45,12 @@ bench: $(VENV)/dev.stamp  ## every benchmark, one after the other
 	$(BIN)/onlooker models pull
 	for script in bench/bench_*.py; do echo "== $$script"; $(BIN)/python -m bench.$$(basename $$script .py) || exit 1; done
 
+constraints: $(VENV)/dev.stamp  ## renew constraints.txt: the newest versions of everything
+	@mkdir -p build
+	$(BIN)/pip install --quiet --dry-run --ignore-installed --report build/versions.json '.[openvino,cpu,demo,dev]'
+	$(BIN)/python .ci/constraints.py build/versions.json > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+
 clean:  ## remove what the other targets made (weights stay in the user's cache)
 	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find pipeline -name '*.so' -delete
@@ -56,10 +66,10 @@ $(VENV)/bin/python:
 
 $(VENV)/demo.stamp: $(SOURCES) | $(VENV)/bin/python
 	@echo 'installing into $(VENV): a minute or two'
-	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo]'
+	$(INSTALL) --editable '.[$(RUNTIME),demo]'
 	@touch $@
 
 $(VENV)/dev.stamp: $(SOURCES) | $(VENV)/bin/python
 	@echo 'installing into $(VENV): a minute or two'
-	$(BIN)/pip install --quiet --editable '.[$(RUNTIME),demo,dev]'
+	$(INSTALL) --editable '.[$(RUNTIME),demo,dev]'
 	@touch $@ $(VENV)/demo.stamp
