@@ -40,7 +40,7 @@ from onlooker.record.sinks.json_lines import read
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
-from onlooker.stream.stage import Setup, Stage, Step
+from onlooker.stream.stage import Setup, Stage, Step, each
 from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import replay
 from onlooker.types import Frame
@@ -176,7 +176,7 @@ def efficiency(video: Path, settings: Config, outputs: Outputs) -> tuple[float, 
             decoded.append(time.perf_counter())
             return frame
 
-        return step
+        return each(step)
 
     def mark(status: Status) -> None:
         marks.append((time.perf_counter(), session.seconds()))

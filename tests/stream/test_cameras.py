@@ -173,7 +173,7 @@ def test_the_hub_answers_whoever_asks(tmp_path: Path, name: bytes) -> None:
             socket.linger = 0
             socket.routing_id = name
             socket.connect(endpoint(place))
-            socket.send_multipart(messages.pack(messages.Ask()))
+            socket.send_multipart(messages.pack(messages.StatusRequest()))
             assert socket.poll(10_000)
             message, _ = messages.unpack_from_hub(socket.recv_multipart())
             assert isinstance(message, Status)

@@ -30,7 +30,7 @@ from onlooker.stream.stage import StageRow
 STAGES = (
     StageRow(name="detect", make="", ordered=False),
     StageRow(name="recognise", make="", ordered=False),
-    StageRow(name="record", make="", ordered=True, batch=3),
+    StageRow(name="record", make="", ordered=True, leases=3),
 )
 WINDOW = 3
 FRAMES = 8
@@ -105,7 +105,7 @@ class Line:
         """A source reads its oldest message."""
         message, _ = self.inbox[name].popleft()
         source = self.sources[name]
-        if isinstance(message, messages.Who):
+        if isinstance(message, messages.RegisterAgain):
             self.say(name, source.introduction(message.hub))
         else:
             assert isinstance(message, messages.Start | messages.Free)
@@ -124,7 +124,7 @@ class Line:
         """A worker reads its oldest message and does what it says; its answer may get `lost`."""
         message, data = self.inbox[name].popleft()
         stage = self.workers[name]
-        if isinstance(message, messages.Who):
+        if isinstance(message, messages.RegisterAgain):
             self.say(name, messages.Ready(stage))
             return
         assert isinstance(message, messages.Job)
@@ -148,7 +148,7 @@ class Line:
         for _ in range(2000):
             self.now += 0.5
             for name in [*self.workers, *self.sources]:
-                self.say(f"{name}/beat", messages.Beat(name))
+                self.say(f"{name}/beat", messages.Heartbeat(name))
             self.tick()
             for name in list(self.workers):
                 if self.inbox[name]:
@@ -362,7 +362,7 @@ def test_a_silent_workers_frame_goes_to_another(line: Line) -> None:
     line.tick()
     for _ in range(7):
         line.now += 0.5
-        line.say("a.1/beat", messages.Beat("a.1"))
+        line.say("a.1/beat", messages.Heartbeat("a.1"))
         line.tick()
     assert line.hub.status().alive == ("a.1",)
     line.join("d2", "detect")
@@ -376,7 +376,7 @@ def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
     line.offer("a.1")
     for _ in range(30):
         line.now += 1.0
-        line.say("d1/beat", messages.Beat("d1"))
+        line.say("d1/beat", messages.Heartbeat("d1"))
         line.tick()
     assert "d1" in line.hub.status().alive
     line.work("d1")
@@ -386,11 +386,11 @@ def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
 def test_who_is_alive_is_told(line: Line) -> None:
     line.open("a")
     line.inbox["d"] = deque()
-    line.say("d/beat", messages.Beat("d"))  # of a worker that is still building its step
+    line.say("d/beat", messages.Heartbeat("d"))  # of a worker that is still building its step
     assert line.hub.status().alive == ("a.1", "d")
     for _ in range(7):
         line.now += 0.5
-        line.say("d/beat", messages.Beat("d"))
+        line.say("d/beat", messages.Heartbeat("d"))
         line.tick()
     assert line.hub.status().alive == ("d",)
     line.say("supervisor", messages.Died("d"))
@@ -484,13 +484,13 @@ def test_an_answer_to_the_hub_before_is_no_introduction_to_this_one(line: Line) 
     line.offer("a.1")  # it asks who that is
     line.read("a.1")
     line.offer("a.1")
-    line.inbox["a.1"].append((messages.Who(2), b""))  # and asks again
+    line.inbox["a.1"].append((messages.RegisterAgain(2), b""))  # and asks again
     line.read("a.1")
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
         line.work(name)
     line.hub = Hub(STAGES, SETTINGS, seed=3)
-    assert line.inbox["a.1"][0] == (messages.Who(2), b"")
+    assert line.inbox["a.1"][0] == (messages.RegisterAgain(2), b"")
     line.settle()
     assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
@@ -829,7 +829,7 @@ class Accidents(RuleBasedStateMachine):
         self.line.now += 1.0
         for name in self.line.workers:
             if self.line.workers[name] == "record":
-                self.line.say(f"{name}/beat", messages.Beat(name))
+                self.line.say(f"{name}/beat", messages.Heartbeat(name))
         self.line.tick()
 
     @rule(stream=st.sampled_from(["a", "b"]))

@@ -42,17 +42,17 @@ TO_HUB = st.one_of(
     st.builds(messages.End, NAMES, NUMBERS, NUMBERS, CAUSES),
     st.builds(messages.Ready, NAMES),
     st.builds(messages.Result, NUMBERS, CAUSES, SECONDS, SECONDS, SECONDS),
-    st.just(messages.Here()),
-    st.builds(messages.Beat, NAMES),
+    st.just(messages.Register()),
+    st.builds(messages.Heartbeat, NAMES),
     st.builds(messages.Broken, NAMES),
     st.builds(messages.Died, NAMES),
-    st.just(messages.Ask()),
+    st.just(messages.StatusRequest()),
 )
 FROM_HUB = st.one_of(
     st.builds(messages.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
     st.builds(messages.Free, NUMBERS, NUMBERS, COUNTS, BOOLS),
     st.builds(messages.Job, NUMBERS, SLOTS, CAUSES),
-    st.just(messages.Who(3)),
+    st.just(messages.RegisterAgain(3)),
 )
 
 
@@ -68,17 +68,17 @@ def test_what_the_hub_says_arrives(message: messages.FromHub, frame: bytes) -> N
 
 @given(st.lists(st.binary(max_size=40), max_size=4))
 def test_other_bytes_are_an_error(parts: list[bytes]) -> None:
-    with pytest.raises(messages.WireError):
+    with pytest.raises(messages.MessageError):
         messages.unpack_to_hub(parts)
-    with pytest.raises(messages.WireError):
+    with pytest.raises(messages.MessageError):
         messages.unpack_from_hub(parts)
 
 
 def test_each_direction_has_its_own_messages() -> None:
-    with pytest.raises(messages.WireError, match="not a message"):
-        messages.unpack_to_hub(messages.pack(messages.Who(3)))
-    with pytest.raises(messages.WireError, match="not a message"):
-        messages.unpack_from_hub(messages.pack(messages.Ask()))
+    with pytest.raises(messages.MessageError, match="not a message"):
+        messages.unpack_to_hub(messages.pack(messages.RegisterAgain(3)))
+    with pytest.raises(messages.MessageError, match="not a message"):
+        messages.unpack_from_hub(messages.pack(messages.StatusRequest()))
 
 
 def test_a_frame_arrives_to_the_last_bit() -> None:
@@ -106,7 +106,7 @@ def test_a_frame_arrives_to_the_last_bit() -> None:
 
 
 def test_other_bytes_are_no_frame() -> None:
-    with pytest.raises(messages.WireError, match="not a frame"):
+    with pytest.raises(messages.MessageError, match="not a frame"):
         messages.unpack_frame(b"\x80")
 
 

@@ -18,7 +18,7 @@ from onlooker.rekognition.shapes import encode
 from onlooker.stream.feeds import Outputs, feeds, feeds_of
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
-from onlooker.stream.stage import Setup, Stage, StageError, Step
+from onlooker.stream.stage import Setup, Stage, StageError, Step, each
 from onlooker.stream.stages import STAGES
 from onlooker.types import Frame
 
@@ -135,7 +135,7 @@ def test_a_failed_frame_is_given_to_ordered_stages_only(video: Path, tmp_path: P
                     raise ArithmeticError
                 return frame
 
-            return step
+            return each(step)
 
         return Stage(name, make, ordered=name == "record")
 

@@ -1,6 +1,6 @@
 """A worker's step on frames as they travel: with their pixels, without, and too late."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ from tests.support.frames import frame
 
 from onlooker.stream import messages
 from onlooker.stream.ring import Ring
-from onlooker.stream.stage import Step
-from onlooker.stream.worker import Work
+from onlooker.stream.stage import StageError, Work, each
+from onlooker.stream.step_runner import StepRunner
+from onlooker.stream.worker import StageWorker
 from onlooker.types import Frame, TextQuad
 
 if TYPE_CHECKING:
@@ -38,17 +39,23 @@ def ring(tmp_path: Path) -> Iterator[Ring]:
         yield ring
 
 
-def seen(
-    work: Work, slot: messages.Slot | None, failed: str | None = None
+def worker(
+    stage: str, process: "Callable[[Frame, Picture], Frame]", ordered: bool = False
+) -> StageWorker:
+    return StageWorker(StepRunner(stage, each(process)), ordered)
+
+
+def answer(
+    work: StageWorker, slot: messages.Slot | None, failed: str | None = None
 ) -> tuple[Frame, str | None]:
-    data, cause = work(messages.Job(1, slot, failed), messages.pack_frame(frame("a", 3)))
-    return messages.unpack_frame(data), cause
+    [done] = work([(messages.Job(1, slot, failed), messages.pack_frame(frame("a", 3)))])
+    return messages.unpack_frame(done.data), done.failed
 
 
 def test_the_step_sees_the_pixels_of_the_slot(ring: Ring) -> None:
-    work = Work("detect", brightness)
+    work = worker("detect", brightness)
     for grey, expected in ((16, 0), (235, 255)):
-        looked, cause = seen(work, write(ring, 0, grey))
+        looked, cause = answer(work, write(ring, 0, grey))
         assert cause is None
         assert looked.quads[0].score == pytest.approx(expected, abs=1)
     assert work.seconds > 0
@@ -57,7 +64,7 @@ def test_the_step_sees_the_pixels_of_the_slot(ring: Ring) -> None:
 def test_a_frame_that_is_gone_has_failed(ring: Ring) -> None:
     slot = write(ring, 0, 16)
     write(ring, 0, 235)
-    looked, cause = seen(Work("detect", brightness), slot)
+    looked, cause = answer(worker("detect", brightness), slot)
     assert cause is not None
     assert cause.startswith("detect: FrameGone:")
     assert looked == frame("a", 3)
@@ -68,26 +75,26 @@ def test_a_frame_that_is_overwritten_meanwhile_has_failed(ring: Ring) -> None:
         write(ring, 0, 235)
         return brightness(frame, picture)
 
-    looked, cause = seen(Work("detect", slow), write(ring, 0, 16))
-    assert cause == "detect: FrameGone: frame 3 of a was overwritten meanwhile"
+    looked, cause = answer(worker("detect", slow), write(ring, 0, 16))
+    assert cause == "detect: FrameGone: frame 3 of a was overwritten"
     assert looked == frame("a", 3)
 
 
 def test_a_frame_whose_ring_has_gone_has_failed(ring: Ring, tmp_path: Path) -> None:
     slot = write(ring, 0, 16)
     ring.unlink()
-    _, cause = seen(Work("detect", brightness), slot)
+    _, cause = answer(worker("detect", brightness), slot)
     assert cause is not None
     assert cause.startswith("detect: FileNotFoundError:")
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at what is mapped in /proc")
 def test_rings_that_have_gone_are_let_go(ring: Ring, tmp_path: Path) -> None:
-    work = Work("detect", brightness)
-    seen(work, write(ring, 0, 16))
+    work = worker("detect", brightness)
+    answer(work, write(ring, 0, 16))
     ring.unlink()
     with Ring.create(tmp_path / "next", 2, Ring.slot_bytes_for(6, 4)) as following:
-        seen(work, write(following, 0, 16))
+        answer(work, write(following, 0, 16))
         maps = Path("/proc/self/maps").read_text()
     assert maps.count(f"{ring.path} (deleted)") == 1  # the one that this test has
 
@@ -96,23 +103,61 @@ def test_a_step_that_raises_leaves_the_frame_as_it_was(ring: Ring) -> None:
     def broken(frame: Frame, picture: "Picture") -> Frame:
         raise ZeroDivisionError("no pixels per face")
 
-    looked, cause = seen(Work("detect", broken), write(ring, 0, 16))
+    looked, cause = answer(worker("detect", broken), write(ring, 0, 16))
     assert cause == "detect: ZeroDivisionError: no pixels per face"
     assert looked == frame("a", 3)
 
 
-def test_a_failed_frame_comes_with_its_error_and_without_pixels(ring: Ring) -> None:
+def test_a_failed_frame_reaches_an_ordered_stage_with_its_error_and_without_an_image(
+    ring: Ring,
+) -> None:
     def log(frame: Frame, picture: "Picture") -> Frame:
         assert (picture.width, picture.height) == (0, 0)
         return frame
 
-    looked, cause = seen(Work("record", log), write(ring, 0, 16), failed="detect: no")
+    done, cause = answer(worker("record", log, True), write(ring, 0, 16), failed="detect: no")
     assert cause is None
-    assert looked == frame("a", 3, error="detect: no")
+    assert done == frame("a", 3, error="detect: no")
 
 
-def test_a_failed_frame_may_fail_again() -> None:
-    step: Step = brightness
-    looked, cause = seen(Work("record", step), None, failed="detect: no")
-    assert cause == "record: LookupError: the frame has no picture"
-    assert looked.error is None  # what failed first is the hub's to tell
+def test_a_stage_that_cannot_take_a_failed_frame_is_unusable() -> None:
+    with pytest.raises(StageError, match=r"frame 3 of a cannot be taken .* has no image"):
+        answer(worker("record", brightness, True), None, failed="detect: no")
+
+
+def test_the_error_of_one_frame_among_several_is_its_own(ring: Ring) -> None:
+    calls: list[int] = []
+
+    def step(works: "Sequence[Work]") -> list[Frame]:
+        calls.append(len(works))
+        if any(work.frame.index == 1 for work in works):
+            raise ArithmeticError("one is too much")
+        return [brightness(*work) for work in works]
+
+    slot = write(ring, 0, 235)
+    jobs = [
+        (messages.Job(lease, slot, None), messages.pack_frame(frame("a", lease)))
+        for lease in range(3)
+    ]
+    done = StageWorker(StepRunner("detect", step), ordered=False)(jobs)
+    assert calls == [3, 1, 1, 1]
+    assert [each.lease for each in done] == [0, 1, 2]
+    cause = "detect: ArithmeticError: one is too much"
+    assert [each.failed for each in done] == [None, cause, None]
+    frames = [messages.unpack_frame(each.data) for each in done]
+    assert frames[1] == frame("a", 1)
+    assert frames[2].quads[0].score == pytest.approx(255, abs=1)
+
+
+def test_several_frames_one_of_which_has_gone_are_processed_together(ring: Ring) -> None:
+    gone = write(ring, 0, 16)
+    there = write(ring, 0, 235)
+    jobs = [
+        (messages.Job(lease, slot, None), messages.pack_frame(frame("a", lease)))
+        for lease, slot in enumerate((gone, there))
+    ]
+    first, second = worker("detect", brightness)(jobs)
+    assert first.failed is not None
+    assert first.failed.startswith("detect: FrameGone:")
+    assert second.failed is None
+    assert messages.unpack_frame(second.data).quads[0].score == pytest.approx(255, abs=1)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import av
 import numpy as np
 from msgspec.structs import replace
 
-from onlooker.stream.stage import Setup, Stage, StageError, Step
+from onlooker.stream.stage import Setup, Stage, StageError, Step, Work, each
 from onlooker.stream.steps import record
 from onlooker.types import Frame, TextLine, TextQuad
 
@@ -36,71 +37,66 @@ def video(path: Path, frames: int) -> Path:
     return path
 
 
+def measured(frame: Frame, picture: "Picture") -> Frame:
+    """Return the frame with a quad whose score is the image's mean."""
+    score = float(picture.small(64).mean()) / 255
+    corners = ((0.0, 0.0), (WIDTH / 2, 0.0), (WIDTH / 2, 9.0), (0.0, 9.0))
+    return replace(frame, quads=(TextQuad(quad=corners, score=score),))
+
+
+def spelled(frame: Frame, picture: "Picture") -> Frame:
+    """Return the frame with its quads read: the text is the score."""
+    found = tuple(
+        TextLine(text=f"{quad.score:.4f}", score=quad.score, quad=quad.quad, words=())
+        for quad in frame.quads
+    )
+    return replace(frame, lines=found, quads=())
+
+
 def measure(setup: Setup) -> Step:
-    """Find a quad whose score is the picture's mean."""
-
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        score = float(picture.small(64).mean()) / 255
-        corners = ((0.0, 0.0), (WIDTH / 2, 0.0), (WIDTH / 2, 9.0), (0.0, 9.0))
-        return replace(frame, quads=(TextQuad(quad=corners, score=score),))
-
-    return step
+    return each(measured)
 
 
 def spell(setup: Setup) -> Step:
-    """Read the quads: the text is the score."""
-
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        found = tuple(
-            TextLine(text=f"{quad.score:.4f}", score=quad.score, quad=quad.quad, words=())
-            for quad in frame.quads
-        )
-        return replace(frame, lines=found, quads=())
-
-    return step
+    return each(spelled)
 
 
 def slow(setup: Setup) -> Step:
-    """As `measure`, a little later."""
-    quick = measure(setup)
+    """`measure`, a little later."""
 
     def step(frame: Frame, picture: "Picture") -> Frame:
         time.sleep(0.02)
-        return quick(frame, picture)
+        return measured(frame, picture)
 
-    return step
+    return each(step)
 
 
 def raising(setup: Setup) -> Step:
-    quick = measure(setup)
-
     def step(frame: Frame, picture: "Picture") -> Frame:
         if frame.index == BAD:
             raise ArithmeticError("seven is too much")
-        return quick(frame, picture)
+        return measured(frame, picture)
 
-    return step
+    return each(step)
 
 
 def deadly(setup: Setup) -> Step:
-    quick = measure(setup)
-
     def step(frame: Frame, picture: "Picture") -> Frame:
         if frame.index == BAD:
             os.kill(os.getpid(), signal.SIGKILL)
-        return quick(frame, picture)
+        return measured(frame, picture)
 
-    return step
+    return each(step)
 
 
 def hanging(setup: Setup) -> Step:
-    """Deaf to SIGTERM, as a step deep in foreign code is."""
+    """A step that ignores SIGTERM, as one deep in foreign code does."""
 
     def step(frame: Frame, picture: "Picture") -> Frame:
         time.sleep(3600)
         return frame
 
-    return step
+    return each(step)
 
 
 def unusable(setup: Setup) -> Step:
@@ -115,10 +111,10 @@ def refusing(setup: Setup) -> Step:
     """A recorder that cannot build the record of one frame."""
     write = record(setup)
 
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        if frame.index == BAD and frame.error is None:
+    def step(works: Sequence[Work]) -> list[Frame]:
+        if any(frame.index == BAD and frame.error is None for frame, _ in works):
             raise ArithmeticError("seven is too much")
-        return write(frame, picture)
+        return write(works)
 
     return step
 
@@ -134,14 +130,10 @@ def untidy(setup: Setup) -> Step:
 
 
 def nothing(setup: Setup) -> Step:
-    """What the machinery costs by itself."""
-
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        return frame
-
-    return step
+    """A step that does nothing, to measure what the machinery costs by itself."""
+    return each(lambda frame, picture: frame)
 
 
-RECORD = Stage("record", record, workers=1, ordered=True, batch=64)
+RECORD = Stage("record", record, workers=1, ordered=True, leases=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)

@@ -202,7 +202,7 @@ class _Hub:
         """How things are; None where nobody answers."""
         while self._socket.poll(0):
             self._socket.recv_multipart()  # of before
-        self._socket.send_multipart(messages.pack(messages.Ask()))
+        self._socket.send_multipart(messages.pack(messages.StatusRequest()))
         if not self._socket.poll(round(PATIENCE * 1000)):
             return None
         message, _ = messages.unpack_from_hub(self._socket.recv_multipart())

@@ -90,17 +90,17 @@ class Hub:
                 known.reconnects = max(known.reconnects, message.reconnects)
             case messages.Forget():
                 self._forget(message)
-            case messages.Here():
+            case messages.Register():
                 self._heard[sender] = now
                 self._others.add(sender)
-            case messages.Beat():
+            case messages.Heartbeat():
                 self._beat(message.name, now)
             case messages.Broken():
                 self.error = self.error or message.error
             case messages.Died():
                 self._gone(message.name, counted=True)
                 self._heard.pop(message.name, None)
-            case messages.Ask():
+            case messages.StatusRequest():
                 self._send(sender, self.status())
         return self._flush()
 
@@ -162,7 +162,7 @@ class Hub:
     def _open(self, sender: str, message: messages.Open, now: float) -> None:
         if message.hub not in (None, self.number):
             # What the hub before this one settled is on its way to the source.
-            self._send(sender, messages.Who(self.number))
+            self._send(sender, messages.RegisterAgain(self.number))
             return
         self._heard[sender] = now
         stream = self.streams.get(message.stream)
@@ -227,7 +227,7 @@ class Hub:
         if stream is None:
             return
         if message.index > stream.next:
-            self._send(sender, messages.Who(self.number))  # something was lost on the way
+            self._send(sender, messages.RegisterAgain(self.number))  # something was lost on the way
             return
         if message.index < stream.next:
             if message.index not in stream.flights:
@@ -267,7 +267,7 @@ class Hub:
         if stream is None:
             return
         if message.frames > stream.next:
-            self._send(sender, messages.Who(self.number))
+            self._send(sender, messages.RegisterAgain(self.number))
             return
         stream.ended, stream.frames, stream.error = True, message.frames, message.error
 
@@ -275,7 +275,7 @@ class Hub:
         """The stream that `sender` feeds; None where it does not, or no longer."""
         stream = self.streams.get(name)
         if stream is None:
-            self._send(sender, messages.Who(self.number))
+            self._send(sender, messages.RegisterAgain(self.number))
             return None
         if stream.session != session:
             return None
@@ -300,7 +300,7 @@ class Hub:
     def _result(self, sender: str, message: messages.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)
         if worker is None:
-            self._send(sender, messages.Who(self.number))
+            self._send(sender, messages.RegisterAgain(self.number))
             return
         self._heard[sender] = now
         flight = worker.loans.pop(message.lease, None)
@@ -311,8 +311,8 @@ class Hub:
         self._idle[worker.stage][sender] = worker
         if flight.lease == message.lease:
             flight.lease = None
+            flight.frame = frame
             if message.failed is None:
-                flight.frame = frame
                 self._advance(flight)
             else:
                 self._fail(flight, message.failed, "error")
@@ -320,7 +320,7 @@ class Hub:
     def _beat(self, name: str, now: float) -> None:
         self._heard[name] = now
         if name not in self._others and name not in self.workers and name not in self._feeding:
-            self._send(name, messages.Who(self.number))
+            self._send(name, messages.RegisterAgain(self.number))
 
     def _gone(self, name: str, counted: bool) -> None:
         """Take back what worker `name` was lent; `counted` where the frame may have killed it."""
@@ -411,7 +411,7 @@ class Hub:
                 if index == heap[0]:
                     break
                 # What its one worker holds is before this one in its queue.
-                held = flight.lease is not None and self.stages[stage].batch > 1
+                held = flight.lease is not None and self.stages[stage].leases > 1
                 if flight.stage < stage or (flight.stage == stage and not held):
                     return None
         return heap[0]
@@ -452,7 +452,7 @@ class Hub:
             heapq.heappop(stream.waiting[stage])
             flight.lease = next(self._leases)
             worker.loans[flight.lease] = flight
-            if flight.deaths or len(worker.loans) >= self.stages[stage].batch:
+            if flight.deaths or len(worker.loans) >= self.stages[stage].leases:
                 del idle[worker.name]
             else:
                 idle[worker.name] = idle.pop(worker.name)  # the others' turn

@@ -80,7 +80,7 @@ class HubClient:
         parts = self._socket.recv_multipart()
         self._active = time.monotonic()
         message, frame = messages.unpack_from_hub(parts)
-        if isinstance(message, messages.Who):
+        if isinstance(message, messages.RegisterAgain):
             # One answer is enough for all who asked while this process was busy.
             if self._active - self._introduced > self._plan.config.stream.heartbeat / 2:
                 self.introduce(message.hub)
@@ -123,7 +123,7 @@ class HubClient:
             if math.isinf(self._introduced):
                 continue
             try:
-                socket.send_multipart(messages.pack(messages.Beat(self.name)), zmq.NOBLOCK)
+                socket.send_multipart(messages.pack(messages.Heartbeat(self.name)), zmq.NOBLOCK)
             except zmq.Again:
                 logger.debug("hub does not listen name=%s", self.name)
         socket.close()

@@ -60,7 +60,7 @@ def _serve(hub: Hub, router: zmq.Socket[bytes]) -> None:
         flags = zmq.NOBLOCK
         try:
             message, frame = messages.unpack_to_hub(parts)
-        except messages.WireError as error:
+        except messages.MessageError as error:
             logger.error("message dropped sender=%r error=%s", sender, error)
             continue
         # Who only asks has a name of ZeroMQ's making, which may be any bytes.

@@ -11,8 +11,9 @@ from onlooker.config.schema import Config
 from onlooker.stream.feeds import Feed, Outputs, feeds
 from onlooker.stream.messages import Counts, Failure, Status, StreamStatus
 from onlooker.stream.publisher import publishing
-from onlooker.stream.stage import NoPicture, Setup, Stage, Step, perform
+from onlooker.stream.stage import NoPicture, Setup, Stage, Work
 from onlooker.stream.stages import STAGES
+from onlooker.stream.step_runner import StepRunner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -39,10 +40,10 @@ def inline(
     with ExitStack() as closing:
         publisher = closing.enter_context(publishing(outputs)) if outputs.publish else None
         setups: list[Setup] = []
-        line: list[tuple[Stage, Step]] = []
+        line: list[tuple[Stage, StepRunner]] = []
         for stage in stages or STAGES:
             setups.append(Setup(config, outputs, closing, streams.__getitem__))
-            line.append((stage, stage.make(setups[-1])))
+            line.append((stage, StepRunner(stage.name, stage.make(setups[-1]))))
         for feed in streams:
             counts = feed.counts
             for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
@@ -60,14 +61,12 @@ def inline(
     return Status(streams=tuple(finished))
 
 
-def _through(line: list[tuple[Stage, Step]], frame: Frame, picture: "Picture") -> Frame:
-    for stage, step in line:
-        if not stage.ordered and (frame.error is not None or frame.same):
-            continue
-        if frame.error is None:
-            frame = perform(stage.name, step, frame, picture)
-        if frame.error is not None and stage.ordered:
-            frame = step(frame, NoPicture())
+def _through(line: list[tuple[Stage, StepRunner]], frame: Frame, picture: "Picture") -> Frame:
+    for stage, runner in line:
+        if stage.ordered:
+            frame = runner.take(frame, picture)
+        elif frame.error is None and not frame.same:
+            [frame] = runner.run([Work(frame, picture)])
     return frame
 
 

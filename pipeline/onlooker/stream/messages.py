@@ -6,12 +6,12 @@ looking inside; pixels are in neither (see `onlooker.stream.ring`).
 
     source      -> hub      Open  Offer  Health  End
     worker      -> hub      Ready  Result
-    publisher   -> hub      Here
-    any         -> hub      Beat  Broken
+    publisher   -> hub      Register
+    any         -> hub      Heartbeat  Broken
     hub         -> source   Start  Free
     hub         -> worker   Job
-    hub         -> any      Who
-    supervisor <-> hub      Died  Forget  Health  Ask  Status
+    hub         -> any      RegisterAgain
+    supervisor <-> hub      Died  Forget  Health  StatusRequest  Status
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ it was old when it came; so many were on their way that there was no room for it
 went with the process that had decoded them."""
 
 
-class WireError(ValueError):
+class MessageError(ValueError):
     """Bytes that are no message of this program."""
 
 
@@ -88,7 +88,7 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Open(Message, frozen=True):
-    """A source's first word, and its answer to `Who`."""
+    """A source's first word, and its answer to `RegisterAgain`."""
 
     stream: str
     session: int
@@ -191,13 +191,13 @@ class Result(Message, frozen=True):
     """CPU seconds of its whole process."""
 
 
-class Beat(Message, frozen=True):
+class Heartbeat(Message, frozen=True):
     """`name` is alive, whatever it is doing. Comes from a thread with a socket of its own."""
 
     name: str
 
 
-class Here(Message, frozen=True):
+class Register(Message, frozen=True):
     """I have nothing to do with frames: only see whether I am alive."""
 
 
@@ -219,7 +219,7 @@ class Job(Message, frozen=True):
     """Set where an ordered stage is given a frame that failed before."""
 
 
-class Who(Message, frozen=True):
+class RegisterAgain(Message, frozen=True):
     """I do not know you: introduce yourself again."""
 
     hub: int
@@ -244,7 +244,7 @@ class Died(Message, frozen=True):
     name: str
 
 
-class Ask(Message, frozen=True):
+class StatusRequest(Message, frozen=True):
     """How are things?"""
 
 
@@ -313,9 +313,20 @@ class Status(Message, frozen=True):
 
 
 ToHub: TypeAlias = (
-    Open | Offer | Health | End | Forget | Ready | Result | Here | Beat | Broken | Died | Ask
+    Open
+    | Offer
+    | Health
+    | End
+    | Forget
+    | Ready
+    | Result
+    | Register
+    | Heartbeat
+    | Broken
+    | Died
+    | StatusRequest
 )
-FromHub: TypeAlias = Start | Free | Job | Who | Status
+FromHub: TypeAlias = Start | Free | Job | RegisterAgain | Status
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()
@@ -330,12 +341,12 @@ def pack(message: Message, frame: bytes = b"") -> list[bytes]:
 
 
 def unpack_to_hub(parts: Sequence[bytes]) -> tuple[ToHub, bytes]:
-    """A message to the hub and its frame (empty where it has none). Raises WireError."""
+    """A message to the hub and its frame (empty where it has none). Raises MessageError."""
     return _unpack(parts, _to_hub)
 
 
 def unpack_from_hub(parts: Sequence[bytes]) -> tuple[FromHub, bytes]:
-    """A message from the hub and its frame (empty where it has none). Raises WireError."""
+    """A message from the hub and its frame (empty where it has none). Raises MessageError."""
     return _unpack(parts, _from_hub)
 
 
@@ -344,17 +355,17 @@ def pack_frame(frame: Frame) -> bytes:
 
 
 def unpack_frame(data: bytes) -> Frame:
-    """Raises WireError."""
+    """Raises MessageError."""
     try:
         return _frame.decode(data)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise WireError(f"not a frame: {error}") from error
+        raise MessageError(f"not a frame: {error}") from error
 
 
 def _unpack(parts: Sequence[bytes], decoder: msgspec.msgpack.Decoder[M]) -> tuple[M, bytes]:
     if len(parts) != 2:
-        raise WireError(f"a message has 2 parts, this one {len(parts)}")
+        raise MessageError(f"a message has 2 parts, this one {len(parts)}")
     try:
         return decoder.decode(parts[0]), parts[1]
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise WireError(f"not a message: {error}") from error
+        raise MessageError(f"not a message: {error}") from error

@@ -30,7 +30,7 @@ def main(run: Path, name: str) -> int:
     stop = stop_order(name)
     plan = run_directory.read(run)
     with (
-        HubClient(plan, name, lambda _: messages.Here()) as hub,
+        HubClient(plan, name, lambda _: messages.Register()) as hub,
         _progress(run / "published") as progress,
     ):
         hub.introduce()

@@ -1,19 +1,18 @@
-"""A stage of the pipeline, and what its step is given.
+"""Stages and steps: what a stage is, and what its step receives and returns.
 
-A step is a plain function that takes a frame and returns it with more known about it. A stage is a
-step with a socket on each side. `onlooker.stream.stages` lists them.
+A step is a function from frames to frames that knows nothing of processes. A stage is a step with a
+socket on each side. `onlooker.stream.stages` lists the stages.
 """
 
 import importlib
-import logging
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
@@ -23,41 +22,79 @@ from onlooker.types import Frame
 if TYPE_CHECKING:
     from onlooker.media.image import Picture, Pixels
 
-Step: TypeAlias = "Callable[[Frame, Picture], Frame]"
-"""Returns the frame with more known about it. What it raises is recorded as the frame's error."""
+T = TypeVar("T")
 
-MOST_SETTINGS = 1000
-"""Streams whose settings are remembered."""
-
-logger = logging.getLogger(__name__)
+MAX_CACHED_CONFIGS = 1000
 
 
 class StageError(OnlookerError):
-    """No frame will get through this step, however often it is tried. The text is for the user."""
+    """The step cannot process any frame. The text is for the user."""
+
+
+class StopRequested(Exception):
+    """The process must stop now. What the step holds is not recorded; it is processed again."""
+
+
+class Work(NamedTuple):
+    """A frame and its image, as a step receives them."""
+
+    frame: Frame
+    picture: "Picture"
+
+
+Step: TypeAlias = "Callable[[Sequence[Work]], list[Frame]]"
+"""Returns the frames, in the same order, with more known about each. An exception becomes the
+frame's error. The list usually has one frame; it has more only in an unordered stage whose workers
+hold several leases."""
+
+
+class StatefulStep(Protocol):
+    """A step with a state for each stream. Receives one frame at a time.
+
+    The same state and the same frame must give the same result and the same next state, in any
+    process.
+    """
+
+    def __call__(self, work: Sequence[Work], /) -> list[Frame]: ...
+
+    def snapshot(self, stream: str) -> bytes:
+        """Return the stream's state after its last frame."""
+
+    def restore(self, stream: str, state: bytes) -> None:
+        """Set the stream's state to one that `snapshot` returned, perhaps in another process."""
+
+    def forget(self, stream: str) -> None:
+        """Drop the stream's state, if there is one. Its next frame starts from an empty state."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step, and how many processes run it."""
+    """A step, and how its work is shared among processes."""
 
     name: str
     make: "Callable[[Setup], Step]"
-    """A function of a module, as another process finds it by its name."""
+    """A function at the top of a module: other processes import it by its name."""
     workers: int = 0
-    """0: as many as `[stream] workers` says."""
+    """Number of processes; 0 means as many as `[stream] workers` says."""
     ordered: bool = False
-    """Gets every frame of a stream by its index, failed ones too; other stages get frames in any
-    order, and no failed ones."""
-    batch: int = 1
+    """Receives every frame of a stream, failed ones too, in the order of their index. Other stages
+    receive frames in any order, and no failed ones."""
+    stateful: bool = False
+    """The step is a StatefulStep; the stage must be ordered. Each stream belongs to one worker."""
+    leases: int = 1
     """Frames that one worker may hold at once."""
 
+    def __post_init__(self) -> None:
+        if self.stateful and not self.ordered:
+            raise ValueError(f"stage {self.name} is stateful: it must be ordered too")
+
     def processes(self, config: Config) -> int:
-        """How many workers it has."""
+        """Return the number of worker processes."""
         return self.workers or workers(config)
 
 
 def workers(config: Config) -> int:
-    """Processes for a stage that does not say: as many as cores that this one may use."""
+    """Return the number of workers of a stage that sets none: one for each core we may use."""
     if config.stream.workers:
         return config.stream.workers
     if hasattr(os, "sched_getaffinity"):
@@ -67,83 +104,103 @@ def workers(config: Config) -> int:
 
 @dataclass(slots=True)
 class Setup:
-    """What a maker builds its step from, and tells about it."""
+    """What a stage's factory receives, and the hooks that it may set."""
 
     config: Config
     outputs: Outputs
     closing: ExitStack
-    """For what has to be closed when the step is no longer needed."""
+    """Closed when the step is no longer needed."""
     feed: Callable[[int], Feed]
-    """The run's feed with this number."""
-    _settings: dict[int, Config] = field(default_factory=dict)
+    """Returns the run's feed with this number."""
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set when the process must stop. A step that waits raises StopRequested then."""
+    _configs: dict[int, Config] = field(default_factory=dict)
 
     def of(self, frame: Frame) -> Config:
-        """What the frame is to be looked at with."""
-        found = self._settings.get(frame.feed)
+        """Return the configuration for the frame's stream."""
+        found = self._configs.get(frame.feed)
         if found is None:
-            if len(self._settings) > MOST_SETTINGS:
-                self._settings.clear()
-            found = self._settings[frame.feed] = self.config.of(self.feed(frame.feed).source)
+            if len(self._configs) > MAX_CACHED_CONFIGS:
+                self._configs.clear()
+            found = self._configs[frame.feed] = self.config.of(self.feed(frame.feed).source)
         return found
 
     model_seconds: Callable[[], float] = float
-    """To be set by the maker of a step with models: the time they have taken so far."""
+    """Hook of a step with models: returns the seconds spent in them so far."""
     commit: Callable[[], None] = lambda: None
-    """To be set by the maker of a step that gathers: called after some frames, before any of them
-    counts as taken."""
+    """Hook of a step that gathers results: called after some frames, before any of them counts as
+    done."""
 
 
 class NoPicture:
-    """The picture of a frame that has none, which only an ordered stage may be given."""
+    """The image of a frame without pixels, which only ordered stages receive."""
 
     width = height = 0
 
     def small(self, long_side: int, multiple: int = 1) -> "Pixels":
-        raise LookupError("the frame has no picture")
+        raise LookupError("the frame has no image")
 
     def region(
         self, x1: int, y1: int, x2: int, y2: int, halvings: int = 0
     ) -> "tuple[Pixels, tuple[int, int]]":
-        raise LookupError("the frame has no picture")
+        raise LookupError("the frame has no image")
 
     def luma(self, x1: int, y1: int, x2: int, y2: int) -> "Pixels":
-        raise LookupError("the frame has no picture")
+        raise LookupError("the frame has no image")
 
 
-def perform(stage: str, step: Step, frame: Frame, picture: "Picture") -> Frame:
-    """`step(frame, picture)`; or the frame with an error that says what `step` raised.
+def each(process: "Callable[[Frame, Picture], Frame]") -> Step:
+    """Return a step that applies `process` to each frame by itself."""
+    return lambda works: [process(frame, picture) for frame, picture in works]
 
-    StageError is raised: it is not the frame's fault.
+
+def once(make: Callable[[], T]) -> Callable[[], T]:
+    """Return a function that calls `make` at its first call and keeps the result.
+
+    If `make` raises an expected error (OnlookerError), every later call raises it again at once,
+    without another attempt.
     """
-    try:
-        return step(frame, picture)
-    except StageError:
-        raise
-    except Exception as error:
-        cause = f"{stage}: {type(error).__name__}: {error}"
-        logger.warning("step failed stream=%s index=%d cause=%s", frame.stream, frame.index, cause)
-        logger.debug("step failed", exc_info=True)
-        return replace(frame, error=cause)
+    results: list[T] = []
+    errors: list[OnlookerError] = []
+
+    def get() -> T:
+        if errors:
+            raise errors[0].with_traceback(None)
+        if not results:
+            try:
+                results.append(make())
+            except OnlookerError as error:
+                errors.append(error)
+                raise
+        return results[0]
+
+    return get
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A stage, as far as it can be written down."""
+    """A stage without its functions, as it is written to the run's plan."""
 
     name: str
     make: str
-    """module:function"""
+    """MODULE:FUNCTION"""
     ordered: bool
-    batch: int = 1
+    stateful: bool = False
+    leases: int = 1
 
 
 def row(stage: Stage) -> StageRow:
-    """`stage` with its maker's name in place of the function."""
-    make = f"{stage.make.__module__}:{stage.make.__qualname__}"
-    return StageRow(name=stage.name, make=make, ordered=stage.ordered, batch=stage.batch)
+    """Return `stage` with its factory's name in place of the function."""
+    return StageRow(
+        name=stage.name,
+        make=f"{stage.make.__module__}:{stage.make.__qualname__}",
+        ordered=stage.ordered,
+        stateful=stage.stateful,
+        leases=stage.leases,
+    )
 
 
 def maker(stage: StageRow) -> Callable[[Setup], Step]:
-    """The function that `row` was given."""
+    """Return the factory of the stage."""
     module, _, name = stage.make.partition(":")
     found: Callable[[Setup], Step] = getattr(importlib.import_module(module), name)
     return found

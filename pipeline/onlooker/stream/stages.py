@@ -6,5 +6,5 @@ from onlooker.stream.steps import detect, recognise, record
 STAGES = (
     Stage("detect", detect),
     Stage("recognise", recognise),
-    Stage("record", record, workers=1, ordered=True, batch=64),
+    Stage("record", record, workers=1, ordered=True, leases=64),
 )

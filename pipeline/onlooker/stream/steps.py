@@ -6,14 +6,12 @@ loads its own part only, and the hub none.
 """
 
 import logging
-import time
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from onlooker.stream.stage import Setup, StageError, Step
+from onlooker.stream.stage import Setup, StageError, Step, StopRequested, each, once
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ROOM_LOOK = 1.0
-"""Seconds between attempts to write records, while a disk is full."""
+FULL_DISK_RETRY_SECONDS = 1.0
+"""Between attempts to write records while the disk is full."""
 
 
 def detect(setup: Setup) -> Step:
@@ -35,8 +33,8 @@ def detect(setup: Setup) -> Step:
     config = setup.config
     provider = config.runtime.provider
     # Made when the first stream wants them: it may come while this process runs.
-    find_faces: Callable[[], FaceFinder] = cache(lambda: FaceFinder(config.faces, provider))
-    find_text: Callable[[], TextFinder] = cache(lambda: TextFinder(config.text, provider))
+    find_faces: Callable[[], FaceFinder] = once(lambda: FaceFinder(config.faces, provider))
+    find_text: Callable[[], TextFinder] = once(lambda: TextFinder(config.text, provider))
     setup.model_seconds = session.seconds
     if config.faces.enabled:
         find_faces()
@@ -51,7 +49,7 @@ def detect(setup: Setup) -> Step:
             quads=find_text()(picture) if asked.text.enabled else (),
         )
 
-    return step
+    return each(step)
 
 
 def recognise(setup: Setup) -> Step:
@@ -70,13 +68,13 @@ def recognise(setup: Setup) -> Step:
     config = setup.config
     provider, quality = config.runtime.provider, config.faces.quality
     limits = config.match.threshold, config.match.max_faces
-    read: Callable[[], TextReader] = cache(lambda: TextReader(config.text, provider))
+    read: Callable[[], TextReader] = once(lambda: TextReader(config.text, provider))
     lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
-    lay = cache(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
-    describe: Callable[[], FaceDescriber] = cache(lambda: FaceDescriber(provider))
-    embed: Callable[[], FaceEmbedder] = cache(lambda: FaceEmbedder(config.faces, provider))
+    lay = once(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
+    describe: Callable[[], FaceDescriber] = once(lambda: FaceDescriber(provider))
+    embed: Callable[[], FaceEmbedder] = once(lambda: FaceEmbedder(config.faces, provider))
 
-    @cache
+    @once
     def matcher() -> Matcher:
         store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
         return Matcher(store, embed().space)
@@ -121,7 +119,7 @@ def recognise(setup: Setup) -> Step:
             )
         )
 
-    return step
+    return each(step)
 
 
 def moved(frame: Frame) -> Frame:
@@ -192,7 +190,8 @@ def record(setup: Setup) -> Step:
                 if not full:
                     logger.error("waiting: %s", error)
                 full = True
-                time.sleep(ROOM_LOOK)
+                if setup.stop.wait(FULL_DISK_RETRY_SECONDS):
+                    raise StopRequested from error
             except LogError as error:
                 raise StageError(str(error)) from error
             else:
@@ -202,4 +201,4 @@ def record(setup: Setup) -> Step:
         gathered.clear()
 
     setup.commit = commit
-    return step
+    return each(step)

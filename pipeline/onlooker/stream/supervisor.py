@@ -196,7 +196,7 @@ class Run:
         self._watched = now
         if self._answered and now - self._asked > REPORT:
             self._asked, self._answered = now, False
-            self._say(messages.Ask())
+            self._say(messages.StatusRequest())
         if now - self._heard > (self._patience if self._hub.heard else START):
             self._kill_silent(self._hub)
         for child in list(self._children):
@@ -342,7 +342,7 @@ class Run:
             end = time.monotonic() + self._patience
             while time.monotonic() < end:
                 self._listen(REPORT)  # raises what the hub was told
-                self._say(messages.Ask())
+                self._say(messages.StatusRequest())
             raise RunError(f"{broken[0]} failed while it put away its things")
 
     def _stopped(self, publisher: Child) -> int:
@@ -354,7 +354,7 @@ class Run:
                 self._start(publisher)
             end = time.monotonic() + START
             while not publisher.heard and time.monotonic() < end:
-                self._say(messages.Ask())
+                self._say(messages.StatusRequest())
                 self._listen(REPORT)
             assert publisher.process is not None
             [code] = stop([publisher.process], FINISH)

@@ -3,11 +3,11 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 from msgspec.structs import replace
@@ -17,23 +17,33 @@ from onlooker.models.card import WeightsError
 from onlooker.stream import messages, run_directory
 from onlooker.stream.hub_client import HubClient, stop_order
 from onlooker.stream.ring import FrameGone, Ring
-from onlooker.stream.stage import NoPicture, Setup, StageError, Step, maker, perform
+from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work, maker
+from onlooker.stream.step_runner import StepRunner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.image import Picture
 
-
-MOST_KEPT = 100
-"""Pictures of frames over which workers died that are kept."""
+MAX_POISONED_IMAGES = 100
+"""Images of frames over which workers died that are kept for a stage."""
 
 logger = logging.getLogger(__name__)
 
 
-def main(run: Path, stage: str, name: str) -> int:
-    """Work for `stage` of the run in directory `run`, as `name`, until told to stop.
+class Done(NamedTuple):
+    """The answer to a Job."""
 
-    Returns the exit status: 1 where the hub was told what is broken.
+    lease: int
+    data: bytes
+    """The frame as it is now."""
+    failed: str | None
+    """The error, if the step raised over the frame."""
+
+
+def main(run: Path, stage: str, name: str) -> int:
+    """Work for `stage` of the run in directory `run`, as `name`, until the stop order.
+
+    Returns the exit status: 1 if the worker cannot work and has told the hub so.
     """
     stop = stop_order(name)
     plan = run_directory.read(run)
@@ -41,20 +51,20 @@ def main(run: Path, stage: str, name: str) -> int:
     with HubClient(plan, name, lambda _: messages.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
-                setup = Setup(
-                    plan.config, plan.outputs, closing, partial(run_directory.read_feed, run)
-                )
-                kept = plan.outputs.poisoned_path
-                work = Work(stage, maker(row)(setup), row.ordered, kept)
+                feed = partial(run_directory.read_feed, run)
+                setup = Setup(plan.config, plan.outputs, closing, feed, stop)
+                runner = StepRunner(stage, maker(row)(setup))
+                worker = StageWorker(runner, row.ordered, plan.outputs.poisoned_path)
                 hub.introduce()
                 while not stop.is_set():
-                    taken = [(job, *work(job, frame)) for job, frame in _jobs(hub, row.batch)]
+                    done = worker(list(_jobs(hub, row.leases)))
                     setup.commit()
                     model, cpu = setup.model_seconds(), time.process_time()
-                    for job, frame, failed in taken:
-                        hub.send(
-                            messages.Result(job.lease, failed, work.seconds, model, cpu), frame
-                        )
+                    for lease, data, failed in done:
+                        result = messages.Result(lease, failed, worker.seconds, model, cpu)
+                        hub.send(result, data)
+        except StopRequested:
+            return 0
         except (StageError, WeightsError) as error:
             hub.farewell(messages.Broken(f"{stage}: {error}"))
             return 1
@@ -65,87 +75,117 @@ def main(run: Path, stage: str, name: str) -> int:
     return 0
 
 
-def _jobs(hub: HubClient, most: int) -> Iterator[tuple[messages.Job, bytes]]:
-    """The next frame, after a moment's wait at most, and what else is here already."""
-    for number in range(most):
-        heard = hub.receive(wait=not number)
-        if heard is None:
+def _jobs(hub: HubClient, leases: int) -> Iterator[tuple[messages.Job, bytes]]:
+    """Yield the next job, after a short wait at most, and those that have arrived with it."""
+    for number in range(leases):
+        received = hub.receive(wait=not number)
+        if received is None:
             return
-        job, frame = heard
+        job, data = received
         if isinstance(job, messages.Job):
-            yield job, frame
+            yield job, data
 
 
-class Work:
+class _Taken(NamedTuple):
+    """A job with its frame and image."""
+
+    job: messages.Job
+    data: bytes
+    frame: Frame
+    """Has an error if it failed before, or if its pixels have gone."""
+    picture: "Picture"
+    intact: Callable[[], bool]
+    """Whether the pixels are still the frame's: ask after they have been read."""
+
+
+class StageWorker:
     """The step of a stage, on frames as they travel.
 
-    One that is `ordered` takes a frame over which it raised at once, as a failed one; what it
-    raises then is raised. Pictures over which workers died go to the folder `kept`.
+    poisoned: folder for the images of frames over which workers died.
     """
 
-    def __init__(
-        self, stage: str, step: Step, ordered: bool = False, kept: Path | None = None
-    ) -> None:
-        self.stage = stage
-        self.step = step
+    def __init__(self, runner: StepRunner, ordered: bool, poisoned: Path | None = None) -> None:
+        self.runner = runner
         self.ordered = ordered
-        self.kept = kept
+        self.poisoned = poisoned
         self.seconds = 0.0
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
 
-    def __call__(self, job: messages.Job, data: bytes) -> tuple[bytes, str | None]:
-        """The frame with more known about it; or as it was, and why."""
+    def __call__(self, jobs: Sequence[tuple[messages.Job, bytes]]) -> list[Done]:
+        """Return the answers, in the order of `jobs`."""
+        if not jobs:
+            return []
         began = time.perf_counter()
+        try:
+            taken = [self._take(job, data) for job, data in jobs]
+            if not self.ordered:
+                return self._run(taken)
+            return [
+                _done(each, self.runner.take(each.frame, each.picture, each.intact))
+                for each in taken
+            ]
+        finally:
+            self.seconds += time.perf_counter() - began
+
+    def _run(self, taken: list[_Taken]) -> list[Done]:
+        """Run the step on all frames at once. Those that fail stay as they were."""
+        works = [Work(each.frame, each.picture) for each in taken if each.frame.error is None]
+        frames = iter(self.runner.run(works) if works else ())
+        done = []
+        for each in taken:
+            frame = each.frame if each.frame.error is not None else next(frames)
+            failed = frame.error
+            if failed is None and not each.intact():
+                failed = self.runner.overwritten(frame)
+            data = each.data if failed is not None else messages.pack_frame(frame)
+            done.append(Done(each.job.lease, data, failed))
+        return done
+
+    def _take(self, job: messages.Job, data: bytes) -> _Taken:
         frame = messages.unpack_frame(data)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
-            if self.kept is not None and job.failed.endswith(messages.POISONED):
+            if job.failed.endswith(messages.POISONED):
                 self._keep(frame, job.slot)
-        try:
-            picture, still = self._picture(job)
-            looked = perform(self.stage, self.step, frame, picture)
-            if not still():
-                raise FrameGone(f"frame {frame.index} of {frame.stream} was overwritten meanwhile")
-        except (FrameGone, FileNotFoundError) as error:
-            # FileNotFoundError: the whole ring has gone, with the source that wrote it.
-            looked = replace(frame, error=f"{self.stage}: {type(error).__name__}: {error}")
-        finally:
-            self.seconds += time.perf_counter() - began
-        if looked.error == frame.error:
-            return messages.pack_frame(looked), None
-        if self.ordered and job.failed is None:
-            self.step(replace(frame, error=looked.error), NoPicture())
-        return data, looked.error
-
-    def _picture(self, job: messages.Job) -> "tuple[Picture, Callable[[], bool]]":
-        """The pixels, and a question to ask once they have been read: was it still that frame?"""
-        if job.slot is None or job.failed is not None:
-            return NoPicture(), lambda: True
-        return self._planes(job.slot)
+        if job.slot is not None and frame.error is None:
+            try:
+                planes, intact = self._planes(job.slot)
+                return _Taken(job, data, frame, planes, intact)
+            except (FrameGone, FileNotFoundError) as error:
+                # FileNotFoundError: the whole ring has gone, with the source that wrote it.
+                cause = f"{self.runner.stage}: {type(error).__name__}: {error}"
+                frame = replace(frame, error=cause)
+        return _Taken(job, data, frame, NoPicture(), lambda: True)
 
     def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
-        """Write the picture where somebody can look at it; the record does not depend on it."""
-        if place is None or self.kept is None:
+        """Write the image to the folder for poisoned frames; its record does not depend on it."""
+        if place is None or self.poisoned is None:
             return
         name = f"{frame.stream}-{frame.epoch[:8]}-{frame.index}.png"
         try:
-            self.kept.mkdir(exist_ok=True)
-            if len(list(self.kept.iterdir())) < MOST_KEPT:
+            self.poisoned.mkdir(exist_ok=True)
+            if len(list(self.poisoned.iterdir())) < MAX_POISONED_IMAGES:
                 planes, _ = self._planes(place)
-                picture, _ = planes.region(0, 0, planes.width, planes.height)
-                (self.kept / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+                pixels, _ = planes.region(0, 0, planes.width, planes.height)
+                (self.poisoned / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         except (FrameGone, OSError) as error:
-            logger.warning("picture not kept name=%s error=%s", name, error)
+            logger.warning("image not kept name=%s error=%s", name, error)
 
     def _planes(self, place: messages.Slot) -> "tuple[Planes, Callable[[], bool]]":
         path, slot, generation = place.ring, place.slot, place.generation
         ring = self._rings.get(path)
         if ring is None:
-            # Rings of videos that ended, and of sources that died, are of no use any more.
+            # Rings of videos that have ended, and of sources that died, are not needed any more.
             self._rings = {p: ring for p, ring in self._rings.items() if Path(p).exists()}
             ring = self._rings[path] = Ring.attach(path)
         return Planes(*ring.planes(slot, generation)), lambda: ring.still(slot, generation)
+
+
+def _done(taken: _Taken, frame: Frame) -> Done:
+    """Return the answer of an ordered stage; `failed` is set if the frame failed in this one."""
+    failed = frame.error if taken.job.failed is None else None
+    return Done(taken.job.lease, messages.pack_frame(frame), failed)
 
 
 if __name__ == "__main__":
