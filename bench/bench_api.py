@@ -45,8 +45,7 @@ from onlooker.api.rekognition import images, requests
 from onlooker.api.rekognition.site import Site
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
-from onlooker.identity.search.matcher import Matcher
-from onlooker.identity.store import Store
+from onlooker.identity.search.engines import open_searcher
 from onlooker.media.buckets import NoBuckets
 from onlooker.models import weights
 from onlooker.models.card import space
@@ -201,8 +200,8 @@ def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
     """The steps alone, from the picture's bytes to the answer's structure."""
     cv2.setNumThreads(1)  # as in the server
     settings = Config() if fast else Config().thorough()
-    embedding, store = space(settings.faces.embedder), Store(folder / "bare.db")
-    site = Site(settings, store, embedding, Matcher(store, embedding), NoBuckets())
+    searcher = open_searcher(folder / "bare.db", space(settings.faces.embedder))
+    site = Site(settings, searcher, NoBuckets())
     analyser = Analyser(settings)
 
     def image(data: bytes) -> requests.Image:

@@ -207,7 +207,7 @@ def main() -> None:
             make_video(video, chosen.frames)
         place = folder / "faces.db"
         with Store(place) as store:
-            store.create_collection("bench", settings.faces.embedder)
+            store.make_collection("bench", settings.faces.embedder)
             portrait = folder / "Eileen_Collins.png"
             cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
             list(enrol(store, "bench", list(pictures([portrait])), settings))

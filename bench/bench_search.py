@@ -141,7 +141,7 @@ def faces(n: int, dim: int, queries: int, samples: Path) -> tuple[str, Vectors, 
 def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
     """From the store to the names, and the two ways of comparing alone."""
     store = Store(folder / "faces.db")
-    store.create_collection("c", "m")
+    store.make_collection("c", "m")
     row_of: dict[str, int] = {}
 
     def new(vector: Vectors) -> NewFace:

@@ -30,7 +30,7 @@ def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecor
     settings = Config(match=Match(collection="known"))
     place = folder / "faces.db"
     with Store(place) as store:
-        store.create_collection("known", settings.faces.embedder)
+        store.make_collection("known", settings.faces.embedder)
         for look in enrol(store, "known", list(pictures(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"

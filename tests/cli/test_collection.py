@@ -35,7 +35,7 @@ def said(*words: str) -> str:
 def fill(name: str, count: int = 3) -> list[str]:
     vectors = np.eye(192, dtype=np.float32)
     with Store(default_path()) as store:
-        store.create_collection(name, "mobilefacenet")
+        store.make_collection(name, "mobilefacenet")
         faces = [
             NewFace(
                 picture=b"%d" % place,

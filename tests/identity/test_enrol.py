@@ -59,7 +59,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_text("no picture")
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
-        store.create_collection("c", settings.faces.embedder)
+        store.make_collection("c", settings.faces.embedder)
         found = list(pictures([tmp_path]))
         results = {look.path.name: look for look in enrol(store, "c", found, settings)}
         kept = store.faces("c").faces
@@ -83,7 +83,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
 
 def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
     with Store(tmp_path / "faces.db") as store:
-        store.create_collection("c", "dlib_resnet")
+        store.make_collection("c", "dlib_resnet")
         with pytest.raises(ModelMismatch, match=r"holds vectors of dlib_resnet.*mobilefacenet"):
             list(enrol(store, "c", [(tmp_path / "x.jpg", "x")], Config()))
 
@@ -97,7 +97,7 @@ def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path
     found = list(pictures([tmp_path]))
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
-        store.create_collection("c", settings.faces.embedder)
+        store.make_collection("c", settings.faces.embedder)
         begun = enrol(store, "c", found[:40], settings)
         assert next(begun).path == found[0][0]
         del begun  # broken off: what was handed on is stored

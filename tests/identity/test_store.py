@@ -58,8 +58,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Store) -> None:
     long = replace(new(), vector=2 * new().vector)
-    store.create_collection("staff", "mobilefacenet")
-    store.create_collection("guests", "dlib_resnet")
+    store.make_collection("staff", "mobilefacenet")
+    store.make_collection("guests", "dlib_resnet")
     with pytest.raises(ValueError, match=r"length 2\.0000; 'mobilefacenet' compares by cosine"):
         store.add("staff", [new(1), long])
     assert not store.faces("staff").faces
@@ -68,34 +68,34 @@ def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Sto
 
 class TestCollections:
     def test_are_listed_as_they_were_made_with_their_faces(self, store: Store) -> None:
-        store.create_collection("staff", "mobilefacenet")
-        store.create_collection("Guests_2.1-a", "dlib_resnet")
+        store.make_collection("staff", "mobilefacenet")
+        store.make_collection("Guests_2.1-a", "dlib_resnet")
         store.add("staff", [new(1), new(2)])
         listed = [(one.name, one.model, one.faces) for one in store.collections().collections]
         assert listed == [("staff", "mobilefacenet", 2), ("Guests_2.1-a", "dlib_resnet", 0)]
         assert store.collection("staff").created == pytest.approx(time.time(), abs=5)
 
     def test_names_are_case_sensitive(self, store: Store) -> None:
-        store.create_collection("staff", "m")
-        store.create_collection("Staff", "m")
+        store.make_collection("staff", "m")
+        store.make_collection("Staff", "m")
         assert len(store.collections().collections) == 2
 
     def test_a_name_is_taken_once(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         with pytest.raises(CollectionExists, match="The collection id: staff already exists"):
-            store.create_collection("staff", "other")
+            store.make_collection("staff", "other")
 
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a:b", "a" * 256, "a\n"])
     def test_names_are_amazons(self, store: Store, name: str) -> None:
         with pytest.raises(InvalidName, match="CollectionId"):
-            store.create_collection(name, "m")
+            store.make_collection(name, "m")
 
     def test_deletion_takes_the_faces_and_frees_the_name(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.add("staff", [new()])
         store.delete_collection("staff")
         assert store.collections().collections == []
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         assert store.faces("staff").faces == []
 
     def test_unknown_collection_says_what_to_do(self, store: Store) -> None:
@@ -111,7 +111,7 @@ class TestCollections:
     def test_come_in_pages(self, store: Store) -> None:
         names = [f"c{number}" for number in range(7)]
         for name in names:
-            store.create_collection(name, "m")
+            store.make_collection(name, "m")
         page = store.collections(limit=3)
         seen = [one.name for one in page.collections]
         store.delete_collection("c2")  # the token's own
@@ -125,14 +125,14 @@ class TestCollections:
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("onlooker.identity.schema.AT_ONCE", 10)
-        store.create_collection("staff", "m")
-        store.create_collection("guests", "m")
+        store.make_collection("staff", "m")
+        store.make_collection("guests", "m")
         store.add("staff", [new(seed) for seed in range(35)])
         [kept] = store.add("guests", [new(1)])
         sweep = schema.sweep
         monkeypatch.setattr(schema, "sweep", lambda database: False)  # killed over it
         store.delete_collection("staff")
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         assert store.faces("staff").faces == []
         monkeypatch.setattr(schema, "sweep", sweep)
         store.delete_collection("staff")
@@ -144,23 +144,23 @@ class TestCollections:
 
 class TestTags:
     def test_are_given_changed_and_taken(self, store: Store) -> None:
-        store.create_collection("staff", "m", {"team": "red", "site": "Köln"})
+        store.make_collection("staff", "m", {"team": "red", "site": "Köln"})
         assert store.tags("staff") == {"site": "Köln", "team": "red"}
         store.tag("staff", {"team": "blue", "floor": ""})
         store.untag("staff", ["site", "unknown"])
         assert store.tags("staff") == {"floor": "", "team": "blue"}
         store.delete_collection("staff")
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         assert store.tags("staff") == {}
 
     def test_two_hundred_are_the_most(self, store: Store) -> None:
-        store.create_collection("staff", "m", {str(number): "" for number in range(200)})
+        store.make_collection("staff", "m", {str(number): "" for number in range(200)})
         with pytest.raises(TooMany, match="at most 200 tags; this would make 201"):
             store.tag("staff", {"x": ""})
         store.tag("staff", {"1": "changed"})
         assert len(store.tags("staff")) == 200
         with pytest.raises(TooMany):
-            store.create_collection("guests", "m", {str(number): "" for number in range(201)})
+            store.make_collection("guests", "m", {str(number): "" for number in range(201)})
         assert len(store.collections().collections) == 1
 
     def test_unknown_collection(self, store: Store) -> None:
@@ -174,7 +174,7 @@ class TestTags:
 
 class TestPages:
     def test_faces_by_id(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         faces = store.add("staff", [new(seed) for seed in range(6)])
         ids = [faces[place].face_id for place in (4, 1, 3, 1)]
         page = store.faces("staff", face_ids=[*ids, "unknown"], limit=2)
@@ -187,7 +187,7 @@ class TestPages:
             store.faces("staff", token=page.token)
 
     def test_a_token_only_where_there_is_more(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         faces = store.add("staff", [new(seed) for seed in range(4)])
         assert store.faces("staff", limit=4).token is None
         page = store.faces("staff", limit=3)
@@ -197,7 +197,7 @@ class TestPages:
             store.faces("staff", limit=0)
 
     def test_who_was_there_all_along_is_seen_once(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         kept = [face.face_id for face in store.add("staff", [new(seed) for seed in range(2000)])]
         gone = threading.Event()
 
@@ -222,7 +222,7 @@ class TestPages:
 
 class TestFaces:
     def test_come_back_as_they_went_in(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         [stored] = store.add("staff", [new(3, "Anna:1", box=(-0.1, 0.25, 0.5, 1.25))])
         assert store.faces("staff").faces == [stored]
         assert stored.box == (-0.1, 0.25, 0.5, 1.25)
@@ -230,7 +230,7 @@ class TestFaces:
         np.testing.assert_array_equal(store.vectors("staff", [stored.face_id]), new(3).vector[None])
 
     def test_ids_are_amazons_pattern(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         pattern = "[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}"
         anonymous, named = store.add("staff", [new(1), new(1, "anna")])
         kinds = [re.fullmatch(pattern, face.face_id) for face in (anonymous, named)]
@@ -238,19 +238,19 @@ class TestFaces:
         assert anonymous.image_id == named.image_id == image_id(b"picture")
 
     def test_order_is_that_of_adding(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         added = [face for seed in range(5) for face in store.add("staff", [new(seed)])]
         assert store.faces("staff").faces == added
 
     @pytest.mark.parametrize("name", ["", "Jane Doe", "a/b", "é", "a" * 256])
     def test_names_are_amazons(self, store: Store, name: str) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         with pytest.raises(InvalidName, match="ExternalImageId"):
             store.add("staff", [new(1), new(2, name)])
         assert store.faces("staff").faces == []
 
     def test_a_bad_name_comes_with_a_good_one(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         with pytest.raises(InvalidName, match=r"'Jane Doe' cannot .*'Jane_Doe' would do"):
             store.add("staff", [new(2, "Jane Doe")])
 
@@ -258,7 +258,7 @@ class TestFaces:
         "vector", [[], [[1.0, 2.0]], [1.0, float("nan")], [float("inf"), 0.0]], ids=str
     )
     def test_vectors_are_finite_and_flat(self, store: Store, vector: list[float]) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         face = NewFace(
             picture=b"",
             external_image_id=None,
@@ -270,7 +270,7 @@ class TestFaces:
             store.add("staff", [face])
 
     def test_vectors_of_one_collection_have_one_length(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.add("staff", [new()])
         longer = NewFace(
             picture=b"",
@@ -284,7 +284,7 @@ class TestFaces:
         assert len(store.faces("staff").faces) == 1
 
     def test_deletion_tells_which_were_there(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         first, second = store.add("staff", [new(1), new(2)])
         unknown = "00000000-0000-0000-0000-000000000000"
         assert store.delete_faces("staff", [second.face_id, unknown]).deleted == [second.face_id]
@@ -292,7 +292,7 @@ class TestFaces:
         assert store.faces("staff").faces == [first]
 
     def test_vector_of_an_unknown_face(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         with pytest.raises(FaceNotFound, match="faceId abc was not found in the collection"):
             store.vectors("staff", ["abc"])
         assert store.vectors("staff", []).shape == (0, 0)
@@ -300,42 +300,42 @@ class TestFaces:
 
 class TestDuplicates:
     def test_same_picture_and_name_is_stored_once(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         first = store.add("staff", [new(1, "anna")])
         assert store.add("staff", [new(1, "anna")]) == first
         assert store.add("staff", [new(1, "anna"), new(1, "anna")]) == first * 2
         assert store.faces("staff").faces == first
 
     def test_two_faces_of_one_picture_are_two(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         faces = [new(1, "anna"), new(2, "anna", box=(0.5, 0.2, 0.3, 0.4))]
         assert len({face.face_id for face in store.add("staff", faces)}) == 2
 
     def test_another_name_picture_or_model_is_another_face(self, store: Store) -> None:
-        store.create_collection("staff", "m")
-        store.create_collection("guests", "n")
+        store.make_collection("staff", "m")
+        store.make_collection("guests", "n")
         others = [new(1, "anna"), new(1, "bert"), new(1, "anna", picture=b"other")]
         added = [*store.add("staff", others), *store.add("guests", [new(1, "anna")])]
         assert len({face.face_id for face in added}) == 4
 
     def test_collections_of_one_model_agree_on_ids(self, store: Store) -> None:
-        store.create_collection("staff", "m")
-        store.create_collection("guests", "m")
+        store.make_collection("staff", "m")
+        store.make_collection("guests", "m")
         assert store.add("staff", [new(1, "anna")]) == store.add("guests", [new(1, "anna")])
 
     def test_without_a_name_each_adding_is_a_new_face(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         assert store.add("staff", [new()]) != store.add("staff", [new()])
         assert len(store.faces("staff").faces) == 2
 
     def test_deleted_and_indexed_again_it_has_the_same_id(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         [face] = store.add("staff", [new(1, "anna")])
         store.delete_faces("staff", [face.face_id])
         assert store.add("staff", [new(1, "anna")]) == [face]
 
     def test_sixteen_threads_a_hundred_times(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         seen: set[str] = set()
 
         def index() -> None:
@@ -352,7 +352,7 @@ class TestDuplicates:
 
 class TestChanges:
     def test_every_change_has_a_number_of_its_own(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         start = changes.last(store.database, "staff")
         faces = store.add("staff", [new(1), new(2), new(3)])
         assert changes.last(store.database, "staff") == start + 3
@@ -363,7 +363,7 @@ class TestChanges:
         assert changes.last(store.database, "staff") == start + 4
 
     def test_are_what_happened_since(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         start = changes.last(store.database, "staff")
         first, second = store.add("staff", [new(1), new(2)])
         middle = changes.last(store.database, "staff")
@@ -385,11 +385,11 @@ class TestChanges:
         assert (len(new_ones.deleted), len(new_ones.added)) == (0, 0)
 
     def test_a_collection_made_again_is_another(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.add("staff", [new(1)])
         before = changes.last(store.database, "staff")
         store.delete_collection("staff")
-        store.create_collection("staff", "n")
+        store.make_collection("staff", "n")
         new_ones = changes.after(store.database, "staff", before)
         assert (new_ones.reset, new_ones.model) == (True, "n")
 
@@ -397,7 +397,7 @@ class TestChanges:
 class TestGroupCommit:
     def test_threads_share_commits(self, store: Store) -> None:
         """And what is wrong with one is its own."""
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         commits = 0
 
         def count(statement: str) -> None:
@@ -427,7 +427,7 @@ class TestGroupCommit:
         assert commits < 500  # of 640
 
     def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
         store.database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
         outcomes: dict[str, str] = {}
@@ -514,7 +514,7 @@ class TestFile:
 
     def test_opens_again_with_all_that_was_there(self, tmp_path: Path) -> None:
         with Store(tmp_path / "faces.db") as store:
-            store.create_collection("staff", "m")
+            store.make_collection("staff", "m")
             faces = store.add("staff", [new(1, "anna"), new(2)])
         with Store(tmp_path / "faces.db") as store:
             assert store.faces("staff").faces == faces
@@ -550,7 +550,7 @@ class TestFile:
             Store(tmp_path / "data" / "faces.db")
 
     def test_full_disk_changes_nothing(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         [kept] = store.add("staff", [new(1)])
         pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
         store.database._writer.execute(f"PRAGMA max_page_count = {pages}")
@@ -562,7 +562,7 @@ class TestFile:
         assert len(store.faces("staff").faces) == 2
 
     def test_read_only(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.database._writer.execute("PRAGMA query_only = 1")
         with pytest.raises(StoreReadOnly, match="cannot be written; make the file and its folder"):
             store.add("staff", [new(1)])
@@ -571,7 +571,7 @@ class TestFile:
     def test_damage_is_said(self, tmp_path: Path) -> None:
         path = tmp_path / "faces.db"
         with Store(path) as store:
-            store.create_collection("staff", "m")
+            store.make_collection("staff", "m")
             store.add("staff", [new(seed) for seed in range(500)])
         data = bytearray(path.read_bytes())
         for start in range(4096, len(data), 4096):
@@ -585,7 +585,7 @@ class TestFile:
 
     def test_locked(self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         with Store(tmp_path / "faces.db") as hasty:
             store.database._writer.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreLocked, match="another process has kept it locked"):
@@ -621,7 +621,7 @@ class TestFile:
         self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
         try:
@@ -641,7 +641,7 @@ class TestFile:
         reader, end = SPAWN.Pipe(duplex=False)
         writer = SPAWN.Process(target=_add_for_ever, args=(path, 1, end))
         with Store(path) as store:
-            store.create_collection("staff", "m")
+            store.make_collection("staff", "m")
             store.add("staff", [new(seed) for seed in range(500)])
         writer.start()
         reader.recv()
@@ -662,7 +662,7 @@ class TestFile:
     def test_while_others_have_it_open_nothing_is_checked(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
 
         def never(*_: object) -> None:
             raise AssertionError
@@ -677,7 +677,7 @@ class TestFile:
 
     def test_a_closed_one_says_so(self, store: Store) -> None:
         store.close()
-        for call in (store.collections, lambda: store.create_collection("staff", "m")):
+        for call in (store.collections, lambda: store.make_collection("staff", "m")):
             with pytest.raises(StoreClosed, match=r"faces\.db: was closed"):
                 call()
 
@@ -685,7 +685,7 @@ class TestFile:
 class TestProcesses:
     def test_read_your_writes(self, store: Store) -> None:
         """What one process added when its call returned, another one reads: every time."""
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         here, there = SPAWN.Pipe()
         writer = SPAWN.Process(target=_add_when_asked, args=(store.path, there))
         writer.start()
@@ -713,7 +713,7 @@ class TestProcesses:
             assert sorted(made) == [f"c{n}" for n in range(6)]
 
     def test_killed_writers_lose_nothing_that_was_acknowledged(self, store: Store) -> None:
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         for seed in range(10):
             reader, end = SPAWN.Pipe(duplex=False)
             writer = SPAWN.Process(target=_add_for_ever, args=(store.path, seed, end))
@@ -743,7 +743,7 @@ def _add_when_asked(path: Path, end: Connection) -> None:
 def _make_collection(path: Path, number: int, start: Barrier) -> None:
     start.wait(60)
     with Store(path) as store:
-        store.create_collection(f"c{number}", "m")
+        store.make_collection(f"c{number}", "m")
 
 
 def _add_for_ever(path: Path, seed: int, end: Connection) -> None:

@@ -197,12 +197,12 @@ class TestExport:
         )
         store.database.write(lambda database: transfer._begin(database, "x", head))
         assert len(store.collections().collections) == 2
-        store.create_collection("y", "m")
+        store.make_collection("y", "m")
         store.delete_collection("y")
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (3,)
         monkeypatch.setattr(schema, "GIVEN_UP", -1)
-        store.create_collection("y", "m")
+        store.make_collection("y", "m")
         store.delete_collection("y")
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)

@@ -31,7 +31,7 @@ def alike(face: Vector, user: Vector) -> float:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "faces.db") as opened:
-        opened.create_collection("staff", "m")
+        opened.make_collection("staff", "m")
         yield opened
 
 
@@ -68,7 +68,7 @@ class TestUsers:
             if (token := page.token) is None:
                 break
         assert seen == names
-        store.create_collection("guests", "m")
+        store.make_collection("guests", "m")
         with pytest.raises(InvalidToken):
             store.users("guests", token=store.users("staff", limit=1).token)
 
@@ -87,7 +87,7 @@ class TestUsers:
             store.delete_user,
             store.user,
             store.user_vector,
-            lambda collection, user: store.associate(collection, user, [], alike),
+            lambda collection, user: store.associate_alike(collection, user, [], alike),
             lambda collection, user: store.disassociate(collection, user, []),
             lambda collection, user: store.faces(collection, user_id=user),
         ]
@@ -102,7 +102,7 @@ class TestAssociating:
     def test_faces_of_a_user_are_its_own(self, store: Store) -> None:
         one, other, strange = add(store, 0), add(store, 10), add(store, 90)
         store.create_user("staff", "ann")
-        made = store.associate("staff", "ann", [one, other, one], alike)
+        made = store.associate_alike("staff", "ann", [one, other, one], alike)
         assert (made.faces, made.failed, made.status) == ([one, other], [], "ACTIVE")
         assert [face.face_id for face in store.faces("staff", user_id="ann").faces] == [one, other]
         whose = {face.face_id: face.user_id for face in store.faces("staff").faces}
@@ -117,9 +117,9 @@ class TestAssociating:
         own, far, taken, fine = add(store, 0), add(store, 60), add(store, 5), add(store, 8)
         store.create_user("staff", "ann")
         store.create_user("staff", "bob")
-        store.associate("staff", "ann", [own], alike)
-        store.associate("staff", "bob", [taken], alike)
-        made = store.associate("staff", "ann", [far, NOBODY, taken, fine, own], alike)
+        store.associate_alike("staff", "ann", [own], alike)
+        store.associate_alike("staff", "bob", [taken], alike)
+        made = store.associate_alike("staff", "ann", [far, NOBODY, taken, fine, own], alike)
         assert made.faces == [fine, own]
         low, unknown, different = made.failed
         assert (low.face_id, low.reason, low.user_id) == (far, "LOW_MATCH_CONFIDENCE", "ann")
@@ -128,29 +128,29 @@ class TestAssociating:
         assert different == Failure(
             face_id=taken, reason="ASSOCIATED_TO_A_DIFFERENT_USER", user_id="bob"
         )
-        assert store.associate("staff", "ann", [far], alike, threshold=40).faces == [far]
+        assert store.associate_alike("staff", "ann", [far], alike, threshold=40).faces == [far]
 
     def test_the_first_face_is_taken_as_it_is_the_next_must_be_like_it(self, store: Store) -> None:
         first, second = add(store, 0), add(store, 90)
         store.create_user("staff", "ann")
-        made = store.associate("staff", "ann", [first, second], alike)
+        made = store.associate_alike("staff", "ann", [first, second], alike)
         assert made.faces == [first]
 
     def test_a_hundred_faces_are_the_most(self, store: Store) -> None:
         faces = [add(store, 0) for _ in range(101)]
         store.create_user("staff", "ann")
-        store.associate("staff", "ann", faces[:99], alike)
+        store.associate_alike("staff", "ann", faces[:99], alike)
         with pytest.raises(TooMany, match="ann would have 101 faces, and 100 is the most"):
-            store.associate("staff", "ann", faces[99:], alike)
+            store.associate_alike("staff", "ann", faces[99:], alike)
         assert store.user("staff", "ann").faces == 99
-        assert store.associate("staff", "ann", faces[99:100], alike).failed == []
+        assert store.associate_alike("staff", "ann", faces[99:100], alike).failed == []
 
     def test_taking_faces_away(self, store: Store) -> None:
         one, other, foreign, free = add(store, 0), add(store, 10), add(store, 0), add(store, 0)
         store.create_user("staff", "ann")
         store.create_user("staff", "bob")
-        store.associate("staff", "ann", [one, other], alike)
-        store.associate("staff", "bob", [foreign], alike)
+        store.associate_alike("staff", "ann", [one, other], alike)
+        store.associate_alike("staff", "bob", [foreign], alike)
         taken = store.disassociate("staff", "ann", [one, foreign, free, NOBODY])
         assert (taken.faces, taken.status) == ([one], "ACTIVE")
         assert [(each.face_id, each.reason) for each in taken.failed] == [
@@ -167,7 +167,7 @@ class TestAssociating:
     def test_a_face_of_a_user_is_not_deleted(self, store: Store) -> None:
         one, free = add(store, 0), add(store, 0)
         store.create_user("staff", "ann")
-        store.associate("staff", "ann", [one], alike)
+        store.associate_alike("staff", "ann", [one], alike)
         outcome = store.delete_faces("staff", [one, free, NOBODY])
         assert outcome.deleted == [free]
         assert outcome.failed == [
@@ -180,7 +180,7 @@ class TestAssociating:
     def test_a_collection_with_users_can_be_deleted(self, store: Store) -> None:
         one = add(store, 0)
         store.create_user("staff", "ann")
-        store.associate("staff", "ann", [one], alike)
+        store.associate_alike("staff", "ann", [one], alike)
         store.delete_collection("staff")
         assert store.collections().collections == []
 
@@ -190,8 +190,10 @@ class TestRequests:
         one, far = add(store, 0), add(store, 60)
         store.create_user("staff", "ann", request="r1")
         store.create_user("staff", "ann", request="r1")
-        first = store.associate("staff", "ann", [one, far, NOBODY], alike, request="r1")
-        assert store.associate("staff", "ann", [one, far, NOBODY], alike, request="r1") == first
+        first = store.associate_alike("staff", "ann", [one, far, NOBODY], alike, request="r1")
+        assert (
+            store.associate_alike("staff", "ann", [one, far, NOBODY], alike, request="r1") == first
+        )
         gone = store.disassociate("staff", "ann", [one], request="r1")
         assert store.disassociate("staff", "ann", [one], request="r1") == gone
         store.delete_user("staff", "ann", request="r1")
@@ -206,7 +208,7 @@ class TestRequests:
     def test_what_failed_may_be_tried_again(self, store: Store) -> None:
         with pytest.raises(CollectionNotFound):
             store.create_user("guests", "ann", request="r1")
-        store.create_collection("guests", "m")
+        store.make_collection("guests", "m")
         store.create_user("guests", "ann", request="r1")
         assert store.collection("guests").users == 1
 
@@ -215,11 +217,11 @@ class TestRequests:
         store.delete_collection("staff")
         with pytest.raises(CollectionNotFound):
             store.create_user("staff", "ann", request="r1")
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.create_user("staff", "ann", request="r1")
         assert [user.user_id for user in store.users("staff").users] == ["ann"]
         store.delete_collection("staff")
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         store.create_user("staff", "bob", request="r1")
         assert [user.user_id for user in store.users("staff").users] == ["bob"]
 

@@ -72,7 +72,7 @@ def writes(path: Path, count: int) -> int:
     """How many of `count` faces another process found by its next search."""
     found = 0
     with Store(path) as store:
-        store.create_collection(NAME, MODEL)
+        store.make_collection(NAME, MODEL)
         with started(_search_when_asked, path) as (_, other):
             for seed in range(count):
                 store.add(NAME, [face(seed)])
@@ -137,7 +137,7 @@ class Lottery:
         self.wrong: list[str] = []
         self.seeds = self.KEPT
         with Store(path) as store:
-            store.create_collection(NAME, MODEL, method="annoy")
+            store.make_collection(NAME, MODEL, method="annoy")
             store.add(NAME, [face(seed) for seed in range(self.KEPT)])
 
     def run(self, kills: int) -> None:
@@ -291,7 +291,7 @@ def full(folder: Path) -> list[str]:
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(1 << 20))
     with Store(path) as store, Store(path) as reader:
-        store.create_collection(NAME, MODEL)
+        store.make_collection(NAME, MODEL)
         acknowledged = 0
         said = ""
         while not said:
@@ -322,7 +322,7 @@ def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
     """FaceIds that were answered, faces that were stored, and pairs of faces asked for at once."""
     ids: set[str] = set()
     with Store(path) as store:
-        store.create_collection(NAME, MODEL)
+        store.make_collection(NAME, MODEL)
 
         def index() -> None:
             for _ in range(times):
@@ -339,7 +339,7 @@ def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
 def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
     """Of `count` faces: how many a pager missed and saw twice while others changed; and pages."""
     with Store(path) as store:
-        store.create_collection(NAME, MODEL)
+        store.make_collection(NAME, MODEL)
         kept = [
             one.face_id
             for start in range(0, count, 1000)

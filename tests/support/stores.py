@@ -25,16 +25,16 @@ def new(seed: int, name: str | None = None) -> NewFace:
 def filled(path: Path) -> Iterator[Store]:
     """Two collections at `path`, one of them empty."""
     with Store(path) as opened:
-        opened.create_collection("staff", "m", {"team": "red"}, "exact")
+        opened.make_collection("staff", "m", {"team": "red"}, "exact")
         faces = opened.add("staff", [new(seed, f"face{seed % 7}") for seed in range(50)])
         opened.add("staff", [new(100)])
         opened.delete_faces("staff", [faces[3].face_id])
         for user_id in ("ann", "bob", "nobody"):
             opened.create_user("staff", user_id)
         alike = lambda face, user: 100.0  # noqa: E731
-        opened.associate("staff", "ann", [faces[0].face_id, faces[7].face_id], alike)
-        opened.associate("staff", "bob", [faces[1].face_id], alike)
-        opened.create_collection("guests", "m")
+        opened.associate_alike("staff", "ann", [faces[0].face_id, faces[7].face_id], alike)
+        opened.associate_alike("staff", "bob", [faces[1].face_id], alike)
+        opened.make_collection("guests", "m")
         yield opened
 
 

@@ -206,7 +206,7 @@ class Server:
     async def ready(self, _: Request) -> Response:
         """The models are loaded, or nobody would answer here, and the store can be read."""
         try:
-            await self._others.run("", partial(self._site.store.collections, 1), 5.0)
+            await self._others.run("", partial(self._site.searcher.collections, 1), 5.0)
         except (Refusal, StoreError) as error:
             logger.warning("not ready: %s", error)
             return PlainTextResponse("the store cannot be read now\n", 503)

@@ -26,8 +26,7 @@ from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import Config, ConfigError
 from onlooker.identity.errors import StoreError
-from onlooker.identity.search.matcher import Matcher
-from onlooker.identity.store import Store
+from onlooker.identity.search.engines import open_searcher
 from onlooker.media.buckets import objects
 from onlooker.models.card import WeightsError, space
 from onlooker.vision.analyser import Analyser
@@ -84,8 +83,8 @@ def run(orders: Orders) -> None:
     )
     known = access_keys.load(Path(serve.keys), list(OPERATIONS)) if serve.keys else None
     embedding = space(settings.faces.embedder)
-    with Store(orders.store) as store:
-        site = Site(settings, store, embedding, Matcher(store, embedding), objects(serve.buckets))
+    with open_searcher(orders.store, embedding) as searcher:
+        site = Site(settings, searcher, objects(serve.buckets))
         server = Server(site, known, _analysers(settings, orders.threads))
         config = uvicorn.Config(
             server.app(),

@@ -86,7 +86,7 @@ def create(name: Name) -> None:
     Example: `onlooker collection create staff`
     """
     with opened() as store:
-        made = store.create_collection(name, load().faces.embedder)
+        made = store.make_collection(name, load().faces.embedder)
     console.print(f"created {made.name} (model {made.model})")
 
 
@@ -119,7 +119,7 @@ def index(
     given: Counter[str] = Counter()
     with opened() as store, _opened_report(report) as lines:
         with contextlib.suppress(CollectionExists):
-            store.create_collection(name, settings.faces.embedder)
+            store.make_collection(name, settings.faces.embedder)
         looks = enrol(store, name, found, settings, jobs)
         for look in track(looks, "indexing", len(found), console=console):
             if look.new is not None:

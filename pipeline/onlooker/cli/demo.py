@@ -45,7 +45,7 @@ def demo(
     settings = replace(settings, match=replace(settings.match, collection="demo"))
     weights.pull(analyser.cards(settings))
     with Store(store) as known:
-        known.create_collection("demo", settings.faces.embedder)
+        known.make_collection("demo", settings.faces.embedder)
         list(enrol(known, "demo", list(pictures([people])), settings))
     plain.print(f"video           {video}")
     replay_videos([video], settings, Outputs(records=records, store=store), annotated)

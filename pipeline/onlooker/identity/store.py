@@ -87,7 +87,7 @@ class Store:
 
     # Collections
 
-    def create_collection(
+    def make_collection(
         self,
         name: str,
         model: str,
@@ -315,7 +315,7 @@ class Store:
             ).fetchone()
         return None if blob is None else schema.matrix([blob])[0]
 
-    def associate(
+    def associate_alike(
         self,
         collection: str,
         user_id: str,

@@ -55,8 +55,9 @@ def detect(setup: Setup) -> Step:
 def recognise(setup: Setup) -> Step:
     """Whose faces they are, and what the text says."""
     from onlooker.identity.errors import StoreError
-    from onlooker.identity.search.matcher import Matcher
-    from onlooker.identity.store import Store, default_path
+    from onlooker.identity.search.engines import open_searcher
+    from onlooker.identity.search.searcher import Searcher
+    from onlooker.identity.store import default_path
     from onlooker.models import session as session
     from onlooker.rekognition.face_detail import fields
     from onlooker.vision.attributes import FaceDescriber
@@ -75,9 +76,9 @@ def recognise(setup: Setup) -> Step:
     embed: Callable[[], FaceEmbedder] = once(lambda: FaceEmbedder(config.faces, provider))
 
     @once
-    def matcher() -> Matcher:
-        store = setup.closing.enter_context(Store(setup.outputs.store or default_path()))
-        return Matcher(store, embed().space)
+    def searcher() -> Searcher:
+        path = setup.outputs.store or default_path()
+        return setup.closing.enter_context(open_searcher(path, embed().space))
 
     try:
         # What most streams want is loaded before the first frame.
@@ -86,7 +87,7 @@ def recognise(setup: Setup) -> Step:
         if config.faces.enabled:
             lay()
         if config.faces.enabled and config.match.collection is not None:
-            matcher().open(config.match.collection)
+            searcher().prepare(config.match.collection)
     except StoreError as error:
         raise StageError(str(error)) from error
 
@@ -94,7 +95,7 @@ def recognise(setup: Setup) -> Step:
         smallest = embed().space.smallest
         clear = [each for each in faces if not reasons(each.face, quality, smallest)]
         vectors = embed()(picture, clear) if clear else None
-        found = [] if vectors is None else matcher().faces(collection, vectors, *limits)
+        found = [] if vectors is None else searcher().search_faces(collection, vectors, *limits)
         named = {id(each): who for each, who in zip(clear, found, strict=True)}
         return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
 

@@ -57,7 +57,7 @@ def ids(hits: list[Found[StoredFace]]) -> list[str]:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "faces.db") as opened:
-        opened.create_collection("staff", "m")
+        opened.make_collection("staff", "m")
         yield opened
 
 
@@ -142,10 +142,10 @@ class TestCatchingUp:
         store.delete_collection("staff")
         with pytest.raises(CollectionNotFound):
             index.search(vectors, 1)
-        store.create_collection("staff", "m")
+        store.make_collection("staff", "m")
         assert index.search(vectors[:1], 1) == [[]]
         store.delete_collection("staff")
-        store.create_collection("staff", "other")
+        store.make_collection("staff", "other")
         with pytest.raises(ModelMismatch, match="holds vectors of other"):
             index.search(vectors, 1)
 
@@ -183,7 +183,7 @@ class History(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.store = Store(Path(self.folder.name) / "faces.db")
-        self.store.create_collection("staff", "m")
+        self.store.make_collection("staff", "m")
         self.index = FaceIndex(self.store, "staff", "m")
 
     @rule(rows=st.lists(st.integers(0, len(pool) - 1), max_size=40))
@@ -211,7 +211,7 @@ class History(RuleBasedStateMachine):
     @rule()
     def begin_anew(self) -> None:
         self.store.delete_collection("staff")
-        self.store.create_collection("staff", "m")
+        self.store.make_collection("staff", "m")
 
     @rule()
     def look(self) -> None:
@@ -243,7 +243,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch, Store(folder / "faces.db") as store:
         patch.setattr(replica, "FILE_FROM", 1000)
-        store.create_collection("staff", "m", method="annoy")
+        store.make_collection("staff", "m", method="annoy")
         store.add("staff", [new(vector) for vector in VECTORS])
         index_builder.build(store, "staff", "m", "cosine", "faces")
     return folder
@@ -303,7 +303,7 @@ class TestMethods:
 
     def test_annoy_by_distance(self, filed: Store) -> None:
         with Store(filed.path) as store:
-            store.create_collection("far", "m", method="annoy")
+            store.make_collection("far", "m", method="annoy")
             store.add("far", [new(vector) for vector in VECTORS])
             annoy = FaceIndex(store, "far", "m", "euclidean")
             annoy.wait()
@@ -425,7 +425,7 @@ class TestFile:
         """The store was deleted and filled again: the same numbers, other faces."""
         other = tmp_path / "other"
         with Store(other / "faces.db") as store:
-            store.create_collection("staff", "m")
+            store.make_collection("staff", "m")
             vectors = people(13, 500)
             store.add("staff", [new(vector) for vector in vectors])
             shutil.copytree(filed.path.parent / "index", other / "index")
@@ -517,7 +517,7 @@ class TestBackground:
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
         with Store(tmp_path / "faces.db") as store:
-            store.create_collection("staff", "m")
+            store.make_collection("staff", "m")
             store.add("staff", [new(vector) for vector in people(15, 1300)])
             index = FaceIndex(store, "staff", "m")
         index.wait()

@@ -63,7 +63,7 @@ def embedder() -> Space:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "faces.db") as opened:
-        opened.create_collection("staff", "mobilefacenet")
+        opened.make_collection("staff", "mobilefacenet")
         people = {"anna": 1.0, "bert": 0.7, "carl": 0.6, "dora": 0.3, "emil": -0.5}
         opened.add(
             "staff",
@@ -128,7 +128,7 @@ class TestMatcher:
             assert matcher.faces("staff", vector[None]) == [()]
 
     def test_another_models_collection(self, store: Store, embedder: Space) -> None:
-        store.create_collection("guests", "dlib_resnet")
+        store.make_collection("guests", "dlib_resnet")
         advice = r'holds vectors of dlib_resnet.*mobilefacenet: set embedder = "dlib_resnet" under'
         with pytest.raises(ModelMismatch, match=advice):
             Matcher(store, embedder).open("guests")
@@ -160,7 +160,7 @@ class TestMatcher:
         store.delete_collection("staff")
         with pytest.raises(CollectionNotFound):
             matcher.faces("staff", at(1.0)[None])
-        store.create_collection("staff", "mobilefacenet")
+        store.make_collection("staff", "mobilefacenet")
         assert matcher.faces("staff", at(1.0)[None]) == [()]
 
 
@@ -172,8 +172,8 @@ class TestUsers:
         for user_id in ("ann", "em", "nobody"):
             store.create_user("staff", user_id)
         assert matcher.users("staff", at(0.6)[None]) == [()]
-        store.associate("staff", "ann", [faces["anna"], faces["bert"]], alike)
-        store.associate("staff", "em", [faces["emil"]], alike)
+        store.associate_alike("staff", "ann", [faces["anna"], faces["bert"]], alike)
+        store.associate_alike("staff", "em", [faces["emil"]], alike)
         [[found]] = matcher.users("staff", at(0.6)[None])
         assert (found.user.user_id, found.user.status) == ("ann", "ACTIVE")
         mean = (at(1.0) + at(0.7)) / np.linalg.norm(at(1.0) + at(0.7))
@@ -190,14 +190,14 @@ class TestUsers:
         matcher = Matcher(store, embedder)
         for _ in range(3):
             store.create_user("staff", "ann")
-            store.associate("staff", "ann", [anna.face_id], likeness(embedder))
+            store.associate_alike("staff", "ann", [anna.face_id], likeness(embedder))
             [[found]] = matcher.users("staff", at(1.0)[None])
             assert (found.similarity, found.user.faces) == (100.0, 1)
             assert matcher.faces("staff", at(1.0)[None])[0][0].face.user_id == "ann"
             store.disassociate("staff", "ann", [anna.face_id])
             assert matcher.users("staff", at(1.0)[None]) == [()]
             assert matcher.faces("staff", at(1.0)[None])[0][0].face.user_id is None
-            store.associate("staff", "ann", [anna.face_id], likeness(embedder))
+            store.associate_alike("staff", "ann", [anna.face_id], likeness(embedder))
             store.delete_user("staff", "ann")
             assert matcher.users("staff", at(1.0)[None]) == [()]
 

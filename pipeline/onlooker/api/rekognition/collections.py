@@ -24,8 +24,7 @@ MOST = 4096
 
 
 def create_collection(request: requests.CreateCollection, site: Site) -> responses.CreateCollection:
-    model = site.settings.faces.embedder
-    made = site.store.create_collection(request.CollectionId, model, request.Tags)
+    made = site.searcher.create_collection(request.CollectionId, request.Tags)
     return responses.CreateCollection(
         StatusCode=200,
         CollectionArn=site.arn(made.name),
@@ -36,7 +35,7 @@ def create_collection(request: requests.CreateCollection, site: Site) -> respons
 def describe_collection(
     request: requests.DescribeCollection, site: Site
 ) -> responses.DescribeCollection:
-    found = site.store.collection(request.CollectionId)
+    found = site.searcher.collection(request.CollectionId)
     return responses.DescribeCollection(
         FaceCount=found.faces,
         FaceModelVersion=model_version(found.model),
@@ -47,12 +46,12 @@ def describe_collection(
 
 
 def delete_collection(request: requests.DeleteCollection, site: Site) -> responses.DeleteCollection:
-    site.store.delete_collection(request.CollectionId)
+    site.searcher.delete_collection(request.CollectionId)
     return responses.DeleteCollection(StatusCode=200)
 
 
 def list_collections(request: requests.ListCollections, site: Site) -> responses.ListCollections:
-    page = site.store.collections(request.MaxResults or MOST, request.NextToken or None)
+    page = site.searcher.collections(request.MaxResults or MOST, request.NextToken or None)
     return responses.ListCollections(
         CollectionIds=tuple(one.name for one in page.collections),
         NextToken=page.token,
@@ -89,7 +88,7 @@ def index_faces(
                 vector=vector,
             )
         )
-    stored = site.store.add(request.CollectionId, new)
+    stored = site.searcher.add(request.CollectionId, new)
     return responses.IndexFaces(
         FaceRecords=tuple(
             responses.FaceRecord(Face=stored_face(face), FaceDetail=detail)
@@ -109,7 +108,7 @@ def check_model(collection: str, site: Site) -> None:
 
     Raises CollectionNotFound.
     """
-    known = site.store.collection(collection).model
+    known = site.searcher.collection(collection).model
     if known != site.space.name:
         raise mismatch(collection, known, site.space.name)
 
@@ -117,7 +116,7 @@ def check_model(collection: str, site: Site) -> None:
 def vector_of(site: Site, collection: str, face_id: str) -> NDArray[np.float32]:
     """(1, dim): the vector of a face of a collection; Refusal where it is not there."""
     try:
-        return site.store.vectors(collection, [face_id])
+        return site.searcher.vectors(collection, [face_id])
     except FaceNotFound as error:
         raise Refusal(
             "InvalidParameterException", f"faceId was not found in the collection. {error}"
@@ -125,8 +124,8 @@ def vector_of(site: Site, collection: str, face_id: str) -> NDArray[np.float32]:
 
 
 def list_faces(request: requests.ListFaces, site: Site) -> responses.ListFaces:
-    model = model_version(site.store.collection(request.CollectionId).model)
-    page = site.store.faces(
+    model = model_version(site.searcher.collection(request.CollectionId).model)
+    page = site.searcher.faces(
         request.CollectionId,
         request.FaceIds,
         request.UserId,
@@ -141,7 +140,7 @@ def list_faces(request: requests.ListFaces, site: Site) -> responses.ListFaces:
 
 
 def delete_faces(request: requests.DeleteFaces, site: Site) -> responses.DeleteFaces:
-    done = site.store.delete_faces(request.CollectionId, request.FaceIds)
+    done = site.searcher.delete_faces(request.CollectionId, request.FaceIds)
     return responses.DeleteFaces(
         DeletedFaces=tuple(done.deleted),
         UnsuccessfulFaceDeletions=tuple(
@@ -160,7 +159,7 @@ def search_faces(request: requests.SearchFaces, site: Site) -> responses.SearchF
     most = request.MaxFaces or MOST
     least = THRESHOLD if request.FaceMatchThreshold is None else request.FaceMatchThreshold
     # One more, as the face itself is not told of.
-    [found] = site.matcher.faces(request.CollectionId, vectors, least, most + 1)
+    [found] = site.searcher.search_faces(request.CollectionId, vectors, least, most + 1)
     others = [one for one in found if one.face.face_id != searched][:most]
     model = site.face_model
     return responses.SearchFaces(
@@ -179,7 +178,7 @@ def search_faces_by_image(
     found, _ = seen(site, analyser, taken)
     one = largest(analyser, found, cast(QualityFilter, request.QualityFilter or "NONE"), "Image")
     least = THRESHOLD if request.FaceMatchThreshold is None else request.FaceMatchThreshold
-    [matches] = site.matcher.faces(
+    [matches] = site.searcher.search_faces(
         request.CollectionId,
         analyser.vectors(taken.still, [one]),
         least,

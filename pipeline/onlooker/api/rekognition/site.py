@@ -4,8 +4,7 @@ import zlib
 from dataclasses import dataclass
 
 from onlooker.config.schema import Config
-from onlooker.identity.search.matcher import Matcher
-from onlooker.identity.store import Store
+from onlooker.identity.search.searcher import Searcher
 from onlooker.media.buckets import Objects
 from onlooker.models.card import Space
 
@@ -15,17 +14,19 @@ class Site:
     """Settings, who is known, and where pictures of buckets come from."""
 
     settings: Config
-    store: Store
-    space: Space
-    """Where the vectors of this server's embedder live."""
-    matcher: Matcher
-    """Searches the store for vectors of that space."""
+    searcher: Searcher
+    """Collections, for vectors of this server's embedder."""
     objects: Objects
 
     def arn(self, collection: str) -> str:
         """A collection's ARN."""
         record = self.settings.record
         return f"arn:aws:rekognition:{record.region}:{record.account}:collection/{collection}"
+
+    @property
+    def space(self) -> Space:
+        """Where the vectors of this server's embedder live."""
+        return self.searcher.space
 
     @property
     def face_model(self) -> str:

@@ -16,19 +16,19 @@ def collection_of(arn: str) -> str | None:
 
 
 def tag_resource(request: requests.TagResource, site: Site) -> responses.Empty:
-    site.store.tag(_collection(request.ResourceArn, site), request.Tags)
+    site.searcher.tag(_collection(request.ResourceArn, site), request.Tags)
     return responses.Empty()
 
 
 def untag_resource(request: requests.UntagResource, site: Site) -> responses.Empty:
-    site.store.untag(_collection(request.ResourceArn, site), request.TagKeys)
+    site.searcher.untag(_collection(request.ResourceArn, site), request.TagKeys)
     return responses.Empty()
 
 
 def list_tags_for_resource(
     request: requests.ListTagsForResource, site: Site
 ) -> responses.ListTagsForResource:
-    tags = site.store.tags(_collection(request.ResourceArn, site))
+    tags = site.searcher.tags(_collection(request.ResourceArn, site))
     return responses.ListTagsForResource(Tags=tags)
 
 

@@ -12,7 +12,6 @@ from onlooker.api.rekognition.images import THRESHOLD, largest, seen
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import Associations, UserIdentity
-from onlooker.identity.search.matcher import likeness
 from onlooker.rekognition.ratios import rounded
 from onlooker.vision.analyser import Analyser
 
@@ -23,17 +22,17 @@ ASSOCIATION_THRESHOLD = 75.0
 
 
 def create_user(request: requests.CreateUser, site: Site) -> responses.Empty:
-    site.store.create_user(request.CollectionId, request.UserId, request.ClientRequestToken)
+    site.searcher.create_user(request.CollectionId, request.UserId, request.ClientRequestToken)
     return responses.Empty()
 
 
 def delete_user(request: requests.DeleteUser, site: Site) -> responses.Empty:
-    site.store.delete_user(request.CollectionId, request.UserId, request.ClientRequestToken)
+    site.searcher.delete_user(request.CollectionId, request.UserId, request.ClientRequestToken)
     return responses.Empty()
 
 
 def list_users(request: requests.ListUsers, site: Site) -> responses.ListUsers:
-    page = site.store.users(
+    page = site.searcher.users(
         request.CollectionId, request.MaxResults or MOST, request.NextToken or None
     )
     return responses.ListUsers(
@@ -46,11 +45,10 @@ def list_users(request: requests.ListUsers, site: Site) -> responses.ListUsers:
 
 def associate_faces(request: requests.AssociateFaces, site: Site) -> responses.AssociateFaces:
     least = request.UserMatchThreshold
-    done = site.store.associate(
+    done = site.searcher.associate(
         request.CollectionId,
         request.UserId,
         request.FaceIds,
-        likeness(site.space),
         ASSOCIATION_THRESHOLD if least is None else least,
         request.ClientRequestToken,
     )
@@ -64,7 +62,7 @@ def associate_faces(request: requests.AssociateFaces, site: Site) -> responses.A
 def disassociate_faces(
     request: requests.DisassociateFaces, site: Site
 ) -> responses.DisassociateFaces:
-    done = site.store.disassociate(
+    done = site.searcher.disassociate(
         request.CollectionId, request.UserId, request.FaceIds, request.ClientRequestToken
     )
     return responses.DisassociateFaces(
@@ -103,7 +101,7 @@ def search_users(request: requests.SearchUsers, site: Site) -> responses.SearchU
         vectors = vector_of(site, collection, request.FaceId)
     else:
         user = responses.SearchedUser(UserId=cast(str, request.UserId))
-        mean = site.store.user_vector(collection, user.UserId)
+        mean = site.searcher.user_vector(collection, user.UserId)
         if mean is None:  # a user without faces is like nobody
             vectors = np.empty((0, site.space.dim), np.float32)
         elif site.space.calibration.metric == "cosine":
@@ -111,7 +109,7 @@ def search_users(request: requests.SearchUsers, site: Site) -> responses.SearchU
         else:
             vectors = mean[None]
     # One more, as the user searched with is not told of.
-    found = site.matcher.users(collection, vectors, least, most + 1)
+    found = site.searcher.search_users(collection, vectors, least, most + 1)
     others = [one for each in found for one in each if one.user.user_id != request.UserId]
     return responses.SearchUsers(
         UserMatches=tuple(map(_match, others[:most])),
@@ -131,7 +129,9 @@ def search_users_by_image(
     one = largest(analyser, found, level, "Image")
     least = THRESHOLD if request.UserMatchThreshold is None else request.UserMatchThreshold
     vectors = analyser.vectors(taken.still, [one])
-    [matches] = site.matcher.users(request.CollectionId, vectors, least, request.MaxUsers or MOST)
+    [matches] = site.searcher.search_users(
+        request.CollectionId, vectors, least, request.MaxUsers or MOST
+    )
     searched, *others = analyser.details(taken.still, found, ())
     return responses.SearchUsersByImage(
         UserMatches=tuple(map(_match, matches)),
