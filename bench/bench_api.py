@@ -199,7 +199,7 @@ def operations(asked: Any, collection: str, face: bytes, text: bytes) -> dict[st
 def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
     """The steps alone, from the picture's bytes to the answer's structure."""
     cv2.setNumThreads(1)  # as in the server
-    settings = Config() if fast else Config().thorough()
+    settings = Config() if fast else Config().with_thorough_detection()
     searcher = open_searcher(folder / "bare.db", space(settings.faces.embedder))
     site = Site(settings, searcher, NoBuckets())
     analyser = Analyser(settings)
@@ -259,7 +259,7 @@ def main() -> None:
     parser.add_argument("--text", type=Path, help="JPEG with writing")
     given = parser.parse_args()
     console = Console()
-    weights.pull(analyser.cards(Config().thorough(), analyser.ALL))
+    weights.pull(analyser.cards(Config().with_thorough_detection(), analyser.ALL))
     enlarged = cv2.resize(photographs().astronaut, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     shown = cv2.imencode(".jpg", enlarged)[1].tobytes()
     face = given.picture.read_bytes() if given.picture else shown

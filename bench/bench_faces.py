@@ -36,7 +36,7 @@ from bench.support.published import face_detector
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.faces import MODELS
 from onlooker.config import schema
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights

@@ -22,7 +22,7 @@ import cv2
 from tests.support import cameras
 
 from onlooker.cli.demo_video import make_video
-from onlooker.config.schema import Config, Source
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.video_file import VideoFile
 from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
@@ -77,7 +77,7 @@ def main() -> None:
         server = multiprocessing.get_context("spawn").Process(target=show, args=arguments)
         server.start()
         urls = heard.recv()
-        streams = {f"camera{n}": Source(url=url, policy="live") for n, url in enumerate(urls)}
+        streams = {f"camera{n}": SourceConfig(url=url, policy="live") for n, url in enumerate(urls)}
         began = 0.0
 
         def watch(status: Status) -> None:

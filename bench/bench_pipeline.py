@@ -33,7 +33,7 @@ from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, Match, Text
 from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.media.image import Picture
+from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
 from onlooker.record.sinks.json_lines import read

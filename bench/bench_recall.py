@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Pixels, Still
+from onlooker.media.picture import Pixels, Still
 from onlooker.models import weights
 from onlooker.vision import geometry
 from onlooker.vision.face_detectors import OVERLAP, Centerface, Rows, Yunet
@@ -51,7 +51,7 @@ CLOSE_WIDTHS = (60, 200, 400, 800, 2000)
 CONTEXT = 1.8
 """Side of what is cut out round a face, in long sides of the face."""
 MOST_FACES = 60
-LEAST = schema.Faces().score
+LEAST = schema.Faces().min_score
 
 chance = np.random.default_rng(7)
 

@@ -48,7 +48,7 @@ from rapidocr import RapidOCR
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Pixels, Still
+from onlooker.media.picture import Pixels, Still
 from onlooker.media.video_file import VideoFile
 from onlooker.models.convert.graph_edits import zero_denormals
 from onlooker.vision.text import TextFinder, TextReader

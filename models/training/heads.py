@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 
 from onlooker.config.schema import Faces
 from onlooker.media import image
-from onlooker.media.image import Pixels, Still
+from onlooker.media.picture import Pixels, Still
 from onlooker.models import card, weights
 from onlooker.models.convert.heads import ROWS
 from onlooker.types import Box

@@ -8,7 +8,8 @@ import pytest
 
 from onlooker.cli import demo_video
 from onlooker.cli.demo_video import View, make_video, photographs, seen, shots
-from onlooker.media.image import MediaError, read
+from onlooker.media.errors import MediaError
+from onlooker.media.image import read
 from onlooker.media.video_file import VideoFile
 
 

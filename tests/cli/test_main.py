@@ -12,7 +12,7 @@ import pytest
 
 import onlooker
 from onlooker.cli import replay
-from onlooker.config.schema import Config, Match, Source
+from onlooker.config.schema import Config, Match, SourceConfig
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
 from onlooker.record.summary import Sighting, Summary
@@ -49,7 +49,7 @@ def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) ->
         ):
             for index in range(3):
                 log.append([build(frame(index, stream, epoch), settings)])
-    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
+    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", width=64, height=36)
     own = list(replay.own_records(path, [feed], named))
     assert [record.RecordId for record in own] == [
         build(frame(index, "door", "a"), named).RecordId for index in range(3)
@@ -142,7 +142,7 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
 def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
     plain, named = Config(), Config(match=Match(collection="staff"))
     path = tmp_path / "r.db"
-    feed = Feed(stream="door", source=Source(url="door.mp4"), digest="a", width=64, height=36)
+    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", width=64, height=36)
     with Writer(path) as log:
         log.append([build(frame(0, "door", "a"), named)])
         log.append([build(frame(0, "yard", "a"), plain)])

@@ -74,7 +74,7 @@ def test_status_tells_the_runs_apart(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('[log]\npath = "nowhere/r.db"\n', "[log] path: nowhere/r.db: there is no folder"),
-        ('[log]\nlines = "."\n', "[log] lines: . is a folder; name a file"),
+        ('[log]\njson_lines = "."\n', "[log] json_lines: . is a folder; name a file"),
         ('[publish]\nendpoint = "tcp://127.0.0.1:5555"\nkey = "nokey"\n', "[publish] nokey: "),
         (
             '[streams.door]\nurl = "test://moving"\ncollection = "stuff"\nfaces = true\n',

@@ -8,7 +8,7 @@ import skimage.data
 from typer.testing import CliRunner, Result
 
 from onlooker.cli.main import app
-from onlooker.media.image import MediaError
+from onlooker.media.errors import MediaError
 
 PAGE = Path(skimage.data.__file__).parent / "page.png"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onlooker.config.load import dump, load
-from onlooker.config.schema import Config, ConfigError, Faces, Match, Stream, Text
+from onlooker.config.schema import Config, ConfigError, Faces, Match, Pipeline, Text
 
 
 def written(folder: Path, text: str) -> Path:
@@ -26,10 +26,10 @@ def test_no_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_the_file_in_the_current_folder_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written(tmp_path, "[faces]\nscore = 0.5\n")
+    written(tmp_path, "[faces]\nmin_score = 0.5\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
-    assert load().faces.score == 0.5
+    assert load().faces.min_score == 0.5
 
 
 def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,12 +41,12 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("[faces]\nscroe = 0.5\n", "did you mean `score`"),
-        ("[face]\nscore = 0.5\n", "did you mean `faces`"),
-        ("[text]\nwhatever = 1\n", "known keys are look, size"),
-        ("[faces]\nscore = 2.0\n", "< 1.0"),
+        ("[faces]\nmin_scroe = 0.5\n", "did you mean `min_score`"),
+        ("[face]\nmin_score = 0.5\n", "did you mean `faces`"),
+        ("[text]\nwhatever = 1\n", "known keys are enabled, size"),
+        ("[faces]\nmin_score = 2.0\n", "< 1.0"),
         ("[faces]\nquality = 'BEST'\n", "BEST"),
-        ("[faces]\nsharpness = 40\n", "known keys are look, size"),
+        ("[faces]\nsharpness = 40\n", "known keys are enabled, size"),
         ("[record]\naccount = 'mine'\n", "account"),
         ("[runtime]\nprovider = 'gpu'\n", "known values are auto, cpu, openvino, cuda"),
         ("[streams.door]\npolicy = 'some'\nurl = 'a.mp4'\n", "known values are live, every"),
@@ -55,14 +55,14 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
             "`$.streams.door.region[2]`",
         ),
         ("[faces\n", "Expected"),
-        ("[publish]\nclients = ['abc']\n", "clients are told apart by keys: set key, too"),
-        ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: a port is 1 to 65535"),
+        ("[publish]\nclients = ['abc']\n", "clients needs key: create one with"),
+        ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: the port must be 1 to 65535"),
         (
             "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",
-            "rstp:// is none of rtsp://, rtsps://",
+            "rstp:// is not supported; use one of rtsp://, rtsps://",
         ),
-        ("[streams.door]\nurl = 'rtsp://[host/1'\n", "no host and port can be seen in it"),
-        ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "written as %2F for /"),
+        ("[streams.door]\nurl = 'rtsp://[host/1'\n", "it has no valid host and port"),
+        ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "must be encoded: %2F for /"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
@@ -82,9 +82,9 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     st.builds(
         Config,
         faces=st.builds(Faces, enabled=st.booleans(), size=st.integers(64, 4096)),
-        text=st.builds(Text, score=st.floats(0, 1)),
+        text=st.builds(Text, min_score=st.floats(0, 1)),
         match=st.builds(Match, collection=st.none() | st.text(max_size=20)),
-        stream=st.builds(Stream, workers=st.integers(0, 64)),
+        pipeline=st.builds(Pipeline, workers=st.integers(0, 64)),
     )
 )
 def test_a_dumped_configuration_reads_back_equal(
@@ -102,13 +102,13 @@ def test_a_delete_character_is_escaped(tmp_path: Path) -> None:
 def test_the_digest_follows_what_records_depend_on() -> None:
     plain = Config()
     assert plain.digest() == Config().digest()
-    assert plain.digest() != Config(faces=Faces(score=0.6)).digest()
-    assert plain.digest() == Config(stream=Stream(workers=7)).digest()
+    assert plain.digest() != Config(faces=Faces(min_score=0.6)).digest()
+    assert plain.digest() == Config(pipeline=Pipeline(workers=7)).digest()
 
 
 def test_attributes_of_faces_take_a_mesh(tmp_path: Path) -> None:
     asked = '[streams.a]\nurl = "a.mp4"\nattributes = ["SMILE"]\n'
     some = load(written(tmp_path, asked))
-    assert some.of(some.streams["a"]).faces.attributes == ("SMILE",)
-    with pytest.raises(ConfigError, match=r"leave faces\.mesh on"):
+    assert some.for_source(some.streams["a"]).faces.attributes == ("SMILE",)
+    with pytest.raises(ConfigError, match=r"set faces\.mesh = true"):
         load(written(tmp_path, "[faces]\nmesh = false\n" + asked))

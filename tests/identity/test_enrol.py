@@ -11,7 +11,7 @@ from onlooker.config.schema import Config
 from onlooker.identity.enrol import enrol, external_image_id, pictures
 from onlooker.identity.errors import ModelMismatch
 from onlooker.identity.store import Store
-from onlooker.media.image import MediaError
+from onlooker.media.errors import MediaError
 
 
 def touch(path: Path) -> None:

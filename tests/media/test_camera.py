@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 from tests.support import cameras
 
-from onlooker.config.schema import Source
-from onlooker.media.camera import Camera, Clock, Shot, Watch, is_camera, shown
-from onlooker.media.image import MediaError, Planes
+from onlooker.config.schema import SourceConfig
+from onlooker.media.camera import Camera, CameraFrame, Clock, Watch
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Planes
 from onlooker.media.synthetic import Pattern
+from onlooker.media.url import is_camera, redacted
 
 
-def shots(url: str, number: int, **settings: object) -> tuple[list[Shot], str]:
+def shots(url: str, number: int, **settings: object) -> tuple[list[CameraFrame], str]:
     """At most `number` frames of one connection, and why it ended."""
-    found: list[Shot] = []
-    camera = Camera("door", Source(url=url, policy="live", **settings))  # type: ignore[arg-type]
+    found: list[CameraFrame] = []
+    camera = Camera("door", SourceConfig(url=url, policy="live", **settings))  # type: ignore[arg-type]
     try:
         for shot in camera.connect():
             found.append(shot)
@@ -192,11 +194,11 @@ def test_connections_leave_no_descriptor() -> None:
 
 
 def test_secrets_are_not_shown() -> None:
-    assert shown("rtsp://a:b@host:554/x?user=1") == "rtsp://host:554/x?..."
-    assert shown("https://host/x") == "https://host/x"
-    assert shown("rtmp://a:b@host/x?key=1#2") == "rtmp://host/x?..."
-    assert shown("test://moving?fps=5") == "test://moving?fps=5"
-    assert shown("/videos/a@b.mp4") == "/videos/a@b.mp4"
+    assert redacted("rtsp://a:b@host:554/x?user=1") == "rtsp://host:554/x?..."
+    assert redacted("https://host/x") == "https://host/x"
+    assert redacted("rtmp://a:b@host/x?key=1#2") == "rtmp://host/x?..."
+    assert redacted("test://moving?fps=5") == "test://moving?fps=5"
+    assert redacted("/videos/a@b.mp4") == "/videos/a@b.mp4"
 
 
 def test_what_is_a_camera() -> None:
@@ -285,11 +287,11 @@ def test_a_pattern_that_is_none(url: str) -> None:
 
 
 def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:
-    source = Source(url="test://frozen?fps=50", policy="live", frozen=0.5)
+    source = SourceConfig(url="test://frozen?fps=50", policy="live", frozen_timeout=0.5)
     with pytest.raises(MediaError, match=r"frozen for 0\.5 s"):
         for _ in Camera("door", source).connect():
             pass
-    finite = Source(url="test://moving?fps=100&frames=7", policy="live")
+    finite = SourceConfig(url="test://moving?fps=100&frames=7", policy="live")
     assert len(list(Camera("door", finite).connect())) == 7
     assert os.listdir(tmp_path) == []
 

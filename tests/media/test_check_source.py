@@ -8,23 +8,23 @@ from tests.support import cameras
 from typer.testing import CliRunner
 
 from onlooker.cli.main import app
-from onlooker.config.schema import Source
-from onlooker.media.check_source import WAITS, trials
+from onlooker.config.schema import SourceConfig
+from onlooker.media.check_source import WAITS, check_sources
 
 
 def test_each_is_told_why(tmp_path: Path) -> None:
     with cameras.Rtsp("well", password="geheim") as door, cameras.Http("stall") as still:
         sources = {
-            "door": Source(url=door.url),
-            "wrong": Source(url=door.url.replace("geheim", "falsch")),
-            "still": Source(url=still.url),
-            "nobody": Source(url="http://127.0.0.1:9/video", timeout=1),
-            "device": Source(url="/dev/video99"),
-            "video": Source(url=str(tmp_path / "gone.mp4")),
-            "pictures": Source(url=str(tmp_path / "*.jpg")),
-            "pattern": Source(url="test://moving"),
+            "door": SourceConfig(url=door.url),
+            "wrong": SourceConfig(url=door.url.replace("geheim", "falsch")),
+            "still": SourceConfig(url=still.url),
+            "nobody": SourceConfig(url="http://127.0.0.1:9/video", timeout=1),
+            "device": SourceConfig(url="/dev/video99"),
+            "video": SourceConfig(url=str(tmp_path / "gone.mp4")),
+            "pictures": SourceConfig(url=str(tmp_path / "*.jpg")),
+            "pattern": SourceConfig(url="test://moving"),
         }
-        found = trials(sources)
+        found = check_sources(sources)
     assert found["door"] is found["still"] is found["pattern"] is None
     assert "user name or password are wrong" in (found["wrong"] or "")
     assert "falsch" not in (found["wrong"] or "")
@@ -39,7 +39,9 @@ def test_all_wait_at_once() -> None:
         silent.serve = lambda peer: silent.hang()  # type: ignore[method-assign]
         url = f"http://127.0.0.1:{silent.port}/video"
         began = time.monotonic()
-        found = trials({str(number): Source(url=url, timeout=0.5) for number in range(8)})
+        found = check_sources(
+            {str(number): SourceConfig(url=url, timeout=0.5) for number in range(8)}
+        )
     assert time.monotonic() - began < WAITS * 0.5 + 2
     assert all(cause and "nothing came for 0.5 s" in cause for cause in found.values())
 

@@ -14,7 +14,7 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from onlooker.media.decode import REORDERED, Damage, Upright, pictures, upright_size
-from onlooker.media.image import Pixels, Planes
+from onlooker.media.picture import Pixels, Planes
 
 RED, GREEN, BLUE, WHITE = [0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]
 

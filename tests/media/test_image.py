@@ -13,17 +13,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from onlooker.media.image import (
-    DISTORTED,
-    LARGEST,
-    MediaError,
-    Pixels,
-    Planes,
-    Still,
-    TooLarge,
-    decode,
-    read,
-)
+from onlooker.media.errors import MediaError, TooLarge
+from onlooker.media.image import MAX_PIXELS, decode, read
+from onlooker.media.picture import MAX_DISTORTION, Pixels, Planes, Still
 
 RED, GREEN, BLUE, WHITE = (0, 0, 255), (0, 255, 0), (255, 0, 0), (255, 255, 255)
 
@@ -192,21 +184,21 @@ def test_other_kinds_of_picture_are_refused(data: bytes) -> None:
 def test_a_giant_is_refused_before_its_pixels_are_made() -> None:
     header = struct.pack(">IIBBBBB", 65500, 65500, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
-    with pytest.raises(TooLarge, match="65500 x 65500 pixels are more than 50 million"):
+    with pytest.raises(TooLarge, match="65500 x 65500 pixels exceed 50 million"):
         decode(data)
     jpeg = bytearray(encoded(corners(), ".jpg"))
     frame = jpeg.index(b"\xff\xc0")
     jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65500, 65500)
     with pytest.raises(TooLarge):
         decode(bytes(jpeg))
-    assert LARGEST == 50_000_000
+    assert MAX_PIXELS == 50_000_000
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
     data = saved(Image.fromarray(corners()), "JPEG", progressive=True)
     scan = data.index(b"\xff\xda")
     bomb = data[:scan] + data[scan:-2] * 300 + data[-2:]
-    with pytest.raises(MediaError, match="more than 256 scans"):
+    with pytest.raises(MediaError, match="may have 256 scans"):
         decode(bomb)
 
 
@@ -214,7 +206,7 @@ def test_a_large_jpeg_may_have_few_scans_only() -> None:
     data = saved(Image.new("L", (7000, 7000)), "JPEG", progressive=True)
     bomb = data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 240 + data[-2:]
     assert len(bomb) < 250_000
-    with pytest.raises(MediaError, match="more than 10 scans"):
+    with pytest.raises(MediaError, match="may have 10 scans"):
         decode(bomb)
 
 
@@ -228,7 +220,7 @@ def test_a_jpeg_of_fewer_bytes_than_its_size_takes_is_refused(progressive: int) 
     small = bytearray(cv2.imencode(".jpg", np.zeros((80, 80, 3), np.uint8), options)[1].tobytes())
     frame = max(small.find(b"\xff\xc0"), small.find(b"\xff\xc2"))
     small[frame + 5 : frame + 9] = struct.pack(">HH", 6999, 6999)
-    with pytest.raises(MediaError, match=r"6999 x 6999 pixels has more than .* bytes"):
+    with pytest.raises(MediaError, match=r"6999 x 6999 pixels needs more than .* bytes"):
         decode(bytes(small))
 
 
@@ -236,7 +228,7 @@ def test_deep_pixels_count_for_more() -> None:
     data = bytearray(encoded(corners(), ".png"))
     data[16:24] = struct.pack(">II", 6000, 6000)
     data[24:26] = bytes((16, 6))  # 16 bits, colour with transparency
-    with pytest.raises(TooLarge, match="6000 x 6000 pixels of 8 bytes are more than 150 million"):
+    with pytest.raises(TooLarge, match="6000 x 6000 pixels of 8 bytes exceed 150 million"):
         decode(bytes(data))
     for end in range(8, 33):
         with pytest.raises(MediaError):
@@ -380,7 +372,7 @@ def test_small_has_round_sides_where_that_distorts_little(
             assert sides == (width, height)
         for side, exact in zip(sides, (width * scale, height * scale), strict=True):
             assert side <= long_side
-            round_one = side % multiple == 0 and abs(side - exact) <= DISTORTED * exact
+            round_one = side % multiple == 0 and abs(side - exact) <= MAX_DISTORTION * exact
             assert round_one or side == max(1, round(exact))
     assert planes_of(1280, 720).small(640, 32).shape == (352, 640, 3)
 
@@ -412,7 +404,7 @@ def test_rows_may_be_padded() -> None:
 def test_nothing_of_the_region_in_the_picture() -> None:
     for picture in (planes_of(40, 24), Still(corners())):
         for box in ((48, 0, 60, 10), (-5, 0, 0, 10), (10, 10, 10, 12)):
-            with pytest.raises(ValueError, match="nothing of"):
+            with pytest.raises(ValueError, match="outside the"):
                 picture.region(*box)
 
 
@@ -421,7 +413,7 @@ def test_what_is_no_picture_is_refused() -> None:
         Still(np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match="uint8"):
         Still(np.zeros((4, 4), np.uint8))
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="do not match"):
         Planes(np.zeros((4, 4), np.uint8), np.zeros((2, 2), np.uint8), np.zeros((2, 1), np.uint8))
     with pytest.raises(ValueError, match="0 pixels"):
         Still(corners()).small(0)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from onlooker.config.schema import Source
-from onlooker.media.image import Planes
+from onlooker.config.schema import SourceConfig
 from onlooker.media.motion import Gate
 from onlooker.media.open import frames
+from onlooker.media.picture import Planes
 
 
 class TestGate:
@@ -33,7 +33,9 @@ class TestGate:
         assert looked == 5
 
     def test_marks_frames_of_a_video(self) -> None:
-        source = Source(url="test://frozen?frames=10&size=64x48", policy="every", motion=0.01)
+        source = SourceConfig(
+            url="test://frozen?frames=10&size=64x48", policy="every", motion_threshold=0.01
+        )
         found = list(frames("s", source, "e", 0))
         assert [frame.same for frame, _ in found] == [False] + [True] * 9
         assert [planes is None for _, planes in found] == [False] + [True] * 9

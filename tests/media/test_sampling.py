@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.config.schema import Source
-from onlooker.media.image import MediaError, Planes
+from onlooker.config.schema import SourceConfig
+from onlooker.media.errors import MediaError
 from onlooker.media.image_folder import ImageFolder
-from onlooker.media.open import frames, opened
+from onlooker.media.open import frames, open_video
+from onlooker.media.picture import Planes
 from onlooker.media.sampling import cropped
 from onlooker.media.synthetic import Pattern
 from onlooker.types import Frame
@@ -21,7 +22,7 @@ URL = "test://moving?size=64x48&fps=20&frames=100"
 
 
 def chosen(first: int = 0, **settings: Any) -> list[tuple[Frame, Planes | None]]:
-    source = Source(url=URL, policy="every", **settings)
+    source = SourceConfig(url=URL, policy="every", **settings)
     return list(frames("s", source, "e", first))
 
 
@@ -35,11 +36,12 @@ class TestSelection:
         nth=st.integers(1, 7),
         fps=st.none() | st.sampled_from([0.5, 1.0, 3.0, 7.0, 19.0, 20.0, 100.0]),
         start=st.floats(0, 4),
-        end=st.none() | st.floats(1, 6),
+        length=st.none() | st.floats(0.01, 6),
     )
     def test_against_the_naive_choice(
-        self, nth: int, fps: float | None, start: float, end: float | None
+        self, nth: int, fps: float | None, start: float, length: float | None
     ) -> None:
+        end = None if length is None else start + length
         found = [frame.pts for frame, _ in chosen(nth=nth, fps=fps, start=start, end=end)]
         kept: list[int] = []
         within = [n for n in range(100) if n / 20 >= start and (end is None or n / 20 < end)]
@@ -55,24 +57,35 @@ class TestSelection:
                 assert sum(second * 20 <= n < second * 20 + 20 for n in found) <= fps + 1
 
     def test_numbers_do_not_depend_on_the_start(self) -> None:
-        settings: dict[str, Any] = {"nth": 3, "motion": 0.05, "region": (0.25, 0.0, 0.5, 1.0)}
+        settings: dict[str, Any] = {
+            "nth": 3,
+            "motion_threshold": 0.05,
+            "region": (0.25, 0.0, 0.5, 1.0),
+        }
         whole, later = chosen(**settings), chosen(7, **settings)
         assert [frame for frame, _ in later] == [frame for frame, _ in whole[7:]]
         assert [frame.index for frame, _ in whole] == list(range(34))
 
     def test_every_selection_has_another_epoch(self) -> None:
         selections = [
-            Source(url=URL, **settings).selection()
-            for settings in ({}, {"fps": 5}, {"nth": 2}, {"start": 1}, {"end": 2}, {"motion": 0.1})
+            SourceConfig(url=URL, **settings).selection()
+            for settings in (
+                {},
+                {"fps": 5},
+                {"nth": 2},
+                {"start": 1},
+                {"end": 2},
+                {"motion_threshold": 0.1},
+            )
         ]
         assert selections[0] == b""
         assert len(set(selections)) == len(selections)
-        assert Source(url=URL, speed="8x").selection() == b""  # how fast does not matter
+        assert SourceConfig(url=URL, speed="8x").selection() == b""  # how fast does not matter
 
     def test_a_region_on_even_pixels(self) -> None:
         y = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
         chroma = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32)
-        source = Source(url=URL, region=(0.26, 0.5, 0.5, 0.5))
+        source = SourceConfig(url=URL, region=(0.26, 0.5, 0.5, 0.5))
         part, origin = cropped(Planes(y, chroma, chroma), source)
         assert origin == (16, 24)
         assert np.array_equal(part.y, y[24:48, 16:49])
@@ -93,7 +106,7 @@ class TestAlbum:
         (tmp_path / "notes.txt").write_text("no picture")
         (tmp_path / "3.jpg").write_bytes(b"\xff\xd8\xff broken")
         for url in (str(tmp_path), f"{tmp_path}/*.[pj]*g"):
-            with opened(url) as album:
+            with open_video(url) as album:
                 found = list(album.frames("s"))
             sizes = [(frame.width, frame.height) for frame, _ in found]
             assert sizes == [(64, 48), (65, 49), (40, 60), (40, 60)]
@@ -114,9 +127,9 @@ class TestAlbum:
 
     def test_no_pictures(self, tmp_path: Path) -> None:
         with pytest.raises(MediaError, match="no picture there"):
-            opened(str(tmp_path))
+            open_video(str(tmp_path))
         with pytest.raises(MediaError, match="no picture there"):
-            opened(f"{tmp_path}/*.jpg")
+            open_video(f"{tmp_path}/*.jpg")
 
 
 class TestPattern:
@@ -142,4 +155,4 @@ class TestPattern:
 def test_what_a_url_names(tmp_path: Path) -> None:
     (tmp_path / "a[b].mp4").write_bytes(b"not a video")
     with pytest.raises(MediaError, match="not a video"):
-        opened(f"{tmp_path}/a[b].mp4")  # a file that is there is no pattern
+        open_video(f"{tmp_path}/a[b].mp4")  # a file that is there is no pattern

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from onlooker.media.image import MediaError, Pixels, Planes
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Planes
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.types import Frame

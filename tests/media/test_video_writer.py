@@ -7,7 +7,8 @@ import av
 import numpy as np
 import pytest
 
-from onlooker.media.image import MediaError, Pixels
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 

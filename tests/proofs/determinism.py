@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.support import steps
 from tests.support.processes import called
 
-from onlooker.config.schema import Config, Source, Stream
+from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.record.log import reader
 from onlooker.rekognition.shapes import encode
 from onlooker.stream.cameras import serve
@@ -34,8 +34,8 @@ def run(video: Path, folder: Path, number: int, models: bool) -> tuple[str, str]
     speed, workers, kills = SPEEDS[number % 3], 1 + number % 2, 2 * (number % 4 == 3)
     outputs = Outputs(log=folder / f"{number}.db")
     config = Config(
-        stream=Stream(workers=workers, heartbeat=0.5, attempts=6),
-        streams={"video": Source(url=str(video), speed=speed)},
+        pipeline=Pipeline(workers=workers, heartbeat=0.5, attempts=6),
+        streams={"video": SourceConfig(url=str(video), speed=speed)},
     )
     killed: list[int] = []
 

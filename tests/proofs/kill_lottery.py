@@ -21,7 +21,7 @@ from pathlib import Path
 from tests.support import steps
 from tests.support.processes import children, directories
 
-from onlooker.config.schema import Config, Stream
+from onlooker.config.schema import Config, Pipeline
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -73,7 +73,7 @@ def main() -> int:
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
     # Random kills are not the fault of the frame they hit.
-    config = Config(stream=Stream(heartbeat=0.5, attempts=6))
+    config = Config(pipeline=Pipeline(heartbeat=0.5, attempts=6))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         video = steps.video(folder / "lottery.mp4", asked.frames)

@@ -18,7 +18,7 @@ import numpy as np
 from tests.support import steps
 from tests.support.processes import children
 
-from onlooker.config.schema import Config, Limits, Source, Stream
+from onlooker.config.schema import Config, Pipeline, Retention, SourceConfig
 from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
@@ -65,7 +65,8 @@ def main() -> int:
     half = asked.frames // 2
     url = f"test://moving?size=96x64&frames={half}"
     config = Config(
-        stream=Stream(workers=1), streams={"one": Source(url=url), "two": Source(url=url)}
+        pipeline=Pipeline(workers=1),
+        streams={"one": SourceConfig(url=url), "two": SourceConfig(url=url)},
     )
     observer, began = Observer(), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
@@ -73,7 +74,7 @@ def main() -> int:
             log=Path(name) / "r.db",
             records=Path(name) / "r.jsonl",
             publish=f"ipc://{name}/records",
-            limits=Limits(megabytes=40, lines_megabytes=10),
+            limits=Retention(max_megabytes=40, json_lines_max_megabytes=10),
         )
         status = serve(lambda: config, outputs, observer, None, steps.LIGHT)
         kept = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6

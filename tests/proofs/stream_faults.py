@@ -26,7 +26,7 @@ from tests.proofs.soak import descriptors, own
 from tests.support import cameras, steps
 from tests.support.processes import children
 
-from onlooker.config.schema import Config, Source, Stream
+from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.stream.cameras import serve
 from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
@@ -77,9 +77,9 @@ def faults(number: int, seed: int, folder: Path) -> bool:
     with ExitStack() as closing:
         doors = [closing.enter_context(Faulty(seed + n)) for n in range(8)]
         config = Config(
-            stream=Stream(workers=1),
+            pipeline=Pipeline(workers=1),
             streams={
-                f"door{n}": Source(url=door.url, policy="live", timeout=TIMEOUT)
+                f"door{n}": SourceConfig(url=door.url, policy="live", timeout=TIMEOUT)
                 for n, door in enumerate(doors)
             },
         )
@@ -124,11 +124,11 @@ def faults(number: int, seed: int, folder: Path) -> bool:
 def changes(number: int, folder: Path) -> bool:
     """Whether adding and removing streams leaves nothing behind."""
     made, memory = 0, list[tuple[float, float]]()
-    sources = {"stays": Source(url="test://moving?size=64x48&fps=5", policy="live")}
-    beyond: dict[str, Source] = {}
+    sources = {"stays": SourceConfig(url="test://moving?size=64x48&fps=5", policy="live")}
+    beyond: dict[str, SourceConfig] = {}
 
     def load() -> Config:
-        return Config(stream=Stream(workers=1), streams={**sources, **beyond})
+        return Config(pipeline=Pipeline(workers=1), streams={**sources, **beyond})
 
     def change(status: Status) -> None:
         nonlocal made

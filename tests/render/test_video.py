@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from onlooker.config.schema import Config
-from onlooker.media.image import MediaError, Pixels
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build

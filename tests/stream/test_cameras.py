@@ -13,7 +13,7 @@ import zmq
 from tests.support import cameras, steps
 from tests.support.processes import called, children, directories, wait_until
 
-from onlooker.config.schema import Config, Source, Stream
+from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(120),
 ]
 
-SETTINGS = Stream(workers=1, window=8, heartbeat=0.3)
+SETTINGS = Pipeline(workers=1, window=8, heartbeat=0.3)
 
 
 class Run:
@@ -40,7 +40,7 @@ class Run:
         self.file = tmp_path / "onlooker.toml"
         self.file.write_text("")
         self.stages = stages
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, SourceConfig] = {}
         self.status = Status()
 
     def __call__(self, until: Callable[["Run"], bool], seconds: float = 60) -> Status:
@@ -60,9 +60,9 @@ class Run:
         return done
 
     def load(self) -> Config:
-        return Config(stream=SETTINGS, streams=dict(self.sources))
+        return Config(pipeline=SETTINGS, streams=dict(self.sources))
 
-    def change(self, **sources: Source) -> None:
+    def change(self, **sources: SourceConfig) -> None:
         self.sources = sources
         self.file.write_text(self.file.read_text() + "#")
 
@@ -81,8 +81,8 @@ def nothing_left() -> Iterator[None]:
     assert directories(os.getpid()) == []
 
 
-def live(url: str, **settings: object) -> Source:
-    return Source(url=url, policy="live", timeout=1.0, **settings)  # type: ignore[arg-type]
+def live(url: str, **settings: object) -> SourceConfig:
+    return SourceConfig(url=url, policy="live", timeout=1.0, **settings)  # type: ignore[arg-type]
 
 
 def accounted(status: Status, run: Run) -> None:
@@ -222,9 +222,9 @@ def test_a_video_and_a_camera_end_up_where_they_should(tmp_path: Path) -> None:
     video = steps.video(tmp_path / "video.mp4", 60)
     run = Run(tmp_path)
     run.sources = {
-        "all": Source(url=str(video)),
-        "some": Source(url=str(video), nth=10, start=0.4),
-        "fast": Source(url=str(video), speed="8x", fps=5),
+        "all": SourceConfig(url=str(video)),
+        "some": SourceConfig(url=str(video), nth=10, start=0.4),
+        "fast": SourceConfig(url=str(video), speed="8x", fps=5),
     }
     status = serve(run.load, run.outputs, lambda status: None, None, steps.LIGHT)
     assert {stream.name: stream.counts.done for stream in status.streams} == {
@@ -261,7 +261,7 @@ def test_nothing_is_lost_while_the_disk_is_full(tmp_path: Path) -> None:
     """The limit on the size of the recorder's files stands for the end of a disk."""
     video = steps.video(tmp_path / "video.mp4", 400)
     run = Run(tmp_path)
-    run.sources = {"video": Source(url=str(video))}
+    run.sources = {"video": SourceConfig(url=str(video))}
     limited: list[float] = []
 
     def limit(run: Run) -> bool:

@@ -19,8 +19,8 @@ from hypothesis.stateful import (
 from tests.support.frames import frame
 
 from onlooker.config import schema
-from onlooker.config.schema import Stream
-from onlooker.media.image import Planes
+from onlooker.config.schema import Pipeline
+from onlooker.media.picture import Planes
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub import Hub
@@ -34,7 +34,7 @@ STAGES = (
 )
 WINDOW = 3
 FRAMES = 8
-SETTINGS = Stream(window=WINDOW, heartbeat=1.0, liveness=3, attempts=2)
+SETTINGS = Pipeline(window=WINDOW, heartbeat=1.0, liveness=3, attempts=2)
 PLANES = Planes(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
 
 
@@ -81,7 +81,7 @@ class Line:
 
     def open(self, stream: str, life: int = 1, live: bool = False) -> str:
         name = f"{stream}.{life}"
-        video = schema.Source(url=stream, policy="live" if live else "every")
+        video = schema.SourceConfig(url=stream, policy="live" if live else "every")
         feed = Feed(stream=stream, source=video, digest="d", frames=FRAMES, width=2, height=2)
         self.sources[name] = source = Source(
             feed, f"{self.folder}/{name}", WINDOW * (1 + live), life

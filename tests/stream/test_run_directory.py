@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.config.schema import Config, Faces, Source
+from onlooker.config.schema import Config, Faces, SourceConfig
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed, Outputs
 from onlooker.stream.run_directory import Plan
@@ -25,7 +25,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_a_feed_is_read_as_it_was_written(tmp_path: Path) -> None:
-    source = Source(url="rtsp://door/1", region=(0.0, 0.25, 1.0, 0.5), fps=5)
+    source = SourceConfig(url="rtsp://door/1", region=(0.0, 0.25, 1.0, 0.5), fps=5)
     feed = Feed(stream="Größe", source=source, number=4, digest="d", start=3, width=4, height=2)
     run_directory.write_feed(tmp_path, feed)
     assert run_directory.read_feed(tmp_path, 4) == feed
@@ -75,6 +75,6 @@ def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
 
 
 def test_rings_are_reckoned_by_the_largest_videos() -> None:
-    source = Source(url="a.mp4")
+    source = SourceConfig(url="a.mp4")
     feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
     assert run_directory.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)

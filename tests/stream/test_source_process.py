@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from tests.support.frames import frame
 
-from onlooker.config.schema import Source as Settings
-from onlooker.media.image import Planes
+from onlooker.config.schema import SourceConfig
+from onlooker.media.picture import Planes
 from onlooker.stream import messages, source_process
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub_client import HubClient
 from onlooker.stream.messages import Counts
 from onlooker.stream.source_process import Source
 
-FILM = Settings(url="a.mp4", policy="every")
+FILM = SourceConfig(url="a.mp4", policy="every")
 
 
 def planes(width: int, height: int) -> Planes:
@@ -136,7 +136,9 @@ def test_a_video_that_is_played_slowly_is_no_camera_that_hangs(
 
     monkeypatch.setattr(os, "_exit", ended)
     monkeypatch.setattr(source_process, "LONGEST_WAIT", -10.0)  # a camera would have 0.2 s
-    settings = Settings(url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1)
+    settings = SourceConfig(
+        url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1
+    )
     feed = Feed(stream="a", source=settings)
     source = Source(feed, f"{tmp_path}/source-0.1", window=2, session=1)
     start(source, 0)

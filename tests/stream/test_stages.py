@@ -9,8 +9,8 @@ import pytest
 from tests.support import steps
 
 from onlooker.cli.demo_video import photographs
-from onlooker.config.schema import Config, FaceAttribute, Faces, Source, Stream, Text
-from onlooker.media.image import Picture
+from onlooker.config.schema import Config, FaceAttribute, Faces, Pipeline, SourceConfig, Text
+from onlooker.media.picture import Picture
 from onlooker.record.log.reader import read
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
@@ -38,7 +38,7 @@ def test_the_table_ends_with_one_ordered_recorder() -> None:
     assert [stage.name for stage in STAGES] == ["detect", "recognise", "record"]
     assert [stage.ordered for stage in STAGES] == [False, False, True]
     assert STAGES[-1].processes(Config()) == 1
-    assert STAGES[0].processes(Config(stream=Stream(workers=3))) == 3
+    assert STAGES[0].processes(Config(pipeline=Pipeline(workers=3))) == 3
 
 
 def test_every_frame_has_one_record(video: Path, tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_a_feed_knows_its_video(video: Path, tmp_path: Path) -> None:
 
 def test_what_has_no_end_is_live_unless_it_is_told_otherwise(video: Path, tmp_path: Path) -> None:
     sources = {
-        "endless": Source(url="test://moving"),
-        "every": Source(url="test://moving", policy="every"),
-        "short": Source(url="test://moving?frames=9"),
-        "video": Source(url=str(video)),
-        "played": Source(url=str(video), policy="live"),
+        "endless": SourceConfig(url="test://moving"),
+        "every": SourceConfig(url="test://moving", policy="every"),
+        "short": SourceConfig(url="test://moving?frames=9"),
+        "video": SourceConfig(url=str(video)),
+        "played": SourceConfig(url=str(video), policy="live"),
     }
     found = feeds_of(sources, Config(), Outputs(log=tmp_path / "r.db"))
     assert [feed.stream for feed in found if feed.live] == ["endless", "played"]

@@ -13,8 +13,8 @@ import pytest
 from tests.support import steps
 from tests.support.processes import alive, called, children, directories, wait_until
 
-from onlooker.config.schema import Config, Stream
-from onlooker.media.image import MediaError
+from onlooker.config.schema import Config, Pipeline
+from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -27,7 +27,7 @@ from onlooker.stream.stage import Setup, Stage, Step
 from onlooker.stream.supervisor import RunError, Stopped, _cores, replay
 
 FRAMES = 120
-CONFIG = Config(stream=Stream(workers=2, window=8, heartbeat=0.3, liveness=3))
+CONFIG = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=0.3, liveness=3))
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc")
 
@@ -260,7 +260,7 @@ def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
     )
     listener.start()
     # So patient that nobody misses it before the video has ended.
-    config = Config(stream=Stream(workers=2, window=8, heartbeat=5))
+    config = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=5))
     stopped: list[int] = []
 
     def stop(status: Status) -> None:

@@ -17,7 +17,7 @@ from onlooker.stream.worker import StageWorker
 from onlooker.types import Frame, TextQuad
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
 
 CORNERS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 

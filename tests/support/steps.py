@@ -16,7 +16,7 @@ from onlooker.stream.steps import record
 from onlooker.types import Frame, TextLine, TextQuad
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
 
 WIDTH, HEIGHT = 96, 64
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.models import session
 from onlooker.types import Attributes, Pose
 from onlooker.vision import attributes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onlooker.media.image import Planes, Still
+from onlooker.media.picture import Planes, Still
 from onlooker.models.card import card
 from onlooker.vision.crops import batch, crop, padded
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onlooker.config import schema
 from onlooker.identity.search.matcher import similarity
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.models.card import WeightsError
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.vision.faces import FaceFinder
 
 
@@ -148,7 +148,7 @@ def test_confidence_is_a_probability(
     blurred = cv2.GaussianBlur(astronaut, (0, 0), 9)
     unsure = finders["balanced"](Still(np.asarray(blurred, np.uint8)))
     assert not unsure or unsure[0].score < clear[1]
-    every = FaceFinder(schema.Faces(score=0.05), "cpu")(Still(np.asarray(blurred, np.uint8)))
+    every = FaceFinder(schema.Faces(min_score=0.05), "cpu")(Still(np.asarray(blurred, np.uint8)))
     assert all(0.05 <= face.score < 1 for face in every)
 
 

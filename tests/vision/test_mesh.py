@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.types import LANDMARKS, Face, Point
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesher, Seen, Square, unlaid

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.rekognition.shapes import Reason
 from onlooker.types import Face, Pose, Quality
 from onlooker.vision.faces import FaceFinder

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.image import Still
+from onlooker.media.picture import Still
 from onlooker.types import TextLine, TextQuad
 from onlooker.vision.text import TextFinder, TextReader
 
@@ -311,7 +311,7 @@ def test_pictures_of_odd_shapes_hold_no_text(look: Look, shape: tuple[int, int])
 
 def test_a_large_white_picture_is_white(look: Look) -> None:
     """As large as a file may be: `image.decode` refuses one of 8000 x 8000."""
-    assert image.LARGEST == 6250 * 8000
+    assert image.MAX_PIXELS == 6250 * 8000
     assert look(np.full((6250, 8000, 3), 255, np.uint8)) == ()
 
 

@@ -61,7 +61,7 @@ class Server:
         self._site = site
         self._keys = keys
         self._region = None if serve.any_region else site.settings.record.region
-        self._replays = sigv4.Replays() if serve.once else None
+        self._replays = sigv4.Replays() if serve.reject_replays else None
         self._free: SimpleQueue[Analyser] = SimpleQueue()
         for one in analysers:
             self._free.put(one)
@@ -149,7 +149,7 @@ class Server:
             asked = Asked(operation, headers, body, claim)
             work = partial(handle, asked, self._site, self._replays, self._analyser)
             try:
-                return await lane.run(client, work, self._site.settings.serve.patience)
+                return await lane.run(client, work, self._site.settings.serve.request_timeout)
             except (StoreError, WeightsError) as error:
                 logger.error("%s: %s", told.request_id, error)
                 raise failed(f"The server's log says more, under {told.request_id}.") from error

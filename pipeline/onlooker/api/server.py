@@ -253,7 +253,7 @@ class Workers:
         running = [worker.process for worker in self._workers if worker.process is not None]
         for process in running:
             process.terminate()
-        end = time.monotonic() + self._orders.settings.serve.patience + 5
+        end = time.monotonic() + self._orders.settings.serve.request_timeout + 5
         for process in running:
             try:
                 process.wait(max(0.0, end - time.monotonic()))

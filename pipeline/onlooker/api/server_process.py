@@ -96,7 +96,7 @@ def run(orders: Orders) -> None:
             server_header=False,
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=int(serve.patience) + 1,
+            timeout_graceful_shutdown=int(serve.request_timeout) + 1,
             ssl_certfile=serve.certificate,
             ssl_keyfile=serve.private_key,
         )

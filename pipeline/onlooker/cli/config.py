@@ -10,8 +10,8 @@ from rich.text import Text
 from onlooker.cli import stream
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config.load import dump, find, load
-from onlooker.media.camera import shown
-from onlooker.media.check_source import trials
+from onlooker.media.check_source import check_sources
+from onlooker.media.url import redacted
 from onlooker.models import session, weights
 from onlooker.vision import analyser
 
@@ -28,7 +28,7 @@ def show() -> None:
     settings = load()
     print(f"# from {path}" if path else "# defaults; no configuration file was found")
     streams = {
-        name: replace(source, url=shown(source.url)) for name, source in settings.streams.items()
+        name: replace(source, url=redacted(source.url)) for name, source in settings.streams.items()
     }
     if streams != settings.streams:
         print("# users, passwords and what follows a question mark are left out of URLs")
@@ -52,7 +52,7 @@ def check(
     stream.check(settings)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):
-            found = trials(settings.streams)
+            found = check_sources(settings.streams)
         for name, cause in found.items():
             if cause is not None:
                 complaints.print(Text.assemble(("error:", "red"), f" [streams.{name}] {cause}"))

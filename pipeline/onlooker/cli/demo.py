@@ -12,7 +12,7 @@ from onlooker.cli.terminal import console, plain
 from onlooker.config.load import load
 from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
-from onlooker.media.image import MediaError
+from onlooker.media.errors import MediaError
 from onlooker.models import weights
 from onlooker.stream.feeds import Outputs
 from onlooker.vision import analyser

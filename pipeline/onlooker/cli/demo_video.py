@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from onlooker.media import image
-from onlooker.media.image import MediaError, Pixels
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels
 from onlooker.media.video_writer import VideoWriter
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25

@@ -13,7 +13,8 @@ from rich.console import Console
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.media import image
-from onlooker.media.image import MediaError, Still
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Still
 from onlooker.models import weights
 from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail
@@ -72,7 +73,7 @@ def faces(
 def detect(picture: Still, wanted: list[str], settings: schema.Config) -> list[FaceDetail]:
     """The faces of a picture, largest first, with Amazon's attributes that are `wanted`."""
     provider = settings.runtime.provider
-    find = FaceFinder(settings.thorough().faces, provider)
+    find = FaceFinder(settings.with_thorough_detection().faces, provider)
     lay, describe = Mesher(provider), FaceDescriber(provider)
     seen = lay(picture, find(picture))
     told = describe(picture, seen, fields(wanted))
@@ -83,7 +84,7 @@ def detect(picture: Still, wanted: list[str], settings: schema.Config) -> list[F
     ]
 
 
-def _drawn(picture: Still, found: list[FaceDetail]) -> image.Pixels:
+def _drawn(picture: Still, found: list[FaceDetail]) -> Pixels:
     copy = picture.bgr.copy()
     for detail in found:
         draw_detail(copy, detail)

@@ -22,7 +22,7 @@ from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
 from onlooker.identity.store import Store, default_path
-from onlooker.media.image import MediaError
+from onlooker.media.errors import MediaError
 from onlooker.models import weights
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader

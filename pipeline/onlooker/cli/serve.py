@@ -32,7 +32,7 @@ def serve(
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
     settings = replace(settings, serve=replace(settings.serve, **changed))
-    settings = settings.thorough() if settings.serve.thorough else settings
+    settings = settings.with_thorough_detection() if settings.serve.thorough else settings
     server.check(settings)
     weights.pull(analyser.cards(settings, analyser.ALL))
     json_log.begin()

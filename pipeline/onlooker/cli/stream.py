@@ -18,7 +18,7 @@ from rich.table import Table
 
 from onlooker.config import schema
 from onlooker.config.load import find, load
-from onlooker.config.schema import Config, ConfigError, Source
+from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.identity.errors import StoreError
 from onlooker.identity.store import Store, default_path
 from onlooker.models import weights
@@ -74,7 +74,7 @@ def stream(
     config = reload()
     outputs = outputs_of(config)
     for one in config.streams.values():
-        weights.pull(analyser.cards(config.of(one)))
+        weights.pull(analyser.cards(config.for_source(one)))
     console.print(f"log      {outputs.log_path}", soft_wrap=True)
     if outputs.publish:
         console.print(f"publish  {outputs.publish}", soft_wrap=True)
@@ -100,7 +100,10 @@ def stream(
 
 def check(config: Config) -> None:
     """What `onlooker stream` needs beside sources that can be opened. Raises ConfigError."""
-    for place, named in (("[log] path", config.log.path), ("[log] lines", config.log.lines)):
+    for place, named in (
+        ("[log] path", config.log.path),
+        ("[log] json_lines", config.log.json_lines),
+    ):
         if named is None:
             continue
         path = Path(named).absolute()
@@ -119,7 +122,7 @@ def check(config: Config) -> None:
     except (PublishError, curve_keys.BadKey) as error:
         raise ConfigError(f"[publish] {error}") from error
     for name, one in config.streams.items():
-        asked = config.of(one)
+        asked = config.for_source(one)
         if asked.match.collection is not None and asked.faces.enabled:
             try:
                 with Store(default_path()) as store:
@@ -132,8 +135,8 @@ def outputs_of(config: Config) -> Outputs:
     """Where `onlooker stream` records and publishes."""
     return Outputs(
         log=Path(config.log.path) if config.log.path else Outputs().log_path,
-        limits=config.log.limits,
-        records=Path(config.log.lines) if config.log.lines else None,
+        limits=config.log.retention,
+        records=Path(config.log.json_lines) if config.log.json_lines else None,
         publish=config.publish.endpoint,
         key=Path(config.publish.key) if config.publish.key else None,
         clients=config.publish.clients,
@@ -263,8 +266,8 @@ def _source(stream: StreamStatus) -> str:
     return ", ".join(parts)
 
 
-def _named(sources: list[str]) -> dict[str, Source]:
-    found: dict[str, Source] = {}
+def _named(sources: list[str]) -> dict[str, SourceConfig]:
+    found: dict[str, SourceConfig] = {}
     for each in sources:
         name, _, url = each.partition("=")
         if not url or not re.fullmatch(schema.STREAM_NAME, name):
@@ -273,7 +276,7 @@ def _named(sources: list[str]) -> dict[str, Source]:
                 "and '-'"
             )
         try:
-            found[name] = Source(url=url)
+            found[name] = SourceConfig(url=url)
         except ConfigError as error:
             raise ConfigError(f"{name}: {error}") from None
     return found

@@ -12,7 +12,8 @@ from rich.console import Console
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.media import image
-from onlooker.media.image import MediaError, Still
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Still
 from onlooker.models import weights
 from onlooker.rekognition.shapes import DetectionFilter, TextDetection, TextFilters
 from onlooker.rekognition.text_detection import text_detections
@@ -63,7 +64,7 @@ def detect(
 ) -> tuple[TextDetection, ...]:
     """The lines and words of a picture, as DetectText tells them."""
     provider = settings.runtime.provider
-    thorough = settings.thorough().text
+    thorough = settings.with_thorough_detection().text
     find, read = TextFinder(thorough, provider), TextReader(thorough, provider)
     return text_detections(
         read(picture, find(picture)),
@@ -74,7 +75,7 @@ def detect(
     )
 
 
-def _drawn(picture: Still, found: tuple[TextDetection, ...]) -> image.Pixels:
+def _drawn(picture: Still, found: tuple[TextDetection, ...]) -> Pixels:
     copy = picture.bgr.copy()
     draw_text(copy, found)
     return copy

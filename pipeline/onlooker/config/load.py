@@ -15,7 +15,7 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 import platformdirs
 
-from onlooker.config.schema import Config, ConfigError, Source
+from onlooker.config.schema import Config, ConfigError, SourceConfig
 
 
 def find() -> Path | None:
@@ -80,7 +80,7 @@ def _told(message: str, table: dict[str, Any]) -> str:
 
 def _is_source(source: object) -> bool:
     try:
-        msgspec.convert(source, Source)
+        msgspec.convert(source, SourceConfig)
     except msgspec.ValidationError:
         return False
     return True
@@ -91,14 +91,14 @@ def _hint(message: str) -> str:
     place = r"`\$\.(\w+)(?:\[\.\.\.\])?\.(\w+)`"
     if enum := re.fullmatch(f"Invalid enum value .* - at {place}", message):
         section, key = enum.groups()
-        owner = Source if section == "streams" else get_type_hints(Config)[section]
+        owner = SourceConfig if section == "streams" else get_type_hints(Config)[section]
         return f"; known values are {', '.join(_words(get_type_hints(owner)[key]))}"
     found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
     if not found:
         return ""
     unknown, section = found.groups()
     owner = get_type_hints(Config)[section] if section else Config
-    owner = Source if section == "streams" else owner
+    owner = SourceConfig if section == "streams" else owner
     near = difflib.get_close_matches(unknown, owner.__struct_fields__, 1)
     known = ", ".join(owner.__struct_fields__)
     return f"; did you mean `{near[0]}`?" if near else f"; known keys are {known}"

@@ -23,6 +23,7 @@ from onlooker.identity.errors import mismatch
 from onlooker.identity.faces import NewFace, image_id
 from onlooker.identity.store import Store
 from onlooker.media import image
+from onlooker.media.errors import MediaError
 from onlooker.models.card import space
 from onlooker.rekognition.ratios import bounding_box
 from onlooker.vision.embed import FaceEmbedder
@@ -63,12 +64,12 @@ def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """
     for root in paths:
         if not root.exists():
-            raise image.MediaError(f"{root}: no such file or folder")
+            raise MediaError(f"{root}: no such file or folder")
         if root.is_file():
             yield root, external_image_id(root.stem)
             continue
         for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in image.PICTURES and path.is_file():
+            if path.suffix.lower() in image.IMAGE_SUFFIXES and path.is_file():
                 name = path.stem if path.parent == root else path.parent.name
                 yield path, external_image_id(name)
 
@@ -101,7 +102,7 @@ class Looker:
             picture = image.decode(data, str(path))
         except OSError as error:
             return replace(result, reason=error.strerror or str(error))
-        except image.MediaError as error:
+        except MediaError as error:
             return replace(result, reason=str(error).removeprefix(f"{path}: "))
         faces = self.find(picture)
         if not faces:
@@ -194,7 +195,7 @@ def _looks(
             while waiting:
                 yield waiting.popleft().result()
     except BrokenProcessPool as error:
-        raise image.MediaError(
+        raise MediaError(
             "a process that looked at pictures died, perhaps for want of memory; the same command "
             "goes on where it was, with --jobs 1 in less memory"
         ) from error

@@ -20,12 +20,13 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from msgspec.structs import replace
 
-from onlooker.config.schema import CAMERAS, Source
+from onlooker.config.schema import SourceConfig
 from onlooker.media.decode import TOLERANT, Upright, upright_size
-from onlooker.media.image import MediaError, Planes
+from onlooker.media.errors import MediaError
 from onlooker.media.open import frames
+from onlooker.media.picture import Planes
 from onlooker.media.sampling import Sampler, cropped
-from onlooker.media.synthetic import SCHEME
+from onlooker.media.url import SYNTHETIC_SCHEME, is_camera, is_device, redacted
 from onlooker.types import Frame
 
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
@@ -42,30 +43,8 @@ MEMORY = 256
 """Pictures back to which a repetition is seen."""
 
 
-def is_camera(url: str) -> bool:
-    """Whether `url` has no end of its own."""
-    scheme, separator, _ = url.partition("://")
-    return (bool(separator) and scheme.lower() in CAMERAS) or _is_device(url)
-
-
-def _is_device(url: str) -> bool:
-    """Whatever its name: /dev/shm alone has files, in memory."""
-    return url.startswith("/dev/") and not url.startswith("/dev/shm/")
-
-
-def shown(url: str) -> str:
-    """`url` without what must not be seen: user, password, and what follows the question mark."""
-    scheme, separator, rest = url.partition("://")
-    if not separator or url.startswith(SCHEME):
-        return url
-    address, question, _ = rest.partition("#")[0].partition("?")
-    host, slash, path = address.partition("/")
-    host = host.rpartition("@")[2]
-    return f"{scheme}://{host}{slash}{path}{'?...' if question else ''}"
-
-
 @dataclass(frozen=True, slots=True)
-class Shot:
+class CameraFrame:
     """A frame of a camera; `stale` where it came too late."""
 
     frame: Frame
@@ -76,7 +55,7 @@ class Shot:
 class Camera:
     """A camera under the name `stream`; `index` is that of the next frame."""
 
-    def __init__(self, stream: str, source: Source) -> None:
+    def __init__(self, stream: str, source: SourceConfig) -> None:
         self.stream = stream
         self.source = source
         self.index = 0
@@ -86,7 +65,7 @@ class Camera:
         """Whether the last picture was."""
         self._started = 0.0
 
-    def connect(self) -> Iterator[Shot]:
+    def connect(self) -> Iterator[CameraFrame]:
         """Connect, and yield frames until the connection ends. Raises MediaError for why it did.
 
         A video, or what else has an end, is played once, and nothing is raised at its end.
@@ -99,25 +78,27 @@ class Camera:
         try:
             with _opened(self.source) as container:
                 yield from self._shots(container)
-            raise MediaError(f"{shown(url)}: the stream has ended")
+            raise MediaError(f"{redacted(url)}: the stream has ended")
         except (av.error.ExitError, av.error.TimeoutError) as error:
-            raise MediaError(f"{shown(url)}: nothing came for {timeout:g} s") from error
+            raise MediaError(f"{redacted(url)}: nothing came for {timeout:g} s") from error
         except av.error.HTTPUnauthorizedError as error:
-            raise MediaError(f"{shown(url)}: user name or password are wrong (401)") from error
+            raise MediaError(f"{redacted(url)}: user name or password are wrong (401)") from error
         except (av.error.FFmpegError, OSError) as error:
             text = error.strerror or type(error).__name__
-            raise MediaError(f"{shown(url)}: {text}") from error
+            raise MediaError(f"{redacted(url)}: {text}") from error
         finally:
             self.alive = time.monotonic()
 
-    def _played(self) -> Iterator[Shot]:
+    def _played(self) -> Iterator[CameraFrame]:
         epoch, started = os.urandom(16).hex(), 0.0
         # A video may show one picture for a minute; what stands for a camera is watched like one.
-        pattern = self.source.url.startswith(SCHEME)
-        watch = Watch(self.source.frozen) if pattern else None
+        pattern = self.source.url.startswith(SYNTHETIC_SCHEME)
+        watch = Watch(self.source.frozen_timeout) if pattern else None
         fragment, fragment_pts = self.index, 0
         # Frames may be dropped on their way: what is the same, only its process can say.
-        for frame, planes in frames(self.stream, replace(self.source, motion=None), epoch, 0):
+        for frame, planes in frames(
+            self.stream, replace(self.source, motion_threshold=None), epoch, 0
+        ):
             started = started or time.time() - frame.time
             if frame.fragment == frame.index:
                 fragment, fragment_pts = self.index, frame.pts
@@ -133,19 +114,19 @@ class Camera:
                 started=started,
             )
             self.index += 1
-            yield Shot(moved, planes, stale=False)
+            yield CameraFrame(moved, planes, stale=False)
 
-    def _shots(self, container: InputContainer) -> Iterator[Shot]:
+    def _shots(self, container: InputContainer) -> Iterator[CameraFrame]:
         streams = container.streams.video
         if not streams or streams[0].codec_context is None:
-            raise MediaError(f"{shown(self.source.url)}: there is no video in it")
+            raise MediaError(f"{redacted(self.source.url)}: there is no video in it")
         stream = streams[0]
         stream.codec_context.thread_count = 1
-        upright, watch = Upright(), Watch(self.source.frozen)
+        upright, watch = Upright(), Watch(self.source.frozen_timeout)
         # Only RTSP comes as it is seen: HLS comes in pieces, and MJPEG without time stamps.
         rtsp = self.source.url.lower().startswith("rtsp")
         stamped = stream.codec_context.name != "mjpeg"
-        clock = Clock(self.source.stale if rtsp else None)
+        clock = Clock(self.source.max_delay if rtsp else None)
         sampler, began = Sampler(self.source), time.monotonic()
         epoch, fragment, fragment_pts = os.urandom(16).hex(), self.index, 0
         self._started = max(time.time(), self._started + 0.001)
@@ -155,7 +136,7 @@ class Camera:
             whole = isinstance(item, VideoFrame) and not item.is_corrupt
             if now - pictured > self.source.timeout:
                 raise MediaError(
-                    f"{shown(self.source.url)}: data came, but no picture for "
+                    f"{redacted(self.source.url)}: data came, but no picture for "
                     f"{self.source.timeout:g} s"
                 )
             if item is None or (not size[0] and not whole):
@@ -176,7 +157,7 @@ class Camera:
                     fragment, fragment_pts = self.index, pts
                 if whole:
                     planes, origin = cropped(upright(item), self.source)
-                    watch(planes, now, shown(self.source.url))
+                    watch(planes, now, redacted(self.source.url))
                     self.black = watch.black
             error = None if planes is not None else "damaged: the picture cannot be decoded"
             frame = Frame(
@@ -185,7 +166,7 @@ class Camera:
                 width=size[0], height=size[1], origin=origin, error=error,
             )  # fmt: skip
             self.index += 1
-            yield Shot(frame, planes, stale)
+            yield CameraFrame(frame, planes, stale)
 
 
 class Clock:
@@ -245,10 +226,10 @@ class Watch:
         self._recent.appendleft(seen)
 
 
-def _opened(source: Source) -> InputContainer:
+def _opened(source: SourceConfig) -> InputContainer:
     scheme = source.url.partition("://")[0].lower()
     microseconds = str(round(source.timeout * 1e6))
-    if _is_device(source.url):
+    if is_device(source.url):
         options, form = {"use_wallclock_as_timestamps": "1"}, "v4l2"
     elif scheme in ("rtsp", "rtsps"):
         options = {"rtsp_transport": source.transport, "timeout": microseconds}

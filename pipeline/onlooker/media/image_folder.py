@@ -8,11 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-import cv2
-import numpy as np
-
 from onlooker.media import image
-from onlooker.media.image import PICTURES, MediaError, Pixels, Planes
+from onlooker.media.errors import MediaError
+from onlooker.media.image import IMAGE_SUFFIXES
+from onlooker.media.picture import Planes
 from onlooker.types import Frame
 
 
@@ -33,10 +32,10 @@ class ImageFolder:
             self.digest = digest
         found = self.path.iterdir() if self.path.is_dir() else map(Path, glob.glob(url))
         self.pictures = sorted(
-            each for each in found if each.suffix.lower() in PICTURES and each.is_file()
+            each for each in found if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()
         )
         if not self.pictures:
-            raise MediaError(f"{url}: no picture there ({', '.join(PICTURES)})")
+            raise MediaError(f"{url}: no picture there ({', '.join(IMAGE_SUFFIXES)})")
         first = image.read(self.pictures[0])
         self.width, self.height = first.width, first.height
         self.frames_expected = len(self.pictures)
@@ -57,7 +56,7 @@ class ImageFolder:
         for index, path in enumerate(self.pictures[start:], start):
             planes, error = None, None
             try:
-                planes = _planes(image.read(path))
+                planes = Planes.of(image.read(path))
                 width, height = planes.width, planes.height
             except MediaError as caught:
                 error = str(caught).replace(f"{path.parent}/", "")
@@ -84,14 +83,3 @@ class ImageFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _planes(still: image.Still) -> Planes:
-    bgr, _ = still.region(0, 0, still.width, still.height)
-    height, width = bgr.shape[:2]
-    # OpenCV converts even sizes only: an odd side gets its last pixels twice.
-    even = cv2.copyMakeBorder(bgr, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-    i420 = np.asarray(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420), np.uint8)
-    rows, columns = even.shape[:2]
-    chroma: Pixels = i420[rows:].reshape(2, rows // 2, columns // 2)
-    return Planes(i420[:height, :width], chroma[0], chroma[1])

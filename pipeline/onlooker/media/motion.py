@@ -5,7 +5,7 @@ from typing import cast
 import cv2
 import numpy as np
 
-from onlooker.media.image import Pixels, Planes
+from onlooker.media.picture import Pixels, Planes
 
 GATE = (96, 54)
 """Width and height in pixels at which frames are compared."""

@@ -7,20 +7,21 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from onlooker.config.schema import Source
-from onlooker.media.image import Planes
+from onlooker.config.schema import SourceConfig
 from onlooker.media.image_folder import ImageFolder
+from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
-from onlooker.media.synthetic import SCHEME, Pattern
+from onlooker.media.synthetic import Pattern
+from onlooker.media.url import SYNTHETIC_SCHEME
 from onlooker.media.video_file import VideoFile
 from onlooker.types import Frame
 
-Finite: TypeAlias = VideoFile | ImageFolder | Pattern
+Video: TypeAlias = VideoFile | ImageFolder | Pattern
 
 
-def opened(url: str, digest: str | None = None) -> Finite:
+def open_video(url: str, digest: str | None = None) -> Video:
     """What `url` names, to be used in a `with` statement. Raises MediaError."""
-    if url.startswith(SCHEME):
+    if url.startswith(SYNTHETIC_SCHEME):
         return Pattern(url, digest)
     path = url.removeprefix("file://")
     if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
@@ -29,10 +30,10 @@ def opened(url: str, digest: str | None = None) -> Finite:
 
 
 def frames(
-    stream: str, source: Source, epoch: str, start: int
+    stream: str, source: SourceConfig, epoch: str, start: int
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """The frames that `source` asks for, from number `start` on, at its pace."""
-    with opened(source.url, epoch) as video:
+    with open_video(source.url, epoch) as video:
         if source.selection():
             found = selected(video.frames(stream), source, start)
         else:

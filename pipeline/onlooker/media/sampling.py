@@ -6,20 +6,20 @@ from typing import TypeAlias
 
 from msgspec.structs import replace
 
-from onlooker.config.schema import Source
-from onlooker.media.image import Planes
+from onlooker.config.schema import SourceConfig
 from onlooker.media.motion import Gate
+from onlooker.media.picture import Planes
 from onlooker.types import Frame
 
 Pair: TypeAlias = tuple[Frame, Planes | None]
 
 
-def selected(frames: Iterable[Pair], source: Source, start: int) -> Iterator[Pair]:
+def selected(frames: Iterable[Pair], source: SourceConfig, start: int) -> Iterator[Pair]:
     """The frames of a video, from its first one, that `source` asks for, numbered anew.
 
     What it yields does not depend on `start`, the number of the first frame that it does yield.
     """
-    sampler, gate = Sampler(source), Gate(source.motion)
+    sampler, gate = Sampler(source), Gate(source.motion_threshold)
     index, fragment, fragment_pts, first = -1, 0, 0, None
     for frame, planes in frames:
         first = frame.time if first is None else first
@@ -58,7 +58,7 @@ def paced(frames: Iterable[Pair], pace: float) -> Iterator[Pair]:
 class Sampler:
     """Says of each frame in turn whether it is one of those to look at."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: SourceConfig) -> None:
         self._nth, self._fps = source.nth, source.fps
         self._number = -1
         self._due = 0.0
@@ -78,7 +78,7 @@ class Sampler:
         return True
 
 
-def cropped(planes: Planes, source: Source) -> tuple[Planes, tuple[int, int]]:
+def cropped(planes: Planes, source: SourceConfig) -> tuple[Planes, tuple[int, int]]:
     """The part of the picture to look at, and where it begins: on even pixels, for the chroma."""
     if source.region is None:
         return planes, (0, 0)

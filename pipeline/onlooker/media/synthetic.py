@@ -15,11 +15,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
-from onlooker.media.image import MediaError, Pixels, Planes
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Planes
 from onlooker.types import Frame
 
 KINDS = ("moving", "black", "frozen", "repeating")
-SCHEME = "test://"
 
 
 class Pattern:

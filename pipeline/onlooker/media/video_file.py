@@ -18,7 +18,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from onlooker.media.decode import TOLERANT, Damage, Upright, pictures, upright_size
-from onlooker.media.image import PICTURES, MediaError, Planes
+from onlooker.media.errors import MediaError
+from onlooker.media.image import IMAGE_SUFFIXES
+from onlooker.media.picture import Planes
 from onlooker.types import Frame
 
 FORMATS = (
@@ -158,7 +160,7 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
             **TOLERANT,
         )
     except av.error.FFmpegError as error:
-        if path.suffix.lower() in PICTURES:
+        if path.suffix.lower() in IMAGE_SUFFIXES:
             raise MediaError(
                 f"{path}: a picture, not a video; `onlooker faces` and `onlooker text` look at "
                 "pictures, and a folder of them is played as a video is"

@@ -10,12 +10,11 @@ from typing import Self
 
 import av
 import av.error
-import cv2
-import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
-from onlooker.media.image import MediaError, Pixels
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, to_i420
 
 QUALITY = "20"
 """x264's constant rate factor: lower is better and larger; 18 cannot be told from the original."""
@@ -86,11 +85,7 @@ class VideoWriter:
         elif self._pts is not None:
             pts = max(pts, self._pts + 1)
         self._pts = pts
-        even = cv2.copyMakeBorder(
-            bgr, 0, self.height % 2, 0, self.width % 2, cv2.BORDER_REPLICATE
-        )  # fmt: skip
-        i420 = np.asarray(cv2.cvtColor(even, cv2.COLOR_BGR2YUV_I420), np.uint8)
-        frame = VideoFrame.from_ndarray(i420, "yuv420p")
+        frame = VideoFrame.from_ndarray(to_i420(bgr), "yuv420p")
         frame.pts = pts
         frame.time_base = self._stream.codec_context.time_base
         self._encode(frame)

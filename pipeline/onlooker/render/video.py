@@ -7,7 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from onlooker.media.image import MediaError, Pixels, Planes
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Planes
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.rekognition.shapes import FaceDetail, FaceSearch, StreamRecord, TextDetection

@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from onlooker.child_process import signals
-from onlooker.config.schema import Config, ConfigError, Source
-from onlooker.media.image import MediaError
+from onlooker.config.schema import Config, ConfigError, SourceConfig
+from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
 from onlooker.stream.feeds import Feed, Outputs, feeds_of
 from onlooker.stream.messages import Status
@@ -42,7 +42,7 @@ def serve(
     `load` and `feeds_of` do for the first configuration.
     """
     config = load()
-    room = AT_ONCE * config.stream.window * Ring.slot_bytes_for(*LARGE)
+    room = AT_ONCE * config.pipeline.window * Ring.slot_bytes_for(*LARGE)
     feeds = feeds_of(config.streams, config, outputs)
     with signals() as received, running(config, outputs, stages, room, None) as run:
         streams = Streams(run, config, outputs, feeds)
@@ -89,7 +89,7 @@ class Streams:
             logger.warning("only streams change while running; the rest does at the next start")
         self.change(config.streams)
 
-    def change(self, wanted: Mapping[str, Source]) -> None:
+    def change(self, wanted: Mapping[str, SourceConfig]) -> None:
         """Stop streams that are not wanted, or wanted otherwise; start those that are new.
 
         One that cannot be started as it is wanted now goes on as it was.

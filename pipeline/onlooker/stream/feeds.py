@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from onlooker.config.schema import Config, Limits, Source
+from onlooker.config.schema import Config, Retention, SourceConfig
 from onlooker.stream.messages import Counts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     log: Path | None = None
     """The log of records, which is gone on with where it ends; None: beside `records`, with the
     suffix .db, and without those the user's own."""
-    limits: Limits = Limits()
+    limits: Retention = Retention()
     """What is kept of the log and of the lines."""
     records: Path | None = None
     """JSON-lines file that follows the log."""
@@ -62,7 +62,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """Where a stream comes from: a video or the like, or a camera."""
 
     stream: str
-    source: Source
+    source: SourceConfig
     number: int = 0
     """Tells the feeds of one run apart, and is higher for one that replaces another."""
     digest: str = ""
@@ -97,23 +97,23 @@ def feeds(
 ) -> list[Feed]:
     """A stream for each video, named after it, that begins where the log ends.
 
-    `speed` is as `onlooker.config.schema.Source` has it. Raises MediaError for what is no video,
-    LogError for a log or a file of records that cannot be gone on with.
+    `speed` is that of `onlooker.config.schema.SourceConfig`. Raises MediaError for what is no
+    video, LogError for a log or a file of records that cannot be gone on with.
     """
     from onlooker.record.frame_record import spelled
 
     names: Counter[str] = Counter()
-    sources: dict[str, Source] = {}
+    sources: dict[str, SourceConfig] = {}
     for video in videos:
         name = spelled(video.stem)
         names[name] += 1
         number = "" if names[name] == 1 else f"-{names[name]}"
-        sources[name + number] = Source(url=str(video), speed=speed)
+        sources[name + number] = SourceConfig(url=str(video), speed=speed)
     return feeds_of(sources, config, outputs)
 
 
 def feeds_of(
-    sources: Mapping[str, Source],
+    sources: Mapping[str, SourceConfig],
     config: Config,
     outputs: Outputs,
     first: int = 0,
@@ -123,9 +123,9 @@ def feeds_of(
     first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
     and MediaError for a camera whose frames are all to be looked at.
     """
-    from onlooker.media.camera import is_camera
-    from onlooker.media.image import MediaError
-    from onlooker.media.open import Finite, opened
+    from onlooker.media.errors import MediaError
+    from onlooker.media.open import Video, open_video
+    from onlooker.media.url import is_camera
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
     from onlooker.record.sinks.json_lines import JsonLines
@@ -133,10 +133,10 @@ def feeds_of(
     found: list[Feed] = []
     with ExitStack() as closing:
         # All videos before the log: for what is no video none is made.
-        videos: dict[str, Finite] = {}
+        videos: dict[str, Video] = {}
         for name, source in sources.items():
             if not is_camera(source.url):
-                videos[name] = opened(source.url)
+                videos[name] = open_video(source.url)
                 closing.callback(videos[name].close)
         if not first:
             with Writer(outputs.log_path, outputs.limits) as writer:
@@ -164,7 +164,7 @@ def feeds_of(
                     stream=name,
                     source=replace(source, policy="every"),
                     digest=epoch,
-                    start=_first_missing(log, name, epoch, config.of(source)),
+                    start=_first_missing(log, name, epoch, config.for_source(source)),
                     frames=None if selection else video.frames_expected,
                     width=video.width,
                     height=video.height,

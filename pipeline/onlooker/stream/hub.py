@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 class Hub:
     """What the hub knows and decides. `now` is in seconds of any clock that does not jump back."""
 
-    def __init__(self, stages: Sequence[StageRow], settings: schema.Stream, seed: int) -> None:
+    def __init__(self, stages: Sequence[StageRow], settings: schema.Pipeline, seed: int) -> None:
         if not stages or not stages[-1].ordered:
             raise ValueError("the last stage must be ordered: there a stream's frames come out")
         self.stages = stages

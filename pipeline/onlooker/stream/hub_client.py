@@ -54,7 +54,7 @@ class HubClient:
         self.name = name
         self._plan = plan
         self._introduction = introduction
-        self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
+        self._patience = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
         self._introduced = -math.inf
         self._active = 0.0
         self._context = zmq.Context()
@@ -82,7 +82,7 @@ class HubClient:
         message, frame = messages.unpack_from_hub(parts)
         if isinstance(message, messages.RegisterAgain):
             # One answer is enough for all who asked while this process was busy.
-            if self._active - self._introduced > self._plan.config.stream.heartbeat / 2:
+            if self._active - self._introduced > self._plan.config.pipeline.heartbeat / 2:
                 self.introduce(message.hub)
             return None
         return message, frame
@@ -115,7 +115,7 @@ class HubClient:
 
     def _beat(self) -> None:
         socket = self._connect(f"{self.name}/beat", 1)  # a late beat says nothing: keep no more
-        while not self._left.wait(self._plan.config.stream.heartbeat):
+        while not self._left.wait(self._plan.config.pipeline.heartbeat):
             if os.getppid() != self._plan.parent:
                 # Not by an exception: the main thread may be deep in a step, and what it was doing
                 # is as safe against this as against any other death.

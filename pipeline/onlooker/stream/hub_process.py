@@ -28,7 +28,7 @@ def main(run: Path, name: str) -> None:
     """Serve the run in directory `run`, as `name`, until told to stop, or left alone."""
     stop = stop_order(name)
     plan = run_directory.read(run)
-    settings = plan.config.stream
+    settings = plan.config.pipeline
     # Not in the plan: each hub of a run must have another.
     hub = Hub(plan.stages, settings, seed=random.SystemRandom().getrandbits(30))
     with zmq.Context() as context, context.socket(zmq.ROUTER) as router:

@@ -17,7 +17,7 @@ from onlooker.stream.step_runner import StepRunner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
 
 
 def inline(

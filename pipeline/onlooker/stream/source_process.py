@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
-from onlooker.media.camera import Camera, Shot, is_camera
-from onlooker.media.image import MediaError
+from onlooker.media.camera import Camera, CameraFrame
+from onlooker.media.errors import MediaError
 from onlooker.media.motion import LiveGate
+from onlooker.media.url import is_camera
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub_client import HubClient, stop_order
@@ -30,7 +31,7 @@ from onlooker.stream.ring import Ring
 from onlooker.stream.stage import workers
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Planes
+    from onlooker.media.picture import Planes
     from onlooker.types import Frame
 
 Sends: TypeAlias = list[tuple[messages.ToHub, bytes]]
@@ -71,7 +72,7 @@ class Source:
         """Whether what earlier processes left has been removed."""
         self._end: Sends = []
         self._counts = feed.counts
-        self.gate = LiveGate(feed.source.motion if feed.live else None)
+        self.gate = LiveGate(feed.source.motion_threshold if feed.live else None)
         self._offered: dict[int, tuple[messages.Offer, bytes]] = {}
         """By index, ascending: what is not settled."""
         self._ring: Ring | None = None
@@ -187,7 +188,7 @@ def main(run: Path, number: int, name: str) -> int:
     plan = run_directory.read(run)
     feed = run_directory.read_feed(run, number)
     base, _, life = name.rpartition(".")
-    window = plan.config.stream.window
+    window = plan.config.pipeline.window
     if feed.live:  # newest wins only where there is room for more than workers can hold
         window = max(window, 2 * workers(plan.config) + 4)
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
@@ -238,7 +239,7 @@ def _follow_camera(
     feed: Feed, source: Source, hub: HubClient, stop: threading.Event
 ) -> Iterator[Sends]:
     """Offer what a thread reads from the camera. It may hang for good: then this process ends."""
-    shots: queue.Queue[Shot | str | None] = queue.Queue(maxsize=4)
+    shots: queue.Queue[CameraFrame | str | None] = queue.Queue(maxsize=4)
     camera = Camera(feed.stream, feed.source)
     health = Health(feed.stream)
     thread = threading.Thread(target=_read, args=(feed, camera, shots, stop), daemon=True)
@@ -267,7 +268,7 @@ def _follow_camera(
                 yield source.end(None)
             case str():
                 yield health.bad(shot)
-            case Shot():
+            case CameraFrame():
                 yield health.good(camera.black)
                 yield source.offer(
                     shot.frame, shot.planes, seconds, "stale" if shot.stale else None
@@ -276,7 +277,10 @@ def _follow_camera(
 
 
 def _read(
-    feed: Feed, camera: Camera, shots: "queue.Queue[Shot | str | None]", stop: threading.Event
+    feed: Feed,
+    camera: Camera,
+    shots: "queue.Queue[CameraFrame | str | None]",
+    stop: threading.Event,
 ) -> None:
     """Connect again and again, later and later where that does not help."""
     wait = FIRST_WAIT

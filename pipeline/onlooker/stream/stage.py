@@ -20,7 +20,7 @@ from onlooker.stream.feeds import Feed, Outputs
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture, Pixels
+    from onlooker.media.picture import Picture, Pixels
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Stage:
     make: "Callable[[Setup], Step]"
     """A function at the top of a module: other processes import it by its name."""
     workers: int = 0
-    """Number of processes; 0 means as many as `[stream] workers` says."""
+    """Number of processes; 0 means as many as `[pipeline] workers` says."""
     ordered: bool = False
     """Receives every frame of a stream, failed ones too, in the order of their index. Other stages
     receive frames in any order, and no failed ones."""
@@ -95,8 +95,8 @@ class Stage:
 
 def workers(config: Config) -> int:
     """Return the number of workers of a stage that sets none: one for each core we may use."""
-    if config.stream.workers:
-        return config.stream.workers
+    if config.pipeline.workers:
+        return config.pipeline.workers
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -122,7 +122,7 @@ class Setup:
         if found is None:
             if len(self._configs) > MAX_CACHED_CONFIGS:
                 self._configs.clear()
-            found = self._configs[frame.feed] = self.config.of(self.feed(frame.feed).source)
+            found = self._configs[frame.feed] = self.config.for_source(self.feed(frame.feed).source)
         return found
 
     model_seconds: Callable[[], float] = float

@@ -10,7 +10,7 @@ from onlooker.stream.stage import NoPicture, StageError, Step, StopRequested, Wo
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
 
 MAX_REMEMBERED_CAUSES = 1000
 

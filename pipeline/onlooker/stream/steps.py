@@ -15,7 +15,7 @@ from onlooker.stream.stage import Setup, StageError, Step, StopRequested, each, 
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
     from onlooker.rekognition.shapes import StreamRecord
 
 logger = logging.getLogger(__name__)

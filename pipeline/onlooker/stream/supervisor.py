@@ -84,7 +84,7 @@ def replay(
     """
     streams = feeds(videos, config, outputs, speed)
     at_once = max(stage.processes(config) for stage in stages)
-    room = run_directory.ring_bytes(streams, config.stream.window, at_once)
+    room = run_directory.ring_bytes(streams, config.pipeline.window, at_once)
     with signals() as received, running(config, outputs, stages, room, at_once) as children:
         for feed in streams:
             children.add(feed)
@@ -138,8 +138,8 @@ class Run:
         self.plan = plan
         self._at_once = at_once
         self.status = Status()
-        self._most_deaths = max(MOST_DEATHS, plan.config.stream.attempts + 2)
-        self._patience = plan.config.stream.heartbeat * plan.config.stream.liveness
+        self._most_deaths = max(MOST_DEATHS, plan.config.pipeline.attempts + 2)
+        self._patience = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
         self._hub = Child("hub", ("onlooker.stream.hub_process", str(run)))
         self._children = [self._hub]
         for stage in stages:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 from msgspec.structs import replace
 
-from onlooker.media.image import Planes
+from onlooker.media.picture import Planes
 from onlooker.models.card import WeightsError
 from onlooker.stream import messages, run_directory
 from onlooker.stream.hub_client import HubClient, stop_order
@@ -22,7 +22,7 @@ from onlooker.stream.step_runner import StepRunner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
-    from onlooker.media.image import Picture
+    from onlooker.media.picture import Picture
 
 MAX_POISONED_IMAGES = 100
 """Images of frames over which workers died that are kept for a stage."""

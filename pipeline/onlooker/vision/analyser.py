@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.config.schema import Config, QualityFilter
-from onlooker.media.image import Picture, Still
+from onlooker.media.picture import Picture, Still
 from onlooker.models.card import card, space
 from onlooker.rekognition.face_detail import face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail, Reason

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker.media.image import Picture, Pixels
+from onlooker.media.picture import Picture, Pixels
 from onlooker.models import card, session
 from onlooker.models.card import Template, WeightsError
 from onlooker.models.session import Model

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.media.image import Picture, Pixels
+from onlooker.media.picture import Picture, Pixels
 from onlooker.models.card import Card
 
 HALVED = 1.75

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.media.image import Picture
+from onlooker.media.picture import Picture
 from onlooker.models import card, session
 from onlooker.models.card import WeightsError
 from onlooker.vision import geometry

@@ -7,7 +7,7 @@ The score is the probability that it is a face, by the curve on the detector's c
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.media.image import Pixels
+from onlooker.media.picture import Pixels
 from onlooker.models import card, session
 from onlooker.models.card import WeightsError
 from onlooker.vision import geometry

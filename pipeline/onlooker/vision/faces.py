@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from onlooker.config import schema
-from onlooker.media.image import Picture, Pixels
+from onlooker.media.picture import Picture, Pixels
 from onlooker.types import Face
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
@@ -48,7 +48,7 @@ class FaceFinder:
 
     def __init__(self, settings: schema.Faces, provider: str) -> None:
         self._size = settings.size
-        self._least = settings.score
+        self._least = settings.min_score
         self._closer = CLOSER_LOOKS[settings.detection]
         self._near = Yunet(provider)
         self._far = Centerface(provider) if settings.detection == "thorough" else None

@@ -14,7 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker.media.image import Picture
+from onlooker.media.picture import Picture
 from onlooker.models import session
 from onlooker.models.card import Mesh as MeshCard
 from onlooker.models.card import WeightsError

@@ -7,7 +7,7 @@ import cv2
 import msgspec
 
 from onlooker.config.schema import QualityFilter
-from onlooker.media.image import Picture
+from onlooker.media.picture import Picture
 from onlooker.types import Box, Face, Quality
 
 # Faces are compared at this width, so that sharpness means the same for near and far ones.
@@ -48,8 +48,8 @@ class Limits(msgspec.Struct, frozen=True):
     """Least width in pixels. From about 76 on, a face is not enlarged for the 112 pixels that the
     embedder sees; HIGH asks for that."""
     confidence: float
-    """Least probability, 0 to 1, that it is a face. Below `[faces] score`, 0.94 where nothing else
-    is set, none is found at all."""
+    """Least probability, 0 to 1, that it is a face. Below `[faces] min_score`, 0.94 where nothing
+    else is set, none is found at all."""
     sharpness: float
     """Least, 0 to 100. Of portraits one in twenty is below 80, one in a hundred below 65; blurred
     faces of a video's dim background, which get names at random, are below 40."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.media.image import Picture, Pixels, Still
+from onlooker.media.picture import Picture, Pixels, Still
 from onlooker.models import session
 from onlooker.models.card import Characters, Decode, ProbabilityMap, WeightsError, card
 from onlooker.types import Box, Quad, TextLine, TextQuad
@@ -268,7 +268,7 @@ class TextReader:
         return [_card("reader", settings.reader, Characters, "lines")]
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
-        self._least = settings.score
+        self._least = settings.min_score
         self._thorough = settings.detection == "thorough"
         self._model = session.load(settings.reader, provider)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]

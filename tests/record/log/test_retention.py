@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.config.schema import Limits
+from onlooker.config.schema import Retention
 from onlooker.record.log import retention, schema
 from onlooker.record.log import writer as writers
 from onlooker.record.log.reader import LogFull
@@ -117,7 +117,7 @@ class TestRemoveOldest:
 class TestSweep:
     def test_by_size(self, path: Path, records: Records) -> None:
         made = records(6000)
-        with Writer(path, Limits(megabytes=4)) as log:
+        with Writer(path, Retention(max_megabytes=4)) as log:
             for number in range(0, 6000, 500):
                 log.append(made[number : number + 500])
                 log.sweep()
@@ -141,7 +141,7 @@ class TestSweep:
 
     def test_by_age(self, path: Path, records: Records, monkeypatch: pytest.MonkeyPatch) -> None:
         made = records(9)
-        with Writer(path, Limits(days=1)) as log:
+        with Writer(path, Retention(max_age_days=1)) as log:
             now = time.time()
             for number, days in enumerate((3.0, 2.0, 0.5)):
                 monkeypatch.setattr(time, "time", lambda days=days: now - days * 86400)
@@ -157,7 +157,7 @@ class TestSweep:
 
     def test_it_is_known_how_far_each_stream_was(self, path: Path, records: Records) -> None:
         video, camera = records(4, "video"), records(5000, "camera")
-        with Writer(path, Limits(megabytes=1)) as log:
+        with Writer(path, Retention(max_megabytes=1)) as log:
             log.append(video)
             log.append(camera)
             log.sweep()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.config.schema import Limits
+from onlooker.config.schema import Retention
 from onlooker.record.log.reader import LogError, LogFull
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.json_lines import BLOCK, JsonLines, read
@@ -77,7 +77,9 @@ class TestFollowing:
 
     def test_full_files_are_put_aside(self, path: Path, log: Writer, records: Records) -> None:
         made = records(40)
-        limits = Limits(lines_megabytes=len(encode(made[0])) * 10.5 / 1e6, lines_files=2)
+        limits = Retention(
+            json_lines_max_megabytes=len(encode(made[0])) * 10.5 / 1e6, json_lines_max_files=2
+        )
         for number in range(0, 40, 4):
             log.append(made[number : number + 4])
             with JsonLines(path, log, limits) as lines:

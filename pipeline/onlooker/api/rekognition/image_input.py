@@ -10,7 +10,9 @@ from onlooker.api.errors import Refusal, bad_picture, invalid, large_picture, no
 from onlooker.api.rekognition.requests import Image
 from onlooker.api.rekognition.site import Site
 from onlooker.api.validation import said
-from onlooker.media.image import MediaError, Still, TooLarge, decode
+from onlooker.media.errors import MediaError, TooLarge
+from onlooker.media.image import decode
+from onlooker.media.picture import Still
 
 MOST_BYTES = 5 * 1024 * 1024
 """Of a picture in the request."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from onlooker.api.rekognition.image_input import Taken
 from onlooker.api.rekognition.responses import Orientation
-from onlooker.media.image import Pixels, Still
+from onlooker.media.picture import Pixels, Still
 from onlooker.types import Face, Point, Pose
 from onlooker.vision.analyser import Analyser
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from onlooker import durable_file
-from onlooker.config.schema import EVERYTHING, Limits
+from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock
 from onlooker.record.log import retention, schema
 from onlooker.record.log.reader import PATIENCE, PERSON, TEXT, Log, LogError, default_path
@@ -35,7 +35,7 @@ class Writer(Log):
     Raises LogError for a file that is none, that another process writes to, or that is damaged.
     """
 
-    def __init__(self, path: Path, limits: Limits = EVERYTHING) -> None:
+    def __init__(self, path: Path, limits: Retention = KEEP_ALL) -> None:
         self.limits = limits
         self._streams: dict[str, tuple[int, int]] = {}
         """Id and last Sequence, as far as they were needed."""
@@ -81,12 +81,12 @@ class Writer(Log):
 
         The newest record of each stream stays: it says how far the stream has come.
         """
-        if self.limits.days:
-            before = time.time() - self.limits.days * 86400
+        if self.limits.max_age_days:
+            before = time.time() - self.limits.max_age_days * 86400
             # Asked first: looking takes no lock.
             while (oldest := self._oldest_written()) is not None and oldest < before:
                 self._remove(before)
-        while self.limits.megabytes and self._used_bytes() > self.limits.megabytes * 1e6:
+        while self.limits.max_megabytes and self._used_bytes() > self.limits.max_megabytes * 1e6:
             if not self._remove():
                 return
 

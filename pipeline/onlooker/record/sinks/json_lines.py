@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-from onlooker.config.schema import EVERYTHING, Limits
+from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.record.log.reader import Log, LogError, LogFull
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
@@ -27,7 +27,7 @@ class JsonLines:
     Raises LogError for a file that holds something else, or records that the log has not.
     """
 
-    def __init__(self, path: Path, log: Log, limits: Limits = EVERYTHING) -> None:
+    def __init__(self, path: Path, log: Log, limits: Retention = KEEP_ALL) -> None:
         self.path = path
         self._log = log
         self._limits = limits
@@ -105,7 +105,7 @@ class JsonLines:
         return position
 
     def _write(self, line: bytes) -> None:
-        limit = self._limits.lines_megabytes * 1e6
+        limit = self._limits.json_lines_max_megabytes * 1e6
         if limit and self._size and self._size + len(line) > limit:
             self._put_aside()
         try:
@@ -123,7 +123,7 @@ class JsonLines:
     def _put_aside(self) -> None:
         full = self._file
         try:
-            for number in range(self._limits.lines_files, 0, -1):
+            for number in range(self._limits.json_lines_max_files, 0, -1):
                 younger = Path(f"{self.path}.{number - 1}" if number > 1 else self.path)
                 if younger.exists():
                     younger.replace(f"{self.path}.{number}")
