@@ -1,72 +1,280 @@
-"""Child processes: what one is over all its lives, and how they are started and stopped."""
+"""Child processes: started, watched, started again with back-off, and stopped in order.
 
+The pipeline and the API are groups of children. `supervise` watches over all groups of a program
+until they have finished, or until a signal says to stop.
+"""
+
+import logging
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import current_thread, main_thread
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Protocol
 
-from onlooker.stream.feeds import Feed
+PATROL_SECONDS = 0.05
+"""Time between two rounds of `supervise`."""
+MAX_RESTART_SECONDS = 32.0
+"""Longest wait before a child that dies again and again is restarted: 0, 1, 2, 4 …, then this."""
+STOP_SECONDS = 1.5
+"""Time that a child has to stop before it is killed."""
+
+logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
 class Child:
-    """A process that is to be there, over all its lives."""
+    """A process that is to run, over all its lives.
 
-    base: str
-    command: tuple[str, ...]
-    """Module and arguments; its name of the moment follows."""
-    life: int = 0
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    heard: bool = False
-    """Whether it was heard of in this life."""
-    deaths: int = 0
-    settled: int = -1
-    """Frames settled when it died last."""
-    due: float = 0.0
-    """When to start it."""
-    retired: float | None = None
-    """When it was told to stop, having done its work: its end is no death."""
-    feed: Feed | None = None
-    """What it feeds, where it is a source."""
-    given_up: bool = False
-    core: int | None = None
-    """The one that it is kept to, if any."""
+    It runs `module` with `arguments` and, as the last one, its `name`. core: the only CPU core it
+    may use. piped: whether it has pipes as its standard input and output. stop_seconds: time to
+    stop before it is killed.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        module: str,
+        *arguments: str,
+        core: int | None = None,
+        piped: bool = False,
+        environment: Mapping[str, str] | None = None,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        self.base = base
+        self.process: subprocess.Popen[bytes] | None = None
+        self.life = 0
+        self.started = 0.0
+        """Time of the last start, on `time.monotonic`'s clock."""
+        self.ready = False
+        """Whether it has been heard of in this life."""
+        self.deaths = 0
+        """Deaths in a row without progress in between."""
+        self.due = 0.0
+        """Time of the next start."""
+        self.stopping: float | None = None
+        """Time of the order to stop: the end that follows is no death."""
+        self.given_up = False
+        self._command = (module, *arguments)
+        self._core = core
+        self._piped = piped
+        self._environment = environment or {}
+        self._stop_seconds = stop_seconds
 
     @property
     def name(self) -> str:
-        """Another one in each life, so that nothing is taken for its predecessor's."""
+        """The name in this life. No two lives share one, so that no message is misattributed."""
         return f"{self.base}.{self.life}"
 
+    @property
+    def running(self) -> bool:
+        return self.process is not None
 
-def stop(processes: Sequence[subprocess.Popen[bytes]], grace: float) -> list[int]:
-    """Ask them to stop; kill those that have not by the end of `grace` seconds. How they ended."""
-    for process in processes:
-        process.terminate()
-    end = time.monotonic() + grace
-    for process in processes:
-        try:
-            process.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-    return [process.wait() for process in processes]
+    def check(self, now: float) -> str | None:
+        """Start the process if that is due; kill it if it was to stop and has not in time.
+
+        Return how it ended if it has since the last call, for example "SIGKILL". Then call
+        `restart`, unless it was to stop.
+        """
+        if self.process is None:
+            if now < self.due or self.given_up or self.stopping is not None:
+                return None
+            try:
+                self.start()
+            except OSError as error:
+                return f"cannot be started: {error}"
+            return None
+        code = self.process.poll()
+        if code is None:
+            if self.stopping is not None and now - self.stopping > self._stop_seconds:
+                self.process.kill()
+            return None
+        self._let_go()
+        return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+
+    def start(self) -> None:
+        """Start the process in its next life. Raises OSError."""
+        self.life += 1
+        self.started, self.ready = time.monotonic(), False
+        pipe = subprocess.PIPE if self._piped else subprocess.DEVNULL
+        # A terminal sends its signals to all its processes, but the supervisor decides in which
+        # order they stop. A child inherits what is blocked.
+        with blocked(signal.SIGINT, signal.SIGHUP):
+            self.process = subprocess.Popen(
+                [*command(*self._command), self.name],
+                env={**environment(), **self._environment},
+                stdin=pipe,
+                stdout=pipe,
+            )
+        if self.process.stdout is not None:
+            os.set_blocking(self.process.stdout.fileno(), False)
+        if self._core is not None:
+            try:
+                os.sched_setaffinity(self.process.pid, {self._core})
+            except OSError as error:  # it has ended, or the core is not ours any more
+                logger.warning(
+                    "not pinned to a core name=%s core=%d cause=%s", self.name, self._core, error
+                )
+
+    def restart(self, now: float, progress: bool) -> float:
+        """Plan the next start; return the seconds until then.
+
+        progress: whether the life that has ended achieved something. The first restart after that
+        is at once.
+        """
+        self.deaths = 1 if progress else self.deaths + 1
+        wait = 0.0 if self.deaths == 1 else min(2.0 ** (self.deaths - 2), MAX_RESTART_SECONDS)
+        self.due = now + wait
+        return wait
+
+    def send(self, data: bytes) -> None:
+        """Write to the standard input of a piped child; nothing if it has died."""
+        assert self.process is not None
+        assert self.process.stdin is not None, "it was started with pipes"
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+
+    def read(self) -> bytes:
+        """Return what a piped child has written since the last call, without waiting."""
+        if self.process is None:
+            return b""
+        assert self.process.stdout is not None, "it was started with pipes"
+        return self.process.stdout.read(65536) or b""
+
+    def stop(self, now: float) -> None:
+        """Ask the process to stop; `check` kills it if it does not, and starts it no more."""
+        if self.stopping is None:
+            self.stopping = now
+        if self.process is not None:
+            self.process.terminate()
+
+    def kill(self, why: str) -> None:
+        """Kill a process that does not answer; `check` then returns how it ended."""
+        if self.process is not None and self.process.poll() is None:
+            logger.warning("child killed name=%s cause=%s", self.name, why)
+            self.process.kill()
+
+    def _let_go(self) -> None:
+        if self.process is not None:
+            for pipe in (self.process.stdin, self.process.stdout):
+                if pipe is not None:
+                    with suppress(BrokenPipeError):  # unwritten input
+                        pipe.close()
+        self.process = None
+
+
+def stop(children: Sequence[Child], seconds: float = STOP_SECONDS) -> list[int]:
+    """Stop the running ones of `children`; kill those that have not stopped after `seconds`.
+
+    Return their exit statuses, negative for a signal, and 0 for a child that did not run.
+    """
+    end = time.monotonic() + seconds
+    for child in children:
+        child.stop(time.monotonic())
+    return [_wait(child, end) for child in children]
+
+
+def _wait(child: Child, end: float) -> int:
+    if child.process is None:
+        return 0
+    try:
+        child.process.wait(max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        logger.warning("child did not stop name=%s", child.name)
+        child.process.kill()
+    code = child.process.wait()
+    child._let_go()
+    return code
+
+
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of this package in another process.
+
+    `-P` keeps the current folder out of the child's import path: a `queue.py` there would be
+    imported instead of Python's own. Use it with `environment`.
+    """
+    return [sys.executable, "-P", "-m", module, *arguments]
 
 
 def environment() -> dict[str, str]:
-    """Children import what this process would, and are one of the many that share the cores."""
-    path = os.pathsep.join(os.path.abspath(place) for place in sys.path)
+    """Return the environment of children.
+
+    They import from where this process does, except from the current folder of `python -c`, and
+    each is one of many that share the cores.
+    """
+    path = os.pathsep.join(os.path.abspath(place) for place in sys.path if place)
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
     return {**dict.fromkeys(threads, "1"), **os.environ, "PYTHONPATH": path}
 
 
+class Group(Protocol):
+    """Child processes that do one thing together: the streams, the API."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything there was to do is done; never, if requests may always come."""
+
+    def watch(self, seconds: float) -> None:
+        """Wait for news for some time, then see to the children. Raises OnlookerError."""
+
+
+def supervise(
+    groups: Sequence[Group],
+    received: list[int],
+    each_round: Callable[[], None],
+    reload: Callable[[], None] | None = None,
+) -> int | None:
+    """Watch over `groups` until all have finished; return the signal that said to stop, if any.
+
+    received: what `signals` yields. each_round: called between two rounds. reload: called on
+    SIGHUP; without it, SIGHUP stops as the other signals do.
+    """
+    while not all(group.finished for group in groups):
+        for group in groups:
+            group.watch(PATROL_SECONDS / len(groups))
+        each_round()
+        while received:
+            number = received.pop(0)
+            if number != signal.SIGHUP or reload is None:
+                return number
+            reload()
+    return None
+
+
+def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `do` unless it has within the last `seconds`."""
+    last = time.monotonic()
+
+    def maybe() -> None:
+        nonlocal last
+        if time.monotonic() - last > seconds:
+            last = time.monotonic()
+            do()
+
+    return maybe
+
+
+def stop_event(name: str) -> threading.Event:
+    """Return an event that SIGTERM sets, and have this process log to stderr as `name`.
+
+    Every child process of the pipeline begins with this.
+    """
+    logging.basicConfig(
+        level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
+        format=f"%(levelname)s {name} %(message)s",
+    )
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    return stop
+
+
 @contextmanager
-def blocked(*signals: signal.Signals) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+def blocked(*numbers: signal.Signals) -> Iterator[None]:
+    """Block signals while the `with` statement lasts."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
@@ -75,10 +283,13 @@ def blocked(*signals: signal.Signals) -> Iterator[None]:
 
 @contextmanager
 def signals() -> Iterator[list[int]]:
-    """The signals to stop that have come. Only the main thread can ask for them."""
+    """Yield the list of SIGTERM, SIGINT and SIGHUP that have come, in order.
+
+    Only the main thread can ask for them; elsewhere the list stays empty.
+    """
     received: list[int] = []
     wanted = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-    if current_thread() is not main_thread():
+    if threading.current_thread() is not threading.main_thread():
         yield received
         return
     before = {

@@ -88,7 +88,7 @@ class Line:
         )
         self.inbox[name] = deque()
         self.recorded.setdefault(stream, [])
-        self.say(name, source.introduction(None))
+        self.say(name, source.registration(None))
         return name
 
     def offer(self, name: str, error: str | None = None) -> None:
@@ -106,7 +106,7 @@ class Line:
         message, _ = self.inbox[name].popleft()
         source = self.sources[name]
         if isinstance(message, messages.RegisterAgain):
-            self.say(name, source.introduction(message.hub))
+            self.say(name, source.registration(message.hub))
         else:
             assert isinstance(message, messages.Start | messages.Free)
             for sent in source.hear(message):
@@ -467,7 +467,7 @@ def test_a_new_hub_waits_for_no_frame_that_the_old_one_dropped(line: Line) -> No
         line.offer(cam)
     assert jobs(line, "d") == [0]
     line.read(cam)  # the second was superseded by the third
-    assert line.sources[cam].introduction(None).held == (0, 2)
+    assert line.sources[cam].registration(None).held == (0, 2)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
@@ -523,7 +523,7 @@ def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> Non
     assert isinstance(job, messages.Job)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
     line.join("d", "detect")
-    line.say("a.1", line.sources["a.1"].introduction(None))
+    line.say("a.1", line.sources["a.1"].registration(None))
     line.read("a.1")
     [(again, _)] = line.inbox["d"]
     assert isinstance(again, messages.Job)

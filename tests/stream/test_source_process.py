@@ -37,7 +37,7 @@ def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[m
 
 
 def test_it_begins_where_the_hub_says(source: Source) -> None:
-    assert source.introduction(None) == messages.Open("a", 3, "every", 5, (), 9, Counts(5, 5), None)
+    assert source.registration(None) == messages.Open("a", 3, "every", 5, (), 9, Counts(5, 5), None)
     assert not source.ready
     assert start(source, 7) == []
     assert source.ready
@@ -66,7 +66,7 @@ def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
     source.offer(frame("a", 5), planes(4, 4), 0.1)
     source.offer(frame("a", 6), planes(4, 4), 0.2)
     source.hear(messages.Free(3, 5, Counts(7, 6), True))
-    assert source.introduction(8) == messages.Open("a", 3, "every", 7, (6,), 9, Counts(7, 6), 8)
+    assert source.registration(8) == messages.Open("a", 3, "every", 7, (6,), 9, Counts(7, 6), 8)
     [again] = start(source, 6)
     assert isinstance(again, messages.Offer)
     assert again.index == 6
@@ -77,7 +77,7 @@ def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) ->
     for index in (5, 6):
         source.offer(frame("a", index), planes(4, 4), 0.1)
     assert start(source, 7, in_flight=(6,)) == []
-    assert source.introduction(None).held == (6,)
+    assert source.registration(None).held == (6,)
     assert source.ready
 
 
@@ -118,7 +118,7 @@ def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
 def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
     assert source.hear(messages.Start(2, 9, (), Counts(9, 9))) == []
     assert not source.started
-    assert source.introduction(None).counts == Counts(5, 5)
+    assert source.registration(None).counts == Counts(5, 5)
 
 
 class Silent:

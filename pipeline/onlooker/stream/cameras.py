@@ -1,14 +1,12 @@
-"""Runs the streams of the configuration until told to stop, and follows its changes."""
+"""Streams of the configuration, which come, go and change while a run lasts."""
 
 import logging
-import signal
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from onlooker.child_process import signals
+from onlooker.child_process import every, signals, supervise
 from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
@@ -17,12 +15,12 @@ from onlooker.stream.messages import Status
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import Stage
 from onlooker.stream.stages import STAGES
-from onlooker.stream.supervisor import PATROL, REPORT, Run, running
+from onlooker.stream.supervisor import STATUS_SECONDS, Run, running
 
-LOOK = 1.0
-"""Seconds between looks at the configuration's file."""
-AT_ONCE, LARGE = 8, (1920, 1080)
-"""Streams, and the size of their pictures, for which room is asked for in memory."""
+RELOAD_SECONDS = 1.0
+"""Time between two checks of the configuration's file."""
+EXPECTED_STREAMS, EXPECTED_SIZE = 8, (1920, 1080)
+"""Streams, and width and height of their images, for which room is asked for in memory."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,33 +34,31 @@ def serve(
 ) -> Status:
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
-    On SIGHUP, and when the file `watched` changes, it is loaded anew: streams come, go and change
+    On SIGHUP, and if the file `watched` changes, it is loaded again: streams come, go and change
     without the others; what else has changed takes effect at the next start. Returns when all
-    streams have ended, which cameras never do, or when told to stop. Raises RunError, and what
+    streams have ended, which cameras never do, or on a signal to stop. Raises RunError, and what
     `load` and `feeds_of` do for the first configuration.
     """
     config = load()
-    room = AT_ONCE * config.pipeline.window * Ring.slot_bytes_for(*LARGE)
+    room = EXPECTED_STREAMS * config.pipeline.window * Ring.slot_bytes_for(*EXPECTED_SIZE)
     feeds = feeds_of(config.streams, config, outputs)
     with signals() as received, running(config, outputs, stages, room, None) as run:
         streams = Streams(run, config, outputs, feeds)
-        shown = looked = time.monotonic()
-        changed = _changed(watched)
-        while not run.finished:
-            run.watch(PATROL)
-            now = time.monotonic()
-            if now - shown > REPORT:
-                shown = now
-                on_status(run.status)
-            if set(received) - {signal.SIGHUP}:
-                return run.status
-            if received or now - looked > LOOK:
-                asked, looked, before, changed = bool(received), now, changed, _changed(watched)
-                received.clear()
-                if asked or changed != before:
-                    streams.reload(load)
-        run.finish()
-        on_status(run.status)
+        changed = Changed(watched)
+
+        def reload() -> None:
+            streams.reload(load)
+
+        show = every(STATUS_SECONDS, lambda: on_status(run.status))
+        check = every(RELOAD_SECONDS, lambda: reload() if changed() else None)
+
+        def each_round() -> None:
+            show()
+            check()
+
+        if supervise([run], received, each_round, reload) is None:
+            run.finish()
+            on_status(run.status)
         return run.status
 
 
@@ -79,20 +75,20 @@ class Streams:
             run.add(feed)
 
     def reload(self, load: Callable[[], Config]) -> None:
-        """Make the run what the configuration says; where that cannot be used, keep what is."""
+        """Make the run what the configuration says; keep it as it is if that cannot be used."""
         try:
             config = load()
         except ConfigError as error:
             logger.error("configuration not taken error=%s", error)
             return
         if replace(config, streams={}) != replace(self._config, streams={}):
-            logger.warning("only streams change while running; the rest does at the next start")
+            logger.warning("only streams change while running; restart for the other changes")
         self.change(config.streams)
 
     def change(self, wanted: Mapping[str, SourceConfig]) -> None:
         """Stop streams that are not wanted, or wanted otherwise; start those that are new.
 
-        One that cannot be started as it is wanted now goes on as it was.
+        A stream that cannot be started with its new settings continues with the old ones.
         """
         for name in [name for name in self._sources if name not in wanted]:
             self._stop(name)
@@ -106,21 +102,36 @@ class Streams:
                 continue
             if name in self._sources:
                 self._stop(name)
-            logger.warning("stream starts stream=%s", name)
             self._next += 1
+            try:
+                self._run.add(feed)
+            except OSError as error:
+                logger.error("stream not started stream=%s error=%s", name, error)
+                continue
+            logger.warning("stream started stream=%s", name)
             self._sources[name] = source
-            self._run.add(feed)
 
     def _stop(self, name: str) -> None:
-        logger.warning("stream stops stream=%s", name)
+        logger.warning("stream stopped stream=%s", name)
         self._run.remove(name)
         del self._sources[name]
 
 
-def _changed(path: Path | None) -> tuple[int, int] | None:
-    """What is another when the file is; None where it cannot be seen, as while it is replaced."""
-    try:
-        status = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return (status.st_mtime_ns, status.st_ino) if status is not None else None
+class Changed:
+    """Whether a file has changed since the last call."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._before = self._version()
+
+    def __call__(self) -> bool:
+        before, self._before = self._before, self._version()
+        return before != self._before
+
+    def _version(self) -> tuple[int, int] | None:
+        """What differs if the file does; None if it is not there, as while it is replaced."""
+        try:
+            status = self._path.stat() if self._path is not None else None
+        except OSError:
+            return None
+        return (status.st_mtime_ns, status.st_ino) if status is not None else None

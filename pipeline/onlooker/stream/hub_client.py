@@ -1,15 +1,15 @@
-"""A spoke: one process's end of the line to the hub, for workers and sources alike.
+"""One process's connection to the hub, for workers and sources alike.
 
-It introduces its process to a hub that does not know it (the hub's or its own restart, a message
-lost), beats its heart from a thread, so that a step may take as long as it likes, and ends the
-process when the supervisor has gone. Before the first introduction it is silent: loading models
-holds the interpreter for seconds, and who is heard once is taken for dead when no beat follows.
+It registers its process with a hub that does not know it (the hub or the process was restarted, or
+a message was lost), sends heartbeats from a thread, so that a step may take any time, and ends the
+process if the supervisor has gone. Before the first registration it is silent: loading models
+holds the interpreter for seconds, and a process that is heard once counts as dead if no heartbeat
+follows.
 """
 
 import logging
 import math
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -20,81 +20,74 @@ import zmq
 from onlooker.stream import messages
 from onlooker.stream.run_directory import Plan
 
-LOOK = 0.1
-"""Seconds after which a process that waits for the hub looks for a stop order."""
-FAREWELL = 1.0
-"""Seconds that a last message may take to the hub."""
-QUEUE = 10_000
-"""Messages that may wait for the hub, which are as many as the window has frames."""
+RECEIVE_SECONDS = 0.1
+"""Longest wait for the hub before a process checks for an order to stop."""
+LAST_MESSAGE_SECONDS = 1.0
+"""Longest time that a last message may take to reach the hub."""
+MAX_QUEUED = 10_000
+"""Messages that may wait for the hub, far more than any window has frames."""
 
 logger = logging.getLogger(__name__)
-
-
-def stop_order(name: str) -> threading.Event:
-    """What every child process begins with: it logs to stderr as `name`; SIGTERM sets the event."""
-    logging.basicConfig(
-        level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
-        format=f"%(levelname)s {name} %(message)s",
-    )
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    return stop
 
 
 class HubClient:
     """The hub, as a worker or a source sees it.
 
-    `introduction` makes the message that a stranger says first, or in answer to the hub of a
-    number; `introduce` sends it.
+    registration: returns the message that `register` sends: of its own accord, or as the answer to
+    the hub with a number.
     """
 
     def __init__(
-        self, plan: Plan, name: str, introduction: Callable[[int | None], messages.ToHub]
+        self, plan: Plan, name: str, registration: Callable[[int | None], messages.ToHub]
     ) -> None:
         self.name = name
         self._plan = plan
-        self._introduction = introduction
-        self._patience = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
-        self._introduced = -math.inf
+        self._registration = registration
+        self._silence = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
+        """Seconds without a message after which the process registers again."""
+        self._registered = -math.inf
         self._active = 0.0
         self._context = zmq.Context()
-        self._socket = self._connect(name, QUEUE)
-        self._left = threading.Event()
-        self._pulse = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
-        self._pulse.start()
+        self._socket = self._connect(name, MAX_QUEUED)
+        self._closing = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._heartbeat.start()
 
-    def introduce(self, hub: int | None = None) -> None:
-        self._introduced = time.monotonic()
-        self.send(self._introduction(hub))
+    def register(self, hub: int | None = None) -> None:
+        """Send the registration."""
+        self._registered = time.monotonic()
+        self.send(self._registration(hub))
 
     def send(self, message: messages.ToHub, frame: bytes = b"") -> None:
+        """Send a message. It waits in a queue while the hub does not run."""
         self._active = time.monotonic()
         self._socket.send_multipart(messages.pack(message, frame))
 
     def receive(self, wait: bool = True) -> tuple[messages.FromHub, bytes] | None:
-        """What the hub says; None if that is nothing, at once or for a moment's wait."""
-        if not self._socket.poll(round(LOOK * 1000) if wait else 0):
-            if time.monotonic() - self._active > self._patience:
-                self.introduce()  # what was meant for us, or said by us, may have got lost
+        """Return the next message of the hub; None if there is none at once, or after a wait."""
+        if not self._socket.poll(round(RECEIVE_SECONDS * 1000) if wait else 0):
+            if time.monotonic() - self._active > self._silence:
+                self.register()  # a message from or to this process may have been lost
             return None
         parts = self._socket.recv_multipart()
         self._active = time.monotonic()
         message, frame = messages.unpack_from_hub(parts)
         if isinstance(message, messages.RegisterAgain):
-            # One answer is enough for all who asked while this process was busy.
-            if self._active - self._introduced > self._plan.config.pipeline.heartbeat / 2:
-                self.introduce(message.hub)
+            # One answer is enough for all questions that came while this process was busy.
+            if self._active - self._registered > self._plan.config.pipeline.heartbeat / 2:
+                self.register(message.hub)
             return None
         return message, frame
 
-    def farewell(self, message: messages.ToHub) -> None:
-        """Send a last message and wait until the hub has it, for a second at most."""
-        self._socket.linger = round(FAREWELL * 1000)
+    def send_last(self, message: messages.ToHub) -> None:
+        """Send a last message; closing waits until the hub has it, for a second at most."""
+        self._socket.linger = round(LAST_MESSAGE_SECONDS * 1000)
         self.send(message)
 
     def close(self) -> None:
-        self._left.set()
-        self._pulse.join()
+        """Disconnect."""
+        self._closing.set()
+        self._heartbeat.join()
         self._socket.close()
         self._context.term()
 
@@ -114,13 +107,13 @@ class HubClient:
         return socket
 
     def _beat(self) -> None:
-        socket = self._connect(f"{self.name}/beat", 1)  # a late beat says nothing: keep no more
-        while not self._left.wait(self._plan.config.pipeline.heartbeat):
+        socket = self._connect(f"{self.name}/beat", 1)  # a late heartbeat says nothing: keep one
+        while not self._closing.wait(self._plan.config.pipeline.heartbeat):
             if os.getppid() != self._plan.parent:
-                # Not by an exception: the main thread may be deep in a step, and what it was doing
-                # is as safe against this as against any other death.
+                # Not by an exception: the main thread may be deep in a step, and its work is as
+                # safe against this as against any other death.
                 os._exit(1)
-            if math.isinf(self._introduced):
+            if math.isinf(self._registered):
                 continue
             try:
                 socket.send_multipart(messages.pack(messages.Heartbeat(self.name)), zmq.NOBLOCK)

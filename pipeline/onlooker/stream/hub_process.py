@@ -10,9 +10,9 @@ from pathlib import Path
 
 import zmq
 
+from onlooker.child_process import stop_event
 from onlooker.stream import messages, run_directory
 from onlooker.stream.hub import Hub, Send
-from onlooker.stream.hub_client import stop_order
 
 QUEUE = 10_000
 """Messages that may wait for, or from, one peer; far more than all windows let be."""
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 def main(run: Path, name: str) -> None:
     """Serve the run in directory `run`, as `name`, until told to stop, or left alone."""
-    stop = stop_order(name)
+    stop = stop_event(name)
     plan = run_directory.read(run)
     settings = plan.config.pipeline
     # Not in the plan: each hub of a run must have another.

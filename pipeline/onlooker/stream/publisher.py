@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlooker.child_process import stop_event
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
 from onlooker.record.log.reader import Log, LogError
 from onlooker.record.sinks.publish import Publisher, PublishError
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Outputs
-from onlooker.stream.hub_client import HubClient, stop_order
+from onlooker.stream.hub_client import HubClient
 
 LOOK = 0.01
 """Seconds between looks at the log, while nothing comes in."""
@@ -27,13 +28,13 @@ def main(run: Path, name: str) -> int:
 
     Returns the exit status: 1 where the hub was told what is broken.
     """
-    stop = stop_order(name)
+    stop = stop_event(name)
     plan = run_directory.read(run)
     with (
         HubClient(plan, name, lambda _: messages.Register()) as hub,
         _progress(run / "published") as progress,
     ):
-        hub.introduce()
+        hub.register()
         try:
             start = progress.read() or plan.position
             with publishing(plan.outputs, start) as publisher:
@@ -44,7 +45,7 @@ def main(run: Path, name: str) -> int:
                     if busy:
                         progress.write(publisher.position)
         except (PublishError, LogError, BadKey) as error:
-            hub.farewell(messages.Broken(str(error)))
+            hub.send_last(messages.Broken(str(error)))
             return 1
     return 0
 

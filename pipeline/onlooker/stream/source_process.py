@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec.structs import replace
 
+from onlooker.child_process import stop_event
 from onlooker.media.camera import Camera, CameraFrame
 from onlooker.media.errors import MediaError
 from onlooker.media.motion import LiveGate
 from onlooker.media.url import is_camera
 from onlooker.stream import messages, run_directory
 from onlooker.stream.feeds import Feed
-from onlooker.stream.hub_client import HubClient, stop_order
+from onlooker.stream.hub_client import HubClient
 from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import workers
@@ -89,7 +90,7 @@ class Source:
         """Whether there was an end, and nothing before it is on its way any more."""
         return self.ended and not self._offered
 
-    def introduction(self, hub: int | None) -> messages.Open:
+    def registration(self, hub: int | None) -> messages.Open:
         """What the source says of itself, be it because `hub` asked."""
         feed, held = self.feed, tuple(self._offered)
         policy: messages.Policy = "live" if feed.live else "every"
@@ -184,7 +185,7 @@ def main(run: Path, number: int, name: str) -> int:
     `name` ends in a number higher than any process for this feed had before. Returns the exit
     status: 1 where the hub was told what is broken.
     """
-    stop = stop_order(name)
+    stop = stop_event(name)
     plan = run_directory.read(run)
     feed = run_directory.read_feed(run, number)
     base, _, life = name.rpartition(".")
@@ -192,8 +193,8 @@ def main(run: Path, number: int, name: str) -> int:
     if feed.live:  # newest wins only where there is room for more than workers can hold
         window = max(window, 2 * workers(plan.config) + 4)
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
-    with HubClient(plan, name, source.introduction) as hub:
-        hub.introduce()
+    with HubClient(plan, name, source.registration) as hub:
+        hub.register()
         try:
             follow = _follow_camera if feed.live else _follow_video
             for sends in follow(feed, source, hub, stop):
@@ -205,7 +206,7 @@ def main(run: Path, number: int, name: str) -> int:
                 for message, data in sends:
                     hub.send(message, data)
         except OSError as error:
-            hub.farewell(messages.Broken(f"no room for the frames of {feed.stream}: {error}"))
+            hub.send_last(messages.Broken(f"no room for the frames of {feed.stream}: {error}"))
             return 1
     if source.settled or feed.live:
         _remove_rings(run, base)

@@ -1,4 +1,4 @@
-"""Starts what a run needs, watches it, starts again what dies, and leaves nothing behind.
+"""The processes of the pipeline: started, watched, restarted if they die, and stopped in order.
 
 A run has a directory, in memory where there is one: the plan, the hub's socket, the rings. The
 children are started by their modules' names (`python -m onlooker.stream.worker ...`), so that `ps`
@@ -9,8 +9,6 @@ import logging
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +18,7 @@ from typing import Self
 import zmq
 from msgspec.structs import replace
 
-from onlooker.child_process import Child, blocked, environment, signals, stop
+from onlooker.child_process import Child, every, signals, stop, supervise
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
@@ -31,20 +29,14 @@ from onlooker.stream.run_directory import Plan
 from onlooker.stream.stage import Stage, row
 from onlooker.stream.stages import STAGES
 
-PATROL = 0.05
-"""Seconds between looks at the children."""
-REPORT = 0.2
-"""Seconds between questions to the hub."""
-START = 60.0
-"""Seconds that a child may take until it is heard of: on a slow disk, Python has much to read."""
-LONGEST_WAIT = 32.0
-"""Seconds before a child that dies again and again is started once more; from 1, doubling."""
-MOST_DEATHS = 7
-"""Of one child in a row, with no frame settled in between, until the run is given up."""
-GRACE = 1.5
-"""Seconds to stop for children that were asked to, before they are killed."""
-FINISH = 4.0
-"""The same, where all is done: a publisher may have subscribers that are slow."""
+STATUS_SECONDS = 0.2
+"""Time between two questions to the hub."""
+MAX_START_SECONDS = 60.0
+"""Time that a child may take until it is heard of: on a slow disk, Python has much to read."""
+MAX_DEATHS = 7
+"""Deaths of one child in a row, with no frame settled in between, after which the run ends."""
+FINISH_SECONDS = 4.0
+"""Time to stop when all is done: a publisher may have subscribers that are slow."""
 
 logger = logging.getLogger(__name__)
 
@@ -76,38 +68,32 @@ def replay(
     """Send every frame of `videos` through `stages`, and return what became of them.
 
     Each video is a stream named after its file. As many are read at once as there are workers for a
-    stage. `on_status` is called a few times a second. An earlier run's `outputs.records` is gone on
-    with.
+    stage. `on_status` is called a few times a second. An earlier run's log is resumed.
 
-    Raises RunError for what ends the run, Stopped where that was a signal (SIGTERM, SIGINT,
-    SIGHUP; within 5 s), and what `onlooker.stream.feeds.feeds` does before anything is started.
+    Raises RunError for what ends the run, Stopped if that was a signal (SIGTERM, SIGINT, SIGHUP;
+    within 5 s), and what `onlooker.stream.feeds.feeds` does before anything is started.
     """
     streams = feeds(videos, config, outputs, speed)
     at_once = max(stage.processes(config) for stage in stages)
     room = run_directory.ring_bytes(streams, config.pipeline.window, at_once)
-    with signals() as received, running(config, outputs, stages, room, at_once) as children:
+    with signals() as received, running(config, outputs, stages, room, at_once) as run:
         for feed in streams:
-            children.add(feed)
-        shown = 0.0
-        while not children.finished:
-            children.watch(PATROL)
-            if received:
-                raise Stopped(received[0], children.status)
-            if time.monotonic() - shown > REPORT:
-                shown = time.monotonic()
-                on_status(children.status)
-        children.finish()
-        on_status(children.status)
-        return children.status
+            run.add(feed)
+        number = supervise([run], received, every(STATUS_SECONDS, lambda: on_status(run.status)))
+        if number is not None:
+            raise Stopped(number, run.status)
+        run.finish()
+        on_status(run.status)
+        return run.status
 
 
 @contextmanager
 def running(
     config: Config, outputs: Outputs, stages: Sequence[Stage], room: int, at_once: int | None
 ) -> "Iterator[Run]":
-    """The processes of a run, with no stream yet, while the `with` statement lasts.
+    """Yield the processes of a run, with no stream yet, while the `with` statement lasts.
 
-    room: bytes for frames. at_once: videos that are read at once; None where streams come and go.
+    room: bytes for frames. at_once: videos that are read at once; None if streams come and go.
     """
     with Log(outputs.log_path) as log:
         position = log.position
@@ -132,31 +118,42 @@ class Run:
     """
 
     def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
-        """at_once: videos that are read at once; None where streams come and go: then no source's
+        """at_once: videos that are read at once; None if streams come and go: then no source's
         death ends the run."""
         self.run = run
         self.plan = plan
         self._at_once = at_once
         self.status = Status()
-        self._most_deaths = max(MOST_DEATHS, plan.config.pipeline.attempts + 2)
-        self._patience = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
-        self._hub = Child("hub", ("onlooker.stream.hub_process", str(run)))
-        self._children = [self._hub]
+        self._max_deaths = max(MAX_DEATHS, plan.config.pipeline.attempts + 2)
+        self._silence = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
+        """Seconds after which a process that says nothing counts as dead."""
+        self._hub = Child("hub", "onlooker.stream.hub_process", str(run))
+        self._workers: list[Child] = []
         for stage in stages:
-            command = ("onlooker.stream.worker", str(run), stage.name)
             for number, core in enumerate(_cores(stage.processes(plan.config))):
-                self._children.append(Child(f"{stage.name}-{number}", command, core=core))
-        self._publisher = [Child("publisher", ("onlooker.stream.publisher", str(run)))]
-        self._children += self._publisher if plan.outputs.publish else []
+                arguments = (str(run), stage.name)
+                name = f"{stage.name}-{number}"
+                self._workers.append(Child(name, "onlooker.stream.worker", *arguments, core=core))
+        self._publishers: list[Child] = []
+        if plan.outputs.publish:
+            self._publishers.append(Child("publisher", "onlooker.stream.publisher", str(run)))
+        self._sources: dict[Child, Feed] = {}
+        """Sources that are started, with what they feed."""
+        self._pending: list[Feed] = []
+        """Feeds that wait for their turn."""
         self._feeds: dict[str, Feed] = {}
-        self._pending: list[Child] = []
+        """By stream."""
+        self._settled: dict[Child, int] = {}
+        """Frames that had been settled when a child died last."""
         self._finished: dict[str, StreamStatus] = {}
         self._leaving: list[Feed] = []
         """Feeds that have ended, of streams that the hub may still know."""
+        self._said: dict[str, str] = {}
+        """What this process has told the hub of a stream's source that died, by stream."""
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
-        self._amnesty = math.inf
-        """Until when the hub, having started, need not have heard of all children."""
+        self._hub_complete = math.inf
+        """Time from which the hub, having started, must have heard of all children."""
         self._context = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.linger = 0
@@ -170,45 +167,45 @@ class Run:
         return len(self._finished) == len(self._feeds)
 
     def add(self, feed: Feed) -> None:
-        """Have a stream read: at once, or as soon as its turn comes."""
+        """Have a stream read: at once, or as soon as its turn comes. Raises OSError."""
         run_directory.write_feed(self.run, feed)
         self._feeds[feed.stream] = feed
         self._finished.pop(feed.stream, None)
-        command = ("onlooker.stream.source_process", str(self.run), str(feed.number))
-        self._pending.append(Child(f"source-{feed.number}", command, feed=feed))
-        self._feed_next()
+        self._pending.append(feed)
+        self._start_pending()
 
     def remove(self, stream: str) -> None:
-        """Have a stream read no more; what is on its way is still looked at."""
+        """Stop reading a stream; frames on their way are still analysed."""
         feed = self._feeds.pop(stream)
+        self._said.pop(stream, None)
         self._finished.pop(stream, None)
-        self._pending = [child for child in self._pending if child.feed is not feed]
-        for child in self._children:
-            if child.feed is feed:
-                self._retire(child)
+        self._pending = [each for each in self._pending if each is not feed]
+        for child, fed in self._sources.items():
+            if fed is feed:
+                child.stop(time.monotonic())
 
     def watch(self, seconds: float) -> None:
-        """Listen to the hub for some time, then see after the children. Raises RunError."""
+        """Listen to the hub for some time, then see to the children. Raises RunError."""
         self._listen(seconds)
         now = time.monotonic()
-        if now - self._watched > self._patience / 2:
+        if now - self._watched > self._silence / 2:
             self._heard = now  # it was this process that slept
         self._watched = now
-        if self._answered and now - self._asked > REPORT:
+        if self._answered and now - self._asked > STATUS_SECONDS:
             self._asked, self._answered = now, False
             self._say(messages.StatusRequest())
-        if now - self._heard > (self._patience if self._hub.heard else START):
-            self._kill_silent(self._hub)
-        for child in list(self._children):
-            if child.process is not None:
-                if child.process.poll() is not None:
-                    self._bury(child, child.process.returncode, now)
-                elif child.retired is not None and now - child.retired > GRACE:
-                    child.process.kill()
-            elif child.retired is not None:
+        if now - self._heard > (self._silence if self._hub.ready else MAX_START_SECONDS):
+            self._hub.kill("it does not answer")
+        for child in self._children:
+            if not child.running and child.stopping is not None:
                 self._leave(child)
-            elif now >= child.due and not child.given_up:
-                self._start(child)
+                continue
+            life = child.life
+            how = child.check(now)
+            if child is self._hub and child.life != life:
+                self._heard, self._answered, self._hub_complete = child.started, True, math.inf
+            if how is not None and child.stopping is None:
+                self._restart(child, how, now)
 
     def _listen(self, seconds: float) -> None:
         if self._socket.poll(round(seconds * 1000)):
@@ -217,176 +214,171 @@ class Run:
             if isinstance(message, Status):
                 self._take(message)
 
-    def _start(self, child: Child) -> None:
-        child.life += 1
-        child.started, child.heard = time.monotonic(), False
-        if child is self._hub:
-            self._heard, self._answered, self._amnesty = child.started, True, math.inf
-        module, *arguments = child.command
-        # What a terminal sends goes to all its processes, but in which order they stop is for this
-        # one to say. A child inherits what is blocked.
-        with blocked(signal.SIGINT, signal.SIGHUP):
-            child.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, *arguments, child.name],
-                env=environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-            )
-        if child.core is not None:
-            try:
-                os.sched_setaffinity(child.process.pid, {child.core})
-            except OSError as error:  # it has ended, or the core is not ours any more
-                logger.warning(
-                    "not kept to a core name=%s core=%d cause=%s", child.name, child.core, error
-                )
-
-    def _bury(self, child: Child, code: int, now: float) -> None:
-        child.process = None
-        if child.retired is not None:
-            return
+    def _restart(self, child: Child, how: str, now: float) -> None:
+        """Plan the next life of a child that has died. Raises RunError if it dies too often."""
         self._say(messages.Died(child.name))
-        settled = self._settled(child)
-        achieved = child.heard and settled > child.settled
-        child.deaths = 1 if achieved else child.deaths + 1
-        child.settled = settled
-        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        if child.deaths > self._most_deaths:
-            cause = f"{child.base} died {child.deaths} times in a row, last by {how}"
-            if child.feed is None or self._at_once is not None:
-                raise RunError(cause)
-            logger.error("given up stream=%s cause=%s", child.feed.stream, cause)
-            child.given_up = True
-            self._say(messages.Health(child.feed.stream, f"given up: {cause}", 0))
-        wait = 0.0 if child.deaths == 1 else min(2.0 ** (child.deaths - 2), LONGEST_WAIT)
-        child.due = now + wait
-        logger.warning("child died name=%s how=%s start_in=%.0f", child.name, how, wait)
+        settled = self._settled_by(child)
+        wait = child.restart(now, child.ready and settled > self._settled.get(child, -1))
+        self._settled[child] = settled
+        logger.warning("child died name=%s how=%s restart_in=%.0f", child.name, how, wait)
+        feed = self._sources.get(child)
+        cause = f"{child.base} died {child.deaths} times in a row, last by {how}"
+        own = self._cause(feed.stream) if feed is not None else ""
+        if child.deaths > self._max_deaths and (feed is None or self._at_once is not None):
+            raise RunError(own or cause)
+        if feed is not None and child.deaths > 1 and not own:
+            self._said[feed.stream] = cause
+            self._say(messages.Health(feed.stream, cause, 0))
 
-    def _settled(self, child: Child) -> int:
+    def _cause(self, stream: str) -> str:
+        """What a source that died has said to be wrong; empty if it has said nothing."""
+        [health] = [each.health for each in self.status.streams if each.name == stream] or [""]
+        return health if health != self._said.get(stream) else ""
+
+    def _settled_by(self, child: Child) -> int:
         """Frames that a source's own stream has settled; for other children those of all."""
-        if child.feed is None:
+        feed = self._sources.get(child)
+        if feed is None:
             return self.status.settled
-        own = (s for s in self.status.streams if child.feed and s.name == child.feed.stream)
+        own = (each for each in self.status.streams if each.name == feed.stream)
         return sum(stream.counts.settled for stream in own)
 
     def _take(self, status: Status) -> None:
+        """Take what the hub says. Raises RunError if it was told what is broken."""
         if status.error is not None:
             raise RunError(status.error)
-        self._hub.heard = True
+        self._hub.ready = True
         now = time.monotonic()
-        self._amnesty = min(self._amnesty, now + self._patience)
-        for child in self._children[1:]:  # all but the hub
+        self._hub_complete = min(self._hub_complete, now + self._silence)
+        for child in self._children:
             if child.name in status.alive:
-                child.heard = True
-            elif now > self._amnesty and (child.heard or now - child.started > START):
-                self._kill_silent(child)
+                child.ready = True
+            elif (
+                child is not self._hub
+                and now > self._hub_complete
+                and (child.ready or now - child.started > MAX_START_SECONDS)
+            ):
+                child.kill("it is silent")
         for stream in status.streams:
             if stream.finished and stream.name not in self._finished:
                 feed = self._feeds.get(stream.name)
                 # Another's end is not the end of the feed that took its place.
                 if feed is not None and _base(stream.source) == f"source-{feed.number}":
                     self._finished[stream.name] = stream
-                for source in self._children:
+                for source in self._sources:
                     if source.name == stream.source:
-                        self._retire(source)
-                self._feed_next()
-        self._tidy(status)
-        # A hub that was started anew knows nothing of streams that had finished.
+                        source.stop(now)
+                self._start_pending()
+        self._forget_left(status)
+        # A hub that was restarted knows nothing of streams that had finished.
         streams = {stream.name: stream for stream in status.streams} | self._finished
         ordered = (streams[name] for name in self._feeds if name in streams)
         self.status = replace(status, streams=tuple(ordered))
 
-    def _kill_silent(self, child: Child) -> None:
-        if child.process is not None and child.process.poll() is None:
-            logger.warning("child silent name=%s", child.name)
-            child.process.kill()
-
-    def _retire(self, child: Child) -> None:
-        child.retired = child.retired or time.monotonic()
-        if child.process is not None:
-            child.process.terminate()
-
     def _leave(self, child: Child) -> None:
-        """A source has ended for good: so has its stream, unless another feeds it by now."""
-        self._children.remove(child)
-        feed = child.feed
+        """A source has ended for good, and so has its stream, unless another feeds it by now."""
+        feed = self._sources.pop(child, None)
         if feed is not None and self._feeds.get(feed.stream) is not feed:
-            self._say(messages.Forget(feed.stream, feed.last_session))
             self._leaving.append(feed)
+            self._say(messages.Forget(feed.stream, feed.last_session))
+        self._start_pending()
 
-    def _tidy(self, status: Status) -> None:
+    def _forget_left(self, status: Status) -> None:
         """Remove the files of streams that the hub has forgotten, or has from another feed."""
         feeding = {_base(stream.source) for stream in status.streams}
-        for feed in [each for each in self._leaving if f"source-{each.number}" not in feeding]:
+        for feed in list(self._leaving):
+            if f"source-{feed.number}" in feeding:
+                self._say(messages.Forget(feed.stream, feed.last_session))  # in case it got lost
+                continue
             self._leaving.remove(feed)
-            for pattern in (f"source-{feed.number}.*.ring", f"feed-{feed.number}.json"):
+            for pattern in (f"source-{feed.number}.*", f"feed-{feed.number}.json"):
                 for left in self.run.glob(pattern):
                     left.unlink(missing_ok=True)
 
-    def _feed_next(self) -> None:
-        reading = [c for c in self._children if c.feed is not None and c.retired is None]
-        while self._pending and (self._at_once is None or len(reading) < self._at_once):
-            reading.append(self._pending.pop(0))
-            self._children.append(reading[-1])
+    def _start_pending(self) -> None:
+        reading = sum(child.stopping is None for child in self._sources)
+        while self._pending and (self._at_once is None or reading < self._at_once):
+            feed = self._pending.pop(0)
+            name = f"source-{feed.number}"
+            child = Child(name, "onlooker.stream.source_process", str(self.run), str(feed.number))
+            self._sources[child] = feed
+            reading += 1
 
     def _say(self, message: messages.ToHub) -> None:
-        self._socket.send_multipart(messages.pack(message), zmq.NOBLOCK)
+        try:
+            self._socket.send_multipart(messages.pack(message), zmq.NOBLOCK)
+        except zmq.Again:
+            # So much waits for a hub that does not run. The one that comes asks its peers itself.
+            logger.debug("not sent to the hub message=%s", type(message).__name__)
 
     def finish(self) -> None:
-        """Have everybody but the hub put away their things. Raises RunError where one cannot."""
-        running = [child for child in self._others if child.process is not None]
-        codes = stop([child.process for child in running if child.process], FINISH)
+        """Stop all children but the hub, so that they save all they have. Raises RunError."""
+        running = [child for child in self._all_but_hub if child.running]
+        codes = stop(running, FINISH_SECONDS)
         broken = [child.name for child, code in zip(running, codes, strict=True) if code > 0]
-        publishers = [child for child in self._publisher if child in self._children]
-        broken += [child.name for child in publishers if self._stopped(child) > 0]
+        broken += [child.name for child in self._publishers if self._stopped(child) > 0]
         if broken:
-            end = time.monotonic() + self._patience
+            end = time.monotonic() + self._silence
             while time.monotonic() < end:
-                self._listen(REPORT)  # raises what the hub was told
-                self._say(messages.StatusRequest())
-            raise RunError(f"{broken[0]} failed while it put away its things")
+                self._ask()  # raises what the hub was told
+            raise RunError(f"{broken[0]} failed while it saved its last results")
+
+    def _ask(self) -> None:
+        """Ask the hub how things are, and listen for a while. Raises RunError."""
+        end = time.monotonic() + STATUS_SECONDS
+        self._say(messages.StatusRequest())
+        while (left := end - time.monotonic()) > 0:
+            self._listen(left)
 
     def _stopped(self, publisher: Child) -> int:
-        """How the publisher ended. Another one goes on where it dies before it has published all:
-        subscribers wait for the end."""
+        """Stop a publisher; return its exit status.
+
+        If it dies before it has published all, another one continues: subscribers wait for the end.
+        """
         code = -signal.SIGKILL
-        for _ in range(self._most_deaths + 1):
-            if publisher.process is None or publisher.process.poll() is not None:
-                self._start(publisher)
-            end = time.monotonic() + START
-            while not publisher.heard and time.monotonic() < end:
-                self._say(messages.StatusRequest())
-                self._listen(REPORT)
-            assert publisher.process is not None
-            [code] = stop([publisher.process], FINISH)
-            publisher.process = None
+        for _ in range(self._max_deaths + 1):
+            if not publisher.running or publisher.check(time.monotonic()) is not None:
+                publisher.start()
+            end = time.monotonic() + MAX_START_SECONDS
+            while not publisher.ready and time.monotonic() < end:
+                self._ask()
+            [code] = stop([publisher], FINISH_SECONDS)
             if code >= 0:
                 break
-            logger.warning("publisher died at the end, another one goes on name=%s", publisher.name)
+            publisher.stopping = None
+            logger.warning("publisher died at the end, another continues name=%s", publisher.name)
         return code
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Sources first, so that nothing comes in any more; who publishes it late, the hub last."""
+        """Stop sources first, so that nothing comes in any more; then the publisher, the hub last.
+
+        The publisher has what was recorded late to publish.
+        """
         self._socket.close()
         self._context.term()
-        for children in (self._others[::-1], self._publisher, [self._hub]):
-            stop([child.process for child in children if child.process], GRACE)
+        for children in (self._all_but_hub, self._publishers, [self._hub]):
+            stop(children)
 
     @property
-    def _others(self) -> list[Child]:
-        """All children but the hub and the publisher."""
-        return [c for c in self._children if c is not self._hub and c not in self._publisher]
+    def _children(self) -> list[Child]:
+        return [self._hub, *self._workers, *self._publishers, *self._sources]
+
+    @property
+    def _all_but_hub(self) -> list[Child]:
+        """All children but the hub and the publishers, the sources first."""
+        return [*self._sources, *self._workers[::-1]]
 
 
 def _cores(workers: int) -> list[int | None]:
-    """The core for each worker of a stage: its own, where there are as many as cores.
+    """Return the core for each worker of a stage: its own if there are as many as cores.
 
-    OpenVINO hands each inference to a thread of its own. Where that is from core to core, as the
-    system likes to have it while a core is idle, the picture is in the wrong cache: on two cores
-    two pinned processes ran models half as often again. Where workers are fewer, or more, the
-    system finds free cores.
+    OpenVINO hands each inference to a thread of its own. If the system moves that from core to
+    core, as it does while a core is idle, the image is in the wrong cache: on two cores two pinned
+    processes ran models half as often again. If workers are fewer or more than cores, the system
+    finds free ones.
     """
     if not hasattr(os, "sched_getaffinity"):
         return [None] * workers
@@ -395,7 +387,7 @@ def _cores(workers: int) -> list[int | None]:
 
 
 def _base(name: str) -> str:
-    """What a child is called in all its lives."""
+    """Return the name that a child has in all its lives."""
     return name.rpartition(".")[0]
 
 

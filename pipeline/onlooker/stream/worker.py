@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 from msgspec.structs import replace
 
+from onlooker.child_process import stop_event
 from onlooker.media.picture import Planes
 from onlooker.models.card import WeightsError
 from onlooker.stream import messages, run_directory
-from onlooker.stream.hub_client import HubClient, stop_order
+from onlooker.stream.hub_client import HubClient
 from onlooker.stream.ring import FrameGone, Ring
 from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work, maker
 from onlooker.stream.step_runner import StepRunner
@@ -45,7 +46,7 @@ def main(run: Path, stage: str, name: str) -> int:
 
     Returns the exit status: 1 if the worker cannot work and has told the hub so.
     """
-    stop = stop_order(name)
+    stop = stop_event(name)
     plan = run_directory.read(run)
     [row] = [each for each in plan.stages if each.name == stage]
     with HubClient(plan, name, lambda _: messages.Ready(stage)) as hub:
@@ -55,7 +56,7 @@ def main(run: Path, stage: str, name: str) -> int:
                 setup = Setup(plan.config, plan.outputs, closing, feed, stop)
                 runner = StepRunner(stage, maker(row)(setup))
                 worker = StageWorker(runner, row.ordered, plan.outputs.poisoned_path)
-                hub.introduce()
+                hub.register()
                 while not stop.is_set():
                     done = worker(list(_jobs(hub, row.leases)))
                     setup.commit()
@@ -66,11 +67,11 @@ def main(run: Path, stage: str, name: str) -> int:
         except StopRequested:
             return 0
         except (StageError, WeightsError) as error:
-            hub.farewell(messages.Broken(f"{stage}: {error}"))
+            hub.send_last(messages.Broken(f"{stage}: {error}"))
             return 1
         except Exception as error:
             logger.exception("worker broken")
-            hub.farewell(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
+            hub.send_last(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
             return 1
     return 0
 
