@@ -198,8 +198,9 @@ class Frame(Noun, frozen=True, kw_only=True):
     height: int
     origin: tuple[int, int] = (0, 0)
     """Where the part of the picture that is looked at begins: left, top in pixels."""
-    same: bool = False
-    """Hardly anything has changed since a frame that was looked at: its result is taken again."""
+    same: int | None = None
+    """Index of an analysed frame since which hardly anything has changed; its result is repeated.
+    None means that the frame itself is analysed."""
     faces: tuple[Face, ...] = ()
     quads: tuple[TextQuad, ...] = ()
     lines: tuple[TextLine, ...] = ()

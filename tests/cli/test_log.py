@@ -44,8 +44,8 @@ def log(tmp_path: Path) -> Path:
     path = tmp_path / "r.db"
     with Writer(path) as writer:
         for index in range(100):
-            writer.append([build(frame("door", index, f"EXIT {index}"), Config())])
-        writer.append([build(frame("yard", 0, "way out"), Config())])
+            writer.append([build(frame("door", index, f"EXIT {index}"), Config(), "d")])
+        writer.append([build(frame("yard", 0, "way out"), Config(), "d")])
     return path
 
 

@@ -9,15 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import onlooker
 from onlooker.cli import replay
-from onlooker.config.schema import Config, Match, SourceConfig
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
-from onlooker.record.summary import Sighting, Summary
+from onlooker.record.summary import Summary
 from onlooker.stream.feeds import Feed
-from onlooker.types import Frame
+from onlooker.types import Frame, TextLine
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
 
@@ -38,28 +39,29 @@ def frame(index: int, stream: str, epoch: str) -> Frame:
 
 
 def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) -> None:
-    plain, named = Config(), Config(match=Match(collection="staff"))
     path = tmp_path / "r.db"
     with Writer(path) as log:
-        for stream, epoch, settings in (
-            ("door", "a", plain),
-            ("door", "a", named),
-            ("door", "b", named),
-            ("yard", "a", named),
+        for stream, epoch, analysis in (
+            ("door", "a", "plain"),
+            ("door", "a", "named"),
+            ("door", "b", "named"),
+            ("yard", "a", "named"),
         ):
             for index in range(3):
-                log.append([build(frame(index, stream, epoch), settings)])
-    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", width=64, height=36)
-    own = list(replay.own_records(path, [feed], named))
-    assert [record.RecordId for record in own] == [
-        build(frame(index, "door", "a"), named).RecordId for index in range(3)
+                log.append([build(frame(index, stream, epoch), Config(), analysis)])
+    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", analysis="named")
+    assert [record.RecordId for record in replay.own_records(path, [feed])] == [
+        build(frame(index, "door", "a"), Config(), "named").RecordId for index in range(3)
     ]
 
 
 def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     read = "[exit] PAGE [/b] :fire:"
-    seen = Sighting(stream="a", name=read, first=0.0, last=1.0, frames=3, best=99.0)
-    replay.print_summary(Summary(frames=3, failed=0, faces=0, people=[], text=[seen]))
+    quad = ((0.0, 0.0), (40.0, 0.0), (40.0, 10.0), (0.0, 10.0))
+    line = TextLine(text=read, score=0.99, quad=quad, words=())
+    summary = Summary()
+    summary.add(build(replace(frame(0, "a", "e"), lines=(line,)), Config(), "d"))
+    replay.print_summary(summary)
     assert read in capsys.readouterr().out
 
 
@@ -140,16 +142,15 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
 
 
 def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
-    plain, named = Config(), Config(match=Match(collection="staff"))
-    path = tmp_path / "r.db"
-    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", width=64, height=36)
+    path, source = tmp_path / "r.db", SourceConfig(url="door.mp4")
+    feed = Feed(stream="door", source=source, digest="a", analysis="named", start=1)
     with Writer(path) as log:
-        log.append([build(frame(0, "door", "a"), named)])
-        log.append([build(frame(0, "yard", "a"), plain)])
-        assert list(replay.other_records(path, [feed], named)) == []
-        log.append([build(frame(0, "door", "a"), plain)])
-        log.append([build(frame(0, "door", "b"), named)])
-    assert len(list(replay.other_records(path, [feed], named))) == 2
+        log.append([build(frame(0, "door", "a"), Config(), "named")])
+        log.append([build(frame(0, "yard", "a"), Config(), "plain")])
+        assert replay.other_records(path, [feed]) == 0
+        log.append([build(frame(0, "door", "a"), Config(), "plain")])
+        log.append([build(frame(0, "door", "b"), Config(), "named")])
+    assert replay.other_records(path, [feed]) == 2
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ def records() -> Records:
                     error=error,
                 ),
                 Config(),
+                "d",
             )
             for index in range(count)
         ]

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onlooker.config.schema import Config, Faces, Match, Record, Text
-from onlooker.record.frame_record import build, record_id
+from onlooker.config.schema import Config, Faces, Match, Pipeline, Record, Text
+from onlooker.record.frame_record import analysis_digest, build, record_id
 from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.types import (
     Face,
@@ -24,6 +25,7 @@ from onlooker.types import (
     TextLine,
     Word,
 )
+from onlooker.vision import analyser
 
 
 def quad(x1: float, y1: float, x2: float, y2: float) -> Quad:
@@ -223,7 +225,7 @@ schema = members(
 
 
 def record(frame: Frame, config: Config | None = None) -> Json:
-    return json.loads(encode(build(frame, config or Config())))
+    return json.loads(encode(build(frame, config or Config(), "d")))
 
 
 def test_form() -> None:
@@ -271,7 +273,7 @@ class TestNumbers:
 
     def test_nothing_is_not_less_than_nothing(self) -> None:
         centred = msgspec.structs.replace(FACE, box=(-1e-9, -0.0, 10.0, 10.0))
-        assert b"-0.0" not in encode(build(frame(faces=(centred,), lines=()), Config()))
+        assert b"-0.0" not in encode(build(frame(faces=(centred,), lines=()), Config(), "d"))
 
 
 class TestFaces:
@@ -367,26 +369,38 @@ class TestTime:
 
 
 def _fragment(frame: Frame) -> str:
-    return build(frame, Config()).InputInformation.KinesisVideo.FragmentNumber
+    return build(frame, Config(), "d").InputInformation.KinesisVideo.FragmentNumber
 
 
 class TestIdentity:
     def test_same_frame_same_bytes(self) -> None:
-        assert encode(build(frame(), Config())) == encode(build(frame(), Config()))
+        assert encode(build(frame(), Config(), "d")) == encode(build(frame(), Config(), "d"))
 
-    def test_record_id_knows_stream_content_frame_and_configuration(self) -> None:
-        config = Config()
+    def test_record_id_knows_stream_content_frame_and_analysis(self) -> None:
         ids = [
-            record_id("a", "x", 1, config),
-            record_id("b", "x", 1, config),
-            record_id("a", "y", 1, config),
-            record_id("a", "x", 2, config),
-            record_id("ax", "", 1, config),
-            record_id("a", "x", 1, Config(match=Match(collection="staff"))),
-            record_id("a", "x", 1, Config(faces=Faces(size=320))),
+            record_id("a", "x", 1, "d"),
+            record_id("b", "x", 1, "d"),
+            record_id("a", "y", 1, "d"),
+            record_id("a", "x", 2, "d"),
+            record_id("ax", "", 1, "d"),
+            record_id("a", "x", 1, "e"),
         ]
         assert len(set(ids)) == len(ids)
-        assert build(frame(), config).RecordId == record_id("video", "ab" * 32, 7, config)
+        assert build(frame(), Config(), "d").RecordId == record_id("video", "ab" * 32, 7, "d")
+
+    def test_the_analysis_is_another_with_other_settings_or_weights(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings = [
+            Config(),
+            Config(match=Match(collection="staff")),
+            Config(faces=Faces(size=320)),
+        ]
+        found = [analysis_digest(config) for config in settings]
+        monkeypatch.setattr(analyser, "weights_digest", lambda config: "of newer weights")
+        found += [analysis_digest(config) for config in settings]
+        assert len(set(found)) == 6
+        assert analysis_digest(Config(pipeline=Pipeline(workers=7))) == found[3]
 
     def test_arn(self) -> None:
         place = Config(record=Record(region="eu-west-1", account="123456789012"))
@@ -398,11 +412,11 @@ class TestIdentity:
         assert len(arns) == 3
         start = "arn:aws:kinesisvideo:eu-west-1:123456789012:stream/my_video/"
         assert all(arn.startswith(start) for arn in arns)
-        assert build(frame(stream="my video"), place).stream == "my_video"
+        assert build(frame(stream="my video"), place, "d").stream == "my_video"
 
 
 def _arn(frame: Frame, config: Config) -> str:
-    return build(frame, config).InputInformation.KinesisVideo.StreamArn
+    return build(frame, config, "d").InputInformation.KinesisVideo.StreamArn
 
 
 class TestWhatWasLookedFor:

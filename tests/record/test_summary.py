@@ -1,8 +1,8 @@
-"""Counting who and what was seen."""
+"""People and lines, counted."""
 
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
-from onlooker.record.summary import summarise
+from onlooker.record.summary import Summary
 from onlooker.types import (
     Face,
     Frame,
@@ -68,7 +68,9 @@ def test_people_and_lines_are_counted_by_frame() -> None:
         frame(2, error="decode: broken"),
         frame(3, faces=(face("grace", 85),), lines=(line("WAY OUT"),)),
     ]
-    seen = summarise(build(item, Config()) for item in frames)
+    seen = Summary()
+    records = [build(item, Config(), "d") for item in frames]
+    assert list(seen.counting(records)) == records
     assert (seen.frames, seen.failed, seen.faces) == (4, 1, 4)
     ada, grace = seen.people
     assert (ada.name, ada.frames, ada.first, ada.last, ada.best) == ("ada", 2, 0.0, 0.5, 96.0)
@@ -77,5 +79,7 @@ def test_people_and_lines_are_counted_by_frame() -> None:
 
 
 def test_a_face_without_a_name_is_listed_by_its_id() -> None:
-    [person] = summarise([build(frame(0, faces=(face(None, 88),)), Config())]).people
+    seen = Summary()
+    seen.add(build(frame(0, faces=(face(None, 88),)), Config(), "d"))
+    [person] = seen.people
     assert person.name == "11111111-2222-4333-8444-555555555555"

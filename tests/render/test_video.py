@@ -53,7 +53,7 @@ def record(
         stream="video", epoch="e", index=index, pts=pts, time_base=(1, 16000), fragment=0,
         fragment_pts=0, started=0.0, width=WIDTH, height=HEIGHT, faces=faces, lines=lines,
     )  # fmt: skip
-    return build(frame, Config())
+    return build(frame, Config(), "d")
 
 
 def drawn(*, faces: tuple[Face, ...] = (), lines: tuple[TextLine, ...] = ()) -> Pixels:

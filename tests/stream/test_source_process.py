@@ -72,6 +72,20 @@ def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
     assert again.index == 6
 
 
+def test_a_new_hub_does_not_end_the_motion_gate(tmp_path: Path) -> None:
+    """What the hub before it had settled without a word is not waited for."""
+    camera = SourceConfig(url="rtsp://door", policy="live", motion_threshold=0.5)
+    source = Source(Feed(stream="a", source=camera), f"{tmp_path}/source-0.3", 4, 3)
+    start(source, 0)
+    source.offer(frame("a", 0), planes(4, 4), 0.1)
+    source.hear(messages.Free(3, 0, Counts(1, 1), True))
+    bright = Planes(np.full((4, 4), 200, np.uint8), *(np.zeros((2, 2), np.uint8),) * 2)
+    source.offer(frame("a", 1), bright, 0.1)
+    start(source, 2)
+    [(_, data)] = source.offer(frame("a", 2), planes(4, 4), 0.1)
+    assert messages.unpack_frame(data).same == 0
+
+
 def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
     start(source, 5)
     for index in (5, 6):

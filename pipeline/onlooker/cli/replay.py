@@ -26,7 +26,7 @@ from onlooker.media.errors import MediaError
 from onlooker.models import weights
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
-from onlooker.record.summary import Summary, summarise
+from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.video import annotate as draw
 from onlooker.stream.feeds import Feed, Outputs, feeds
@@ -98,7 +98,7 @@ def replay_videos(
     _check_outputs(settings, outputs, annotated)
     weights.pull(analyser.cards(settings))
     streams = feeds(videos, settings, outputs)
-    if others := sum(1 for _ in other_records(records, streams, settings)):
+    if others := other_records(records, streams):
         raise reader.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
             "settings or from other videos; delete it, or name another file with --log"
@@ -112,11 +112,17 @@ def replay_videos(
     if outputs.publish or any(feed.start != feed.frames for feed in streams):
         run = partial(inline if one_process else staged, videos, settings, outputs, speed=speed)
         errors = _run(run, streams)
-    summary = summarise(own_records(records, streams, settings))
-    print_summary(summary)
+    summary = Summary()
+    counted = summary.counting(own_records(records, streams))
+    try:
+        if annotated is not None:
+            with console.status("drawing"):
+                draw(videos[0], counted, annotated)
+    finally:
+        for _ in counted:
+            pass
+        print_summary(summary)
     if annotated is not None:
-        with console.status("drawing"):
-            draw(videos[0], own_records(records, streams, settings), annotated)
         plain.print(f"annotated video  {annotated}")
     for path in filter(None, (outputs.records, records)):
         plain.print(f"records         {path}")
@@ -139,24 +145,27 @@ def _check_outputs(settings: Config, outputs: Outputs, annotated: Path | None) -
         raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
 
 
-def other_records(
-    records: Path, streams: Sequence[Feed], settings: Config
-) -> Iterator[StreamRecord]:
-    """Yield the log's records of `streams` that were made from other videos or settings."""
-    names = {feed.stream for feed in streams}
-    own = {record.RecordId for record in own_records(records, streams, settings)}
-    for record in reader.read(records):
-        if record.stream in names and record.RecordId not in own:
-            yield record
+def other_records(records: Path, streams: Sequence[Feed]) -> int:
+    """Return how many records of `streams` the log has from other videos, settings or models."""
+    others = 0
+    with reader.Log(records) as log:
+        for feed in streams:
+            own = {
+                record_id(feed.stream, feed.digest, index, feed.analysis)
+                for index in range(feed.start)
+            }
+            others += sum(found not in own for found in log.record_ids(feed.stream))
+    return others
 
 
-def own_records(records: Path, streams: Sequence[Feed], settings: Config) -> Iterator[StreamRecord]:
+def own_records(records: Path, streams: Sequence[Feed]) -> Iterator[StreamRecord]:
     """Yield the log's records of `streams` that were made from these videos and settings."""
-    digests = {feed.stream: feed.digest for feed in streams}
-    for record in reader.read(records):
-        digest, index = digests.get(record.stream), record.FrameInformation.Index
-        if digest and record.RecordId == record_id(record.stream, digest, index, settings):
-            yield record
+    with reader.Log(records) as log:
+        for feed in streams:
+            for record in log.query(stream=feed.stream):
+                index = record.FrameInformation.Index
+                if record.RecordId == record_id(feed.stream, feed.digest, index, feed.analysis):
+                    yield record
 
 
 def _run(

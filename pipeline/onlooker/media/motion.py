@@ -1,4 +1,8 @@
-"""Frames in which hardly anything has changed since an earlier one."""
+"""The motion gate: frames in which hardly anything has changed since a reference frame.
+
+Such a frame is not analysed; it carries the index of its reference frame, whose result its record
+repeats.
+"""
 
 from typing import cast
 
@@ -7,60 +11,71 @@ import numpy as np
 
 from onlooker.media.picture import Pixels, Planes
 
-GATE = (96, 54)
+COMPARED_SIZE = (96, 54)
 """Width and height in pixels at which frames are compared."""
 NOISE = 12
 """Brightness changes up to this (0-255) are treated as noise."""
 
 
 class Gate:
-    """Sees whether a picture differs from the last one that was looked at."""
+    """The gate of a video, each of whose frames is analysed or repeats a result.
+
+    threshold: share of the pixels, 0 to 1, that must change; None means that every frame is
+    analysed.
+    """
 
     def __init__(self, threshold: float | None) -> None:
         self._threshold = threshold
-        self.reference: Pixels | None = None
-        """What others are held against, small."""
-        self.seen: Pixels | None = None
-        """The last one asked about, small."""
+        self._reference: tuple[int, Pixels] | None = None
+        self.newest: Pixels | None = None
+        """The last image that was compared, at COMPARED_SIZE."""
 
-    def same(self, planes: Planes) -> bool:
-        """Whether less than the threshold's share of the picture has changed."""
+    def same(self, planes: Planes) -> int | None:
+        """Return the reference frame's index if less than the threshold has changed since."""
         if self._threshold is None:
-            return False
-        small = cv2.resize(planes.y, GATE, interpolation=cv2.INTER_AREA)
-        self.seen = cast(Pixels, small)
-        if self.reference is None:
-            return False
-        changed = np.count_nonzero(cv2.absdiff(self.seen, self.reference) > NOISE)
-        return bool(changed < self._threshold * self.seen.size)
+            return None
+        image = cast(Pixels, cv2.resize(planes.y, COMPARED_SIZE, interpolation=cv2.INTER_AREA))
+        self.newest = image
+        if self._reference is None:
+            return None
+        index, reference = self._reference
+        changed = np.count_nonzero(cv2.absdiff(image, reference) > NOISE)
+        return index if changed < self._threshold * image.size else None
 
-    def looked_at(self) -> None:
-        """The last picture is looked at: others are held against it from now on."""
-        self.reference = self.seen
+    def refer(self, index: int, image: Pixels | None = None) -> None:
+        """Make frame `index` the reference; `image` is its own, if it is not the newest."""
+        if image is None:
+            image = self.newest
+        if image is not None:
+            self._reference = index, image
 
 
 class LiveGate:
-    """The same where frames may be dropped: only what was looked at and recorded is held against.
+    """The gate of a camera, whose frames may be dropped on their way.
 
-    And only while nothing that differs from it is on its way, whose record would come in between.
+    Only a frame that was analysed and recorded becomes the reference. While frames that differ from
+    it are being analysed, no frame repeats its result: their records come in between.
     """
 
     def __init__(self, threshold: float | None) -> None:
         self._gate = Gate(threshold)
         self._pending: dict[int, Pixels] = {}
-        self._newest = -1
+        """By index: the images of frames that are being analysed."""
+        self._reference = -1
 
-    def same(self, planes: Planes) -> bool:
-        """Whether the last result may be taken again."""
-        return self._gate.same(planes) and not self._pending
+    def same(self, planes: Planes) -> int | None:
+        """Return the index of the frame whose result may be repeated, or None."""
+        found = self._gate.same(planes)
+        return None if self._pending else found
 
     def offered(self, index: int) -> None:
-        """The picture that was asked about last is looked at as frame `index`."""
-        if self._gate.seen is not None:
-            self._pending[index] = self._gate.seen
+        """Note that the image compared last is analysed as frame `index`."""
+        if self._gate.newest is not None:
+            self._pending[index] = self._gate.newest
 
     def settled(self, index: int, done: bool) -> None:
-        """What became of frame `index`."""
-        picture = self._pending.pop(index, None)
-        if picture is not None and done and index > self._newest:
-            self._newest, self._gate.reference = index, picture
+        """Note that frame `index` is no longer on its way; `done` if it was analysed."""
+        image = self._pending.pop(index, None)
+        if image is not None and done and index > self._reference:
+            self._reference = index
+            self._gate.refer(index, image)

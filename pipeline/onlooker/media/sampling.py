@@ -36,10 +36,11 @@ def selected(frames: Iterable[Pair], source: SourceConfig, start: int) -> Iterat
         if planes is not None:
             planes, origin = cropped(planes, source)
             frame = replace(frame, origin=origin)
-            if gate.same(planes):
-                frame, planes = replace(frame, same=True), None
+            same = gate.same(planes)
+            if same is None:
+                gate.refer(index)
             else:
-                gate.looked_at()
+                frame, planes = replace(frame, same=same), None
         if index >= start:
             yield replace(frame, index=index, fragment=fragment, fragment_pts=fragment_pts), planes
 

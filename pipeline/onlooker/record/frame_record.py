@@ -34,10 +34,11 @@ FIRST_FRAGMENT = 10**46
 """47 digits, as Amazon's have: fragments sort alike as numbers and as text."""
 
 
-def build(frame: Frame, config: Config) -> StreamRecord:
-    """The record of one frame; `config` is what the frame was looked at with.
+def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
+    """Return the record of one frame.
 
-    A frame with an error has empty lists and says the error in FrameInformation.
+    config: the settings that the frame was analysed with. analysis: their `analysis_digest`. The
+    record of a frame with an error has empty lists, and the error in FrameInformation.
     """
     size = (frame.width, frame.height)
     failed = frame.error is not None
@@ -48,7 +49,7 @@ def build(frame: Frame, config: Config) -> StreamRecord:
         if failed
         else tuple(_face(face, size, config) for face in frame.faces),
         TextDetections=() if failed else text_detections(frame.lines, size),
-        RecordId=record_id(frame.stream, frame.epoch, frame.index, config),
+        RecordId=record_id(frame.stream, frame.epoch, frame.index, analysis),
         Sequence=frame.index + 1,
         FrameInformation=FrameInformation(
             Index=frame.index,
@@ -63,29 +64,39 @@ def build(frame: Frame, config: Config) -> StreamRecord:
     )
 
 
-def again(record: StreamRecord, before: StreamRecord | None) -> StreamRecord:
-    """The record of a frame in which hardly anything has changed since `before`."""
-    if before is None:
-        raise LookupError("nothing was recorded of its stream that it could be the same as")
+def repeated(record: StreamRecord, reference: StreamRecord) -> StreamRecord:
+    """Return `record` with the result of `reference`, since which hardly anything has changed."""
     return replace(
         record,
-        FaceSearchResponse=before.FaceSearchResponse,
-        TextDetections=before.TextDetections,
+        FaceSearchResponse=reference.FaceSearchResponse,
+        TextDetections=reference.TextDetections,
         FrameInformation=replace(
-            record.FrameInformation, Same=True, Error=before.FrameInformation.Error
+            record.FrameInformation, Same=True, Error=reference.FrameInformation.Error
         ),
     )
 
 
 def spelled(stream: str) -> str:
-    """A stream's name in the letters that an ARN may have."""
+    """Return a stream's name in the letters that an ARN may have."""
     return re.sub(r"[^a-zA-Z0-9_.\-]", "_", stream)
 
 
-def record_id(stream: str, epoch: str, index: int, config: Config) -> str:
-    """RecordId of a frame: the same for the same frame looked at with the same configuration."""
-    name = msgspec.json.encode([stream, epoch, index, config.digest()])
+def record_id(stream: str, epoch: str, index: int, analysis: str) -> str:
+    """Return a frame's RecordId, which is that of the same frame analysed in the same way."""
+    name = msgspec.json.encode([stream, epoch, index, analysis])
     return str(uuid.uuid5(NAMESPACE, name.decode()))
+
+
+def analysis_digest(config: Config) -> str:
+    """Return 16 hex digits that change if the settings do, or the weights of a model they use.
+
+    They are part of every RecordId. To be called once for each configuration. Raises WeightsError
+    if a model that `config` names is unknown.
+    """
+    from onlooker.vision.analyser import weights_digest
+
+    parts = [config.digest(), weights_digest(config)]
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
 def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:

@@ -1,18 +1,19 @@
-"""Who and what was seen, counted over the records of a run."""
+"""People and lines of text, counted over the records of a run."""
 
-from collections.abc import Iterable
-
-import msgspec
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from onlooker.rekognition.shapes import StreamRecord
 
 
-class Sighting(msgspec.Struct, kw_only=True):
+@dataclass(slots=True)
+class Appearances:
     """One person or one line of text, over all frames of one stream."""
 
     stream: str
     name: str
     first: float
+    """Seconds of the video."""
     last: float
     frames: int = 0
     best: float = 0.0
@@ -26,50 +27,54 @@ class Sighting(msgspec.Struct, kw_only=True):
         self.best = max(self.best, value)
 
 
-class Summary(msgspec.Struct, kw_only=True):
-    """Everything one run saw, the most often seen first."""
+@dataclass(slots=True)
+class Summary:
+    """The records of a run in numbers."""
 
-    frames: int
-    failed: int
-    faces: int
+    frames: int = 0
+    failed: int = 0
+    faces: int = 0
     """Face detections over all frames, named or not."""
-    people: list[Sighting]
-    text: list[Sighting]
+    _people: dict[tuple[str, str], Appearances] = field(default_factory=dict)
+    _text: dict[tuple[str, str], Appearances] = field(default_factory=dict)
 
+    @property
+    def people(self) -> list[Appearances]:
+        """People by ExternalImageId (FaceId if there is none), most frames first."""
+        return _ranked(self._people.values())
 
-def summarise(records: Iterable[StreamRecord]) -> Summary:
-    """Count people by ExternalImageId (best match of each face) and lines by their letters."""
-    people: dict[tuple[str, str], Sighting] = {}
-    text: dict[tuple[str, str], Sighting] = {}
-    frames = failed = faces = 0
-    for record in records:
-        frames += 1
-        frame = record.FrameInformation
-        failed += frame.Error is not None
-        stream = record.stream
-        seen: dict[str, float] = {}
-        read: dict[str, float] = {}
+    @property
+    def text(self) -> list[Appearances]:
+        """Lines by their exact text, most frames first."""
+        return _ranked(self._text.values())
+
+    def counting(self, records: Iterable[StreamRecord]) -> Iterator[StreamRecord]:
+        """Yield `records`, each counted."""
+        for record in records:
+            self.add(record)
+            yield record
+
+    def add(self, record: StreamRecord) -> None:
+        """Count a record; of each face the best match."""
+        self.frames += 1
+        self.failed += record.FrameInformation.Error is not None
+        self.faces += len(record.FaceSearchResponse)
+        people: dict[str, float] = {}
         for response in record.FaceSearchResponse:
-            faces += 1
             if response.MatchedFaces:
                 best = response.MatchedFaces[0]
                 name = best.Face.ExternalImageId or best.Face.FaceId
-                seen[name] = max(seen.get(name, 0.0), best.Similarity)
+                people[name] = max(people.get(name, 0.0), best.Similarity)
+        lines: dict[str, float] = {}
         for line in record.TextDetections:
             if line.Type == "LINE":
-                read[line.DetectedText] = max(read.get(line.DetectedText, 0.0), line.Confidence)
-        for found, sightings in ((seen, people), (read, text)):
+                lines[line.DetectedText] = max(lines.get(line.DetectedText, 0.0), line.Confidence)
+        stream, time = record.stream, record.FrameInformation.Time
+        for found, counted in ((people, self._people), (lines, self._text)):
             for name, value in found.items():
-                new = Sighting(stream=stream, name=name, first=frame.Time, last=frame.Time)
-                sightings.setdefault((stream, name), new).add(frame.Time, value)
-    return Summary(
-        frames=frames,
-        failed=failed,
-        faces=faces,
-        people=_ranked(people.values()),
-        text=_ranked(text.values()),
-    )
+                new = Appearances(stream=stream, name=name, first=time, last=time)
+                counted.setdefault((stream, name), new).add(time, value)
 
 
-def _ranked(sightings: Iterable[Sighting]) -> list[Sighting]:
-    return sorted(sightings, key=lambda s: (-s.frames, s.stream, s.first, s.name))
+def _ranked(found: Iterable[Appearances]) -> list[Appearances]:
+    return sorted(found, key=lambda one: (-one.frames, one.stream, one.first, one.name))

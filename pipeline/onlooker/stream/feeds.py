@@ -67,6 +67,8 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     """Tells the feeds of one run apart, and is higher for one that replaces another."""
     digest: str = ""
     """Epoch of a video's frames: of its bytes, and of what is selected from it."""
+    analysis: str = ""
+    """Digest of the settings and model weights that its frames are analysed with."""
     start: int = 0
     """Frames before this one were recorded by an earlier run."""
     frames: int | None = None
@@ -126,6 +128,7 @@ def feeds_of(
     from onlooker.media.errors import MediaError
     from onlooker.media.open import Video, open_video
     from onlooker.media.url import is_camera
+    from onlooker.record.frame_record import analysis_digest
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
     from onlooker.record.sinks.json_lines import JsonLines
@@ -145,7 +148,7 @@ def feeds_of(
                         lines.catch_up()
         log = closing.enter_context(Log(outputs.log_path))
         for name, source in sources.items():
-            video = videos.get(name)
+            video, analysis = videos.get(name), analysis_digest(config.for_source(source))
             if video is None and source.policy == "every":
                 raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
             if (
@@ -153,7 +156,9 @@ def feeds_of(
                 or source.policy == "live"
                 or (source.policy is None and video.endless)
             ):
-                found.append(Feed(stream=name, source=replace(source, policy="live")))
+                found.append(
+                    Feed(stream=name, source=replace(source, policy="live"), analysis=analysis)
+                )
                 continue
             selection = source.selection()
             epoch = video.digest
@@ -164,7 +169,8 @@ def feeds_of(
                     stream=name,
                     source=replace(source, policy="every"),
                     digest=epoch,
-                    start=_first_missing(log, name, epoch, config.for_source(source)),
+                    analysis=analysis,
+                    start=_first_missing(log, name, epoch, analysis),
                     frames=None if selection else video.frames_expected,
                     width=video.width,
                     height=video.height,
@@ -173,13 +179,13 @@ def feeds_of(
     return [replace(feed, number=number) for number, feed in enumerate(found, first)]
 
 
-def _first_missing(log: "Log", stream: str, digest: str, config: Config) -> int:
+def _first_missing(log: "Log", stream: str, digest: str, analysis: str) -> int:
     from onlooker.record.frame_record import record_id
     from onlooker.record.log.reader import first_missing
 
     newest = log.newest(stream)
     if newest is not None:
         index = newest.FrameInformation.Index
-        if newest.RecordId == record_id(stream, digest, index, config):
+        if newest.RecordId == record_id(stream, digest, index, analysis):
             return index + 1  # the log may have let the first ones go
-    return first_missing(log, lambda index: record_id(stream, digest, index, config))
+    return first_missing(log, lambda index: record_id(stream, digest, index, analysis))

@@ -65,7 +65,7 @@ def _through(line: list[tuple[Stage, StepRunner]], frame: Frame, picture: "Pictu
     for stage, runner in line:
         if stage.ordered:
             frame = runner.take(frame, picture)
-        elif frame.error is None and not frame.same:
+        elif frame.error is None and frame.same is None:
             [frame] = runner.run([Work(frame, picture)])
     return frame
 

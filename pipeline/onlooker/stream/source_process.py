@@ -111,8 +111,10 @@ class Source:
         no room for, go without their pixels. Raises OSError where there is no room for the ring.
         """
         slot = None
-        if planes is not None and dropped is None and self.gate.same(planes):
-            frame, planes = replace(frame, same=True), None
+        if planes is not None and dropped is None:
+            same = self.gate.same(planes)
+            if same is not None:
+                frame, planes = replace(frame, same=same), None
         if planes is not None and dropped is None:
             self.gate.offered(frame.index)
             slot = self._write(planes)
@@ -124,7 +126,7 @@ class Source:
             slot,
             frame.error,
             dropped,
-            frame.same,
+            frame.same is not None,
             seconds,
         )
         frame = replace(frame, feed=self.feed.number)
@@ -151,6 +153,8 @@ class Source:
                     self.started, self.next = True, message.next
                 for index in list(self._offered):
                     if index < message.next and index not in message.in_flight:
+                        # What became of it, only the hub before this one knew.
+                        self.gate.settled(index, False)
                         self._settle(index)
                 again = [sent for i, sent in self._offered.items() if i >= message.next]
                 return again + self._end

@@ -114,15 +114,24 @@ class Setup:
     """Returns the run's feed with this number."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the process must stop. A step that waits raises StopRequested then."""
-    _configs: dict[int, Config] = field(default_factory=dict)
+    _configs: dict[int, tuple[Config, str]] = field(default_factory=dict)
 
     def of(self, frame: Frame) -> Config:
         """Return the configuration for the frame's stream."""
+        return self._cached(frame)[0]
+
+    def analysis(self, frame: Frame) -> str:
+        """Return the digest of what the frame is analysed with, which is part of its RecordId."""
+        return self._cached(frame)[1]
+
+    def _cached(self, frame: Frame) -> tuple[Config, str]:
         found = self._configs.get(frame.feed)
         if found is None:
             if len(self._configs) > MAX_CACHED_CONFIGS:
                 self._configs.clear()
-            found = self._configs[frame.feed] = self.config.for_source(self.feed(frame.feed).source)
+            feed = self.feed(frame.feed)
+            found = self.config.for_source(feed.source), feed.analysis
+            self._configs[frame.feed] = found
         return found
 
     model_seconds: Callable[[], float] = float

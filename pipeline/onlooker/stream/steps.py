@@ -16,7 +16,6 @@ from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
-    from onlooker.rekognition.shapes import StreamRecord
 
 logger = logging.getLogger(__name__)
 
@@ -154,35 +153,30 @@ def moved(frame: Frame) -> Frame:
 
 def record(setup: Setup) -> Step:
     """Append the frame's record to the log, and have the lines follow."""
-    from onlooker.record.frame_record import again, build
     from onlooker.record.log.reader import LogError, LogFull
     from onlooker.record.log.writer import Writer
+    from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.json_lines import JsonLines
 
     outputs, closing = setup.outputs, setup.closing
-    gathered: list[StreamRecord] = []
-    last: dict[str, StreamRecord] = {}
     try:
         log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
         lines = None
         if outputs.records:
             lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
+        recorder = Recorder(log)
     except LogError as error:
         raise StageError(str(error)) from error
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        built = build(frame, setup.of(frame))
-        if frame.same and frame.error is None:
-            built = again(built, last.get(built.stream) or log.newest(built.stream))
-        last[built.stream] = built
-        gathered.append(built)
+        recorder.add(frame, setup.of(frame), setup.analysis(frame))
         return frame
 
     def commit() -> None:
         full = False
         while True:
             try:
-                log.append(gathered)
+                recorder.commit()
                 if lines is not None:
                     lines.catch_up()
             except LogFull as error:
@@ -198,8 +192,7 @@ def record(setup: Setup) -> Step:
             else:
                 break
         if full:
-            logger.error("there is room again: %d records were written", len(gathered))
-        gathered.clear()
+            logger.error("there is room again: the records that waited were written")
 
     setup.commit = commit
     return each(step)

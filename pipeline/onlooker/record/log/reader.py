@@ -112,6 +112,25 @@ class Log:
         found = self._rows("SELECT position FROM records WHERE identity = ?", identity)
         return int(found[0][0]) if found else None
 
+    def find(self, record_id: str) -> StreamRecord | None:
+        """Return the record with this RecordId, or None. Raises LogError if it is damaged."""
+        identity = uuid.UUID(record_id).bytes
+        found = self._entries("identity = ?", (identity,), 1)
+        return _record(self.path, found[0]) if found else None
+
+    def record_ids(self, stream: str) -> Iterator[str]:
+        """Yield the RecordIds of a stream's records, in order, without reading the records."""
+        since = 0
+        while found := self._rows(
+            "SELECT sequence, identity FROM records WHERE sequence > ? AND "
+            "stream = (SELECT id FROM streams WHERE name = ?) ORDER BY sequence LIMIT ?",
+            since,
+            stream,
+            PAGE,
+        ):
+            yield from (str(uuid.UUID(bytes=identity)) for _, identity in found)
+            since = found[-1][0]
+
     def after(self, position: int, limit: int = PAGE) -> list[Entry]:
         """The records behind `position`, at most `limit` of them."""
         return self._entries("position > ?", (position,), limit)

@@ -1,0 +1,78 @@
+"""The recorder: frames in, records of a log out.
+
+Frames of a stream come in order. Records are gathered and appended in groups, since each commit
+forces a write to the disk.
+"""
+
+from msgspec.structs import replace
+
+from onlooker.config.schema import Config
+from onlooker.record.frame_record import build, record_id, repeated, spelled
+from onlooker.record.log.writer import Writer
+from onlooker.rekognition.shapes import StreamRecord
+from onlooker.types import Frame
+
+MAX_REFERENCES = 1000
+"""Streams whose reference record is kept in memory."""
+
+
+class Recorder:
+    """Builds the records of frames and appends them to `log`."""
+
+    def __init__(self, log: Writer) -> None:
+        self._log = log
+        self._gathered: list[StreamRecord] = []
+        self._references: dict[str, StreamRecord] = {}
+        """The record that each stream's unchanged frames repeat."""
+
+    def add(self, frame: Frame, config: Config, analysis: str) -> None:
+        """Gather the record of `frame`; `config` and `analysis` are as `build` has them.
+
+        A frame whose reference is in the log no more is recorded as failed. Raises LogError if the
+        log cannot be read.
+        """
+        built = build(frame, config, analysis)
+        if frame.same is not None and frame.error is None:
+            reference = self._reference(frame, frame.same, analysis)
+            if reference is None:
+                error = f"it repeats frame {frame.same}, whose record is no longer in the log"
+                built = build(replace(frame, error=error), config, analysis)
+            else:
+                built = repeated(built, reference)
+        self._gathered.append(built)
+
+    def commit(self) -> int:
+        """Append the gathered records and return how many were not in the log before.
+
+        After a LogError they are still gathered, and may be committed again.
+        """
+        added = self._log.append(self._gathered)
+        self._gathered.clear()
+        return added
+
+    def _reference(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:
+        wanted = record_id(frame.stream, frame.epoch, index, analysis)
+        found = self._references.get(frame.stream)
+        if found is not None and found.RecordId == wanted:
+            return found
+        gathered = (record for record in self._gathered if record.RecordId == wanted)
+        found = next(gathered, None) or self._log.find(wanted)
+        if found is None:
+            return self._repetition(frame, index, analysis)
+        if len(self._references) >= MAX_REFERENCES:
+            self._references.clear()
+        self._references[frame.stream] = found
+        return found
+
+    def _repetition(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:
+        """Return a record that repeats frame `index`, after retention has removed that one's own.
+
+        Between a reference frame and `frame` there are only failed frames and others that repeat
+        it, and retention keeps the newest record.
+        """
+        newest = self._log.newest(spelled(frame.stream))
+        if newest is None or not newest.FrameInformation.Same:
+            return None
+        since = newest.FrameInformation.Index
+        own = newest.RecordId == record_id(frame.stream, frame.epoch, since, analysis)
+        return newest if own and since > index else None
