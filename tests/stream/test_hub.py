@@ -43,7 +43,8 @@ class Line:
     """A hub and its peers. What the hub sends lies in the receiver's inbox until it is read."""
 
     folder: Path
-    hub: Hub = field(default_factory=lambda: Hub(STAGES, SETTINGS, seed=1))
+    stages: tuple[StageRow, ...] = STAGES
+    hub: Hub = field(init=False)
     seeds: int = 1
     now: float = 0.0
     inbox: dict[str, deque[tuple[messages.Message, bytes]]] = field(default_factory=dict)
@@ -54,6 +55,9 @@ class Line:
     recorded: dict[str, list[int]] = field(default_factory=dict)
     """What the recorder wrote, frames once, as its file has it."""
     failed: set[tuple[str, int]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.hub = Hub(self.stages, SETTINGS, seed=1)
 
     def say(self, sender: str, message: messages.ToHub, data: bytes = b"") -> None:
         parts = messages.pack(message, data)
@@ -91,11 +95,11 @@ class Line:
         self.say(name, source.registration(None))
         return name
 
-    def offer(self, name: str, error: str | None = None) -> None:
+    def offer(self, name: str, error: str | None = None, delay: float = 0.0) -> None:
         source = self.sources[name]
         if source.next < FRAMES:
             item = frame(source.feed.stream, source.next, error)
-            sends = source.offer(item, None if error else PLANES, 0.0)
+            sends = source.offer(item, None if error else PLANES, 0.0, self.now - delay)
         else:
             sends = source.end(None)
         for sent in sends:
@@ -155,7 +159,7 @@ class Line:
                     self.work(name)
                 else:
                     worker = self.hub.workers.get(name)
-                    if worker is not None and worker.loans:
+                    if worker is not None and worker.leases:
                         self.say(
                             name, messages.Ready(self.workers[name])
                         )  # after a while of silence
@@ -506,12 +510,12 @@ def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_fram
         line.work(name)
     line.read(cam)
     line.hub = Hub(STAGES, SETTINGS, seed=2)
-    line.say(cam, messages.Health("cam", "the picture is black", 2))
+    line.say(cam, messages.Health("cam", 1, "the image is black", 2))
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
         line.join(name, stage)
     line.settle()
     assert line.counts("cam").received == FRAMES
-    assert line.hub.status().streams[0].health == "the picture is black"
+    assert line.hub.status().streams[0].health == "the image is black"
 
 
 def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> None:
@@ -535,7 +539,7 @@ def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> Non
 def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
     line.open("a")
     line.read("a.1")
-    line.sources["a.1"].offer(frame("a", 0), PLANES, 0.0)  # and never sent
+    line.sources["a.1"].offer(frame("a", 0), PLANES, 0.0, 0.0)  # and never sent
     line.offer("a.1")
     line.join("d", "detect")
     line.join("r", "recognise")
@@ -712,12 +716,101 @@ def test_a_stream_is_forgotten_once_its_frames_are_settled(line: Line) -> None:
 
 
 def test_what_is_said_of_a_stream_without_a_source_is_kept(line: Line) -> None:
-    line.say("supervisor", messages.Health("cam", "given up: no", 0))
+    line.say("supervisor", messages.Health("cam", 9, "given up: no", 0))
     assert line.hub.status().streams[0].health == "given up: no"
     line.open("cam", live=True)
     line.read("cam.1")
     line.offer("cam.1")
     assert line.counts("cam").received == 1
+
+
+def test_the_health_of_a_forgotten_stream_is_ignored(line: Line) -> None:
+    line.open("cam", live=True)
+    line.say("supervisor", messages.Forget("cam", 1))
+    line.say("cam.1", messages.Health("cam", 1, "the image is black", 0))  # was on its way
+    line.say("cam.1", line.sources["cam.1"].registration(None))
+    assert line.hub.status().streams == ()
+    line.open("cam", 2, live=True)
+    line.say("cam.2", messages.Health("cam", 2, "the image is black", 0))
+    assert line.hub.status().streams[0].health == "the image is black"
+
+
+def test_reconnects_add_up_over_the_sources_of_a_stream(line: Line) -> None:
+    line.open("cam", live=True)
+    for reconnects in (1, 5):
+        line.say("cam.1", messages.Health("cam", 1, "", reconnects))
+    line.open("cam", 2, live=True)
+    line.say("cam.2", messages.Health("cam", 2, "the image is black", 3))
+    line.say("cam.1", messages.Health("cam", 1, "", 5))  # late
+    [stream] = line.hub.status().streams
+    assert (stream.reconnects, stream.health) == (8, "the image is black")
+
+
+def test_the_lag_begins_at_the_source(line: Line) -> None:
+    line.open("a")
+    line.read("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    line.offer("a.1", delay=2.0)
+    line.now += 1.0
+    for name in "drw":
+        line.work(name)
+    assert line.hub.status().streams[0].lag == (3.0, 3.0)
+
+
+# Several ordered stages
+
+TRACKED = (
+    StageRow(name="detect", make="", ordered=False),
+    StageRow(name="track", make="", ordered=True),
+    StageRow(name="record", make="", ordered=True, leases=3),
+)
+
+
+@pytest.fixture
+def tracked(tmp_path: Path) -> Line:
+    """A line of two ordered stages, with streams a and b, of which two frames are detected."""
+    line = Line(tmp_path, TRACKED)
+    line.join("d", "detect")
+    for stream in "ab":
+        line.open(stream)
+        line.read(f"{stream}.1")
+        for _ in range(2):
+            line.offer(f"{stream}.1")
+            line.work("d")
+    return line
+
+
+def test_a_frame_with_a_later_ordered_stage_does_not_hold_up_the_next(tracked: Line) -> None:
+    tracked.join("t", "track")
+    tracked.join("w", "record")
+    tracked.work("t")
+    tracked.work("t")
+    # The recorder has the first frame of each; the tracker gets the second ones meanwhile.
+    assert streams(tracked, "w") == ["a", "b"]
+    assert jobs(tracked, "w") == [0, 0]
+    assert jobs(tracked, "t") == [1]
+    tracked.work("t")
+    assert jobs(tracked, "t") == [1]
+
+
+def test_a_stream_that_waits_for_a_worker_does_not_hold_up_others(tmp_path: Path) -> None:
+    line = Line(tmp_path, (STAGES[0], STAGES[2]))
+    line.join("d", "detect")
+    line.join("old", "record")
+    for stream in "abc":
+        line.open(stream)
+        line.read(f"{stream}.1")
+    for stream in "acc":
+        line.offer(f"{stream}.1")
+        line.work("d")
+    line.join("new", "record")
+    for stream in "ab":
+        line.offer(f"{stream}.1")
+        line.work("d")
+    # The old recorder holds as many as it may; the next frame of a must follow the first there.
+    assert (streams(line, "old"), jobs(line, "old")) == (["a", "c", "c"], [0, 0, 1])
+    assert streams(line, "new") == ["b"]
 
 
 # All of it at random
@@ -816,7 +909,7 @@ class Accidents(RuleBasedStateMachine):
         if stage == "record":
             # Seldom so often over one frame that the run has to be given up.
             known = self.line.hub.workers.get(name)
-            flights = known.loans.values() if known is not None else ()
+            flights = known.leases.values() if known is not None else ()
             told = told and not any(flight.deaths or flight.failed for flight in flights)
             if not told:
                 self.line.say(name, messages.Ready(stage))
@@ -839,6 +932,12 @@ class Accidents(RuleBasedStateMachine):
         self.lives += 1
         self.line.open(stream, self.lives)
 
+    @property
+    def camera(self) -> int:
+        """Session of the camera's source."""
+        [name] = [name for name in self.line.sources if name.startswith("cam")]
+        return int(name.rpartition(".")[2])
+
     @rule()
     def restart_camera(self) -> None:
         [old] = [name for name in self.line.sources if name.startswith("cam")]
@@ -847,9 +946,9 @@ class Accidents(RuleBasedStateMachine):
         self.lives += 1
         self.line.open("cam", self.lives, live=True)
 
-    @rule(text=st.sampled_from(["", "the picture is black"]))
+    @rule(text=st.sampled_from(["", "the image is black"]))
     def say_how_the_camera_is(self, text: str) -> None:
-        self.line.say("cam", messages.Health("cam", text, 1))
+        self.line.say("cam", messages.Health("cam", self.camera, text, 1))
 
     @rule(lost=st.booleans())
     def restart_hub(self, lost: bool) -> None:
@@ -859,7 +958,7 @@ class Accidents(RuleBasedStateMachine):
                 inbox.clear()
         self.hub_died = True
         self.line.seeds += 1
-        self.line.hub = Hub(STAGES, SETTINGS, self.line.seeds)
+        self.line.hub = Hub(self.line.stages, SETTINGS, self.line.seeds)
 
     @invariant()
     def every_frame_is_accounted_for(self) -> None:
@@ -872,7 +971,7 @@ class Accidents(RuleBasedStateMachine):
         lent = [
             (flight.stream.name, flight.index)
             for worker in self.line.hub.workers.values()
-            for lease, flight in worker.loans.items()
+            for lease, flight in worker.leases.items()
             if flight.lease == lease
         ]
         assert len(lent) == len(set(lent))

@@ -36,8 +36,10 @@ TO_HUB = st.one_of(
         COUNTS,
         st.none() | NUMBERS,
     ),
-    st.builds(messages.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, BOOLS, SECONDS),
-    st.builds(messages.Health, NAMES, NAMES, NUMBERS),
+    st.builds(
+        messages.Offer, NAMES, NUMBERS, NUMBERS, SLOTS, CAUSES, DROPS, BOOLS, SECONDS, SECONDS
+    ),
+    st.builds(messages.Health, NAMES, NUMBERS, NAMES, NUMBERS),
     st.builds(messages.Forget, NAMES, NUMBERS),
     st.builds(messages.End, NAMES, NUMBERS, NUMBERS, CAUSES),
     st.builds(messages.Ready, NAMES),
@@ -51,7 +53,8 @@ TO_HUB = st.one_of(
 FROM_HUB = st.one_of(
     st.builds(messages.Start, NUMBERS, NUMBERS, st.lists(NUMBERS, max_size=4).map(tuple), COUNTS),
     st.builds(messages.Free, NUMBERS, NUMBERS, COUNTS, BOOLS),
-    st.builds(messages.Job, NUMBERS, SLOTS, CAUSES),
+    st.builds(messages.Job, NUMBERS, SLOTS, CAUSES, st.none() | st.binary(max_size=50)),
+    st.builds(messages.Release, NAMES),
     st.just(messages.RegisterAgain(3)),
 )
 

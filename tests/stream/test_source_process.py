@@ -46,14 +46,14 @@ def test_it_begins_where_the_hub_says(source: Source) -> None:
 
 def test_it_waits_while_the_ring_is_full(source: Source) -> None:
     start(source, 5)
-    [(first, data)] = source.offer(frame("a", 5), planes(4, 4), 0.1)
+    [(first, data)] = source.offer(frame("a", 5), planes(4, 4), 0.1, 0.0)
     assert isinstance(first, messages.Offer)
     assert messages.unpack_frame(data) == frame("a", 5)
-    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    source.offer(frame("a", 6), planes(4, 4), 0.2, 0.0)
     assert not source.ready
     assert source.hear(messages.Free(3, 5, Counts(6, 6), True)) == []
     assert source.ready
-    [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3)
+    [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3, 0.0)
     assert isinstance(third, messages.Offer)
     assert first.slot is not None
     assert third.slot is not None
@@ -63,8 +63,8 @@ def test_it_waits_while_the_ring_is_full(source: Source) -> None:
 
 def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
     start(source, 5)
-    source.offer(frame("a", 5), planes(4, 4), 0.1)
-    source.offer(frame("a", 6), planes(4, 4), 0.2)
+    source.offer(frame("a", 5), planes(4, 4), 0.1, 0.0)
+    source.offer(frame("a", 6), planes(4, 4), 0.2, 0.0)
     source.hear(messages.Free(3, 5, Counts(7, 6), True))
     assert source.registration(8) == messages.Open("a", 3, "every", 7, (6,), 9, Counts(7, 6), 8)
     [again] = start(source, 6)
@@ -77,19 +77,19 @@ def test_a_new_hub_does_not_end_the_motion_gate(tmp_path: Path) -> None:
     camera = SourceConfig(url="rtsp://door", policy="live", motion_threshold=0.5)
     source = Source(Feed(stream="a", source=camera), f"{tmp_path}/source-0.3", 4, 3)
     start(source, 0)
-    source.offer(frame("a", 0), planes(4, 4), 0.1)
+    source.offer(frame("a", 0), planes(4, 4), 0.1, 0.0)
     source.hear(messages.Free(3, 0, Counts(1, 1), True))
     bright = Planes(np.full((4, 4), 200, np.uint8), *(np.zeros((2, 2), np.uint8),) * 2)
-    source.offer(frame("a", 1), bright, 0.1)
+    source.offer(frame("a", 1), bright, 0.1, 0.0)
     start(source, 2)
-    [(_, data)] = source.offer(frame("a", 2), planes(4, 4), 0.1)
+    [(_, data)] = source.offer(frame("a", 2), planes(4, 4), 0.1, 0.0)
     assert messages.unpack_frame(data).same == 0
 
 
 def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
     start(source, 5)
     for index in (5, 6):
-        source.offer(frame("a", index), planes(4, 4), 0.1)
+        source.offer(frame("a", index), planes(4, 4), 0.1, 0.0)
     assert start(source, 7, in_flight=(6,)) == []
     assert source.registration(None).held == (6,)
     assert source.ready
@@ -109,7 +109,7 @@ def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
     slots = []
     for index, size in ((5, (4, 4)), (6, (8, 6)), (7, (4, 4)), (8, (2, 2))):
         assert source.ready
-        [(offer, _)] = source.offer(frame("a", index), planes(*size), 0.1)
+        [(offer, _)] = source.offer(frame("a", index), planes(*size), 0.1, 0.0)
         assert isinstance(offer, messages.Offer)
         assert offer.slot is not None
         slots.append(offer.slot)
@@ -126,7 +126,7 @@ def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
     source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
     start(source, 0)
     with pytest.raises(OSError, match="nowhere"):
-        source.offer(frame("a", 0), planes(4, 4), 0.1)
+        source.offer(frame("a", 0), planes(4, 4), 0.1, 0.0)
 
 
 def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:

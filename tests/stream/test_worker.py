@@ -48,7 +48,7 @@ def worker(
 def answer(
     work: StageWorker, slot: messages.Slot | None, failed: str | None = None
 ) -> tuple[Frame, str | None]:
-    [done] = work([(messages.Job(1, slot, failed), messages.pack_frame(frame("a", 3)))])
+    [done] = work([(messages.Job(1, slot, failed, None), messages.pack_frame(frame("a", 3)))])
     return messages.unpack_frame(done.data), done.failed
 
 
@@ -136,7 +136,7 @@ def test_the_error_of_one_frame_among_several_is_its_own(ring: Ring) -> None:
 
     slot = write(ring, 0, 235)
     jobs = [
-        (messages.Job(lease, slot, None), messages.pack_frame(frame("a", lease)))
+        (messages.Job(lease, slot, None, None), messages.pack_frame(frame("a", lease)))
         for lease in range(3)
     ]
     done = StageWorker(StepRunner("detect", step), ordered=False)(jobs)
@@ -153,7 +153,7 @@ def test_several_frames_one_of_which_has_gone_are_processed_together(ring: Ring)
     gone = write(ring, 0, 16)
     there = write(ring, 0, 235)
     jobs = [
-        (messages.Job(lease, slot, None), messages.pack_frame(frame("a", lease)))
+        (messages.Job(lease, slot, None, None), messages.pack_frame(frame("a", lease)))
         for lease, slot in enumerate((gone, there))
     ]
     first, second = worker("detect", brightness)(jobs)

@@ -10,7 +10,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import av
 import av.error
@@ -50,6 +50,8 @@ class CameraFrame:
     frame: Frame
     planes: Planes | None
     stale: bool
+    captured: float = field(default_factory=time.monotonic)
+    """When it arrived, by `time.monotonic()`."""
 
 
 class Camera:

@@ -1,4 +1,4 @@
-"""What the hub keeps of frames on their way, of the streams they are of, and of workers."""
+"""What the hub keeps: frames in flight, the streams that they belong to, and workers."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from onlooker.stream import messages
 from onlooker.stream.messages import Counts, Slot
 
-LAGS = 100
-"""Frames of a stream whose time on the way is remembered."""
+MAX_LAGS = 100
+"""Frames of a stream whose lag is kept, for the percentiles."""
 
 
 @dataclass(slots=True, eq=False)
@@ -20,12 +20,12 @@ class Flight:
     frame: bytes
     failed: str | None
     why: messages.Failure | None
-    """What kind of failure that is."""
-    since: float
-    """When it came."""
+    """The kind of failure."""
+    captured: float
+    """When the source captured it, by the clock of the hub."""
     stage: int = 0
     lease: int | None = None
-    """Number of the loan that counts; None while it waits."""
+    """Number of the valid lease; None while the frame waits."""
     deaths: int = 0
     """Workers that died over it in this stage."""
 
@@ -39,41 +39,51 @@ class Stream:
     source: str
     session: int
     next: int
-    """Index of the next frame to come."""
+    """Index of the next frame to arrive."""
     counts: Counts
     frames: int | None
     waiting: list[list[int]]
     """For each stage a heap of the indexes that wait for a worker."""
     flights: dict[int, Flight] = field(default_factory=dict)
     """By index, ascending."""
-    known: int = 0
-    """What the source last said would be its next."""
+    announced: int = 0
+    """The source's next index, as it last said."""
     settled: set[int] = field(default_factory=set)
-    """Frames from `next` on that need not come: settled by a hub before this one, or before an
-    earlier frame whose pixels went with a source."""
+    """Frames from `next` on that will not arrive: they were settled by an earlier hub, or before an
+    earlier frame whose pixels were lost with its source."""
     ended: bool = False
     leaving: bool = False
-    """Whether it is to be forgotten once all its frames are settled."""
+    """Forget the stream as soon as all its frames are settled."""
     error: str | None = None
     seconds: float = 0.0
     health: str = ""
-    reconnects: int = 0
-    lags: deque[float] = field(default_factory=lambda: deque(maxlen=LAGS))
-    """Seconds that the last frames took."""
+    reconnects: dict[int, int] = field(default_factory=dict)
+    """By the session of each source that the stream has had."""
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_LAGS))
+    """Seconds from capture to record of the last frames."""
+    owners: dict[int, "Worker"] = field(default_factory=dict)
+    """For each stateful stage the worker that has the stream's state."""
+    outputs: dict[int, bytes] = field(default_factory=dict)
+    """For each stateful stage the last frame that came out of it, with the state after it."""
 
     @property
     def oldest(self) -> int:
         """The first frame that is not settled."""
         return next(iter(self.flights), self.next)
 
-    def hear(self, message: messages.Open) -> None:
-        """Take what the source says of the frames that the hub has not seen yet."""
-        self.known = message.next
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended and every frame is settled."""
+        return self.ended and not self.flights
+
+    def register(self, message: messages.Open) -> None:
+        """Take over what the source says about frames that this hub has not received."""
+        self.announced = message.next
         self.settled |= set(range(self.next, message.next)).difference(message.held)
         self.step(self.next)
 
     def step(self, index: int) -> None:
-        """The next frame to come is `index`, or the first after it that is not settled."""
+        """Expect frame `index` next, or the first after it that is not settled."""
         while index in self.settled:
             self.settled.remove(index)
             index += 1
@@ -86,8 +96,10 @@ class Worker:
 
     name: str
     stage: int
-    loans: dict[int, Flight] = field(default_factory=dict)
-    """By the number of the loan. One that does not count any more is of a frame lent elsewhere."""
+    leases: dict[int, Flight] = field(default_factory=dict)
+    """By number. A lease that is not its frame's any more is void: the frame is lent elsewhere."""
+    streams: set[str] = field(default_factory=set)
+    """Streams whose state it has, in a stateful stage."""
     frames: int = 0
     busy: float = 0.0
     model: float = 0.0

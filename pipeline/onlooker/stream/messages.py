@@ -1,15 +1,15 @@
-"""What processes say to each other, and how it looks as bytes.
+"""The messages between the processes of a run, and their encoding.
 
-A message is two parts: a small struct of this module as msgpack, and, where it concerns a frame,
-the frame itself as an opaque second part. The hub reads the first and hands on the second without
-looking inside; pixels are in neither (see `onlooker.stream.ring`).
+A message has two parts: a small struct of this module as msgpack, and the frame that it concerns,
+if there is one, as an opaque second part. The hub reads the first and passes on the second without
+decoding it; pixels are in neither (see `onlooker.stream.ring`).
 
     source      -> hub      Open  Offer  Health  End
     worker      -> hub      Ready  Result
     publisher   -> hub      Register
     any         -> hub      Heartbeat  Broken
     hub         -> source   Start  Free
-    hub         -> worker   Job
+    hub         -> worker   Job  Release
     hub         -> any      RegisterAgain
     supervisor <-> hub      Died  Forget  Health  StatusRequest  Status
 """
@@ -22,33 +22,33 @@ import msgspec
 from onlooker.types import Frame
 
 Policy: TypeAlias = Literal["every", "live"]
-"""every: each frame is looked at, and the source waits. live: the newest wins."""
+"""every: each frame is analysed, and the source waits. live: the newest frame wins."""
 
 
 Failure: TypeAlias = Literal["undecodable", "poisoned", "error"]
 """Why a frame is recorded as failed: it could not be decoded; workers died over it; a step raised
-over it."""
+an exception over it."""
 FAILURES: tuple[str, ...] = get_args(Failure)
 
 POISONED = "workers died over this frame"
-"""How the cause of such a failure ends."""
+"""End of the error of a poisoned frame."""
 
 Drop: TypeAlias = Literal["superseded", "stale", "shed", "restarted"]
-"""Why a frame of a live stream is neither looked at nor recorded: newer ones came while it waited;
-it was old when it came; so many were on their way that there was no room for its pixels; its pixels
-went with the process that had decoded them."""
+"""Why a frame of a live stream is neither analysed nor recorded: a newer one arrived while it
+waited; it was old when it arrived; the ring had no room for its pixels; its pixels were lost with
+the process that had decoded them."""
 
 
 class MessageError(ValueError):
-    """Bytes that are no message of this program."""
+    """The bytes are not a message of this program."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True, array_like=True, forbid_unknown_fields=True):
-    """What all messages share."""
+    """The base of all messages."""
 
 
 class Slot(msgspec.Struct, frozen=True, array_like=True):
-    """Where a frame's pixels are."""
+    """The place of a frame's pixels."""
 
     ring: str
     """Path of the ring's file."""
@@ -57,22 +57,23 @@ class Slot(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a stream's frames: received = done + failed + dropped + in flight."""
+    """Frames of a stream by their fate: received = done + failed + dropped + in flight."""
 
     received: int = 0
     done: int = 0
     """Through all stages."""
     failed: dict[Failure, int] = {}
-    """Recorded, but not looked at: see the record's error."""
+    """Recorded, but not analysed: see the record's error."""
     dropped: dict[Drop, int] = {}
-    """Neither looked at nor recorded."""
+    """Neither analysed nor recorded."""
 
     @property
     def settled(self) -> int:
+        """All that are no longer in flight."""
         return self.done + sum(self.failed.values()) + sum(self.dropped.values())
 
     def plus(self, what: "Failure | Drop | None" = None) -> "Counts":
-        """One more settled frame: done, or what became of it instead."""
+        """Return the counts with one more settled frame: done (None), failed or dropped."""
         done, failed, dropped = self.done, self.failed, self.dropped
         match what:
             case None:
@@ -88,26 +89,26 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Open(Message, frozen=True):
-    """A source's first word, and its answer to `RegisterAgain`."""
+    """Registers a source; also its answer to `RegisterAgain`."""
 
     stream: str
     session: int
-    """Tells one process of a source from the next, which has a higher one."""
+    """Number of the source's process; a later process of the stream has a higher one."""
     policy: Policy
     next: int
     """The next frame that the source will offer for the first time."""
     held: tuple[int, ...]
-    """Frames before it that are not settled, as far as the source knows; ascending."""
+    """Frames before `next` that are not settled, as far as the source knows; ascending."""
     frames: int | None
-    """How many the stream will have, where that is known."""
+    """Expected number of frames; None if unknown."""
     counts: Counts
-    """As the hub said last, for a hub that was started since."""
+    """The last ones from a hub, for a hub that was started since."""
     hub: int | None
-    """Number of the hub that asked; None where nobody did."""
+    """Number of the hub that asked; None if none did."""
 
 
 class Offer(Message, frozen=True):
-    """A frame to look at. Second part: the frame."""
+    """A frame to analyse. Second part: the frame."""
 
     stream: str
     session: int
@@ -115,63 +116,68 @@ class Offer(Message, frozen=True):
     slot: Slot | None
     """None for a frame without pixels."""
     failed: str | None
-    """Why it could not be decoded."""
+    """Why it could not be decoded; None if it was."""
     dropped: Drop | None
-    """Why the source has not kept it."""
+    """Why the source has not kept it; None if it has."""
     same: bool
-    """Whether the last result is taken again: only the ordered stages get it."""
+    """Whether an earlier result is used again: only the ordered stages get the frame."""
     seconds: float
-    """Time the source has spent decoding so far."""
+    """CPU seconds that the source has spent decoding so far."""
+    captured: float
+    """When the camera's frame arrived, or the decoding of the video's frame began:
+    `time.monotonic()`, which all processes of a machine share."""
 
 
 class Health(Message, frozen=True):
-    """How the source of a stream is, when that changes."""
+    """The health of a stream's source, sent when it changes."""
 
     stream: str
+    session: int
     text: str
-    """Empty where all is well."""
+    """What is wrong; empty if nothing is."""
     reconnects: int
+    """Of this session."""
 
 
 class End(Message, frozen=True):
-    """No frame will follow."""
+    """The end of a stream: no frame will follow."""
 
     stream: str
     session: int
     frames: int
     """Index of the last frame + 1."""
     error: str | None
-    """Why the stream ended early."""
+    """Why the stream ended early; None if it did not."""
 
 
 # Hub to source
 
 
 class Start(Message, frozen=True):
-    """Go on with frame `next`; offer again what you hold from there."""
+    """Tells a source to continue with frame `next`, and to offer again what it holds from there."""
 
     session: int
     next: int
     in_flight: tuple[int, ...]
-    """Frames before `next` that the hub still has; all others' slots are free."""
+    """Frames before `next` that the hub has; the slots of all others are free."""
     counts: Counts
 
 
 class Free(Message, frozen=True):
-    """A frame is settled and its slot may be written again."""
+    """A frame is settled; its slot may be written again."""
 
     session: int
     index: int
     counts: Counts
     done: bool
-    """Whether it was looked at and recorded."""
+    """Whether it was analysed and recorded."""
 
 
 # Worker to hub
 
 
 class Ready(Message, frozen=True):
-    """I hold no frame: give me one of this stage."""
+    """Registers a worker, which holds no frame and no stream's state."""
 
     stage: str
 
@@ -181,10 +187,10 @@ class Result(Message, frozen=True):
 
     lease: int
     failed: str | None
-    """Why the step could not look at it; the frame is then as it was. An ordered stage has taken it
-    as a failed one."""
+    """The error, if the step raised one. An ordered stage has then taken the frame as a failed one;
+    from another stage it comes back unchanged."""
     busy: float
-    """Seconds this worker has spent in its step so far."""
+    """Seconds that this worker has spent in its step so far."""
     model: float
     """Seconds of them spent in models."""
     cpu: float
@@ -192,17 +198,17 @@ class Result(Message, frozen=True):
 
 
 class Heartbeat(Message, frozen=True):
-    """`name` is alive, whatever it is doing. Comes from a thread with a socket of its own."""
+    """Process `name` is alive. Comes from a thread with a socket of its own."""
 
     name: str
 
 
 class Register(Message, frozen=True):
-    """I have nothing to do with frames: only see whether I am alive."""
+    """Registers a process that handles no frames; only its heartbeats count."""
 
 
 class Broken(Message, frozen=True):
-    """This process can not do its work and will not be able to if started again."""
+    """The process cannot do its work, and a restart will not help."""
 
     error: str
 
@@ -211,45 +217,54 @@ class Broken(Message, frozen=True):
 
 
 class Job(Message, frozen=True):
-    """A frame, lent to one worker. Second part: the frame."""
+    """A frame, leased to one worker. Second part: the frame."""
 
     lease: int
     slot: Slot | None
     failed: str | None
-    """Set where an ordered stage is given a frame that failed before."""
+    """The error of a frame that failed before; only ordered stages get it."""
+    before: bytes | None
+    """For a stateful stage: None if the worker has the stream's state. Otherwise it must restore it
+    first, from this frame, the last one that came out of the stage; if empty, from the log."""
+
+
+class Release(Message, frozen=True):
+    """The stream's state is no longer this worker's; it should drop it."""
+
+    stream: str
 
 
 class RegisterAgain(Message, frozen=True):
-    """I do not know you: introduce yourself again."""
+    """The hub does not know the receiver, which must register again."""
 
     hub: int
-    """Number of this hub, which no other of the run has. An answer to another hub's question was
-    given before everything that one had said was heard."""
+    """Number of this hub; no other hub of the run has it. A source's answer to an earlier hub may
+    have been sent before the source had read everything from that one."""
 
 
 # Supervisor and hub
 
 
 class Forget(Message, frozen=True):
-    """No source from here on feeds the stream: forget it when what is on its way is settled."""
+    """No source feeds the stream any more: forget it when its frames in flight are settled."""
 
     stream: str
     session: int
-    """Of its last source, at most."""
+    """The highest session that its sources had."""
 
 
 class Died(Message, frozen=True):
-    """A child process is gone, whatever it held."""
+    """A child process has ended; the leases of a worker end with it."""
 
     name: str
 
 
 class StatusRequest(Message, frozen=True):
-    """How are things?"""
+    """Asks for `Status`."""
 
 
 class StreamStatus(msgspec.Struct, frozen=True):
-    """A stream, as the hub sees it."""
+    """A stream in the hub."""
 
     name: str
     counts: Counts
@@ -257,23 +272,24 @@ class StreamStatus(msgspec.Struct, frozen=True):
     """Name of the process that feeds it."""
     in_flight: int
     frames: int | None
-    """How many there will be, where that is known."""
+    """Expected number of frames; None if unknown."""
     finished: bool
     """Ended, and every frame settled."""
     error: str | None
-    """Why it ended early."""
+    """Why it ended early; None if it did not."""
     seconds: float
-    """Spent in decoding."""
+    """CPU seconds spent in decoding."""
     policy: Policy = "every"
     health: str = ""
-    """What is wrong with its source; empty where all is well."""
+    """What is wrong with its source; empty if nothing is."""
     reconnects: int = 0
+    """Of all sources that it has had."""
     lag: tuple[float, float] = (0.0, 0.0)
-    """Seconds that frames took lately from the source to the log: half of them, and 99 in 100."""
+    """Seconds from the source to the log, of the last frames: median and 99th percentile."""
 
 
 class WorkerStatus(msgspec.Struct, frozen=True):
-    """A worker, as the hub sees it."""
+    """A worker in the hub."""
 
     name: str
     stage: str
@@ -287,18 +303,18 @@ class WorkerStatus(msgspec.Struct, frozen=True):
 
 
 class Status(Message, frozen=True):
-    """All that the hub knows. Frames are counted since a worker last introduced itself."""
+    """Everything that the hub knows. A worker's frames are counted since it last registered."""
 
     streams: tuple[StreamStatus, ...] = ()
     workers: tuple[WorkerStatus, ...] = ()
     alive: tuple[str, ...] = ()
-    """Names of the processes that were heard of lately."""
+    """Names of the processes that are not silent."""
     error: str | None = None
-    """Why the run cannot go on."""
+    """Why the run cannot continue; None if it can."""
 
     @property
     def done(self) -> int:
-        """Frames of all streams that were looked at and recorded."""
+        """Frames of all streams that were analysed and recorded."""
         return sum(stream.counts.done for stream in self.streams)
 
     @property
@@ -308,7 +324,7 @@ class Status(Message, frozen=True):
 
     @property
     def settled(self) -> int:
-        """Frames of all streams that nothing more will become of."""
+        """Frames of all streams that are done, failed or dropped."""
         return sum(stream.counts.settled for stream in self.streams)
 
 
@@ -326,7 +342,7 @@ ToHub: TypeAlias = (
     | Died
     | StatusRequest
 )
-FromHub: TypeAlias = Start | Free | Job | RegisterAgain | Status
+FromHub: TypeAlias = Start | Free | Job | Release | RegisterAgain | Status
 M = TypeVar("M")
 
 _encoder = msgspec.msgpack.Encoder()
@@ -336,26 +352,27 @@ _frame = msgspec.msgpack.Decoder(Frame)
 
 
 def pack(message: Message, frame: bytes = b"") -> list[bytes]:
-    """The parts to send."""
+    """Return the parts to send."""
     return [_encoder.encode(message), frame]
 
 
 def unpack_to_hub(parts: Sequence[bytes]) -> tuple[ToHub, bytes]:
-    """A message to the hub and its frame (empty where it has none). Raises MessageError."""
+    """Return a message to the hub, and its frame or no bytes. Raises MessageError."""
     return _unpack(parts, _to_hub)
 
 
 def unpack_from_hub(parts: Sequence[bytes]) -> tuple[FromHub, bytes]:
-    """A message from the hub and its frame (empty where it has none). Raises MessageError."""
+    """Return a message from the hub, and its frame or no bytes. Raises MessageError."""
     return _unpack(parts, _from_hub)
 
 
 def pack_frame(frame: Frame) -> bytes:
+    """Return the frame's bytes."""
     return _encoder.encode(frame)
 
 
 def unpack_frame(data: bytes) -> Frame:
-    """Raises MessageError."""
+    """Return the frame. Raises MessageError if the bytes are not one."""
     try:
         return _frame.decode(data)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:

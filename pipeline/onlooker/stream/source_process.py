@@ -103,9 +103,10 @@ class Source:
         frame: "Frame",
         planes: "Planes | None",
         seconds: float,
+        captured: float,
         dropped: messages.Drop | None = None,
     ) -> Sends:
-        """Take a decoded frame; `seconds` went into decoding so far.
+        """Take a decoded frame; `seconds` went into decoding so far. captured: see messages.Offer.
 
         A video's only while `ready`. A camera's frames that are `dropped`, or that there is
         no room for, go without their pixels. Raises OSError where there is no room for the ring.
@@ -128,6 +129,7 @@ class Source:
             dropped,
             frame.same is not None,
             seconds,
+            captured,
         )
         frame = replace(frame, feed=self.feed.number)
         self._offered[frame.index] = sent = offer, messages.pack_frame(frame)
@@ -236,8 +238,9 @@ def _follow_video(
             except MediaError as error:
                 yield source.end(str(error))
                 continue
-            seconds += time.process_time() - began
-            yield source.offer(*item, seconds) if item else source.end(None)
+            decoding = time.process_time() - began  # and not the wait of a paced video
+            seconds, captured = seconds + decoding, time.monotonic() - decoding
+            yield source.offer(*item, seconds, captured) if item else source.end(None)
 
 
 def _follow_camera(
@@ -246,7 +249,7 @@ def _follow_camera(
     """Offer what a thread reads from the camera. It may hang for good: then this process ends."""
     shots: queue.Queue[CameraFrame | str | None] = queue.Queue(maxsize=4)
     camera = Camera(feed.stream, feed.source)
-    health = Health(feed.stream)
+    health = Health(feed.stream, source.session)
     thread = threading.Thread(target=_read, args=(feed, camera, shots, stop), daemon=True)
     # Twice the time that connecting and reading may take, and the longest back-off. A video that is
     # played may show one picture for as long as it likes.
@@ -275,9 +278,8 @@ def _follow_camera(
                 yield health.bad(shot)
             case CameraFrame():
                 yield health.good(camera.black)
-                yield source.offer(
-                    shot.frame, shot.planes, seconds, "stale" if shot.stale else None
-                )
+                dropped: messages.Drop | None = "stale" if shot.stale else None
+                yield source.offer(shot.frame, shot.planes, seconds, shot.captured, dropped)
     thread.join(GRACE)
 
 
@@ -311,8 +313,9 @@ def _read(
 class Health:
     """What is told of a camera: to the hub whenever it changes, to the user's log once."""
 
-    def __init__(self, stream: str) -> None:
+    def __init__(self, stream: str, session: int) -> None:
         self._stream = stream
+        self._session = session
         self._text = "connecting"
         self._told = ""
         self._reconnects = -1
@@ -340,7 +343,8 @@ class Health:
         if text == self._text:
             return []
         self._text = text
-        return [(messages.Health(self._stream, text, max(0, self._reconnects)), b"")]
+        reconnects = max(0, self._reconnects)
+        return [(messages.Health(self._stream, self._session, text, reconnects), b"")]
 
 
 def _remove_rings(run: Path, base: str, keep: str | None = None) -> None:
