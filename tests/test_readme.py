@@ -1,30 +1,41 @@
-"""The README and the help keep their word."""
+"""The README, the pages and the help: what they name exists, and what they show works."""
 
+import ast
 import re
 import shlex
 import tomllib
 from pathlib import Path
+from typing import get_type_hints
 
 import msgspec
+import pytest
 import typer.main
 from typer.testing import CliRunner
 
+import onlooker
 from onlooker.cli.main import app
 from onlooker.config.schema import Config
 from onlooker.models import weights
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "models" / "README.md",
+]
+
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 def commands() -> list[list[str]]:
-    """Every `onlooker ...` line of the README's transcripts."""
+    """Return the words of every `$ onlooker ...` line of the README."""
     lines = re.findall(r"^\$ (onlooker .*)$", README, re.MULTILINE)
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-def test_every_command_of_the_readme_is_one() -> None:
-    assert len(commands()) >= 6
+def test_every_command_of_the_readme_exists() -> None:
+    assert len(commands()) >= 20
     for words in commands():
         group = typer.main.get_command(app)
         while hasattr(group, "commands"):
@@ -36,6 +47,8 @@ def test_every_command_of_the_readme_is_one() -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
+    examples: list[list[str]] = []
+
     def walk(words: list[str], command: object) -> None:
         if hasattr(command, "commands"):
             for name, inner in command.commands.items():
@@ -44,8 +57,10 @@ def test_every_command_has_help_with_an_example() -> None:
         shown = CliRunner().invoke(app, [*words, "--help"])
         assert shown.exit_code == 0
         assert "Example" in shown.output, words
+        examples.append(words)
 
     walk([], typer.main.get_command(app))
+    assert len(examples) >= 25
 
 
 def test_the_toml_of_the_readme_is_a_configuration() -> None:
@@ -55,8 +70,22 @@ def test_the_toml_of_the_readme_is_a_configuration() -> None:
         msgspec.convert(tomllib.loads(example), Config)
 
 
+def test_the_python_of_the_readme_uses_public_names() -> None:
+    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    used = [
+        node.attr
+        for example in examples
+        for node in ast.walk(ast.parse(example))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "onlooker"
+    ]
+    assert {"subscribe", "read_log"} <= set(used) <= set(onlooker.__all__)
+
+
 def test_every_model_has_its_licence_in_the_readme() -> None:
     table = README.split("## Licences of the weights")[1].split("\n## ")[0]
+    assert len(weights.cards()) >= 10
     for card in weights.cards().values():
         assert card.licence.split()[0] in table, card.name
 
@@ -64,6 +93,7 @@ def test_every_model_has_its_licence_in_the_readme() -> None:
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     table = README.split("## Libraries")[1].split("\n## ")[0].casefold()
+    assert len(project["dependencies"]) >= 10
     for requirement in project["dependencies"]:
         name = re.split(r"[^a-z0-9-]", requirement.casefold())[0]
         if name == "numpy":
@@ -72,6 +102,50 @@ def test_every_dependency_has_its_reason() -> None:
 
 
 def test_places_named_in_the_readme_exist() -> None:
-    for place in re.findall(r"`((?:pipeline|ext|models|tests|bench)/[\w/.]+)`", README):
-        if "NAME" not in place:
-            assert (ROOT / place.rstrip("/")).exists(), place
+    places = re.findall(r"`((?:pipeline|ext|models|tests|bench)/[\w/.]*)`", README)
+    named = [place for place in places if "NAME" not in place]
+    assert len(named) >= 15
+    for place in named:
+        assert (ROOT / place.rstrip("/")).exists(), place
+
+
+def test_every_package_has_its_row_in_the_readme() -> None:
+    table = README.split("## Where things live")[1].split("\n## ")[0]
+    packages = [path.parent for path in (ROOT / "pipeline" / "onlooker").glob("*/__init__.py")]
+    assert len(packages) >= 10
+    for package in packages:
+        assert f"`{package.relative_to(ROOT).as_posix()}/" in table, package.name
+
+
+@pages
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+@pages
+def test_modules_and_files_that_a_page_names_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    package = ROOT / "pipeline" / "onlooker"
+    for place in re.findall(r"`([\w/]+/\w+\.(?:py|pyi|pyx|toml|txt|md))`", text):
+        if "NAME" in place:
+            continue
+        homes = (ROOT / place, package / place, page.parent / place)
+        assert any(home.exists() for home in homes), place
+
+
+def test_settings_that_the_pages_name_exist() -> None:
+    sections = {name: hint for name, hint in get_type_hints(Config).items() if name != "streams"}
+    named = [
+        (section, key)
+        for page in PAGES
+        for section, key in re.findall(
+            r"`(?:\[(?=\w+\] \w))?(\w+)(?:\.|\] )(\w+)(?: = [^`]*)?`", page.read_text("utf-8")
+        )
+        if section in sections and f"{section}.{key}" != "faces.db"
+    ]
+    assert len(named) >= 15
+    for section, key in named:
+        assert key in get_type_hints(sections[section]), f"{section}.{key}"

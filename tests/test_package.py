@@ -1,0 +1,41 @@
+"""The public names, and what importing them costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import onlooker
+
+
+@pytest.mark.parametrize("name", onlooker.__all__)
+def test_every_public_name_is_documented(name: str) -> None:
+    public = getattr(onlooker, name)
+    assert len(public.__doc__.splitlines()) > 1
+    assert name in dir(onlooker)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'onlooker' has no attribute 'nobody'"):
+        _ = onlooker.nobody
+
+
+def test_importing_onlooker_loads_nothing_else() -> None:
+    script = """
+import sys
+before = set(sys.modules)
+import onlooker
+print(*sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["onlooker"]
+
+
+def test_python_m_onlooker_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "onlooker", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.startswith("onlooker ")
