@@ -204,6 +204,8 @@ class Frame(Noun, frozen=True, kw_only=True):
     faces: tuple[Face, ...] = ()
     quads: tuple[TextQuad, ...] = ()
     lines: tuple[TextLine, ...] = ()
+    states: dict[str, bytes] = {}
+    """The states of the stateful stages after this frame, by stage."""
     error: str | None = None
     """Why this frame could not be looked at; such a frame is recorded, as failed."""
 

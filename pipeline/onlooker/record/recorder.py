@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build, record_id, repeated, spelled
+from onlooker.record.log.states import StageState
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.types import Frame
@@ -22,6 +23,8 @@ class Recorder:
     def __init__(self, log: Writer) -> None:
         self._log = log
         self._gathered: list[StreamRecord] = []
+        self._states: dict[tuple[str, str], StageState] = {}
+        """The newest states of stages, by stream and stage."""
         self._references: dict[str, StreamRecord] = {}
         """The record that each stream's unchanged frames repeat."""
 
@@ -40,14 +43,19 @@ class Recorder:
             else:
                 built = repeated(built, reference)
         self._gathered.append(built)
+        for stage, state in frame.states.items():
+            self._states[frame.stream, stage] = StageState(
+                frame.stream, stage, frame.epoch, frame.index, analysis, state
+            )
 
     def commit(self) -> int:
         """Append the gathered records and return how many were not in the log before.
 
         After a LogError they are still gathered, and may be committed again.
         """
-        added = self._log.append(self._gathered)
+        added = self._log.append(self._gathered, self._states.values())
         self._gathered.clear()
+        self._states.clear()
         return added
 
     def _reference(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:

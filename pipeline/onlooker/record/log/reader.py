@@ -20,7 +20,8 @@ from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
-from onlooker.record.log import schema
+from onlooker.record.log import schema, states
+from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 PERSON, TEXT = "person", "text"
@@ -130,6 +131,11 @@ class Log:
         ):
             yield from (str(uuid.UUID(bytes=identity)) for _, identity in found)
             since = found[-1][0]
+
+    def state(self, stream: str, stage: str) -> StageState | None:
+        """Return the newest state of a stateful stage for the stream named so in its frames."""
+        with self._told():
+            return states.load(self._database, stream, stage)
 
     def after(self, position: int, limit: int = PAGE) -> list[Entry]:
         """The records behind `position`, at most `limit` of them."""

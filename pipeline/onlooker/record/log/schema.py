@@ -8,6 +8,18 @@ FORMAT = 2
 """Number of the tables' form, kept as SQLite's user_version."""
 
 TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
+STATES = """
+CREATE TABLE states (
+    stream TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    frame INTEGER NOT NULL,
+    analysis TEXT NOT NULL,
+    state BLOB NOT NULL,
+    PRIMARY KEY (stream, stage)
+);
+"""
+"""See `onlooker.record.log.states`."""
 
 TABLES = f"""
 CREATE TABLE streams (
@@ -39,11 +51,12 @@ CREATE TABLE seen (
     PRIMARY KEY (name, position)
 ) WITHOUT ROWID;
 CREATE INDEX seen_by_position ON seen (position);
+{STATES}
 """
 """`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
 the frame. `seen` lists the people and lines of text (`names`) of each record."""
 
-UPGRADES = {1: TIME_INDEX}
+UPGRADES = {1: TIME_INDEX + STATES}
 """The statements that turn a log of each earlier format into one of the next."""
 
 

@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock
-from onlooker.record.log import retention, schema
+from onlooker.record.log import retention, schema, states
 from onlooker.record.log.reader import PATIENCE, PERSON, TEXT, Log, LogError, default_path
+from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import StreamRecord, encode
 
 CHECKED_RECORDS = 1000
@@ -61,8 +62,11 @@ class Writer(Log):
             self._lock.close()
             raise
 
-    def append(self, records: Iterable[StreamRecord]) -> int:
-        """Write records that are not there yet, each with the next Sequence of its stream.
+    def append(
+        self, records: Iterable[StreamRecord], stage_states: Iterable[StageState] = ()
+    ) -> int:
+        """Write records that are not there yet, each with the next Sequence of its stream, and the
+        states of stages after them, unless later ones are there.
 
         Returns how many they were. All are on the disk then; after LogError none is.
         """
@@ -74,6 +78,8 @@ class Writer(Log):
         with self._transaction():
             for record in records:
                 number += self._insert(record, now)
+            for state in stage_states:
+                states.save(self._database, state)
         return number
 
     def sweep(self) -> None:
