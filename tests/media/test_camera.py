@@ -17,7 +17,7 @@ from onlooker.config.schema import SourceConfig
 from onlooker.media.camera import Camera, CameraFrame, Clock, Watch
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Planes
-from onlooker.media.synthetic import Pattern
+from onlooker.media.synthetic import SyntheticVideo
 from onlooker.media.url import is_camera, redacted
 
 
@@ -283,7 +283,7 @@ class TestWatch:
 @pytest.mark.parametrize("url", ["test://moving?fps=1/0", "test://[x", "test://moving?size=1"])
 def test_a_pattern_that_is_none(url: str) -> None:
     with pytest.raises(MediaError, match="test://"):
-        Pattern(url)
+        SyntheticVideo(url)
 
 
 def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:

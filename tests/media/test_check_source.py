@@ -31,7 +31,7 @@ def test_each_is_told_why(tmp_path: Path) -> None:
     assert found["nobody"] == "http://127.0.0.1:9/video: Connection refused"
     assert found["device"] == "/dev/video99: No such file or directory"
     assert found["video"] == f"{tmp_path / 'gone.mp4'}: No such file or directory"
-    assert "no picture there" in (found["pictures"] or "")
+    assert "no image found" in (found["pictures"] or "")
 
 
 def test_all_wait_at_once() -> None:

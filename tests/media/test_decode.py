@@ -13,7 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from onlooker.media.decode import REORDERED, Damage, Upright, pictures, upright_size
+from onlooker.media.decode import REORDER_FRAMES, Damage, Upright, decoded, upright_size
 from onlooker.media.picture import Pixels, Planes
 
 RED, GREEN, BLUE, WHITE = [0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]
@@ -52,10 +52,10 @@ def video_of(
     return path
 
 
-def decoded(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:
+def upright_frames(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:
     upright = Upright()
     with av.open(str(path)) as container:
-        for item in pictures(container, container.streams.video[0]):
+        for item in decoded(container, container.streams.video[0]):
             assert isinstance(item, VideoFrame)
             yield item, upright(item)
 
@@ -85,7 +85,7 @@ def middles(planes: Planes) -> list[list[int]]:
 def test_colours_are_right_in_every_form(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, full_range: bool
 ) -> None:
-    seen = list(decoded(video_of(tmp_path / name, codec, pix_fmt, full_range)))
+    seen = list(upright_frames(video_of(tmp_path / name, codec, pix_fmt, full_range)))
     assert len(seen) == 3
     for _, planes in seen:
         assert np.abs(np.subtract(middles(planes), [RED, GREEN, BLUE, WHITE])).max() <= 5
@@ -103,14 +103,14 @@ def test_colours_are_right_in_every_form(
 def test_a_video_is_turned_as_it_asks(
     tmp_path: Path, rotation: int, expected: list[list[int]]
 ) -> None:
-    for frame, planes in decoded(video_of(tmp_path / "phone.mp4", rotation=rotation)):
+    for frame, planes in upright_frames(video_of(tmp_path / "phone.mp4", rotation=rotation)):
         assert upright_size(frame) == (planes.width, planes.height)
         assert planes.width == (48 if rotation % 180 else 64)
         assert np.abs(np.subtract(middles(planes), expected)).max() <= 5
 
 
 def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
-    _, planes = next(decoded(video_of(tmp_path / "video.mp4")))
+    _, planes = next(upright_frames(video_of(tmp_path / "video.mp4")))
     assert planes.y.base is not None
     assert planes.y.strides[0] >= 64
 
@@ -160,7 +160,7 @@ def at(pts: int) -> VideoFrame:
 
 def order(*packets: Packet | None) -> list[str]:
     """Times of what comes out, damage in brackets."""
-    items = pictures(Container(*packets), Stream())  # type: ignore[arg-type]
+    items = decoded(Container(*packets), Stream())  # type: ignore[arg-type]
     return [f"({item.pts})" if isinstance(item, Damage) else str(item.pts) for item in items]
 
 
@@ -173,9 +173,9 @@ def test_damage_stands_where_its_picture_would() -> None:
 def test_no_more_pictures_are_held_than_need_be() -> None:
     packets = [Packet(0), *(Packet(pts, pts) for pts in range(1, 100))]
     container = Container(*packets)
-    first = next(pictures(container, Stream()))  # type: ignore[arg-type]
+    first = next(decoded(container, Stream()))  # type: ignore[arg-type]
     assert first.pts == 0
-    assert container.read == REORDERED + 1
+    assert container.read == REORDER_FRAMES + 1
 
 
 def test_damage_without_a_time_stands_where_it_was_met() -> None:
@@ -194,5 +194,5 @@ def test_the_decoder_has_one_thread(tmp_path: Path) -> None:
     with av.open(str(video_of(tmp_path / "video.mp4"))) as container:
         assert isinstance(container, InputContainer)
         stream = container.streams.video[0]
-        next(pictures(container, stream))
+        next(decoded(container, stream))
         assert stream.codec_context.thread_count == 1

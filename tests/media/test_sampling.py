@@ -15,7 +15,7 @@ from onlooker.media.image_folder import ImageFolder
 from onlooker.media.open import frames, open_video
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import cropped
-from onlooker.media.synthetic import Pattern
+from onlooker.media.synthetic import SyntheticVideo
 from onlooker.types import Frame
 
 URL = "test://moving?size=64x48&fps=20&frames=100"
@@ -126,20 +126,20 @@ class TestAlbum:
         assert ImageFolder(str(tmp_path)).digest != before
 
     def test_no_pictures(self, tmp_path: Path) -> None:
-        with pytest.raises(MediaError, match="no picture there"):
+        with pytest.raises(MediaError, match="no image found"):
             open_video(str(tmp_path))
-        with pytest.raises(MediaError, match="no picture there"):
+        with pytest.raises(MediaError, match="no image found"):
             open_video(f"{tmp_path}/*.jpg")
 
 
-class TestPattern:
+class TestSyntheticVideo:
     def test_no_two_pictures_are_alike(self) -> None:
-        found = [planes.y.tobytes() for _, planes in Pattern(URL).frames("s") if planes]
+        found = [planes.y.tobytes() for _, planes in SyntheticVideo(URL).frames("s") if planes]
         assert len(set(found)) == 100
 
     @pytest.mark.parametrize(("kind", "different"), [("black", 1), ("frozen", 1), ("repeating", 8)])
     def test_faults(self, kind: str, different: int) -> None:
-        found = Pattern(f"test://{kind}?frames=40&size=64x48").frames("s")
+        found = SyntheticVideo(f"test://{kind}?frames=40&size=64x48").frames("s")
         assert len({planes.y.tobytes() for _, planes in found if planes}) == different
 
     @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ class TestPattern:
     )  # fmt: skip
     def test_others(self, url: str) -> None:
         with pytest.raises(MediaError, match="test://"):
-            Pattern(url)
+            SyntheticVideo(url)
 
 
 def test_what_a_url_names(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import wave
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -152,8 +153,8 @@ def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
         (sound, "no video in it"),
         (
             picture,
-            "a picture, not a video; `onlooker faces` and `onlooker text` look at pictures, and a "
-            "folder of them is played as a video is",
+            "an image, not a video; use `onlooker faces` or `onlooker text`, or name a "
+            "folder of images",
         ),
     ):
         with pytest.raises(MediaError) as error:
@@ -275,14 +276,49 @@ def test_a_size_may_change_on_the_way(tmp_path: Path) -> None:
 
 
 def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
-    video = VideoFile(video_at(tmp_path / "video.mp4"))
-    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
-    with video:
+    path = video_at(tmp_path / "video.mp4")
+    before = open_files()
+    with VideoFile(path):
+        pass
+    assert open_files() == before
+    with VideoFile(path) as video:
         frames = video.frames("door")
         next(frames)
     assert next(frames, None) is None
-    if before:
-        assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
+
+
+def open_files() -> int:
+    """Return the number of open files; 0 where the system does not say."""
+    return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+
+
+def test_a_video_is_opened_once_to_be_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = video_at(tmp_path / "video.mp4"), []
+    real = av.open
+
+    def counting(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(av, "open", counting)
+    with VideoFile(path) as video:
+        first = [frame for frame, _ in seen(video)]
+        assert len(opened) == 1
+        again = [frame for frame, _ in seen(video)]
+    assert len(opened) == 2
+    assert first == again
+    assert len(first) == FRAMES
+
+
+def test_a_video_that_vanishes_has_no_digest(tmp_path: Path) -> None:
+    path = video_at(tmp_path / "video.mp4")
+    with VideoFile(path) as video:
+        path.unlink()
+        with pytest.raises(MediaError, match=r"video\.mp4: No such file or directory"):
+            _ = video.digest
 
 
 @pytest.mark.parametrize(

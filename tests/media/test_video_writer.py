@@ -78,7 +78,7 @@ def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path: Path) -> Non
     path.write_bytes(b"the video before")
 
     def broken_off() -> None:
-        with VideoWriter(path, 64, 48, 25) as writer:
+        with VideoWriter(path, 64, 48, 25, overwrite=True) as writer:
             for brightness in range(200):
                 writer.write(grey(brightness))
             raise KeyError
@@ -87,6 +87,40 @@ def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path: Path) -> Non
         broken_off()
     assert [file.name for file in tmp_path.iterdir()] == ["video.mp4"]
     assert path.read_bytes() == b"the video before"
+
+
+def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"the user's")
+    with pytest.raises(MediaError, match="the file exists; delete it, or name another one"):
+        VideoWriter(path, 64, 48, 25)
+    assert path.read_bytes() == b"the user's"
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    writer = VideoWriter(path, 64, 48, 25)
+    writer.write(grey(90))
+    with pytest.raises(MediaError, match="the file exists"), writer:
+        path.write_bytes(b"the user's")
+    assert path.read_bytes() == b"the user's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_existing_file_is_replaced_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"an older video")
+    with VideoWriter(path, 64, 48, 25, overwrite=True) as writer:
+        writer.write(grey(90))
+    with VideoFile(path) as video:
+        assert video.frames_expected == 1
+
+
+def test_errors_of_the_block_are_left_alone(tmp_path: Path) -> None:
+    writer = VideoWriter(tmp_path / "video.mp4", 64, 48, 25)
+    with pytest.raises(FileExistsError, match="of the block"), writer:
+        raise FileExistsError("of the block")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_video_needs_a_frame(tmp_path: Path) -> None:
@@ -100,8 +134,8 @@ def test_a_video_needs_a_frame(tmp_path: Path) -> None:
     ("name", "cause"),
     [
         ("missing/video.mp4", "cannot be written .No such file or directory"),
-        ("video.txt", "no kind of video ends in '.txt'; name it .mp4"),
-        ("video", "no kind of video ends in ''"),
+        ("video.txt", "'.txt' is no suffix of a video; name it .mp4"),
+        ("video", "'' is no suffix of a video"),
     ],
 )
 def test_where_no_video_can_be_written(tmp_path: Path, name: str, cause: str) -> None:

@@ -88,7 +88,7 @@ def make_video(folder: Path) -> tuple[Path, Path]:
         (folder / "visitor.png").write_bytes(_png(seen(photos.astronaut, VISITOR)))
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}") from error
-    with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE) as writer:
+    with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE, overwrite=True) as writer:
         for shot in shots(photos):
             for number in range(count := round(shot.seconds * RATE)):
                 view = shot.start.towards(shot.end, number / (count - 1))

@@ -1,1 +1,1 @@
-"""Pictures and video in: `image` for stills, `source` and `decode` for videos."""
+"""Images and video in and out: `open` opens a source, `decode` and `image` make pictures of it."""

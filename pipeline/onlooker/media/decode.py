@@ -1,4 +1,4 @@
-"""From a container's packets to pictures: decoding, damage, and planes that are upright."""
+"""Decoding: from a container's packets to frames, damage, and upright planes."""
 
 import heapq
 import math
@@ -21,36 +21,36 @@ from onlooker.media.picture import Pixels, Planes
 TOLERANT: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 )
-"""What `av.open` is given for titles that are not UTF-8. PyAV takes them as they are from 19 on,
-which needs Python 3.12."""
-REORDERED = 16
-"""Most pictures that H.264 and HEVC hold back to put them in order. Behind a refused packet, and up
-to the next key frame, the decoder's order cannot be trusted: so many are held here instead."""
+"""Arguments of `av.open` for titles that are not UTF-8. PyAV 19, which needs Python 3.12, accepts
+them by itself."""
+REORDER_FRAMES = 16
+"""Maximum frames that H.264 and HEVC reorder. After a refused packet, and up to the next key frame,
+the decoder's order cannot be trusted: this many frames are reordered here instead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A place in the video where a picture should be and cannot be decoded."""
+    """The place of a frame that cannot be decoded."""
 
     pts: int | None
     cause: str
 
 
-def pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Damage]:
-    """All pictures of `stream` in presentation order, and what cannot become one.
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Damage]:
+    """Yield the frames of `stream` in presentation order, and Damage for those that are lost.
 
-    A packet that the decoder refuses, or a picture that it marks as corrupt, is damage in its
-    place; decoding goes on behind it. A container that cannot be read on is damage at the end.
-    Never raises for what is in the file.
+    A packet that the decoder refuses, or a frame that it marks as corrupt, is Damage in its place;
+    decoding continues after it. A container that becomes unreadable is Damage at the end. No
+    content of the file makes it raise.
     """
-    stream.codec_context.thread_count = 1  # cheapest by CPU: cores are kept busy by processes
+    stream.codec_context.thread_count = 1  # least CPU time; several processes keep the cores busy
     held: list[tuple[float, int, VideoFrame | Damage]] = []
     depth, time = 0, -math.inf
-    for number, item in enumerate(_decoded(container, stream)):
+    for number, item in enumerate(_in_decoding_order(container, stream)):
         time = time if item.pts is None else item.pts
         heapq.heappush(held, (time, number, item))
         if isinstance(item, Damage):
-            depth = REORDERED
+            depth = REORDER_FRAMES
         elif item.key_frame:
             depth = 0
         while len(held) > depth:
@@ -61,12 +61,14 @@ def pictures(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
 
 def _whole(item: VideoFrame | Damage) -> VideoFrame | Damage:
     if isinstance(item, VideoFrame) and item.is_corrupt:
-        return Damage(item.pts, "damaged: part of the picture is missing")
+        return Damage(item.pts, "damaged: part of the image is missing")
     return item
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Damage]:
-    """Pictures as the decoder hands them out and, between them, packets that it refused."""
+def _in_decoding_order(
+    container: InputContainer, stream: VideoStream
+) -> Iterator[VideoFrame | Damage]:
+    """Yield frames as the decoder returns them, and Damage for packets that it refuses."""
     packets = container.demux(stream)
     while True:
         try:
@@ -90,20 +92,20 @@ def _attempt(
 
 
 def upright_size(frame: VideoFrame) -> tuple[int, int]:
-    """Width and height of a picture as it is meant to be seen."""
+    """Return the width and height of a frame after its rotation."""
     return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
 
 
 class Upright:
-    """Turns decoded pictures into planes as they are meant to be seen."""
+    """A converter from decoded frames to upright planes."""
 
     def __init__(self) -> None:
-        self._reformatter = VideoReformatter()  # keeps its tables from picture to picture
+        self._reformatter = VideoReformatter()  # reuses its tables for all frames
 
     def __call__(self, frame: VideoFrame) -> Planes:
-        """I420 planes of limited range, turned by the video's rotation.
+        """Return I420 planes of limited range, turned by the video's rotation.
 
-        The planes are the decoder's own memory where nothing had to be changed: do not write.
+        They are the decoder's own memory if nothing had to be changed: do not write to them.
         """
         turns = _turns(frame)
         full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
@@ -120,7 +122,7 @@ class Upright:
 
 
 def _turns(frame: VideoFrame) -> int:
-    """Quarter turns against the clock that a phone held sideways asks for."""
+    """Return the counter-clockwise quarter turns that the display matrix demands."""
     return round(frame.rotation / 90) % 4
 
 
@@ -133,6 +135,6 @@ def _turned(plane: Pixels, turns: int) -> Pixels:
 
 
 def _pixels(plane: VideoPlane) -> Pixels:
-    """A plane's pixels without the padding at the end of its rows."""
+    """Return a plane's pixels without the padding at the end of its rows."""
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     return rows[: plane.height, : plane.width]

@@ -1,85 +1,62 @@
-"""Pictures in a folder, or that a pattern names, as a video of one picture a second."""
+"""The images in a folder, or that a pattern names, as a video of one image per second."""
 
 import glob
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from fractions import Fraction
-from functools import cached_property
 from pathlib import Path
-from typing import Self
 
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.image import IMAGE_SUFFIXES
 from onlooker.media.picture import Planes
+from onlooker.media.video import Video
 from onlooker.types import Frame
 
 
-class ImageFolder:
-    """Images in the order of their names, as `onlooker.media.video_file.VideoFile` gives frames.
+class ImageFolder(Video):
+    """Images in the order of their names.
 
-    `url` is a folder, or a pattern with * ? or [. Raises MediaError where there is no picture, or
-    the first one cannot be decoded.
+    `url` is a folder, or a pattern with * ? or [. Raises MediaError if there is no image, or if the
+    first one cannot be decoded.
     """
 
-    endless = False
     time_base = Fraction(1, 1)
     rate = 1.0
 
     def __init__(self, url: str, digest: str | None = None) -> None:
-        self.path = Path(url)
-        if digest is not None:
-            self.digest = digest
-        found = self.path.iterdir() if self.path.is_dir() else map(Path, glob.glob(url))
-        self.pictures = sorted(
-            each for each in found if each.suffix.lower() in IMAGE_SUFFIXES and each.is_file()
-        )
-        if not self.pictures:
-            raise MediaError(f"{url}: no picture there ({', '.join(IMAGE_SUFFIXES)})")
-        first = image.read(self.pictures[0])
+        super().__init__(Path(url), digest)
+        try:
+            found = self.path.iterdir() if self.path.is_dir() else map(Path, glob.glob(url))
+            self.images = sorted(
+                path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+            )
+        except OSError as error:
+            raise MediaError(f"{url}: {error.strerror}") from error
+        if not self.images:
+            raise MediaError(f"{url}: no image found ({', '.join(IMAGE_SUFFIXES)})")
+        first = image.read(self.images[0])
         self.width, self.height = first.width, first.height
-        self.frames_expected = len(self.pictures)
+        self.frames_expected = len(self.images)
 
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of all the names and pictures, in hex."""
+    def _compute_digest(self) -> str:
         whole = hashlib.sha256()
-        for picture in self.pictures:
-            with picture.open("rb") as file:
-                whole.update(picture.name.encode() + b"\0")
-                whole.update(hashlib.file_digest(file, "sha256").digest())
+        for path in self.images:
+            try:
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").digest()
+            except OSError as error:
+                raise MediaError(f"{path}: {error.strerror}") from error
+            whole.update(path.name.encode() + b"\0" + content)
         return whole.hexdigest()
 
-    def frames(self, stream: str, start: int = 0) -> Iterator[tuple[Frame, Planes | None]]:
-        """The pictures from number `start` on; one that cannot be decoded is a frame without."""
-        width, height = self.width, self.height
-        for index, path in enumerate(self.pictures[start:], start):
+    def _frames(self, stream: str, start: int) -> Generator[tuple[Frame, Planes | None]]:
+        size = self.width, self.height
+        for index, path in enumerate(self.images[start:], start):
             planes, error = None, None
             try:
                 planes = Planes.of(image.read(path))
-                width, height = planes.width, planes.height
+                size = planes.width, planes.height
             except MediaError as caught:
                 error = str(caught).replace(f"{path.parent}/", "")
-            frame = Frame(
-                stream=stream,
-                epoch=self.digest,
-                index=index,
-                pts=index,
-                time_base=(1, 1),
-                fragment=index,
-                fragment_pts=index,
-                started=0.0,
-                width=width,
-                height=height,
-                error=error,
-            )
-            yield frame, planes
-
-    def close(self) -> None:
-        """There is nothing to close: each picture was, when it had been read."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+            yield self._frame(stream, index, index, (index, index), size, error), planes

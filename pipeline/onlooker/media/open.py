@@ -1,28 +1,27 @@
-"""What has an end and can be read again from its beginning: videos, pictures, patterns."""
+"""A source that is no camera, opened by its URL: a video file, images or a synthetic video."""
 
 import glob
 import os
 from collections.abc import Iterator
-from typing import TypeAlias
-
-from msgspec.structs import replace
 
 from onlooker.config.schema import SourceConfig
 from onlooker.media.image_folder import ImageFolder
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
-from onlooker.media.synthetic import Pattern
+from onlooker.media.synthetic import SyntheticVideo
 from onlooker.media.url import SYNTHETIC_SCHEME
+from onlooker.media.video import Video
 from onlooker.media.video_file import VideoFile
 from onlooker.types import Frame
 
-Video: TypeAlias = VideoFile | ImageFolder | Pattern
-
 
 def open_video(url: str, digest: str | None = None) -> Video:
-    """What `url` names, to be used in a `with` statement. Raises MediaError."""
+    """Open the video, folder or pattern that `url` names, for a `with` statement.
+
+    digest: that of the content, if it is known already. Raises MediaError.
+    """
     if url.startswith(SYNTHETIC_SCHEME):
-        return Pattern(url, digest)
+        return SyntheticVideo(url, digest)
     path = url.removeprefix("file://")
     if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
         return ImageFolder(path, digest)
@@ -32,7 +31,7 @@ def open_video(url: str, digest: str | None = None) -> Video:
 def frames(
     stream: str, source: SourceConfig, epoch: str, start: int
 ) -> Iterator[tuple[Frame, Planes | None]]:
-    """The frames that `source` asks for, from number `start` on, at its pace."""
+    """Yield the frames that `source` selects, from number `start` on, at its pace."""
     with open_video(source.url, epoch) as video:
         if source.selection():
             found = selected(video.frames(stream), source, start)
@@ -40,5 +39,4 @@ def frames(
             found = video.frames(stream, start)
         if source.pace:
             found = paced(found, source.pace)
-        for frame, planes in found:
-            yield replace(frame, epoch=epoch), planes
+        yield from found

@@ -1,6 +1,5 @@
-"""Videos out: H.264, whole or not at all."""
+"""Video files out: H.264, written whole or not at all."""
 
-import os
 from contextlib import suppress
 from fractions import Fraction
 from os import PathLike
@@ -13,25 +12,27 @@ import av.error
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
+from onlooker import durable_file
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels, to_i420
 
 QUALITY = "20"
-"""x264's constant rate factor: lower is better and larger; 18 cannot be told from the original."""
+"""x264's constant rate factor: lower is better and larger; 18 is visually lossless."""
 
 KEY_EVERY = 50
-"""Frames from key frame to key frame: what a player must decode to jump."""
+"""Frames from one key frame to the next: the number that a player must decode to seek."""
 
 
 class VideoWriter:
-    """Writes pictures of one size as an H.264 video, in the container that the name ends in.
+    """A writer of images of one size into an H.264 video; the name's suffix gives the container.
 
-    Used in a `with` statement: the file appears under its name when the block ends well, and
-    nothing is left of it when it does not. The same pictures give the same bytes.
+    Use it in a `with` statement: the file appears under its name if the block ends well, and
+    nothing is left of it otherwise. The same images give the same bytes. A file that exists is kept
+    unless `overwrite`.
 
-    rate: frames per second. time_base: seconds that one unit of `pts` lasts; one frame by default.
-    Raises MediaError for a folder that cannot be written to, a name whose ending is no container,
-    and a video without a frame.
+    rate: frames per second. time_base: seconds that one unit of `pts` lasts; None means one frame.
+    Raises MediaError if the file exists or cannot be written, if the suffix is no container, and if
+    no frame was written.
     """
 
     def __init__(
@@ -42,29 +43,41 @@ class VideoWriter:
         rate: float | Fraction,
         time_base: Fraction | None = None,
         key_every: int = KEY_EVERY,
+        *,
+        overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
         self.width, self.height = width, height
+        if not overwrite and self.path.exists():
+            raise self._exists()
         exact = Fraction(rate).limit_denominator(1_000_000)
         self._step = 1 if time_base is None else max(1, round(1 / (exact * time_base)))
         self._pts: int | None = None
-        # The ending stays last: it names the container.
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}{self.path.suffix}")
+        self._replacing = durable_file.replacing(self.path, overwrite=overwrite)
+        part = self._replacing.__enter__()
         try:
-            self._container = av.open(f"file:{self._part}", "w")
+            self._open(part, exact, time_base, key_every)
+        except BaseException as failure:
+            self._replacing.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+
+    def _open(self, part: Path, rate: Fraction, time_base: Fraction | None, key_every: int) -> None:
+        try:
+            self._container = av.open(f"file:{part}", "w")
         except ValueError as error:
             raise MediaError(
-                f"{self.path}: no kind of video ends in {self.path.suffix!r}; name it .mp4"
+                f"{self.path}: {self.path.suffix!r} is no suffix of a video; name it .mp4"
             ) from error
-        self._stream = self._container.add_stream("libx264", exact)
+        self._stream = self._container.add_stream("libx264", rate)
         self._stream.options = {"crf": QUALITY, "preset": "veryfast", "g": str(key_every)}
-        # x264 refuses odd sides for 4:2:0: the last column and row are written twice.
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        # x264 refuses odd sides for 4:2:0: `to_i420` repeats the last column and row.
+        self._stream.width = self.width + self.width % 2
+        self._stream.height = self.height + self.height % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.time_base = self._stream.time_base = time_base or 1 / exact
-        context.thread_count = 1  # with more, the bytes depend on how many there are
-        # What cvtColor makes below; without it a player takes a large video for BT.709.
+        context.time_base = self._stream.time_base = time_base or 1 / rate
+        context.thread_count = 1  # with more, the bytes depend on the number of threads
+        # The colours that `to_i420` makes; otherwise players assume BT.709 for large videos.
         context.color_range = ColorRange.MPEG
         context.colorspace = Colorspace.SMPTE170M
         try:
@@ -73,10 +86,10 @@ class VideoWriter:
             raise self._unwritten(error) from error
 
     def write(self, bgr: Pixels, pts: int | None = None) -> None:
-        """Append a picture of (height, width, 3), to be shown from `pts` on.
+        """Append an image of (height, width, 3), to be shown from `pts` on.
 
-        `pts` is in units of the time base and goes up, else it is moved behind the one before;
-        without it the picture comes one frame's time after that. Raises MediaError for a full disk.
+        `pts` is in units of the time base and must increase; otherwise it is moved behind the
+        previous one. None means one frame's time after that. Raises MediaError if the disk is full.
         """
         if bgr.shape != (self.height, self.width, 3):
             raise ValueError(f"a frame of {self.path} is {self.width} x {self.height}: {bgr.shape}")
@@ -99,6 +112,9 @@ class VideoWriter:
     def _unwritten(self, error: av.error.FFmpegError | OSError) -> MediaError:
         return MediaError(f"{self.path}: cannot be written ({error.strerror})")
 
+    def _exists(self) -> MediaError:
+        return MediaError(f"{self.path}: the file exists; delete it, or name another one")
+
     def __enter__(self) -> Self:
         return self
 
@@ -108,14 +124,23 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
+        failure = error
+        if error is None:
+            try:
                 self._finish()
-        finally:
-            # Closing can fail only on a disk that is full, and that error is under way already.
-            with suppress(av.error.FFmpegError):
-                self._container.close()
-            self._part.unlink(missing_ok=True)
+            except MediaError as unfinished:
+                failure = unfinished
+        with suppress(av.error.FFmpegError):  # a full disk, which is the failure already
+            self._container.close()
+        trace = failure.__traceback__ if failure else None
+        try:
+            self._replacing.__exit__(type(failure) if failure else None, failure, trace)
+        except FileExistsError as exists:
+            raise self._exists() from exists
+        except OSError as unwritten:
+            raise self._unwritten(unwritten) from unwritten
+        if failure is not None and failure is not error:
+            raise failure
 
     def _finish(self) -> None:
         if self._pts is None:
@@ -123,6 +148,5 @@ class VideoWriter:
         self._encode(None)
         try:
             self._container.close()
-            self._part.replace(self.path)
-        except (av.error.FFmpegError, OSError) as error:
+        except av.error.FFmpegError as error:
             raise self._unwritten(error) from error

@@ -126,8 +126,9 @@ def feeds_of(
     and MediaError for a camera whose frames are all to be looked at.
     """
     from onlooker.media.errors import MediaError
-    from onlooker.media.open import Video, open_video
+    from onlooker.media.open import open_video
     from onlooker.media.url import is_camera
+    from onlooker.media.video import Video
     from onlooker.record.frame_record import analysis_digest
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
