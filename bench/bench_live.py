@@ -25,8 +25,8 @@ from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.video_file import VideoFile
 from onlooker.stream.cameras import serve
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 
 
 class Scene(cameras.Http):

@@ -37,9 +37,9 @@ from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
 from onlooker.record.sinks.json_lines import read
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, Stage, Step, each
 from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import replay
@@ -148,7 +148,7 @@ def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
         if status.done:
             marks.append((time.perf_counter(), status.done))
 
-    replay([video], settings, Outputs(records=records, store=place), mark)
+    replay([video], settings, Outputs(records=records), mark, store=place)
     (begin, first), (end, last) = marks[0], marks[-1]
     found = list(read(records))
     lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in found]
@@ -160,13 +160,17 @@ def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
     )
 
 
-def fresh(video: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
+def fresh(
+    video: Path, settings: Config, outputs: Outputs, store: Path
+) -> tuple[float, float, float]:
     """`efficiency` in a process of its own, without what the loop left in this one."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
-        return process.submit(efficiency, video, settings, outputs).result()
+        return process.submit(efficiency, video, settings, outputs, store).result()
 
 
-def efficiency(video: Path, settings: Config, outputs: Outputs) -> tuple[float, float, float]:
+def efficiency(
+    video: Path, settings: Config, outputs: Outputs, store: Path
+) -> tuple[float, float, float]:
     """Model seconds, decode seconds and all seconds of one pass in one process."""
     decoded: list[float] = []
     marks: list[tuple[float, float]] = []
@@ -181,7 +185,8 @@ def efficiency(video: Path, settings: Config, outputs: Outputs) -> tuple[float, 
     def mark(status: Status) -> None:
         marks.append((time.perf_counter(), session.seconds()))
 
-    inline([video], settings, outputs, mark, (Stage("clock", clock, ordered=True), *STAGES))
+    stages = (Stage("clock", clock, ordered=True), *STAGES)
+    inline([video], settings, outputs, mark, stages, store=store)
     # From the first frame's end to the last one's: without loading the models. A frame's decoding
     # lies between the end of the frame before and the first step.
     decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))
@@ -226,8 +231,8 @@ def main() -> None:
         for number in range(chosen.rounds):
             for name, run in passes.items():
                 timings[name].append(run())
-            outputs = Outputs(log=folder / f"alone-{number}.db", store=place)
-            alone_for.append(fresh(video, settings, outputs))
+            outputs = Outputs(log=folder / f"alone-{number}.db")
+            alone_for.append(fresh(video, settings, outputs, place))
 
     names = ("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")

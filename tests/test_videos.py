@@ -13,8 +13,8 @@ from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import StreamRecord
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import replay
 
 SECOND, HALF = 1.0, 0.5
@@ -34,7 +34,7 @@ def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecor
         for look in enrol(store, "known", list(pictures(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"
-    replay([video], settings, Outputs(records=records, store=place), quiet)
+    replay([video], settings, Outputs(records=records), quiet, store=place)
     return list(json_lines.read(records))
 
 

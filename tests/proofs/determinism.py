@@ -21,8 +21,8 @@ from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.record.log import reader
 from onlooker.rekognition.shapes import encode
 from onlooker.stream.cameras import serve
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stages import STAGES
 
 SPEEDS = ("max", "8x", "1x")

@@ -25,9 +25,9 @@ from onlooker.config.schema import Config, Pipeline
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import replay
 
 

@@ -20,8 +20,8 @@ from tests.support.processes import children
 
 from onlooker.config.schema import Config, Pipeline, Retention, SourceConfig
 from onlooker.stream.cameras import serve
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 
 MOST = 1.0
 """Megabytes that a process may grow by in 100,000 frames."""

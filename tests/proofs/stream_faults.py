@@ -28,8 +28,8 @@ from tests.support.processes import children
 
 from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.stream.cameras import serve
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.source_process import FIRST_WAIT, LONGEST_WAIT, STEADY
 
 FAULTS = ("brief", "reset", "stall", "garbage", "larger", "jumpy", "damaged", "refused", "missing")

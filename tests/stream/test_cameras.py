@@ -19,8 +19,8 @@ from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.stream import messages
 from onlooker.stream.cameras import serve
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Counts, Status, StreamStatus
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.run_directory import endpoint
 from onlooker.stream.stage import Stage
 

@@ -5,7 +5,8 @@ import pytest
 
 from onlooker.config.schema import Config, Faces, SourceConfig
 from onlooker.stream import run_directory
-from onlooker.stream.feeds import Feed, Outputs
+from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.run_directory import Plan
 from onlooker.stream.stage import Stage, maker, row
 from onlooker.stream.stages import STAGES
@@ -16,8 +17,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         parent=12,
         hub="ipc://hub",
         config=Config(faces=Faces(size=320)),
-        position=7,
-        outputs=Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555"),
+        store=tmp_path / "faces.db",
         stages=tuple(map(row, STAGES)),
     )
     run_directory.write(tmp_path, plan)
@@ -26,9 +26,20 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_feed_is_read_as_it_was_written(tmp_path: Path) -> None:
     source = SourceConfig(url="rtsp://door/1", region=(0.0, 0.25, 1.0, 0.5), fps=5)
-    feed = Feed(stream="Größe", source=source, number=4, digest="d", start=3, width=4, height=2)
+    outputs = Outputs(records=tmp_path / "r.jsonl", publish="tcp://127.0.0.1:5555")
+    feed = Feed(
+        stream="Größe",
+        source=source,
+        outputs=outputs,
+        number=4,
+        digest="d",
+        start=3,
+        width=4,
+        height=2,
+    )
     run_directory.write_feed(tmp_path, feed)
     assert run_directory.read_feed(tmp_path, 4) == feed
+    assert run_directory.read_feeds(tmp_path) == [feed]
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)

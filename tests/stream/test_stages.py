@@ -15,9 +15,10 @@ from onlooker.record.log.reader import read
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import encode
-from onlooker.stream.feeds import Outputs, feeds, feeds_of
+from onlooker.stream.feeds import feeds, feeds_of
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, Stage, StageError, Step, each
 from onlooker.stream.stages import STAGES
 from onlooker.types import Frame

@@ -13,18 +13,19 @@ import pytest
 from tests.support import steps
 from tests.support.processes import alive, called, children, directories, wait_until
 
-from onlooker.config.schema import Config, Pipeline
+from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream import run_directory
-from onlooker.stream.feeds import Outputs
+from onlooker.stream.feeds import feeds_of
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, Stage, Step
-from onlooker.stream.supervisor import RunError, Stopped, _cores, replay
+from onlooker.stream.supervisor import RunError, Stopped, _cores, replay, running
 
 FRAMES = 120
 CONFIG = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=0.3, liveness=3))
@@ -293,6 +294,39 @@ def test_a_subscriber_gets_what_the_file_holds(
     assert heard == records(outputs)[-len(heard) :]
 
 
+def test_a_run_takes_feeds_while_it_runs_and_each_has_outputs_of_its_own(
+    video: Path, expected: bytes, tmp_path: Path
+) -> None:
+    """Its processes start with the first feed, and records of each go to its own log."""
+    heard: list[StreamRecord] = []
+    endpoint = f"ipc://{tmp_path}/records"
+    listener = threading.Thread(
+        target=lambda: heard.extend(subscribe(endpoint, since=0, timeout=30)), daemon=True
+    )
+    listener.start()
+    one = Outputs(records=tmp_path / "one.jsonl")
+    two = Outputs(records=tmp_path / "two.jsonl", publish=endpoint)
+    with running(CONFIG, steps.LIGHT, room=1 << 20) as run:
+        run.watch(0.1)
+        assert run.finished
+        assert children() == {}
+        run.add(feeds_of({"small": SourceConfig(url=str(video))}, CONFIG, one)[0])
+        while not run.finished:
+            run.watch(0.1)
+        workers = {name for name in children() if name.startswith("detect")}
+        [feed] = feeds_of({"small-2": SourceConfig(url=str(video))}, CONFIG, two, first=1)
+        run.add(feed)
+        while not run.finished:
+            run.watch(0.1)
+        assert {name for name in children() if name.startswith("detect")} == workers
+        run.finish()
+    listener.join(20)
+    assert written(one) == expected
+    assert {record.stream for record in records(two)} == {"small-2"}
+    assert heard == records(two)
+    assert len(heard) == FRAMES
+
+
 # Signals. The run is in a process of its own, as a user's is.
 
 SCRIPT = """
@@ -300,7 +334,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.support import steps
-from onlooker.stream.feeds import Outputs
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Stage
 from onlooker.stream.supervisor import Stopped, replay
 from tests.stream.test_supervisor import CONFIG

@@ -14,7 +14,7 @@ from onlooker.identity.enrol import enrol, pictures
 from onlooker.identity.store import Store
 from onlooker.media.errors import MediaError
 from onlooker.models import weights
-from onlooker.stream.feeds import Outputs
+from onlooker.stream.outputs import Outputs
 from onlooker.vision import analyser
 
 
@@ -48,4 +48,4 @@ def demo(
         known.make_collection("demo", settings.faces.embedder)
         list(enrol(known, "demo", list(pictures([people])), settings))
     plain.print(f"video           {video}")
-    replay_videos([video], settings, Outputs(records=records, store=store), annotated)
+    replay_videos([video], settings, Outputs(records=records), annotated, store=store)

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,11 +28,11 @@ from onlooker.record.log import reader
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.video import annotate as draw
-from onlooker.stream.feeds import Feed, Outputs, feeds
-from onlooker.stream.inline import inline
+from onlooker.stream.feeds import Feed, feeds
+from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
-from onlooker.stream.supervisor import RunError
-from onlooker.stream.supervisor import replay as staged
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.supervisor import RunError, replay_feeds
 from onlooker.vision import analyser
 
 MAX_LINES_SHOWN = 20
@@ -92,12 +91,13 @@ def replay_videos(
     annotated: Path | None,
     one_process: bool = False,
     speed: str = "max",
+    store: Path | None = None,
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     records = outputs.log_path
-    _check_outputs(settings, outputs, annotated)
+    _check(settings, annotated, store or default_path())
     weights.pull(analyser.cards(settings))
-    streams = feeds(videos, settings, outputs)
+    streams = feeds(videos, settings, outputs, speed)
     if others := other_records(records, streams):
         raise reader.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
@@ -110,8 +110,8 @@ def replay_videos(
         )
     errors: dict[str, str] = {}
     if outputs.publish or any(feed.start != feed.frames for feed in streams):
-        run = partial(inline if one_process else staged, videos, settings, outputs, speed=speed)
-        errors = _run(run, streams)
+        run = inline_feeds if one_process else replay_feeds
+        errors = _run(lambda show: run(streams, settings, show, store=store), streams)
     summary = Summary()
     counted = summary.counting(own_records(records, streams))
     try:
@@ -134,11 +134,11 @@ def replay_videos(
         raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
 
-def _check_outputs(settings: Config, outputs: Outputs, annotated: Path | None) -> None:
+def _check(settings: Config, annotated: Path | None, store: Path) -> None:
     """Raise now what would otherwise end the run at its end, or in a worker."""
     if settings.match.collection is not None:
-        with Store(outputs.store or default_path()) as store:
-            store.collection(settings.match.collection)
+        with Store(store) as known:
+            known.collection(settings.match.collection)
     if annotated is not None and annotated.exists():
         raise MediaError(f"{annotated}: is there already; delete it, or draw into another file")
     if annotated is not None and not annotated.absolute().parent.is_dir():

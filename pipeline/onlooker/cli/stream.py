@@ -25,9 +25,9 @@ from onlooker.models import weights
 from onlooker.record import curve_keys
 from onlooker.record.sinks.publish import PublishError, check_private
 from onlooker.stream import messages
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.messages import Status, StreamStatus
-from onlooker.stream.run_directory import endpoint, read, runs
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.run_directory import endpoint, read, read_feeds, runs
 from onlooker.stream.supervisor import RunError
 from onlooker.vision import analyser
 
@@ -196,8 +196,8 @@ class _Hub:
         self._socket.linger = 0
         self._socket.connect(endpoint(run))
         try:
-            plan = read(run)
-            self.title = f"process {plan.parent}, log {plan.outputs.log_path}"
+            logs = {str(feed.outputs.log_path) for feed in read_feeds(run)}
+            self.title = f"process {read(run).parent}, log {', '.join(sorted(logs))}"
         except FileNotFoundError:  # it begins, or has ended
             self.title = run.name
 

@@ -10,8 +10,9 @@ from onlooker.child_process import every, signals, supervise
 from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
-from onlooker.stream.feeds import Feed, Outputs, feeds_of
+from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import Stage
 from onlooker.stream.stages import STAGES
@@ -42,7 +43,7 @@ def serve(
     config = load()
     room = EXPECTED_STREAMS * config.pipeline.window * Ring.slot_bytes_for(*EXPECTED_SIZE)
     feeds = feeds_of(config.streams, config, outputs)
-    with signals() as received, running(config, outputs, stages, room, None) as run:
+    with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)
         changed = Changed(watched)
 

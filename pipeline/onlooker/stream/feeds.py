@@ -1,4 +1,4 @@
-"""What a run reads and writes: the feeds that its streams come from, and where records go."""
+"""The feeds of a run: what its streams come from, and where their records go."""
 
 import hashlib
 from collections import Counter
@@ -10,52 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from onlooker.config.schema import Config, Retention, SourceConfig
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.stream.messages import Counts
+from onlooker.stream.outputs import Outputs
 
 if TYPE_CHECKING:
     from onlooker.record.log.reader import Log
 
-MOST_LIVES = 1_000_000
-"""Processes that one feed may have."""
-
-
-class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run reads and writes besides its videos."""
-
-    log: Path | None = None
-    """The log of records, which is gone on with where it ends; None: beside `records`, with the
-    suffix .db, and without those the user's own."""
-    limits: Retention = Retention()
-    """What is kept of the log and of the lines."""
-    records: Path | None = None
-    """JSON-lines file that follows the log."""
-    publish: str | None = None
-    """ZeroMQ endpoint to publish records on."""
-    key: Path | None = None
-    """File with the publisher's key pair, without which nothing is encrypted."""
-    clients: tuple[str, ...] = ()
-    """Public keys of those who may then subscribe."""
-    store: Path | None = None
-    """File of the collections; None for the user's own."""
-    patient: bool = False
-    """Whether to wait while a disk is full. Otherwise the run ends, and can be gone on with."""
-
-    @property
-    def poisoned_path(self) -> Path:
-        """Folder for the pictures of frames over which workers died."""
-        return self.log_path.with_suffix(".poisoned")
-
-    @property
-    def log_path(self) -> Path:
-        """Where the log is."""
-        if self.log is not None:
-            return self.log
-        if self.records is not None:
-            return self.records.with_suffix(".db")
-        from onlooker.record.log.reader import default_path
-
-        return default_path()
+MAX_LIVES = 1_000_000
+"""Processes that one feed may have, one after the other."""
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +26,7 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
     stream: str
     source: SourceConfig
+    outputs: Outputs = Outputs()
     number: int = 0
     """Tells the feeds of one run apart, and is higher for one that replaces another."""
     digest: str = ""
@@ -82,11 +46,11 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
     def session(self, life: int) -> int:
         """Number of a process that feeds it, higher than any that the stream had before."""
-        return self.number * MOST_LIVES + life
+        return self.number * MAX_LIVES + life
 
     @property
     def last_session(self) -> int:
-        return self.session(MOST_LIVES - 1)
+        return self.session(MAX_LIVES - 1)
 
     @property
     def counts(self) -> Counts:
@@ -142,7 +106,7 @@ def feeds_of(
             if not is_camera(source.url):
                 videos[name] = open_video(source.url)
                 closing.callback(videos[name].close)
-        if not first:
+        if not first or not outputs.log_path.exists():  # else the run may be writing to it
             with Writer(outputs.log_path, outputs.limits) as writer:
                 if outputs.records:
                     with JsonLines(outputs.records, writer, outputs.limits) as lines:
@@ -158,7 +122,12 @@ def feeds_of(
                 or (source.policy is None and video.endless)
             ):
                 found.append(
-                    Feed(stream=name, source=replace(source, policy="live"), analysis=analysis)
+                    Feed(
+                        stream=name,
+                        source=replace(source, policy="live"),
+                        outputs=outputs,
+                        analysis=analysis,
+                    )
                 )
                 continue
             selection = source.selection()
@@ -169,6 +138,7 @@ def feeds_of(
                 Feed(
                     stream=name,
                     source=replace(source, policy="every"),
+                    outputs=outputs,
                     digest=epoch,
                     analysis=analysis,
                     start=_first_missing(log, name, epoch, analysis),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.stream.feeds import Feed, Outputs, feeds
+from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.messages import Counts, Failure, Status, StreamStatus
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.publisher import publishing
 from onlooker.stream.stage import NoPicture, Setup, Stage, Work
 from onlooker.stream.stages import STAGES
@@ -25,33 +26,48 @@ def inline(
     config: Config,
     outputs: Outputs,
     on_status: Callable[[Status], None],
-    stages: Sequence[Stage] | None = None,
+    stages: Sequence[Stage] = STAGES,
     speed: str = "max",
+    store: Path | None = None,
 ) -> Status:
     """The whole line in this process, one frame after the other: for a debugger, and for tests.
 
-    Writes byte for byte what `onlooker.stream.supervisor.replay` writes for each stream. `stages`
-    are STAGES unless given. Raises as `feeds` does, and StageError.
+    Writes byte for byte what `onlooker.stream.supervisor.replay` writes for each stream. store:
+    file of the collections; None for the user's own. Raises as `feeds` does, and StageError.
     """
+    return inline_feeds(feeds(videos, config, outputs, speed), config, on_status, stages, store)
+
+
+def inline_feeds(
+    feeds: Sequence[Feed],
+    config: Config,
+    on_status: Callable[[Status], None],
+    stages: Sequence[Stage] = STAGES,
+    store: Path | None = None,
+) -> Status:
+    """Do what `inline` does for feeds that have been made already."""
     from onlooker.media.open import frames
 
     finished: list[StreamStatus] = []
-    streams = feeds(videos, config, outputs, speed)
     with ExitStack() as closing:
-        publisher = closing.enter_context(publishing(outputs)) if outputs.publish else None
+        publishers = {
+            (outputs.log_path, outputs.publish): closing.enter_context(publishing(outputs))
+            for outputs in {feed.outputs for feed in feeds}
+            if outputs.publish
+        }
         setups: list[Setup] = []
         line: list[tuple[Stage, StepRunner]] = []
-        for stage in stages or STAGES:
-            setups.append(Setup(config, outputs, closing, streams.__getitem__))
+        for stage in stages:
+            setups.append(Setup(config, closing, feeds.__getitem__, store=store))
             line.append((stage, StepRunner(stage.name, stage.make(setups[-1]))))
-        for feed in streams:
+        for feed in feeds:
             counts = feed.counts
             for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
                 frame = replace(frame, feed=feed.number)
                 frame = _through(line, frame, picture or NoPicture())
                 for setup in setups:
                     setup.commit()
-                if publisher is not None:
+                for publisher in publishers.values():
                     publisher.pump()
                 failure: Failure = "undecodable" if picture is None else "error"
                 counts = replace(counts, received=counts.received + 1)

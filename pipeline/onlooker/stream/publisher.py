@@ -16,28 +16,29 @@ from onlooker.record.curve_keys import BadKey
 from onlooker.record.log.reader import Log, LogError
 from onlooker.record.sinks.publish import Publisher, PublishError
 from onlooker.stream import messages, run_directory
-from onlooker.stream.feeds import Outputs
 from onlooker.stream.hub_client import HubClient
+from onlooker.stream.outputs import Outputs
 
 LOOK = 0.01
 """Seconds between looks at the log, while nothing comes in."""
 
 
-def main(run: Path, name: str) -> int:
-    """Publish for the run in directory `run`, as `name`, until told to stop.
+def main(run: Path, number: int, name: str) -> int:
+    """Publish publication `number` of the run in directory `run`, as `name`, until told to stop.
 
-    Returns the exit status: 1 where the hub was told what is broken.
+    Return the exit status: 1 if the hub was told what is broken.
     """
     stop = stop_event(name)
     plan = run_directory.read(run)
+    publication = run_directory.read_publication(run, number)
     with (
         HubClient(plan, name, lambda _: messages.Register()) as hub,
-        _progress(run / "published") as progress,
+        _progress(run / f"published-{number}") as progress,
     ):
         hub.register()
         try:
-            start = progress.read() or plan.position
-            with publishing(plan.outputs, start) as publisher:
+            start = progress.read() or publication.position
+            with publishing(publication.outputs, start) as publisher:
                 busy = 0
                 while not stop.is_set():
                     hub.receive(wait=False)
@@ -86,4 +87,4 @@ def publishing(outputs: Outputs, position: int | None = None) -> Iterator[Publis
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

@@ -8,20 +8,33 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import zmq
 
+from onlooker import durable_file
 from onlooker.config.schema import Config
-from onlooker.stream.feeds import Feed, Outputs
+from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import StageRow
+
+T = TypeVar("T", bound=msgspec.Struct)
 
 MEMORY = Path("/dev/shm")
 """Where files are in memory, on Linux."""
 PREFIX = "onlooker-"
+
+
+class Publication(msgspec.Struct, frozen=True, kw_only=True):
+    """What a publisher publishes."""
+
+    outputs: Outputs
+    position: int
+    """Of the last record in the log before this run."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,31 +45,52 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     hub: str
     """Where the hub listens."""
     config: Config
-    outputs: Outputs
-    position: int
-    """Of the last record in the log before this run."""
+    store: Path | None = None
+    """File of the collections; None for the user's own."""
     stages: tuple[StageRow, ...]
 
 
 def write(run: Path, plan: Plan) -> None:
-    (run / "plan.json").write_bytes(msgspec.json.encode(plan, enc_hook=str))
+    _write(run / "plan.json", plan)
 
 
 def read(run: Path) -> Plan:
-    data = (run / "plan.json").read_bytes()
-    return msgspec.json.decode(data, type=Plan, dec_hook=lambda kind, text: kind(text))
+    return _read(run / "plan.json", Plan)
 
 
 def write_feed(run: Path, feed: Feed) -> None:
     """Feeds come and go while a run goes on: each has a file of its own."""
-    path = run / f"feed-{feed.number}.json"
-    new = path.with_suffix(".new")
-    new.write_bytes(msgspec.json.encode(feed))
-    new.replace(path)
+    _write(run / f"feed-{feed.number}.json", feed)
 
 
 def read_feed(run: Path, number: int) -> Feed:
-    return msgspec.json.decode((run / f"feed-{number}.json").read_bytes(), type=Feed)
+    return _read(run / f"feed-{number}.json", Feed)
+
+
+def read_feeds(run: Path) -> list[Feed]:
+    """Return the feeds that the run has at the moment."""
+    found = []
+    for path in sorted(run.glob("feed-*.json")):
+        with suppress(FileNotFoundError):  # it has just left
+            found.append(_read(path, Feed))
+    return found
+
+
+def write_publication(run: Path, number: int, publication: Publication) -> None:
+    _write(run / f"publication-{number}.json", publication)
+
+
+def read_publication(run: Path, number: int) -> Publication:
+    return _read(run / f"publication-{number}.json", Publication)
+
+
+def _write(path: Path, what: msgspec.Struct) -> None:
+    durable_file.write(path, msgspec.json.encode(what, enc_hook=str))
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    data = path.read_bytes()
+    return msgspec.json.decode(data, type=kind, dec_hook=lambda kind, text: kind(text))
 
 
 @contextmanager

@@ -10,13 +10,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
-from onlooker.stream.feeds import Feed, Outputs
+from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_CACHED_CONFIGS = 1000
+MAX_CACHED_FEEDS = 1000
 
 
 class StageError(OnlookerError):
@@ -107,31 +109,35 @@ class Setup:
     """What a stage's factory receives, and the hooks that it may set."""
 
     config: Config
-    outputs: Outputs
     closing: ExitStack
     """Closed when the step is no longer needed."""
     feed: Callable[[int], Feed]
     """Returns the run's feed with this number."""
     stop: threading.Event = field(default_factory=threading.Event)
     """Set when the process must stop. A step that waits raises StopRequested then."""
-    _configs: dict[int, tuple[Config, str]] = field(default_factory=dict)
+    store: Path | None = None
+    """File of the collections; None for the user's own."""
+    _feeds: dict[int, tuple[Feed, Config]] = field(default_factory=dict)
 
     def of(self, frame: Frame) -> Config:
         """Return the configuration for the frame's stream."""
-        return self._cached(frame)[0]
-
-    def analysis(self, frame: Frame) -> str:
-        """Return the digest of what the frame is analysed with, which is part of its RecordId."""
         return self._cached(frame)[1]
 
-    def _cached(self, frame: Frame) -> tuple[Config, str]:
-        found = self._configs.get(frame.feed)
+    def analysis(self, frame: Frame) -> str:
+        """Return the digest of what the frame's stream is analysed with."""
+        return self._cached(frame)[0].analysis
+
+    def outputs(self, frame: Frame) -> Outputs:
+        """Return where the frame's record goes."""
+        return self._cached(frame)[0].outputs
+
+    def _cached(self, frame: Frame) -> tuple[Feed, Config]:
+        found = self._feeds.get(frame.feed)
         if found is None:
-            if len(self._configs) > MAX_CACHED_CONFIGS:
-                self._configs.clear()
+            if len(self._feeds) > MAX_CACHED_FEEDS:
+                self._feeds.clear()
             feed = self.feed(frame.feed)
-            found = self.config.for_source(feed.source), feed.analysis
-            self._configs[frame.feed] = found
+            found = self._feeds[frame.feed] = feed, self.config.for_source(feed.source)
         return found
 
     model_seconds: Callable[[], float] = float

@@ -7,15 +7,19 @@ loads its own part only, and the hub none.
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, StageError, Step, StopRequested, each, once
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
+    from onlooker.record.recorder import Recorder
+    from onlooker.record.sinks.json_lines import JsonLines
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +80,7 @@ def recognise(setup: Setup) -> Step:
 
     @once
     def searcher() -> Searcher:
-        path = setup.outputs.store or default_path()
+        path = setup.store or default_path()
         return setup.closing.enter_context(open_searcher(path, embed().space))
 
     try:
@@ -153,46 +157,63 @@ def moved(frame: Frame) -> Frame:
 
 def record(setup: Setup) -> Step:
     """Append the frame's record to the log, and have the lines follow."""
-    from onlooker.record.log.reader import LogError, LogFull
+    from onlooker.record.log.reader import LogError
     from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.json_lines import JsonLines
 
-    outputs, closing = setup.outputs, setup.closing
-    try:
-        log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
-        lines = None
-        if outputs.records:
-            lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
-        recorder = Recorder(log)
-    except LogError as error:
-        raise StageError(str(error)) from error
+    recorders: dict[Path, tuple[Outputs, Recorder, JsonLines | None]] = {}
+    """By log, each opened with the first frame whose record goes there."""
+
+    def opened(outputs: Outputs) -> tuple[Outputs, Recorder, JsonLines | None]:
+        closing = setup.closing
+        try:
+            log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
+            lines = None
+            if outputs.records:
+                lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
+            return outputs, Recorder(log), lines
+        except LogError as error:
+            raise StageError(str(error)) from error
 
     def step(frame: Frame, picture: "Picture") -> Frame:
+        outputs = setup.outputs(frame)
+        if outputs.log_path not in recorders:
+            recorders[outputs.log_path] = opened(outputs)
+        _, recorder, _ = recorders[outputs.log_path]
         recorder.add(frame, setup.of(frame), setup.analysis(frame))
         return frame
 
     def commit() -> None:
-        full = False
-        while True:
-            try:
-                recorder.commit()
-                if lines is not None:
-                    lines.catch_up()
-            except LogFull as error:
-                if not outputs.patient:
-                    raise StageError(str(error)) from error
-                if not full:
-                    logger.error("waiting: %s", error)
-                full = True
-                if setup.stop.wait(FULL_DISK_RETRY_SECONDS):
-                    raise StopRequested from error
-            except LogError as error:
-                raise StageError(str(error)) from error
-            else:
-                break
-        if full:
-            logger.error("there is room again: the records that waited were written")
+        for outputs, recorder, lines in recorders.values():
+            _commit(setup, outputs, recorder, lines)
 
     setup.commit = commit
     return each(step)
+
+
+def _commit(
+    setup: Setup, outputs: Outputs, recorder: "Recorder", lines: "JsonLines | None"
+) -> None:
+    from onlooker.record.log.reader import LogError, LogFull
+
+    full = False
+    while True:
+        try:
+            recorder.commit()
+            if lines is not None:
+                lines.catch_up()
+        except LogFull as error:
+            if not outputs.patient:
+                raise StageError(str(error)) from error
+            if not full:
+                logger.error("waiting: %s", error)
+            full = True
+            if setup.stop.wait(FULL_DISK_RETRY_SECONDS):
+                raise StopRequested from error
+        except LogError as error:
+            raise StageError(str(error)) from error
+        else:
+            break
+    if full:
+        logger.error("there is room again: the records that waited were written")

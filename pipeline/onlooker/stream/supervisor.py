@@ -23,9 +23,10 @@ from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
 from onlooker.stream import messages, run_directory
-from onlooker.stream.feeds import Feed, Outputs, feeds
+from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.messages import Status, StreamStatus
-from onlooker.stream.run_directory import Plan
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.run_directory import Plan, Publication
 from onlooker.stream.stage import Stage, row
 from onlooker.stream.stages import STAGES
 
@@ -64,20 +65,32 @@ def replay(
     on_status: Callable[[Status], None],
     stages: Sequence[Stage] = STAGES,
     speed: str = "max",
+    store: Path | None = None,
 ) -> Status:
     """Send every frame of `videos` through `stages`, and return what became of them.
 
     Each video is a stream named after its file. As many are read at once as there are workers for a
-    stage. `on_status` is called a few times a second. An earlier run's log is resumed.
+    stage. `on_status` is called a few times a second. An earlier run's log is resumed. store: file
+    of the collections; None for the user's own.
 
     Raises RunError for what ends the run, Stopped if that was a signal (SIGTERM, SIGINT, SIGHUP;
     within 5 s), and what `onlooker.stream.feeds.feeds` does before anything is started.
     """
-    streams = feeds(videos, config, outputs, speed)
+    return replay_feeds(feeds(videos, config, outputs, speed), config, on_status, stages, store)
+
+
+def replay_feeds(
+    feeds: Sequence[Feed],
+    config: Config,
+    on_status: Callable[[Status], None],
+    stages: Sequence[Stage] = STAGES,
+    store: Path | None = None,
+) -> Status:
+    """Do what `replay` does for feeds that have been made already."""
     at_once = max(stage.processes(config) for stage in stages)
-    room = run_directory.ring_bytes(streams, config.pipeline.window, at_once)
-    with signals() as received, running(config, outputs, stages, room, at_once) as run:
-        for feed in streams:
+    room = run_directory.ring_bytes(feeds, config.pipeline.window, at_once)
+    with signals() as received, running(config, stages, room, at_once, store) as run:
+        for feed in feeds:
             run.add(feed)
         number = supervise([run], received, every(STATUS_SECONDS, lambda: on_status(run.status)))
         if number is not None:
@@ -89,21 +102,23 @@ def replay(
 
 @contextmanager
 def running(
-    config: Config, outputs: Outputs, stages: Sequence[Stage], room: int, at_once: int | None
+    config: Config,
+    stages: Sequence[Stage],
+    room: int,
+    at_once: int | None = None,
+    store: Path | None = None,
 ) -> "Iterator[Run]":
     """Yield the processes of a run, with no stream yet, while the `with` statement lasts.
 
     room: bytes for frames. at_once: videos that are read at once; None if streams come and go.
+    store: file of the collections; None for the user's own.
     """
-    with Log(outputs.log_path) as log:
-        position = log.position
     with run_directory.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),
             hub=_endpoint(run),
             config=config,
-            outputs=outputs,
-            position=position,
+            store=store,
             stages=tuple(map(row, stages)),
         )
         run_directory.write(run, plan)
@@ -114,7 +129,8 @@ def running(
 class Run:
     """The processes of a run, while the `with` statement lasts.
 
-    `watch` has to be called again and again; `status` is then what is known of all streams.
+    It takes feeds while it runs; its processes start with the first one. `watch` has to be called
+    again and again; `status` is then what is known of all streams.
     """
 
     def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
@@ -134,9 +150,9 @@ class Run:
                 arguments = (str(run), stage.name)
                 name = f"{stage.name}-{number}"
                 self._workers.append(Child(name, "onlooker.stream.worker", *arguments, core=core))
-        self._publishers: list[Child] = []
-        if plan.outputs.publish:
-            self._publishers.append(Child("publisher", "onlooker.stream.publisher", str(run)))
+        self._publishers: dict[tuple[Path, str], Child] = {}
+        """By log and endpoint."""
+        self._started = False
         self._sources: dict[Child, Feed] = {}
         """Sources that are started, with what they feed."""
         self._pending: list[Feed] = []
@@ -167,12 +183,26 @@ class Run:
         return len(self._finished) == len(self._feeds)
 
     def add(self, feed: Feed) -> None:
-        """Have a stream read: at once, or as soon as its turn comes. Raises OSError."""
+        """Have a stream read: at once, or as soon as its turn comes. Raises OSError, LogError."""
         run_directory.write_feed(self.run, feed)
+        self._publish(feed.outputs)
+        self._started = True
         self._feeds[feed.stream] = feed
         self._finished.pop(feed.stream, None)
         self._pending.append(feed)
         self._start_pending()
+
+    def _publish(self, outputs: Outputs) -> None:
+        """Have the log of `outputs` published, unless it is already."""
+        if outputs.publish is None or (outputs.log_path, outputs.publish) in self._publishers:
+            return
+        with Log(outputs.log_path) as log:
+            publication = Publication(outputs=outputs, position=log.position)
+        number = len(self._publishers)
+        run_directory.write_publication(self.run, number, publication)
+        name = "publisher" if not number else f"publisher-{number}"
+        child = Child(name, "onlooker.stream.publisher", str(self.run), str(number))
+        self._publishers[outputs.log_path, outputs.publish] = child
 
     def remove(self, stream: str) -> None:
         """Stop reading a stream; frames on their way are still analysed."""
@@ -191,7 +221,7 @@ class Run:
         if now - self._watched > self._silence / 2:
             self._heard = now  # it was this process that slept
         self._watched = now
-        if self._answered and now - self._asked > STATUS_SECONDS:
+        if self._started and self._answered and now - self._asked > STATUS_SECONDS:
             self._asked, self._answered = now, False
             self._say(messages.StatusRequest())
         if now - self._heard > (self._silence if self._hub.ready else MAX_START_SECONDS):
@@ -316,7 +346,7 @@ class Run:
         running = [child for child in self._all_but_hub if child.running]
         codes = stop(running, FINISH_SECONDS)
         broken = [child.name for child, code in zip(running, codes, strict=True) if code > 0]
-        broken += [child.name for child in self._publishers if self._stopped(child) > 0]
+        broken += [child.name for child in self._publishers.values() if self._stopped(child) > 0]
         if broken:
             end = time.monotonic() + self._silence
             while time.monotonic() < end:
@@ -359,12 +389,14 @@ class Run:
         """
         self._socket.close()
         self._context.term()
-        for children in (self._all_but_hub, self._publishers, [self._hub]):
+        for children in (self._all_but_hub, list(self._publishers.values()), [self._hub]):
             stop(children)
 
     @property
     def _children(self) -> list[Child]:
-        return [self._hub, *self._workers, *self._publishers, *self._sources]
+        if not self._started:
+            return []
+        return [self._hub, *self._workers, *self._publishers.values(), *self._sources]
 
     @property
     def _all_but_hub(self) -> list[Child]:

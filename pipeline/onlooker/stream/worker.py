@@ -53,9 +53,9 @@ def main(run: Path, stage: str, name: str) -> int:
         try:
             with ExitStack() as closing:
                 feed = partial(run_directory.read_feed, run)
-                setup = Setup(plan.config, plan.outputs, closing, feed, stop)
+                setup = Setup(plan.config, closing, feed, stop, plan.store)
                 runner = StepRunner(stage, maker(row)(setup))
-                worker = StageWorker(runner, row.ordered, plan.outputs.poisoned_path)
+                worker = StageWorker(runner, row.ordered, setup)
                 hub.register()
                 while not stop.is_set():
                     done = worker(list(_jobs(hub, row.leases)))
@@ -102,13 +102,14 @@ class _Taken(NamedTuple):
 class StageWorker:
     """The step of a stage, on frames as they travel.
 
-    poisoned: folder for the images of frames over which workers died.
+    setup: says in which folder to keep the images of frames over which workers died; None means
+    that they are not kept.
     """
 
-    def __init__(self, runner: StepRunner, ordered: bool, poisoned: Path | None = None) -> None:
+    def __init__(self, runner: StepRunner, ordered: bool, setup: Setup | None = None) -> None:
         self.runner = runner
         self.ordered = ordered
-        self.poisoned = poisoned
+        self._setup = setup
         self.seconds = 0.0
         """Spent in the step so far."""
         self._rings: dict[str, Ring] = {}
@@ -161,15 +162,16 @@ class StageWorker:
 
     def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
         """Write the image to the folder for poisoned frames; its record does not depend on it."""
-        if place is None or self.poisoned is None:
+        if place is None or self._setup is None:
             return
+        folder = self._setup.outputs(frame).poisoned_path
         name = f"{frame.stream}-{frame.epoch[:8]}-{frame.index}.png"
         try:
-            self.poisoned.mkdir(exist_ok=True)
-            if len(list(self.poisoned.iterdir())) < MAX_POISONED_IMAGES:
+            folder.mkdir(exist_ok=True)
+            if len(list(folder.iterdir())) < MAX_POISONED_IMAGES:
                 planes, _ = self._planes(place)
                 pixels, _ = planes.region(0, 0, planes.width, planes.height)
-                (self.poisoned / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         except (FrameGone, OSError) as error:
             logger.warning("image not kept name=%s error=%s", name, error)
 
