@@ -40,3 +40,8 @@ def test_python_m_onlooker_is_the_command(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert done.stdout.startswith("onlooker ")
+
+
+def test_one_string_is_no_list_of_streams() -> None:
+    with pytest.raises(ValueError, match=r"streams are names, as \['door'\], not one string"):
+        onlooker.subscribe("tcp://127.0.0.1:9", streams="door")

@@ -1,135 +1,135 @@
-"""What the command line adds to the parts: whose records it counts, and how it prints them."""
+"""The program: its version, its errors, and how it ends."""
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
+from tests.support.commands import ONLOOKER, onlooker
 
-import onlooker
-from onlooker.cli import replay
-from onlooker.config.schema import Config, SourceConfig
-from onlooker.record.frame_record import build
-from onlooker.record.log.writer import Writer
-from onlooker.record.summary import Summary
-from onlooker.stream.feeds import Feed
-from onlooker.types import Frame, TextLine
-
-ONLOOKER = [sys.executable, "-m", "onlooker"]
+from onlooker.cli import main as program
+from onlooker.errors import OnlookerError
 
 
-def frame(index: int, stream: str, epoch: str) -> Frame:
-    return Frame(
-        stream=stream,
-        epoch=epoch,
-        index=index,
-        pts=index,
-        time_base=(1, 25),
-        fragment=0,
-        fragment_pts=0,
-        started=0.0,
-        width=64,
-        height=36,
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Call the command line in this process, in an empty folder with no collections."""
+    handler = signal.getsignal(signal.SIGTERM)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+
+    def run(*words: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["onlooker", *words])
+        program.main()
+
+    yield run
+    signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("replay", "nowhere"),
+        ("faces", "nowhere"),
+        ("text", "nowhere"),
+        ("collection", "search", "staff", "nowhere"),
+        ("collection", "restore", "nowhere"),
+        ("collection", "import", "nowhere"),
+        ("log", "tail", "--log", "nowhere"),
+        ("log", "check", "--log", "nowhere"),
+        ("keys", "show", "nowhere"),
+        ("watch", "tcp://127.0.0.1:9", "--key", "nowhere", "--server", "x"),
+        ("models", "import-paddle", "nowhere"),
+        ("models", "info", "nowhere"),
+        ("config", "check", "nowhere"),
+        ("serve", "--config", "nowhere"),
+    ],
+)
+def test_a_path_that_does_not_exist_is_one_line(
+    words: tuple[str, ...], call: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        call(*words)
+    assert ended.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "nowhere" in line
+
+
+def test_a_missing_folder_of_people_is_one_line(
+    call: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        call("collection", "create", "staff")
+    with pytest.raises(SystemExit) as ended:
+        call("collection", "index", "staff", "nowhere")
+    assert ended.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == "error: nowhere: no such file or folder"
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("gone"), KeyError("gone"), OSError("gone")])
+def test_a_defect_of_our_own_is_not_told_as_the_users_mistake(
+    error: Exception, call: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(program, "app", fail)
+    with pytest.raises(type(error), match="gone"):
+        call()
+
+
+def test_every_expected_error_is_one_line(
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class LensError(OnlookerError):
+        pass
+
+    def fail() -> None:
+        raise LensError("[lens] cap: is on; take it off :fire:")
+
+    monkeypatch.setattr(program, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        call()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "error: [lens] cap: is on; take it off :fire:\n"
+
+
+def test_the_version(tmp_path: Path) -> None:
+    done = onlooker("--version", cwd=tmp_path)
+    assert done.returncode == 0
+    assert re.fullmatch(r"onlooker \d+\.\d+\.\d+\n", done.stdout)
+
+
+def test_output_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
+    command = "set -o pipefail; python -m onlooker config show | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command.replace("python", sys.executable)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
-
-
-def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) -> None:
-    path = tmp_path / "r.db"
-    with Writer(path) as log:
-        for stream, epoch, analysis in (
-            ("door", "a", "plain"),
-            ("door", "a", "named"),
-            ("door", "b", "named"),
-            ("yard", "a", "named"),
-        ):
-            for index in range(3):
-                log.append([build(frame(index, stream, epoch), Config(), analysis)])
-    feed = Feed(stream="door", source=SourceConfig(url="door.mp4"), digest="a", analysis="named")
-    assert [record.RecordId for record in replay.own_records(path, [feed])] == [
-        build(frame(index, "door", "a"), Config(), "named").RecordId for index in range(3)
-    ]
-
-
-def test_what_was_read_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
-    read = "[exit] PAGE [/b] :fire:"
-    quad = ((0.0, 0.0), (40.0, 0.0), (40.0, 10.0), (0.0, 10.0))
-    line = TextLine(text=read, score=0.99, quad=quad, words=())
-    summary = Summary()
-    summary.add(build(replace(frame(0, "a", "e"), lines=(line,)), Config(), "d"))
-    replay.print_summary(summary)
-    assert read in capsys.readouterr().out
-
-
-def run(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
-    command = [*ONLOOKER, *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120)
-
-
-def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
-    (tmp_path / "onlooker.toml").write_text('[faces]\nembedder = "yunet"\n')
-    done = run("config", "check", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: [faces] embedder: yunet is no face embedder")
-    assert done.stderr.count("\n") == 1
-
-
-def test_passwords_are_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "onlooker.toml").write_text('[streams.door]\nurl = "rtsp://me:geheim@10.0.0.7/1"\n')
-    done = run("config", "show", cwd=tmp_path)
-    assert 'url = "rtsp://10.0.0.7/1"' in done.stdout
-    assert "passwords and what follows a question mark are left out" in done.stdout
-    assert "geheim" not in done.stdout
-
-
-def test_a_url_that_is_none_is_told(tmp_path: Path) -> None:
-    done = run("stream", "door=rtsp://me:geheim@[10.0.0.7/1", cwd=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: door: url: no host and port can be seen in it")
-    assert "geheim" not in done.stderr
-
-
-def test_an_unknown_kind_is_told(tmp_path: Path) -> None:
-    done = run("watch", f"ipc://{tmp_path}/records", "--kind", "faces", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "kind 'faces' is none of" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_one_string_is_no_list_of_streams() -> None:
-    with pytest.raises(ValueError, match=r"streams are names, as \['door'\], not one string"):
-        onlooker.subscribe("tcp://127.0.0.1:9", streams="door")
-
-
-def test_a_key_without_the_publishers_is_told(tmp_path: Path) -> None:
-    run("keys", "generate", str(tmp_path / "mine"), cwd=tmp_path)
-    done = run("watch", f"ipc://{tmp_path}/records", "--key", str(tmp_path / "mine"), cwd=tmp_path)
-    assert done.returncode == 2
-    assert "without the publisher's public key" in " ".join(done.stderr.split())
-
-
-def test_the_demo_keeps_off_a_folder_with_other_files(tmp_path: Path) -> None:
-    (tmp_path / "faces.db").write_text("mine")
-    done = run("demo", "--folder", str(tmp_path), cwd=tmp_path)
-    assert done.returncode == 1
-    assert "has files that are not the demo's" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["faces.db"]
-    assert (tmp_path / "faces.db").read_text() == "mine"
+    assert done.stdout.startswith("#")
+    assert done.stderr == ""
 
 
 def catches(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
-    """Whether a process has a handler for this signal by now."""
+    """Return whether a process has installed a handler for this signal."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return caught is not None and bool(int(caught[1], 16) >> (number - 1) & 1)
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at a process in /proc")
-def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
+def test_sigterm_ends_a_command_in_the_usual_way(tmp_path: Path) -> None:
     command = [*ONLOOKER, "watch", f"ipc://{tmp_path}/records"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         while not catches(process, signal.SIGTERM):
@@ -139,45 +139,3 @@ def test_sigterm_ends_a_command_as_its_end_would(tmp_path: Path) -> None:
         assert process.wait(60) == 128 + signal.SIGTERM
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
-
-
-def test_a_file_with_the_same_frames_otherwise_looked_at_is_refused(tmp_path: Path) -> None:
-    path, source = tmp_path / "r.db", SourceConfig(url="door.mp4")
-    feed = Feed(stream="door", source=source, digest="a", analysis="named", start=1)
-    with Writer(path) as log:
-        log.append([build(frame(0, "door", "a"), Config(), "named")])
-        log.append([build(frame(0, "yard", "a"), Config(), "plain")])
-        assert replay.other_records(path, [feed]) == 0
-        log.append([build(frame(0, "door", "a"), Config(), "plain")])
-        log.append([build(frame(0, "door", "b"), Config(), "named")])
-    assert replay.other_records(path, [feed]) == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (("--annotate", "there.mp4"), "there.mp4: is there already; delete it"),
-        (("--annotate", "nodir/x.mp4"), "there is no folder nodir"),
-        (("--collection", "nope"), "The collection id: nope does not exist"),
-    ],
-)
-def test_what_cannot_work_is_told_before_the_video_is_looked_at(
-    options: tuple[str, ...], said: str, tmp_path: Path
-) -> None:
-    (tmp_path / "there.mp4").write_text("mine")
-    environment = {**os.environ, "ONLOOKER_DATA": str(tmp_path)}
-    command = [*ONLOOKER, "replay", "video.mp4", *options]
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 1
-    assert said in done.stderr
-    assert done.stderr.count("\n") == 1
-    assert not list(tmp_path.glob("*.jsonl"))
-    assert (tmp_path / "there.mp4").read_text() == "mine"
-
-
-def test_the_version_is_told(tmp_path: Path) -> None:
-    done = run("--version", cwd=tmp_path)
-    assert done.returncode == 0
-    assert re.fullmatch(r"onlooker \d+\.\d+\.\d+\n", done.stdout)

@@ -1,10 +1,9 @@
-"""The command line on videos made here: records, subscribers, deaths, signals, broken input."""
+"""`onlooker replay`: records, subscribers, deaths, signals, broken input, and the summary."""
 
 import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,20 +14,29 @@ import av
 import cv2
 import numpy as np
 import pytest
+from msgspec.structs import replace
+from tests.support.commands import ONLOOKER, environment, onlooker
+from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
+from onlooker.cli.replay import other_records, own_records, print_summary
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.video_writer import VideoWriter
+from onlooker.record.frame_record import build
+from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
+from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord, encode
+from onlooker.stream.feeds import Feed
+from onlooker.types import TextLine
 
 FRAMES = 36
-COMMAND = str(Path(sys.executable).parent / "onlooker")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short video, a portrait, and a store in which the portrait is indexed."""
+    """A folder with a short video, and a collection `crew` in which its person is indexed."""
     folder = tmp_path_factory.mktemp("replay")
     portrait = photographs().astronaut
     with VideoWriter(folder / "video.mp4", 640, 360, 25, key_every=12) as video:
@@ -46,41 +54,29 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def environment(folder: Path) -> dict[str, str]:
-    return {**os.environ, "ONLOOKER_DATA": str(folder / "data"), "NO_COLOR": "1", "COLUMNS": "200"}
-
-
 def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [COMMAND, *words],
-        cwd=folder,
-        env=environment(folder),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
+    return onlooker(*words, cwd=folder)
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [COMMAND, *words],
+        [*ONLOOKER, *words],
         cwd=folder,
-        env=environment(folder),
+        env=environment(folder / "data"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
 
 
 def offspring(pid: int) -> dict[int, str]:
-    """Process ids below `pid`, with their command lines."""
+    """Return the process ids below `pid`, with their command lines."""
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
             command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
         except (FileNotFoundError, ProcessLookupError):
-            continue  # it ended while we looked
+            continue  # it has ended meanwhile
         if fields[0] != "Z":
             parents[int(stat.parent.name)] = (int(fields[1]), command)
     below = {pid}
@@ -90,7 +86,7 @@ def offspring(pid: int) -> dict[int, str]:
 
 
 def left_behind() -> set[str]:
-    """Run directories whose process, which their name tells, is gone; others may be at work."""
+    """Return the run directories whose process is gone; others may belong to running tests."""
     places = [path.name for path in Path("/dev/shm").glob("onlooker-*")]
     return {name for name in places if not Path("/proc", name.split("-")[1]).exists()}
 
@@ -105,7 +101,7 @@ def clean_afterwards() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def truth(place: Path) -> bytes:
-    """What one process writes for the video."""
+    """The records that one process writes for the video."""
     done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "1.jsonl", "--inline")
     assert done.returncode == 0, done.stderr
     return (place / "1.jsonl").read_bytes()
@@ -182,7 +178,7 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     assert time.monotonic() - began < 5
     assert replay.returncode == 128 + signal.SIGTERM, complaints.decode()
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
-    # What was written is whole, and the same command goes on from there.
+    # What was written is whole, and the same command resumes from there.
     list(json_lines.read(place / "stopped.jsonl"))
     done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl")
     assert done.returncode == 0, done.stderr
@@ -218,7 +214,7 @@ def test_what_is_no_video_is_one_clear_error(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.usefixtures("clean_afterwards")
-def test_a_truncated_video_is_looked_at_as_far_as_it_goes(place: Path, tmp_path: Path) -> None:
+def test_a_truncated_video_is_analysed_up_to_its_end(place: Path, tmp_path: Path) -> None:
     # Matroska has no index at its end that a cut would take away.
     whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
     with av.open(str(place / "video.mp4")) as source, av.open(str(whole), "w") as target:
@@ -263,16 +259,6 @@ def test_a_collection_is_made_searched_and_deleted(place: Path, tmp_path: Path) 
     assert "staff" not in run(place, "collection", "list").stdout
 
 
-def test_the_configuration_shown_can_be_kept(place: Path, tmp_path: Path) -> None:
-    kept = tmp_path / "onlooker.toml"
-    kept.write_text(run(tmp_path, "config", "show").stdout)
-    assert run(tmp_path, "config", "check", str(kept)).returncode == 0
-    kept.write_text("[faces]\nsise = 640\n")
-    done = run(tmp_path, "config", "check", str(kept))
-    assert done.returncode == 1
-    assert "did you mean `size`" in done.stderr
-
-
 def test_each_line_of_the_file_is_one_json_object(truth: bytes) -> None:
     names = {
         "InputInformation",
@@ -287,3 +273,81 @@ def test_each_line_of_the_file_is_one_json_object(truth: bytes) -> None:
     }
     for line in truth.splitlines():
         assert set(json.loads(line)) == names
+
+
+DOOR = SourceConfig(url="door.mp4")
+
+
+def record(index: int, stream: str, epoch: str, analysis: str) -> StreamRecord:
+    return build(frame(stream, index, epoch=epoch), Config(), analysis)
+
+
+def test_records_of_other_videos_and_settings_are_not_counted(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with Writer(path) as log:
+        for stream, epoch, analysis in (
+            ("door", "a", "plain"),
+            ("door", "a", "named"),
+            ("door", "b", "named"),
+            ("yard", "a", "named"),
+        ):
+            for index in range(3):
+                log.append([record(index, stream, epoch, analysis)])
+    feed = Feed(stream="door", source=DOOR, digest="a", analysis="named")
+    assert [found.RecordId for found in own_records(path, [feed])] == [
+        record(index, "door", "a", "named").RecordId for index in range(3)
+    ]
+
+
+def test_the_same_frames_with_other_settings_are_others(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    feed = Feed(stream="door", source=DOOR, digest="a", analysis="named", start=1)
+    with Writer(path) as log:
+        log.append([record(0, "door", "a", "named"), record(0, "yard", "a", "plain")])
+        assert other_records(path, [feed]) == 0
+        log.append([record(0, "door", "a", "plain"), record(0, "door", "b", "named")])
+    assert other_records(path, [feed]) == 2
+
+
+def test_text_is_printed_as_it_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    read = "[exit] PAGE [/b] :fire:"
+    quad = ((0.0, 0.0), (40.0, 0.0), (40.0, 10.0), (0.0, 10.0))
+    line = TextLine(text=read, score=0.99, quad=quad, words=())
+    summary = Summary()
+    summary.add(build(replace(frame("door", 0), lines=(line,)), Config(), "d"))
+    print_summary(summary)
+    assert read in capsys.readouterr().out
+
+
+def test_a_log_of_other_settings_is_refused(place: Path, truth: bytes, tmp_path: Path) -> None:
+    again = onlooker("replay", "video.mp4", "--out", "1.jsonl", cwd=place)
+    assert again.returncode == 1
+    assert "were made with other settings or from other videos; delete it" in again.stderr
+    assert (place / "1.jsonl").read_bytes() == truth
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--annotate", "there.mp4"), "there.mp4: is there already; delete it"),
+        (("--annotate", "nodir/x.mp4"), "there is no folder nodir"),
+        (("--collection", "nope"), "The collection id: nope does not exist"),
+    ],
+)
+def test_options_that_cannot_work_are_refused_before_the_video_is_opened(
+    options: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there.mp4").write_text("mine")
+    done = onlooker("replay", "video.mp4", *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert (tmp_path / "there.mp4").read_text() == "mine"
+
+
+@pytest.mark.parametrize("option", [("--speed", "fast"), ("--annotate", "x.mp4", "second.mp4")])
+def test_options_that_are_wrong_are_a_usage_error(option: tuple[str, ...], tmp_path: Path) -> None:
+    done = onlooker("replay", "video.mp4", *option, cwd=tmp_path)
+    assert done.returncode == 2
+    assert option[0] in done.stderr

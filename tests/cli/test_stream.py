@@ -128,3 +128,16 @@ def test_an_emptied_configuration_is_not_taken(tmp_path: Path) -> None:
             assert process.poll() is None
         finally:
             process.kill()
+
+
+def test_an_invalid_url_is_an_error_without_its_password(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*ONLOOKER, "stream", "door=rtsp://me:geheim@[10.0.0.7/1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: door: url: it has no valid host and port")
+    assert "geheim" not in done.stderr

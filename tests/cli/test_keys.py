@@ -1,0 +1,30 @@
+"""`onlooker keys`: a pair is generated once, and its public key is shown."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from onlooker.cli.main import app
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import BadKey
+
+
+def test_generate_prints_the_public_key_that_show_prints(tmp_path: Path) -> None:
+    path = tmp_path / "camera-room.key"
+    generated = CliRunner().invoke(app, ["keys", "generate", str(path)])
+    assert generated.exit_code == 0
+    shown = CliRunner().invoke(app, ["keys", "show", str(path)])
+    assert shown.output == generated.output == f"{curve_keys.read(path).public}\n"
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "mine.key"
+    CliRunner().invoke(app, ["keys", "generate", str(path)])
+    before = path.read_bytes()
+    again = CliRunner().invoke(app, ["keys", "generate", str(path)])
+    assert isinstance(again.exception, BadKey)
+    with pytest.raises(BadKey, match=r"mine\.key"):
+        raise again.exception
+    assert path.read_bytes() == before

@@ -1,0 +1,50 @@
+"""`onlooker watch`: what it prints, and the arguments it refuses."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from tests.support.commands import onlooker
+from tests.support.frames import frame
+from typer.testing import CliRunner
+
+from onlooker.cli import watch
+from onlooker.cli.main import app
+from onlooker.config.schema import Config
+from onlooker.record.frame_record import build
+from onlooker.rekognition.shapes import StreamRecord, decode
+
+
+def test_records_are_printed_as_json_lines_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [
+        replace(build(frame("door", index), Config(), "digest"), Sequence=index)
+        for index in (7, 8, 9)
+    ]
+    asked: list[object] = []
+
+    def subscribe(*arguments: object, **keys: object) -> Iterator[StreamRecord]:
+        asked.extend([*arguments, keys])
+        yield from records
+
+    monkeypatch.setattr(watch, "subscribe", subscribe)
+    shown = CliRunner().invoke(app, ["watch", "tcp://h:1", "--stream", "door", "--since", "6"])
+    assert shown.exit_code == 0
+    assert asked == ["tcp://h:1", ["door"], (), 6, {"keys": None, "server": None}]
+    assert [decode(line.encode()) for line in shown.stdout.splitlines()] == records
+    ended = "the publisher has ended; it sent 3 such records, from Sequence 7 on"
+    assert ended in shown.output
+
+
+def test_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+    done = onlooker("watch", f"ipc://{tmp_path}/records", "--kind", "faces", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "kind 'faces' is none of" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_key_without_the_publishers_is_refused(tmp_path: Path) -> None:
+    onlooker("keys", "generate", "mine", cwd=tmp_path)
+    done = onlooker("watch", f"ipc://{tmp_path}/records", "--key", "mine", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "without the publisher's public key" in " ".join(done.stderr.split())
