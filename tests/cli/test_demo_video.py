@@ -1,4 +1,4 @@
-"""The demonstration's video: the same every time, and made of photographs that are installed."""
+"""The demo's video: the same every time, and made from installed photographs."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from onlooker.cli import demo_video
-from onlooker.cli.demo_video import View, make_video, photographs, seen, shots
+from onlooker.cli.demo_video import View, make_video, photographs, render, shots
 from onlooker.media.errors import MediaError
 from onlooker.media.image import read
 from onlooker.media.video_file import VideoFile
@@ -26,7 +26,7 @@ def test_the_video_has_four_shots_with_cuts_between(made: tuple[Path, Path]) -> 
     change = [float(np.abs(b - a).mean()) for a, b in pairwise(small)]
     cuts = [round(sum(s.seconds for s in shots(photographs())[:n]) * 25) - 1 for n in (1, 2, 3)]
     assert sorted(np.argsort(change)[-3:].tolist()) == cuts
-    # Between cuts the picture moves, but never jumps.
+    # Between cuts the image moves, but never jumps.
     assert max(c for n, c in enumerate(change) if n not in cuts) < min(change[n] for n in cuts) / 3
 
 
@@ -34,12 +34,12 @@ def test_the_video_shows_the_photographs(made: tuple[Path, Path]) -> None:
     with VideoFile(made[0]) as video:
         _, planes = next(video.frames("video"))
     assert planes is not None
-    expected = seen(photographs().astronaut, shots(photographs())[0].start)
+    expected = render(photographs().astronaut, shots(photographs())[0].start)
     bgr, _ = planes.region(0, 0, 1280, 720)
     assert np.abs(bgr.astype(int) - expected).mean() < 4
 
 
-def test_the_portrait_is_one_picture_of_one_person(made: tuple[Path, Path]) -> None:
+def test_the_portrait_is_one_image_of_one_person(made: tuple[Path, Path]) -> None:
     assert [str(path.relative_to(made[1])) for path in made[1].rglob("*.*")] == [
         "Eileen Collins/portrait.png"
     ]
@@ -47,7 +47,7 @@ def test_the_portrait_is_one_picture_of_one_person(made: tuple[Path, Path]) -> N
     assert (portrait.width, portrait.height) == (221, 238)
 
 
-def test_the_visitor_is_what_the_video_shows_of_her(made: tuple[Path, Path]) -> None:
+def test_the_visitor_is_a_frame_of_the_video(made: tuple[Path, Path]) -> None:
     with VideoFile(made[0]) as video:
         frames = [planes for _, planes in video.frames("video")]
     shown = frames[round(shots(photographs())[0].seconds * 25) - 1]
@@ -61,7 +61,7 @@ def test_made_again_the_video_is_the_same(made: tuple[Path, Path], tmp_path: Pat
     assert again[0].read_bytes() == made[0].read_bytes()
 
 
-def test_views_are_where_they_should_be() -> None:
+def test_views_move_evenly_and_zoom_geometrically() -> None:
     start, end = View(0, 10, 100), View(40, 30, 400)
     assert start.towards(end, 0) == start
     assert start.towards(end, 1) == end

@@ -1,8 +1,7 @@
-"""The demonstration's video, made on the spot from photographs that scikit-image brings along.
+"""The video of `onlooker demo`, made from photographs in the installed scikit-image.
 
-NASA's portrait of Eileen Collins, a printed page, and a motorcycle with its maker's name on the
-tank (Middlebury stereo benchmark, 2014): all three lie inside the installed package, so nothing is
-downloaded.
+They are NASA's portrait of Eileen Collins, a printed page, and a motorcycle with its maker's name
+on the tank (Middlebury stereo benchmark, 2014). Nothing is downloaded.
 """
 
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ WIDTH, HEIGHT, RATE = 1280, 720, 25
 
 @dataclass(frozen=True, slots=True)
 class Photographs:
-    """(h, w, 3) BGR each."""
+    """The three photographs, (h, w, 3) BGR each."""
 
     astronaut: Pixels
     page: Pixels
@@ -31,14 +30,14 @@ class Photographs:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the camera sees of a photograph: its middle and width, in the photograph's pixels."""
+    """A section of a photograph: its centre and width, in the photograph's pixels."""
 
     x: float
     y: float
     width: float
 
     def towards(self, end: "View", part: float) -> "View":
-        """The view that lies `part` of the way to `end`; zooming looks even to the eye."""
+        """Return the view at `part` (0 to 1) of the way to `end`; the zoom appears even."""
         scale = (end.width / self.width) ** part
         return View(
             self.x + (end.x - self.x) * part,
@@ -49,7 +48,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One photograph, looked at from `start` to `end`."""
+    """A camera move over one photograph, from `start` to `end`."""
 
     photograph: Pixels
     seconds: float
@@ -58,11 +57,11 @@ class Shot:
 
 
 VISITOR = View(228, 125, 300)
-"""Where the first shot ends, and what `visitor.png` shows."""
+"""The end of the first shot, and the content of `visitor.png`."""
 
 
 def shots(photographs: Photographs) -> list[Shot]:
-    """The video, shot by shot, with hard cuts between."""
+    """Return the shots of the video, which follow one another with hard cuts."""
     astronaut, page, motorcycle = photographs.astronaut, photographs.page, photographs.motorcycle
     return [
         Shot(astronaut, 2.4, View(256, 150, 512), VISITOR),
@@ -73,31 +72,31 @@ def shots(photographs: Photographs) -> list[Shot]:
 
 
 def make_video(folder: Path) -> tuple[Path, Path]:
-    """Make the video and a folder of portraits in `folder`; return where they are.
+    """Write the video and a folder of portraits into `folder`; return their paths.
 
-    The video is 1280 x 720 at 25 frames per second. The portraits are to be indexed: one folder for
-    each person, with a picture that is not in the video as it is. `visitor.png` is
-    the same person as the video shows her, to search with. Made again, all are the same.
-    Raises MediaError where scikit-image is missing or the folder cannot be written to.
+    The video is 1280 x 720 at 25 frames per second. The folder of portraits has one folder per
+    person, to be indexed; its image is not in the video in this form. `visitor.png` is a frame of
+    the same person, to search with. All files are the same each time.
+    Raises MediaError if scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()
     video, people = folder / "video.mp4", folder / "people"
     try:
         (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
         (people / "Eileen Collins" / "portrait.png").write_bytes(_portrait(photos))
-        (folder / "visitor.png").write_bytes(_png(seen(photos.astronaut, VISITOR)))
+        (folder / "visitor.png").write_bytes(_png(render(photos.astronaut, VISITOR)))
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}") from error
     with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE, overwrite=True) as writer:
         for shot in shots(photos):
             for number in range(count := round(shot.seconds * RATE)):
                 view = shot.start.towards(shot.end, number / (count - 1))
-                writer.write(seen(shot.photograph, view))
+                writer.write(render(shot.photograph, view))
     return video, people
 
 
 def photographs() -> Photographs:
-    """The three pictures. Raises MediaError with the command to run where they are missing."""
+    """Return the photographs. Raises MediaError if scikit-image is not installed."""
     package = find_spec("skimage")
     if package is None or package.origin is None:
         raise MediaError(
@@ -110,8 +109,8 @@ def photographs() -> Photographs:
     return Photographs(*(image.read(folder / name).bgr for name in names))
 
 
-def seen(photograph: Pixels, view: View) -> Pixels:
-    """The part of the photograph in the view, WIDTH x HEIGHT; dark beyond its edge."""
+def render(photograph: Pixels, view: View) -> Pixels:
+    """Return the view of the photograph at WIDTH x HEIGHT, dark beyond the photograph's edge."""
     scale = WIDTH / view.width
     move = np.array([
         [scale, 0, WIDTH / 2 - scale * view.x],
@@ -123,7 +122,7 @@ def seen(photograph: Pixels, view: View) -> Pixels:
 
 
 def _portrait(photos: Photographs) -> bytes:
-    """Head and shoulders, cut otherwise than in the video and smaller than there, as a PNG file."""
+    """Return head and shoulders as a PNG file, with another crop and size than in the video."""
     head = photos.astronaut[10:290, 90:350]
     small = cv2.resize(head, None, fx=0.85, fy=0.85, interpolation=cv2.INTER_AREA)
     return _png(np.asarray(small, np.uint8))
