@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 
 from onlooker.cli.main import app
 from onlooker.config.schema import SourceConfig
-from onlooker.media.check_source import WAITS, check_sources
+from onlooker.media import check_source
+from onlooker.media.check_source import MAX_TIMEOUTS, check_sources
 
 
 def test_each_is_told_why(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_each_is_told_why(tmp_path: Path) -> None:
         }
         found = check_sources(sources)
     assert found["door"] is found["still"] is found["pattern"] is None
-    assert "user name or password are wrong" in (found["wrong"] or "")
+    assert "the user name or password is wrong" in (found["wrong"] or "")
     assert "falsch" not in (found["wrong"] or "")
     assert found["nobody"] == "http://127.0.0.1:9/video: Connection refused"
     assert found["device"] == "/dev/video99: No such file or directory"
@@ -42,8 +43,17 @@ def test_all_wait_at_once() -> None:
         found = check_sources(
             {str(number): SourceConfig(url=url, timeout=0.5) for number in range(8)}
         )
-    assert time.monotonic() - began < WAITS * 0.5 + 2
-    assert all(cause and "nothing came for 0.5 s" in cause for cause in found.values())
+    assert time.monotonic() - began < MAX_TIMEOUTS * 0.5 + 2
+    assert all(cause and "no data for 0.5 s" in cause for cause in found.values())
+
+
+def test_a_defect_is_not_reported_as_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, source: SourceConfig) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(check_source, "check_source", fail)
+    found = check_sources({"door": SourceConfig(url="rtsp://a:b@door/1", timeout=0.1)})
+    assert found == {"door": "rtsp://door/1: RuntimeError: broken"}
 
 
 def test_a_configuration_is_checked_with_its_streams(

@@ -1,4 +1,4 @@
-"""Which frames of a video are looked at, and which part of them."""
+"""Sampling: which frames of a video are analysed, which part of them, and at what pace."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -13,11 +13,14 @@ from onlooker.types import Frame
 
 Pair: TypeAlias = tuple[Frame, Planes | None]
 
+STAMP_ROUNDING_SECONDS = 0.0005
+"""Time stamps may be rounded to milliseconds."""
+
 
 def selected(frames: Iterable[Pair], source: SourceConfig, start: int) -> Iterator[Pair]:
-    """The frames of a video, from its first one, that `source` asks for, numbered anew.
+    """Yield those of all frames of a video that `source` selects, renumbered from 0.
 
-    What it yields does not depend on `start`, the number of the first frame that it does yield.
+    start: number of the first frame to yield; the frames do not depend on it.
     """
     sampler, gate = Sampler(source), Gate(source.motion_threshold)
     index, fragment, fragment_pts, first = -1, 0, 0, None
@@ -46,7 +49,7 @@ def selected(frames: Iterable[Pair], source: SourceConfig, start: int) -> Iterat
 
 
 def paced(frames: Iterable[Pair], pace: float) -> Iterator[Pair]:
-    """The frames not before their time, where `pace` seconds of the video last one."""
+    """Yield each frame at its time, at `pace` seconds of the video per second."""
     began, first = time.monotonic(), None
     for frame, planes in frames:
         first = frame.time if first is None else first
@@ -57,7 +60,7 @@ def paced(frames: Iterable[Pair], pace: float) -> Iterator[Pair]:
 
 
 class Sampler:
-    """Says of each frame in turn whether it is one of those to look at."""
+    """The selection of frames by the settings `nth` and `fps`; it is asked about each in turn."""
 
     def __init__(self, source: SourceConfig) -> None:
         self._nth, self._fps = source.nth, source.fps
@@ -65,14 +68,13 @@ class Sampler:
         self._due = 0.0
 
     def __call__(self, elapsed: float) -> bool:
-        """elapsed: seconds since the first frame."""
+        """Return whether the next frame is selected. elapsed: seconds since the first frame."""
         self._number += 1
         if self._number % self._nth:
             return False
         if self._fps is None:
             return True
-        # Half a millisecond: time stamps are rounded.
-        if elapsed < self._due - 0.0005:
+        if elapsed < self._due - STAMP_ROUNDING_SECONDS:
             return False
         behind = elapsed - self._due >= 1 / self._fps  # at the beginning, or after a gap
         self._due = (elapsed if behind else self._due) + 1 / self._fps
@@ -80,7 +82,7 @@ class Sampler:
 
 
 def cropped(planes: Planes, source: SourceConfig) -> tuple[Planes, tuple[int, int]]:
-    """The part of the picture to look at, and where it begins: on even pixels, for the chroma."""
+    """Return the region of `source`, and its x, y in the image: even numbers, for the chroma."""
     if source.region is None:
         return planes, (0, 0)
     left, top, width, height = source.region
