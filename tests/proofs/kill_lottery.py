@@ -1,10 +1,11 @@
-"""Kill random processes of a replay, many times, and count what was lost and what came twice.
+"""Kill random processes of a replay, many times, and count the records lost and repeated.
 
     python -m tests.proofs.kill_lottery --kills 200 --frames 90000 --seed 7
 
-Light steps stand in for the models: it is the machinery that is tested. Exits with 1 if a frame
-is missing, is there twice or is out of order, or if anything differs from what one process writes.
-A run can be had again, up to the operating system's timing, by its seed.
+Light steps stand in for the models: the machinery is under test. Two videos are read at once, and a
+stateful stage with two workers numbers their frames. Exits with 1 if a frame is missing, repeated
+or out of order, if a state is wrong, or if anything differs from what one process writes. The seed
+repeats a run, up to the timing of the operating system.
 """
 
 import argparse
@@ -25,16 +26,19 @@ from onlooker.config.schema import Config, Pipeline
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import replay
 
+KINDS = ("source", "detect", "recognise", "count", "record", "publisher", "hub")
+
 
 class Lottery:
-    """A progress display that draws a process every now and then, and kills it.
+    """A progress display that kills a random process now and then.
 
-    `stops`: one in so many is stopped (SIGSTOP) instead, and has to be found out by its silence.
+    stops: one in this many is stopped (SIGSTOP) instead, and must be detected by its silence.
     """
 
     def __init__(self, seed: int, kills: int, stops: int, frames: int) -> None:
@@ -42,14 +46,14 @@ class Lottery:
         self.kills = kills
         self.stops = stops
         self.drawn: Counter[str] = Counter()
-        # By frames and not by time: however fast the machine is, all are drawn.
+        # By frames and not by time, so that all are drawn, however fast the machine is.
         self.at = [frames * (n + self.random.random()) / (kills + 1) for n in range(kills)]
 
     def __call__(self, status: Status) -> None:
         drawn_so_far = self.drawn.total()
         if drawn_so_far >= self.kills or status.settled <= self.at[drawn_so_far]:
             return
-        kind = self.random.choice(["source", "detect", "recognise", "record", "publisher", "hub"])
+        kind = self.random.choice(KINDS)
         drawn = [pid for name, pid in sorted(children().items()) if name.startswith(kind)]
         if drawn:
             stop = self.random.randrange(self.stops) == 0
@@ -60,7 +64,7 @@ class Lottery:
 
 
 def listen(endpoint: str, heard: list[str]) -> None:
-    """What a subscriber gets that came before the first record, and asked for all."""
+    """Collect the RecordIds that a subscriber gets that is there before the first record."""
     heard.extend(record.RecordId for record in subscribe(endpoint, since=0))
 
 
@@ -68,7 +72,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--frames", type=int, default=90_000)
-    parser.add_argument("--stops", type=int, default=10, help="one in so many is a SIGSTOP")
+    parser.add_argument("--stops", type=int, default=10, help="one in this many is a SIGSTOP")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
@@ -76,9 +80,11 @@ def main() -> int:
     config = Config(pipeline=Pipeline(heartbeat=0.5, attempts=6))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        video = steps.video(folder / "lottery.mp4", asked.frames)
+        half = asked.frames // 2
+        frames = {"first": half, "second": asked.frames - half}
+        videos = [steps.video(folder / f"{stream}.mp4", frames[stream]) for stream in frames]
         truth, written = folder / "truth.jsonl", folder / "written.jsonl"
-        inline([video], config, Outputs(records=truth), lambda status: None, steps.LIGHT)
+        inline(videos, config, Outputs(records=truth), lambda status: None, steps.COUNTED)
         lottery = Lottery(asked.seed, asked.kills, asked.stops, asked.frames)
         endpoint = f"ipc://{folder}/records"
         heard: list[str] = []
@@ -86,25 +92,42 @@ def main() -> int:
         listener.start()
         began = time.monotonic()
         status = replay(
-            [video], config, Outputs(records=written, publish=endpoint), lottery, steps.LIGHT
+            videos, config, Outputs(records=written, publish=endpoint), lottery, steps.COUNTED
         )
         seconds = time.monotonic() - began
         listener.join(30)
-        indexes = [record.FrameInformation.Index for record in json_lines.read(written)]
+        expected, records = by_stream(truth), by_stream(written)
         with reader.Log(written.with_suffix(".db")) as opened:
             logged = [record.RecordId for record in opened.read()]
             wrong = opened.check()
-        same = truth.read_bytes() == written.read_bytes()
     left = [*children(), *directories(os.getpid())]
+    indexes = {
+        stream: [record.FrameInformation.Index for record in found]
+        for stream, found in records.items()
+    }
+    lost = sum(frames[stream] - len(set(found)) for stream, found in indexes.items())
+    twice = sum(len(found) - len(set(found)) for found in indexes.values())
+    ordered = all(found == sorted(found) for found in indexes.values())
+    states = sum(steps.wrong_counts(found) for found in records.values())
+    same = expected == records
     for what, number in sorted(lottery.drawn.items()):
         print(f"\r{what:22} {number:5}")
     print(f"{asked.frames} frames in {seconds:.0f} s, {lottery.drawn.total()} accidents")
-    print(f"lost {asked.frames - len(set(indexes))}, twice {len(indexes) - len(set(indexes))}, ")
-    print(f"in order {indexes == sorted(indexes)}, as one process writes {same}, left {left}")
+    print(f"lost {lost}, twice {twice}, in order {ordered}, wrong states {states}")
+    print(f"as one process writes {same}, left {left}")
     print(f"the log is whole {not wrong}, a subscriber has all in order {heard == logged}")
-    print(status.streams[0].counts)
-    fine = same and not left and not wrong and heard == logged
+    for stream in status.streams:
+        print(stream.name, stream.counts)
+    fine = same and not (lost or twice or states or left or wrong) and heard == logged
     return 0 if fine and lottery.drawn.total() == asked.kills else 1
+
+
+def by_stream(lines: Path) -> dict[str, list[StreamRecord]]:
+    """Return the records of each stream in a file of JSON lines."""
+    found: dict[str, list[StreamRecord]] = {}
+    for record in json_lines.read(lines):
+        found.setdefault(record.stream, []).append(record)
+    return found
 
 
 if __name__ == "__main__":

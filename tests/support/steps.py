@@ -2,7 +2,9 @@
 
 import os
 import signal
+import struct
 import time
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ import av
 import numpy as np
 from msgspec.structs import replace
 
+from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.stage import Setup, Stage, StageError, Step, Work, each
 from onlooker.stream.steps import record
 from onlooker.types import Frame, TextLine, TextQuad
@@ -129,6 +132,50 @@ def untidy(setup: Setup) -> Step:
     return record(setup)
 
 
+class Counting:
+    """A stateful step: adds a line of text that tells how many frames the stream has had so far,
+    and the CRC-32 of all that was known about each."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, tuple[int, int]] = {}
+
+    def __call__(self, works: Sequence[Work]) -> list[Frame]:
+        [(frame, _)] = works
+        count, checksum = self._counts.get(frame.stream, (0, 0))
+        found = f"{frame.index} {frame.error is None} {[line.text for line in frame.lines]}"
+        count, checksum = count + 1, zlib.crc32(found.encode(), checksum)
+        self._counts[frame.stream] = count, checksum
+        corners = ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0))
+        line = TextLine(text=f"{count} {checksum:08x}", score=1.0, quad=corners, words=())
+        return [replace(frame, lines=(*frame.lines, line))]
+
+    def snapshot(self, stream: str) -> bytes:
+        count, checksum = self._counts[stream]
+        return struct.pack("<QL", count, checksum)
+
+    def restore(self, stream: str, state: bytes) -> None:
+        self._counts[stream] = struct.unpack("<QL", state)
+
+    def forget(self, stream: str) -> None:
+        self._counts.pop(stream, None)
+
+
+def count(setup: Setup) -> Step:
+    return Counting()
+
+
+def wrong_counts(records: Sequence[StreamRecord]) -> int:
+    """Return the number of records of one stream whose line of `Counting` is wrong."""
+    checksum, wrong = 0, 0
+    for number, found in enumerate(records, 1):
+        lines = [each.DetectedText for each in found.TextDetections if each.Type == "LINE"]
+        frame = found.FrameInformation
+        content = f"{frame.Index} {frame.Error is None} {lines[:-1]}"
+        checksum = zlib.crc32(content.encode(), checksum)
+        wrong += lines[-1:] != [f"{number} {checksum:08x}"]
+    return wrong
+
+
 def nothing(setup: Setup) -> Step:
     """A step that does nothing, to measure what the machinery costs by itself."""
     return each(lambda frame, picture: frame)
@@ -136,4 +183,6 @@ def nothing(setup: Setup) -> Step:
 
 RECORD = Stage("record", record, workers=1, ordered=True, leases=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
+COUNT = Stage("count", count, workers=2, ordered=True, stateful=True, leases=4)
+COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)

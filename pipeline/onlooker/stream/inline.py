@@ -1,4 +1,4 @@
-"""The whole pipeline in one process: for a debugger, and for tests."""
+"""The whole pipeline in one process, for debuggers and tests."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -14,7 +14,7 @@ from onlooker.stream.outputs import Outputs
 from onlooker.stream.publisher import publishing
 from onlooker.stream.stage import NoPicture, Setup, Stage, Work
 from onlooker.stream.stages import STAGES
-from onlooker.stream.step_runner import StepRunner
+from onlooker.stream.step_runner import StepRunner, step_runner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ def inline(
     speed: str = "max",
     store: Path | None = None,
 ) -> Status:
-    """The whole line in this process, one frame after the other: for a debugger, and for tests.
+    """Send every frame of `videos` through the stages, one after the other, in this process.
 
-    Writes byte for byte what `onlooker.stream.supervisor.replay` writes for each stream. store:
-    file of the collections; None for the user's own. Raises as `feeds` does, and StageError.
+    Writes the same bytes for each stream as `onlooker.stream.supervisor.replay`. store: file of the
+    collections; None means the user's own. Raises StageError if a step cannot work, and whatever
+    `feeds` raises.
     """
     return inline_feeds(feeds(videos, config, outputs, speed), config, on_status, stages, store)
 
@@ -59,12 +60,13 @@ def inline_feeds(
         line: list[tuple[Stage, StepRunner]] = []
         for stage in stages:
             setups.append(Setup(config, closing, feeds.__getitem__, store=store))
-            line.append((stage, StepRunner(stage.name, stage.make(setups[-1]))))
+            line.append((stage, step_runner(stage, stage.make(setups[-1]), setups[-1])))
         for feed in feeds:
             counts = feed.counts
             for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
                 frame = replace(frame, feed=feed.number)
-                frame = _through(line, frame, picture or NoPicture())
+                before = b"" if frame.index == feed.start else None
+                frame = _through(line, frame, picture or NoPicture(), before)
                 for setup in setups:
                     setup.commit()
                 for publisher in publishers.values():
@@ -73,14 +75,18 @@ def inline_feeds(
                 counts = replace(counts, received=counts.received + 1)
                 counts = counts.plus(failure if frame.error is not None else None)
                 on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
+            for _, runner in line:
+                runner.release(feed.stream)
             finished.append(_status(feed, counts, finished=True))
     return Status(streams=tuple(finished))
 
 
-def _through(line: list[tuple[Stage, StepRunner]], frame: Frame, picture: "Picture") -> Frame:
+def _through(
+    line: list[tuple[Stage, StepRunner]], frame: Frame, picture: "Picture", before: bytes | None
+) -> Frame:
     for stage, runner in line:
         if stage.ordered:
-            frame = runner.take(frame, picture)
+            frame = runner.take(frame, picture, before=before)
         elif frame.error is None and frame.same is None:
             [frame] = runner.run([Work(frame, picture)])
     return frame

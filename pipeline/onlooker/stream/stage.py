@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -50,6 +50,7 @@ frame's error. The list usually has one frame; it has more only in an unordered 
 hold several leases."""
 
 
+@runtime_checkable
 class StatefulStep(Protocol):
     """A step with a state for each stream. Receives one frame at a time.
 

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from onlooker.stream.stage import NoPicture, StageError, Step, StopRequested, Work
+from onlooker.stream.stage import (
+    NoPicture,
+    Setup,
+    Stage,
+    StageError,
+    StageRow,
+    StatefulStep,
+    Step,
+    StopRequested,
+    Work,
+)
+from onlooker.stream.stream_states import StreamStates, logged_states
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -17,12 +28,27 @@ MAX_REMEMBERED_CAUSES = 1000
 logger = logging.getLogger(__name__)
 
 
-class StepRunner:
-    """The step of one stage. Raises StageError and StopRequested as the step does."""
+def step_runner(stage: Stage | StageRow, step: Step, setup: Setup) -> "StepRunner":
+    """Return the runner of a stage. Raises TypeError if it is stateful and its step is not."""
+    if not stage.stateful:
+        return StepRunner(stage.name, step)
+    if not isinstance(step, StatefulStep):
+        raise TypeError(f"stage {stage.name} is stateful, but its step is no StatefulStep")
+    return StepRunner(
+        stage.name, step, StreamStates(stage.name, step, logged_states(stage.name, setup))
+    )
 
-    def __init__(self, stage: str, step: Step) -> None:
+
+class StepRunner:
+    """The step of one stage. Raises StageError and StopRequested as the step does.
+
+    states: those of the step, if it is a StatefulStep.
+    """
+
+    def __init__(self, stage: str, step: Step, states: StreamStates | None = None) -> None:
         self.stage = stage
         self.step = step
+        self.states = states
         self._causes: dict[str, str] = {}
         """The last error of each stream, to log it once."""
 
@@ -43,9 +69,32 @@ class StepRunner:
             return [replace(frame, error=self._cause(frame, error))]
 
     def take(
-        self, frame: Frame, picture: "Picture", intact: Callable[[], bool] = lambda: True
+        self,
+        frame: Frame,
+        picture: "Picture",
+        intact: Callable[[], bool] = lambda: True,
+        before: bytes | None = None,
     ) -> Frame:
-        """Return the frame as an ordered stage leaves it.
+        """Return the frame as an ordered stage leaves it, with the state after it if that has one.
+
+        before: see messages.Job. A frame that is in the log already, and that the restored state
+        knows, is returned as it is. Raises as `_take` does.
+        """
+        if self.states is None:
+            return self._take(frame, picture, intact)
+        if before is not None:
+            self.states.restore(frame, before)
+        if self.states.recorded(frame):
+            return frame
+        return self.states.attach(self._take(frame, picture, intact))
+
+    def release(self, stream: str) -> None:
+        """Drop the stream's state, if the step has one."""
+        if self.states is not None:
+            self.states.release(stream)
+
+    def _take(self, frame: Frame, picture: "Picture", intact: Callable[[], bool]) -> Frame:
+        """Return the frame as the step leaves it.
 
         An ordered stage must take every frame. If the step raises, or if `intact` returns False
         afterwards (the pixels were overwritten meanwhile), it is called again with the frame as a
@@ -57,6 +106,8 @@ class StepRunner:
                 result = replace(frame, error=self.overwritten(frame))
             if result.error is None:
                 return result
+            if self.states is not None:
+                self.states.roll_back(frame.stream)
             frame = replace(frame, error=result.error)
         try:
             [result] = self.step([Work(frame, NoPicture())])

@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,7 @@ from onlooker.stream import messages, run_directory
 from onlooker.stream.hub_client import HubClient
 from onlooker.stream.ring import FrameGone, Ring
 from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work, maker
-from onlooker.stream.step_runner import StepRunner
+from onlooker.stream.step_runner import StepRunner, step_runner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -54,16 +54,19 @@ def main(run: Path, stage: str, name: str) -> int:
             with ExitStack() as closing:
                 feed = partial(run_directory.read_feed, run)
                 setup = Setup(plan.config, closing, feed, stop, plan.store)
-                runner = StepRunner(stage, maker(row)(setup))
+                runner = step_runner(row, maker(row)(setup), setup)
                 worker = StageWorker(runner, row.ordered, setup)
                 hub.register()
                 while not stop.is_set():
-                    done = worker(list(_jobs(hub, row.leases)))
+                    jobs, released = _receive(hub, row.leases)
+                    done = worker(jobs)
                     setup.commit()
                     model, cpu = setup.model_seconds(), time.process_time()
                     for lease, data, failed in done:
                         result = messages.Result(lease, failed, worker.seconds, model, cpu)
                         hub.send(result, data)
+                    if released is not None:
+                        runner.release(released)
         except StopRequested:
             return 0
         except (StageError, WeightsError) as error:
@@ -76,15 +79,22 @@ def main(run: Path, stage: str, name: str) -> int:
     return 0
 
 
-def _jobs(hub: HubClient, leases: int) -> Iterator[tuple[messages.Job, bytes]]:
-    """Yield the next job, after a short wait at most, and those that have arrived with it."""
-    for number in range(leases):
-        received = hub.receive(wait=not number)
-        if received is None:
-            return
-        job, data = received
-        if isinstance(job, messages.Job):
-            yield job, data
+def _receive(hub: HubClient, leases: int) -> tuple[list[tuple[messages.Job, bytes]], str | None]:
+    """Return the next job, after a short wait at most, and those that have arrived with it.
+
+    Also the stream, if there is one, whose state is to be dropped after them.
+    """
+    jobs: list[tuple[messages.Job, bytes]] = []
+    while len(jobs) < leases:
+        received = hub.receive(wait=not jobs)
+        match received:
+            case (messages.Job() as job, data):
+                jobs.append((job, data))
+            case (messages.Release(stream), _):
+                return jobs, stream
+            case None:
+                break
+    return jobs, None
 
 
 class _Taken(NamedTuple):
@@ -124,7 +134,10 @@ class StageWorker:
             if not self.ordered:
                 return self._run(taken)
             return [
-                _done(each, self.runner.take(each.frame, each.picture, each.intact))
+                _done(
+                    each,
+                    self.runner.take(each.frame, each.picture, each.intact, each.job.before),
+                )
                 for each in taken
             ]
         finally:
