@@ -1,18 +1,18 @@
-"""How fast the server answers boto3, beside the server that one would write first.
+"""Speed of the server with boto3, beside the server that one would write first.
 
     python -m bench.bench_api [--seconds 4] [--clients 8]
 
-Four operations through boto3 on a running server with one process and with two: latency of one
-client, and throughput of several. Beside it the bare steps without any server, to see what HTTP,
-JSON, base64 and signatures cost, and a Flask server with RapidOCR and OpenCV's FaceDetectorYN as
-their own examples have them (`pip install "onlooker[bench]"`, and rapidocr), on the same picture.
-All of this in one run, in turns where the first table compares. The picture is `--picture`, or the
-photograph of an astronaut that scikit-image brings, enlarged to about 1 MB; it has a face, and
-writing.
+Four operations through boto3, on a running server with one process and with two: the latency of one
+client and the throughput of several. Beside it are the bare steps without a server, which show the
+cost of HTTP, JSON, base64 and signatures, and a Flask server with RapidOCR and OpenCV's
+FaceDetectorYN, each used as in its own example (`pip install "onlooker[bench]"`, and rapidocr).
+All get the same image in one run, and the rows of the first table take turns. The image is
+`--image`, or the photograph of an astronaut in scikit-image, enlarged to about 1 MB; it has a face
+and text.
 
-Everything is measured twice: with `[serve] thorough = false`, which looks at a picture once, as the
-naive server does (work like its own), and with the default, which looks for small faces and text
-too, in a multiple of the time.
+Everything is measured twice: with `[serve] thorough = false`, which makes one pass over an image,
+as the naive server does, and with the default, which also finds small faces and small text and
+takes several times as long.
 """
 
 import argparse
@@ -54,7 +54,7 @@ from onlooker.vision.analyser import Analyser
 
 Ask = Callable[[], Any]
 SIDE = 2600
-"""Pixels of the picture's sides: 1 MB as JPEG."""
+"""Width and height in pixels: 1 MB as JPEG."""
 
 NAIVE = """
 import base64, sys, threading
@@ -92,14 +92,14 @@ app.run("127.0.0.1", int(sys.argv[2]), threaded=True)
 
 @contextmanager
 def served(folder: Path, workers: int, fast: bool) -> Iterator[str]:
-    """`onlooker serve`; its URL."""
+    """Run `onlooker serve`; yield its URL."""
     out, settings = folder / f"out-{workers}.txt", folder / "onlooker.toml"
     settings.write_text(f"[serve]\nthorough = {str(not fast).lower()}\n")
     command = [sys.executable, "-m", "onlooker", "serve"]
-    with open(out, "wb") as said:
+    with open(out, "wb") as output:
         process = subprocess.Popen(
             [*command, "--port", "0", "--workers", str(workers), "--config", str(settings)],
-            stdout=said,
+            stdout=output,
             stderr=subprocess.DEVNULL,
             env={**os.environ, "ONLOOKER_DATA": str(folder)},
         )
@@ -116,7 +116,7 @@ def served(folder: Path, workers: int, fast: bool) -> Iterator[str]:
 
 @contextmanager
 def naive(folder: Path) -> Iterator[int | None]:
-    """The Flask server's port; None where it cannot be run."""
+    """Run the Flask server; yield its port, or None if it cannot be run."""
     missing = [name for name in ("flask", "rapidocr") if importlib.util.find_spec(name) is None]
     if missing:
         print(f"the naive server is left out: {' and '.join(missing)} missing; "
@@ -149,21 +149,21 @@ def naive(folder: Path) -> Iterator[int | None]:
         process.wait()
 
 
-def posted(port: int, path: str, picture: bytes) -> Ask:
+def posted(port: int, path: str, image: bytes) -> Ask:
     connection = HTTPConnection("127.0.0.1", port)
 
     def ask() -> Any:
-        body = json.dumps({"Image": {"Bytes": base64.b64encode(picture).decode()}})
+        body = json.dumps({"Image": {"Bytes": base64.b64encode(image).decode()}})
         connection.request("POST", path, body, {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())
 
     return ask
 
 
-def plain(url: str, operation: str, picture: bytes) -> Ask:
-    """The same request without boto3, made once: what is left is the server's part."""
+def plain(url: str, operation: str, image: bytes) -> Ask:
+    """Return a request that was prepared once, without boto3: it measures the server's part."""
     connection = HTTPConnection(url.rpartition("/")[2])
-    body = json.dumps({"Image": {"Bytes": base64.b64encode(picture).decode()}}).encode()
+    body = json.dumps({"Image": {"Bytes": base64.b64encode(image).decode()}}).encode()
 
     def ask() -> Any:
         connection.request("POST", "/", body, {"X-Amz-Target": f"RekognitionService.{operation}"})
@@ -178,13 +178,13 @@ def client(url: str) -> Any:
         endpoint_url=url,
         region_name="us-east-1",
         aws_access_key_id="BENCH",
-        aws_secret_access_key="not looked at",
+        aws_secret_access_key="any",
         config=Botocore(retries={"mode": "standard", "total_max_attempts": 10}),
     )
 
 
 def operations(asked: Any, collection: str, face: bytes, text: bytes) -> dict[str, Ask]:
-    """The operations that are measured."""
+    """Return the operations to measure."""
     image = {"Bytes": face}
     return {
         "DetectFaces": lambda: asked.detect_faces(Image=image),
@@ -197,7 +197,7 @@ def operations(asked: Any, collection: str, face: bytes, text: bytes) -> dict[st
 
 
 def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
-    """The steps alone, from the picture's bytes to the answer's structure."""
+    """Return the steps alone, from the image's bytes to the response's structure."""
     cv2.setNumThreads(1)  # as in the server
     settings = Config() if fast else Config().with_thorough_detection()
     searcher = open_searcher(folder / "bare.db", space(settings.faces.embedder))
@@ -215,7 +215,7 @@ def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
 
 
 def latency(asks: dict[str, Ask], seconds: float) -> dict[str, list[float]]:
-    """Seconds that each takes, one after the other, in turns; sorted."""
+    """Return the sorted seconds of each, which take turns."""
     took: dict[str, list[float]] = {name: [] for name in asks}
     for ask in asks.values():
         ask()
@@ -229,7 +229,7 @@ def latency(asks: dict[str, Ask], seconds: float) -> dict[str, list[float]]:
 
 
 def throughput(make: Callable[[], Ask], clients: int, seconds: float) -> float:
-    """Answers a second to so many clients."""
+    """Return the answers per second to `clients` clients."""
     asks = [make() for _ in range(clients)]
     for ask in asks:
         ask()
@@ -255,19 +255,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4, help="of each measurement")
     parser.add_argument("--clients", type=int, default=8)
-    parser.add_argument("--picture", type=Path, help="JPEG with one face")
-    parser.add_argument("--text", type=Path, help="JPEG with writing")
+    parser.add_argument("--image", type=Path, help="JPEG with one face")
+    parser.add_argument("--text", type=Path, help="JPEG with text")
     given = parser.parse_args()
     console = Console()
     weights.pull(analyser.cards(Config().with_thorough_detection(), analyser.ALL))
     enlarged = cv2.resize(photographs().astronaut, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     shown = cv2.imencode(".jpg", enlarged)[1].tobytes()
-    face = given.picture.read_bytes() if given.picture else shown
+    face = given.image.read_bytes() if given.image else shown
     text = given.text.read_bytes() if given.text else face
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     console.print(
         f"{machine}, Python {platform.python_version()}; "
-        f"pictures of {len(face)} and {len(text)} bytes"
+        f"images of {len(face)} and {len(text)} bytes"
     )
     with tempfile.TemporaryDirectory() as name, naive(Path(name)) as port:
         for fast in (True, False):
@@ -307,7 +307,7 @@ def measure(
             other["naive DetectText"] = posted(port, "/text", text)
         took: dict[str, list[float]] = {}
         for each in names:
-            # In turns, but for the naive server: it takes so long that the others' would be few.
+            # In turns, except the naive server, which is so slow that few rounds would be left.
             asks = {**over_http, **steps, **other}
             same = {name: ask for name, ask in asks.items() if name.rpartition(" ")[2] == each}
             slow = {name: same.pop(name) for name in list(same) if name.startswith("naive")}
@@ -355,7 +355,7 @@ def measure(
 def rate(
     url: str, names: list[str], face: bytes, text: bytes, given: argparse.Namespace
 ) -> dict[str, float]:
-    """Answers a second of each operation."""
+    """Return the answers per second of each operation."""
     return {
         name: throughput(
             lambda name=name: operations(client(url), "bench", face, text)[name],  # type: ignore[misc]

@@ -1,21 +1,21 @@
-"""Faces of a 720p video, and of one picture, against what one would write first.
+"""Faces of a 720p video and of one image, beside the loop that one would write first.
 
-The loop: OpenCV's VideoCapture, FaceDetectorYN with the same YuNet at the video's size, and the
-same embedder on plain ONNX Runtime in fp32 with the usual five-point alignment. No package was
-found that finds and embeds faces offline as it comes from PyPI: their weights are downloaded.
+The loop uses OpenCV's VideoCapture, FaceDetectorYN with the same YuNet at the video's size, and the
+same embedder on plain ONNX Runtime in fp32 with the usual five-point alignment. No package on PyPI
+finds and embeds faces offline without downloading its weights.
 
-Everything runs in this process on one core, the ways in turn, on the same video: two faces that
-move and grow, made here from a photograph that scikit-image ships. Onlooker runs as it comes; on
-five points (`faces.mesh = false`), as the loop does; and so at the loop's detector size.
+Everything runs in this process on one core, in turns, on the same video: two faces that move and
+grow, made from a photograph in scikit-image. Onlooker runs with its defaults, then with five points
+(`faces.mesh = false`) as the loop does, then also at the loop's detector size.
 
-DetectFaces with ALL attributes is held against its models alone, on the inputs they were given.
+DetectFaces with ALL attributes is compared with its models alone, on the inputs they were given.
 
-    python -m bench.bench_faces [--video FILM] [--frames 100] [--rounds 3]
+    python -m bench.bench_faces [--video VIDEO] [--frames 100] [--rounds 3]
 """
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
 
@@ -47,11 +47,11 @@ from onlooker.vision.mesh import Mesher, unlaid
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 Counts = tuple[int, int]
-"""Frames and faces."""
+"""Number of frames and of faces."""
 
 
 def make_video(path: Path, frames: int) -> None:
-    """Two portraits that grow and move, before a machine."""
+    """Write a video of two portraits that grow and move in front of a motorcycle."""
     photos = photographs()
     behind = cv2.resize(photos.motorcycle, (WIDTH, HEIGHT))
     with VideoWriter(path, WIDTH, HEIGHT, RATE) as video:
@@ -66,7 +66,7 @@ def make_video(path: Path, frames: int) -> None:
 
 
 class Loop:
-    """What one would write first, from each library's own example."""
+    """The loop that one would write first, from each library's own example."""
 
     def __init__(self, video: Path) -> None:
         self.video = video
@@ -101,7 +101,7 @@ class Loop:
 
 
 class Onlooker:
-    """The video through the steps, without the processes."""
+    """The steps of Onlooker, without its processes."""
 
     def __init__(self, video: Path, settings: schema.Faces) -> None:
         self.video = video
@@ -137,7 +137,7 @@ def stream(video: Path, rounds: int) -> None:
             if turn:  # the first one warms up
                 times[name].append(time.perf_counter() - begin)
     base = statistics.median(times["the loop"])
-    print(f"{'720p video':<22}{'ms a frame':>12}{'faces':>8}{'ratio':>8}")
+    print(f"{'720p video':<22}{'ms per frame':>12}{'faces':>8}{'ratio':>8}")
     for name, seconds in times.items():
         frames, faces = counts[name]
         middle = statistics.median(seconds)

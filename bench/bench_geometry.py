@@ -1,6 +1,6 @@
-"""The kernels of boxes, quads and letters against the way one usually writes them.
+"""Kernels for boxes, quads and letters, beside the usual NumPy code.
 
-One thread, the two ways in turn, medians of the rounds. Both ways must agree before they are timed.
+One thread, the two ways in turn, medians of the rounds. The results are compared before the timing.
 
     python -m bench.bench_geometry [--rounds 200]
 """
@@ -8,7 +8,7 @@ One thread, the two ways in turn, medians of the rounds. Both ways must agree be
 import argparse
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import platform
 import statistics
@@ -31,7 +31,7 @@ chance = np.random.default_rng(7)
 
 
 def boxes(n: int) -> Floats:
-    """n boxes in heaps of about ten, as a detector gives them before suppression."""
+    """Return n boxes in clusters of about ten, as a detector's output before suppression."""
     heaps = chance.uniform(0, 600, (max(1, n // 10), 2))[chance.integers(0, max(1, n // 10), n)]
     corner = heaps + chance.normal(0, 4, (n, 2))
     return np.hstack([corner, corner + chance.uniform(40, 60, (n, 2))]).astype(np.float32)
@@ -86,7 +86,7 @@ def groups(classes: NDArray[np.int64], scores: Floats) -> list[tuple[int, float,
 
 
 def kernels() -> dict[str, Pair]:
-    """What is measured: the usual way and the kernel, which give the same."""
+    """Yield the pairs to measure: the usual code and the kernel, with equal results."""
     few, many = boxes(60), boxes(400)
     few_scores, many_scores = (chance.random(n, np.float32) for n in (60, 400))
     twenty, others = boxes(20), boxes(20)
@@ -124,7 +124,7 @@ def kernels() -> dict[str, Pair]:
 
 
 def timed(call: Callable[[], Any]) -> float:
-    """Microseconds of one call, from enough of them to see it."""
+    """Return the microseconds of one call, measured over many."""
     began = time.perf_counter()
     call()
     calls = max(1, min(200, int(1e-3 / max(time.perf_counter() - began, 1e-7))))

@@ -1,8 +1,8 @@
-"""Instructions that the kernels take, against the usual Python: figures without a clock.
+"""Instructions of the kernels and of the usual Python, counted without a clock.
 
 Valgrind's callgrind counts them. Each way runs in a process of its own, once with few calls and
-once with more; the difference, by call, is what the kernel costs, since what Python needs to
-start is in both. Needs valgrind (Debian: apt install valgrind) and some minutes.
+once with more; the difference per call is the cost of the kernel, since Python's start is in both.
+Needs valgrind (Debian: apt install valgrind) and some minutes.
 
     python -m bench.bench_instructions
 """
@@ -35,7 +35,7 @@ GOALS = {
 
 
 def ways() -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
-    """The usual way and the kernel, on the same input."""
+    """Return the usual code and the kernel, on the same input."""
     rng = np.random.default_rng(3)
     found, scores = boxes(60), rng.uniform(0, 1, 60).astype(np.float32)
     a, b = boxes(20), boxes(20)
@@ -49,7 +49,7 @@ def ways() -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
         points = rng.normal(0, 1, (cells, 10)).astype(np.float32)
         maps.append((score, score, around, points, 640 // stride, stride))
     text = text_map(rng)
-    # The usual way to take regions out of a text detector's map is that of PaddleOCR's Python.
+    # The usual code for the regions of a text detector's map is PaddleOCR's Python.
     post = DBPostProcess(thresh=0.3, box_thresh=0.5, unclip_ratio=1.6, use_dilation=True)
     assert len(post(text[None, None], text.shape)[0]) == 42
     assert len(regions.rectangles(text, 0.3, 0.5, 1.6, 3, 1000)[0]) == 42
@@ -75,7 +75,7 @@ def ways() -> dict[str, tuple[Callable[[], Any], Callable[[], Any]]]:
 
 
 def text_map(rng: np.random.Generator) -> NDArray[np.float32]:
-    """A map of 960 x 544 pixels with 42 slightly turned words, as a text detector gives them."""
+    """Return a text detector's map of 960 x 544 pixels, with 42 slightly rotated words."""
     drawn = np.zeros((544, 960), np.uint8)
     for row, column in np.ndindex(7, 6):
         centre = (90 + 156 * column, 50 + 74 * row)
@@ -86,7 +86,7 @@ def text_map(rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def instructions(name: str, way: int, calls: int) -> int:
-    """What a process takes that calls one of the ways so often."""
+    """Return the instructions of a process that makes this many calls."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={Path(folder) / 'out'}"]
         this = [sys.executable, "-m", "bench.bench_instructions", name, str(way), str(calls)]
@@ -105,7 +105,7 @@ def main() -> None:
     if shutil.which("valgrind") is None:
         print("valgrind is not installed; Debian: apt install valgrind")
         return
-    print(f"{'instructions a call':<22}{'usual':>12}{'kernel':>12}{'ratio':>8}{'goal':>6}")
+    print(f"{'instructions per call':<22}{'usual':>12}{'kernel':>12}{'ratio':>8}{'goal':>6}")
     for name, goal in GOALS.items():
         usual, kernel = (
             (instructions(name, way, MORE) - instructions(name, way, FEW)) / (MORE - FEW)

@@ -1,10 +1,10 @@
-"""Four cameras of 720p at 5 frames a second, faces and text on every frame: lag and drops.
+"""Four cameras of 720p at 5 frames per second, faces and text on every frame: lag and drops.
 
     python -m bench.bench_live [--seconds 60] [--cameras 4] [--fps 5]
 
 The cameras are HTTP servers in processes of their own, which send the demo's video as MJPEG. Lag is
-from the frame's arrival to its record in the log. What the machine cannot do in time is dropped,
-the newest frame winning, and counted: the table must add up.
+the time from a frame's arrival to its record in the log. The newest frame wins; frames that the
+machine is too slow for are dropped and counted. The table must add up.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from onlooker.stream.outputs import Outputs
 
 
 class Scene(cameras.Http):
-    """A camera that sends JPEGs it was given."""
+    """A camera that sends the given JPEGs."""
 
     def __init__(self, pictures: list[bytes], fps: float) -> None:
         super().__init__("well", fps=fps)
@@ -92,7 +92,7 @@ def main() -> None:
         server.terminate()
         server.join()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    print(f"{asked.cameras} cameras, 1280x720, {asked.fps:g} frames a second")
+    print(f"{asked.cameras} cameras, 1280x720, {asked.fps:g} frames per second")
     for stream in status.streams:
         counts = stream.counts
         fits = counts.received == counts.settled + stream.in_flight

@@ -1,13 +1,13 @@
 """A video through Onlooker and through the loop that one would write first, on the same frames.
 
-The loop: OpenCV's VideoCapture, RapidOCR with its defaults, FaceDetectorYN with the same YuNet at
-the video's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
-Both may use every core. The video is 1280x720, made here from photographs that scikit-image ships:
-a portrait that zooms, a machine with writing on it that pans, and a caption as television sets it.
-Onlooker runs as it comes, on one core, and with `text.size = 960`, where it reads the same small
-text as the loop does.
+The loop uses OpenCV's VideoCapture, RapidOCR with its defaults, FaceDetectorYN with the same YuNet
+at the video's size, and the same embedder on plain ONNX Runtime with the same five-point alignment.
+Both may use every core. The video is 1280x720, made from photographs in scikit-image: a portrait
+that zooms, a motorcycle with its maker's name that pans, and a caption as on television. Onlooker
+runs with its defaults, then on one core, then with `text.size = 960`, where it reads the same small
+text as the loop.
 
-    python -m bench.bench_pipeline [--video FILM] [--frames 240] [--rounds 2]
+    python -m bench.bench_pipeline [--video VIDEO] [--frames 240] [--rounds 2]
 """
 
 import argparse
@@ -50,7 +50,7 @@ WIDTH, HEIGHT, RATE = 1280, 720, 25
 
 
 def make_video(path: Path, frames: int) -> None:
-    """A portrait zooming, a motorcycle panning behind it, a two-line caption below."""
+    """Write the video: a zooming portrait, a panning motorcycle behind it, two lines of caption."""
     photos = photographs()
     wide = cv2.resize(photos.motorcycle, None, fx=2.2, fy=2.2, interpolation=cv2.INTER_CUBIC)
     with VideoWriter(path, WIDTH, HEIGHT, RATE) as video:
@@ -69,7 +69,7 @@ def make_video(path: Path, frames: int) -> None:
 
 
 class NaiveLoop:
-    """What one would write first, from each library's own example."""
+    """The loop that one would write first, from each library's own example."""
 
     def __init__(self, video: Path) -> None:
         self.video = video
@@ -85,7 +85,7 @@ class NaiveLoop:
         )
 
     def frames(self) -> Iterator[tuple[int, int]]:
-        """Lines and faces of each frame."""
+        """Return the number of lines and of faces of each frame."""
         video = cv2.VideoCapture(str(self.video))
         name = self.embedder.get_inputs()[0].name
         while True:
@@ -105,7 +105,7 @@ class NaiveLoop:
 
 
 class Timing(msgspec.Struct):
-    """One pass over the video."""
+    """The figures of one pass over the video."""
 
     fps: float
     lines: float
@@ -113,7 +113,7 @@ class Timing(msgspec.Struct):
 
 
 def naive(loop: NaiveLoop) -> Timing:
-    """One pass of the loop; building its models is not counted."""
+    """Time one pass of the loop, without building its models."""
     begin = time.perf_counter()
     seen = list(loop.frames())
     wall = time.perf_counter() - begin
@@ -123,7 +123,7 @@ def naive(loop: NaiveLoop) -> Timing:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Keeps this process, and those that it starts, to one core."""
+    """Keep this process, and those that it starts, on one core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
@@ -133,13 +133,13 @@ def one_core() -> Iterator[None]:
 
 
 def alone(video: Path, settings: Config, place: Path, records: Path) -> Timing:
-    """One replay on one core, which has one worker of each kind."""
+    """Time one replay on one core, with one worker per stage."""
     with one_core():
         return staged(video, settings, place, records)
 
 
 def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
-    """One replay; counted from the first finished frame to the last, so without process starts."""
+    """Time one replay from the first finished frame to the last, without process starts."""
     for old in records.parent.glob(f"{records.stem}.*"):
         old.unlink()
     marks: list[tuple[float, int]] = []
@@ -163,7 +163,7 @@ def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
 def fresh(
     video: Path, settings: Config, outputs: Outputs, store: Path
 ) -> tuple[float, float, float]:
-    """`efficiency` in a process of its own, without what the loop left in this one."""
+    """Run `efficiency` in a process of its own, free of what the loop allocated in this one."""
     with ProcessPoolExecutor(1, get_context("spawn")) as process:
         return process.submit(efficiency, video, settings, outputs, store).result()
 
@@ -171,7 +171,7 @@ def fresh(
 def efficiency(
     video: Path, settings: Config, outputs: Outputs, store: Path
 ) -> tuple[float, float, float]:
-    """Model seconds, decode seconds and all seconds of one pass in one process."""
+    """Return the seconds of models, of decoding, and of all, for one pass in one process."""
     decoded: list[float] = []
     marks: list[tuple[float, float]] = []
 
@@ -187,8 +187,8 @@ def efficiency(
 
     stages = (Stage("clock", clock, ordered=True), *STAGES)
     inline([video], settings, outputs, mark, stages, store=store)
-    # From the first frame's end to the last one's: without loading the models. A frame's decoding
-    # lies between the end of the frame before and the first step.
+    # From the end of the first frame to that of the last: without loading the models. A frame's
+    # decoding is between the end of the frame before and the first step.
     decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))
     (begin, first), (end, last) = marks[0], marks[-1]
     return last - first, decode, end - begin
@@ -203,7 +203,7 @@ def main() -> None:
 
     settings = Config(match=Match(collection="bench"))
     weights.pull(analyser.cards(settings))
-    # In memory where that can be had: what is measured is not the disk.
+    # In memory if possible: the disk is not to be measured.
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     with tempfile.TemporaryDirectory(dir=shared) as name:
         folder = Path(name)

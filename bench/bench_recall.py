@@ -1,16 +1,16 @@
-"""How many faces each way of looking finds, by their width, how many it makes up, and the time.
+"""Recall of each way to detect faces by their width, its false detections, and its time.
 
-Crowds are collages: labelled faces with what surrounds them, 12 to 300 pixels wide, on street
-scenes that show no face (looked through by eye). In half of them the faces are turned, blurred,
-darkened and partly covered. Close faces fill the picture or are cut by its edges. A face is found
-where a box overlaps its label by half (intersection over union). A made-up face is a box on the
-street, or a second one on a face; other people behind a labelled face do not count.
+Crowds are collages: labelled faces with their surroundings, 12 to 300 pixels wide, on street scenes
+without faces (checked by eye). In half of them the faces are rotated, blurred, darkened and partly
+covered. Close faces fill the image or are cut by its edges. A face is found if a box overlaps its
+label by half (intersection over union). A false detection is a box on the street, or a second one
+on a face; other people behind a labelled face do not count.
 
-YuNet found the labels' boxes, in much larger pictures, so YuNet is a little flattered here.
+YuNet made the labels, in much larger images, which favours YuNet a little here.
 
     python -m bench.bench_recall [--crowds 12] [--close 150]
 
-The pictures are `attributes` and `text/icdar2015` of the samples folder, which is not part of the
+The images are `attributes` and `text/icdar2015` of the samples folder, which is not part of the
 project: `$ONLOOKER_SAMPLES`, or `../shared/data` beside it.
 """
 
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import cv2
 import numpy as np
@@ -49,7 +49,7 @@ FACELESS = (
 WIDTHS = (12, 16, 20, 24, 32, 48, 96, 200, 300)
 CLOSE_WIDTHS = (60, 200, 400, 800, 2000)
 CONTEXT = 1.8
-"""Side of what is cut out round a face, in long sides of the face."""
+"""Side of the cut-out around a face, in long sides of the face."""
 MOST_FACES = 60
 LEAST = schema.Faces().min_score
 
@@ -58,7 +58,7 @@ chance = np.random.default_rng(7)
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """A picture's file and where its face is, x1, y1, x2, y2."""
+    """An image file and the box of its face, x1, y1, x2, y2."""
 
     file: Path
     box: Floats
@@ -66,7 +66,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture, its faces, and the patches (n, 4) in which other boxes do not count."""
+    """An image, its faces, and the boxes (n, 4) in which other detections do not count."""
 
     pixels: Pixels
     faces: Floats
@@ -86,7 +86,7 @@ def read_labels(folder: Path) -> list[Label]:
 
 
 def cut(label: Label, half_width: float, half_height: float) -> tuple[Pixels, Floats]:
-    """The face's surroundings, and its box in them."""
+    """Return the cut-out around a face, and the face's box in it."""
     pixels = image.read(label.file).bgr
     middle = (label.box[:2] + label.box[2:]) / 2
     half = np.array([half_width, half_height])
@@ -102,7 +102,7 @@ def scaled(pixels: Pixels, factor: float) -> Pixels:
 
 
 def spoiled(patch: Pixels) -> Pixels:
-    """Turned up to 25 degrees; often blurred, covered, and darker or paler than it was."""
+    """Return the face rotated by up to 25 degrees; often blurred, covered, darker or paler."""
     height, width = patch.shape[:2]
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), chance.uniform(-25, 25), 1)
     out = cv2.warpAffine(patch, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
@@ -120,7 +120,7 @@ def spoiled(patch: Pixels) -> Pixels:
 
 
 def crowd(street: Path, labels: Sequence[Label], size: tuple[int, int], hard: bool) -> Scene:
-    """A street of `size` (width, height) with many faces, the widest first."""
+    """Return a street of `size` (width, height) with many faces, the widest first."""
     pixels = np.array(cv2.resize(image.read(street).bgr, size), np.uint8)
     faces: list[Floats] = []
     patches: list[Floats] = []
@@ -144,13 +144,13 @@ def crowd(street: Path, labels: Sequence[Label], size: tuple[int, int], hard: bo
                 patches.append(place)
                 faces.append(np.asarray(box * factor + np.tile(corner, 2), np.float32))
                 break
-    # As a camera would have kept it.
+    # As a camera would have stored it.
     _, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 80])
     return Scene(image.decode(jpeg.tobytes()).bgr, np.array(faces), np.array(patches))
 
 
 def close(labels: Sequence[Label]) -> Scene:
-    """A picture that holds three quarters to five quarters of a face's box."""
+    """Return an image of three quarters to five quarters of a face's box."""
     label = labels[int(chance.integers(len(labels)))]
     size = label.box[2:] - label.box[:2]
     half_width, half_height = (float(side) for side in size * chance.uniform(0.75, 1.25) / 2)
@@ -162,7 +162,7 @@ def close(labels: Sequence[Label]) -> Scene:
 
 
 def judge(rows: Rows, scene: Scene) -> tuple[NDArray[np.bool_], int]:
-    """Which faces are found, and how many are made up."""
+    """Return which faces are found, and the number of false detections."""
     hit = np.zeros(len(scene.faces), np.bool_)
     made_up = 0
     for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
@@ -181,11 +181,11 @@ def judge(rows: Rows, scene: Scene) -> tuple[NDArray[np.bool_], int]:
 def report(title: str, scenes: Sequence[Scene], edges: Sequence[int], ways: dict[str, Way]) -> None:
     widths = np.concatenate([scene.faces[:, 2] - scene.faces[:, 0] for scene in scenes])
     bands = [(widths >= low) & (widths < high) for low, high in itertools.pairwise(edges)]
-    print(f"\n{title}: {len(scenes)} pictures, {len(widths)} faces; recall from each width on")
+    print(f"\n{title}: {len(scenes)} images, {len(widths)} faces; recall from each width on")
     head = "".join(f"{edge:>7}" for edge in edges[:-1])
     print(f"{'':<26}{head}{'all':>8}{'precision':>11}{'ms':>7}")
     for name, way in ways.items():
-        way(scenes[0].pixels)  # warms up
+        way(scenes[0].pixels)  # warm up
         began = time.perf_counter()
         found = [way(scene.pixels) for scene in scenes]
         took = 1000 * (time.perf_counter() - began) / len(scenes)
@@ -198,7 +198,7 @@ def report(title: str, scenes: Sequence[Scene], edges: Sequence[int], ways: dict
 
 
 def alarms(title: str, pictures: Sequence[Pixels], ways: dict[str, Way]) -> None:
-    print(f"\n{title}: {len(pictures)} pictures; faces made up")
+    print(f"\n{title}: {len(pictures)} images; false detections")
     for name, way in ways.items():
         print(f"{name:<26}{sum(len(way(pixels)) for pixels in pictures):>7}")
 
@@ -213,8 +213,8 @@ def finder(detection: Literal["fast", "balanced", "thorough"]) -> Way:
     return way
 
 
-def looks(*each: tuple[Yunet | Centerface, float, int]) -> Way:
-    """Detectors with how much they enlarge at most, and the long side they see at most.
+def passes(*each: tuple[Yunet | Centerface, float, int]) -> Way:
+    """Return a way that unites detectors, each with its maximum enlargement and long side.
 
     Of boxes that overlap the best one stays.
     """
@@ -261,13 +261,13 @@ def main() -> None:
         "fast": finder("fast"),
         "balanced": finder("balanced"),
         "thorough": finder("thorough"),
-        "YuNet, natural size": looks((near, 1, 9999)),
-        "YuNet, 1x and 2x": looks((near, 1, 9999), (near, 2, 9999)),
-        "CenterFace, up to 1280": looks((far, 1, 1280)),
-        "CenterFace, natural size": looks((far, 1, 9999)),
-        "CenterFace, 2x up to 2560": looks((far, 2, 2560)),
-        "YuNet 640, CenterFace 1920": looks((near, 1, 640), (far, 1, 1920)),
-        "YuNet 640, CenterFace 2560": looks((near, 1, 640), (far, 2, 2560)),
+        "YuNet, natural size": passes((near, 1, 9999)),
+        "YuNet, 1x and 2x": passes((near, 1, 9999), (near, 2, 9999)),
+        "CenterFace, up to 1280": passes((far, 1, 1280)),
+        "CenterFace, natural size": passes((far, 1, 9999)),
+        "CenterFace, 2x up to 2560": passes((far, 2, 2560)),
+        "YuNet 640, CenterFace 1920": passes((near, 1, 640), (far, 1, 1920)),
+        "YuNet 640, CenterFace 2560": passes((near, 1, 640), (far, 2, 2560)),
     }
     report("clear crowds", clear, WIDTHS, ways)
     report("spoiled crowds", hard, WIDTHS, ways)

@@ -1,13 +1,13 @@
-"""What it costs to hand a 1080p frame to another process: the ring, and copying it by ZeroMQ.
+"""Cost of handing a 1080p frame to another process: through the ring, and copied by ZeroMQ.
 
-One process sends, one reads and answers each frame; at most four are on their way. All ways use the
+One process sends, one reads and answers each frame; at most four are in flight. All ways use the
 same ipc socket and touch the same pixels at the other end:
 
     further reader   the frame is in the ring already: (slot, generation) is sent
     first reader     the frame is written into the ring, then that is sent
     zmq copy         the pixels themselves are sent
 
-CPU is user and system time of both processes for a frame. The ways take turns; the table has the
+CPU is user and system time of both processes per frame. The ways take turns; the table has the
 median of the rounds and their spread.
 
     PYTHONPATH=pipeline python -m bench.bench_ring [--frames 500] [--rounds 5]
@@ -49,7 +49,7 @@ Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Milliseconds for a frame."""
+    """Milliseconds per frame."""
 
     cpu: float
     wall: float
@@ -66,7 +66,7 @@ def cpu() -> float:
 
 
 def read(endpoint: str, ring_path: Path) -> None:
-    """The reading process: answer each frame, and at the end say the CPU seconds used."""
+    """Answer each frame, then send the CPU seconds used: the reading process."""
     with (
         zmq.Context() as context,
         context.socket(zmq.PAIR) as socket,

@@ -1,18 +1,18 @@
-"""Finding the ten nearest faces: Onlooker beside what else one would take, and what it costs.
+"""Search for the ten nearest faces: Onlooker beside the alternatives, and its costs.
 
-One thread. All engines get the same vectors and queries, query by query in turn. Of the settings of
-each that were tried the row shows the fastest that finds 99 % of the ten nearest, or the best one
-where none does. Peers answer rows, as "vectors only" does, and `times` is how many times as long
-as that they take; the whole search also asks the store what is new and whose the faces are.
+One thread. All engines get the same vectors and queries, query by query in turn. The row of an
+engine shows its fastest setting that finds 99 % of the ten nearest, or the best one if none does.
+Peers answer row numbers, as "vectors only" does; `times` compares with that row. The whole search
+also asks the store for changes and for the names.
 
     python -m bench.bench_search [--sizes 10000x192 100000x192] [--graphs 50000] [--rounds 200]
 
 Vectors of 192 numbers are modelled on real ones: people are drawn with the mean and covariance of
-what the default embedder says of the pictures in `attributes` of the samples folder
-(`$ONLOOKER_SAMPLES`, or `../shared/data` beside the project), and the eight pictures of each with
-the covariance between pictures of one person there. Without that folder, and for other lengths,
-people are drawn from all directions alike, and pictures of one are at a cosine of 0.6. Two of the
-ten nearest of a query are then strangers, who are as hard to find as can be.
+the default embedder on the images in `attributes` of the samples folder (`$ONLOOKER_SAMPLES`, or
+`../shared/data` beside the project), and the eight images of each person with the covariance
+between images of one person there. Without that folder, and for other lengths, people are drawn
+uniformly from all directions, and images of one person have a cosine of 0.6. Two of the ten nearest
+of a query are then other people, the hardest case.
 
 Peers come with the extra `[bench]`; one that is missing is left out. Graphs (HNSW) are built up to
 `--graphs` vectors: they take minutes above.
@@ -21,7 +21,7 @@ Peers come with the extra `[bench]`; one that is missing is left out. Graphs (HN
 import argparse
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import multiprocessing
 import platform
@@ -65,7 +65,7 @@ ENOUGH = 0.99
 PICTURES = 8
 
 
-# What is searched
+# The vectors
 
 
 def unit(vectors: Vectors) -> Vectors:
@@ -73,7 +73,7 @@ def unit(vectors: Vectors) -> Vectors:
 
 
 def real(samples: Path) -> tuple[Vectors, list[str]] | None:
-    """Vectors of real faces and whose they are; kept in the temporary folder for the next run."""
+    """Return vectors of real faces and their owners, cached in the temporary folder."""
     kept = Path(tempfile.gettempdir()) / f"onlooker-bench-{version('onlooker')}.npz"
     if not kept.exists():
         if not (samples / "attributes").is_dir():
@@ -88,7 +88,7 @@ def real(samples: Path) -> tuple[Vectors, list[str]] | None:
 
 
 def likenesses(dim: int, samples: Path) -> tuple[str, Callable[[int], Vectors], Vectors]:
-    """Draws of people, and the root of the covariance of a person's pictures; and in words."""
+    """Return draws of people, the root of the covariance of one person's images, and a label."""
     chance = np.random.default_rng(7)
     known = real(samples) if dim == 192 else None
     if known is None:
@@ -121,7 +121,7 @@ def likenesses(dim: int, samples: Path) -> tuple[str, Callable[[int], Vectors], 
 
 
 def faces(n: int, dim: int, queries: int, samples: Path) -> tuple[str, Vectors, Vectors]:
-    """n vectors in any order and some queries, all of length 1."""
+    """Return n vectors in random order and some queries, all of length 1."""
     chance = np.random.default_rng(11)
     words, draw, spread = likenesses(dim, samples)
     people = draw(-(-n // PICTURES))
@@ -135,11 +135,11 @@ def faces(n: int, dim: int, queries: int, samples: Path) -> tuple[str, Vectors, 
     return words, vectors[:n], vectors[n:]
 
 
-# Who searches
+# The engines
 
 
 def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
-    """From the store to the names, and the two ways of comparing alone."""
+    """Yield the whole search, and the two comparisons alone."""
     store = Store(folder / "faces.db")
     store.make_collection("c", "m")
     row_of: dict[str, int] = {}
@@ -189,7 +189,7 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
 
 
 def engines(vectors: Vectors, options: argparse.Namespace, folder: Path) -> Iterator[Engine]:
-    """All that there are here, of those asked for."""
+    """Yield the engines that are installed, of those asked for."""
     peers = [peer for peer in options.peers if has(peer)]
     yield from onlooker(vectors, folder)
     yield with_numpy(vectors)
@@ -207,7 +207,7 @@ def engines(vectors: Vectors, options: argparse.Namespace, folder: Path) -> Iter
 
 
 def two_processes(folder: Path, queries: Vectors) -> None:
-    """What each of two processes has that search the same collection, as Linux counts it."""
+    """Print the memory of one of two processes that search the same collection."""
     spawn = multiprocessing.get_context("spawn")
     ready, heard = spawn.Barrier(2), spawn.Queue()
     processes = [
@@ -236,14 +236,14 @@ def _open_and_search(folder: Path, queries: Vectors, ready: Barrier, heard: "Que
 
 
 def memory() -> dict[str, int]:
-    """Bytes that this process has in memory: all, and its part of what it shares."""
+    """Return the bytes of this process in memory: all, and with its part of shared pages."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
     sizes = {words[0].strip(":"): int(words[1]) * 1024 for line in lines if (words := line.split())}
     return {name: sizes[name] for name in ("Rss", "Pss")}
 
 
 def measure(engine: Engine, queries: Vectors, truth: list[list[int]]) -> None:
-    """Recall of each setting, and which are worth timing: no slower ones behind a good one."""
+    """Measure the recall of each setting, up to the first that is good enough."""
     for word, search in engine.settings.items():
         found = [search(query) for query in queries]
         ten = [len({*a} & {*b}) / K for a, b in zip(found, truth, strict=True)]
@@ -267,7 +267,7 @@ def microseconds(call: Callable[[], object]) -> float:
 
 
 def change_times(engine: Engine, vectors: Vectors) -> list[str]:
-    """Median microseconds to insert one, and to delete one."""
+    """Return the median microseconds to insert one face, and to delete one."""
     told = []
     for call in (engine.insert, engine.delete):
         taken = [microseconds(partial(call, vector)) for vector in vectors[:100]] if call else []
@@ -278,7 +278,7 @@ def change_times(engine: Engine, vectors: Vectors) -> list[str]:
 def compare(size: str, options: argparse.Namespace, folder: Path) -> None:
     n, dim = map(int, size.split("x"))
     words, vectors, queries = faces(n, dim, options.rounds, options.samples)
-    print(f"\n{n} x {dim}, people {words}, {PICTURES} pictures each", flush=True)
+    print(f"\n{n} x {dim}, people {words}, {PICTURES} images each", flush=True)
     all_engines = []
     exact = with_numpy(vectors).settings["all"]
     truth = [exact(query) for query in queries]
@@ -323,7 +323,7 @@ def main() -> None:
     for peer in PEERS:
         if not has(peer):
             print(f"without {peer}: pip install 'onlooker[bench]'", file=sys.stderr)
-    # In memory where that can be had: what is measured is not the disk.
+    # In memory if possible: the disk is not to be measured.
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
     for size in options.sizes:
         with tempfile.TemporaryDirectory(dir=shared) as folder:

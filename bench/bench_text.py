@@ -1,24 +1,24 @@
-"""Reading the text of pictures, against what PyPI and Debian have for it.
+"""Text of images, beside the packages of PyPI and Debian that read it.
 
 Onlooker reads thoroughly, as DetectText does, and fast, as videos are read; on plain ONNX Runtime
-and on OpenVINO (in bf16 where the processor has it). Against it: RapidOCR 3.10.0 as it comes, with
-the same models; the same with what slows it down mended (denormal weights zeroed, memory arena
-on); rapidocr-onnxruntime 1.4.4, rapidocr-paddle 1.4.5 and tesseract, where they are installed.
+and on OpenVINO (in bf16 if the processor has it). Beside it: RapidOCR 3.10.0 with its defaults and
+the same models; the same with its two slow spots mended (denormal weights zeroed, memory arena on);
+rapidocr-onnxruntime 1.4.4, rapidocr-paddle 1.4.5 and tesseract, if they are installed.
 
-Everything runs on one core with one thread, the ways in turn on each picture. Agreement is that of
-characters with RapidOCR as it comes, in its own boxes and without spaces: in all of them, and in
-those whose score is at least 0.95, since what it is less sure of is often wrong.
+Everything runs on one core with one thread, the engines in turn on each image. Agreement is that of
+characters with RapidOCR's defaults, in its own boxes and without spaces: for all lines, and for
+those with a score of at least 0.95, because the others are often wrong.
 
     python -m bench.bench_text [--rounds 2]
-    python -m bench.bench_text --accuracy      # words of street scenes whose truth is known
+    python -m bench.bench_text --accuracy      # words of street scenes with ground truth
 
-The pictures are scenes, screens, menus and videos under $ONLOOKER_SAMPLES, and two pages that
-scikit-image ships.
+The images are scenes, screens, menus and videos under $ONLOOKER_SAMPLES, and two pages in
+scikit-image.
 """
 
 import os
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is there
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 os.environ["OMP_THREAD_LIMIT"] = "1"
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
@@ -54,23 +54,23 @@ from onlooker.models.convert.graph_edits import zero_denormals
 from onlooker.vision.text import TextFinder, TextReader
 
 Read = Callable[[Pixels], list[Written]]
-"""What is written in a picture: lines or words, with their places."""
+"""The text of an image: lines or words, with their quads."""
 
 SCENES = 18
 MOMENTS = (11.5, 15.0, 20.5, 23.0, 31.0)
-"""Seconds into the video at which something is written in it."""
+"""Seconds into the video at which it shows text."""
 
 
 def samples() -> Path:
     given = os.environ.get("ONLOOKER_SAMPLES")
     if not given or not Path(given).is_dir():
-        print("there are no sample pictures: set ONLOOKER_SAMPLES to their folder")
+        print("there are no sample images: set ONLOOKER_SAMPLES to their folder")
         sys.exit()
     return Path(given)
 
 
 def pictures(folder: Path) -> Iterator[tuple[str, Pixels]]:
-    """Name and BGR pixels."""
+    """Yield each image's name and BGR pixels."""
     shipped = Path(skimage.data.__file__).parent
     paths = [path for path, _ in scenes(folder)][::2][:SCENES]
     paths += sorted((folder / "text" / "other").glob("*.jpg"))
@@ -95,7 +95,7 @@ class Onlooker:
         self.ran = " and ".join(f"{each.provider} {each.precision}" for each in models)
 
     def words(self, pixels: Pixels) -> list[Written]:
-        # Nothing is remembered from the last time that the same picture was read.
+        # A new Still: nothing is cached from the last time that the same image was read.
         self.read._characters.cache_clear()
         picture = Still(pixels)
         found = self.read(picture, self.find(picture))
@@ -107,14 +107,14 @@ class Onlooker:
 
 
 def rapid(engine: Any, **options: Any) -> Read:
-    """RapidOCR in its newer and older form."""
+    """Return an engine of RapidOCR, newer or older."""
 
     def read(pixels: Pixels) -> list[Written]:
         found = engine(pixels, **options)
         if isinstance(found, tuple):
             pairs = [(quad, text) for quad, text, _ in found[0] or ()]
         elif options:
-            # A line in which nothing was read is an empty word instead of a list of them.
+            # A line without text is one empty word instead of a list.
             lines = [line for line in found.word_results or () if line and line[0]]
             pairs = [(quad, text) for line in lines for text, _, quad in line if quad]
         else:
@@ -125,7 +125,7 @@ def rapid(engine: Any, **options: Any) -> Read:
 
 
 def scored(found: Any) -> list[tuple[Any, str, float]]:
-    """Quads, texts and scores of RapidOCR's answer."""
+    """Return the quads, texts and scores of RapidOCR's result."""
     if found.boxes is None:
         return []
     return list(zip(found.boxes, found.txts, found.scores, strict=True))
@@ -139,7 +139,7 @@ ONE_THREAD = {
 
 
 def mended(folder: Path) -> RapidOCR:
-    """RapidOCR whose detector is as fast as its processor lets it be."""
+    """Return RapidOCR with a detector without denormal weights and with its memory arena."""
     file = folder / "PP-OCRv6_det_small.onnx"
     model = onnx.load(Path(rapidocr.__file__).parent / "models" / file.name)
     zero_denormals(model)
@@ -149,7 +149,7 @@ def mended(folder: Path) -> RapidOCR:
 
 
 def tesseract(folder: Path) -> Read:
-    """Its own process for each picture, as its users run it; the file is written beforehand."""
+    """Return tesseract, a process per image as users run it; the file is written beforehand."""
     file = folder / "picture.png"
 
     def read(pixels: Pixels) -> list[Written]:
@@ -171,7 +171,7 @@ def _box(x: int, y: int, width: int, height: int) -> NDArray[np.float32]:
 
 
 def ways(folder: Path) -> dict[str, Read]:
-    """Every engine that is installed; the others are named."""
+    """Return every engine that is installed; print the names of the others."""
     found: dict[str, Read] = {"rapidocr 3.10.0": rapid(RapidOCR(params=ONE_THREAD))}
     found["the same, mended"] = rapid(mended(folder))
     for name, options in (
@@ -211,7 +211,7 @@ def latin(text: str) -> bool:
 
 
 def agreement(theirs: list[list[Written]], ours: list[list[Written]]) -> float:
-    """Part of the characters in Latin lines of theirs that stand in the same places in ours."""
+    """Return the share of characters of their Latin lines that ours have in the same place."""
     wrong = total = 0
     for their_lines, our_words in zip(theirs, ours, strict=True):
         for quad, text in their_lines:
@@ -233,7 +233,7 @@ def _holds(quad: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
 
 
 def distance(a: str, b: str) -> int:
-    """Levenshtein's."""
+    """Return the Levenshtein distance."""
     row = list(range(len(b) + 1))
     for i, one in enumerate(a, 1):
         diagonal, row[0] = row[0], i
@@ -271,8 +271,8 @@ def speed(rounds: int) -> None:
     }
     engine = RapidOCR(params=ONE_THREAD)
     sure = [surely(engine, pixels) for _, pixels in shown]
-    print(f"\n{len(shown)} pictures, {rounds} rounds{'agreement':>67}")
-    print(f"{'':<34}{'ms a picture':>13}{'ratio':>8}{'to mended':>11}{'with all':>11}{'sure':>8}")
+    print(f"\n{len(shown)} images, {rounds} rounds{'agreement':>67}")
+    print(f"{'':<34}{'ms per image':>13}{'ratio':>8}{'to mended':>11}{'with all':>11}{'sure':>8}")
     for name in engines:
         agreed = [agreement(each, answers[name]) for each in (answers[first], sure)]
         print(
@@ -281,18 +281,18 @@ def speed(rounds: int) -> None:
         )
     itself = [moved(engines[first], pixels) for _, pixels in shown]
     agreed = [agreement(each, itself) for each in (answers[first], sure)]
-    print(f"{first}, the picture moved by one pixel{agreed[0]:>41.3f}{agreed[1]:>8.3f}")
+    print(f"{first}, the image moved by one pixel{agreed[0]:>41.3f}{agreed[1]:>8.3f}")
 
 
 def moved(read: Read, pixels: Pixels) -> list[Written]:
-    """What is read in the picture moved by one pixel, where it would be if it had not been."""
+    """Return the text of the image moved by one pixel, with its quads moved back."""
     wider = cv2.copyMakeBorder(pixels, 1, 0, 1, 0, cv2.BORDER_REPLICATE)
     same_size = np.ascontiguousarray(wider[: pixels.shape[0], : pixels.shape[1]], np.uint8)
     return [Written(each.quad - 1, each.text) for each in read(same_size)]
 
 
 def surely(engine: RapidOCR, pixels: Pixels) -> list[Written]:
-    """Those of RapidOCR's lines that it is sure of."""
+    """Return RapidOCR's confident lines."""
     return [
         Written(np.asarray(quad, np.float32), text)
         for quad, text, score in scored(engine(pixels))

@@ -1,4 +1,4 @@
-"""Street scenes of ICDAR 2015 with the words in them, and how well words were found and read."""
+"""Street scenes of ICDAR 2015 with their true words, and scores for found words."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ ILLEGIBLE = "###"
 
 
 class Written(NamedTuple):
-    """A word and where it stands."""
+    """A word and its quad."""
 
     quad: Floats
     """(4, 2), clockwise."""
@@ -22,7 +22,7 @@ class Written(NamedTuple):
 
 
 def scenes(samples: Path) -> Iterator[tuple[Path, list[Written]]]:
-    """The pictures under `samples`/text/icdar2015, and the truth about each."""
+    """Return the images under `samples`/text/icdar2015 with their true words."""
     for truth in sorted((samples / "text" / "icdar2015").rglob("gt_*.txt")):
         (path,) = truth.parent.parent.rglob(truth.stem.removeprefix("gt_") + ".jpg")
         words = []
@@ -33,7 +33,7 @@ def scenes(samples: Path) -> Iterator[tuple[Path, list[Written]]]:
 
 
 class Score:
-    """Counts over pictures, at an overlap of one half.
+    """Counts over images, at an overlap of one half.
 
     Words that people cannot read count neither for nor against, nor does what is found there.
     """
@@ -64,17 +64,17 @@ class Score:
 
     @property
     def detection(self) -> float:
-        """Harmonic mean of precision and recall of the words' places."""
+        """Return the harmonic mean of precision and recall of the words' places."""
         return 2 * self.placed / (self.found + self.truth)
 
     @property
     def end_to_end(self) -> float:
-        """The same of words that are placed and read right, in either case of letters."""
+        """Return the same for words that are placed and read right, ignoring case."""
         return 2 * self.right / (self.found + self.truth)
 
     @property
     def overlap(self) -> float:
-        """Mean intersection over union of the words found and their true quads."""
+        """Return the mean intersection over union of the found words and their true quads."""
         return float(np.mean(self.overlaps))
 
 

@@ -1,4 +1,4 @@
-"""What else one would search vectors with, each with its settings from fast to thorough."""
+"""Other engines for vector search, each with its settings from fast to thorough."""
 
 import importlib
 import time
@@ -21,7 +21,7 @@ PEERS = ("numpy", "annoy", "hnswlib", "faiss-cpu", "usearch")
 
 @dataclass
 class Engine:
-    """Something that finds rows near a query, with its settings from fast to thorough."""
+    """An engine that finds the rows near a query, with its settings from fast to thorough."""
 
     name: str
     settings: Mapping[str, Search]
@@ -44,7 +44,7 @@ def has(package: str) -> bool:
 
 
 def with_numpy(vectors: Vectors) -> Engine:
-    """What one would write: a product, a partial sort, a sort."""
+    """Return the code that one would write: a product, a partial sort, a sort."""
 
     def search(query: Vectors) -> list[int]:
         values = vectors @ query
