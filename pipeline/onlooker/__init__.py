@@ -8,13 +8,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from onlooker.record.log.reader import read as read_log
+    from onlooker.record.log.reader import read_log
     from onlooker.record.subscribe import subscribe
 
 __all__ = ["read_log", "subscribe"]
 
 _PLACES = {
-    "read_log": ("onlooker.record.log.reader", "read"),
+    "read_log": ("onlooker.record.log.reader", "read_log"),
     "subscribe": ("onlooker.record.subscribe", "subscribe"),
 }
 """Module and name of each public object. Imported on first use, since processes of a run need none

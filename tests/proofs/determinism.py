@@ -48,7 +48,7 @@ def run(video: Path, folder: Path, number: int, models: bool) -> tuple[str, str]
 
     serve(lambda: config, outputs, kill, None, STAGES if models else steps.SLOW)
     whole = hashlib.sha256()
-    for record in reader.read(outputs.log_path):
+    for record in reader.read_log(outputs.log_path):
         whole.update(encode(record) + b"\n")
     return f"{speed:4} {workers} workers, {len(killed)} killed", whole.hexdigest()
 

@@ -26,39 +26,39 @@ LINE = TextLine(
 )
 
 
+def make_records(
+    count: int,
+    stream: str = "video",
+    faces: int = 1,
+    lines: int = 1,
+    error: str | None = None,
+    epoch: str = "ab" * 32,
+) -> list[StreamRecord]:
+    """The records of frames 0 to `count` - 1 of a stream."""
+    return [
+        build(
+            Frame(
+                stream=stream,
+                epoch=epoch,
+                index=index,
+                pts=index,
+                time_base=(1, 25),
+                fragment=0,
+                fragment_pts=0,
+                started=0.0,
+                width=640,
+                height=360,
+                faces=(FACE,) * faces,
+                lines=(LINE,) * lines,
+                error=error,
+            ),
+            Config(),
+            "d",
+        )
+        for index in range(count)
+    ]
+
+
 @pytest.fixture
 def records() -> Records:
-    """Makes the records of frames 0 to `count` - 1 of a stream."""
-
-    def make(
-        count: int,
-        stream: str = "video",
-        faces: int = 1,
-        lines: int = 1,
-        error: str | None = None,
-        epoch: str = "ab" * 32,
-    ) -> list[StreamRecord]:
-        return [
-            build(
-                Frame(
-                    stream=stream,
-                    epoch=epoch,
-                    index=index,
-                    pts=index,
-                    time_base=(1, 25),
-                    fragment=0,
-                    fragment_pts=0,
-                    started=0.0,
-                    width=640,
-                    height=360,
-                    faces=(FACE,) * faces,
-                    lines=(LINE,) * lines,
-                    error=error,
-                ),
-                Config(),
-                "d",
-            )
-            for index in range(count)
-        ]
-
-    return make
+    return make_records

@@ -91,7 +91,9 @@ def accounted(status: Status, run: Run) -> None:
         counts = stream.counts
         assert counts.received == counts.settled + stream.in_flight
         written = [
-            record for record in reader.read(run.outputs.log_path) if record.stream == stream.name
+            record
+            for record in reader.read_log(run.outputs.log_path)
+            if record.stream == stream.name
         ]
         assert [record.Sequence for record in written] == list(range(1, len(written) + 1))
         recorded = counts.done + sum(counts.failed.values())
@@ -100,7 +102,7 @@ def accounted(status: Status, run: Run) -> None:
     with reader.Log(run.outputs.log_path) as opened:
         assert opened.check() == []
     assert list(json_lines.read(run.outputs.records or Path())) == list(
-        reader.read(run.outputs.log_path)
+        reader.read_log(run.outputs.log_path)
     )
 
 
@@ -120,7 +122,7 @@ def test_cameras_that_fail_come_back_and_every_frame_is_accounted_for(tmp_path: 
     accounted(status, run)
     sizes = {
         record.FrameInformation.Width
-        for record in reader.read(run.outputs.log_path)
+        for record in reader.read_log(run.outputs.log_path)
         if record.stream == "door"
     }
     assert sizes == {160, 320}
@@ -212,7 +214,7 @@ def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
     accounted(status, run)
     listener.join(20)
     # Who subscribed has what the log has: no gap, no repeat, though the publisher was killed.
-    written = [record.Sequence for record in reader.read(run.outputs.log_path)]
+    written = [record.Sequence for record in reader.read_log(run.outputs.log_path)]
     assert heard == written[: len(heard)]
     assert len(heard) >= len(written) - 2
 

@@ -11,7 +11,7 @@ from tests.support import steps
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, FaceAttribute, Faces, Pipeline, SourceConfig, Text
 from onlooker.media.picture import Picture
-from onlooker.record.log.reader import read
+from onlooker.record.log.reader import read_log
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import encode
@@ -65,7 +65,7 @@ def test_a_run_goes_on_where_the_records_end(video: Path, tmp_path: Path) -> Non
     assert feed.start == 7
     assert feed.counts == Counts(received=7, done=7)
     status = inline([video], Config(), some, quiet, steps.LIGHT)
-    assert b"".join(encode(record) + b"\n" for record in read(some.log_path)) == whole
+    assert b"".join(encode(record) + b"\n" for record in read_log(some.log_path)) == whole
     assert status.done == FRAMES
 
 
@@ -165,7 +165,7 @@ def test_attributes_are_told_of_streams_that_ask_for_them(tmp_path: Path) -> Non
         config = Config(faces=Faces(attributes=attributes), text=Text(enabled=False))
         outputs = Outputs(log=tmp_path / f"{name}.db")
         inline([pictures], config, outputs, quiet)
-        [record] = read(outputs.log_path)
+        [record] = read_log(outputs.log_path)
         [face] = record.FaceSearchResponse
         return dict(msgspec.json.decode(msgspec.json.encode(face.DetectedFace)))
 

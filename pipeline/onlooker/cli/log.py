@@ -73,7 +73,7 @@ def export(
                 damaged += 1
                 complaints.print(f"record {position} cannot be read")
             elif stream in (None, entry.stream) and entry.sequence > since:
-                if entry.whole:
+                if entry.intact:
                     _print(entry.body)
                 else:
                     damaged += 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.logs import steps
 
 from onlooker.config.schema import Retention
 from onlooker.record.log import retention, schema
@@ -52,21 +53,6 @@ def large(streams: int, frames: int) -> sqlite3.Connection:
     database.executemany("INSERT INTO names VALUES (?, 'text', ?)", names)
     database.execute("COMMIT")
     return database
-
-
-def steps(database: sqlite3.Connection, work: Callable[[], object]) -> int:
-    """Steps of SQLite's machine, in hundreds, that `work` takes."""
-    count = 0
-
-    def counted() -> int:
-        nonlocal count
-        count += 1
-        return 0
-
-    database.set_progress_handler(counted, 100)
-    work()
-    database.set_progress_handler(None, 0)
-    return count
 
 
 class TestCost:

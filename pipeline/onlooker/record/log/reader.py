@@ -1,20 +1,23 @@
-"""The record log: an SQLite file that every record is in before anybody hears of it.
+"""The record log: an SQLite file that holds every record before any consumer gets it.
 
 Each record has a position, which grows along the log, and a Sequence, which grows by one along its
-stream. `onlooker.record.log.writer` appends a group of records and is done when they are on the
-disk (one forced write for the group); each RecordId is there once, however often it comes. Readers
-are not kept waiting by the writer, nor it by them.
+stream. `onlooker.record.log.writer` appends a group of records and returns once they are on the
+disk (one forced write per group). A RecordId is in the log once, however often it is appended.
+Readers never wait for the writer, nor it for them.
 
-What a dying writer left unfinished was never acknowledged, and SQLite takes it back. Each record
-carries a checksum: a writer that comes after one that did not close looks at the last records, and
-after a power cut at the structure of the whole file; `Log.check` looks at everything.
+SQLite takes back what a killed writer left unfinished, which was never acknowledged. Each record
+has a checksum: after a writer that did not close the log, the next one verifies the newest records,
+and after a loss of power the structure of the whole file. `Log.check` verifies everything.
 """
 
+import heapq
 import sqlite3
 import uuid
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby, islice
+from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,11 +28,14 @@ from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 PERSON, TEXT = "person", "text"
+"""Kinds of names by which records are found."""
 
-PAGE = 500
-"""Records that are read at once."""
-PATIENCE = 30.0
-"""Seconds that another process may hold the file's lock."""
+PAGE_RECORDS = 500
+"""Records read in one query, so that no reader holds an old state of the file for long."""
+PAGE_POSITIONS = 100
+"""Positions read in one query for each name that a search matches."""
+LOCK_TIMEOUT_SECONDS = 30.0
+"""Longest wait for another process that has locked the file."""
 
 
 class LogError(OnlookerError):
@@ -37,32 +43,61 @@ class LogError(OnlookerError):
 
 
 class LogFull(LogError):
-    """There is no room for records at the moment. Those of before are there, and readable."""
+    """There is no room for more records now. Earlier ones are safe and readable."""
 
 
 class Entry(NamedTuple):
-    """A record as the log has it."""
+    """A record as it is stored."""
 
     position: int
     stream: str
     sequence: int
     body: bytes
-    """The record as `onlooker.rekognition.shapes.encode` makes it."""
+    """The record as `onlooker.rekognition.shapes.encode` made it."""
     crc: int
 
     @property
-    def whole(self) -> bool:
-        """Whether it is what was written."""
+    def intact(self) -> bool:
+        """Whether the body is what was written."""
         return isinstance(self.body, bytes) and zlib.crc32(self.body) == self.crc
 
 
 def default_path() -> Path:
-    """The user's own log: `records.db` in the user's folder."""
+    """Return the path of the user's own log: `records.db` in the user's folder."""
     return paths.folder() / "records.db"
 
 
+def read_log(
+    path: Path | str | None = None,
+    stream: str | None = None,
+    *,
+    person: str | None = None,
+    text: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
+) -> Iterator[StreamRecord]:
+    """Yield the records of a log that meet all conditions, in the order of the log.
+
+    path: the log's file; None means the user's own log. stream: the name of one stream. person:
+    ExternalImageId, or FaceId, of a face's best match. text: a part of a line of text, in upper or
+    lower case. start, end: seconds of the video, or since 1970 if the stream is live; `end` itself
+    is excluded.
+
+    A process may be writing to the log meanwhile; records that it adds are not waited for. Raises
+    LogError if there is no log, and if a record is damaged.
+
+        for record in onlooker.read_log("lobby.db", person="ada_lovelace"):
+            print(record.FrameInformation.Time)
+    """
+    with Log(default_path() if path is None else Path(path)) as log:
+        yield from log.query(stream, person, text, start, end)
+
+
 class Log:
-    """A log to read from, while somebody may be writing to it. Raises LogError where none is."""
+    """A log opened for reading. Raises LogError if there is none at `path`, or none of this kind.
+
+    Not for two threads at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,35 +105,36 @@ class Log:
             raise LogError(f"{path}: there is no log of records here")
         if path.is_dir():
             raise LogError(f"{path}: a folder, not a log of records; name the file")
-        with self._told():
+        with self._errors():
             self._database = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",
                 uri=True,
-                timeout=PATIENCE,
+                timeout=LOCK_TIMEOUT_SECONDS,
                 isolation_level=None,
                 check_same_thread=False,
             )
         try:
-            self._recognise()
+            self._check_format()
         except BaseException:
             self._database.close()
             raise
 
     @property
     def position(self) -> int:
-        """Of the newest record; 0 before the first."""
+        """Position of the newest record; 0 if there is none."""
         [(found,)] = self._rows("SELECT coalesce(max(position), 0) FROM records")
         return int(found)
 
     def sequences_at(self, position: int) -> dict[str, int]:
-        """The last Sequence that each stream had at `position`."""
-        return dict(
+        """Return the last Sequence that each stream had at `position`."""
+        # "+": not by the index on streams, which would read all of their records.
+        later = dict(
             self._rows(
-                "SELECT name, sequence - (SELECT count(*) FROM records "
-                "WHERE stream = streams.id AND position > ?) FROM streams ORDER BY id",
-                position,
+                "SELECT stream, count(*) FROM records WHERE position > ? GROUP BY +stream", position
             )
         )
+        streams = self._rows("SELECT id, name, sequence FROM streams ORDER BY id")
+        return {name: sequence - later.get(number, 0) for number, name, sequence in streams}
 
     def __len__(self) -> int:
         [(found,)] = self._rows("SELECT count(*) FROM records")
@@ -108,80 +144,79 @@ class Log:
         return self.position_of(record_id) is not None
 
     def position_of(self, record_id: str) -> int | None:
-        """Where the record with this RecordId is; None where it is not."""
-        identity = uuid.UUID(record_id).bytes
-        found = self._rows("SELECT position FROM records WHERE identity = ?", identity)
+        """Return the position of the record with this RecordId, or None."""
+        found = self._rows("SELECT position FROM records WHERE identity = ?", _bytes(record_id))
         return int(found[0][0]) if found else None
 
     def find(self, record_id: str) -> StreamRecord | None:
         """Return the record with this RecordId, or None. Raises LogError if it is damaged."""
-        identity = uuid.UUID(record_id).bytes
-        found = self._entries("identity = ?", (identity,), 1)
-        return _record(self.path, found[0]) if found else None
+        found = self._entries("identity = ?", (_bytes(record_id),), 1)
+        return self._decoded(found[0]) if found else None
 
     def record_ids(self, stream: str) -> Iterator[str]:
         """Yield the RecordIds of a stream's records, in order, without reading the records."""
         since = 0
         while found := self._rows(
-            "SELECT sequence, identity FROM records WHERE sequence > ? AND "
-            "stream = (SELECT id FROM streams WHERE name = ?) ORDER BY sequence LIMIT ?",
+            "SELECT sequence, identity FROM records WHERE stream = ? AND sequence > ? "
+            "ORDER BY sequence LIMIT ?",
+            self._stream_number(stream),
             since,
-            stream,
-            PAGE,
+            PAGE_RECORDS,
         ):
             yield from (str(uuid.UUID(bytes=identity)) for _, identity in found)
             since = found[-1][0]
 
     def state(self, stream: str, stage: str) -> StageState | None:
         """Return the newest state of a stateful stage for the stream named so in its frames."""
-        with self._told():
+        with self._errors():
             return states.load(self._database, stream, stage)
 
-    def after(self, position: int, limit: int = PAGE) -> list[Entry]:
-        """The records behind `position`, at most `limit` of them."""
+    def after(self, position: int, limit: int = PAGE_RECORDS) -> list[Entry]:
+        """Return the records after `position`, at most `limit` of them."""
         return self._entries("position > ?", (position,), limit)
 
     def last(self, number: int, stream: str | None = None) -> list[Entry]:
-        """The last `number` records, of `stream` where that is given, oldest first."""
-        condition = "TRUE" if stream is None else "stream = (SELECT id FROM streams WHERE name = ?)"
-        [(first,)] = self._rows(
-            "SELECT coalesce(min(position), 0) FROM (SELECT position FROM records "
-            f"WHERE {condition} ORDER BY position DESC LIMIT ?)",
-            *(() if stream is None else (stream,)),
-            number,
-        )
-        values = (first,) if stream is None else (stream, first)
-        return self._entries(f"{condition} AND position >= ?", values, number)
+        """Return the last `number` records, oldest first; of one stream if it is given."""
+        if stream is None:
+            return self._entries("TRUE", (), number, "position DESC")[::-1]
+        condition, values = "stream = ?", (self._stream_number(stream),)
+        return self._entries(condition, values, number, "sequence DESC")[::-1]
 
     def newest(self, stream: str) -> StreamRecord | None:
-        """The last record of a stream; None where it has none."""
+        """Return the last record of a stream, or None. Raises LogError if it is damaged."""
         found = self.last(1, stream)
-        return _record(self.path, found[0]) if found else None
+        return self._decoded(found[0]) if found else None
 
-    def missed(self, stream: str, since: int, until: int, limit: int = PAGE) -> list[Entry]:
-        """What a subscriber missed that has Sequence `since` and is now given `until`."""
+    def missed(self, stream: str, since: int, until: int, limit: int = PAGE_RECORDS) -> list[Entry]:
+        """Return the records of a stream between the Sequences `since` and `until`, in order."""
         return self._entries(
-            "stream = (SELECT id FROM streams WHERE name = ?) AND sequence > ? AND sequence < ?",
-            (stream, since, until),
+            "stream = ? AND sequence > ? AND sequence < ?",
+            (self._stream_number(stream), since, until),
             limit,
+            "sequence",
         )
 
     def read(self, start: int = 0) -> Iterator[StreamRecord]:
-        """All records behind position `start`, in order. LogError where one is damaged."""
-        for entry in self._pages("position > ?", (), start):
-            yield _record(self.path, entry)
+        """Yield all records after position `start`, in order. Raises LogError at a damaged one."""
+        while found := self.after(start):
+            yield from map(self._decoded, found)
+            start = found[-1].position
 
     def salvage(self) -> Iterator[tuple[int, Entry | None]]:
-        """All records with their positions, in order; None for what cannot be read any more.
+        """Yield all records with their positions, in order; None for one that cannot be read.
 
-        Where the file is damaged so that a page of records cannot be had, each is asked for alone.
+        If the file is so damaged that a page of records cannot be read, they are read one by one.
         """
-        position, end = 0, self.position
+        position = 0
+        try:
+            end = self.position
+        except LogError:  # the last page of records cannot be read
+            [(end,)] = self._rows("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
         while position < end:
             try:
                 found = self.after(position)
             except LogError:
-                wanted = range(position + 1, min(position + PAGE, end) + 1)
+                wanted = range(position + 1, min(position + PAGE_RECORDS, end) + 1)
                 for position in wanted:
                     try:
                         for entry in self._entries("position = ?", (position,), 1):
@@ -201,31 +236,41 @@ class Log:
         start: float | None = None,
         end: float | None = None,
     ) -> Iterator[StreamRecord]:
-        """Records that meet all conditions, in order.
+        """Yield the records that meet all conditions, in order, as `read_log` has them.
 
-        person: ExternalImageId or FaceId of the best match of a face. text: letters that a line
-        has somewhere, in whatever case. start, end: seconds of the video, or for live streams since
-        1970; `end` itself is left out.
+        Records appended after the call are left out. Raises LogError at a damaged one.
         """
-        conditions, values = ["position > ?"], list[object]()
-        named = "position IN (SELECT position FROM seen JOIN names ON names.id = seen.name WHERE "
-        for condition, value in (
-            ("stream = (SELECT id FROM streams WHERE name = ?)", stream),
-            (f"{named} kind = 'person' AND names.name = ?)", person),
-            (f"{named} kind = 'text' AND holds(names.name, ?))", text and text.casefold()),
-            ("time >= ?", start),
-            ("time < ?", end),
-        ):
-            if value is not None:
-                conditions.append(condition)
-                values.append(value)
-        for entry in self._pages(" AND ".join(conditions), values, 0):
-            yield _record(self.path, entry)
+        first, last = 0, self.position
+        conditions, values = ["TRUE"], list[object]()
+        if stream is not None:
+            conditions.append("stream = ?")
+            values.append(self._stream_number(stream))
+        if start is not None or end is not None:
+            since, until = -inf if start is None else start, inf if end is None else end
+            conditions.append("time >= ? AND time < ?")
+            values += [since, until]
+            first, last = self._span(stream, since, until, last)
+        if not last:
+            return
+        condition = " AND ".join(conditions)
+        searched = []
+        if person is not None:
+            searched.append(self._name_numbers(PERSON, "name = ?", person))
+        if text is not None:
+            searched.append(self._name_numbers(TEXT, "holds(name, ?)", text.casefold()))
+        if searched:
+            found = self._named(searched, condition, values, first, last)
+        elif stream is None:
+            found = self._paged("position", condition, values, first, last)
+        else:
+            since, until = self._sequences(stream, first, last)
+            found = self._paged("sequence", condition, values, since, until)
+        yield from map(self._decoded, found)
 
     def check(self) -> list[str]:
-        """What is wrong with the log; nothing where it is whole."""
-        wrong = self._check_structure()
-        return wrong or [*self._check_sums(0), *self._check_order()]
+        """Return the log's faults; nothing if it is intact."""
+        faults = self._check_structure()
+        return faults or [*self._check_sums(0), *self._check_order()]
 
     def close(self) -> None:
         self._database.close()
@@ -236,7 +281,7 @@ class Log:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _recognise(self) -> None:
+    def _check_format(self) -> None:
         self._database.create_function("holds", 2, _holds, deterministic=True)
         if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
             raise LogError(f"{self.path}: not a log of records; name another file")
@@ -245,23 +290,110 @@ class Log:
             raise LogError(f"{self.path}: made by another version of Onlooker; name another file")
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._told():
+        with self._errors():
             return self._database.execute(statement, values).fetchall()
 
-    def _entries(self, condition: str, values: Sequence[object], limit: int) -> list[Entry]:
+    def _entries(
+        self, condition: str, values: Sequence[object], limit: int, order: str = "position"
+    ) -> list[Entry]:
         found = self._rows(
             "SELECT position, (SELECT name FROM streams WHERE id = stream), sequence, body, crc "
-            f"FROM records WHERE {condition} ORDER BY position LIMIT ?",
+            f"FROM records WHERE {condition} ORDER BY {order} LIMIT ?",
             *values,
             limit,
         )
         return [Entry(*row) for row in found]
 
-    def _pages(self, condition: str, values: Sequence[object], start: int) -> Iterator[Entry]:
-        """In pages, so that no reader holds on to an old state of the file for long."""
-        while found := self._entries(condition, (start, *values), PAGE):
+    def _decoded(self, entry: Entry) -> StreamRecord:
+        try:
+            return decode(entry.body)
+        except RecordError as error:
+            raise LogError(f"{self.path}: record {entry.position} is damaged: {error}") from error
+
+    def _stream_number(self, name: str) -> int:
+        """Return a stream's number in this log; -1 if it has no records."""
+        found = self._rows("SELECT id FROM streams WHERE name = ?", name)
+        return int(found[0][0]) if found else -1
+
+    def _span(self, stream: str | None, start: float, end: float, last: int) -> tuple[int, int]:
+        """Return positions between which are all records with a time from `start` to `end`."""
+        [(low, high)] = self._rows(
+            "SELECT min(position), max(position) FROM records "
+            "WHERE stream IN (SELECT id FROM streams WHERE ?1 IS NULL OR name = ?1) "
+            "AND time >= ?2 AND time < ?3",
+            stream,
+            start,
+            end,
+        )
+        return (0, 0) if low is None else (low - 1, min(high, last))
+
+    def _sequences(self, stream: str, first: int, last: int) -> tuple[int, int]:
+        """Return the Sequences of a stream that are in the log after `first` and up to `last`.
+
+        `first` is 0 or just before a record of the stream; `last` is one's, or the log's newest.
+        """
+        [(since, until)] = self._rows(
+            "SELECT coalesce((SELECT sequence - 1 FROM records WHERE position = ?1 + 1), 0), "
+            "coalesce((SELECT sequence FROM records WHERE position = ?2 AND stream = ?3), "
+            "(SELECT sequence FROM streams WHERE id = ?3), 0)",
+            first,
+            last,
+            self._stream_number(stream),
+        )
+        return (since if first else 0), until
+
+    def _paged(
+        self, order: str, condition: str, values: Sequence[object], first: int, last: int
+    ) -> Iterator[Entry]:
+        """Yield the records whose `order` is greater than `first` and at most `last`, in pages.
+
+        order: "position", or for one stream "sequence", so that no others are read.
+        """
+        condition = f"{order} > ? AND {order} <= ? AND {condition}"
+        while found := self._entries(condition, (first, last, *values), PAGE_RECORDS, order):
             yield from found
-            start = found[-1].position
+            first = found[-1].position if order == "position" else found[-1].sequence
+
+    def _named(
+        self,
+        searched: Iterable[Sequence[int]],
+        condition: str,
+        values: Sequence[object],
+        first: int,
+        last: int,
+    ) -> Iterator[Entry]:
+        """Yield the records that have one name out of each sequence in `searched`."""
+        each = [
+            _distinct(heapq.merge(*(self._positions(name, first, last) for name in names)))
+            for names in searched
+        ]
+        common = (
+            position
+            for position, found in groupby(heapq.merge(*each))
+            if len(list(found)) == len(each)
+        )
+        while page := list(islice(common, PAGE_RECORDS)):
+            places = ", ".join("?" * len(page))
+            yield from self._entries(
+                f"position IN ({places}) AND {condition}", (*page, *values), PAGE_RECORDS
+            )
+
+    def _name_numbers(self, kind: str, condition: str, value: str) -> list[int]:
+        found = self._rows(f"SELECT id FROM names WHERE kind = ? AND {condition}", kind, value)
+        return [number for (number,) in found]
+
+    def _positions(self, name: int, first: int, last: int) -> Iterator[int]:
+        """Yield the positions of a name's records, in order."""
+        while found := self._rows(
+            "SELECT position FROM seen WHERE name = ? AND position > ? AND position <= ? "
+            "ORDER BY position LIMIT ?",
+            name,
+            first,
+            last,
+            PAGE_POSITIONS,
+        ):
+            for (first,) in found:
+                yield first
 
     def _check_structure(self) -> list[str]:
         try:
@@ -276,7 +408,7 @@ class Log:
                 "SELECT position, body, crc, identity FROM records WHERE position > ? "
                 "ORDER BY position LIMIT ?",
                 start,
-                PAGE,
+                PAGE_RECORDS,
             )
             for position, body, crc, identity in rows:
                 if not isinstance(body, bytes) or zlib.crc32(body) != crc:
@@ -297,8 +429,8 @@ class Log:
         return [f"stream {row[0]}: its Sequence has gaps" for row in broken]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """SQLite's errors as ours."""
+    def _errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as LogError."""
         try:
             yield
         except sqlite3.OperationalError as error:
@@ -314,36 +446,31 @@ class Log:
             ) from error
 
 
-def read(path: Path) -> Iterator[StreamRecord]:
-    """The records of the log at `path`, in order. Raises LogError."""
-    with Log(path) as log:
-        yield from log.read()
+def first_missing(log: Log, record_id: Callable[[int], str]) -> int:
+    """Return the first index whose `record_id` is not in the log, which has all before it."""
+    low, high = 0, 1
+    while record_id(high - 1) in log:
+        low, high = high, 2 * high
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if record_id(middle - 1) in log else (low, middle)
+    return low
 
 
-def _holds(line: str, letters: str) -> bool:
-    return letters in line.casefold()
+def _holds(line: str, part: str) -> bool:
+    return part in line.casefold()
 
 
-def _record(path: Path, entry: Entry) -> StreamRecord:
-    try:
-        return decode(entry.body)
-    except RecordError as error:
-        raise LogError(f"{path}: record {entry.position} is damaged: {error}") from error
+def _bytes(record_id: str) -> bytes:
+    return uuid.UUID(record_id).bytes
+
+
+def _distinct(ordered: Iterable[int]) -> Iterator[int]:
+    return (value for value, _ in groupby(ordered))
 
 
 def _decoded_identity(body: bytes) -> bytes:
     try:
-        return uuid.UUID(decode(body).RecordId).bytes
+        return _bytes(decode(body).RecordId)
     except (RecordError, ValueError):
         return b""
-
-
-def first_missing(log: Log, identity: Callable[[int], str]) -> int:
-    """The first number whose `identity` is not in the log, which has all before it."""
-    low, high = 0, 1
-    while identity(high - 1) in log:
-        low, high = high, 2 * high
-    while low < high - 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if identity(middle - 1) in log else (low, middle)
-    return low

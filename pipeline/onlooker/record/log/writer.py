@@ -1,4 +1,4 @@
-"""The one process that appends to the record log, and removes what is too old."""
+"""The one process that appends to the record log, and removes records past their retention."""
 
 import logging
 import os
@@ -16,7 +16,14 @@ from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock
 from onlooker.record.log import retention, schema, states
-from onlooker.record.log.reader import PATIENCE, PERSON, TEXT, Log, LogError, default_path
+from onlooker.record.log.reader import (
+    LOCK_TIMEOUT_SECONDS,
+    PERSON,
+    TEXT,
+    Log,
+    LogError,
+    default_path,
+)
 from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import StreamRecord, encode
 
@@ -24,37 +31,42 @@ CHECKED_RECORDS = 1000
 """Newest records whose checksums are verified if the writer before did not close the log."""
 LOCK_SUFFIX = "-writer"
 """End of the name of the file that a writer locks, beside the log."""
+MAX_CACHED_NAMES = 10_000
+"""Names whose numbers are kept in memory."""
 SWEEP_SECONDS = 10.0
-"""Seconds between searches for records that are no longer to be kept."""
+"""Seconds between searches for records past their retention."""
 
 logger = logging.getLogger(__name__)
 
 
 class Writer(Log):
-    """A log to append to, made if there is none; one process at a time.
+    """A log opened for appending, made if there is none; for one process at a time.
 
-    Raises LogError for a file that is none, that another process writes to, or that is damaged.
+    Raises LogError if the file is something else, is damaged, or has another writer.
     """
 
     def __init__(self, path: Path, limits: Retention = KEEP_ALL) -> None:
         self.limits = limits
         self._streams: dict[str, tuple[int, int]] = {}
-        """Id and last Sequence, as far as they were needed."""
+        """Number and last Sequence of the streams written to so far."""
         self._names: dict[tuple[str, str], int] = {}
+        """Numbers of names, by kind and name."""
         self._swept = time.monotonic()
-        self._lock, before = _locked(path)
+        self._lock, boot = _locked(path)
         try:
             _make(path)
             super().__init__(path)
             self._database.close()
-            with self._told():
-                self._database = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+            with self._errors():
+                self._database = sqlite3.connect(
+                    path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None
+                )
             try:
-                with self._told():
+                with self._errors():
                     self._database.execute("PRAGMA synchronous = FULL")
-                self._recognise()
+                self._check_format()
                 self._upgrade()
-                self._recover(before)
+                self._verify(boot)
             except BaseException:
                 self._database.close()
                 raise
@@ -65,12 +77,14 @@ class Writer(Log):
     def append(
         self, records: Iterable[StreamRecord], stage_states: Iterable[StageState] = ()
     ) -> int:
-        """Write records that are not there yet, each with the next Sequence of its stream, and the
-        states of stages after them, unless later ones are there.
+        """Append the records that are not in the log, each with its stream's next Sequence.
 
-        Returns how many they were. All are on the disk then; after LogError none is.
+        In the same transaction the states of stages are stored, unless later ones are in the log.
+
+        Returns how many were appended. They are on the disk then. Raises LogError, after which none
+        of them is in the log.
         """
-        # Before them: if it fails, none of them has been written.
+        # First, so that none of them is written if it fails.
         if time.monotonic() - self._swept > SWEEP_SECONDS:
             self._swept = time.monotonic()
             self.sweep()
@@ -89,7 +103,7 @@ class Writer(Log):
         """
         if self.limits.max_age_days:
             before = time.time() - self.limits.max_age_days * 86400
-            # Asked first: looking takes no lock.
+            # Asked first, since that takes no lock.
             while (oldest := self._oldest_written()) is not None and oldest < before:
                 self._remove(before)
         while self.limits.max_megabytes and self._used_bytes() > self.limits.max_megabytes * 1e6:
@@ -97,7 +111,7 @@ class Writer(Log):
                 return
 
     def close(self) -> None:
-        """Let the log go: the next writer need not look whether it is whole."""
+        """Close the log; the next writer need not verify it."""
         super().close()
         self._lock.close(remove=True)
 
@@ -133,36 +147,36 @@ class Writer(Log):
         execute = self._database.execute
         execute("INSERT OR IGNORE INTO names (kind, name) VALUES (?, ?)", (kind, name))
         found = execute("SELECT id FROM names WHERE kind = ? AND name = ?", (kind, name)).fetchone()
-        if len(self._names) > 10_000:
+        if len(self._names) >= MAX_CACHED_NAMES:
             self._names.clear()
         self._names[kind, name] = number = int(found[0])
         return number
 
     def _oldest_written(self) -> float | None:
-        with self._told():
+        with self._errors():
             return retention.oldest_written(self._database)
 
     def _used_bytes(self) -> int:
-        with self._told():
+        with self._errors():
             return retention.used_bytes(self._database)
 
     def _remove(self, written_before: float | None = None) -> int:
         with self._transaction():
             removed = retention.remove_oldest(self._database, written_before)
             self._names.clear()  # some may have been removed
-        with self._told():
+        with self._errors():
             self._database.execute("PRAGMA incremental_vacuum").fetchall()
         return removed
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._told():
+        with self._errors():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
                 self._database.execute("COMMIT")
             except BaseException:
-                # What is remembered may be of this group, which is not there.
+                # They may be of this transaction, which is taken back.
                 self._streams.clear()
                 self._names.clear()
                 if self._database.in_transaction:
@@ -172,20 +186,23 @@ class Writer(Log):
     def _upgrade(self) -> None:
         if self._format < schema.FORMAT:
             logger.info("upgrading log path=%s format=%d", self.path, self._format)
-            with self._told():
+            with self._errors():
                 schema.upgrade(self._database, self._format)
-            self._recognise()
+            self._check_format()
 
-    def _recover(self, before: str) -> None:
-        """Look whether the log is whole, where the writer `before` did not close it."""
-        wrong: list[str] = []
-        if before and before != _boot():
-            wrong = self._check_structure()
-        if before and not wrong:
-            wrong = list(self._check_sums(self.position - CHECKED_RECORDS))
-        if wrong:
+    def _verify(self, boot: str) -> None:
+        """Check the log after a writer that did not close it; `boot` is that of its machine.
+
+        Raises LogError if the log is damaged.
+        """
+        faults: list[str] = []
+        if boot and boot != _boot():
+            faults = self._check_structure()
+        if boot and not faults:
+            faults = list(self._check_sums(self.position - CHECKED_RECORDS))
+        if faults:
             raise LogError(
-                f"{self.path}: damaged: {wrong[0]}; `onlooker log export` saves what can be read; "
+                f"{self.path}: damaged: {faults[0]}; `onlooker log export` saves what can be read; "
                 "then move the file away, or name another"
             )
 
@@ -240,7 +257,7 @@ def _locked(path: Path) -> tuple[FileLock, str]:
 
 
 def _boot() -> str:
-    """What changes when the machine is started anew, where the system tells."""
+    """Return the id of the machine's current boot; "?" if the system does not tell."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -239,12 +239,12 @@ class Publisher:
             return
         self._asked = time.monotonic()
         found = self._log.missed(request.stream, request.since, request.until, BATCH)
-        answer = Answer(request.number, [entry.body for entry in found if entry.whole])
+        answer = Answer(request.number, [entry.body for entry in found if entry.intact])
         self._socket.send_multipart([INBOX + request.inbox, msgspec.msgpack.encode(answer)])
 
 
 def _whole(entry: Entry) -> StreamRecord:
-    if not entry.whole:
+    if not entry.intact:
         raise RecordError("it is not what was written; `onlooker log check` says more")
     return decode(entry.body)
 
