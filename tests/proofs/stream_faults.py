@@ -27,10 +27,14 @@ from tests.support import cameras, steps
 from tests.support.processes import children
 
 from onlooker.config.schema import Config, Pipeline, SourceConfig
+from onlooker.stream.camera_reader import (
+    MAX_RECONNECT_SECONDS,
+    MIN_RECONNECT_SECONDS,
+    STEADY_SECONDS,
+)
 from onlooker.stream.cameras import serve
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.source_process import FIRST_WAIT, LONGEST_WAIT, STEADY
 
 FAULTS = ("brief", "reset", "stall", "garbage", "larger", "jumpy", "damaged", "refused", "missing")
 TIMEOUT = 1.0
@@ -52,7 +56,7 @@ class Faulty(cameras.Rtsp):
     def mood(self) -> str:
         now = time.monotonic()
         if self.given:
-            wait = min(FIRST_WAIT * 2 ** max(0, self.streak - 1), LONGEST_WAIT)
+            wait = min(MIN_RECONNECT_SECONDS * 2 ** max(0, self.streak - 1), MAX_RECONNECT_SECONDS)
             silent = 2 * TIMEOUT if self.given[-1] in ("stall", "garbage") else 0.0
             self.recovered.append((self.given[-1], now - self.failed, 2 * wait + silent + 1))
         well = len(self.given) % 2 == 0
@@ -61,12 +65,16 @@ class Faulty(cameras.Rtsp):
         return self.given[-1]
 
     def numbers(self, mood: str) -> Iterator[int]:
-        most = round(FPS * (STEADY + 1)) if mood in ("well", "larger", "jumpy", "damaged") else 99
+        most = (
+            round(FPS * (STEADY_SECONDS + 1))
+            if mood in ("well", "larger", "jumpy", "damaged")
+            else 99
+        )
         yield from itertools.islice(super().numbers(mood), most)
 
     def end(self, mood: str, peer: socket.socket) -> None:
         self.failed = time.monotonic()
-        self.streak = 0 if self.failed - self.began > STEADY else self.streak + 1
+        self.streak = 0 if self.failed - self.began > STEADY_SECONDS else self.streak + 1
         super().end(mood, peer)
 
 

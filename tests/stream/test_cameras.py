@@ -143,7 +143,7 @@ def test_streams_come_go_and_change_without_the_others(tmp_path: Path) -> None:
             case 1 if names == {"stays", "comes"} and run.done("comes") > 5:
                 seen["comes"] = run.stream("comes").source
                 run.change(stays=pattern, comes=live("test://black?fps=10&size=64x64"))
-            case 2 if run.stream("comes").health == "the picture is black":
+            case 2 if run.stream("comes").health == "the image is black":
                 assert run.stream("comes").source != seen["comes"]
                 assert run.stream("stays").source == seen["source"]
                 seen["black"] = run.stream("comes").source
@@ -310,4 +310,36 @@ def test_a_source_without_a_descriptor_left_comes_back(tmp_path: Path) -> None:
     with cameras.Http("brief") as camera:
         run.sources = {"door": live(camera.url)}
         status = run(limit)
+    accounted(status, run)
+
+
+def test_no_room_for_the_frames_of_one_stream_does_not_stop_the_others(tmp_path: Path) -> None:
+    """The limit on the size of a source's files stands for the end of /dev/shm."""
+    pattern = live("test://moving?fps=20&size=96x64")
+    run = Run(tmp_path)
+    run.sources = {"lives": pattern}
+    steps_done: list[int] = []
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def limit(run: Run) -> bool:
+        match len(steps_done):
+            case 0 if run.done("lives") > 5:
+                # Sources that start now inherit it; their rings need some more.
+                resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, unlimited[1]))
+                run.change(lives=pattern, full=pattern)
+                steps_done.append(0)
+            case 1 if "frames of" in run.stream("full").health:
+                steps_done.append(run.done("lives"))
+                resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+            case 2:
+                back = run.done("full") > 5 and run.stream("full").health == ""
+                return back and run.done("lives") > steps_done[1] + 10
+        return False
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the children inherit it
+    try:
+        status = run(limit)
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     accounted(status, run)

@@ -24,7 +24,7 @@ from onlooker.media.picture import Planes
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub import Hub
-from onlooker.stream.source_process import Source
+from onlooker.stream.source import Source
 from onlooker.stream.stage import StageRow
 
 STAGES = (
@@ -113,7 +113,7 @@ class Line:
             self.say(name, source.registration(message.hub))
         else:
             assert isinstance(message, messages.Start | messages.Free)
-            for sent in source.hear(message):
+            for sent in source.receive(message):
                 self.say(name, *sent)
 
     # Workers

@@ -1,138 +1,21 @@
-"""A source's side of the protocol; tests/stream/test_hub.py has both sides against each other."""
+"""A source's process: its loops, and what it says when something is wrong."""
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pytest
-from tests.support.frames import frame
 
 from onlooker.config.schema import SourceConfig
-from onlooker.media.picture import Planes
+from onlooker.media.camera import Camera, CameraFrame
 from onlooker.stream import messages, source_process
 from onlooker.stream.feeds import Feed
 from onlooker.stream.hub_client import HubClient
 from onlooker.stream.messages import Counts
-from onlooker.stream.source_process import Source
-
-FILM = SourceConfig(url="a.mp4", policy="every")
-
-
-def planes(width: int, height: int) -> Planes:
-    chroma = np.zeros(((height + 1) // 2, (width + 1) // 2), np.uint8)
-    return Planes(np.zeros((height, width), np.uint8), chroma, chroma)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> Source:
-    feed = Feed(stream="a", source=FILM, digest="d", start=5, frames=9, width=4, height=4)
-    return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
-
-
-def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[messages.ToHub]:
-    sends = source.hear(messages.Start(source.session, index, in_flight, Counts(index, index)))
-    return [message for message, _ in sends]
-
-
-def test_it_begins_where_the_hub_says(source: Source) -> None:
-    assert source.registration(None) == messages.Open("a", 3, "every", 5, (), 9, Counts(5, 5), None)
-    assert not source.ready
-    assert start(source, 7) == []
-    assert source.ready
-    assert source.next == 7
-
-
-def test_it_waits_while_the_ring_is_full(source: Source) -> None:
-    start(source, 5)
-    [(first, data)] = source.offer(frame("a", 5), planes(4, 4), 0.1, 0.0)
-    assert isinstance(first, messages.Offer)
-    assert messages.unpack_frame(data) == frame("a", 5)
-    source.offer(frame("a", 6), planes(4, 4), 0.2, 0.0)
-    assert not source.ready
-    assert source.hear(messages.Free(3, 5, Counts(6, 6), True)) == []
-    assert source.ready
-    [(third, _)] = source.offer(frame("a", 7), planes(4, 4), 0.3, 0.0)
-    assert isinstance(third, messages.Offer)
-    assert first.slot is not None
-    assert third.slot is not None
-    assert third.slot.slot == first.slot.slot
-    assert third.slot.generation > first.slot.generation
-
-
-def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
-    start(source, 5)
-    source.offer(frame("a", 5), planes(4, 4), 0.1, 0.0)
-    source.offer(frame("a", 6), planes(4, 4), 0.2, 0.0)
-    source.hear(messages.Free(3, 5, Counts(7, 6), True))
-    assert source.registration(8) == messages.Open("a", 3, "every", 7, (6,), 9, Counts(7, 6), 8)
-    [again] = start(source, 6)
-    assert isinstance(again, messages.Offer)
-    assert again.index == 6
-
-
-def test_a_new_hub_does_not_end_the_motion_gate(tmp_path: Path) -> None:
-    """What the hub before it had settled without a word is not waited for."""
-    camera = SourceConfig(url="rtsp://door", policy="live", motion_threshold=0.5)
-    source = Source(Feed(stream="a", source=camera), f"{tmp_path}/source-0.3", 4, 3)
-    start(source, 0)
-    source.offer(frame("a", 0), planes(4, 4), 0.1, 0.0)
-    source.hear(messages.Free(3, 0, Counts(1, 1), True))
-    bright = Planes(np.full((4, 4), 200, np.uint8), *(np.zeros((2, 2), np.uint8),) * 2)
-    source.offer(frame("a", 1), bright, 0.1, 0.0)
-    start(source, 2)
-    [(_, data)] = source.offer(frame("a", 2), planes(4, 4), 0.1, 0.0)
-    assert messages.unpack_frame(data).same == 0
-
-
-def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
-    start(source, 5)
-    for index in (5, 6):
-        source.offer(frame("a", index), planes(4, 4), 0.1, 0.0)
-    assert start(source, 7, in_flight=(6,)) == []
-    assert source.registration(None).held == (6,)
-    assert source.ready
-
-
-def test_the_end_is_said_again_too(source: Source) -> None:
-    start(source, 5)
-    assert source.end("the disk went away") == [
-        (messages.End("a", 3, 5, "the disk went away"), b"")
-    ]
-    assert not source.ready
-    assert start(source, 5) == [messages.End("a", 3, 5, "the disk went away")]
-
-
-def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
-    start(source, 5)
-    slots = []
-    for index, size in ((5, (4, 4)), (6, (8, 6)), (7, (4, 4)), (8, (2, 2))):
-        assert source.ready
-        [(offer, _)] = source.offer(frame("a", index), planes(*size), 0.1, 0.0)
-        assert isinstance(offer, messages.Offer)
-        assert offer.slot is not None
-        slots.append(offer.slot)
-        source.hear(
-            messages.Free(3, index - 1, Counts(index, index), True)
-        )  # always one on its way
-    assert slots[0].ring.endswith("source-0.3.4x4.ring")
-    assert {slot.ring for slot in slots[1:]} == {slots[0].ring.replace("4x4", "8x6")}
-    assert slots[1].slot == slots[3].slot != slots[2].slot
-
-
-def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
-    feed = Feed(stream="a", source=FILM, digest="d", width=4, height=4)
-    source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
-    start(source, 0)
-    with pytest.raises(OSError, match="nowhere"):
-        source.offer(frame("a", 0), planes(4, 4), 0.1, 0.0)
-
-
-def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
-    assert source.hear(messages.Start(2, 9, (), Counts(9, 9))) == []
-    assert not source.started
-    assert source.registration(None).counts == Counts(5, 5)
+from onlooker.stream.source import Source
+from onlooker.stream.source_process import BLACK, Health, ReaderDied
 
 
 class Silent:
@@ -142,22 +25,88 @@ class Silent:
         """Nothing came."""
 
 
+def follow(source: Source, stop: threading.Event) -> Iterator[list[messages.ToHub]]:
+    hub = cast(HubClient, Silent())
+    for sends in source_process._follow_camera(source.feed, source, hub, stop):
+        yield [message for message, _ in sends]
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """Of a synthetic camera of two frames, told to begin."""
+    settings = SourceConfig(
+        url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1
+    )
+    source = Source(Feed(stream="a", source=settings), f"{tmp_path}/source-0.1", 2, 1)
+    source.receive(messages.Start(1, 0, (), Counts()))
+    return source
+
+
 def test_a_video_that_is_played_slowly_is_no_camera_that_hangs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ended(status: int) -> None:
         raise AssertionError("its process ends")
 
     monkeypatch.setattr(os, "_exit", ended)
-    monkeypatch.setattr(source_process, "LONGEST_WAIT", -10.0)  # a camera would have 0.2 s
-    settings = SourceConfig(
-        url="test://moving?fps=1&size=16x16&frames=2", policy="live", timeout=0.1
-    )
-    feed = Feed(stream="a", source=settings)
-    source = Source(feed, f"{tmp_path}/source-0.1", window=2, session=1)
-    start(source, 0)
+    monkeypatch.setattr(source_process, "HANG_SECONDS", 0.0)  # a camera would have 0.2 s
     stop = threading.Event()
-    for _ in source_process._follow_camera(feed, source, cast(HubClient, Silent()), stop):
+    for _ in follow(source, stop):
         if source.ended:
             stop.set()
     assert source.next == 2
+
+
+def test_a_reader_that_raises_anything_is_reported_and_connects_again(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, attempts = Camera.connect, []
+
+    def connect(self: Camera) -> Iterator[CameraFrame]:
+        attempts.append(self)
+        if len(attempts) == 1:
+            raise ZeroDivisionError("a fault of a library")
+        return real(self)
+
+    monkeypatch.setattr(Camera, "connect", connect)
+    monkeypatch.setattr("onlooker.stream.camera_reader.MIN_RECONNECT_SECONDS", 0.01)
+    stop = threading.Event()
+    said: list[messages.ToHub] = []
+    for sends in follow(source, stop):
+        said += sends
+        if source.next == 1:
+            stop.set()
+    [bad, good] = [message for message in said if isinstance(message, messages.Health)]
+    assert bad.text == "ZeroDivisionError: a fault of a library"
+    assert good.text == ""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_that_has_ended_by_itself_ends_the_process(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect(self: Camera) -> Iterator[CameraFrame]:
+        raise GeneratorExit("no Exception: it ends the thread")
+
+    monkeypatch.setattr(Camera, "connect", connect)
+    with pytest.raises(ReaderDied):
+        list(follow(source, threading.Event()))
+
+
+def test_health_is_told_when_it_changes() -> None:
+    health = Health("a", 7)
+    assert health.bad("refused") == [(messages.Health("a", 7, "refused", 0), b"")]
+    assert health.bad("refused") == []
+    assert health.good(black=False) == [(messages.Health("a", 7, "", 0), b"")]
+    assert health.good(black=True) == [(messages.Health("a", 7, BLACK, 0), b"")]
+    assert health.good(black=False) == [(messages.Health("a", 7, "", 0), b"")]
+    health.bad("refused")
+    assert health.good(black=False) == [(messages.Health("a", 7, "", 1), b"")]
+
+
+def test_a_full_memory_file_system_is_explained() -> None:
+    error = OSError(28, "No space left on device")
+    text = source_process._explained(error, Path("/dev/shm/onlooker-1-x"))
+    assert text.startswith("/dev/shm: No space left on device; ")
+    assert "--shm-size" in text

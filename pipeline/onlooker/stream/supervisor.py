@@ -258,7 +258,7 @@ class Run:
             raise RunError(own or cause)
         if feed is not None and child.deaths > 1 and not own:
             self._said[feed.stream] = cause
-            self._say(messages.Health(feed.stream, feed.last_session, cause, 0))
+            self._say(messages.Health(feed.stream, feed.session(child.life), cause, 0))
 
     def _cause(self, stream: str) -> str:
         """What a source that died has said to be wrong; empty if it has said nothing."""

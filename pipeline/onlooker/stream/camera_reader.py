@@ -1,0 +1,136 @@
+"""A thread that reads a camera, reconnects without end, and never makes the camera wait.
+
+If its process has no time for the frames, the newest ones win. The others go on without their
+pixels, so that they are counted.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from onlooker.media.camera import Camera, CameraFrame
+from onlooker.media.errors import MediaError
+from onlooker.stream import messages
+
+if TYPE_CHECKING:
+    pass
+
+MIN_RECONNECT_SECONDS = 1.0
+"""Wait before the first attempt to reconnect; each further one waits twice as long."""
+MAX_RECONNECT_SECONDS = 32.0
+"""Longest wait before an attempt to reconnect."""
+STEADY_SECONDS = 2.0
+"""Time that a connection must last for the next wait to be the shortest again."""
+MAX_WAITING_IMAGES = 4
+"""Frames with pixels that wait to be taken."""
+MAX_WAITING = 10_000
+"""Readings that wait to be taken, almost all of them without pixels."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What has come from the camera: a frame, or why a connection ended; neither at the end."""
+
+    shot: CameraFrame | None = None
+    dropped: messages.Drop | None = None
+    """Why the frame is not to be analysed; its pixels may be missing then."""
+    cause: str = ""
+    """What was wrong."""
+
+
+class CameraReader:
+    """The thread, which `start` starts, and what it has read."""
+
+    def __init__(self, camera: Camera) -> None:
+        self.camera = camera
+        self._stop = threading.Event()
+        self._changed = threading.Condition()
+        self._waiting: list[Reading] = []
+        self._images: deque[Reading] = deque()
+        """Those of `_waiting` with pixels, the oldest first."""
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+
+    @property
+    def started(self) -> bool:
+        return self._thread.ident is not None
+
+    @property
+    def died(self) -> bool:
+        """Whether the thread has gone though the camera has not ended."""
+        return self.started and not self._thread.is_alive() and not self._ended
+
+    def start(self, index: int) -> None:
+        """Start to read; the first frame gets `index`."""
+        self.camera.index = index
+        self._thread.start()
+
+    def take(self, seconds: float) -> list[Reading]:
+        """Return what has been read since the last call; wait for it up to `seconds`."""
+        with self._changed:
+            if not self._waiting:
+                self._changed.wait(seconds)
+            taken, self._waiting = self._waiting, []
+            self._images.clear()
+            self._changed.notify()
+        return taken
+
+    def close(self, seconds: float) -> None:
+        """Stop the thread; wait up to `seconds` for it."""
+        self._stop.set()
+        with self._changed:
+            self._changed.notify()
+        if self.started:
+            self._thread.join(seconds)
+
+    def _put(self, reading: Reading) -> None:
+        with self._changed:
+            while len(self._waiting) >= MAX_WAITING and not self._stop.is_set():
+                self._changed.wait(1.0)
+            self._waiting.append(reading)
+            if reading.shot is not None and reading.shot.planes is not None:
+                self._images.append(reading)
+            if len(self._images) > MAX_WAITING_IMAGES:
+                oldest = self._images.popleft()
+                assert oldest.shot is not None
+                oldest.shot = replace(oldest.shot, planes=None)
+                oldest.dropped = oldest.dropped or "superseded"
+            self._changed.notify()
+
+    def _read(self) -> None:
+        wait = MIN_RECONNECT_SECONDS
+        while not self._stop.is_set():
+            connected = time.monotonic()
+            cause = self._connect()
+            if self._stop.is_set():
+                return
+            if not cause:
+                self._ended = True
+                self._put(Reading())
+                return
+            self._put(Reading(cause=cause))
+            if time.monotonic() - connected > STEADY_SECONDS:
+                wait = MIN_RECONNECT_SECONDS
+            self._stop.wait(wait * random.uniform(0.8, 1.0))
+            wait = min(2 * wait, MAX_RECONNECT_SECONDS)
+
+    def _connect(self) -> str:
+        """Read until the connection ends; return why it did, nothing if the camera has an end."""
+        try:
+            for shot in self.camera.connect():
+                self._put(Reading(shot, "stale" if shot.stale else None))
+                if self._stop.is_set():
+                    break
+        except MediaError as error:
+            return str(error)
+        except Exception as error:
+            # A fault of ours or of a library's. The next connection may do without it.
+            logger.exception("camera not read stream=%s", self.camera.stream)
+            return f"{type(error).__name__}: {error}"
+        return ""

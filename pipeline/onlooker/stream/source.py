@@ -1,0 +1,155 @@
+"""A stream's source: what it has offered to the hub, and where the pixels are.
+
+It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
+restarted since. Never more frames are in flight than the window allows: a video waits, and frames
+of a camera that come meanwhile are offered without their pixels, to be counted.
+"""
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec.structs import replace
+
+from onlooker.media.motion import LiveGate
+from onlooker.stream import messages
+from onlooker.stream.feeds import Feed
+from onlooker.stream.messages import Slot
+from onlooker.stream.ring import Ring
+
+if TYPE_CHECKING:
+    from onlooker.media.picture import Planes
+    from onlooker.types import Frame
+
+Sends: TypeAlias = list[tuple[messages.ToHub, bytes]]
+"""Messages to the hub, each with a frame or nothing."""
+
+
+class Source:
+    """The state of a stream's source. Send the hub what its methods return.
+
+    place: the beginning of the rings' paths, which no other process uses.
+    window: maximum frames in flight.
+    session: higher than that of any source that the stream had before.
+    """
+
+    def __init__(self, feed: Feed, place: str, window: int, session: int) -> None:
+        self.feed = feed
+        self.place = place
+        self.window = window
+        self.session = session
+        self.next = feed.start
+        """Index of the next frame to be decoded."""
+        self.started = False
+        """Whether the hub has said where to begin."""
+        self.ended = False
+        self._end: Sends = []
+        self._counts = feed.counts
+        self.gate = LiveGate(feed.source.motion_threshold if feed.live else None)
+        self._offered: dict[int, tuple[messages.Offer, bytes]] = {}
+        """Frames that are not settled, by index, ascending."""
+        self._ring: Ring | None = None
+        self._free: list[int] = []
+        """Slots of the ring that may be written."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next frame may come."""
+        return self.started and not self.ended and len(self._offered) < self.window
+
+    @property
+    def settled(self) -> bool:
+        """Whether the stream has ended and no frame is in flight."""
+        return self.ended and not self._offered
+
+    def registration(self, hub: int | None) -> messages.Open:
+        """Return the Open message; `hub` is set if it answers that hub's RegisterAgain."""
+        feed, held = self.feed, tuple(self._offered)
+        policy: messages.Policy = "live" if feed.live else "every"
+        return messages.Open(
+            feed.stream, self.session, policy, self.next, held, feed.frames, self._counts, hub
+        )
+
+    def offer(
+        self,
+        frame: "Frame",
+        planes: "Planes | None",
+        seconds: float,
+        captured: float,
+        dropped: messages.Drop | None = None,
+    ) -> Sends:
+        """Offer a decoded frame. seconds: spent decoding so far. captured: as in messages.Offer.
+
+        Call it for a video only while `ready`. Frames of a camera that are `dropped`, or that the
+        ring has no room for, go without their pixels. Raises OSError if there is no room for a
+        ring.
+        """
+        slot = None
+        if planes is not None and dropped is None:
+            same = self.gate.same(planes)
+            if same is not None:
+                frame, planes = replace(frame, same=same), None
+        if planes is not None and dropped is None:
+            self.gate.offered(frame.index)
+            slot = self._write(planes)
+            dropped = "shed" if slot is None else None
+        offer = messages.Offer(
+            self.feed.stream,
+            self.session,
+            frame.index,
+            slot,
+            frame.error,
+            dropped,
+            frame.same is not None,
+            seconds,
+            captured,
+        )
+        frame = replace(frame, feed=self.feed.number)
+        self._offered[frame.index] = sent = offer, messages.pack_frame(frame)
+        self.next = frame.index + 1
+        return [sent]
+
+    def end(self, error: str | None) -> Sends:
+        """End the stream; `error` is the cause if it ends early."""
+        self.ended = True
+        self._end = [(messages.End(self.feed.stream, self.session, self.next, error), b"")]
+        return self._end
+
+    def receive(self, message: messages.FromHub) -> Sends:
+        """Take a message of the hub."""
+        match message:
+            case messages.Free() if message.session == self.session:
+                self._counts = message.counts
+                self.gate.settled(message.index, message.done)
+                self._settle(message.index)
+            case messages.Start() if message.session == self.session:
+                self._counts = message.counts
+                if not self.started:
+                    self.started, self.next = True, message.next
+                for index in list(self._offered):
+                    if index < message.next and index not in message.in_flight:
+                        # What became of it, only the hub before this one knew.
+                        self.gate.settled(index, False)
+                        self._settle(index)
+                again = [sent for i, sent in self._offered.items() if i >= message.next]
+                return again + self._end
+        return []
+
+    def _write(self, planes: "Planes") -> Slot | None:
+        """Return the planes' place in the ring; None if that is full, which a video's never is."""
+        if self._ring is None or not self._ring.fits(planes.width, planes.height):
+            # The first image, or one that is larger than all before. Frames in the smaller ring
+            # stay there; its memory is freed with the run's directory.
+            path = f"{self.place}.{planes.width}x{planes.height}.ring"
+            room = Ring.slot_bytes_for(planes.width, planes.height)
+            self._ring = Ring.create(path, self.window, room)
+            self._free = list(range(self.window))
+        if not self._free:
+            return None
+        number = self._free.pop()
+        generation = self._ring.write(number, planes.y, planes.u, planes.v)
+        return Slot(str(self._ring.path), number, generation)
+
+    def _settle(self, index: int) -> None:
+        offer, _ = self._offered.pop(index, (None, b""))
+        slot = offer.slot if offer is not None else None
+        if slot is not None and self._ring is not None and slot.ring == str(self._ring.path):
+            self._free.append(slot.slot)
