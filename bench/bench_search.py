@@ -159,20 +159,20 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
     files = sum(file.stat().st_size for file in (folder / "index").glob("*.vectors"))
 
     def search(query: Vectors) -> list[int]:
-        return [row_of.get(hit.what.face_id, -1) for hit in index.search(query[None], K)[0]]
+        return [row_of.get(hit.entry.face_id, -1) for hit in index.search(query[None], K)[0]]
 
     added: list[str] = []
 
     def insert(vector: Vectors) -> None:
         added.extend(one.face_id for one in store.add("c", [new(vector)]))
-        index._mirror.catch_up()
+        index.replica.catch_up()
 
     def delete(_: Vectors) -> None:
         store.delete_faces("c", [added.pop()])
-        index._mirror.catch_up()
+        index.replica.catch_up()
 
     yield Engine("Onlooker, whole search", {"": search}, built, files, insert, delete)
-    views = index._mirror.views()
+    views = index.replica.views()
 
     def nearest(query: Vectors, exact: bool) -> list[int]:
         numbers, _ = views._replace(exact=exact).nearest(query[None], K, "cosine")

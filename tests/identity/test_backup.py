@@ -61,7 +61,7 @@ class TestBackup:
 
     def test_never_writes_over_a_file(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "copy.db").write_text("mine")
-        with pytest.raises(CopyError, match=r"copy\.db: is there already"):
+        with pytest.raises(CopyError, match=r"copy\.db: exists already"):
             backup.backup(store, tmp_path / "copy.db")
         assert (tmp_path / "copy.db").read_text() == "mine"
 
@@ -87,8 +87,8 @@ class TestBackup:
 
         def late(presence: _Presence) -> None:
             monkeypatch.setattr(_Presence, "settle", settle)
-            assert presence._file is not None
-            fcntl.flock(presence._file, fcntl.LOCK_UN)
+            assert presence._lock is not None
+            fcntl.flock(presence._lock.file, fcntl.LOCK_UN)
             backup.restore(path, tmp_path / "copy.db")
             settle(presence)
 
@@ -143,7 +143,7 @@ class TestVerify:
         database.execute("UPDATE collections SET faces = 7 WHERE name = 'staff'")
         database.execute("UPDATE faces SET vector = X'0000C07F' WHERE number = 4")
         said = "\n".join(backup.verify(store))
-        assert "staff: it has 50 faces and 3 users, and says 7 and 3" in said
+        assert "staff: it has 50 faces and 3 users, but its counters say 7 and 3" in said
         assert "staff: its vectors are of 2 lengths" in said
         assert "face number 4: its vector is not made of finite numbers" in said
 
@@ -155,5 +155,5 @@ class TestVerify:
         shutil.rmtree(store.path.parent)
         store.path.parent.mkdir()
         store.path.write_bytes(data)
-        with Store(store.path) as damaged, pytest.raises(StoreDamaged, match="put a copy of it"):
+        with Store(store.path) as damaged, pytest.raises(StoreDamaged, match="restore a backup"):
             list(backup.verify(damaged))

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onlooker.identity import changes, schema
+from onlooker.identity import changes, migrations, schema
 from onlooker.identity.database import _Write
 from onlooker.identity.errors import (
     CollectionExists,
@@ -59,7 +59,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Store) -> None:
     long = replace(new(), vector=2 * new().vector)
     store.make_collection("staff", "mobilefacenet")
-    store.make_collection("guests", "dlib_resnet")
+    store.make_collection("guests", "dlib_resnet", metric="euclidean")
     with pytest.raises(ValueError, match=r"length 2\.0000; 'mobilefacenet' compares by cosine"):
         store.add("staff", [new(1), long])
     assert not store.faces("staff").faces
@@ -124,7 +124,7 @@ class TestCollections:
     def test_a_big_one_is_deleted_in_parts(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("onlooker.identity.schema.AT_ONCE", 10)
+        monkeypatch.setattr("onlooker.identity.schema.SWEEP_FACES", 10)
         store.make_collection("staff", "m")
         store.make_collection("guests", "m")
         store.add("staff", [new(seed) for seed in range(35)])
@@ -193,7 +193,7 @@ class TestPages:
         page = store.faces("staff", limit=3)
         assert page.token is not None
         assert store.faces("staff", limit=3, token=page.token).faces == faces[3:]
-        with pytest.raises(ValueError, match="room for something"):
+        with pytest.raises(ValueError, match="at least one entry"):
             store.faces("staff", limit=0)
 
     def test_who_was_there_all_along_is_seen_once(self, store: Store) -> None:
@@ -464,7 +464,9 @@ class TestFormats:
         assert version == int(file.stem)
         with Store(tmp_path / "faces.db") as store:
             listed = [(one.name, one.faces, one.users) for one in store.collections().collections]
-            assert listed == [("staff", 2, 0), ("guests", 1, 0)]
+            assert listed[:2] == [("staff", 2, 0), ("guests", 1, 0)]
+            assert store.collection("staff").metric == "cosine"
+            assert store.collection("guests").metric == "euclidean"
             anna, nobody = store.faces("staff").faces
             assert (anna.face_id, anna.external_image_id) == (
                 "c51d2890-1582-5700-a4d5-52db43292143",
@@ -477,13 +479,13 @@ class TestFormats:
             store.create_user("staff", "ann")
             assert store.collection("staff").faces == 1
             (version,) = store.database._writer.execute("PRAGMA user_version").fetchone()
-            assert version == len(schema.MIGRATIONS)
+            assert version == len(migrations.MIGRATIONS)
             new_tables = _schema(store)
         with Store(tmp_path / "new.db") as store:
             assert _schema(store) == new_tables
 
     def test_each_one_is_tried(self) -> None:
-        assert [int(file.stem) for file in FORMATS] == list(range(1, len(schema.MIGRATIONS)))
+        assert [int(file.stem) for file in FORMATS] == list(range(1, len(migrations.MIGRATIONS)))
 
 
 def _schema(store: Store) -> list[tuple[str]]:
@@ -509,7 +511,7 @@ class TestFile:
             "journal_mode": "wal",
             "synchronous": 2,
             "foreign_keys": 1,
-            "user_version": 2,
+            "user_version": 3,
         }
 
     def test_opens_again_with_all_that_was_there(self, tmp_path: Path) -> None:
@@ -578,13 +580,13 @@ class TestFile:
             data[start : start + 100] = os.urandom(100)
         path.write_bytes(data)
         with (
-            pytest.raises(StoreDamaged, match="damaged; put a copy of it back"),
+            pytest.raises(StoreDamaged, match="damaged; restore a backup"),
             Store(path) as store,
         ):
             store.faces("staff")
 
     def test_locked(self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
+        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
         store.make_collection("staff", "m")
         with Store(tmp_path / "faces.db") as hasty:
             store.database._writer.execute("BEGIN IMMEDIATE")
@@ -597,7 +599,7 @@ class TestFile:
     def test_writes_that_wait_together_wait_for_the_lock_once(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("onlooker.identity.database.PATIENCE", 0.1)
+        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
         with Store(store.path) as hasty:
             statements: list[str] = []
             hasty.database._writer.set_trace_callback(statements.append)
@@ -653,7 +655,7 @@ class TestFile:
                 for page in range(20, path.stat().st_size // 4096):  # some are in the log too
                     file.seek(page * 4096 + 8)
                     file.write(b"\xff" * 400)
-            with pytest.raises(StoreDamaged, match=r"faces\.db: .*put a copy of it back"):
+            with pytest.raises(StoreDamaged, match=r"faces\.db: .*restore a backup"):
                 Store(path)
         else:
             with Store(path) as store:

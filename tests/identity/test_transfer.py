@@ -47,7 +47,7 @@ class TestExport:
             assert list(backup.verify(other)) == []
             vectors = other.vectors("staff", [other.faces("staff").faces[4].face_id])
             [[best]] = FaceIndex(other, "staff", "m").search(vectors, 1)
-            assert best.what == other.faces("staff").faces[4]
+            assert best.entry == other.faces("staff").faces[4]
 
     def test_is_in_amazons_words(self, store: Store, tmp_path: Path) -> None:
         transfer.export(store, "staff", tmp_path / "staff.jsonl")
@@ -81,7 +81,7 @@ class TestExport:
         with pytest.raises(CopyError, match=r"name a file that ends in \.jsonl"):
             transfer.export(store, "staff", tmp_path / "staff.json")
         transfer.export(store, "staff", tmp_path / "staff.jsonl")
-        with pytest.raises(CopyError, match="is there already"):
+        with pytest.raises(CopyError, match="exists already"):
             transfer.export(store, "staff", tmp_path / "staff.jsonl")
         with pytest.raises(CollectionExists, match="import under another name"):
             transfer.import_(store, tmp_path / "staff.jsonl")
@@ -94,7 +94,7 @@ class TestExport:
         ("spoil", "message"),
         [
             (lambda lines: lines[:-1], "it says 50 faces and has 49"),
-            (lambda lines: [*lines, lines[-1]], "line 52: a face more than there are vectors"),
+            (lambda lines: [*lines, lines[-1]], "line 52: there are fewer vectors than faces"),
             (lambda lines: [b"{}", *lines[1:]], "line 1: Object missing required field"),
             (lambda lines: [*lines[:9], b"{nonsense", *lines[10:]], "line 10: JSON is malformed"),
             (lambda lines: [*lines[:9], lines[8], *lines[10:]], "UNIQUE constraint failed"),
@@ -130,14 +130,17 @@ class TestExport:
     @pytest.mark.parametrize(
         ("spoil", "message"),
         [
-            (lambda data: data[:3], "no whole NumPy array"),
-            (lambda data: data[:40], "no whole NumPy array"),
-            (lambda data: data[:-1], "no whole NumPy array"),
-            (lambda data: data.replace(b"(", b"[", 1), "no whole NumPy array"),
+            (lambda data: data[:3], "not a complete NumPy array"),
+            (lambda data: data[:40], "not a complete NumPy array"),
+            (lambda data: data[:-1], "not a complete NumPy array"),
+            (lambda data: data.replace(b"(", b"[", 1), "not a complete NumPy array"),
             (lambda data: data.replace(b"(50, 8)", b"(25, 8)"), "it has 25 vectors for 50 faces"),
             (lambda data: data.replace(b"<f4", b"<i4"), "not float32 of shape"),
             (lambda data: data[:-4] + b"\0\0\xc0\x7f", "line 51: .* not made of finite numbers"),
-            (lambda data: data[:-4] + b"\0\0\0\x40", "line 51: its vector has length .* and not 1"),
+            (
+                lambda data: data[:-4] + b"\0\0\0\x40",
+                "line 51: its vector has length .* instead of 1",
+            ),
         ],
     )
     def test_spoiled_vectors_are_said(
@@ -179,7 +182,7 @@ class TestExport:
         monkeypatch.setattr(
             transfer, "_write", lambda *_: (folder / "staff.npy").write_bytes(b"another's")
         )
-        with pytest.raises(CopyError, match="File exists"):
+        with pytest.raises(CopyError, match="exists already"):
             transfer.export(store, "staff", folder / "staff.jsonl")
         assert [file.name for file in folder.iterdir()] == ["staff.npy"]
         assert (folder / "staff.npy").read_bytes() == b"another's"
@@ -195,13 +198,13 @@ class TestExport:
             Tags={},
             Users=[],
         )
-        store.database.write(lambda database: transfer._begin(database, "x", head))
+        store.database.write(lambda database: transfer._begin(database, "x", head, "cosine"))
         assert len(store.collections().collections) == 2
         store.make_collection("y", "m")
         store.delete_collection("y")
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (3,)
-        monkeypatch.setattr(schema, "GIVEN_UP", -1)
+        monkeypatch.setattr(schema, "IMPORT_SECONDS", -1)
         store.make_collection("y", "m")
         store.delete_collection("y")
         with store.database.reading() as database:

@@ -7,7 +7,6 @@ import pytest
 
 from onlooker import idempotency
 from onlooker.idempotency import RequestMismatch
-from onlooker.identity import user_table
 from onlooker.identity.errors import (
     CollectionNotFound,
     InvalidName,
@@ -15,15 +14,14 @@ from onlooker.identity.errors import (
     UserExists,
     UserNotFound,
 )
-from onlooker.identity.faces import Failure, NewFace
+from onlooker.identity.faces import Failure, NewFace, Vectors
 from onlooker.identity.store import Store
 from onlooker.page_token import InvalidToken
 
-Vector = user_table.Vector
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
-def alike(face: Vector, user: Vector) -> float:
+def alike(face: Vectors, user: Vectors) -> float:
     """100 for the same direction, 0 for a right angle."""
     return float(100 * face @ user / np.linalg.norm(user))
 
@@ -140,7 +138,7 @@ class TestAssociating:
         faces = [add(store, 0) for _ in range(101)]
         store.create_user("staff", "ann")
         store.associate_alike("staff", "ann", faces[:99], alike)
-        with pytest.raises(TooMany, match="ann would have 101 faces, and 100 is the most"):
+        with pytest.raises(TooMany, match="ann would have 101 faces, and at most 100 are possible"):
             store.associate_alike("staff", "ann", faces[99:], alike)
         assert store.user("staff", "ann").faces == 99
         assert store.associate_alike("staff", "ann", faces[99:100], alike).failed == []

@@ -87,7 +87,7 @@ def _search_when_asked(path: Path, end: Connection) -> None:
         while True:
             vectors = face(end.recv()).vector[None]
             [[best]] = index.search(vectors, 1)
-            end.send(best.what.face_id)
+            end.send(best.entry.face_id)
 
 
 class Player:
@@ -226,7 +226,7 @@ class Lottery:
                 wrong.append(f"{len(back)} faces are there that should not be")
             with small_files():
                 index_builder.build(store, NAME, MODEL, "cosine", "faces")
-                seen = replica.Mirror(store, NAME, MODEL, "cosine", "faces")
+                seen = replica.Replica(store, NAME, MODEL, "cosine", "faces")
                 if not seen.is_mapped or len(seen) != len(stored):
                     wrong.append(f"the index has {len(seen)} of {len(stored)} faces")
         return wrong
@@ -235,9 +235,9 @@ class Lottery:
 @contextmanager
 def small_files() -> Iterator[None]:
     """A world in which some hundred changes make a new index file."""
-    before, replica.FILE_FROM = replica.FILE_FROM, 100
+    before, replica.MIN_FILE_CHANGES = replica.MIN_FILE_CHANGES, 100
     yield
-    replica.FILE_FROM = before
+    replica.MIN_FILE_CHANGES = before
 
 
 def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
@@ -260,7 +260,7 @@ def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
 
 def _build_for_ever(path: Path, end: Connection) -> None:
     with small_files(), Store(path) as store:
-        place = index_file.place_of(path.parent, NAME, MODEL, "faces")
+        place = index_file.base_path(path.parent, NAME, MODEL, "faces")
         while True:
             before = index_file.read_manifest(place)
             index_builder.build(store, NAME, MODEL, "cosine", "faces")
@@ -278,7 +278,7 @@ def _search_for_ever(path: Path, end: Connection) -> None:
             for _ in range(50):
                 seed = chance.randrange(Lottery.KEPT)
                 [hits] = index.search(face(seed).vector[None], 1)
-                found = bool(hits) and hits[0].what.face_id == id_of(seed)
+                found = bool(hits) and hits[0].entry.face_id == id_of(seed)
                 end.send(("searched" if found else "missed", [seed]))
                 end.send(("done", []))
                 time.sleep(0.002)

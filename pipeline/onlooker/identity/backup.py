@@ -1,6 +1,6 @@
-"""Copies of a whole store, and whether it is whole.
+"""Backups of the whole store, and checks that it is sound.
 
-A backup is one SQLite file as it was at one moment, made while others read and write.
+A backup is one SQLite file as of one moment, made while others read and write.
 """
 
 import secrets
@@ -12,19 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
+from onlooker import durable_file
 from onlooker.identity import schema
-from onlooker.identity.database import alone, check, explain
+from onlooker.identity.database import check, exclusive, explain
 from onlooker.identity.errors import CopyError
 from onlooker.identity.faces import KINDS
 from onlooker.identity.search import index_file
-from onlooker.identity.search.index_file import to_disk
 from onlooker.identity.store import Store
 
 
 def verify(store: Store) -> Iterator[str]:
-    """What is wrong with a store, if anything: one sentence each. Reads all of it.
+    """Read the whole store and yield a sentence for each thing that is wrong.
 
-    StoreDamaged where the file itself is not sound.
+    Raises StoreDamaged if the file itself is damaged.
     """
     with store.database.reading() as database:
         check(store.path, database)
@@ -37,19 +37,19 @@ def verify(store: Store) -> Iterator[str]:
             "(SELECT count(DISTINCT length(vector)) FROM faces WHERE collection = collections.id) "
             "FROM collections WHERE name NOT LIKE '/%'"
         ).fetchall()
-        for *values, name, faces, people, lengths in counted:
+        for *values, name, faces, users, lengths in counted:
             row = schema.Row(*values)
-            if (faces, people) != (row.faces, row.users):
+            if (faces, users) != (row.faces, row.users):
                 yield (
-                    f"{name}: it has {faces} faces and {people} users, and says {row.faces} and "
-                    f"{row.users}"
+                    f"{name}: it has {faces} faces and {users} users, but its counters say "
+                    f"{row.faces} and {row.users}"
                 )
             for kind in KINDS:
-                place = index_file.place_of(store.path.parent, name, row.model, kind)
-                if index_file.is_damaged(place):
+                base = index_file.base_path(store.path.parent, name, row.model, kind)
+                if index_file.is_damaged(base):
                     yield (
-                        f"{name}: its index file is damaged and not used; a search will have it "
-                        "made anew"
+                        f"{name}: its index file is damaged and not used; the next search writes a "
+                        "new one"
                     )
             if lengths > 1:
                 yield f"{name}: its vectors are of {lengths} lengths"
@@ -59,29 +59,28 @@ def verify(store: Store) -> Iterator[str]:
 
 
 def backup(store: Store, to: Path) -> None:
-    """Copy a store as it is now into the file `to`; CopyError where there is one."""
-    if to.exists():
-        raise CopyError(f"{to}: is there already; delete it, or name another file")
-    part = to.with_name(f"{to.name}.{secrets.token_hex(4)}.part")
+    """Copy the store as it is now into the file `to`. Raises CopyError if that exists."""
     try:
-        with closing(store.database.connect()) as database:
+        if to.exists():
+            raise FileExistsError
+        with (
+            durable_file.replacing(to, overwrite=False) as part,
+            closing(store.database.connect()) as database,
+        ):
             database.execute("VACUUM INTO ?", (str(part),))
-        to_disk(part)
-        part.rename(to)
-        to_disk(to.parent)
+    except FileExistsError as error:
+        raise CopyError(f"{to}: exists already; delete it, or name another file") from error
     except sqlite3.Error as error:
         raise explain(to, error) from error
     except OSError as error:
         raise CopyError(f"{to}: {error.strerror}") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def restore(path: Path, source: Path) -> Path | None:
-    """Put a backup in the place of the store at `path`; where what was there is kept, if any was.
+    """Replace the store at `path` by a backup, and return where the old store is kept, if any.
 
-    Nothing is touched unless the backup is whole. StoreError, and StoreLocked while a process has
-    the store open.
+    Nothing is changed unless the backup is sound. Raises StoreError, and StoreLocked if a process
+    has the store open.
     """
     if not source.is_file():
         raise CopyError(f"{source}: no such file")
@@ -89,27 +88,27 @@ def restore(path: Path, source: Path) -> Path | None:
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         _copy(source, part)
-        with Store(part) as store, store.database.reading() as database:
-            check(source, database)
         with Store(part) as store:
-            store.database.write(_be_another)
-        to_disk(part)
-        with alone(path):
-            old = _put_aside(path)
+            with store.database.reading() as database:
+                check(source, database)
+            store.database.write(_change_keys)
+        durable_file.to_disk(part)
+        with exclusive(path):
+            old = _keep(path)
             part.rename(path)
-            to_disk(path.parent)
+            durable_file.to_disk(path.parent)
             for file in (path.parent / "index").glob("*"):
                 file.unlink()
     except OSError as error:
         raise CopyError(f"{path}: {error.strerror}") from error
     finally:
-        for ending in ("", ".lock"):
-            part.with_name(part.name + ending).unlink(missing_ok=True)
+        for suffix in ("", ".lock"):
+            part.with_name(part.name + suffix).unlink(missing_ok=True)
     return old
 
 
 def _copy(source: Path, to: Path) -> None:
-    """Copy a database, also one that is in use."""
+    """Copy a database, which may be in use."""
     try:
         with (
             closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)) as old,
@@ -124,20 +123,20 @@ def _copy(source: Path, to: Path) -> None:
         raise explain(source, error) from error
 
 
-def _be_another(database: sqlite3.Connection) -> None:
-    """Files derived from the store that this was are not this one's, nor are its page tokens."""
+def _change_keys(database: sqlite3.Connection) -> None:
+    """Invalidate index files and page tokens of the store that was backed up."""
     database.execute("UPDATE keys SET store = randomblob(16), secret = randomblob(32)")
 
 
-def _put_aside(path: Path) -> Path | None:
-    """Give a store that nobody has open another name, and say which."""
+def _keep(path: Path) -> Path | None:
+    """Rename a store that no process has open, and return its new path."""
     if not path.exists():
         return None
-    # What is in the log goes into the file; one that is damaged keeps its log beside it.
+    # The log is merged into the file; a damaged file keeps its log beside it.
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
-    for ending in ("", "-wal", "-shm"):
+    for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(old.with_name(old.name + ending))
+            path.with_name(path.name + suffix).rename(old.with_name(old.name + suffix))
     return old

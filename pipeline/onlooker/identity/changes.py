@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onlooker.identity import schema
 from onlooker.identity.database import Database
 from onlooker.identity.errors import not_found
-from onlooker.identity.faces import Kind, Method, User, Vectors
+from onlooker.identity.faces import Kind, Method, Metric, User, Vectors
 from onlooker.types import StoredFace
 
 MAX_ADDED = 20_000
@@ -31,6 +31,7 @@ class Changes:
     number: int
     """The change number that these lead to."""
     model: str
+    metric: Metric
     method: Method
     reset: bool
     """The collection was created after that number; all that was known of its name is obsolete."""
@@ -80,6 +81,7 @@ def after(
     return Changes(
         number=end,
         model=row.model,
+        metric=row.metric,
         method=row.method,
         reset=number < row.born,
         deleted=np.array([face for (face,) in deleted], dtype=np.int64),

@@ -1,15 +1,14 @@
-"""The SQLite file under the store: opening it, its format, transactions, and what goes wrong.
+"""The SQLite file under the store: its format, connections, transactions and errors.
 
-Write-ahead log and `synchronous = FULL`: a commit is on the disk when it returns, and readers never
-wait for writers. Each process has one connection that writes and as many that read as there are
-readers at a time.
+It has a write-ahead log and `synchronous = FULL`: a commit is on the disk when it returns, and
+readers never wait for writers. Each process has one connection that writes, and as many that read
+as there are readers at a time.
 
-Threads that write at the same time share a commit: while one waits for the disk, the others queue
-up, and the next one to get the lock carries out all of them in one transaction. So the disk is
-waited for once, not once for each, and nobody waits for company.
+Threads that write at the same time share a commit. While one waits for the disk, the others queue
+up; the next one that gets the lock carries out all of their changes in one transaction. So the disk
+is waited for once for all of them, and no thread delays its change in the hope of company.
 """
 
-import fcntl
 import os
 import queue
 import sqlite3
@@ -19,8 +18,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TextIO, TypeVar
+from typing import Any, Generic, TypeVar
 
+from onlooker.durable_file import FileLock
 from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
@@ -29,24 +29,24 @@ from onlooker.identity.errors import (
     StoreLocked,
     StoreReadOnly,
 )
-from onlooker.identity.schema import MIGRATIONS
+from onlooker.identity.migrations import MIGRATIONS, migrate
 
 T = TypeVar("T")
 
-APPLICATION = 0x4F6E6C6B  # "Onlk": SQLite's own mark for "this file belongs to that program"
-PATIENCE = 10.0
-"""Seconds to wait for another process that writes before giving up."""
-KEPT = 8192
-"""KiB of the file that each connection keeps in memory. Mapping it would be faster still, but count
-all that was ever read to each process."""
-TOGETHER = 256
-"""The most writes that share a commit."""
+APPLICATION_ID = 0x4F6E6C6B  # "Onlk": SQLite's own mark for files of one program
+LOCK_SECONDS = 10.0
+"""Time to wait for another process that writes before giving up."""
+CACHE_KIB = 8192
+"""Memory for pages of the file, per connection. Mapping the file would be faster, but would count
+everything that was ever read as this process's memory."""
+MAX_SHARED_WRITES = 256
+"""Writes that share a commit."""
 
 CAUSES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (
         StoreLocked,
-        f"another process has kept it locked for {PATIENCE:.0f} s; try again when that process is "
-        "done",
+        f"another process has kept it locked for {LOCK_SECONDS:.0f} s; try again when that process "
+        "is done",
     ),
     sqlite3.SQLITE_READONLY: (
         StoreReadOnly,
@@ -63,25 +63,26 @@ CAUSES: dict[int, tuple[type[StoreError], str]] = {
     ),
     sqlite3.SQLITE_CORRUPT: (
         StoreDamaged,
-        "it is damaged; put a copy of it back with `onlooker collection restore`, or move it away "
-        "and index the pictures again",
+        "it is damaged; restore a backup with `onlooker collection restore`, or move it away and "
+        "index the images again",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         StoreError,
         "it cannot be opened; check that it is a file in a folder that you may write to, or name "
         "another folder in ONLOOKER_DATA",
     ),
-    sqlite3.SQLITE_CONSTRAINT: (StoreError, "there is one of that name; nothing was changed"),
+    sqlite3.SQLITE_CONSTRAINT: (StoreError, "the name is taken already; nothing was changed"),
     sqlite3.SQLITE_IOERR: (
         StoreError,
         "the disk failed to read or write it, and nothing was changed; check the disk and its "
         "free space",
     ),
 }
+"""The error and the advice for each cause that SQLite names."""
 
 
 class _Write(Generic[T]):
-    """A change that a thread wants, and what came of it."""
+    """A change that a thread asked for, and its outcome."""
 
     def __init__(self, change: Callable[[sqlite3.Connection], T]) -> None:
         self.change = change
@@ -91,13 +92,13 @@ class _Write(Generic[T]):
 
 
 class Database:
-    """The file at `path`, which is made if there is none. Raises StoreError."""
+    """The file at `path`, which is created if there is none. All methods raise StoreError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._process = os.getpid()
         self._closed = False
-        self._turn = threading.Lock()  # whose it is may use the connection that writes
+        self._turn = threading.Lock()  # its holder uses the connection that writes, and the queue
         self._queue: deque[_Write[Any]] = deque()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         try:
@@ -107,14 +108,15 @@ class Database:
                 f"{path.parent}: the folder for the face store cannot be made "
                 f"({error.strerror}); name another in ONLOOKER_DATA"
             ) from error
-        self._presence = _be_present(path)
+        self._presence = _Presence(path)
         try:
             self._writer = self.connect()
             try:
-                opened = _file_at(path)
+                opened = _identity_of(path)
                 self._open()
-                # A lock is not made a shared one in one step: a copy may have been put back then.
-                if _file_at(path) != opened:
+                # The lock is released for a moment when it becomes a shared one: another process
+                # may have restored a backup then.
+                if _identity_of(path) != opened:
                     self._writer.close()
                     self._writer = self.connect()
                     self._open()
@@ -136,24 +138,30 @@ class Database:
         self._presence.leave()
 
     def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Carry out a change, all of it or nothing, and return when it is on the disk.
+        """Carry out a change, wholly or not at all, and return when it is on the disk.
 
-        `change` may be called again after its traces were undone.
+        `change` may be called again after its effects were undone, and by another thread that
+        writes at the same time.
         """
         self._check_open()
         wanted = _Write(change)
         self._queue.append(wanted)
         with self._turn:
-            while not wanted.done:
-                count = min(TOGETHER, len(self._queue))
-                self._commit([self._queue.popleft() for _ in range(count)])
+            try:
+                while not wanted.done:
+                    self._commit(self._waiting())
+            except BaseException:
+                # This thread is interrupted, by Ctrl-C or SIGTERM. Changes of others that are not
+                # committed stay in the queue, and their threads carry them out.
+                wanted.done = True
+                raise
         if wanted.error is not None:
             raise wanted.error
         return wanted.result
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The database as it is at one moment."""
+        """Yield a connection that shows the database as of one moment."""
         with self._reader() as reader:
             try:
                 reader.execute("BEGIN")
@@ -162,7 +170,7 @@ class Database:
                 reader.rollback()
 
     def rows(self, query: str, values: Sequence[object]) -> list[Any]:
-        """What one query finds: faster than `reading`, which is for several."""
+        """Return the rows of one query; for several, use `reading`, which is slower."""
         with self._reader() as reader:
             return reader.execute(query, values).fetchall()
 
@@ -183,31 +191,38 @@ class Database:
             else:
                 self._readers.put(reader)
 
+    def _waiting(self) -> list[_Write[Any]]:
+        """Return the changes that are next, after finished ones are removed from the queue.
+
+        The caller holds the turn. An interrupted thread's change, which is finished, may be behind
+        others.
+        """
+        while self._queue[0].done:
+            self._queue.popleft()
+        count = min(MAX_SHARED_WRITES, len(self._queue))
+        return [write for write in map(self._queue.__getitem__, range(count)) if not write.done]
+
     def _commit(self, writes: list[_Write[Any]]) -> None:
+        """Carry out these changes and set their outcomes, except if interrupted."""
         try:
             self._transact(writes)
         except sqlite3.Error as error:
-            # Full disk, damage: perhaps the fault of one. Each by itself shows whose. That another
-            # process has the lock is nobody's, and each would wait for it as long again.
+            # A full disk or damage may be due to one of them: each is tried by itself. A lock of
+            # another process is not, and each would wait for it again.
             if len(writes) > 1 and _cause(error) != sqlite3.SQLITE_BUSY:
                 for write in writes:
                     self._commit([write])
             else:
                 for write in writes:
-                    write.done, write.error = True, explain(self.path, error)
+                    write.error = explain(self.path, error)
                     write.error.__cause__ = error
-        except KeyboardInterrupt as error:
-            # Of this thread's wait. The others cannot know what became of theirs: they ask again.
-            for write in writes:
-                if not write.done:
-                    write.done, write.error = True, StoreError(f"{self.path}: interrupted")
-                    write.error.__cause__ = error
-            raise
+                    write.done = True
 
     def _transact(self, writes: list[_Write[Any]]) -> None:
         database = self._writer
+        committing = False
         try:
-            # IMMEDIATE takes the write lock at once: no reader finds out half-way that it may not.
+            # IMMEDIATE takes the write lock at once, not in the middle, when it may be too late.
             database.execute("BEGIN IMMEDIATE")
             for write in writes:
                 write.error = None
@@ -216,27 +231,36 @@ class Database:
                     write.result = write.change(database)
                 except sqlite3.Error:
                     raise
-                except Exception as error:  # raised again where the change was asked for
+                except Exception as error:  # raised again in the thread that asked for the change
                     write.error = error
                     database.execute("ROLLBACK TO one")
                 database.execute("RELEASE one")
+            committing = True
             database.execute("COMMIT")
-        finally:
+        except sqlite3.Error:
             database.rollback()
+            raise
+        except BaseException:
+            # An interruption may come just after the commit, which cannot be undone then.
+            if committing and not database.in_transaction:
+                for write in writes:
+                    write.done = True
+            database.rollback()
+            raise
         for write in writes:
             write.done = True
 
     # The file
 
     def connect(self) -> sqlite3.Connection:
-        """Another connection, which the caller closes."""
+        """Return another connection, which the caller closes."""
         try:
             database = sqlite3.connect(
-                self.path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+                self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
                 database.execute("PRAGMA foreign_keys = ON")
-                database.execute(f"PRAGMA cache_size = -{KEPT}")
+                database.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             except BaseException:
                 database.close()
                 raise
@@ -247,12 +271,12 @@ class Database:
     def _open(self) -> None:
         try:
             self._check_owner()
-            if self._presence.first and _is_left_over(self.path):
+            if self._presence.first and _was_not_closed(self.path):
                 check(self.path, self._writer)
-            self._log_ahead()
+            self._set_write_ahead_log()
             # FULL: a commit is on the disk when it returns.
             self._writer.execute("PRAGMA synchronous = FULL")
-            # Who is deleted is not left on the disk.
+            # Deleted people are erased from the disk.
             self._writer.execute("PRAGMA secure_delete = ON")
         except sqlite3.Error as error:
             raise explain(self.path, error) from error
@@ -260,16 +284,13 @@ class Database:
             self._presence.settle()
 
     def _migrate(self, database: sqlite3.Connection) -> None:
-        for version in range(self._version(), len(MIGRATIONS)):  # others may have while we waited
-            for statement in MIGRATIONS[version].split(";\n"):
-                database.execute(statement)
-        database.execute(f"PRAGMA application_id = {APPLICATION}")
-        database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        migrate(database, self._version())  # another process may have done it meanwhile
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
     def _check_owner(self) -> None:
         (owner,) = self._writer.execute("PRAGMA application_id").fetchone()
         (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and owner != APPLICATION:
+        if tables and owner != APPLICATION_ID:
             raise StoreError(
                 f"{self.path}: it is the database of another program; move that file away, or "
                 "name another folder in ONLOOKER_DATA"
@@ -280,9 +301,9 @@ class Database:
                 f"this one reads up to {len(MIGRATIONS)}; update Onlooker"
             )
 
-    def _log_ahead(self) -> None:
-        """Write-ahead log: readers never wait. For this switch alone SQLite itself does not."""
-        end = time.monotonic() + PATIENCE
+    def _set_write_ahead_log(self) -> None:
+        """Turn on the write-ahead log. For this statement alone SQLite does not wait for a lock."""
+        end = time.monotonic() + LOCK_SECONDS
         while True:
             try:
                 self._writer.execute("PRAGMA journal_mode = WAL")
@@ -307,30 +328,39 @@ class Database:
 
 
 class _Presence:
-    """A lock that every process holds, shared, while it has the file open.
+    """The lock that every process holds, shared, while it has the file open.
 
-    The first one has it alone until it has seen that the file is whole, and what puts a copy back
-    has it alone to know that nobody reads or writes. The system takes it from the dead.
+    The first process holds it exclusively until it knows that the file is sound. A restore holds it
+    exclusively, so that no process reads or writes. The system releases it when a process dies.
     """
 
-    def __init__(self, file: TextIO | None, first: bool) -> None:
-        self._file = file
-        self.first = first
+    def __init__(self, path: Path) -> None:
+        lock_path = path.with_name(path.name + ".lock")
+        self._lock: FileLock | None = None
+        self.first = False
+        try:
+            try:
+                self._lock = FileLock(lock_path, wait=False)
+                self.first = True
+            except BlockingIOError:
+                self._lock = FileLock(lock_path, shared=True)
+        except OSError:  # the folder cannot be written, or is none: SQLite's error says more
+            pass
 
     def settle(self) -> None:
-        """Let the others in."""
-        if self._file is not None:
-            fcntl.flock(self._file, fcntl.LOCK_SH)
+        """Let other processes in."""
+        if self._lock is not None:
+            self._lock.change(shared=True)
 
     def leave(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Nobody has the file open while this lasts; StoreLocked if somebody has."""
-    presence = _be_present(path)
+def exclusive(path: Path) -> Iterator[None]:
+    """Keep other processes from opening the file. Raises StoreLocked if one has it open."""
+    presence = _Presence(path)
     try:
         if not presence.first:
             raise StoreLocked(f"{path}: a process has it open; stop `onlooker` everywhere first")
@@ -339,42 +369,29 @@ def alone(path: Path) -> Iterator[None]:
         presence.leave()
 
 
-def _be_present(path: Path) -> _Presence:
+def _identity_of(path: Path) -> tuple[int, int] | None:
+    """Return device and inode of the file that has this name now."""
     try:
-        file = path.with_name(path.name + ".lock").open("a")
-    except OSError:  # a folder that is only to be read, or the path is none: SQLite says more
-        return _Presence(None, False)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        return _Presence(file, False)
-    return _Presence(file, True)
-
-
-def _file_at(path: Path) -> tuple[int, int] | None:
-    """Which file has that name now."""
-    try:
-        there = path.stat()
+        found = path.stat()
     except FileNotFoundError:
         return None
-    return there.st_dev, there.st_ino
+    return found.st_dev, found.st_ino
 
 
-def _is_left_over(path: Path) -> bool:
-    """Whether the last process that had the file open did not close it: its log is still there."""
+def _was_not_closed(path: Path) -> bool:
+    """Return whether the last process that had the file open died: its log is still there."""
     log = path.with_name(path.name + "-wal")
     return log.is_file() and log.stat().st_size > 0
 
 
 def check(path: Path, database: sqlite3.Connection) -> None:
-    """StoreDamaged unless every page and every index of the file is sound.
+    """Raise StoreDamaged unless every page and every index of the file is sound.
 
-    Reads all of it: five seconds for a million faces, which is the most that a store that was not
-    closed takes to open.
+    It reads the whole file: five seconds for a million faces. Opening a store that was not closed
+    takes no longer.
     """
-    database.execute(f"PRAGMA mmap_size = {1 << 40}")  # SQLite makes it what it can
-    found = [said for (said,) in database.execute("PRAGMA integrity_check(3)")]
+    database.execute(f"PRAGMA mmap_size = {1 << 40}")  # SQLite reduces it to its limit
+    found = [text for (text,) in database.execute("PRAGMA integrity_check(3)")]
     database.execute("PRAGMA mmap_size = 0")
     if found != ["ok"]:
         kind, advice = CAUSES[sqlite3.SQLITE_CORRUPT]
@@ -382,12 +399,12 @@ def check(path: Path, database: sqlite3.Connection) -> None:
 
 
 def explain(path: Path, error: sqlite3.Error) -> StoreError:
-    """The StoreError that says what an error of SQLite means and what to do."""
+    """Return the StoreError that says what an error of SQLite means and what to do."""
     kind, advice = CAUSES.get(_cause(error), (StoreError, "this is unexpected, please report it"))
     return kind(f"{path}: {error}; {advice}")
 
 
 def _cause(error: sqlite3.Error) -> int:
-    """One of SQLite's codes, 0 for an error that has none."""
+    """Return SQLite's primary error code; 0 for an error without one."""
     code: int = getattr(error, "sqlite_errorcode", 0)
-    return code & 0xFF  # the rest tells kinds of one cause apart
+    return code & 0xFF  # the other bits tell variants of one cause apart

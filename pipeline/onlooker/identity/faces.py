@@ -19,6 +19,8 @@ Vectors: TypeAlias = NDArray[np.float32]
 """(n, dim) embeddings, one face or user a row; (dim,) where the text says so."""
 Method: TypeAlias = Literal["auto", "exact", "annoy"]
 """How a collection is searched: see `onlooker.identity.search.index`."""
+Metric: TypeAlias = Literal["cosine", "euclidean"]
+"""How two vectors are compared: by the cosine, or by the Euclidean distance."""
 Kind: TypeAlias = Literal["faces", "users"]
 """What a search compares with: each face, or the mean of each user's faces."""
 KINDS: tuple[Kind, ...] = ("faces", "users")
@@ -40,6 +42,12 @@ FACES_PER_PAGE = 4096
 """Default size of a page of collections or faces, and of a search's answer."""
 USERS_PER_PAGE = 500
 """Default size of a page of users, and of a search's answer."""
+LENGTH_TOLERANCE = 2e-3
+"""Difference of a squared length from 1 that counts as rounding."""
+MIN_SIMILARITY = 80.0
+"""Default of the least Similarity of a match, as in Amazon's API."""
+MIN_ASSOCIATION = 75.0
+"""Default of the least Similarity of a face to its user, as in Amazon's API."""
 
 
 class CollectionInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +56,8 @@ class CollectionInfo(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     model: str
     """Name of the embedder's card; vectors of two models cannot be compared."""
+    metric: Metric
+    """How its vectors are compared."""
     faces: int
     users: int = 0
     created: float
@@ -177,3 +187,8 @@ def check_face(new: NewFace) -> None:
         )
     if not np.isfinite((*new.box, new.confidence)).all():
         raise ValueError(f"box {new.box} and confidence {new.confidence} must be finite numbers")
+
+
+def are_off(vectors: Vectors) -> NDArray[np.bool_]:
+    """Return (n,) which vectors (n, dim) are not of length 1."""
+    return np.asarray(np.abs(np.einsum("ij,ij->i", vectors, vectors) - 1) >= LENGTH_TOLERANCE)

@@ -1,12 +1,9 @@
-"""The truth about who is known: collections of faces in one SQLite file.
+"""The store: collections of faces and users in one SQLite file.
 
 A call that returns has committed, to the disk: a face that was added is found by the next search,
-from any process. Any number of processes and threads may have the file open; each process opens
-its own `Store`. What makes search fast (`onlooker.identity.search.index`) is derived from here.
-
-Every insert and every deletion takes the next change number of the file. Numbers are never used
-twice, so "what happened after N?" has one answer, also for a collection that was deleted and made
-again under its old name.
+from any process. Any number of processes and threads may have the file open; each process opens its
+own `Store`. Search indexes (`onlooker.identity.search.index`) are derived from it, by the numbers
+of its changes (`onlooker.identity.changes`).
 """
 
 import sqlite3
@@ -16,26 +13,28 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from onlooker import idempotency, page_token
 from onlooker.config import paths
 from onlooker.identity import schema, user_table
 from onlooker.identity.database import Database
 from onlooker.identity.errors import CollectionExists, FaceNotFound, TooMany
 from onlooker.identity.faces import (
+    FACES_PER_PAGE,
     KINDS,
     MAX_TAGS,
+    MIN_ASSOCIATION,
+    USERS_PER_PAGE,
     Associations,
     CollectionInfo,
     CollectionPage,
     Deletions,
     FacePage,
     Method,
+    Metric,
     NewFace,
     User,
     UserPage,
+    Vectors,
     check_face,
     check_name,
     image_id,
@@ -47,22 +46,18 @@ from onlooker.types import StoredFace
 
 T = TypeVar("T")
 
-PAGE = 4096
-"""Collections and faces on a page, where nobody says less."""
-USERS = 500
-"""Users on a page."""
-
 
 def default_path() -> Path:
-    """The user's own collections: `faces.db` in the user's folder."""
+    """Return the path of the user's own collections, `faces.db` in the user's folder."""
     return paths.folder() / "faces.db"
 
 
 class Store:
-    """Collections of faces in the SQLite file at `path`, which is made if there is none.
+    """Collections in the SQLite file at `path`, which is created if there is none.
 
-    Threads may use one together. Raises StoreError, or the ones of its kinds that a method names;
-    any method StoreFull, StoreLocked, StoreReadOnly and StoreDamaged.
+    Threads may use it together. Raises StoreError if it cannot be opened. All methods raise
+    StoreFull, StoreLocked, StoreReadOnly and StoreDamaged, and CollectionNotFound if a collection
+    they name does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,10 +88,12 @@ class Store:
         model: str,
         tags: Mapping[str, str] | None = None,
         method: Method = "auto",
+        metric: Metric = "cosine",
     ) -> CollectionInfo:
-        """Make an empty collection for vectors of `model`; CollectionExists, InvalidName, TooMany.
+        """Create an empty collection for vectors of `model`, which are compared by `metric`.
 
-        `method` is how it is searched: see `onlooker.identity.search.index`.
+        `method` is how it is searched: see `onlooker.identity.search.index`. Raises
+        CollectionExists, InvalidName, and TooMany for too many tags.
         """
         check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
@@ -106,34 +103,36 @@ class Store:
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
                 )
-            row = schema.make(database, name, model, created, method)
+            row = schema.make(database, name, model, metric, created, method)
             _tag(database, row, tags or {})
             return _collection(name, row)
 
         return self.database.write(change)
 
     def delete_collection(self, name: str) -> None:
-        """Delete a collection with its faces, users and tags; CollectionNotFound.
+        """Delete a collection with its faces, users and tags.
 
-        The name is free at once. Where there are very many faces others write in between.
+        The name is free at once. A large collection is removed in several transactions, between
+        which others write.
         """
 
         def rename(database: sqlite3.Connection) -> str:
             row = row_of(database, name)
             database.execute(
-                "UPDATE collections SET name = ? WHERE id = ?", (f"{schema.GONE}{row.id}", row.id)
+                "UPDATE collections SET name = ? WHERE id = ?",
+                (f"{schema.DELETED_PREFIX}{row.id}", row.id),
             )
             return row.model
 
         model = self.database.write(rename)
         for kind in KINDS:
-            index_file.forget(index_file.place_of(self.path.parent, name, model, kind))
-        # One more than there were, if a process was killed over this.
+            index_file.remove(index_file.base_path(self.path.parent, name, model, kind))
+        # There may be others, if processes were killed during this.
         while self.database.write(schema.sweep):
             pass
 
-    def collections(self, limit: int = PAGE, token: str | None = None) -> CollectionPage:
-        """Collections in the order they were made; InvalidToken."""
+    def collections(self, limit: int = FACES_PER_PAGE, token: str | None = None) -> CollectionPage:
+        """List collections in the order of their creation. Raises InvalidToken."""
         _check_limit(limit)
         scope = ("collections",)
         after = page_token.last(self._secret, scope, token)
@@ -150,12 +149,12 @@ class Store:
         )
 
     def collection(self, name: str) -> CollectionInfo:
-        """One collection; CollectionNotFound."""
+        """Return one collection."""
         with self.database.reading() as database:
             return _collection(name, row_of(database, name))
 
     def set_method(self, collection: str, method: Method) -> None:
-        """Have a collection searched in another way, from the next search on."""
+        """Change how a collection is searched, from the next search on."""
 
         def change(database: sqlite3.Connection) -> None:
             row = row_of(database, collection)
@@ -165,11 +164,11 @@ class Store:
         self.database.write(change)
 
     def tag(self, collection: str, tags: Mapping[str, str]) -> None:
-        """Add tags, or give those that are there new values; CollectionNotFound, TooMany."""
+        """Add tags; existing keys get the new values. Raises TooMany."""
         self.database.write(lambda database: _tag(database, row_of(database, collection), tags))
 
     def untag(self, collection: str, keys: Iterable[str]) -> None:
-        """Take tags away; keys that are not there do not matter. CollectionNotFound."""
+        """Remove tags; missing keys are ignored."""
 
         def change(database: sqlite3.Connection) -> None:
             row = row_of(database, collection)
@@ -181,7 +180,7 @@ class Store:
         self.database.write(change)
 
     def tags(self, collection: str) -> dict[str, str]:
-        """All tags, by key; CollectionNotFound."""
+        """Return all tags by key."""
         with self.database.reading() as database:
             row = row_of(database, collection)
             return dict(
@@ -195,12 +194,11 @@ class Store:
     def add(self, collection: str, faces: Sequence[NewFace]) -> list[StoredFace]:
         """Add faces, all or none, and return them as stored, in the same order.
 
-        A face with an ExternalImageId has a FaceId made of the model, the picture, that name and
-        its place in the picture: adding it again stores nothing and returns what is there, and
-        two collections of one model know it by the same id. Without an ExternalImageId every
-        adding makes a new face. Raises CollectionNotFound, InvalidName and TooMany, and ValueError
-        for a vector that is not finite, not of the collection's length, or not of length 1 where
-        its model compares by cosine.
+        The FaceId of a face with an ExternalImageId is derived from the model, the image, that name
+        and the box: adding it again stores nothing and returns the stored face, and it is the same
+        in all collections of a model. A face without an ExternalImageId gets a new FaceId each
+        time. Raises InvalidName and TooMany, and ValueError for a vector that is not finite, not of
+        the collection's length, or not of length 1 if the collection compares by cosine.
         """
         for new in faces:
             check_face(new)
@@ -209,7 +207,7 @@ class Store:
         def change(database: sqlite3.Connection) -> list[StoredFace]:
             row = row_of(database, collection)
             schema.check_room(row, len(faces))
-            schema.check_lengths(database, row, faces)
+            schema.check_vectors(database, row, faces)
             return [schema.insert(database, row, new, image_ids[new.picture]) for new in faces]
 
         return self.database.write(change)
@@ -219,13 +217,13 @@ class Store:
         collection: str,
         face_ids: Sequence[str] | None = None,
         user_id: str | None = None,
-        limit: int = PAGE,
+        limit: int = FACES_PER_PAGE,
         token: str | None = None,
     ) -> FacePage:
-        """Faces in the order they were added: all, or those of these ids, or of a user, or both.
+        """List faces in the order they were added: all, of these ids, of a user, or both.
 
-        A face that is there from the first page to the last is on one of them, once, whatever is
-        added and deleted meanwhile. CollectionNotFound, UserNotFound, InvalidToken.
+        A face that exists from the first page to the last is listed exactly once, whatever is added
+        and deleted meanwhile. Raises UserNotFound and InvalidToken.
         """
         _check_limit(limit)
         with self.database.reading() as database:
@@ -240,8 +238,8 @@ class Store:
             token=self._next(scope, [number for number, *_ in found], limit),
         )
 
-    def vectors(self, collection: str, face_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors (n, dim) of these faces; CollectionNotFound, FaceNotFound."""
+    def vectors(self, collection: str, face_ids: Sequence[str]) -> Vectors:
+        """Return the vectors (n, dim) of these faces. Raises FaceNotFound."""
         with self.database.reading() as database:
             row = row_of(database, collection)
             found = [
@@ -257,7 +255,7 @@ class Store:
         return schema.matrix([vector for (vector,) in found])
 
     def delete_faces(self, collection: str, face_ids: Sequence[str]) -> Deletions:
-        """Delete faces, but for those that are not there or are a user's; CollectionNotFound."""
+        """Delete faces, except those that do not exist or belong to a user."""
 
         def change(database: sqlite3.Connection) -> Deletions:
             row = row_of(database, collection)
@@ -272,20 +270,22 @@ class Store:
 
         return self.database.write(change)
 
-    # Users. `request` is a ClientRequestToken: the same one again changes nothing and has the same
-    # answer; with other parameters it raises RequestMismatch.
+    # Users. `request` is a ClientRequestToken: a repeated one changes nothing and gets the same
+    # answer, and raises RequestMismatch if the parameters differ.
 
     def create_user(self, collection: str, user_id: str, request: str | None = None) -> None:
-        """Make a user without faces; CollectionNotFound, UserExists, InvalidName."""
+        """Create a user without faces. Raises UserExists and InvalidName."""
         check_name("UserId", user_id, r"a-zA-Z0-9_.\-:", 128)
         self._once("CreateUser", request, (collection, user_id), user_table.create, type(None))
 
     def delete_user(self, collection: str, user_id: str, request: str | None = None) -> None:
-        """Delete a user; its faces stay, and are nobody's. CollectionNotFound, UserNotFound."""
+        """Delete a user; its faces remain, without a user. Raises UserNotFound."""
         self._once("DeleteUser", request, (collection, user_id), user_table.delete, type(None))
 
-    def users(self, collection: str, limit: int = USERS, token: str | None = None) -> UserPage:
-        """Users in the order they were made; CollectionNotFound, InvalidToken."""
+    def users(
+        self, collection: str, limit: int = USERS_PER_PAGE, token: str | None = None
+    ) -> UserPage:
+        """List users in the order of their creation. Raises InvalidToken."""
         _check_limit(limit)
         with self.database.reading() as database:
             row = row_of(database, collection)
@@ -298,15 +298,15 @@ class Store:
         )
 
     def user(self, collection: str, user_id: str) -> User:
-        """One user; CollectionNotFound, UserNotFound."""
+        """Return one user. Raises UserNotFound."""
         with self.database.reading() as database:
             user = user_table.user_row(database, row_of(database, collection), user_id)
         return User(user_id=user.user_id, faces=user.faces)
 
-    def user_vector(self, collection: str, user_id: str) -> NDArray[np.float32] | None:
-        """Mean (dim,) of the vectors of a user's faces, None where it has none.
+    def user_vector(self, collection: str, user_id: str) -> Vectors | None:
+        """Return the mean (dim,) of the vectors of a user's faces; None if it has no faces.
 
-        Raises CollectionNotFound and UserNotFound.
+        Raises UserNotFound.
         """
         with self.database.reading() as database:
             user = user_table.user_row(database, row_of(database, collection), user_id)
@@ -321,14 +321,14 @@ class Store:
         user_id: str,
         face_ids: Sequence[str],
         likeness: Likeness,
-        threshold: float = 75.0,
+        threshold: float = MIN_ASSOCIATION,
         request: str | None = None,
     ) -> Associations:
-        """Give faces to a user, those that are like the ones it has.
+        """Associate faces with a user, except those less similar than this to its faces.
 
-        `likeness` (see `onlooker.identity.search.matcher.likeness`) says how much, 0 to 100. The
-        first face of a user is taken as it is. Raises CollectionNotFound, UserNotFound, and
-        TooMany, with nothing changed, for more than a hundred faces of one user.
+        `likeness` returns the Similarity, 0 to 100: see `onlooker.identity.search.matcher`. The
+        first face of a user is always associated. Raises UserNotFound, and TooMany, with nothing
+        changed, if the user would have more than MAX_USER_FACES faces.
         """
 
         def change(database: sqlite3.Connection, row: Row, *_: object) -> Associations:
@@ -340,7 +340,7 @@ class Store:
     def disassociate(
         self, collection: str, user_id: str, face_ids: Sequence[str], request: str | None = None
     ) -> Associations:
-        """Take faces away from a user; CollectionNotFound, UserNotFound."""
+        """Disassociate faces from a user. Raises UserNotFound."""
         parameters = (collection, user_id, list(face_ids))
         return self._once(
             "DisassociateFaces", request, parameters, user_table.disassociate, Associations
@@ -354,7 +354,7 @@ class Store:
         change: Callable[..., T],
         kind: type[T],
     ) -> T:
-        """`change(database, row, *parameters behind the collection's name)`, once a request."""
+        """Carry out `change(database, row, *parameters after the first)` once per request."""
         collection, *rest = parameters
 
         def write(database: sqlite3.Connection) -> T:
@@ -367,7 +367,7 @@ class Store:
         return self.database.write(write)
 
     def _next(self, scope: tuple[object, ...], numbers: Sequence[int], limit: int) -> str | None:
-        """The token for what comes behind the first `limit`, if anything does."""
+        """Return the token of the page after the first `limit` entries, if there is one."""
         return (
             page_token.token(self._secret, scope, numbers[limit - 1])
             if len(numbers) > limit
@@ -379,6 +379,7 @@ def _collection(name: str, row: Row) -> CollectionInfo:
     return CollectionInfo(
         name=name,
         model=row.model,
+        metric=row.metric,
         faces=row.faces,
         users=row.users,
         created=row.created,
@@ -400,4 +401,4 @@ def _tag(database: sqlite3.Connection, row: Row, tags: Mapping[str, str]) -> Non
 
 def _check_limit(limit: int) -> None:
     if limit < 1:
-        raise ValueError(f"a page must have room for something, not for {limit}")
+        raise ValueError(f"a page must have at least one entry, not {limit}")

@@ -1,11 +1,11 @@
 """A collection as files that other programs read, and back.
 
-An export is two files: `NAME.jsonl`, whose first line is the collection and each other one a face,
-in Amazon's words, and `NAME.npy`, NumPy's own form, with a row of float32 for each face in the same
-order.
+An export is two files. In `NAME.jsonl` the first line describes the collection and each further
+line a face, in Amazon's words. `NAME.npy`, NumPy's own format, has a row of float32 for each face,
+in the same order.
 """
 
-import secrets
+import errno
 import sqlite3
 import time
 import tokenize
@@ -18,25 +18,35 @@ from typing import Annotated, BinaryIO, TypeAlias, TypeVar
 import msgspec
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
+from onlooker import durable_file
 from onlooker.identity import schema, user_table
 from onlooker.identity.errors import CollectionExists, CopyError
-from onlooker.identity.faces import MAX_FACES, MAX_TAGS, MAX_USER_FACES, Method, check_name
-from onlooker.identity.schema import Row, are_off, by_cosine, row_of
-from onlooker.identity.search.index_file import to_disk
+from onlooker.identity.faces import (
+    MAX_FACES,
+    MAX_TAGS,
+    MAX_USER_FACES,
+    Method,
+    Metric,
+    Vectors,
+    are_off,
+    check_name,
+)
+from onlooker.identity.migrations import metric_of
+from onlooker.identity.schema import Row, row_of
 from onlooker.identity.store import Store
+from onlooker.rekognition import shapes
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
 
-AT_ONCE = 2_000
-"""Faces that are written to the store at a time."""
+CHUNK_FACES = 2_000
+"""Faces that are stored in one transaction."""
 
 UNREADABLE = (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
-"""What NumPy says to headers of all kinds of damage: they are an expression in Python."""
+"""NumPy's errors for damaged headers, which are Python expressions."""
 
-# As the store itself would have them: a file may come from anywhere.
+# The store's own rules: the file may come from anywhere.
 Id: TypeAlias = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")]
 UserName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-:]{1,128}\Z")]
 FaceName: TypeAlias = Annotated[str, Meta(pattern=r"^[a-zA-Z0-9_.\-:]{1,255}\Z")]
@@ -53,63 +63,61 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     Tags: Annotated[dict[str, str], Meta(max_length=MAX_TAGS)]
     Users: list[UserName]
     SearchMethod: Method = "auto"
-
-
-class Ratios(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """BoundingBox of a face."""
-
-    Left: float
-    Top: float
-    Width: float
-    Height: float
+    VectorMetric: Metric | None = None
+    """How vectors are compared; None in files of older versions, which do not say it."""
 
 
 class Line(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
 ):
-    """Every other line of an export."""
+    """A further line of an export, which is a face."""
 
     FaceId: Id
     ImageId: Id
-    BoundingBox: Ratios
+    BoundingBox: shapes.BoundingBox
     Confidence: Annotated[float, Meta(ge=0, le=100)]
     ExternalImageId: FaceName | None = None
     UserId: UserName | None = None
 
 
 def export(store: Store, collection: str, to: Path) -> int:
-    """Write a collection into `to` (.jsonl) and the vectors beside it; how many faces.
+    """Write a collection into `to` (.jsonl) and its vectors beside it; return the number of faces.
 
-    Both files are there when they are whole, and not before. CollectionNotFound, CopyError.
+    Each file appears when it is complete. Raises CollectionNotFound, and CopyError if a file exists
+    or cannot be written.
     """
-    files = (to, _vectors_beside(to))
-    for file in files:
-        if file.exists():
-            raise CopyError(f"{file}: is there already; delete it, or name another file")
-    mark = secrets.token_hex(4)
-    parts = [file.with_name(f"{file.name}.{mark}.part") for file in files]
+    beside = _vectors_beside(to)
+    placed = False
     try:
-        with store.database.reading() as database:
-            row = row_of(database, collection)
-            with parts[0].open("xb") as lines, parts[1].open("xb") as vectors:
-                _write(database, collection, row, lines, vectors)
-        for part in parts:
-            to_disk(part)
-        _rename(parts, files)
-        to_disk(to.parent)
-    except OSError as error:
-        raise CopyError(f"{to}: {error.strerror}") from error
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+        for file in (to, beside):
+            if file.exists():
+                raise FileExistsError(errno.EEXIST, "", str(file))
+        with durable_file.replacing(to, overwrite=False) as lines_part:
+            with (
+                durable_file.replacing(beside, overwrite=False) as vectors_part,
+                store.database.reading() as database,
+            ):
+                row = row_of(database, collection)
+                with lines_part.open("xb") as lines, vectors_part.open("xb") as vectors:
+                    _write(database, collection, row, lines, vectors)
+            placed = True
+    except BaseException as error:
+        if placed:
+            beside.unlink(missing_ok=True)
+        if isinstance(error, FileExistsError):
+            file = error.filename2 or error.filename
+            raise CopyError(f"{file}: exists already; delete it, or name another file") from error
+        if isinstance(error, OSError):
+            raise CopyError(f"{to}: {error.strerror}") from error
+        raise
     return row.faces
 
 
 def import_(store: Store, source: Path, name: str | None = None) -> int:
-    """Make a collection of an export, under its own name or another one; how many faces.
+    """Create a collection from an export, under its own name or `name`; return the number of faces.
 
-    Faces keep their ids. The collection is there when all of it is, and not before.
-    CollectionExists, InvalidName, CopyError.
+    Faces keep their ids. The collection appears when it is complete. Raises CollectionExists,
+    InvalidName and CopyError.
     """
     try:
         with source.open("rb") as lines:
@@ -117,9 +125,12 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
             name = name or head.CollectionId
             check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
             vectors = _mapped(_vectors_beside(source), head.FaceCount)
-            hidden = store.database.write(partial(_begin, name=name, head=head))
+            metric = head.VectorMetric or metric_of(
+                head.FaceModelVersion, np.array(vectors[:CHUNK_FACES])
+            )
+            hidden = store.database.write(partial(_begin, name=name, head=head, metric=metric))
             try:
-                count = _fill(store, hidden, source, head, lines, vectors)
+                count = _fill(store, hidden, source, head, lines, vectors, metric)
                 if count != head.FaceCount:
                     raise CopyError(f"{source}: it says {head.FaceCount} faces and has {count}")
                 store.database.write(partial(_finish, hidden=hidden, name=name, head=head))
@@ -131,21 +142,6 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
     except OSError as error:
         raise CopyError(f"{error.filename}: {error.strerror}") from error
     return count
-
-
-def _rename(parts: Sequence[Path], files: Sequence[Path]) -> None:
-    """Give files their names, all or none, and never those of files that are there; OSError."""
-    taken = []
-    try:
-        for file in files:
-            file.open("xb").close()
-            taken.append(file)
-        for part, file in zip(parts, files, strict=True):
-            part.rename(file)
-    except OSError:
-        for file in taken:
-            file.unlink()
-        raise
 
 
 def _write(
@@ -163,6 +159,7 @@ def _write(
         Tags=dict(tags),
         Users=[user_id for (user_id,) in people],
         SearchMethod=row.method,
+        VectorMetric=row.metric,
     )
     lines.write(msgspec.json.encode(head) + b"\n")
     (length,) = database.execute(
@@ -178,7 +175,7 @@ def _write(
         line = Line(
             FaceId=face.face_id,
             ImageId=face.image_id,
-            BoundingBox=Ratios(Left=left, Top=top, Width=width, Height=height),
+            BoundingBox=shapes.BoundingBox(Left=left, Top=top, Width=width, Height=height),
             Confidence=face.confidence,
             ExternalImageId=face.external_image_id,
             UserId=face.user_id,
@@ -187,11 +184,12 @@ def _write(
         vectors.write(vector)
 
 
-def _begin(database: sqlite3.Connection, name: str, head: Head) -> str:
-    """Make the collection that is to be `name`, under one that nobody sees."""
+def _begin(database: sqlite3.Connection, name: str, head: Head, metric: Metric) -> str:
+    """Create the collection under a hidden name, and return that."""
     _check_free(database, name)
-    hidden = f"{schema.COMING}{schema.next_number(database)}"
-    row = schema.make(database, hidden, head.FaceModelVersion, time.time(), head.SearchMethod)
+    hidden = f"{schema.IMPORTED_PREFIX}{schema.next_number(database)}"
+    model = head.FaceModelVersion
+    row = schema.make(database, hidden, model, metric, time.time(), head.SearchMethod)
     for user_id in head.Users:
         user_table.create(database, row, user_id)
     database.executemany(
@@ -201,12 +199,14 @@ def _begin(database: sqlite3.Connection, name: str, head: Head) -> str:
     return hidden
 
 
-def _mapped(file: Path, faces: int) -> NDArray[np.float32]:
-    """The vectors of so many faces; CopyError."""
+def _mapped(file: Path, faces: int) -> Vectors:
+    """Map the vectors of this many faces. Raises CopyError."""
     try:
         vectors = np.lib.format.open_memmap(file, mode="r")
     except UNREADABLE as error:
-        raise CopyError(f"{file}: it is no whole NumPy array ({error}); export it again") from error
+        raise CopyError(
+            f"{file}: it is not a complete NumPy array ({error}); export it again"
+        ) from error
     if vectors.ndim != 2 or vectors.dtype != np.dtype("<f4"):
         raise CopyError(f"{file}: not float32 of shape (faces, numbers)")
     if len(vectors) != faces:
@@ -220,28 +220,28 @@ def _fill(
     source: Path,
     head: Head,
     lines: BinaryIO,
-    vectors: NDArray[np.float32],
+    vectors: Vectors,
+    metric: Metric,
 ) -> int:
-    """Add the faces, some thousand at a time, so that others may write in between."""
-    cosine = by_cosine(head.FaceModelVersion)
+    """Add the faces, some at a time, so that others can write in between; return how many."""
     owned = dict.fromkeys(head.Users, 0)
     count = 0
-    while part := list(islice(lines, AT_ONCE)):
+    while part := list(islice(lines, CHUNK_FACES)):
         places = [f"{source}, line {number}" for number in range(count + 2, count + 2 + len(part))]
         faces = [_decode(line, Line, place) for line, place in zip(part, places, strict=True)]
         for face, place in zip(faces, places, strict=True):
             _count(owned, face.UserId, place)
         some = np.array(vectors[count : count + len(faces)])
         if len(some) < len(faces):
-            raise CopyError(f"{places[len(some)]}: a face more than there are vectors")
-        _check_vectors(some, places, cosine)
+            raise CopyError(f"{places[len(some)]}: there are fewer vectors than faces")
+        _check_vectors(some, places, metric)
         store.database.write(partial(_add, hidden=hidden, faces=faces, vectors=some))
         count += len(faces)
     return count
 
 
 def _count(owned: dict[str, int], user_id: str | None, place: str) -> None:
-    """Note one more face of a user; CopyError."""
+    """Count one more face of a user. Raises CopyError."""
     if user_id is None:
         return
     if user_id not in owned:
@@ -251,21 +251,19 @@ def _count(owned: dict[str, int], user_id: str | None, place: str) -> None:
         raise CopyError(f"{place}: more than {MAX_USER_FACES} faces of the user {user_id}")
 
 
-def _check_vectors(vectors: NDArray[np.float32], places: Sequence[str], cosine: bool) -> None:
-    """CopyError for one that no search could compare."""
+def _check_vectors(vectors: Vectors, places: Sequence[str], metric: Metric) -> None:
+    """Raise CopyError for a vector that no search could compare."""
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
         place = places[int(np.argmin(finite))]
         raise CopyError(f"{place}: its vector is not made of finite numbers")
-    if cosine and (off := are_off(vectors)).any():
+    if metric == "cosine" and (off := are_off(vectors)).any():
         row = int(np.argmax(off))
         length = np.linalg.norm(vectors[row])
-        raise CopyError(f"{places[row]}: its vector has length {length:.4f} and not 1")
+        raise CopyError(f"{places[row]}: its vector has length {length:.4f} instead of 1")
 
 
-def _add(
-    database: sqlite3.Connection, hidden: str, faces: list[Line], vectors: NDArray[np.float32]
-) -> None:
+def _add(database: sqlite3.Connection, hidden: str, faces: list[Line], vectors: Vectors) -> None:
     row = row_of(database, hidden)
     for line, vector in zip(faces, vectors, strict=True):
         user = line.UserId and user_table.user_row(database, row, line.UserId).made
@@ -294,7 +292,7 @@ def _finish(database: sqlite3.Connection, hidden: str, name: str, head: Head) ->
 def _give_up(database: sqlite3.Connection, hidden: str) -> None:
     row = row_of(database, hidden)
     database.execute(
-        "UPDATE collections SET name = ? WHERE id = ?", (f"{schema.GONE}{row.id}", row.id)
+        "UPDATE collections SET name = ? WHERE id = ?", (f"{schema.DELETED_PREFIX}{row.id}", row.id)
     )
 
 
@@ -315,5 +313,5 @@ def _decode(line: bytes, kind: type[T], place: str) -> T:
 
 def _vectors_beside(file: Path) -> Path:
     if file.suffix != ".jsonl":
-        raise CopyError(f"{file}: name a file that ends in .jsonl; the vectors come beside it")
+        raise CopyError(f"{file}: name a file that ends in .jsonl; the vectors are beside it")
     return file.with_suffix(".npy")

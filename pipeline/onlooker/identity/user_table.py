@@ -1,7 +1,8 @@
-"""People of a collection: statements on the tables, each inside its caller's transaction.
+"""Statements on the table of users, each inside its caller's transaction.
 
-A user's vector is the mean of its faces' vectors. It has a change number of its own and is buried
-under it when it changes, as a face is, so an index of users keeps up as one of faces does.
+A user's vector is the mean of its faces' vectors. It has a change number of its own, and its old
+number is recorded as deleted when it changes, as a face's is. So an index of users catches up as an
+index of faces does.
 """
 
 import sqlite3
@@ -9,28 +10,28 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from onlooker.identity.errors import TooMany, UserExists, UserNotFound
-from onlooker.identity.faces import MAX_USER_FACES, Associations, Failure, User
-from onlooker.identity.schema import Row, bury, matrix, next_change
+from onlooker.identity.faces import MAX_USER_FACES, Associations, Failure, User, Vectors
+from onlooker.identity.schema import Row, matrix, next_change, record_deletion
 
-Vector = NDArray[np.float32]
-Likeness = Callable[[Vector, Vector], float]
-"""Similarity, 0 to 100, of a face's vector and a user's."""
+Likeness = Callable[[Vectors, Vectors], float]
+"""Returns the Similarity, 0 to 100, of two vectors (dim,), or means of some."""
 
 
 class UserRow(NamedTuple):
-    """A user as the tables have it."""
+    """A row of the table of users."""
 
     made: int
+    """Change number of its creation."""
     user_id: str
     faces: int
     number: int | None
+    """Change number of its vector; None if it has no faces."""
 
 
 def user_row(database: sqlite3.Connection, row: Row, user_id: str) -> UserRow:
-    """The user called `user_id`; UserNotFound."""
+    """Return the user called `user_id`. Raises UserNotFound."""
     found = database.execute(
         "SELECT made, user_id, faces, number FROM users WHERE collection = ? AND user_id = ?",
         (row.id, user_id),
@@ -41,7 +42,7 @@ def user_row(database: sqlite3.Connection, row: Row, user_id: str) -> UserRow:
 
 
 def page_of_users(database: sqlite3.Connection, row: Row, after: int, limit: int) -> list[UserRow]:
-    """Up to `limit` users made after change number `after`, in order."""
+    """Return up to `limit` users created after change number `after`, in order."""
     found = database.execute(
         "SELECT made, user_id, faces, number FROM users "
         "WHERE collection = ? AND made > ? ORDER BY made LIMIT ?",
@@ -51,7 +52,7 @@ def page_of_users(database: sqlite3.Connection, row: Row, after: int, limit: int
 
 
 def create(database: sqlite3.Connection, row: Row, user_id: str) -> None:
-    """UserExists."""
+    """Create a user without faces. Raises UserExists."""
     known = database.execute(
         "SELECT 1 FROM users WHERE collection = ? AND user_id = ?", (row.id, user_id)
     ).fetchone()
@@ -64,13 +65,13 @@ def create(database: sqlite3.Connection, row: Row, user_id: str) -> None:
 
 
 def delete(database: sqlite3.Connection, row: Row, user_id: str) -> None:
-    """Delete a user; its faces stay, and are nobody's. UserNotFound."""
+    """Delete a user; its faces remain, without a user. Raises UserNotFound."""
     user = user_row(database, row, user_id)
     database.execute("UPDATE faces SET user = NULL WHERE user = ?", (user.made,))
     database.execute("DELETE FROM users WHERE made = ?", (user.made,))
     change = next_change(database, row, users=-1)
     if user.number is not None:
-        bury(database, row, user.number, change)
+        record_deletion(database, row, user.number, change)
 
 
 def associate(
@@ -81,10 +82,10 @@ def associate(
     likeness: Likeness,
     threshold: float,
 ) -> Associations:
-    """Give faces to a user, if they are like those that it has; UserNotFound, TooMany."""
+    """Associate faces with a user if they are similar to its own. Raises UserNotFound, TooMany."""
     user = user_row(database, row, user_id)
     own = _vectors(database, user)
-    given, failed = [], []
+    associated, failed = [], []
     for face_id in dict.fromkeys(face_ids):
         found = database.execute(
             "SELECT number, vector, user FROM faces WHERE collection = ? AND face_id = ?",
@@ -111,21 +112,21 @@ def associate(
                 continue
             own = np.concatenate([own, vector[None]]) if len(own) else vector[None]
             database.execute("UPDATE faces SET user = ? WHERE number = ?", (user.made, number))
-        given.append(face_id)
+        associated.append(face_id)
     if len(own) > MAX_USER_FACES:
         raise TooMany(
-            f"the user {user_id} would have {len(own)} faces, and {MAX_USER_FACES} is the "
-            "most; disassociate some first"
+            f"the user {user_id} would have {len(own)} faces, and at most {MAX_USER_FACES} are "
+            "possible; disassociate some first"
         )
-    return _changed(database, row, user, given, failed)
+    return _changed(database, row, user, associated, failed)
 
 
 def disassociate(
     database: sqlite3.Connection, row: Row, user_id: str, face_ids: Sequence[str]
 ) -> Associations:
-    """Take faces away from a user; UserNotFound."""
+    """Disassociate faces from a user. Raises UserNotFound."""
     user = user_row(database, row, user_id)
-    taken, failed = [], []
+    removed, failed = [], []
     for face_id in dict.fromkeys(face_ids):
         found = database.execute(
             "SELECT number, user FROM faces WHERE collection = ? AND face_id = ?",
@@ -137,11 +138,11 @@ def disassociate(
             failed.append(_different(database, face_id, found[1]))
         else:
             database.execute("UPDATE faces SET user = NULL WHERE number = ?", (found[0],))
-            taken.append(face_id)
-    return _changed(database, row, user, taken, failed)
+            removed.append(face_id)
+    return _changed(database, row, user, removed, failed)
 
 
-def _vectors(database: sqlite3.Connection, user: UserRow) -> Vector:
+def _vectors(database: sqlite3.Connection, user: UserRow) -> Vectors:
     found = database.execute(
         "SELECT vector FROM faces WHERE user = ? ORDER BY number", (user.made,)
     ).fetchall()
@@ -166,11 +167,11 @@ def _changed(
 
 
 def refresh(database: sqlite3.Connection, row: Row, user: UserRow) -> int:
-    """Note the vector and the number of a user's faces after they changed; how many it has."""
+    """Store the vector and the number of a user's faces after a change; return the number."""
     vectors = _vectors(database, user)
     if len(vectors) != user.faces:
         if user.number is not None:
-            bury(database, row, user.number, next_change(database, row))
+            record_deletion(database, row, user.number, next_change(database, row))
         number = next_change(database, row) if len(vectors) else None
         mean = vectors.mean(axis=0).astype("<f4").tobytes() if len(vectors) else None
         database.execute(

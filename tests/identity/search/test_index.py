@@ -19,10 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from numpy.typing import NDArray
 
 from onlooker.identity.errors import CollectionNotFound, ModelMismatch
-from onlooker.identity.faces import Kind, Method, NewFace
+from onlooker.identity.faces import Kind, Method, Metric, NewFace
 from onlooker.identity.search import index_builder, index_file, replica
 from onlooker.identity.search.index import FaceIndex, Found
-from onlooker.identity.search.vectors import Metric
 from onlooker.identity.store import Store
 from onlooker.types import StoredFace
 
@@ -51,7 +50,7 @@ def new(vector: Vectors) -> NewFace:
 
 
 def ids(hits: list[Found[StoredFace]]) -> list[str]:
-    return [hit.what.face_id for hit in hits]
+    return [hit.entry.face_id for hit in hits]
 
 
 @pytest.fixture
@@ -75,8 +74,9 @@ class TestSearch:
 
     def test_by_distance(self, store: Store) -> None:
         vectors = people(1, 20) * 1.4
-        faces = store.add("staff", [new(vector) for vector in vectors])
-        hits = FaceIndex(store, "staff", "m", "euclidean").search(vectors[:1], 5)[0]
+        store.make_collection("far", "m", metric="euclidean")
+        faces = store.add("far", [new(vector) for vector in vectors])
+        hits = FaceIndex(store, "far", "m", "euclidean").search(vectors[:1], 5)[0]
         distances = np.linalg.norm(vectors - vectors[0], axis=1)
         order = np.argsort(distances)[:5]
         assert ids(hits) == [faces[row].face_id for row in order]
@@ -107,9 +107,12 @@ class TestSearch:
         store.add("staff", [new(vector)])
         with pytest.raises(ValueError, match=r"length 2\.0000; .* by cosine it needs 1"):
             FaceIndex(store, "staff", "m").search(2 * vector[None], 1)
-        store.add("staff", [new(3 * vector)])
         with pytest.raises(ValueError, match=r"length 3\.0000"):
-            FaceIndex(store, "staff", "m")
+            store.add("staff", [new(3 * vector)])
+
+    def test_a_collection_compared_in_another_way(self, store: Store) -> None:
+        with pytest.raises(ModelMismatch, match="compared by cosine"):
+            FaceIndex(store, "staff", "m", "euclidean")
 
 
 class TestCatchingUp:
@@ -242,7 +245,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of VECTORS, to be searched by Annoy, and the files over them."""
     folder = tmp_path_factory.mktemp("planted")
     with pytest.MonkeyPatch.context() as patch, Store(folder / "faces.db") as store:
-        patch.setattr(replica, "FILE_FROM", 1000)
+        patch.setattr(replica, "MIN_FILE_CHANGES", 1000)
         store.make_collection("staff", "m", method="annoy")
         store.add("staff", [new(vector) for vector in VECTORS])
         index_builder.build(store, "staff", "m", "cosine", "faces")
@@ -252,16 +255,27 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A copy of it, in a world where a thousand changes are many."""
-    monkeypatch.setattr(replica, "FILE_FROM", 1000)
-    monkeypatch.setattr(index_builder, "in_another_process", in_this_one)
+    monkeypatch.setattr(replica, "MIN_FILE_CHANGES", 1000)
+    monkeypatch.setattr("onlooker.identity.search.index.Builder", InThisProcess)
     shutil.copytree(planted, tmp_path, dirs_exist_ok=True)
     with Store(tmp_path / "faces.db") as opened:
         yield opened
 
 
-def in_this_one(store: Path, collection: str, model: str, metric: Metric, kind: Kind) -> None:
-    with Store(store) as opened:
-        index_builder.build(opened, collection, model, metric, kind)
+class InThisProcess:
+    """A builder without a process."""
+
+    def __init__(
+        self, store: Path, collection: str, model: str, metric: Metric, kind: Kind
+    ) -> None:
+        self.store = store
+        self.key = collection, model, metric, kind
+
+    def run(self) -> None:
+        with Store(self.store) as opened:
+            index_builder.build(opened, *self.key)
+
+    def stop(self) -> None: ...
 
 
 def files(store: Store, ending: str) -> list[Path]:
@@ -277,7 +291,7 @@ def by(store: Store, method: Method) -> FaceIndex:
 
 
 def is_mapped(index: FaceIndex) -> bool:
-    return index._mirror.is_mapped
+    return index.replica.is_mapped
 
 
 def recall(truth: list[list[Found[StoredFace]]], found: list[list[Found[StoredFace]]]) -> float:
@@ -290,24 +304,24 @@ class TestMethods:
     def test_finds_what_the_exact_search_finds(
         self, filed: Store, method: Method, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(index_file, "VISITED_LEAST", 0)  # as hard as for many faces
+        monkeypatch.setattr(index_file, "MIN_VISITED", 0)  # as hard as for many faces
         truth = by(filed, "exact").search(QUERIES, 10)
         found = by(filed, method).search(QUERIES, 10)
         assert recall(truth, found) >= (0.95 if method == "annoy" else 0.99)
         assert recall([hits[:1] for hits in truth], [hits[:1] for hits in found]) >= 0.99
         # Where both found a face they say the same of it, to the last bit.
-        values = {(row, hit.what.face_id): hit.value for row, t in enumerate(truth) for hit in t}
+        values = {(row, hit.entry.face_id): hit.value for row, t in enumerate(truth) for hit in t}
         for row, hits in enumerate(found):
-            assert all(values.get((row, h.what.face_id), h.value) == h.value for h in hits)
+            assert all(values.get((row, h.entry.face_id), h.value) == h.value for h in hits)
             assert [h.value for h in hits] == sorted((h.value for h in hits), reverse=True)
 
     def test_annoy_by_distance(self, filed: Store) -> None:
         with Store(filed.path) as store:
-            store.make_collection("far", "m", method="annoy")
+            store.make_collection("far", "m", method="annoy", metric="euclidean")
             store.add("far", [new(vector) for vector in VECTORS])
             annoy = FaceIndex(store, "far", "m", "euclidean")
             annoy.wait()
-            assert annoy._mirror.views().trees is not None
+            assert annoy.replica.views().trees is not None
             found = annoy.search(QUERIES, 10)
             store.set_method("far", "exact")
             assert recall(annoy.search(QUERIES, 10), found) >= 0.95
@@ -320,13 +334,13 @@ class TestMethods:
 
     def test_a_method_is_changed_while_others_search(self, filed: Store) -> None:
         index = by(filed, "auto")
-        assert index._mirror.views().trees is None
+        assert index.replica.views().trees is None
         filed.set_method("staff", "annoy")
         index.search(QUERIES, 1)
-        assert index._mirror.views().trees is not None
+        assert index.replica.views().trees is not None
         filed.set_method("staff", "exact")
         index.search(QUERIES, 1)
-        assert index._mirror.views().exact
+        assert index.replica.views().exact
 
     @pytest.mark.parametrize("method", ["auto", "exact", "annoy"])
     def test_an_added_face_is_found_a_deleted_one_is_not(
@@ -337,7 +351,7 @@ class TestMethods:
         for query in QUERIES[:20]:
             [face] = filed.add("staff", [new(query)])
             best, *others = index.search(query[None], 9)[0]
-            assert best.what == face
+            assert best.entry == face
             gone = [face.face_id, *ids(others)]
             filed.delete_faces("staff", gone)
             left = ids(index.search(query[None], 9)[0])
@@ -350,7 +364,7 @@ class TestMethods:
 class TestFile:
     def test_holds_what_the_store_does(self, filed: Store) -> None:
         index = by(filed, "exact")
-        mapped = index._mirror.views().mapped
+        mapped = index.replica.views().mapped
         assert mapped is not None
         np.testing.assert_array_equal(mapped.vectors, VECTORS)
         assert not mapped.vectors.flags.writeable
@@ -372,7 +386,7 @@ class TestFile:
         [file] = files(filed, ".vectors")
         assert file != old
         assert len(files(filed, ".ann")) == 1
-        assert index._mirror.seen == index_file.read_manifest(index._mirror.place)
+        assert index.replica.seen == index_file.read_manifest(index.replica.base)
         assert len(index) == 4000 + 1600 - 1000
         assert recall(index.search(more[::16], 10), found) >= 0.95
         truth = by(filed, "exact").search(more[::16], 10)
@@ -380,13 +394,13 @@ class TestFile:
 
     def test_another_process_takes_the_new_one(self, filed: Store) -> None:
         mine, other = by(filed, "auto"), FaceIndex(filed, "staff", "m")
-        old = other._mirror.seen
+        old = other.replica.seen
         filed.add("staff", [new(vector) for vector in people(12, 200)])
         mine.search(QUERIES, 1)
         mine.wait()
         other.search(QUERIES, 1)
         other.wait()
-        assert old != mine._mirror.seen == other._mirror.seen
+        assert old != mine.replica.seen == other.replica.seen
 
     def test_small_collections_need_none(self, store: Store) -> None:
         store.add("staff", [new(vector) for vector in VECTORS[:500]])
@@ -412,7 +426,7 @@ class TestFile:
             file.unlink()
             if content is not None:
                 file.write_bytes(content)
-            assert not replica.Mirror(filed, "staff", "m", "cosine", "faces").is_mapped
+            assert not replica.Replica(filed, "staff", "m", "cosine", "faces").is_mapped
             index = FaceIndex(filed, "staff", "m")
             assert ids(index.search(VECTORS[:1], 1)[0])  # at once, without it
             index.wait()
@@ -429,7 +443,7 @@ class TestFile:
             vectors = people(13, 500)
             store.add("staff", [new(vector) for vector in vectors])
             shutil.copytree(filed.path.parent / "index", other / "index")
-            assert not replica.Mirror(store, "staff", "m", "cosine", "faces").is_mapped
+            assert not replica.Replica(store, "staff", "m", "cosine", "faces").is_mapped
 
     def test_one_of_a_future_that_was_undone_is_not_believed(
         self, filed: Store, planted: Path
@@ -440,9 +454,9 @@ class TestFile:
         filed.close()
         shutil.copy(planted / "faces.db", filed.path)
         with Store(filed.path) as store:
-            assert not replica.Mirror(store, "staff", "m", "cosine", "faces").is_mapped
+            assert not replica.Replica(store, "staff", "m", "cosine", "faces").is_mapped
             store.add("staff", [new(vector) for vector in people(13, 250)])
-            assert not replica.Mirror(store, "staff", "m", "cosine", "faces").is_mapped
+            assert not replica.Replica(store, "staff", "m", "cosine", "faces").is_mapped
 
     def test_is_replaced_while_others_have_it_mapped(self, filed: Store) -> None:
         index = by(filed, "annoy")
@@ -542,11 +556,11 @@ class TestBackground:
     def test_what_it_says_is_handed_on(self, tmp_path: Path) -> None:
         (tmp_path / "faces.db").write_text("no database" * 100)
         with pytest.raises(index_builder.BuildError, match="it is not a face store"):
-            index_builder.in_another_process(tmp_path / "faces.db", "staff", "m", "cosine", "faces")
+            index_builder.Builder(tmp_path / "faces.db", "staff", "m", "cosine", "faces").run()
 
 
 def _make_for_ever(path: Path, end: Connection) -> None:
-    replica.FILE_FROM = 1000
+    replica.MIN_FILE_CHANGES = 1000
     with Store(path) as store:
         end.send("begins")
         while True:

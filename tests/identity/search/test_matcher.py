@@ -131,7 +131,7 @@ class TestMatcher:
         store.make_collection("guests", "dlib_resnet")
         advice = r'holds vectors of dlib_resnet.*mobilefacenet: set embedder = "dlib_resnet" under'
         with pytest.raises(ModelMismatch, match=advice):
-            Matcher(store, embedder).open("guests")
+            Matcher(store, embedder).prepare("guests")
 
     def test_unknown_collection(self, store: Store, embedder: Space) -> None:
         with pytest.raises(CollectionNotFound, match="nobody does not exist"):
@@ -152,11 +152,11 @@ class TestMatcher:
         matcher = Matcher(store, embedder)
         [found] = matcher.faces("staff", at(1.0)[None])
         assert len(found) == 303
-        assert len(matcher.faces("staff", at(1.0)[None], most=280)[0]) == 280
+        assert len(matcher.faces("staff", at(1.0)[None], max_faces=280)[0]) == 280
 
     def test_a_collection_that_is_made_again(self, store: Store, embedder: Space) -> None:
         matcher = Matcher(store, embedder)
-        matcher.open("staff")
+        matcher.prepare("staff")
         store.delete_collection("staff")
         with pytest.raises(CollectionNotFound):
             matcher.faces("staff", at(1.0)[None])
@@ -182,7 +182,7 @@ class TestUsers:
         )
         [everybody] = matcher.users("staff", at(0.6)[None], threshold=0)
         assert [one.user.user_id for one in everybody] == ["ann", "em"]
-        [[most]] = matcher.users("staff", at(0.6)[None], threshold=0, most=1)
+        [[most]] = matcher.users("staff", at(0.6)[None], threshold=0, max_users=1)
         assert most == everybody[0]
 
     def test_changes_are_seen_by_the_next_search(self, store: Store, embedder: Space) -> None:

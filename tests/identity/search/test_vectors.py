@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onlooker.identity.faces import Vectors
 from onlooker.identity.search import quantized
-from onlooker.identity.search.vectors import Rows, Vectors, View, turned
+from onlooker.identity.search.vectors import VectorTable, View, rotated
 
 DIM = 3
 steps = st.lists(
@@ -31,7 +32,7 @@ def alive(view: View) -> dict[int, list[float]]:
 def test_hold_what_was_added_and_not_deleted(
     steps: list[tuple[str, int | list[int]]],
 ) -> None:
-    rows, there, last = Rows("euclidean"), dict[int, list[float]](), 0
+    rows, there, last = VectorTable("euclidean"), dict[int, list[float]](), 0
     for _, what in steps:
         if isinstance(what, int):
             new = range(last + 1, last + 1 + 2 * what, 2)
@@ -51,7 +52,7 @@ def test_hold_what_was_added_and_not_deleted(
 
 
 def test_a_view_stays_as_it_was_but_for_the_dead() -> None:
-    rows = Rows("euclidean")
+    rows = VectorTable("euclidean")
     rows.add(np.arange(1, 6), np.ones((5, DIM), np.float32))
     view = rows.view
     rows.add(np.arange(6, 100), np.zeros((94, DIM), np.float32))
@@ -70,7 +71,7 @@ def unit(chance: np.random.Generator, *shape: int) -> Vectors:
 def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
     """In pieces of any size, and after rows were moved together."""
     chance = np.random.default_rng(3)
-    rows, dim, last = Rows("cosine"), 40, 0
+    rows, dim, last = VectorTable("cosine"), 40, 0
     for _ in range(60):
         count = int(chance.integers(1, 150))
         rows.add(np.arange(last + 1, last + 1 + count), unit(chance, count, dim))
@@ -81,7 +82,7 @@ def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
         if kept is None:  # nobody is left
             continue
         fresh = quantized.space(32 * len(kept), dim)
-        quantized.write(fresh, 0, turned(vectors))
+        quantized.write(fresh, 0, rotated(vectors))
         wide = fresh.transpose(0, 2, 1).reshape(-1, fresh.shape[1])[: len(numbers)]
         held = kept.transpose(0, 2, 1).reshape(-1, kept.shape[1])[: len(numbers)]
         # A product of many vectors may round other than that of a few, at the edge of a level.
@@ -91,7 +92,7 @@ def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
 @pytest.mark.skipif(not quantized.fast(), reason="codes are for processors with AVX2")
 def test_codes_find_nearly_all_of_the_nearest() -> None:
     chance = np.random.default_rng(4)
-    rows = Rows("cosine")
+    rows = VectorTable("cosine")
     vectors = unit(chance, 20_000, 64)
     rows.add(np.arange(1, 20_001), vectors)
     rows.delete(np.arange(1, 20_001, 7))
@@ -106,12 +107,14 @@ def test_codes_find_nearly_all_of_the_nearest() -> None:
 
 
 def test_nearest_of_nothing() -> None:
-    numbers, values = Rows("euclidean").view.nearest(np.ones((2, 0), np.float32), 3, "cosine")
+    numbers, values = VectorTable("euclidean").view.nearest(
+        np.ones((2, 0), np.float32), 3, "cosine"
+    )
     assert numbers.shape == values.shape == (2, 0)
 
 
 def test_behind_the_last_the_number_is_nothing() -> None:
-    rows = Rows("euclidean")
+    rows = VectorTable("euclidean")
     rows.add(np.array([4, 9]), np.eye(2, DIM, dtype=np.float32))
     rows.delete(np.array([4]))
     view = rows.view

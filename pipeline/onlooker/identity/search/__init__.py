@@ -1,1 +1,1 @@
-"""Search for the nearest faces."""
+"""Search for the nearest faces and users."""

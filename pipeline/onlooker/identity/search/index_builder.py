@@ -1,73 +1,107 @@
-"""Writing the file that searches of a collection map, in a process of its own.
+"""The process that writes the index file of a collection.
 
     python -m onlooker.identity.search.index_builder STORE COLLECTION MODEL METRIC KIND
 
-Whoever searches starts it when so much has changed that it pays, and neither searches nor inserts
-wait for it. It may be killed at any time: the old file is in its place until the new one is whole.
+A search starts it when enough has changed for a new file to pay; no search and no insert waits for
+it. It may be killed at any time: the old file stays in use until the new one is complete. It ends
+with the process that started it: its standard input is a pipe from there.
 """
 
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import cast
 
 from onlooker.errors import OnlookerError
 from onlooker.identity import changes
 from onlooker.identity.errors import CollectionNotFound, StoreError
-from onlooker.identity.faces import Kind
+from onlooker.identity.faces import Kind, Metric
 from onlooker.identity.search import index_file
-from onlooker.identity.search.replica import Mirror
-from onlooker.identity.search.vectors import Metric
+from onlooker.identity.search.replica import Replica
 from onlooker.identity.store import Store
 
-POLITENESS = 10
+NICENESS = 10
+MAX_BUILDERS = 2
+"""Builders that one process runs at a time; further ones wait for their turn."""
+
+_turns = threading.BoundedSemaphore(MAX_BUILDERS)
 
 
 class BuildError(OnlookerError):
-    """The process that was to write the file failed; the text is what it said."""
+    """The builder failed; the text is its message."""
 
 
 def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind) -> None:
-    """Write the file anew if that pays; one process at a time. StoreError, OSError."""
-    place = index_file.place_of(store.path.parent, collection, model, kind)
-    with index_file.alone(place):
-        mirror = Mirror(store, collection, model, metric, kind)
-        if not mirror.is_stale():
-            index_file.tidy(place, index_file.read_manifest(place))
+    """Write the file if a new one pays; one process at a time does. Raises StoreError, OSError."""
+    base = index_file.base_path(store.path.parent, collection, model, kind)
+    with index_file.locked(base):
+        replica = Replica(store, collection, model, metric, kind)
+        if not replica.is_stale():
+            index_file.remove_unused(base, index_file.read_manifest(base))
             return
-        views = mirror.views()
+        if not len(replica):
+            index_file.remove(base)
+            return
+        views = replica.views()
         parts = [view for view in (views.mapped, views.recent) if view is not None]
-        if not len(mirror):
-            index_file.forget(place)
-            return
-        annoy = mirror.method == "annoy"
-        index_file.write(place, store.key, mirror.number, parts, metric, annoy)
+        annoy = replica.method == "annoy"
+        index_file.write(base, store.key, replica.number, parts, metric, annoy)
         try:
             changes.last(store.database, collection)
-        except CollectionNotFound:  # deleted meanwhile, and its files are to be gone
-            index_file.forget(place)
+        except CollectionNotFound:  # deleted meanwhile, so its files must go too
+            index_file.remove(base)
             raise
 
 
-def in_another_process(
-    store: Path, collection: str, model: str, metric: Metric, kind: Kind
-) -> None:
-    """`build`, and wait for it; BuildError."""
-    # A session of its own: what interrupts the one that asked does not interrupt it.
-    done = subprocess.run(
-        [sys.executable, "-m", __name__, str(store), collection, model, metric, kind],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode:
-        raise BuildError(done.stderr.decode(errors="replace").strip() or f"code {done.returncode}")
+class Builder:
+    """A builder process for one collection."""
+
+    def __init__(
+        self, store: Path, collection: str, model: str, metric: Metric, kind: Kind
+    ) -> None:
+        self._arguments = (str(store), collection, model, metric, kind)
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        """Run `build` in the process and wait for its end. Raises BuildError.
+
+        Returns at once if `stop` was called, before or meanwhile.
+        """
+        with _turns:
+            with self._lock:
+                if self._stopped:
+                    return
+                # A session of its own: Ctrl-C is for the process that started it. `-P`: modules in
+                # the current folder are not imported.
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", __name__, *self._arguments],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    start_new_session=True,
+                )
+            with self._process as process:
+                assert process.stderr is not None
+                message = process.stderr.read()
+            if process.returncode and not self._stopped:
+                text = message.decode(errors="replace").strip()
+                raise BuildError(text or f"the index builder ended with code {process.returncode}")
+
+    def stop(self) -> None:
+        """End the process now, or prevent its start."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
 
 
 def main() -> int:
-    os.nice(POLITENESS)
+    os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     path, collection, model, metric, kind = sys.argv[1:]
     try:
         with Store(Path(path)) as store:
@@ -76,6 +110,13 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, and end the process without further ado."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
 
 
 if __name__ == "__main__":

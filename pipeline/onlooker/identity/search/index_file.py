@@ -1,17 +1,14 @@
-"""A file of a collection's vectors up to some change number, for all processes to map.
+"""A file of a collection's vectors up to some change number, which all processes map.
 
-It is derived from the store and may be deleted at any time. Processes that map it share its
-memory, and are ready as soon as they have read it once. It is replaced as a whole: written under
-a new name, forced to the disk, and only then named by its manifest, which holds its checksums.
-What does not agree with them is not used. Where the collection is searched by Annoy an Annoy file
-over the same vectors lies beside it: Annoy believes what it reads, and would follow a flipped bit
-out of the file.
+It is derived from the store and may be deleted at any time. Processes that map it share its memory.
+It is replaced as a whole: written under a new name, forced to the disk, and only then named by the
+manifest, which holds its checksums. A file that does not match them is not used. If the collection
+is searched by Annoy, an Annoy file over the same vectors lies beside it. Its checksum matters most:
+Annoy does not validate what it reads, and would follow a flipped bit out of the file.
 """
 
-import fcntl
 import hashlib
 import mmap
-import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,19 +21,20 @@ import numpy as np
 from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
-from onlooker.identity.faces import Kind
+from onlooker import durable_file
+from onlooker.identity.faces import Kind, Metric, Vectors
 from onlooker.identity.search import quantized
-from onlooker.identity.search.vectors import Metric, Numbers, Vectors, View, turned
+from onlooker.identity.search.vectors import Numbers, View, rotated
 
-PIECE = 1 << 24
+CHECKSUM_BYTES = 1 << 24
 """Bytes under one checksum."""
-CHUNK = 20_000
+CHUNK_ROWS = 20_000
 """Rows that are written at a time."""
 TREES = 50
-VISITED_LEAST = 10_000
-VISITED_PART = 0.3
-"""Faces that a search by Annoy looks at: so many, and this part of all."""
-ENDINGS = (".vectors", ".ann")
+MIN_VISITED = 10_000
+VISITED_SHARE = 0.3
+"""Faces that a search by Annoy visits: MIN_VISITED, and this share of all."""
+SUFFIXES = (".vectors", ".ann")
 
 ANNOY_METRICS: dict[Metric, Literal["angular", "euclidean"]] = {
     "cosine": "angular",
@@ -50,16 +48,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     file: str
     size: int
     digests: tuple[bytes, ...]
-    """SHA-256 of each PIECE."""
+    """SHA-256 of each CHECKSUM_BYTES."""
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What stands beside the files."""
+    """The description of the files that are in use."""
 
     key: str
     """The store's."""
     number: int
-    """Faces up to this change number are in it."""
+    """Faces up to this change number are in the file."""
     count: int
     dim: int
     metric: Metric
@@ -68,73 +66,76 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Trees(NamedTuple):
-    """Annoy over the rows of a snapshot."""
+    """Annoy over the rows of an index file."""
 
     annoy: AnnoyIndex
 
     def candidates(self, query: Vectors, k: int, view: View) -> Numbers:
-        """Numbers of the k or more faces that seem nearest to `query` (dim,)."""
-        # Dead ones are still in the trees and must not take the place of the living.
+        """Return the numbers of k or more faces that are probably nearest to `query` (dim,)."""
+        # Deleted faces are still in the trees, and must not displace others.
         count = k + len(view.live) - int(np.count_nonzero(view.live))
-        visited = VISITED_LEAST + int(VISITED_PART * len(view.numbers))
+        visited = MIN_VISITED + int(VISITED_SHARE * len(view.numbers))
         return view.numbers[self.annoy.get_nns_by_vector(query, count, search_k=visited)]
 
 
-class Snapshot(NamedTuple):
-    """A file as it is mapped."""
+class IndexFile(NamedTuple):
+    """A mapped file."""
 
     manifest: Manifest
     view: View
     trees: Trees | None
 
 
-def place_of(folder: Path, collection: str, model: str, kind: Kind) -> Path:
-    """Where the files of a collection are, without a suffix. Any name fits into a digest."""
+def base_path(folder: Path, collection: str, model: str, kind: Kind) -> Path:
+    """Return the path, without a suffix, of a collection's files. Any name fits into a digest."""
     name = f"{collection}|{model}|{kind}".encode()
     return folder / "index" / hashlib.sha256(name).hexdigest()[:32]
 
 
-def load(place: Path, key: str, metric: Metric) -> Snapshot | None:
-    """What lies at `place`; None unless it is whole, and of this store. OSError."""
-    manifest = read_manifest(place)
+def load(base: Path, key: str, metric: Metric) -> IndexFile | None:
+    """Map the files at `base`; None unless they are intact and of this store. Raises OSError."""
+    manifest = read_manifest(base)
     if manifest is None or (manifest.key, manifest.metric) != (key, metric):
         return None
     try:
-        if not _are_whole(place, manifest):
+        if not _are_intact(base, manifest):
             return None
-        view = _mapped(place.parent / manifest.vectors.file, manifest)
+        view = _mapped(base.parent / manifest.vectors.file, manifest)
         trees = None
         if manifest.trees is not None:
-            trees = _open_trees(place.parent / manifest.trees.file, manifest)
-    except FileNotFoundError:  # replaced this moment, or lost
+            trees = _open_trees(base.parent / manifest.trees.file, manifest)
+    except FileNotFoundError:  # replaced at this moment, or lost
         return None
-    return Snapshot(manifest, view, trees)
+    return IndexFile(manifest, view, trees)
 
 
-def is_damaged(place: Path) -> bool:
-    """Whether there is something at `place` that is not whole. OSError."""
-    manifest = read_manifest(place)
+def is_damaged(base: Path) -> bool:
+    """Return whether there are files at `base` that are not intact. Raises OSError."""
+    manifest = read_manifest(base)
     if manifest is None:
-        return place.with_suffix(".manifest").exists()
-    return not _are_whole(place, manifest)
+        return base.with_suffix(".manifest").exists()
+    return not _are_intact(base, manifest)
 
 
 def write(
-    place: Path, key: str, number: int, views: list[View], metric: Metric, with_trees: bool
+    base: Path, key: str, number: int, views: list[View], metric: Metric, with_trees: bool
 ) -> None:
-    """Put the live rows of `views` in the place of what was there; only within `alone`. OSError."""
+    """Replace the files at `base` by the live rows of `views`; only within `locked`.
+
+    Raises OSError.
+    """
     count = sum(int(np.count_nonzero(view.live)) for view in views)
     dim = next(view.vectors.shape[1] for view in views if len(view.numbers))
-    # New names: the old files stay as they are for those who have mapped them.
-    new = place.with_name(f"{place.name}-{secrets.token_hex(8)}")
-    files = [new.with_name(new.name + ending) for ending in ENDINGS]
+    # New names: processes that have mapped the old files keep them.
+    new = base.with_name(f"{base.name}-{secrets.token_hex(8)}")
+    files = [new.with_name(new.name + suffix) for suffix in SUFFIXES]
     try:
         with files[0].open("xb") as opened:
             opened.writelines(_contents(views, count, dim, metric))
         vectors = _part(files[0])
         trees = None
         if with_trees:
-            _plant(files[1], views, dim, metric)
+            _build_trees(files[1], views, dim, metric)
             trees = _part(files[1])
         manifest = Manifest(
             key=key,
@@ -145,43 +146,48 @@ def write(
             vectors=vectors,
             trees=trees,
         )
-        _write_manifest(place, manifest)
+        body = msgspec.msgpack.encode(manifest)
+        durable_file.write(base.with_suffix(".manifest"), hashlib.sha256(body).digest() + body)
     except OSError:
-        for file in files:  # a part of it would only keep the disk full
+        for file in files:  # a part of one would only keep the disk full
             file.unlink(missing_ok=True)
         raise
-    tidy(place, manifest)
+    remove_unused(base, manifest)
 
 
-def tidy(place: Path, manifest: Manifest | None) -> None:
-    """Delete files that `manifest` does not name: older ones, and what a killed process left."""
+def remove_unused(base: Path, manifest: Manifest | None) -> None:
+    """Remove files that `manifest` does not name: older ones, and those of a killed process.
+
+    Only within `locked`, or for a collection that is gone. Raises OSError.
+    """
     parts = (manifest.vectors, manifest.trees) if manifest else ()
     named = {part.file for part in parts if part is not None}
-    for ending in ENDINGS:
-        for file in place.parent.glob(f"{place.name}-*{ending}"):
+    for suffix in SUFFIXES:
+        for file in base.parent.glob(f"{base.name}-*{suffix}"):
             if file.name not in named:
                 file.unlink(missing_ok=True)
+    for file in base.parent.glob(f".{base.name}.*"):  # manifests that were never completed
+        file.unlink(missing_ok=True)
 
 
-def forget(place: Path) -> None:
-    """Delete all that is at `place`."""
-    place.with_suffix(".manifest").unlink(missing_ok=True)
-    tidy(place, None)
+def remove(base: Path) -> None:
+    """Remove all files at `base`. Raises OSError."""
+    base.with_suffix(".manifest").unlink(missing_ok=True)
+    remove_unused(base, None)
 
 
 @contextmanager
-def alone(place: Path) -> Iterator[None]:
-    """Wait until no other process is writing at `place`; none will while this lasts. OSError."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+def locked(base: Path) -> Iterator[None]:
+    """Exclude other processes that would write at `base`, waiting for them. Raises OSError."""
+    base.parent.mkdir(parents=True, exist_ok=True)
+    with durable_file.FileLock(base.with_suffix(".lock")):
         yield
 
 
-def read_manifest(place: Path) -> Manifest | None:
-    """The manifest, behind its own checksum; None where there is none that agrees with it."""
+def read_manifest(base: Path) -> Manifest | None:
+    """Return the manifest; None if there is none that matches its checksum. Raises OSError."""
     try:
-        data = place.with_suffix(".manifest").read_bytes()
+        data = base.with_suffix(".manifest").read_bytes()
     except FileNotFoundError:
         return None
     digest, body = data[:32], data[32:]
@@ -189,27 +195,18 @@ def read_manifest(place: Path) -> Manifest | None:
         return None
     try:
         return msgspec.msgpack.decode(body, type=Manifest)
-    except msgspec.DecodeError:  # whole, but another version's
+    except msgspec.DecodeError:  # intact, but of another version
         return None
 
 
-def _write_manifest(place: Path, manifest: Manifest) -> None:
-    body = msgspec.msgpack.encode(manifest)
-    new = place.with_suffix(".new")
-    new.write_bytes(hashlib.sha256(body).digest() + body)
-    to_disk(new)
-    new.rename(place.with_suffix(".manifest"))
-    to_disk(place.parent)
-
-
 def _contents(views: list[View], count: int, dim: int, metric: Metric) -> Iterator[bytes]:
-    """Numbers, vectors and codes, one after the other: what `_mapped` finds."""
+    """Yield numbers, then vectors, then quantised vectors, as `_mapped` reads them."""
 
     def chunks(take: Callable[[View], NDArray[Any]]) -> Iterator[NDArray[Any]]:
         for view in views:
             alive = np.flatnonzero(view.live)
-            for start in range(0, len(alive), CHUNK):
-                yield take(view)[alive[start : start + CHUNK]]
+            for start in range(0, len(alive), CHUNK_ROWS):
+                yield take(view)[alive[start : start + CHUNK_ROWS]]
 
     for numbers in chunks(lambda view: view.numbers):
         yield numbers.astype("<i8").tobytes()
@@ -218,7 +215,7 @@ def _contents(views: list[View], count: int, dim: int, metric: Metric) -> Iterat
     if metric == "cosine":
         codes, first = quantized.space(count, dim), 0
         for vectors in chunks(lambda view: view.vectors):
-            quantized.write(codes, first, turned(vectors))
+            quantized.write(codes, first, rotated(vectors))
             first += len(vectors)
         yield codes.tobytes()
 
@@ -242,7 +239,7 @@ def _mapped(file: Path, manifest: Manifest) -> View:
     )
 
 
-def _plant(file: Path, views: Iterable[View], dim: int, metric: Metric) -> None:
+def _build_trees(file: Path, views: Iterable[View], dim: int, metric: Metric) -> None:
     annoy = AnnoyIndex(dim, ANNOY_METRICS[metric])
     annoy.set_seed(1)
     item = 0
@@ -261,15 +258,15 @@ def _open_trees(file: Path, manifest: Manifest) -> Trees:
 
 
 def _part(file: Path) -> Part:
-    to_disk(file)
+    durable_file.to_disk(file)
     digests = _digests(file)
     return Part(file=file.name, size=file.stat().st_size, digests=digests)
 
 
-def _are_whole(place: Path, manifest: Manifest) -> bool:
+def _are_intact(base: Path, manifest: Manifest) -> bool:
     for part in (manifest.vectors, manifest.trees):
         if part is not None:
-            file = place.parent / part.file
+            file = base.parent / part.file
             if not file.is_file() or file.stat().st_size != part.size:
                 return False
             if _digests(file) != part.digests:
@@ -282,20 +279,11 @@ def _digests(file: Path) -> tuple[bytes, ...]:
         file.open("rb") as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data,
         memoryview(data) as whole,
-        ThreadPoolExecutor(2) as pool,  # SHA-256 lets other threads run meanwhile
+        ThreadPoolExecutor(2) as pool,  # SHA-256 releases the interpreter
     ):
 
         def digest(start: int) -> bytes:
-            with whole[start : start + PIECE] as piece:
+            with whole[start : start + CHECKSUM_BYTES] as piece:
                 return hashlib.sha256(piece).digest()
 
-        return tuple(pool.map(digest, range(0, len(whole), PIECE)))
-
-
-def to_disk(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return tuple(pool.map(digest, range(0, len(whole), CHECKSUM_BYTES)))

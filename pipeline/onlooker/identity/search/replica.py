@@ -1,4 +1,4 @@
-"""A collection's vectors as one process has them: the mapped ones of a file, and those since."""
+"""This process's copy of a collection's vectors: those of a mapped file, and newer ones."""
 
 import logging
 import time
@@ -7,34 +7,34 @@ from typing import NamedTuple
 import numpy as np
 
 from onlooker.identity import changes
-from onlooker.identity.errors import mismatch
-from onlooker.identity.faces import Kind, Method
-from onlooker.identity.schema import are_off
+from onlooker.identity.errors import ModelMismatch, mismatch
+from onlooker.identity.faces import Kind, Method, Metric, Vectors, are_off
 from onlooker.identity.search import index_file
-from onlooker.identity.search.index_file import Snapshot, Trees
-from onlooker.identity.search.vectors import Metric, Numbers, Rows, Vectors, View, bury
+from onlooker.identity.search.index_file import IndexFile, Trees
+from onlooker.identity.search.vectors import Numbers, VectorTable, View, mark_deleted
 from onlooker.identity.store import Store
 
-FILE_FROM = 10_000
-"""Changes from which a new file pays: so many are read from the store in a tenth of a second."""
-STALE = 0.2
-"""But not fewer than this part of the rows in the file."""
+MIN_FILE_CHANGES = 10_000
+"""Changes from which a new file pays: reading these from the store takes a tenth of a second."""
+MIN_FILE_CHANGED = 0.2
+"""At least this share of the rows in the file must have changed, too."""
 SAMPLES = 16
+"""Vectors of a file that are compared with the store's before the file is used."""
 
 logger = logging.getLogger(__name__)
 
 
 class Views(NamedTuple):
-    """All vectors at one moment."""
+    """All vectors of a collection at one moment."""
 
     mapped: View | None
     recent: View
     trees: Trees | None
-    """Over the mapped ones, where they are to be searched by Annoy."""
+    """Annoy over the mapped vectors, if it is to choose among them."""
     exact: bool
 
     def nearest(self, queries: Vectors, k: int, metric: Metric) -> tuple[Numbers, Vectors]:
-        """Numbers and values (m, up to k) of the nearest, best first; 0 behind the last."""
+        """Return numbers and values (m, up to k) of the nearest, best first; the rest is 0."""
         numbers, values = self.recent.nearest(queries, k, metric, self.exact)
         if self.mapped is None:
             return numbers, values
@@ -44,7 +44,7 @@ class Views(NamedTuple):
             mapped, nearness = self._by_annoy(self.mapped, self.trees, queries, k, metric)
         if not numbers.shape[1]:
             return mapped, nearness
-        # The mapped ones first: their numbers are lower, and of equals the lower one wins.
+        # The mapped ones come first: their numbers are lower, and a lower number wins a tie.
         numbers = np.concatenate([mapped, numbers], axis=1)
         values = np.concatenate([nearness, values], axis=1)
         order = np.argsort(-values if metric == "cosine" else values, axis=1, kind="stable")[:, :k]
@@ -64,11 +64,12 @@ class Views(NamedTuple):
         return numbers, values
 
 
-class Mirror:
-    """Vectors of `model` in a collection, up to the change number of the last `catch_up`.
+class Replica:
+    """The vectors of a collection, as of the change number of the last `catch_up`.
 
-    Raises CollectionNotFound and ModelMismatch, at any catching up too: another process may delete
-    the collection meanwhile.
+    Not for several threads at once, except what `views` returned. Raises CollectionNotFound, and
+    ModelMismatch if the collection's vectors are not of `model`. `catch_up` raises both too:
+    another process may delete the collection, and create it for another model.
     """
 
     def __init__(
@@ -80,31 +81,38 @@ class Mirror:
         self.metric: Metric = metric
         self.kind: Kind = kind
         self.method: Method | None = None
-        self.place = index_file.place_of(store.path.parent, collection, model, kind)
+        self.base = index_file.base_path(store.path.parent, collection, model, kind)
         self._number = -1
-        self._mapped: Snapshot | None = None
-        self._recent = Rows(metric)
-        self.seen = index_file.read_manifest(self.place)
-        """The manifest that there was, whether what it names could be used or not."""
+        self._mapped: IndexFile | None = None
+        self._recent = VectorTable(metric)
+        self.seen = index_file.read_manifest(self.base)
+        """The manifest that was there, whether its files could be used or not."""
         self._load()
         self.catch_up()
 
     def __len__(self) -> int:
+        """Return the number of vectors."""
         mapped = 0 if self._mapped is None else int(np.count_nonzero(self._mapped.view.live))
         return mapped + self._recent.alive
 
     @property
     def number(self) -> int:
-        """The change number that this is as of."""
+        """The change number up to which this is complete."""
         return self._number
 
     @property
     def is_mapped(self) -> bool:
-        """Whether there is a file under this."""
+        """Whether a file is in use."""
         return self._mapped is not None
 
+    @property
+    def nbytes(self) -> int:
+        """This process's own memory; mapped files, which processes share, do not count."""
+        mapped = 0 if self._mapped is None else self._mapped.view.live.nbytes
+        return mapped + self._recent.nbytes
+
     def views(self) -> Views:
-        """What there is to search now."""
+        """Return what a search needs, valid while others catch up."""
         mapped = self._mapped
         annoy = mapped.trees if mapped is not None and self.method == "annoy" else None
         return Views(
@@ -115,31 +123,34 @@ class Mirror:
         )
 
     def is_stale(self) -> bool:
-        """Whether so much has changed since the file was written that a new one pays."""
+        """Return whether so much has changed since the file was written that a new one pays."""
         if self._mapped is None:
-            return len(self._recent) >= FILE_FROM
+            return len(self._recent) >= MIN_FILE_CHANGES
         if self.method == "annoy" and self._mapped.trees is None:
             return True
         live = self._mapped.view.live
         changed = len(self._recent) + len(live) - int(np.count_nonzero(live))
-        return changed >= max(FILE_FROM, STALE * len(live))
+        return changed >= max(MIN_FILE_CHANGES, MIN_FILE_CHANGED * len(live))
 
     def catch_up(self) -> bool:
-        """Take over what was committed since the last time; whether anything was."""
+        """Apply all that was committed since the last time, and return whether anything was."""
         changed = False
-        while (
-            self.method is None
-            or changes.last(self.store.database, self.collection) != self._number
-        ):
+        while self.method is None or self._last() != self._number:
             new = changes.after(self.store.database, self.collection, self._number, self.kind)
             if new.model != self.model:
                 raise mismatch(self.collection, new.model, self.model)
+            if new.metric != self.metric:
+                raise ModelMismatch(
+                    f"vectors in the collection {self.collection} are compared by {new.metric}, "
+                    f"and now {self.model} is to be compared by {self.metric}: index the images "
+                    "into a new collection"
+                )
             if new.reset:
-                self._mapped, self._recent = None, Rows(self.metric)
+                self._mapped, self._recent = None, VectorTable(self.metric)
             self.method = new.method
             self._recent.delete(new.deleted)
             if self._mapped is not None:
-                bury(self._mapped.view, new.deleted)
+                mark_deleted(self._mapped.view, new.deleted)
             if len(new.added):
                 vectors = new.vectors
                 if self.kind == "users" and self.metric == "cosine":
@@ -150,39 +161,42 @@ class Mirror:
             changed = True
         return changed
 
-    def _load(self) -> None:
-        began = time.perf_counter()
-        try:
-            found = index_file.load(self.place, self.store.key, self.metric)
-        except OSError as error:
-            logger.warning("%s: cannot be read, searching without it: %s", self.place, error)
-            return
-        if found is not None and self._is_ours(found):
-            self._mapped, self._number = found, found.manifest.number
-            seconds = time.perf_counter() - began
-            logger.debug("%s: mapped %d in %.2f s", self.place, found.manifest.count, seconds)
-
     def _last(self) -> int:
         return changes.last(self.store.database, self.collection)
 
-    def _is_ours(self, found: Snapshot) -> bool:
-        """Whether it holds what the store does: an older copy of the store may be back."""
+    def _load(self) -> None:
+        """Map the file, if there is a good one."""
+        began = time.perf_counter()
+        try:
+            found = index_file.load(self.base, self.store.key, self.metric)
+        except OSError as error:
+            logger.warning("%s: cannot be read, searching without it: %s", self.base, error)
+            return
+        if found is not None and self._agrees(found):
+            self._mapped, self._number = found, found.manifest.number
+            seconds = time.perf_counter() - began
+            logger.debug("%s: mapped %d in %.2f s", self.base, found.manifest.count, seconds)
+
+    def _agrees(self, found: IndexFile) -> bool:
+        """Return whether a file's vectors are the store's: an older copy of it may be back."""
         if found.manifest.number > self._last():
             return False
+        if self.kind == "users":
+            return True  # the file has them scaled to length 1
         numbers = found.view.numbers
         some = [*numbers[:: max(1, len(numbers) // SAMPLES)], *numbers[-SAMPLES:]]
-        there = changes.vectors_at(self.store.database, [int(number) for number in some], self.kind)
-        rows = found.view.rows(np.array(list(there), np.int64))
-        if self.kind == "users":
-            return True  # their vectors were brought to length 1
+        stored = changes.vectors_at(
+            self.store.database, [int(number) for number in some], self.kind
+        )
+        rows = found.view.rows(np.array(list(stored), np.int64))
         return all(
             np.array_equal(found.view.vectors[row], vector)
-            for row, vector in zip(rows, there.values(), strict=True)
+            for row, vector in zip(rows, stored.values(), strict=True)
         )
 
 
 def check_lengths(vectors: Vectors, metric: Metric) -> None:
-    """ValueError for a vector that is not of length 1 where it is compared by the cosine."""
+    """Raise ValueError for a vector that is not of length 1 if it is compared by cosine."""
     if metric != "cosine":
         return
     off = are_off(vectors)

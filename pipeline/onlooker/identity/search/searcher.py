@@ -11,6 +11,8 @@ from typing import Protocol, Self
 
 from onlooker.identity.faces import (
     FACES_PER_PAGE,
+    MIN_ASSOCIATION,
+    MIN_SIMILARITY,
     USERS_PER_PAGE,
     Associations,
     CollectionInfo,
@@ -26,11 +28,6 @@ from onlooker.identity.faces import (
 )
 from onlooker.models.card import Space
 from onlooker.types import Identity, StoredFace
-
-MIN_SIMILARITY = 80.0
-"""Default of the least Similarity of a match, as in Amazon's API."""
-MIN_ASSOCIATION = 75.0
-"""Default of the least Similarity of a face to its user, as in Amazon's API."""
 
 
 class Searcher(Protocol):

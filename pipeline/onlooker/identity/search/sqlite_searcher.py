@@ -5,6 +5,8 @@ from pathlib import Path
 
 from onlooker.identity.faces import (
     FACES_PER_PAGE,
+    MIN_ASSOCIATION,
+    MIN_SIMILARITY,
     USERS_PER_PAGE,
     Associations,
     CollectionInfo,
@@ -13,7 +15,6 @@ from onlooker.identity.faces import (
     Vectors,
 )
 from onlooker.identity.search.matcher import Matcher, likeness
-from onlooker.identity.search.searcher import MIN_ASSOCIATION, MIN_SIMILARITY
 from onlooker.identity.store import Store
 from onlooker.models.card import Space
 from onlooker.types import Identity
@@ -27,11 +28,20 @@ class SqliteSearcher(Store):
 
     def __init__(self, path: Path, space: Space, *, finish_seconds: float = 0.0) -> None:
         super().__init__(path)
-        self.space = space
+        self._space = space
         self._matcher = Matcher(self, space)
+        self._finish_seconds = finish_seconds
+
+    @property
+    def space(self) -> Space:
+        return self._space
+
+    def close(self) -> None:
+        self._matcher.close(self._finish_seconds)
+        super().close()
 
     def prepare(self, collection: str, kind: Kind = "faces") -> None:
-        self._matcher.open(collection, kind)
+        self._matcher.prepare(collection, kind)
 
     def search_faces(
         self,
@@ -52,7 +62,9 @@ class SqliteSearcher(Store):
         return self._matcher.users(collection, vectors, threshold, max_users)
 
     def create_collection(self, name: str, tags: Mapping[str, str] | None = None) -> CollectionInfo:
-        return self.make_collection(name, self.space.name, tags)
+        return self.make_collection(
+            name, self.space.name, tags, metric=self.space.calibration.metric
+        )
 
     def associate(
         self,

@@ -1,52 +1,51 @@
-"""Vectors of a collection, in the order of their faces' change numbers, and which are nearest.
+"""The vectors of a collection in memory, ordered by change number, and the nearest of them.
 
-Rows are only ever added behind the others and marked dead in place, so a view that a search took
-stays good while others add and delete.
+Rows are only appended, and marked as deleted in place, so a view that a search holds stays valid
+while other threads add and delete.
 """
 
 import functools
 import hashlib
 import math
-from typing import Literal, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.identity.faces import Metric, Vectors
 from onlooker.identity.search import quantized
 from onlooker.identity.search.exact import closest, most_alike
 
-Metric: TypeAlias = Literal["cosine", "euclidean"]
-
 Numbers: TypeAlias = NDArray[np.int64]
-Vectors: TypeAlias = NDArray[np.float32]
-Codes: TypeAlias = NDArray[np.uint8]
+"""Change numbers of faces or users."""
 
-CODES_FROM = 1_000
-"""Rows from which codes are faster than comparing every vector (`bench/bench_search.py`)."""
-LOOKED_AT = 10
-"""Rows that codes choose to be compared exactly: so many for each one wanted, and the root of all.
-They have 99 % of the ten nearest of ten thousand as of a million, even where all are strangers."""
+QUANTIZED_MIN_ROWS = 1_000
+"""Rows from which quantised vectors are faster than an exact scan (`bench/bench_search.py`)."""
+CANDIDATES_PER_RESULT = 10
+"""Rows compared exactly for each result wanted; the square root of all rows is added. With these
+the quantised search finds 99 % of the ten nearest among ten thousand and among a million vectors,
+also if no two are of one person."""
 
 
 class View(NamedTuple):
-    """Rows as they were at one moment, but for those marked dead since."""
+    """The rows as of one moment, except that later deletions show in `live`."""
 
     numbers: Numbers
-    """(n,) change numbers of the faces, ascending."""
+    """(n,) change numbers, ascending."""
     vectors: Vectors
     """(n, dim)"""
     live: NDArray[np.uint8]
-    """(n,) 0 where the face was deleted."""
-    codes: Codes | None = None
-    """Of vectors of length 1: see `onlooker.identity.search.quantized`."""
+    """(n,) 0 for a deleted row."""
+    codes: NDArray[np.uint8] | None = None
+    """Quantised vectors, if they have length 1: see `onlooker.identity.search.quantized`."""
 
     def only(self, numbers: Numbers) -> "View":
-        """Copies of the rows of these faces, as far as they are here, in order."""
+        """Return copies of the rows of these numbers, in order; missing ones are left out."""
         rows = self.rows(np.unique(numbers))
         return View(self.numbers[rows], self.vectors[rows], self.live[rows])
 
     def rows(self, numbers: Numbers) -> NDArray[np.intp]:
-        """Where these numbers are, for those that are here."""
+        """Return the positions of these numbers; missing ones are left out."""
         rows = np.searchsorted(self.numbers, numbers)
         inside = rows < len(self.numbers)
         rows, numbers = rows[inside], numbers[inside]
@@ -55,42 +54,48 @@ class View(NamedTuple):
     def nearest(
         self, queries: Vectors, k: int, metric: Metric, exact: bool = False
     ) -> tuple[Numbers, Vectors]:
-        """Numbers and values (m, min(k, n)) of the nearest live rows, best first.
+        """Return numbers and values (m, min(k, n)) of the nearest live rows, best first.
 
-        A value is the cosine or the Euclidean distance; behind the last the number is 0. Unless
-        `exact`, codes may choose whom to compare.
+        A value is the cosine or the Euclidean distance. If fewer rows are live, the rest has
+        number 0. Quantised vectors may preselect the rows to compare, except if `exact`.
         """
         count = len(self.numbers)
         k = min(k, count)
         if k == 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-        looked_at = LOOKED_AT * k + math.isqrt(count)
+        candidates = CANDIDATES_PER_RESULT * k + math.isqrt(count)
         if metric == "euclidean":
             rows, values = closest(self.vectors, self.live, queries, k)
             values = np.sqrt(values)
-        elif exact or self.codes is None or count < max(CODES_FROM, 4 * looked_at):
+        elif exact or self.codes is None or count < max(QUANTIZED_MIN_ROWS, 4 * candidates):
             rows, values = most_alike(self.vectors, self.live, queries, k)
         else:
             rows, values = quantized.most_alike(
-                self.vectors, self.codes, self.live, queries, turned(queries), k, looked_at
+                self.vectors, self.codes, self.live, queries, rotated(queries), k, candidates
             )
         return np.where(rows < 0, 0, self.numbers[rows]), values
 
 
-class Rows:
-    """Vectors of one length, as many as come; with codes where they are compared by the cosine."""
+class VectorTable:
+    """A growing table of vectors of one length, quantised too if they are compared by cosine."""
 
     def __init__(self, metric: Metric) -> None:
         self.alive = 0
-        self._coded = metric == "cosine" and quantized.fast()
+        """Rows that are not deleted."""
+        self._quantized = metric == "cosine" and quantized.fast()
         self._count = 0
         self._space = View(
             np.empty(0, np.int64), np.empty((0, 0), np.float32), np.empty(0, np.uint8)
         )
 
     def __len__(self) -> int:
-        """Rows, dead ones too."""
+        """Return the number of rows, deleted ones included."""
         return self._count
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is allocated."""
+        return sum(array.nbytes for array in self._space if array is not None)
 
     @property
     def view(self) -> View:
@@ -100,7 +105,7 @@ class Rows:
         return View(numbers[:count], vectors[:count], live[:count], codes)
 
     def add(self, numbers: Numbers, vectors: Vectors) -> None:
-        """Put faces behind the others; their numbers are greater than all that are here."""
+        """Append rows. The numbers are ascending and greater than all before."""
         first, self._count = self._count, self._count + len(numbers)
         if self._count > len(self._space.numbers):
             self._grow(first, 2 * self._count, vectors.shape[1])
@@ -108,12 +113,12 @@ class Rows:
         self._space.vectors[first : self._count] = vectors
         self._space.live[first : self._count] = 1
         if self._space.codes is not None:
-            quantized.write(self._space.codes, first, turned(vectors))
+            quantized.write(self._space.codes, first, rotated(vectors))
         self.alive += len(numbers)
 
     def delete(self, numbers: Numbers) -> None:
-        """Mark faces dead; numbers that are not here do not matter."""
-        self.alive -= bury(self.view, numbers)
+        """Mark rows as deleted; unknown numbers are ignored."""
+        self.alive -= mark_deleted(self.view, numbers)
         if self.alive < self._count // 2:
             left = self.view
             alive = left.live == 1
@@ -128,7 +133,7 @@ class Rows:
             np.zeros(space, np.int64),
             np.zeros((space, dim), np.float32),
             np.zeros(space, np.uint8),
-            quantized.space(space, dim) if self._coded else None,
+            quantized.space(space, dim) if self._quantized else None,
         )
         if count:
             self._space.numbers[:count] = old.numbers[:count]
@@ -138,23 +143,26 @@ class Rows:
                 self._space.codes[: len(old.codes)] = old.codes
 
 
-def bury(view: View, numbers: Numbers) -> int:
-    """Mark faces dead in place; how many of them were alive."""
+def mark_deleted(view: View, numbers: Numbers) -> int:
+    """Mark rows as deleted in place, and return how many were not deleted before."""
     rows = view.rows(np.unique(numbers))
-    dead = int(np.count_nonzero(view.live[rows]))
+    count = int(np.count_nonzero(view.live[rows]))
     view.live[rows] = 0
-    return dead
+    return count
 
 
-def turned(vectors: Vectors) -> Vectors:
-    """Vectors (n, dim) of length 1 as codes are made from them."""
+def rotated(vectors: Vectors) -> Vectors:
+    """Return vectors (n, dim) of length 1 in the form that is quantised.
+
+    The rotation makes all components alike; the scale gives them a standard deviation of 1.
+    """
     return vectors @ _rotation(vectors.shape[1])
 
 
 @functools.cache
 def _rotation(dim: int) -> Vectors:
-    """Some rotation of space, always the same one, times the root of its dimensions."""
-    # Not of a generator of random numbers: those may change, and codes are kept in files.
+    """Return a fixed random rotation (dim, dim), times the square root of `dim`."""
+    # Not from a random number generator: those may change, and quantised vectors are kept in files.
     seed = hashlib.shake_256(b"onlooker codes").digest(4 * dim * dim)
     chance = np.frombuffer(seed, "<u4").reshape(dim, dim) / 2.0**31 - 1
     return np.asarray(np.linalg.qr(chance)[0] * np.sqrt(dim), np.float32)
