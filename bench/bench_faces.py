@@ -34,16 +34,16 @@ import onnxruntime
 from bench.support.published import face_detector
 
 from onlooker.cli.demo_video import photographs
-from onlooker.cli.faces import MODELS
 from onlooker.config import schema
 from onlooker.media.picture import Still
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
+from onlooker.vision import analyser
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, unlaid
+from onlooker.vision.mesh import MeshedFace, Mesher
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 Counts = tuple[int, int]
@@ -106,7 +106,7 @@ class Onlooker:
     def __init__(self, video: Path, settings: schema.Faces) -> None:
         self.video = video
         self.find = FaceFinder(settings, "auto")
-        self.lay = Mesher("auto") if settings.mesh else unlaid
+        self.fit = Mesher("auto") if settings.mesh else None
         self.embed = FaceEmbedder(settings, "auto")
 
     def __call__(self) -> Counts:
@@ -114,8 +114,13 @@ class Onlooker:
         with VideoFile(self.video) as video:
             for _, picture in video.frames("bench"):
                 assert picture is not None
-                faces = self.lay(picture, self.find(picture))
-                self.embed(picture, faces)
+                [detected] = self.find([picture])
+                places = [picture] * len(detected)
+                if self.fit is not None:
+                    faces = self.fit(places, detected)
+                else:
+                    faces = [MeshedFace(face) for face in detected]
+                self.embed(places, faces)
                 frames += 1
                 found += len(faces)
         return frames, found
@@ -148,15 +153,17 @@ def stream(video: Path, rounds: int) -> None:
 
 def detect_faces(rounds: int) -> None:
     picture = Still(np.ascontiguousarray(photographs().astronaut))
-    lay, describe = Mesher("auto"), FaceDescriber("auto")
+    fit, describe = Mesher("auto"), FaceDescriber("auto")
     print(f"\n{'DetectFaces ALL':<22}{'ms':>12}{'models':>8}{'ratio':>8}")
     for detection in ("balanced", "thorough"):
         find = FaceFinder(schema.Faces(detection=detection), "auto")
         whole, models = [], []
         for _ in range(rounds + 1):
             begin, before = time.perf_counter(), session.seconds()
-            faces = lay(picture, find(picture))
-            describe(picture, faces)
+            [detected] = find([picture])
+            places = [picture] * len(detected)
+            faces = fit(places, detected)
+            describe(places, faces)
             whole.append(time.perf_counter() - begin)
             models.append(session.seconds() - before)
             assert len(faces) == 1
@@ -171,7 +178,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     chosen = arguments.parse_args()
     cv2.setNumThreads(1)
-    weights.pull([*MODELS, "mobilefacenet"])
+    weights.pull(analyser.cards(schema.Config().with_thorough_detection(), analyser.ALL))
     names = ("onnxruntime-openvino", "opencv-python-headless", "av")
     print(f"{platform.processor() or platform.machine()}, one core")
     print(", ".join(f"{name} {version(name)}" for name in names))

@@ -31,7 +31,7 @@ from rapidocr import RapidOCR
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, Match, Text
-from onlooker.identity.enrol import enrol, pictures
+from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.store import Store
 from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
@@ -215,7 +215,7 @@ def main() -> None:
             store.make_collection("bench", settings.faces.embedder)
             portrait = folder / "Eileen_Collins.png"
             cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
-            list(enrol(store, "bench", list(pictures([portrait])), settings))
+            list(enrol(store, "bench", list(image_files([portrait])), settings))
         records = folder / "records.jsonl"
 
         loop = NaiveLoop(video)

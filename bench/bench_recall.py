@@ -36,7 +36,7 @@ from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models import weights
 from onlooker.vision import geometry
-from onlooker.vision.face_detectors import OVERLAP, Centerface, Rows, Yunet
+from onlooker.vision.face_detectors import MAX_OVERLAP, Centerface, Rows, Yunet
 from onlooker.vision.faces import FaceFinder
 
 Floats = NDArray[np.float32]
@@ -207,7 +207,9 @@ def finder(detection: Literal["fast", "balanced", "thorough"]) -> Way:
     find = FaceFinder(schema.Faces(detection=detection), "cpu")
 
     def way(pixels: Pixels) -> Rows:
-        rows = [[*face.box, face.score, *np.ravel(face.points)] for face in find(Still(pixels))]
+        rows = [
+            [*face.box, face.score, *np.ravel(face.points)] for face in find([Still(pixels)])[0]
+        ]
         return np.array(rows, np.float32).reshape(-1, 15)
 
     return way
@@ -223,11 +225,11 @@ def passes(*each: tuple[Yunet | Centerface, float, int]) -> Way:
         found = []
         for detector, most, side in each:
             factor = min(most, side / max(pixels.shape))
-            rows = detector(pixels if factor == 1 else scaled(pixels, factor), LEAST)
+            [rows] = detector([pixels if factor == 1 else scaled(pixels, factor)], LEAST)
             rows[:, :4] /= factor
             found.append(rows)
         rows = np.concatenate(found)
-        kept = geometry.suppress(rows[:, :4].copy(), rows[:, 4].copy(), OVERLAP)
+        kept = geometry.suppress(rows[:, :4].copy(), rows[:, 4].copy(), MAX_OVERLAP)
         return np.asarray(rows[kept], np.float32)
 
     return way

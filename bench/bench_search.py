@@ -54,7 +54,7 @@ from numpy.typing import NDArray
 
 from onlooker.config.load import load
 from onlooker.identity import changes
-from onlooker.identity.enrol import Looker, pictures
+from onlooker.identity.enrol import Enroller, image_files
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search import index_builder
 from onlooker.identity.search.exact import most_alike
@@ -78,11 +78,12 @@ def real(samples: Path) -> tuple[Vectors, list[str]] | None:
     if not kept.exists():
         if not (samples / "attributes").is_dir():
             return None
-        look = Looker(load())
-        seen = [look(path, path.stem) for path, _ in pictures([samples / "attributes"])]
-        faces = [one.new for one in seen if one.new is not None]
-        who = [str(new.external_image_id).rsplit("_", 1)[0] for new in faces]
-        np.savez(kept, vectors=np.stack([new.vector for new in faces]), who=who)
+        enroller = Enroller(load())
+        files = [path for path, _ in image_files([samples / "attributes"])]
+        portraits = [(path, enroller(path.read_bytes(), str(path))) for path in files]
+        faces = [(path, one.vector) for path, one in portraits if one.vector is not None]
+        who = [path.stem.rsplit("_", 1)[0] for path, _ in faces]
+        np.savez(kept, vectors=np.stack([vector for _, vector in faces]), who=who)
     with np.load(kept) as found:
         return found["vectors"], [str(name) for name in found["who"]]
 

@@ -51,7 +51,8 @@ from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.media.video_file import VideoFile
 from onlooker.models.convert.graph_edits import zero_denormals
-from onlooker.vision.text import TextFinder, TextReader
+from onlooker.vision.text_finder import TextFinder
+from onlooker.vision.text_reader import TextReader
 
 Read = Callable[[Pixels], list[Written]]
 """The text of an image: lines or words, with their quads."""
@@ -95,10 +96,10 @@ class Onlooker:
         self.ran = " and ".join(f"{each.provider} {each.precision}" for each in models)
 
     def words(self, pixels: Pixels) -> list[Written]:
-        # A new Still: nothing is cached from the last time that the same image was read.
-        self.read._characters.cache_clear()
+        # A new Still, and a reader that forgets: nothing is cached from the last time.
+        self.read.forget()
         picture = Still(pixels)
-        found = self.read(picture, self.find(picture))
+        [found] = self.read([picture], self.find([picture]))
         return [
             Written(np.array(word.quad, np.float32), word.text)
             for line in found

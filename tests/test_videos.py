@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from onlooker.config.schema import Config, Match
-from onlooker.identity.enrol import enrol, pictures
+from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.store import Store
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import StreamRecord
@@ -31,7 +31,7 @@ def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecor
     place = folder / "faces.db"
     with Store(place) as store:
         store.make_collection("known", settings.faces.embedder)
-        for look in enrol(store, "known", list(pictures(people)), settings):
+        for look in enrol(store, "known", list(image_files(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"
     replay([video], settings, Outputs(records=records), quiet, store=place)

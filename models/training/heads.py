@@ -84,9 +84,9 @@ def examples(folder: Path) -> Iterator[Example]:
                 continue
             picture = image.read(folder / row["file"])
             x, y, w, h = (float(row[name]) for name in "xywh")
-            near = [face for face in find(picture) if _holds(face.box, x + w / 2, y + h / 2)]
+            near = [face for face in find([picture])[0] if _holds(face.box, x + w / 2, y + h / 2)]
             if near:
-                [seen] = lay(picture, near[:1])
+                [seen] = lay([picture], near[:1])
                 person = person_of(row)
                 assert seen.mesh is not None
                 yield Example(person, is_held_out(person), labels, picture, seen.mesh)
@@ -255,7 +255,7 @@ def measured(faces: Sequence[Example], name: str) -> tuple[Values, Values, NDArr
         if truth == 0.5 or (name == "eyes_open" and labels["sunglasses"]):
             continue
         if name == "smile":
-            [probabilities] = describe.expressions(example.picture, [example.mesh])
+            [probabilities] = describe.expressions([example.picture], [example.mesh])
             value = attributes.log_odds(probabilities[describe.happy])
         else:
             value = attributes.MEASURES[name](example.mesh)

@@ -8,7 +8,7 @@ import pytest
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
-from onlooker.identity.enrol import enrol, external_image_id, pictures
+from onlooker.identity.enrol import enrol, external_image_id, image_files
 from onlooker.identity.errors import ModelMismatch
 from onlooker.identity.store import Store
 from onlooker.media.errors import MediaError
@@ -22,7 +22,9 @@ def touch(path: Path) -> None:
 def test_folders_name_their_pictures_and_flat_files_name_themselves(tmp_path: Path) -> None:
     for place in ("ada/1.jpg", "families/smith/a.PNG", "grace.png", "notes.txt", "ada/x.gif"):
         touch(tmp_path / place)
-    found = [(path.relative_to(tmp_path).as_posix(), name) for path, name in pictures([tmp_path])]
+    found = [
+        (path.relative_to(tmp_path).as_posix(), name) for path, name in image_files([tmp_path])
+    ]
     assert found == [
         ("ada/1.jpg", "ada"),
         ("families/smith/a.PNG", "smith"),
@@ -32,12 +34,12 @@ def test_folders_name_their_pictures_and_flat_files_name_themselves(tmp_path: Pa
 
 def test_a_picture_named_itself_gets_its_stem(tmp_path: Path) -> None:
     touch(tmp_path / "Ada Lovelace.jpg")
-    assert [name for _, name in pictures([tmp_path / "Ada Lovelace.jpg"])] == ["Ada_Lovelace"]
+    assert [name for _, name in image_files([tmp_path / "Ada Lovelace.jpg"])] == ["Ada_Lovelace"]
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="nowhere"):
-        list(pictures([tmp_path / "nowhere"]))
+        list(image_files([tmp_path / "nowhere"]))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
         store.make_collection("c", settings.faces.embedder)
-        found = list(pictures([tmp_path]))
+        found = list(image_files([tmp_path]))
         results = {look.path.name: look for look in enrol(store, "c", found, settings)}
         kept = store.faces("c").faces
         again = {look.path.name: look for look in enrol(store, "c", found, settings)}
@@ -94,7 +96,7 @@ def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path
         shown = astronaut.copy()
         shown[:4] = number  # another picture each
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), shown)
-    found = list(pictures([tmp_path]))
+    found = list(image_files([tmp_path]))
     settings = Config()
     with Store(tmp_path / "faces.db") as store:
         store.make_collection("c", settings.faces.embedder)

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import skimage.data
 import yaml
+from tests.support.single import TextFinder, TextReader
 from typer.testing import CliRunner
 
 from onlooker.cli.models import app
@@ -28,7 +29,6 @@ from onlooker.media import image
 from onlooker.models import archive, card, import_paddle, weights
 from onlooker.models.card import Archive, WeightsError
 from onlooker.models.convert import paddle
-from onlooker.vision.text import TextFinder, TextReader
 
 EXTRA = all(importlib.util.find_spec(name) for name in ("paddle2onnx", "paddle"))
 needs_extra = pytest.mark.skipif(

@@ -19,15 +19,18 @@ import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from tests.support.single import (
+    FaceDescriber,
+    FaceEmbedder,
+    FaceFinder,
+    Mesher,
+    TextFinder,
+    TextReader,
+)
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.vision.attributes import FaceDescriber
-from onlooker.vision.embed import FaceEmbedder
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher
-from onlooker.vision.text import TextFinder, TextReader
 
 MOST = {"faces": 5e6, "text": 10e6}
 """Bytes that the resident size may grow."""

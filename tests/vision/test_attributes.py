@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from tests.support.single import FaceDescriber, FaceFinder, Mesher
 
 from onlooker.config import schema
 from onlooker.media import image
@@ -17,9 +18,8 @@ from onlooker.media.picture import Still
 from onlooker.models import session
 from onlooker.types import Attributes, Pose
 from onlooker.vision import attributes
-from onlooker.vision.attributes import EVERYTHING, FaceDescriber, gaze, probability, visible
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesh, Mesher, Seen, unlaid
+from onlooker.vision.attributes import EVERYTHING, gaze, probability, visible
+from onlooker.vision.mesh import Mesh, MeshedFace
 
 FLOORS = {
     "eyeglasses": (0.99, 0.96),
@@ -50,7 +50,7 @@ def describe() -> FaceDescriber:
 
 
 @pytest.fixture(scope="module")
-def astronaut(find: FaceFinder, lay: Mesher) -> tuple[Still, Seen]:
+def astronaut(find: FaceFinder, lay: Mesher) -> tuple[Still, MeshedFace]:
     picture = image.read(Path(skimage.data.__file__).parent / "astronaut.png")
     [seen] = lay(picture, find(picture))
     return picture, seen
@@ -124,7 +124,7 @@ def test_women_and_men_of_all_ages(
     assert right / (right + wrong) >= 0.95
 
 
-def test_the_astronaut_smiles(astronaut: tuple[Still, Seen], describe: FaceDescriber) -> None:
+def test_the_astronaut_smiles(astronaut: tuple[Still, MeshedFace], describe: FaceDescriber) -> None:
     picture, seen = astronaut
     [one] = describe(picture, [seen])
     for name, sure in {"smile": True, "male": False, "eyes_open": True, "beard": False}.items():
@@ -146,7 +146,7 @@ def test_the_astronaut_smiles(astronaut: tuple[Still, Seen], describe: FaceDescr
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING))
 def test_only_what_is_wanted_is_told_and_it_is_always_the_same(
-    name: str, astronaut: tuple[Still, Seen], describe: FaceDescriber
+    name: str, astronaut: tuple[Still, MeshedFace], describe: FaceDescriber
 ) -> None:
     picture, seen = astronaut
     [everything] = describe(picture, [seen])
@@ -155,7 +155,7 @@ def test_only_what_is_wanted_is_told_and_it_is_always_the_same(
 
 
 def test_nothing_is_run_for_nothing(
-    astronaut: tuple[Still, Seen], monkeypatch: pytest.MonkeyPatch
+    astronaut: tuple[Still, MeshedFace], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = []
     load = session.load
@@ -176,7 +176,7 @@ def test_nothing_is_run_for_nothing(
 
 
 def test_a_small_or_turned_face_says_less(
-    astronaut: tuple[Still, Seen], describe: FaceDescriber
+    astronaut: tuple[Still, MeshedFace], describe: FaceDescriber
 ) -> None:
     picture, seen = astronaut
     assert seen.mesh is not None
@@ -189,7 +189,7 @@ def test_a_small_or_turned_face_says_less(
     assert visible(aside, seen.mesh) == pytest.approx(0.5, abs=1e-3)
     assert visible(behind, seen.mesh) == 0
     [sure], [unsure], [nothing] = (
-        describe(picture, [Seen(each, seen.mesh)], ["smile", "beard", "male", "emotions"])
+        describe(picture, [MeshedFace(each, seen.mesh)], ["smile", "beard", "male", "emotions"])
         for each in (face, small, behind)
     )
     for name in ("smile", "beard", "male"):
@@ -202,14 +202,14 @@ def test_a_small_or_turned_face_says_less(
 
 
 def test_a_face_without_a_mesh_is_refused(
-    astronaut: tuple[Still, Seen], describe: FaceDescriber
+    astronaut: tuple[Still, MeshedFace], describe: FaceDescriber
 ) -> None:
     picture, seen = astronaut
     with pytest.raises(ValueError, match="this face has none"):
-        describe(picture, unlaid(picture, [seen.face]))
+        describe(picture, [MeshedFace(seen.face)])
 
 
-def test_the_gaze_follows_the_irises(astronaut: tuple[Still, Seen]) -> None:
+def test_the_gaze_follows_the_irises(astronaut: tuple[Still, MeshedFace]) -> None:
     mesh, pose = astronaut[1].mesh, astronaut[1].face.pose
     assert mesh is not None
     straight = gaze(mesh, pose)

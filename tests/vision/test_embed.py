@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from tests.support.single import FaceEmbedder, FaceFinder, Mesher
 
 from onlooker.config import schema
 from onlooker.identity.search.matcher import similarity
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models.card import WeightsError
-from onlooker.vision.embed import FaceEmbedder
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, Seen, unlaid
+from onlooker.vision.mesh import MeshedFace
 from onlooker.vision.quality import reasons
 
 
@@ -57,7 +56,7 @@ def portraits(samples: Path) -> Iterator[tuple[str, str, Still]]:
         yield path.parent.name, path.stem, image.read(path)
 
 
-People = dict[tuple[str, str], tuple[Still, Seen]]
+People = dict[tuple[str, str], tuple[Still, MeshedFace]]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,7 @@ def test_the_mesh_follows_a_leaning_head_and_five_points_do_not(
     for name, (picture, seen) in people.items():
         if name[0] == "family1_daughter":  # in one of three pictures she leans by 30 degrees
             by_mesh.append(embed(picture, [seen])[0])
-            by_points.append(embed(picture, unlaid(picture, find(picture)[:1]))[0])
+            by_points.append(embed(picture, [MeshedFace(find(picture)[0])])[0])
     assert min(float(a @ b) for a, b in combinations(by_mesh, 2)) > 0.69
     assert min(float(a @ b) for a, b in combinations(by_points, 2)) < 0.3
     assert max(float(a @ b) for a, b in combinations(by_points, 2)) > 0.6

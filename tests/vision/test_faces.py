@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from tests.support.single import FaceFinder
 
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
-from onlooker.vision.faces import FaceFinder
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import pytest
 import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from tests.support.single import FaceFinder, Mesher
 
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import LANDMARKS, Face, Point
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, Seen, Square, unlaid
+from onlooker.vision.mesh import MeshedFace, Square
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,12 @@ def astronaut() -> NDArray[np.uint8]:
     return image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr
 
 
-def seen(find: FaceFinder, lay: Mesher, picture: Still) -> Seen:
+def seen(find: FaceFinder, lay: Mesher, picture: Still) -> MeshedFace:
     [one] = lay(picture, find(picture)[:1])
     return one
 
 
-def places(one: Seen) -> dict[str, Point]:
+def places(one: MeshedFace) -> dict[str, Point]:
     return dict(zip(LANDMARKS, one.face.landmarks, strict=True))
 
 
@@ -69,7 +69,7 @@ def test_thirty_points_lie_on_the_astronaut_where_the_eye_sees_them(
     )
 
 
-def check_regions(one: Seen) -> None:
+def check_regions(one: MeshedFace) -> None:
     """Each type in its part of an upright face: left to right and top to bottom."""
     found = places(one)
     roll = np.radians(one.face.pose.roll)
@@ -158,7 +158,7 @@ def test_of_a_profile_the_detectors_points_are_kept(
     assert not wrong.fits
     assert wrong.face.points == moved(face, 150, 250).points
     assert len(wrong.face.landmarks) == 30
-    [without] = unlaid(picture, [face])
+    [without] = [MeshedFace(face)]
     assert without.face == face
     assert not without.fits
     assert lay(picture, []) == []

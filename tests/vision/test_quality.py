@@ -8,14 +8,22 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from tests.support.single import FaceFinder
 
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.rekognition.shapes import Reason
 from onlooker.types import Face, Pose, Quality
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.quality import LIMITS, choose, quality, reasons
+from onlooker.vision.quality import (
+    THRESHOLDS,
+    best,
+    everyone,
+    largest,
+    passing,
+    quality,
+    reasons,
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +89,7 @@ def test_without_a_filter_faces_of_a_few_pixels_are_still_not_recognised() -> No
 
 def test_each_level_is_stricter_than_the_one_before() -> None:
     levels: list[schema.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
-    limits = [LIMITS[level] for level in levels]
+    limits = [THRESHOLDS[level] for level in levels]
     for name in ("width", "confidence", "sharpness", "brightness"):
         values = [getattr(each, name) for each in limits]
         assert values == sorted(values)
@@ -94,44 +102,54 @@ def test_each_level_is_stricter_than_the_one_before() -> None:
 def test_portraits_of_people_to_be_recognised_pass_medium(samples: Path) -> None:
     find = FaceFinder(schema.Faces(), "cpu")
     paths = sorted((samples / "faces" / "identities").rglob("*.*"))
-    largest = [find(image.read(path))[0] for path in paths]
-    assert len(largest) == 38
+    faces = [find(image.read(path))[0] for path in paths]
+    assert len(faces) == 38
     levels: list[schema.QualityFilter] = ["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
-    passed = [sum(not reasons(one, level, 32) for one in largest) for level in levels]
+    passed = [sum(not reasons(one, level, 32) for one in faces) for level in levels]
     assert passed[:2] == [38, 38]
     assert passed[1] > passed[2] > passed[3] > passed[4] > 19
-    portraits = [one for one in largest if one.box[2] - one.box[0] >= 60]
+    portraits = [one for one in faces if one.box[2] - one.box[0] >= 60]
     assert len(portraits) >= 25
     assert all(reasons(one, "MEDIUM", 32) == () for one in portraits)
 
 
-def test_the_best_are_chosen_and_the_others_have_a_reason() -> None:
+def test_the_best_are_selected_and_the_others_have_a_reason() -> None:
     small, blurred, large, poor = face(60), face(300, 50), face(250, 90.2), face(100, 10)
-    kept, dropped = choose([blurred, large, poor, small], "AUTO", 32)
-    assert kept == [blurred, large, small]
-    assert dropped == [(poor, ("LOW_SHARPNESS",))]
-    kept, dropped = choose([blurred, large, poor, small], "AUTO", 32, most=1)
-    assert kept == [large]
-    assert dropped == [
-        (poor, ("LOW_SHARPNESS",)),
-        (small, ("EXCEEDS_MAX_FACES",)),
-        (blurred, ("EXCEEDS_MAX_FACES",)),
-    ]
+    crowd = [blurred, large, poor, small]
+    assert best("AUTO")(crowd, 32) == [(), (), ("LOW_SHARPNESS",), ()]
+    too_many = ("EXCEEDS_MAX_FACES",)
+    assert best("AUTO", 1)(crowd, 32) == [too_many, (), ("LOW_SHARPNESS",), too_many]
+    assert best("AUTO", 3)(crowd, 32) == best("AUTO")(crowd, 32)
 
 
-def test_of_equally_sharp_faces_the_smallest_goes_first() -> None:
+def test_of_equally_sharp_faces_the_smallest_is_dropped_first() -> None:
     small, middle, large = face(60, 90.3), face(61), face(200)
-    kept, dropped = choose([small, large, middle], "AUTO", 32, most=2)
-    assert kept == [large, middle]
-    assert dropped == [(small, ("EXCEEDS_MAX_FACES",))]
+    assert best("AUTO", 2)([small, large, middle], 32) == [("EXCEEDS_MAX_FACES",), (), ()]
 
 
-@pytest.mark.parametrize("most", [None, 100, 4096])
-def test_no_more_than_a_hundred_are_chosen(most: int | None) -> None:
+@pytest.mark.parametrize("max_faces", [None, 100, 4096])
+def test_no_more_than_a_hundred_are_selected(max_faces: int | None) -> None:
     crowd = [face(50 + n) for n in range(103)]
-    kept, dropped = choose(crowd, "NONE", 32, most)
-    assert kept == crowd[:2:-1]
-    assert dropped == [(one, ("EXCEEDS_MAX_FACES",)) for one in reversed(crowd[:3])]
+    assert best("NONE", max_faces)(crowd, 32) == [*[("EXCEEDS_MAX_FACES",)] * 3, *[()] * 100]
+
+
+def test_the_largest_is_selected_if_it_is_good_enough() -> None:
+    large, small, blurred = face(200), face(100), face(60, 10)
+    assert largest("AUTO")([large, small, blurred], 32) == [
+        (),
+        ("FACE_NOT_LARGEST",),
+        ("FACE_NOT_LARGEST", "LOW_SHARPNESS"),
+    ]
+    assert largest("AUTO")([blurred, small], 32)[0] == ("LOW_SHARPNESS",)
+    assert largest("AUTO")([], 32) == []
+
+
+def test_all_that_pass_are_selected_or_simply_everyone() -> None:
+    crowd = [face(200), face(20), face(60, 10)]
+    why = [reasons(one, "AUTO", 32) for one in crowd]
+    assert passing("AUTO")(crowd, 32) == why
+    assert [not each for each in why] == [True, False, False]
+    assert everyone(crowd, 32) == [(), (), ()]
 
 
 def test_all_reasons_are_amazons() -> None:

@@ -14,12 +14,12 @@ import pytest
 import skimage.data
 from bench.support.icdar import Score, Written, scenes
 from numpy.typing import NDArray
+from tests.support.single import TextFinder, TextReader
 
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import TextLine, TextQuad
-from onlooker.vision.text import TextFinder, TextReader
 
 SETTINGS = schema.Text(size=960)
 
@@ -255,13 +255,14 @@ def test_large_text_costs_one_look_however_large_the_picture(
     look: Look, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[int, ...]] = []
-    tile = look.find._tile
+    finder = look.find.whole
+    run = finder._run
 
-    def counted(part: NDArray[np.uint8]) -> NDArray[np.float32]:
-        seen.append(part.shape)
-        return tile(part)
+    def counted(inputs: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        seen.extend(each.shape for each in inputs)
+        return run(inputs)
 
-    monkeypatch.setattr(look.find, "_tile", counted)
+    monkeypatch.setattr(finder, "_run", counted)
     pixels, words = page_of(6, 4000, 3000, 120)
     assert look.recall(pixels, words) == 1
     assert seen == [(704, 960, 3)]

@@ -29,7 +29,7 @@ from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.buckets import objects
 from onlooker.models.card import WeightsError, space
-from onlooker.vision.analyser import Analyser
+from onlooker.vision.analyser import ALL, Analyser
 
 KEEP_ALIVE = 75
 """Seconds that a connection may be idle: longer than clients keep theirs."""
@@ -110,7 +110,7 @@ def run(orders: Orders) -> None:
 def _analysers(settings: Config, number: int) -> list[Analyser]:
     def load() -> Analyser:
         analyser = Analyser(settings)
-        analyser.warm()
+        analyser.warm_up(ALL)
         return analyser
 
     with ThreadPoolExecutor(number) as pool:

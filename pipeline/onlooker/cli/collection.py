@@ -19,17 +19,18 @@ from rich.text import Text
 from onlooker.config.load import load
 from onlooker.identity import backup as copies
 from onlooker.identity import transfer
-from onlooker.identity.enrol import enrol, models_of, pictures
+from onlooker.identity.enrol import enrol, image_files, wanted
 from onlooker.identity.errors import CollectionExists
 from onlooker.identity.faces import CollectionInfo
 from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store, default_path
 from onlooker.media import image
 from onlooker.models import weights
+from onlooker.models.card import space
 from onlooker.types import StoredFace
-from onlooker.vision.embed import FaceEmbedder
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, unlaid
+from onlooker.vision import analyser
+from onlooker.vision.analyser import Analyser, Wanted
+from onlooker.vision.quality import everyone
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -110,11 +111,11 @@ def index(
 
     Example: `onlooker collection index staff people/`
     """
-    found = list(pictures(paths))
+    found = list(image_files(paths))
     if not found:
         raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
     settings = load()
-    weights.pull(models_of(settings.faces))
+    weights.pull(analyser.cards(settings, wanted(settings)))
     outcome: Counter[str] = Counter()
     given: Counter[str] = Counter()
     with opened() as store, _opened_report(report) as lines:
@@ -187,17 +188,15 @@ def search(
     """
     settings = load()
     shown = image.read(picture)
-    finder = FaceFinder(settings.faces, settings.runtime.provider)
-    faces = finder(shown)
-    if not faces:
+    largest = Wanted(text=False, max_faces=1, select=everyone)
+    [analysis] = Analyser(settings)([shown], [largest])
+    if not analysis.faces:
         console.print(f"{picture}: there are no faces in the picture")
         raise typer.Exit(1)
-    lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
-    embed = FaceEmbedder(settings.faces, settings.runtime.provider)
     with opened() as store:
-        [identities] = Matcher(store, embed.space).faces(
+        [identities] = Matcher(store, space(settings.faces.embedder)).faces(
             name,
-            embed(shown, lay(shown, faces[:1])),
+            analysis.faces[0].row,
             settings.match.threshold if threshold is None else threshold,
             settings.match.max_faces,
         )

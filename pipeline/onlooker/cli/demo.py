@@ -10,7 +10,7 @@ from onlooker.cli.demo_video import make_video
 from onlooker.cli.replay import replay_videos
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import load
-from onlooker.identity.enrol import enrol, pictures
+from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.store import Store
 from onlooker.media.errors import MediaError
 from onlooker.models import weights
@@ -46,6 +46,6 @@ def demo(
     weights.pull(analyser.cards(settings))
     with Store(store) as known:
         known.make_collection("demo", settings.faces.embedder)
-        list(enrol(known, "demo", list(pictures([people])), settings))
+        list(enrol(known, "demo", list(image_files([people])), settings))
     plain.print(f"video           {video}")
     replay_videos([video], settings, Outputs(records=records), annotated, store=store)

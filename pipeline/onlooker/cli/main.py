@@ -11,12 +11,11 @@ from rich.text import Text
 
 from onlooker.cli import collection, config, keys, log, models
 from onlooker.cli.demo import demo
-from onlooker.cli.faces import faces
+from onlooker.cli.image import faces, text
 from onlooker.cli.replay import replay
 from onlooker.cli.serve import serve
 from onlooker.cli.stream import status, stream
 from onlooker.cli.terminal import complaints, plain
-from onlooker.cli.text import text
 from onlooker.cli.watch import watch
 from onlooker.errors import OnlookerError
 from onlooker.stream.supervisor import Stopped

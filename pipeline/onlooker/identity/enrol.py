@@ -1,24 +1,28 @@
-"""Putting people into a collection from pictures on disk.
+"""Enrolment: people from image files into a collection.
 
-A folder of folders gives each picture its folder's name as ExternalImageId; pictures that lie
-flat in the folder given, or are named themselves, get the file's stem.
+In a folder of folders, an image's ExternalImageId is its folder's name; for images that lie flat in
+the given folder, or are named themselves, it is the file's stem.
 """
 
+import hashlib
 import multiprocessing
 import re
 import signal
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from onlooker.config import schema
+from onlooker.config.schema import Config
 from onlooker.identity.errors import mismatch
 from onlooker.identity.faces import NewFace, image_id
 from onlooker.identity.store import Store
@@ -26,39 +30,54 @@ from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
 from onlooker.rekognition.ratios import bounding_box
-from onlooker.vision.embed import FaceEmbedder
-from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, unlaid
-from onlooker.vision.quality import reasons
+from onlooker.types import Box, StoredFace
+from onlooker.vision.analyser import Analyser, Wanted
+from onlooker.vision.quality import passing
 
-WORTH_A_PROCESS = 20
-"""Pictures for which a process pays that has to load the models first."""
-AHEAD = 4
-"""Pictures that each process may be ahead of what is stored."""
-TOGETHER = 32
-PATIENCE = 2.0
-"""A commit is for so many pictures, or for what came in so many seconds."""
-
-Known: TypeAlias = frozenset[tuple[str, str]]
-"""ImageId and ExternalImageId of what need not be looked at."""
+MIN_IMAGES_PER_PROCESS = 20
+"""A process has to load the models first; with fewer images it does not pay."""
+MAX_IMAGES_AHEAD = 4
+"""Images of each process that are read before their faces are stored."""
+MAX_COMMIT_IMAGES = 32
+MAX_COMMIT_SECONDS = 2.0
+"""A commit is due after this many images or seconds, whichever comes first."""
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen in one picture."""
+class Portrait(msgspec.Struct, frozen=True, kw_only=True):
+    """The largest face of an image, or the reason why it cannot be enrolled.
+
+    Only the largest is enrolled: a portrait names one person, and a passer-by behind that person
+    must not get the name.
+    """
+
+    box: Box = (0.0, 0.0, 0.0, 0.0)
+    """left, top, width, height as ratios of the image."""
+    confidence: float = 0.0
+    """0 to 100."""
+    vector: NDArray[np.float32] | None = None
+    """(dim,); None if there is a reason."""
+    passed_over: int = 0
+    """Number of further, smaller faces in the image."""
+    reason: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of one image."""
 
     path: Path
     external_image_id: str
     new: NewFace | None = None
+    """The face to store; None if there is none, or if it is stored already."""
     passed_over: int = 0
-    """Further, smaller faces in the picture, which are not to be indexed."""
+    """Number of further, smaller faces in the image, which are not indexed."""
     reason: str = ""
-    """Why there is nothing to store."""
+    """The reason why nothing is stored."""
     known: bool = False
-    """Whether that is because it is stored already."""
+    """The image is stored already, under this name."""
 
 
-def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Every JPEG and PNG under `paths` with its ExternalImageId, in a stable order.
+def image_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Yield every JPEG and PNG under `paths` with its ExternalImageId, in a stable order.
 
     Raises MediaError if a path does not exist.
     """
@@ -75,142 +94,184 @@ def pictures(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def external_image_id(name: str) -> str:
-    """`name` with what Amazon's pattern [a-zA-Z0-9_.:-]+ does not allow turned into underscores."""
+    """Return `name` with an underscore for all that Amazon's pattern [a-zA-Z0-9_.:-]+ forbids."""
     return re.sub(r"[^a-zA-Z0-9_.:-]", "_", name)[:255] or "_"
 
 
-class Looker:
-    """Finds the largest face of a picture and its vector.
+def wanted(config: Config) -> Wanted:
+    """Return what enrolment has to find out about an image."""
+    return Wanted(text=False, max_faces=1, select=passing(config.faces.quality))
 
-    Only the largest: a portrait names one person, and a passer-by behind them must not get
-    that name.
-    """
 
-    def __init__(self, settings: schema.Config) -> None:
-        self.settings = settings.faces
-        self.find = FaceFinder(settings.faces, settings.runtime.provider)
-        self.lay = Mesher(settings.runtime.provider) if settings.faces.mesh else unlaid
-        self.embed = FaceEmbedder(settings.faces, settings.runtime.provider)
+class Enroller:
+    """Finds the face of a portrait and its vector."""
 
-    def __call__(self, path: Path, name: str, known: Known = frozenset()) -> Look:
-        """The largest face of the picture at `path`, to be stored under `name`, or why not."""
-        result = Look(path=path, external_image_id=name)
+    def __init__(self, config: Config) -> None:
+        self._analyser = Analyser(config)
+        self._wanted = wanted(config)
+
+    def __call__(self, data: bytes, name: str) -> Portrait:
+        """Return the portrait in a file's bytes; `name` is the file's, for error texts."""
         try:
-            data = path.read_bytes()
-            if (image_id(data), name) in known:
-                return replace(result, reason="is indexed already", known=True)
-            picture = image.decode(data, str(path))
-        except OSError as error:
-            return replace(result, reason=error.strerror or str(error))
+            picture = image.decode(data, name)
         except MediaError as error:
-            return replace(result, reason=str(error).removeprefix(f"{path}: "))
-        faces = self.find(picture)
-        if not faces:
-            return replace(result, reason="no face found")
-        [seen] = self.lay(picture, faces[:1])
-        face = seen.face
-        if why := reasons(face, self.settings.quality, self.embed.space.smallest):
+            return Portrait(reason=str(error).removeprefix(f"{name}: "))
+        [analysis] = self._analyser([picture], [self._wanted])
+        if not analysis.faces:
+            return Portrait(reason="no face found")
+        [one] = analysis.faces
+        face = one.face
+        if one.reasons:
             width, sharpness = face.box[2] - face.box[0], face.quality.sharpness
-            said = f"{width:.0f} px wide, sharpness {sharpness:.0f}"
-            reason = f"not good enough to be recognised, {', '.join(why)}: {said}"
-            return replace(result, reason=reason)
+            measured = f"{width:.0f} px wide, sharpness {sharpness:.0f}"
+            failed = ", ".join(one.reasons)
+            return Portrait(reason=f"not good enough to be recognised, {failed}: {measured}")
         box = bounding_box(face.box, (picture.width, picture.height))
-        new = NewFace(
-            picture=data,
-            external_image_id=name,
+        return Portrait(
             box=(box.Left, box.Top, box.Width, box.Height),
             confidence=face.score * 100,
-            vector=self.embed(picture, [seen])[0],
+            vector=one.vector,
+            passed_over=analysis.faces_found - 1,
         )
-        return replace(result, new=new, passed_over=len(faces) - 1)
 
 
 def enrol(
     store: Store,
     collection: str,
     found: Sequence[tuple[Path, str]],
-    settings: schema.Config,
+    config: Config,
     jobs: int = 1,
-) -> Iterator[Look]:
-    """Put pictures, with their names, into a collection; each look when what it saw is on the disk.
+) -> Iterator[Outcome]:
+    """Put images, with their names, into a collection; yield each outcome once it is durable.
 
-    Several pictures share a commit. What is stored already is not looked at again, so a run that
-    was broken off goes on where it was. CollectionNotFound, ModelMismatch.
+    Several images share a commit. An image that is stored already is not analysed again, so that a
+    run that was interrupted can be resumed. Raises CollectionNotFound and ModelMismatch.
     """
-    model, wanted = store.collection(collection).model, space(settings.faces.embedder).name
-    if model != wanted:
-        raise mismatch(collection, model, wanted)
-    waiting: list[Look] = []
+    model, ours = store.collection(collection).model, space(config.faces.embedder).name
+    if model != ours:
+        raise mismatch(collection, model, ours)
+    waiting: list[Outcome] = []
     since = time.monotonic()
-    for look in _looks(found, settings, _known_of(store, collection), jobs):
-        waiting.append(look)
-        if len(waiting) >= TOGETHER or time.monotonic() > since + PATIENCE:
+    for outcome in _outcomes(found, config, _Known(_all_faces(store, collection)), jobs):
+        waiting.append(outcome)
+        if len(waiting) >= MAX_COMMIT_IMAGES or time.monotonic() > since + MAX_COMMIT_SECONDS:
             yield from _stored(store, collection, waiting)
             waiting, since = [], time.monotonic()
     yield from _stored(store, collection, waiting)
 
 
-def models_of(faces: schema.Faces) -> list[str]:
-    """The cards of the models that this takes. WeightsError for an embedder that there is not."""
-    names = ["yunet", *space(faces.embedder).name.split("+")]
-    if faces.detection == "thorough":
-        names.append("centerface")
-    if faces.mesh:
-        names.append("face_mesh_attention")
-    return names
+def _stored(store: Store, collection: str, outcomes: list[Outcome]) -> list[Outcome]:
+    store.add(collection, [each.new for each in outcomes if each.new is not None])
+    return outcomes
 
 
-def _known_of(store: Store, collection: str) -> Known:
-    known: set[tuple[str, str]] = set()
+def _all_faces(store: Store, collection: str) -> Iterator[StoredFace]:
     token = None
     while True:
         page = store.faces(collection, token=token)
-        known.update((face.image_id, face.external_image_id or "") for face in page.faces)
+        yield from page.faces
         if (token := page.token) is None:
-            return frozenset(known)
+            return
 
 
-def _stored(store: Store, collection: str, looks: list[Look]) -> list[Look]:
-    store.add(collection, [look.new for look in looks if look.new is not None])
-    return looks
+class _Known:
+    """The images that a collection holds, each under its names: 16 bytes for each of them."""
+
+    def __init__(self, faces: Iterable[StoredFace]) -> None:
+        keys = bytearray()
+        for face in faces:
+            keys += self._key(face.image_id, face.external_image_id or "")
+        self._keys = np.sort(np.frombuffer(bytes(keys), "S16"))
+
+    def __contains__(self, pair: tuple[str, str]) -> bool:
+        key = np.bytes_(self._key(*pair))
+        place = int(np.searchsorted(self._keys, key))
+        return place < len(self._keys) and bool(self._keys[place] == key)
+
+    @staticmethod
+    def _key(image: str, name: str) -> bytes:
+        # The ids have no zero byte, and neither has the key: NumPy would drop one at its end.
+        digest = hashlib.blake2b(f"{image}\0{name}".encode(), digest_size=16).digest()
+        return digest.replace(b"\0", b"\1")
 
 
-def _looks(
-    found: Sequence[tuple[Path, str]], settings: schema.Config, known: Known, jobs: int
-) -> Iterator[Look]:
-    """What is in each picture, in order, by so many processes; few pictures by this one."""
-    if jobs == 1 or len(found) < WORTH_A_PROCESS * jobs:
-        look = Looker(settings)
-        yield from (look(path, name, known) for path, name in found)
-        return
+Analyse: TypeAlias = Callable[[bytes, str], Callable[[], Portrait]]
+"""Starts the analysis of a file's bytes and returns a function that waits for the result."""
+
+
+def _outcomes(
+    found: Sequence[tuple[Path, str]], config: Config, known: _Known, jobs: int
+) -> Iterator[Outcome]:
+    """Yield each image's outcome, in order, by `jobs` processes; few images by this one."""
+    jobs = 1 if len(found) < MIN_IMAGES_PER_PROCESS * jobs else jobs
+    with _in_process(config) if jobs == 1 else _in_processes(config, jobs) as analyse:
+        ahead = 0 if jobs == 1 else MAX_IMAGES_AHEAD * jobs
+        # No more than these few are read: each keeps its file's bytes.
+        waiting = deque[Callable[[], Outcome]]()
+        for path, name in found:
+            waiting.append(_started(path, name, known, analyse))
+            if len(waiting) > ahead:
+                yield waiting.popleft()()
+        while waiting:
+            yield waiting.popleft()()
+
+
+def _started(path: Path, name: str, known: _Known, analyse: Analyse) -> Callable[[], Outcome]:
+    """Start an image's analysis; return a function that waits for the outcome."""
+    outcome = Outcome(path=path, external_image_id=name)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        return lambda: replace(outcome, reason=reason)
+    if (image_id(data), name) in known:
+        return lambda: replace(outcome, reason="is indexed already", known=True)
+    result = analyse(data, str(path))
+
+    def finished() -> Outcome:
+        portrait = result()
+        if portrait.vector is None:
+            return replace(outcome, reason=portrait.reason)
+        new = NewFace(
+            picture=data,
+            external_image_id=name,
+            box=portrait.box,
+            confidence=portrait.confidence,
+            vector=portrait.vector,
+        )
+        return replace(outcome, new=new, passed_over=portrait.passed_over)
+
+    return finished
+
+
+@contextmanager
+def _in_process(config: Config) -> Iterator[Analyse]:
+    enroller = Enroller(config)
+    yield lambda data, name: lambda: enroller(data, name)
+
+
+@contextmanager
+def _in_processes(config: Config, jobs: int) -> Iterator[Analyse]:
     spawn = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(jobs, spawn, _begin, (settings, known)) as pool:
-            # A few pictures ahead, no more: each brings its file along.
-            waiting = deque[Future[Look]]()
-            for path, name in found:
-                waiting.append(pool.submit(_look, path, name))
-                if len(waiting) > AHEAD * jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+        with ProcessPoolExecutor(jobs, spawn, _begin, (config,)) as pool:
+            yield lambda data, name: pool.submit(_analysed, data, name).result
     except BrokenProcessPool as error:
         raise MediaError(
-            "a process that looked at pictures died, perhaps for want of memory; the same command "
-            "goes on where it was, with --jobs 1 in less memory"
+            "a process that analysed images died, perhaps for lack of memory; the same command "
+            "resumes, and needs less memory with --jobs 1"
         ) from error
 
 
-_looker: Looker
-_known: Known
+_enroller: Enroller
 
 
-def _begin(settings: schema.Config, known: Known) -> None:
-    """In each process of `_looks`: Ctrl-C is for the one that started them."""
-    global _looker, _known
+def _begin(config: Config) -> None:
+    """Prepare a process of `_in_processes`. Ctrl-C is for the one that started it."""
+    global _enroller
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _looker, _known = Looker(settings), known
+    _enroller = Enroller(config)
 
 
-def _look(path: Path, name: str) -> Look:
-    return _looker(path, name, _known)
+def _analysed(data: bytes, name: str) -> Portrait:
+    return _enroller(data, name)

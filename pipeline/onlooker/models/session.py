@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
@@ -85,6 +85,21 @@ class Model:
         self.calls += 1
         return outputs
 
+    def run_each(self, images: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
+        """Return the graph's outputs for each image (height, width, 3), BGR, of any sizes.
+
+        Images of one size go in one batch. Each output keeps its batch axis, of length 1.
+        """
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for number, image in enumerate(images):
+            by_shape.setdefault(image.shape, []).append(number)
+        found: list[list[NDArray[Any]]] = [[] for _ in images]
+        for numbers in by_shape.values():
+            outputs = self(_stacked([images[number] for number in numbers]))
+            for place, number in enumerate(numbers):
+                found[number] = [output[place : place + 1] for output in outputs]
+        return found
+
     def length(self, least: int) -> int:
         """How long to make an input that may have any length from `least` on.
 
@@ -99,6 +114,10 @@ class Model:
     def _run(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
         outputs: list[NDArray[Any]] = self._session.run(None, {self._input: picture})
         return outputs
+
+
+def _stacked(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    return images[0][None] if len(images) == 1 else np.stack(images)
 
 
 class _Shapes:

@@ -6,20 +6,22 @@ loads its own part only, and the hub none.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from onlooker.config.schema import Config
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.stage import Setup, StageError, Step, StopRequested, each, once
+from onlooker.stream.stage import Setup, StageError, Step, StopRequested, Work, each, once
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.json_lines import JsonLines
+    from onlooker.vision.analyser import Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -28,102 +30,98 @@ FULL_DISK_RETRY_SECONDS = 1.0
 
 
 def detect(setup: Setup) -> Step:
-    """Where faces and text are."""
+    """Find faces and text."""
     from onlooker.models import session
-    from onlooker.vision.faces import FaceFinder
-    from onlooker.vision.text import TextFinder
+    from onlooker.vision.analyser import Analyser
 
-    config = setup.config
-    provider = config.runtime.provider
-    # Made when the first stream wants them: it may come while this process runs.
-    find_faces: Callable[[], FaceFinder] = once(lambda: FaceFinder(config.faces, provider))
-    find_text: Callable[[], TextFinder] = once(lambda: TextFinder(config.text, provider))
+    analyser = Analyser(setup.config)
+    analyser.prepare_detection(_wanted(setup.config))
     setup.model_seconds = session.seconds
-    if config.faces.enabled:
-        find_faces()
-    if config.text.enabled:
-        find_text()
 
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        asked = setup.of(frame)
-        return replace(
-            frame,
-            faces=find_faces()(picture) if asked.faces.enabled else (),
-            quads=find_text()(picture) if asked.text.enabled else (),
-        )
+    def step(works: Sequence[Work]) -> list[Frame]:
+        wanted = [_wanted(setup.of(work.frame)) for work in works]
+        found = analyser.detect([work.picture for work in works], wanted)
+        return [
+            replace(work.frame, faces=one.faces, quads=one.quads)
+            for work, one in zip(works, found, strict=True)
+        ]
 
-    return each(step)
+    return step
 
 
 def recognise(setup: Setup) -> Step:
-    """Whose faces they are, and what the text says."""
+    """Identify and describe faces, and read text."""
+    import numpy as np
+
     from onlooker.identity.errors import StoreError
     from onlooker.identity.search.engines import open_searcher
     from onlooker.identity.search.searcher import Searcher
     from onlooker.identity.store import default_path
-    from onlooker.models import session as session
-    from onlooker.rekognition.face_detail import fields
-    from onlooker.vision.attributes import FaceDescriber
-    from onlooker.vision.embed import FaceEmbedder
-    from onlooker.vision.mesh import Mesher, Seen, unlaid
-    from onlooker.vision.quality import reasons
-    from onlooker.vision.text import TextReader
+    from onlooker.models import session
+    from onlooker.models.card import space
+    from onlooker.vision.analyser import Analyser, Analysis, Detection
 
     config = setup.config
-    provider, quality = config.runtime.provider, config.faces.quality
-    limits = config.match.threshold, config.match.max_faces
-    read: Callable[[], TextReader] = once(lambda: TextReader(config.text, provider))
-    lay: Callable[[], Callable[[Picture, tuple[Face, ...]], list[Seen]]]
-    lay = once(lambda: Mesher(provider)) if config.faces.mesh else lambda: unlaid
-    describe: Callable[[], FaceDescriber] = once(lambda: FaceDescriber(provider))
-    embed: Callable[[], FaceEmbedder] = once(lambda: FaceEmbedder(config.faces, provider))
+    analyser = Analyser(config)
 
     @once
     def searcher() -> Searcher:
         path = setup.store or default_path()
-        return setup.closing.enter_context(open_searcher(path, embed().space))
+        return setup.closing.enter_context(open_searcher(path, space(config.faces.embedder)))
 
+    analyser.prepare_recognition(_wanted(config))
     try:
-        # What most streams want is loaded before the first frame.
-        if config.text.enabled:
-            read()
-        if config.faces.enabled:
-            lay()
         if config.faces.enabled and config.match.collection is not None:
             searcher().prepare(config.match.collection)
     except StoreError as error:
         raise StageError(str(error)) from error
-
-    def name(collection: str, picture: "Picture", faces: list[Seen]) -> tuple[Face, ...]:
-        smallest = embed().space.smallest
-        clear = [each for each in faces if not reasons(each.face, quality, smallest)]
-        vectors = embed()(picture, clear) if clear else None
-        found = [] if vectors is None else searcher().search_faces(collection, vectors, *limits)
-        named = {id(each): who for each, who in zip(clear, found, strict=True)}
-        return tuple(replace(each.face, identities=named.get(id(each), ())) for each in faces)
-
     setup.model_seconds = session.seconds
 
-    def step(frame: Frame, picture: "Picture") -> Frame:
-        asked = setup.of(frame)
-        seen = lay()(picture, frame.faces) if frame.faces else []
-        if seen and asked.faces.attributes:
-            seen = describe().described(picture, seen, fields(asked.faces.attributes))
-        collection = asked.match.collection
-        return moved(
-            replace(
-                frame,
-                faces=(
-                    name(collection, picture, seen)
-                    if seen and collection is not None
-                    else tuple(each.face for each in seen)
-                ),
-                lines=read()(picture, frame.quads) if frame.quads else (),
-                quads=(),
-            )
+    def identified(analysis: Analysis, collection: str | None) -> tuple[Face, ...]:
+        vectors = [one.vector for one in analysis.faces if one.vector is not None]
+        if not vectors or collection is None:
+            return tuple(one.face for one in analysis.faces)
+        limits = config.match.threshold, config.match.max_faces
+        identities = iter(searcher().search_faces(collection, np.stack(vectors), *limits))
+        return tuple(
+            one.face if one.vector is None else replace(one.face, identities=next(identities))
+            for one in analysis.faces
         )
 
-    return each(step)
+    def step(works: Sequence[Work]) -> list[Frame]:
+        configs = [setup.of(work.frame) for work in works]
+        analyses = analyser.recognise(
+            [work.picture for work in works],
+            [Detection(work.frame.faces, work.frame.quads) for work in works],
+            [_wanted(config) for config in configs],
+        )
+        return [
+            moved(
+                replace(
+                    work.frame,
+                    faces=identified(analysis, config.match.collection),
+                    lines=analysis.lines,
+                    quads=(),
+                )
+            )
+            for work, analysis, config in zip(works, analyses, configs, strict=True)
+        ]
+
+    return step
+
+
+def _wanted(config: Config) -> "Wanted":
+    """Return what is recorded of a frame with this configuration."""
+    from onlooker.rekognition.face_detail import fields
+    from onlooker.vision.analyser import Wanted
+    from onlooker.vision.quality import passing
+
+    return Wanted(
+        faces=config.faces.enabled,
+        text=config.text.enabled,
+        attributes=fields(config.faces.attributes),
+        select=passing(config.faces.quality) if config.match.collection is not None else None,
+    )
 
 
 def moved(frame: Frame) -> Frame:

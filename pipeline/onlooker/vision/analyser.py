@@ -1,10 +1,10 @@
-"""All that looks at pictures, loaded once: one set of models, for one thread at a time."""
+"""The analysis of images: find faces and text, fit meshes, describe, select, embed, read."""
 
 import hashlib
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import cast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import chain
 
 import msgspec
 import numpy as np
@@ -12,18 +12,17 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.config.schema import Config, QualityFilter
+from onlooker.config.schema import Config
 from onlooker.media.picture import Picture, Still
 from onlooker.models.card import card, space
-from onlooker.rekognition.face_detail import face_detail, fields
-from onlooker.rekognition.shapes import FaceDetail, Reason
-from onlooker.types import Face, Pose, Quality, TextLine
+from onlooker.types import Attributes, Face, Pose, Quality, TextLine, TextQuad
 from onlooker.vision.attributes import EVERYTHING, FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesher, Seen
-from onlooker.vision.quality import reasons
-from onlooker.vision.text import TextFinder, TextReader
+from onlooker.vision.mesh import Mesh, MeshedFace, Mesher
+from onlooker.vision.quality import Reasons, Select, passing
+from onlooker.vision.text_finder import TextFinder
+from onlooker.vision.text_reader import TextReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +31,58 @@ class Wanted:
 
     faces: bool = True
     text: bool = True
+    max_faces: int | None = None
+    """Analyse the largest faces only, this many at most; the others are counted."""
     mesh: bool = False
-    """Lay a mesh over each face, even if `[faces] mesh` is off."""
+    """Fit a mesh to each face, even if `[faces] mesh` is off."""
     attributes: frozenset[str] = frozenset()
-    """Fields of `onlooker.types.Attributes`."""
-    vectors: bool = False
-    """Embed faces."""
+    """Fields of `onlooker.types.Attributes` to describe."""
+    select: Select | None = None
+    """The choice of the faces to embed; None embeds none."""
 
 
-ALL = Wanted(mesh=True, attributes=EVERYTHING, vectors=True)
+ALL = Wanted(mesh=True, attributes=EVERYTHING, select=passing("NONE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """Where faces and text are in an image."""
+
+    faces: tuple[Face, ...] = ()
+    """Largest first."""
+    quads: tuple[TextQuad, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysedFace:
+    """A face, and what was found out about it."""
+
+    face: Face
+    """With the mesh's points and pose if it fits, and with the attributes that were wanted."""
+    mesh: Mesh | None = None
+    reasons: Reasons = ()
+    """Amazon's reasons why it was not selected to be embedded."""
+    vector: NDArray[np.float32] | None = None
+    """(dim,) in the configured space; None if the face was not embedded."""
+
+    @property
+    def row(self) -> NDArray[np.float32]:
+        """(1, dim): the vector of a face that was embedded. Raises ValueError for any other."""
+        if self.vector is None:
+            raise ValueError(f"the face was not embedded: {', '.join(self.reasons)}")
+        return self.vector[None]
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What was found out about an image."""
+
+    faces: tuple[AnalysedFace, ...] = ()
+    """Largest first."""
+    lines: tuple[TextLine, ...] = ()
+    """In reading order."""
+    faces_found: int = 0
+    """Faces before `Wanted.max_faces`."""
 
 
 def configured(config: Config) -> Wanted:
@@ -49,8 +91,174 @@ def configured(config: Config) -> Wanted:
         faces=config.faces.enabled,
         text=config.text.enabled,
         attributes=EVERYTHING if config.faces.attributes else frozenset(),
-        vectors=config.match.collection is not None,
+        select=passing(config.faces.quality) if config.match.collection is not None else None,
     )
+
+
+class Analyser:
+    """All models, each loaded when it is first needed. Not for two threads at once.
+
+    Its methods take several images, and what is wanted of each, so that a model can run on all of
+    them in one batch. The results are those of one image at a time.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._provider = config.runtime.provider
+
+    def __call__(self, pictures: Sequence[Picture], wanted: Sequence[Wanted]) -> list[Analysis]:
+        """Return the analysis of each picture."""
+        return self.recognise(pictures, self.detect(pictures, wanted), wanted)
+
+    def detect(self, pictures: Sequence[Picture], wanted: Sequence[Wanted]) -> list[Detection]:
+        """Find the faces and the text of each picture."""
+        with_faces = [n for n, want in enumerate(wanted) if want.faces]
+        with_text = [n for n, want in enumerate(wanted) if want.text]
+        faces = self._find_faces([pictures[n] for n in with_faces]) if with_faces else []
+        quads = self._find_text([pictures[n] for n in with_text]) if with_text else []
+        faces_of = dict(zip(with_faces, faces, strict=True))
+        quads_of = dict(zip(with_text, quads, strict=True))
+        return [Detection(faces_of.get(n, ()), quads_of.get(n, ())) for n in range(len(pictures))]
+
+    def recognise(
+        self, pictures: Sequence[Picture], found: Sequence[Detection], wanted: Sequence[Wanted]
+    ) -> list[Analysis]:
+        """Describe and embed the faces that were found in each picture, and read its text."""
+        crowds = [
+            [_Subject(picture, want, face) for face in detection.faces[: want.max_faces]]
+            for picture, detection, want in zip(pictures, found, wanted, strict=True)
+        ]
+        subjects = list(chain.from_iterable(crowds))
+        self._fit(subjects)
+        self._describe(subjects)
+        for crowd in crowds:
+            self._select(crowd)
+        self._embed(subjects)
+        lines = self._read(pictures, found)
+        return [
+            Analysis(tuple(one.result() for one in crowd), text, len(detection.faces))
+            for crowd, text, detection in zip(crowds, lines, found, strict=True)
+        ]
+
+    def prepare_detection(self, wanted: Wanted) -> None:
+        """Load the models that `detect` needs for `wanted`."""
+        if wanted.faces:
+            _ = self._find_faces
+        if wanted.text:
+            _ = self._find_text
+
+    def prepare_recognition(self, wanted: Wanted) -> None:
+        """Load the models that `recognise` needs for `wanted`, except those of attributes."""
+        if wanted.faces and (self._config.faces.mesh or wanted.mesh):
+            _ = self._mesher
+        if wanted.faces and wanted.select is not None:
+            _ = self._embedder
+        if wanted.text:
+            _ = self._reader
+
+    def warm_up(self, wanted: Wanted) -> None:
+        """Run all models that `wanted` needs on a made-up image, before a request waits for it."""
+        picture = Still(np.zeros((128, 128, 3), np.uint8))
+        face = Face(
+            box=(32.0, 32.0, 96.0, 96.0),
+            score=1.0,
+            points=((48.0, 56.0), (80.0, 56.0), (64.0, 70.0), (52.0, 82.0), (76.0, 82.0)),
+            pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
+            quality=Quality(brightness=0.0, sharpness=0.0),
+        )
+        quad = TextQuad(quad=((8.0, 8.0), (120.0, 8.0), (120.0, 24.0), (8.0, 24.0)), score=1.0)
+        self.detect([picture], [wanted])
+        self.recognise([picture], [Detection((face,), (quad,))], [wanted])
+
+    def _fit(self, subjects: Sequence["_Subject"]) -> None:
+        meshed = self._config.faces.mesh
+        chosen = [one for one in subjects if meshed or one.wanted.mesh or one.wanted.attributes]
+        if chosen:
+            fitted = self._mesher([one.picture for one in chosen], [one.face for one in chosen])
+            for one, found in zip(chosen, fitted, strict=True):
+                one.meshed = found
+
+    def _describe(self, subjects: Sequence["_Subject"]) -> None:
+        for attributes in {one.wanted.attributes for one in subjects} - {frozenset()}:
+            chosen = [one for one in subjects if one.wanted.attributes == attributes]
+            described = self._describer(
+                [one.picture for one in chosen], [one.meshed for one in chosen], attributes
+            )
+            for one, found in zip(chosen, described, strict=True):
+                one.attributes = found
+
+    def _select(self, crowd: Sequence["_Subject"]) -> None:
+        if not crowd or (select := crowd[0].wanted.select) is None:
+            return
+        smallest = space(self._config.faces.embedder).smallest
+        reasons = select([one.meshed.face for one in crowd], smallest)
+        for one, why in zip(crowd, reasons, strict=True):
+            one.reasons, one.selected = why, not why
+
+    def _embed(self, subjects: Sequence["_Subject"]) -> None:
+        chosen = [one for one in subjects if one.selected]
+        if chosen:
+            # Without `[faces] mesh` chips are aligned to the detector's points, even if a mesh was
+            # fitted: the vectors of one collection must all be made in one way.
+            meshed = self._config.faces.mesh
+            faces = [one.meshed if meshed else MeshedFace(one.face) for one in chosen]
+            vectors = self._embedder([one.picture for one in chosen], faces)
+            for one, vector in zip(chosen, vectors, strict=True):
+                one.vector = vector
+
+    def _read(
+        self, pictures: Sequence[Picture], found: Sequence[Detection]
+    ) -> list[tuple[TextLine, ...]]:
+        quads = [detection.quads for detection in found]
+        return self._reader(pictures, quads) if any(quads) else [()] * len(pictures)
+
+    @cached_property
+    def _find_faces(self) -> FaceFinder:
+        return FaceFinder(self._config.faces, self._provider)
+
+    @cached_property
+    def _find_text(self) -> TextFinder:
+        return TextFinder(self._config.text, self._provider)
+
+    @cached_property
+    def _mesher(self) -> Mesher:
+        return Mesher(self._provider)
+
+    @cached_property
+    def _describer(self) -> FaceDescriber:
+        return FaceDescriber(self._provider)
+
+    @cached_property
+    def _embedder(self) -> FaceEmbedder:
+        return FaceEmbedder(self._config.faces, self._provider)
+
+    @cached_property
+    def _reader(self) -> TextReader:
+        return TextReader(self._config.text, self._provider)
+
+
+@dataclass(slots=True)
+class _Subject:
+    """A face while it is analysed."""
+
+    picture: Picture
+    wanted: Wanted
+    face: Face
+    """As it was detected."""
+    meshed: MeshedFace = field(init=False)
+    attributes: Attributes | None = None
+    reasons: Reasons = ()
+    selected: bool = False
+    vector: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        self.meshed = MeshedFace(self.face)
+
+    def result(self) -> AnalysedFace:
+        face = self.meshed.face
+        if self.attributes is not None:
+            face = replace(face, attributes=self.attributes)
+        return AnalysedFace(face, self.meshed.mesh, self.reasons, self.vector)
 
 
 def cards(config: Config, wanted: Wanted | None = None) -> list[str]:
@@ -69,7 +277,7 @@ def cards(config: Config, wanted: Wanted | None = None) -> list[str]:
             names += Mesher.cards()
         if wanted.attributes:
             names += FaceDescriber.cards()
-        if wanted.vectors:
+        if wanted.select is not None:
             names += embedders
     if wanted.text:
         names += [*finders, *readers]
@@ -90,67 +298,3 @@ def _weights_digest(faces: schema.Faces, text: schema.Text, match: schema.Match)
     used = [card(name) for name in cards(Config(faces=faces, text=text, match=match))]
     parts = [[each.name, each.digest, each.decode, each.embedder] for each in used]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-
-
-class Analyser:
-    """Finds, describes and embeds faces, and reads text. Not for two threads at once."""
-
-    def __init__(self, settings: Config) -> None:
-        provider = settings.runtime.provider
-        self.space = space(settings.faces.embedder)
-        self._meshed = settings.faces.mesh
-        self._find = FaceFinder(settings.faces, provider)
-        self._lay = Mesher(provider)
-        self._describe = FaceDescriber(provider)
-        self._embed = FaceEmbedder(settings.faces, provider)
-        self._find_text = TextFinder(settings.text, provider)
-        self._read = TextReader(settings.text, provider)
-
-    def warm(self) -> None:
-        """Load what is loaded when first needed, so that no request waits for it."""
-        picture = Still(np.zeros((128, 128, 3), np.uint8))
-        face = Face(
-            box=(32.0, 32.0, 96.0, 96.0),
-            score=1.0,
-            points=((48.0, 56.0), (80.0, 56.0), (64.0, 70.0), (52.0, 82.0), (76.0, 82.0)),
-            pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
-            quality=Quality(brightness=0.0, sharpness=0.0),
-        )
-        self.find(picture)
-        self.text(picture)
-        seen = self.lay(picture, [face])
-        self.details(picture, seen, ["ALL"])
-        self.vectors(picture, seen)
-
-    def find(self, picture: Picture) -> tuple[Face, ...]:
-        """The faces of a picture, largest first."""
-        return self._find(picture)
-
-    def lay(self, picture: Picture, faces: Sequence[Face]) -> list[Seen]:
-        """The same faces with their meshes."""
-        return self._lay(picture, faces)
-
-    def details(
-        self, picture: Picture, seen: Sequence[Seen], attributes: Collection[str]
-    ) -> list[FaceDetail]:
-        """What Amazon's `attributes` ask for of each face."""
-        told = self._describe(picture, seen, fields(attributes))
-        size = picture.width, picture.height
-        return [
-            face_detail(replace(one.face, attributes=some), size, attributes)
-            for one, some in zip(seen, told, strict=True)
-        ]
-
-    def vectors(self, picture: Picture, seen: Sequence[Seen]) -> NDArray[np.float32]:
-        """(n, dim): one row for each face, of the space that collections are in."""
-        if not self._meshed:
-            seen = [Seen(one.face, None) for one in seen]
-        return self._embed(picture, seen)
-
-    def reasons(self, seen: Seen, level: QualityFilter) -> tuple[Reason, ...]:
-        """Amazon's reasons not to compare a face; none where it is good enough."""
-        return cast(tuple[Reason, ...], reasons(seen.face, level, self.space.smallest))
-
-    def text(self, picture: Picture) -> tuple[TextLine, ...]:
-        """The lines of a picture, in reading order."""
-        return self._read(picture, self._find_text(picture))

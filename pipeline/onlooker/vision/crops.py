@@ -1,4 +1,4 @@
-"""Upright crops of a fixed size, cut from just the part of a picture that they show."""
+"""Upright crops of a fixed size, cut from no more of an image than they show."""
 
 import math
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from onlooker.media.picture import Picture, Pixels
 from onlooker.models.card import Card
 
-HALVED = 1.75
-"""Least pixels of a halved picture, across, that a crop's pixel covers."""
-STRAIGHT = 0.25
-"""Pixels of a crop by which its sides lean less than can be seen."""
+MIN_HALVED_PIXELS = 1.75
+"""An image is halved as long as a crop's pixel covers at least this many of its pixels, across."""
+MAX_LEAN_PIXELS = 0.25
+"""A crop whose sides lean by less, in its own pixels, counts as straight."""
 
 
 def crop(
@@ -25,21 +25,20 @@ def crop(
     border: int,
     roughly: bool = False,
 ) -> Pixels:
-    """The (height, width, 3) BGR crop to which `matrix` (2, 3) takes the picture's pixels.
+    """Return the (height, width, 3) BGR crop to which `matrix` (2, 3) maps the image's pixels.
 
     `matrix` is in edge coordinates: pixel i covers i to i + 1 on both sides. `interpolation` and
-    `border`, what to put where the picture ends, are OpenCV's. A crop that may be placed `roughly`
-    is off by about one of its own pixels where this lets it be made faster. Raises ValueError
-    where nothing of the picture is in the crop, or near it.
+    `border`, which fills the crop beyond the image's edge, are OpenCV's. With `roughly` a crop may
+    be off by about one of its own pixels if that makes it faster. Raises ValueError if nothing of
+    the image is in the crop, or near it.
     """
-    # Interpolation sees a few pixels round a point. Where a crop pixel covers more of them, the
-    # crop is made larger by a whole number and averaged down, or it would be full of aliases; and
-    # where it covers many, the picture is halved to about twice the crop's size before, which costs
-    # far less.
+    # Interpolation sees a few pixels round a point. If a crop pixel covers more of them, the crop
+    # is made larger by a whole number and averaged down to prevent aliases. If it covers many, the
+    # image is halved to about twice the crop's size first, which costs far less.
     (a, b, x), (c, d, y) = matrix.tolist()
     area = a * d - b * c
     covered = 1 / math.sqrt(abs(area))
-    halvings = max(0, math.floor(math.log2(covered / HALVED)))
+    halvings = max(0, math.floor(math.log2(covered / MIN_HALVED_PIXELS)))
     block = 2**halvings
     over = max(1, round(covered / block))
 
@@ -57,7 +56,8 @@ def crop(
     part, (left, top) = picture.region(left, top, right, bottom, halvings)
     x, y = x + a * left + b * top, y + c * left + d * top
     a, b, c, d = a * block, b * block, c * block, d * block
-    if roughly and max(abs(b) * part.shape[0], abs(c) * part.shape[1]) < STRAIGHT and a > 0 < d:
+    lean = max(abs(b) * part.shape[0], abs(c) * part.shape[1])
+    if roughly and lean < MAX_LEAN_PIXELS and a > 0 < d:
         # Resizing takes a quarter of the time of a warp, but begins and ends at whole pixels.
         size = round(a * part.shape[1]), round(d * part.shape[0])
         left, top = round(-x), round(-y)
@@ -82,30 +82,33 @@ def crop(
 
 
 def batch(
-    picture: Picture,
+    pictures: Iterable[Picture],
     matrices: Iterable[NDArray[np.float64]],
     card: Card,
     border: int = cv2.BORDER_CONSTANT,
 ) -> Pixels:
-    """The crops that `matrices` show, of the card's size: (n, height, width, 3)."""
+    """Return one crop of the card's size for each picture and matrix: (n, height, width, 3)."""
     height, width = card.shape
     return np.stack(
-        [crop(picture, each, width, height, cv2.INTER_LINEAR, border) for each in matrices]
+        [
+            crop(picture, matrix, width, height, cv2.INTER_LINEAR, border)
+            for picture, matrix in zip(pictures, matrices, strict=True)
+        ]
     )
 
 
-def padded(picture: Pixels, card: Card, width: int | None = None) -> Pixels:
-    """A batch of the one picture, with sides of the card's multiple, or as wide as is asked for.
+def padded(image: Pixels, card: Card, width: int | None = None) -> Pixels:
+    """Return the image with sides that are multiples of the card's, or `width` pixels wide.
 
-    What is added, on the right and below, is the card's mean, rounded.
+    The padding, on the right and below, is the card's mean, rounded.
     """
-    rows, columns = picture.shape[:2]
+    rows, columns = image.shape[:2]
     below = -rows % card.multiple
     right = -columns % card.multiple if width is None else width - columns
     if below or right:
         mean = [round(each) for each in card.mean]
         colour = mean[::-1] if card.colour == "RGB" else mean
         edges = (0, below, 0, right)
-        wider = cv2.copyMakeBorder(picture, *edges, cv2.BORDER_CONSTANT, value=colour)
-        picture = np.asarray(wider, np.uint8)
-    return picture[None]
+        wider = cv2.copyMakeBorder(image, *edges, cv2.BORDER_CONSTANT, value=colour)
+        image = np.asarray(wider, np.uint8)
+    return image

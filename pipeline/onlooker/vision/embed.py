@@ -1,4 +1,4 @@
-"""Faces into vectors that are near each other for one person."""
+"""Face embeddings: vectors that are near each other for one person."""
 
 from collections.abc import Sequence
 
@@ -11,14 +11,14 @@ from onlooker.models import card, session
 from onlooker.models.card import WeightsError
 from onlooker.vision import geometry
 from onlooker.vision.crops import batch
-from onlooker.vision.mesh import STABLE, Seen
+from onlooker.vision.mesh import STABLE, MeshedFace
 
 
 class FaceEmbedder:
-    """Turns faces into vectors of the space that the settings name.
+    """The embedder, or the embedders side by side, that the settings name.
 
-    Upright chips of one size are cut along the points of each face's mesh, or where none fits along
-    the detector's five, which follow a profile, but not a leaning head.
+    Upright chips of one size are aligned to the points of each face's mesh; if no mesh fits, to the
+    detector's five, which follow a profile, but not a leaning head.
     """
 
     @staticmethod
@@ -38,18 +38,20 @@ class FaceEmbedder:
             _Embedder(name, provider, settings.mirrored) for name in self.cards(settings)
         ]
 
-    def __call__(self, picture: Picture, faces: Sequence[Seen]) -> NDArray[np.float32]:
-        """One row (space.dim,) for each face."""
+    def __call__(
+        self, pictures: Sequence[Picture], faces: Sequence[MeshedFace]
+    ) -> NDArray[np.float32]:
+        """Return (n, space.dim): a vector for each face, which is in the picture of its place."""
         points = [
             np.array(each.mesh.points[STABLE, :2] if each.mesh and each.fits else each.face.points)
             for each in faces
         ]
-        parts = [part(picture, points) for part in self._parts]
+        parts = [part(pictures, points) for part in self._parts]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
 class _Embedder:
-    """One model; the same on the mirrored chip, averaged, where that is wanted."""
+    """One model; if `mirrored`, its mean over the chip and the mirrored chip."""
 
     def __init__(self, name: str, provider: str, mirrored: bool) -> None:
         self._model = session.load(name, provider)
@@ -64,13 +66,13 @@ class _Embedder:
         self._mirrored = mirrored
 
     def __call__(
-        self, picture: Picture, points: Sequence[NDArray[np.float64]]
+        self, pictures: Sequence[Picture], points: Sequence[NDArray[np.float64]]
     ) -> NDArray[np.float32]:
-        """(n, dim): of unit length for a cosine embedder, else as it is."""
+        """Return (n, dim): vectors of length 1 for a cosine embedder, raw ones for others."""
         if not points:
             return np.empty((0, self._embedder.dim), np.float32)
         matrices = (geometry.similarity(each, self._templates[len(each)]) for each in points)
-        chips = batch(picture, matrices, self._card)
+        chips = batch(pictures, matrices, self._card)
         (vectors,) = self._model(chips)
         if self._mirrored:
             (other,) = self._model(np.ascontiguousarray(np.flip(chips, 2)))

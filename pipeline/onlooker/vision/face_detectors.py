@@ -1,8 +1,10 @@
 """The two face detectors: pixels in, rows of boxes, scores and points out.
 
-A row is x1, y1, x2, y2, score and the coordinates of five points, in pixels of the picture given.
-The score is the probability that it is a face, by the curve on the detector's card.
+A row is x1, y1, x2, y2, score and the coordinates of five points, in pixels of the image given. The
+score is the probability that it is a face, by the curve on the detector's card.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +16,16 @@ from onlooker.vision import geometry
 from onlooker.vision.crops import padded
 
 Rows = NDArray[np.float32]
+"""(n, 15)"""
 
-# Of two boxes that overlap by more than this, the lesser one is the same face again.
-OVERLAP = 0.3
+MAX_OVERLAP = 0.3
+"""Intersection over union of two boxes above which both are one face."""
+MAX_INSIDE = 0.5
+"""Share of a box inside another face above which it is a part of that face, such as an eye."""
 
 
 class Yunet:
-    """Fast, with good points; for faces of 16 to 300 pixels in the picture given."""
+    """YuNet: fast, with accurate points; for faces of 16 to 300 pixels in the image given."""
 
     CARD = "yunet"
 
@@ -28,33 +33,39 @@ class Yunet:
         self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, card.Yunet):
-            raise WeightsError(f"the card {self.CARD} decodes as something else")
+            raise WeightsError(f"the card {self.CARD} decodes as {type(decode).__name__}")
         self._decode = decode
         self.multiple = self._model.card.multiple
-        """Of which a picture's sides are best multiples: it is padded to them otherwise."""
+        """An image whose sides are multiples of this needs no padding."""
 
-    def __call__(self, picture: Pixels, least: float) -> Rows:
-        """The faces whose probability is at least `least`."""
-        seen = padded(picture, self._model.card)
-        outputs = dict(zip(self._model.outputs, self._model(seen), strict=True))
-        raw = self._decode.confidence.value(least)
+    def __call__(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
+        """Return the faces of each image whose probability is at least `threshold`."""
+        inputs = [padded(each, self._model.card) for each in images]
+        outputs = self._model.run_each(inputs)
+        return [self._rows(*each, threshold) for each in zip(images, inputs, outputs, strict=True)]
+
+    def _rows(
+        self, image: Pixels, given: Pixels, outputs: list[NDArray[np.float32]], threshold: float
+    ) -> Rows:
+        named = dict(zip(self._model.outputs, outputs, strict=True))
+        raw = self._decode.confidence.value(threshold)
         found = [
             geometry.decode_yunet(
-                outputs[f"cls_{stride}"].ravel(),
-                outputs[f"obj_{stride}"].ravel(),
-                outputs[f"bbox_{stride}"][0],
-                outputs[f"kps_{stride}"][0],
-                seen.shape[2] // stride,
+                named[f"cls_{stride}"].ravel(),
+                named[f"obj_{stride}"].ravel(),
+                named[f"bbox_{stride}"][0],
+                named[f"kps_{stride}"][0],
+                given.shape[1] // stride,
                 stride,
                 raw,
             )
             for stride in self._decode.strides
         ]
-        return _sifted(np.concatenate(found), picture, self._decode.confidence)
+        return _distinct(np.concatenate(found), image, self._decode.confidence)
 
 
 class Centerface:
-    """Slower by five, and finds twice as many of the faces below 20 pixels; coarser points."""
+    """CenterFace: slower by five; finds twice as many faces below 20 pixels; coarser points."""
 
     CARD = "centerface"
 
@@ -62,41 +73,44 @@ class Centerface:
         self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, card.Centerface):
-            raise WeightsError(f"the card {self.CARD} decodes as something else")
+            raise WeightsError(f"the card {self.CARD} decodes as {type(decode).__name__}")
         self._decode = decode
 
-    def __call__(self, picture: Pixels, least: float) -> Rows:
-        """The faces whose probability is at least `least`."""
-        heat, sizes, offsets, points = self._model(padded(picture, self._model.card))
-        raw = self._decode.confidence.value(least)
+    def __call__(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
+        """Return the faces of each image whose probability is at least `threshold`."""
+        outputs = self._model.run_each([padded(each, self._model.card) for each in images])
+        return [self._rows(*each, threshold) for each in zip(images, outputs, strict=True)]
+
+    def _rows(self, image: Pixels, outputs: list[NDArray[np.float32]], threshold: float) -> Rows:
+        heat, sizes, offsets, points = outputs
+        raw = self._decode.confidence.value(threshold)
         found = geometry.decode_centerface(
             heat[0, 0], sizes[0], offsets[0], points[0], self._decode.stride, raw
         )
-        return _sifted(found, picture, self._decode.confidence)
-
-
-# Of a box, what lies in a face that was found before: an eye or a mouth, taken for a face.
-INSIDE = 0.5
+        return _distinct(found, image, self._decode.confidence)
 
 
 def merge(first: Rows, second: Rows) -> Rows:
-    """All of `first`, and those of `second` that neither overlap one of them nor lie inside."""
+    """Return all of `first`, and those of `second` that neither overlap one of them nor lie inside.
+
+    MAX_OVERLAP and MAX_INSIDE say from when on they do.
+    """
     if not len(first) or not len(second):
         return np.concatenate([first, second])
     a, b = first[None, :, :4], second[:, None, :4]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(2)
     area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
-    again = (shared / (area + own - shared) > OVERLAP) | (shared / own > INSIDE)
+    again = (shared / (area + own - shared) > MAX_OVERLAP) | (shared / own > MAX_INSIDE)
     return np.concatenate([first, second[~again.any(1)]])
 
 
-def _sifted(found: Rows, picture: Pixels, confidence: card.Logistic) -> Rows:
-    """Each face once, best first, with probabilities for scores."""
-    height, width = picture.shape[:2]
-    middle = (found[:, 0:2] + found[:, 2:4]) / 2
+def _distinct(found: Rows, image: Pixels, confidence: card.Logistic) -> Rows:
+    """Return each face once, best first, with its probability as the score."""
+    height, width = image.shape[:2]
+    centre = (found[:, 0:2] + found[:, 2:4]) / 2
     # The padding below and to the right holds no faces.
-    found = found[((middle >= 0) & (middle < (width, height))).all(1)]
-    found = found[geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), OVERLAP)]
+    found = found[((centre >= 0) & (centre < (width, height))).all(1)]
+    found = found[geometry.suppress(found[:, :4].copy(), found[:, 4].copy(), MAX_OVERLAP)]
     found[:, 4] = confidence.probability(found[:, 4])
     return found

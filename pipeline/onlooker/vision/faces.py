@@ -1,6 +1,7 @@
-"""Faces in a picture: where they are, from a crowd's of 20 pixels to one that fills the picture."""
+"""Face detection: boxes, points and quality, for faces from 20 pixels to the whole image."""
 
 import math
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,33 +13,34 @@ from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
 
-# The detector misses a quarter of the faces that fill three quarters of its picture. Where it finds
-# nothing, or a large face that the picture's edge cuts, it looks again at smaller pictures: long
-# side, and border in shares of it. The first look that finds something ends it. Most frames of
-# most videos have no face, so that "balanced" may afford one short look.
-CLOSER_LOOKS: dict[str, tuple[tuple[int, float], ...]] = {
+# The detector misses a quarter of the faces that fill three quarters of its input. If it finds
+# nothing, or a large face that the image's edge cuts, it runs again on smaller inputs: long side in
+# pixels, and border in shares of it. The first one that shows a face ends it. Most frames of most
+# videos have no face, so "balanced" can afford one short further run.
+SMALLER_INPUTS: dict[str, tuple[tuple[int, float], ...]] = {
     "fast": (),
     "balanced": ((320, 0.0),),
     "thorough": ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0)),
 }
-# A face is large where its longer side is this share of the picture's shorter one.
-LARGE = 0.6
-# Most pixels of the pictures in which "thorough" looks for small faces. YuNet, the better one for
-# the smallest, sees the picture enlarged twice at most; CenterFace, which takes seven times as long
-# a pixel and finds more of those that are blurred or covered, is not shown more than there is.
-ENLARGED, NATURAL = 2560 * 1440, 960 * 540
-TIMES = 2.0
-# What is wider than this in the enlarged picture, the first look would have seen: it is a toy's
-# face, or half of one.
-WIDEST = 100
-# What is narrower, in pixels of the full picture, may as well be a toy.
-SMALLEST = 15
-# Amazon reports the hundred largest.
-MOST_FACES = 100
+LARGE_FACE_SHARE = 0.6
+"""A face is large if its longer side is at least this share of the image's shorter one."""
+# Inputs in which "thorough" detects small faces. YuNet, which is better at the smallest, gets the
+# image enlarged MAX_ENLARGEMENT times at most; CenterFace, which takes seven times as long a pixel
+# and finds more of those that are blurred or covered, never gets an enlarged image.
+MAX_ENLARGED_PIXELS = 2560 * 1440
+MAX_NATURAL_PIXELS = 960 * 540
+MAX_ENLARGEMENT = 2.0
+MAX_ENLARGED_WIDTH = 100
+"""Pixels of the enlarged input. A wider face would have been found before: it is a toy's, or half
+of one."""
+MIN_WIDTH = 15
+"""Pixels of the full image. Whatever is narrower may as well be a toy."""
+MAX_FACES = 100
+"""Amazon reports the hundred largest."""
 
 
 class FaceFinder:
-    """Finds the faces of a picture."""
+    """A face detector for images of any size."""
 
     @staticmethod
     def cards(settings: schema.Faces) -> list[str]:
@@ -48,65 +50,96 @@ class FaceFinder:
 
     def __init__(self, settings: schema.Faces, provider: str) -> None:
         self._size = settings.size
-        self._least = settings.min_score
-        self._closer = CLOSER_LOOKS[settings.detection]
+        self._threshold = settings.min_score
+        self._smaller = SMALLER_INPUTS[settings.detection]
         self._near = Yunet(provider)
         self._far = Centerface(provider) if settings.detection == "thorough" else None
 
-    def __call__(self, picture: Picture) -> tuple[Face, ...]:
-        """The faces in pixels of the full picture, largest first."""
-        small = picture.small(self._size, self._near.multiple)
-        found = _grown(self._near(small, self._least), small, picture)
-        if not len(found) or _cut(found, picture):
-            found = self._look_closer(picture, found)
+    def __call__(self, pictures: Sequence[Picture]) -> list[tuple[Face, ...]]:
+        """Return each picture's faces in pixels of the full image, largest first."""
+        small = [picture.small(self._size, self._near.multiple) for picture in pictures]
+        found = self._detect(self._near, small, pictures)
+        found = self._add_large(pictures, found)
         if self._far is not None:
-            found = self._look_farther(self._far, picture, found)
-        area = (found[:, 2] - found[:, 0]) * (found[:, 3] - found[:, 1])
-        largest = np.argsort(-area, kind="stable")[:MOST_FACES]
-        return tuple(_face(picture, row) for row in found[largest].tolist())
+            found = self._add_small(self._far, pictures, found)
+        return [
+            tuple(_face(picture, row) for row in _largest(rows).tolist())
+            for picture, rows in zip(pictures, found, strict=True)
+        ]
 
-    def _look_closer(self, picture: Picture, found: Rows) -> Rows:
-        for long_side, border in self._closer:
-            small = picture.small(min(long_side, self._size))
-            edge = round(border * max(small.shape))
-            wide = cv2.copyMakeBorder(small, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
-            again = self._near(np.asarray(wide, np.uint8), self._least)
-            again[:, [0, 1, 2, 3, *range(5, 15)]] -= edge
-            if len(again):
-                return merge(_grown(again, small, picture), found)
-        return found
+    def _detect(
+        self, detector: Yunet | Centerface, inputs: Sequence[Pixels], pictures: Sequence[Picture]
+    ) -> list[Rows]:
+        """Return the rows that a detector finds in `inputs`, in pixels of the full images."""
+        found = detector(inputs, self._threshold)
+        return [_scaled(*each) for each in zip(found, inputs, pictures, strict=True)]
 
-    def _look_farther(self, far: Centerface, picture: Picture, found: Rows) -> Rows:
+    def _add_large(self, pictures: Sequence[Picture], found: Sequence[Rows]) -> list[Rows]:
+        """Return `found` with what smaller inputs show, if a large face may have been missed."""
+        result = list(found)
+        open_ = [n for n, rows in enumerate(found) if not len(rows) or _cut(rows, pictures[n])]
+        for long_side, border in self._smaller:
+            small = [pictures[n].small(min(long_side, self._size)) for n in open_]
+            edges = [round(border * max(each.shape)) for each in small]
+            more = self._near(list(map(_bordered, small, edges)), self._threshold)
+            for n, rows, given, edge in zip(open_, more, small, edges, strict=True):
+                rows[:, [0, 1, 2, 3, *range(5, 15)]] -= edge
+                if len(rows):
+                    result[n] = merge(_scaled(rows, given, pictures[n]), found[n])
+            open_ = [n for n, rows in zip(open_, more, strict=True) if not len(rows)]
+        return result
+
+    def _add_small(
+        self, far: Centerface, pictures: Sequence[Picture], found: Sequence[Rows]
+    ) -> list[Rows]:
+        """Return `found` with the small faces that larger inputs show."""
+        # One image at a time: enlarged ones take much memory.
+        return [self._with_small(far, *each) for each in zip(pictures, found, strict=True)]
+
+    def _with_small(self, far: Centerface, picture: Picture, found: Rows) -> Rows:
         enlarged = _enlarged(picture)
-        natural = picture.small(_long_side(picture, NATURAL))
-        tiny = self._near(enlarged, self._least)
-        tiny = _grown(tiny[_widths(tiny) <= WIDEST], enlarged, picture)
-        found = merge(found, tiny[_widths(tiny) >= SMALLEST])
-        more = _grown(far(natural, self._least), natural, picture)
-        return merge(found, more[_widths(more) >= SMALLEST])
+        natural = picture.small(_long_side(picture, MAX_NATURAL_PIXELS))
+        [tiny] = self._near([enlarged], self._threshold)
+        tiny = _scaled(tiny[_widths(tiny) <= MAX_ENLARGED_WIDTH], enlarged, picture)
+        found = merge(found, tiny[_widths(tiny) >= MIN_WIDTH])
+        [more] = self._detect(far, [natural], [picture])
+        return merge(found, more[_widths(more) >= MIN_WIDTH])
+
+
+def _largest(rows: Rows) -> Rows:
+    """Return the MAX_FACES largest, largest first."""
+    area = (rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1])
+    return rows[np.argsort(-area, kind="stable")[:MAX_FACES]]
 
 
 def _cut(found: Rows, picture: Picture) -> bool:
-    """Whether the picture's edge cuts a large face: it may be larger still."""
+    """Return whether the image's edge cuts a large face: it may be larger still."""
     x1, y1, x2, y2 = found[:, :4].T
     outside = (x1 <= 0) | (y1 <= 0) | (x2 >= picture.width) | (y2 >= picture.height)
-    large = np.maximum(x2 - x1, y2 - y1) >= LARGE * min(picture.width, picture.height)
+    large = np.maximum(x2 - x1, y2 - y1) >= LARGE_FACE_SHARE * min(picture.width, picture.height)
     return bool((outside & large).any())
 
 
+def _bordered(image: Pixels, edge: int) -> Pixels:
+    """Return the image with `edge` black pixels on each side."""
+    wide = cv2.copyMakeBorder(image, edge, edge, edge, edge, cv2.BORDER_CONSTANT)
+    return np.asarray(wide, np.uint8)
+
+
 def _enlarged(picture: Picture) -> Pixels:
-    """The picture in which the smallest faces are looked for."""
-    natural, long_side = max(picture.width, picture.height), _long_side(picture, ENLARGED)
+    """Return the input in which the smallest faces are detected."""
+    natural = max(picture.width, picture.height)
+    long_side = _long_side(picture, MAX_ENLARGED_PIXELS)
     if long_side <= natural:
         return picture.small(long_side)
-    times = min(TIMES, long_side / natural)
+    times = min(MAX_ENLARGEMENT, long_side / natural)
     size = round(picture.width * times), round(picture.height * times)
     enlarged = cv2.resize(picture.small(natural), size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(enlarged, np.uint8)
 
 
 def _long_side(picture: Picture, pixels: int) -> int:
-    """Longer side of a picture of this form that has so many pixels."""
+    """Return the longer side of an image of this aspect ratio that has `pixels` pixels."""
     short, long = sorted((picture.width, picture.height))
     return max(1, round(math.sqrt(pixels * long / short)))
 
@@ -115,9 +148,9 @@ def _widths(rows: Rows) -> Rows:
     return rows[:, 2] - rows[:, 0]
 
 
-def _grown(found: Rows, small: Pixels, picture: Picture) -> Rows:
-    """Rows in pixels of a small picture, in those of the full one."""
-    x, y = picture.width / small.shape[1], picture.height / small.shape[0]
+def _scaled(found: Rows, given: Pixels, picture: Picture) -> Rows:
+    """Return rows in pixels of the detector's input, `given`, in pixels of the full image."""
+    x, y = picture.width / given.shape[1], picture.height / given.shape[0]
     scale = np.array([x, y, x, y, 1, *[x, y] * 5], np.float32)
     return np.asarray(found * scale, np.float32)
 

@@ -1,7 +1,7 @@
-"""The shape of a face: 468 points in three dimensions, with lips, eyes and irises finely.
+"""Face meshes: 468 points in three dimensions, with lips, eyes and irises in more detail.
 
-The attention mesh (Grishchenko and others, "Attention Mesh: High-fidelity Face Mesh Prediction in
-Real-time", 2020) sees an upright square crop round a face. Left and right are as seen in the image.
+The attention mesh (Grishchenko et al., "Attention Mesh: High-fidelity Face Mesh Prediction in
+Real-time", 2020) takes an upright square crop round a face. Left and right are those of the image.
 """
 
 import math
@@ -22,11 +22,11 @@ from onlooker.types import Face, Pose
 from onlooker.vision.crops import batch
 
 Points = NDArray[np.float64]
-"""(n, 2) or (n, 3) in pixels of the full picture; z grows away from the viewer."""
+"""(n, 2) or (n, 3) in pixels of the full image; z grows away from the viewer."""
 
-# Places in the outlines of an eye and of the lips, and in the mesh. They were checked against the
-# thirty landmarks of a recorded answer of Rekognition: laid over those, the average mesh is off by
-# a fiftieth of the distance between the outer corners of the eyes.
+# Indexes into the outlines of an eye and of the lips, and into the mesh. They were checked against
+# the thirty landmarks of a recorded answer of Rekognition: fitted to those, the average mesh is off
+# by a fiftieth of the distance between the outer corners of the eyes.
 EYE_OUTER, EYE_DOWN, EYE_INNER, EYE_UP = 0, 4, 8, 12
 BROW_OUTER, BROW_UP, BROW_INNER = 64, 66, 68
 LIPS_LEFT, LIPS_DOWN, LIPS_RIGHT, LIPS_UP = 0, 5, 10, 15
@@ -35,33 +35,35 @@ NOSTRILS = [99, 328]
 JAW = [127, 172, 152, 397, 356]
 FOREHEAD, CHIN = 10, 152
 STABLE = [33, 133, 362, 263, 1, 4, 129, 358, 61, 291, 0, 17, 70, 105, 107, 336, 334, 300, 168, 152]
-"""Points that hold still when a face speaks: twenty of eyes, nose, mouth, brows and chin."""
+"""Points that hardly move when a face speaks: twenty of eyes, nose, mouth, brows and chin."""
 LEVEL = [33, 263]
 """Outer corners of the eyes, which are level in the crop."""
 ACROSS = ([33, 61, 127], [263, 291, 356])
 """Outer corners of the eyes, corners of the mouth, ears: level in an upright face."""
 
-# Laid over the landmarks of three recorded answers, the mesh turns aside by a third more than
-# Rekognition says, and looks lower by a few degrees, as it does in the median photograph.
+# Fitted to the landmarks of three recorded answers, the mesh's yaw is a third more than
+# Rekognition's, and its pitch a few degrees lower, as it is in the median photograph.
 YAW_SCALE = 0.72
 LEVEL_PITCH = 4.7
 
-FITS = 0.5
-"""Score of a mesh from which it is better than the detector's five points."""
+MIN_FIT_SCORE = 0.5
+"""Score from which a mesh is better than the detector's five points."""
+MAX_SETTLED = 0.08
+"""A second crop that differs from the first by up to this, in sides or radians, is not run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Square:
-    """An upright square round a face that may lean."""
+    """A square round a face, turned as the face leans."""
 
     x: float
     y: float
     side: float
     angle: float
-    """Radians that the face leans clockwise."""
+    """Radians by which the face leans clockwise."""
 
     def matrix(self, size: int) -> NDArray[np.float64]:
-        """(2, 3): takes the picture's pixels to those of a crop `size` wide."""
+        """Return (2, 3): the map from the image's pixels to those of a crop `size` wide."""
         scale = size / self.side
         along, across = scale * math.cos(self.angle), scale * math.sin(self.angle)
         return np.array(
@@ -74,22 +76,22 @@ class Square:
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """A face's points in pixels of the full picture."""
+    """A face's points in pixels of the full image."""
 
     points: Points
     """(468, 3); z is 0 near the face's middle, on the scale of x and y."""
     lips: Points
     """(80, 2)"""
     eyes: Points
-    """(2, 71, 2): the eye on the left of the image, then the other."""
+    """(2, 71, 2): the eye on the left of the image, then the one on the right."""
     irises: Points
     """(2, 5, 2): each eye's centre, then the rim."""
     score: float
-    """0 to 1: how sure the model is that it saw a face."""
+    """0 to 1: the model's confidence that the crop shows a face."""
 
     @property
     def landmarks(self) -> Points:
-        """(30, 2): one for each of `onlooker.types.LANDMARKS`."""
+        """(30, 2): a point for each of `onlooker.types.LANDMARKS`."""
         return np.concatenate(
             [
                 self.irises[:, 0],
@@ -120,7 +122,7 @@ class Mesh:
         )
 
     def square(self, times: float) -> Square:
-        """The upright square round all points, `times` as wide as they are."""
+        """Return the square round all points, `times` as wide as they are."""
         left, right = self.points[LEVEL, :2]
         angle = math.atan2(right[1] - left[1], right[0] - left[0])
         along, across = math.cos(angle), math.sin(angle)
@@ -131,33 +133,33 @@ class Mesh:
         return Square(x=x, y=y, side=times * float((high - low).max()), angle=angle)
 
     def _axes(self) -> tuple[Points, Points]:
-        """Unit vectors: from the left of the image to its right, and where the nose points."""
+        """Return two unit vectors: from the face's left to its right, and out of the face."""
         across = self.points[ACROSS[1]] - self.points[ACROSS[0]]
         right = (across / np.linalg.norm(across, axis=1, keepdims=True)).sum(0)
         right /= np.linalg.norm(right)
         down = self.points[CHIN] - self.points[FOREHEAD]
         down -= right * (right @ down)
         down /= np.linalg.norm(down)
-        # np.cross takes as long as all of this.
+        # np.cross would take as long as all of this.
         (a, b, c), (x, y, z) = right.tolist(), down.tolist()
         return right, np.array([c * y - b * z, a * z - c * x, b * x - a * y])
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A face with its mesh, where one was laid; a mesh that fits gives the face points and pose."""
+class MeshedFace:
+    """A face with its mesh; if the mesh fits, the face's points and pose are the mesh's."""
 
     face: Face
-    mesh: Mesh | None
+    mesh: Mesh | None = None
 
     @property
     def fits(self) -> bool:
-        """Whether the model saw a face in what the mesh was laid over: of a profile it does not."""
-        return self.mesh is not None and self.mesh.score >= FITS
+        """Whether there is a mesh that shows a face; for a profile it does not."""
+        return self.mesh is not None and self.mesh.score >= MIN_FIT_SCORE
 
 
 class Mesher:
-    """Lays a mesh over each face of a picture."""
+    """The model that fits a mesh to each face."""
 
     CARD = "face_mesh_attention"
 
@@ -170,26 +172,26 @@ class Mesher:
         self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, MeshCard):
-            raise WeightsError(f"{self._model.name} is no mesh; it {self._model.card.task}")
+            raise WeightsError(f"the card {self.CARD} decodes as {type(decode).__name__}")
         self._crop = decode.crop
         self._size = self._model.card.shape[0]
 
-    def __call__(self, picture: Picture, faces: Sequence[Face]) -> list[Seen]:
-        """Each face with its mesh, in the order of `faces`.
+    def __call__(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> list[MeshedFace]:
+        """Return each face, which is in the picture of its place, with its mesh.
 
-        The detector's box and points place a first crop, the points found in it the second one:
-        from there on further crops stay where they are.
+        The detector's box and points place a first crop, the points found in it a second one;
+        further crops would stay where the second is.
         """
-        squares = [self._first(face) for face in faces]
-        meshes = self._look(picture, squares)
+        squares = [self._first_square(face) for face in faces]
+        meshes = self._run(pictures, squares)
         better = [mesh.square(self._crop) for mesh in meshes]
         moved = [n for n, pair in enumerate(zip(squares, better, strict=True)) if _moved(*pair)]
-        again = self._look(picture, [better[n] for n in moved])
+        again = self._run([pictures[n] for n in moved], [better[n] for n in moved])
         for n, mesh in zip(moved, again, strict=True):
             meshes[n] = mesh
-        return [_seen(face, mesh) for face, mesh in zip(faces, meshes, strict=True)]
+        return [_meshed(face, mesh) for face, mesh in zip(faces, meshes, strict=True)]
 
-    def _first(self, face: Face) -> Square:
+    def _first_square(self, face: Face) -> Square:
         x1, y1, x2, y2 = face.box
         (left_x, left_y), (right_x, right_y) = face.points[:2]
         return Square(
@@ -199,11 +201,11 @@ class Mesher:
             angle=math.atan2(right_y - left_y, right_x - left_x),
         )
 
-    def _look(self, picture: Picture, squares: Sequence[Square]) -> list[Mesh]:
+    def _run(self, pictures: Sequence[Picture], squares: Sequence[Square]) -> list[Mesh]:
         if not squares:
             return []
         size = self._size
-        inputs = batch(picture, (square.matrix(size) for square in squares), self._model.card)
+        inputs = batch(pictures, (square.matrix(size) for square in squares), self._model.card)
         outputs = dict(zip(self._model.outputs, self._model(inputs), strict=True))
         return [
             _mesh(square, size, {name: part[n].ravel() for name, part in outputs.items()})
@@ -211,25 +213,20 @@ class Mesher:
         ]
 
 
-def unlaid(picture: Picture, faces: Sequence[Face]) -> list[Seen]:
-    """What a Mesher returns, but without any mesh."""
-    return [Seen(face, None) for face in faces]
-
-
-def _seen(face: Face, mesh: Mesh) -> Seen:
+def _meshed(face: Face, mesh: Mesh) -> MeshedFace:
     landmarks = tuple((x, y) for x, y in mesh.landmarks.tolist())
-    if mesh.score < FITS:
-        return Seen(replace(face, landmarks=landmarks), mesh)
+    if mesh.score < MIN_FIT_SCORE:
+        return MeshedFace(replace(face, landmarks=landmarks), mesh)
     left_eye, right_eye, left_mouth, right_mouth, nose = landmarks[:5]
     points = (left_eye, right_eye, nose, left_mouth, right_mouth)
-    return Seen(replace(face, points=points, landmarks=landmarks, pose=mesh.pose), mesh)
+    return MeshedFace(replace(face, points=points, landmarks=landmarks, pose=mesh.pose), mesh)
 
 
 def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) -> Mesh:
-    """The model's outputs for one crop, in pixels of the picture."""
+    """Return the model's outputs for one crop in pixels of the image."""
     back = cv2.invertAffineTransform(square.matrix(size))
     solid = outputs["output_mesh_identity"].reshape(-1, 3)
-    # All points at once: five small products take five times as long.
+    # All points at once: five small products would take five times as long.
     flat = [solid[:, :2], *(outputs[name].reshape(-1, 2) for name in FLAT)]
     placed = np.asarray(np.concatenate(flat) @ back[:, :2].T + back[:, 2], np.float64)
     ends = list(accumulate(map(len, flat)))
@@ -254,12 +251,9 @@ FLAT = (
 )
 """The model's outputs that have no depth."""
 
-SETTLED = 0.08
-"""A second crop that lies this near the first, in its sides or in radians, shows nothing new."""
-
 
 def _moved(first: Square, second: Square) -> bool:
     apart = math.hypot(second.x - first.x, second.y - first.y) / first.side
     grown = abs(second.side / first.side - 1)
     turned = abs(math.remainder(second.angle - first.angle, math.tau))
-    return max(apart, grown, turned) > SETTLED
+    return max(apart, grown, turned) > MAX_SETTLED

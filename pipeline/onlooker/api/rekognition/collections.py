@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition import requests, responses
 from onlooker.api.rekognition.image_input import take
-from onlooker.api.rekognition.images import THRESHOLD, largest, seen
+from onlooker.api.rekognition.images import THRESHOLD, details, faces_wanted, largest, seen
 from onlooker.api.rekognition.site import Site, model_version
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.errors import FaceNotFound, mismatch
@@ -17,7 +17,7 @@ from onlooker.rekognition.ratios import bounding_box, percent
 from onlooker.rekognition.shapes import Reason, UnindexedFace
 from onlooker.rekognition.stored_face import face_match, stored_face
 from onlooker.vision.analyser import Analyser
-from onlooker.vision.quality import choose
+from onlooker.vision.quality import best, passing
 
 MOST = 4096
 """Entries of a list's page, and faces that a search finds, where the request does not say."""
@@ -64,41 +64,41 @@ def index_faces(
 ) -> responses.IndexFaces:
     check_model(request.CollectionId, site)
     taken = take(request.Image, "Image", site)
-    picture, size = taken.still, (taken.still.width, taken.still.height)
-    found, orientation = seen(site, analyser, taken)
+    size = taken.still.width, taken.still.height
     default = "NONE" if site.settings.serve.profile == "2017-11" else "AUTO"
     level = cast(QualityFilter, request.QualityFilter or default)
-    faces = [one.face for one in found]
-    kept, dropped = choose(faces, level, analyser.space.smallest, request.MaxFaces)
-    by_face = {id(one.face): one for one in found}
-    indexed = [by_face[id(face)] for face in kept]
-    vectors = analyser.vectors(picture, indexed)
     attributes = request.DetectionAttributes or ()
-    details = analyser.details(picture, indexed, attributes)
-    others = analyser.details(picture, [by_face[id(face)] for face, _ in dropped], attributes)
+    wanted = faces_wanted(attributes, best(level, request.MaxFaces))
+    found, orientation = seen(site, analyser, taken, wanted)
+    kept = [one for one in found if one.vector is not None]
+    # Those that are not good enough first, then those that are too many.
+    dropped = sorted(
+        (one for one in found if one.vector is None),
+        key=lambda one: one.reasons == ("EXCEEDS_MAX_FACES",),
+    )
     new = []
-    for face, vector in zip(kept, vectors, strict=True):
-        box = bounding_box(face.box, size)
+    for one in kept:
+        box = bounding_box(one.face.box, size)
         new.append(
             NewFace(
                 picture=taken.data,
                 external_image_id=request.ExternalImageId,
                 box=(box.Left, box.Top, box.Width, box.Height),
-                confidence=percent(face.score),
-                vector=vector,
+                confidence=percent(one.face.score),
+                vector=one.row[0],
             )
         )
     stored = site.searcher.add(request.CollectionId, new)
     return responses.IndexFaces(
         FaceRecords=tuple(
             responses.FaceRecord(Face=stored_face(face), FaceDetail=detail)
-            for face, detail in zip(stored, details, strict=True)
+            for face, detail in zip(stored, details(taken, kept, attributes), strict=True)
         ),
         OrientationCorrection=orientation,
         FaceModelVersion=site.face_model,
         UnindexedFaces=tuple(
-            UnindexedFace(Reasons=cast(tuple[Reason, ...], why), FaceDetail=detail)
-            for (_, why), detail in zip(dropped, others, strict=True)
+            UnindexedFace(Reasons=cast(tuple[Reason, ...], one.reasons), FaceDetail=detail)
+            for one, detail in zip(dropped, details(taken, dropped, attributes), strict=True)
         ),
     )
 
@@ -175,12 +175,13 @@ def search_faces_by_image(
     model = site.face_model
     check_model(request.CollectionId, site)
     taken = take(request.Image, "Image", site)
-    found, _ = seen(site, analyser, taken)
-    one = largest(analyser, found, cast(QualityFilter, request.QualityFilter or "NONE"), "Image")
+    level = cast(QualityFilter, request.QualityFilter or "NONE")
+    found, _ = seen(site, analyser, taken, faces_wanted(select=passing(level), max_faces=1))
+    one = largest(found, "Image")
     least = THRESHOLD if request.FaceMatchThreshold is None else request.FaceMatchThreshold
     [matches] = site.searcher.search_faces(
         request.CollectionId,
-        analyser.vectors(taken.still, [one]),
+        one.row,
         least,
         request.MaxFaces or MOST,
     )

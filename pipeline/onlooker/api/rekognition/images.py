@@ -1,5 +1,6 @@
 """Operations on pictures alone: DetectFaces, DetectText, CompareFaces."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import msgspec
@@ -12,12 +13,13 @@ from onlooker.api.rekognition.orientation import find
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarity
-from onlooker.rekognition.face_detail import detected_face
+from onlooker.rekognition.face_detail import detected_face, face_detail, fields
 from onlooker.rekognition.ratios import bounding_box, percent, rounded
-from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
+from onlooker.rekognition.shapes import FaceDetail, RegionOfInterest, TextFilters
 from onlooker.rekognition.text_detection import text_detections
-from onlooker.vision.analyser import Analyser
-from onlooker.vision.mesh import Seen
+from onlooker.vision import quality
+from onlooker.vision.analyser import AnalysedFace, Analyser, Detection, Wanted
+from onlooker.vision.quality import Select
 
 THRESHOLD = 80.0
 """Least Similarity where the request does not say one."""
@@ -27,23 +29,47 @@ MAX_ANGLE = {"current": 90.0, "2017-11": 30.0}
 
 
 def seen(
-    site: Site, analyser: Analyser, taken: Taken
-) -> tuple[list[Seen], responses.Orientation | None]:
-    """The faces of a picture, largest first, and its orientation where the profile tells it."""
+    site: Site, analyser: Analyser, taken: Taken, wanted: Wanted
+) -> tuple[tuple[AnalysedFace, ...], responses.Orientation | None]:
+    """Return the faces of an image, largest first, and its orientation if the profile tells it."""
+    orientation = None
     if site.settings.serve.profile == "2017-11":
-        faces, orientation = find(analyser, taken)
+        found, orientation = find(analyser, taken)
+        [analysis] = analyser.recognise([taken.still], [Detection(found)], [wanted])
     else:
-        faces, orientation = analyser.find(taken.still), None
-    return analyser.lay(taken.still, faces), orientation
+        [analysis] = analyser([taken.still], [wanted])
+    return analysis.faces, orientation
+
+
+def faces_wanted(
+    attributes: Sequence[str] = (), select: Select | None = None, max_faces: int | None = None
+) -> Wanted:
+    """Return what to find out about the faces of an image: Amazon's `attributes`, and vectors."""
+    return Wanted(
+        text=False,
+        mesh=True,
+        max_faces=max_faces,
+        attributes=fields(attributes),
+        select=select,
+    )
+
+
+def details(
+    taken: Taken, faces: Sequence[AnalysedFace], attributes: Sequence[str] = ()
+) -> list[FaceDetail]:
+    """Return what Amazon's `attributes` ask for of each face."""
+    size = taken.still.width, taken.still.height
+    return [face_detail(one.face, size, attributes) for one in faces]
 
 
 def detect_faces(
     request: requests.DetectFaces, site: Site, analyser: Analyser
 ) -> responses.DetectFaces:
     taken = take(request.Image, "Image", site)
-    faces, orientation = seen(site, analyser, taken)
-    details = analyser.details(taken.still, faces, request.Attributes or ())
-    return responses.DetectFaces(FaceDetails=tuple(details), OrientationCorrection=orientation)
+    attributes = request.Attributes or ()
+    faces, orientation = seen(site, analyser, taken, faces_wanted(attributes))
+    found = details(taken, faces, attributes)
+    return responses.DetectFaces(FaceDetails=tuple(found), OrientationCorrection=orientation)
 
 
 def detect_text(
@@ -52,8 +78,9 @@ def detect_text(
     filters = None if request.Filters is None else _filters(request.Filters)
     still = take(request.Image, "Image", site).still
     profile = site.settings.serve.profile
+    [analysis] = analyser([still], [Wanted(faces=False)])
     found = text_detections(
-        analyser.text(still),
+        analysis.lines,
         (still.width, still.height),
         filters=filters,
         most_words=MOST_WORDS[profile],
@@ -80,12 +107,15 @@ def compare_faces(
     source = take(request.SourceImage, "SourceImage", site)
     target = take(request.TargetImage, "TargetImage", site)
     level = cast(QualityFilter, request.QualityFilter or "NONE")
-    faces, source_orientation = seen(site, analyser, source)
-    one = largest(analyser, faces, level, "SourceImage")
-    others, target_orientation = seen(site, analyser, target)
-    # Faces that the filter keeps out are not told of at all, as if they had not been found.
-    others = [face for face in others if level == "NONE" or not analyser.reasons(face, level)]
-    likeness = _likeness(analyser, source, one, target, others)
+    select = quality.passing(level)
+    faces, source_orientation = seen(
+        site, analyser, source, faces_wanted(select=select, max_faces=1)
+    )
+    one = largest(faces, "SourceImage")
+    found, target_orientation = seen(site, analyser, target, faces_wanted(select=select))
+    # Faces that the filter keeps out are left out, as if they had not been found.
+    others = [face for face in found if level == "NONE" or not face.reasons]
+    likeness = _likeness(site, one, others)
     least = THRESHOLD if request.SimilarityThreshold is None else request.SimilarityThreshold
     size = target.still.width, target.still.height
     best = np.argsort(-likeness, kind="stable").tolist()
@@ -110,11 +140,11 @@ def compare_faces(
     )
 
 
-def largest(analyser: Analyser, faces: list[Seen], level: QualityFilter, member: str) -> Seen:
-    """The face that is compared; Refusal where there is none, or none good enough."""
+def largest(faces: Sequence[AnalysedFace], member: str) -> AnalysedFace:
+    """Return the face that is compared. Raises Refusal if there is none, or none good enough."""
     if not faces:
         raise no_faces(f"None was found in {member}.")
-    if why := analyser.reasons(faces[0], level):
+    if why := faces[0].reasons:
         x1, _, x2, _ = faces[0].face.box
         raise no_faces(
             f"The largest of {member}, {x2 - x1:.0f} pixels wide, is not good enough to be "
@@ -124,20 +154,19 @@ def largest(analyser: Analyser, faces: list[Seen], level: QualityFilter, member:
 
 
 def _likeness(
-    analyser: Analyser, source: Taken, one: Seen, target: Taken, others: list[Seen]
+    site: Site, one: AnalysedFace, others: Sequence[AnalysedFace]
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Similarity, 0 to 100, of a face and each of others; less than any where one is too small."""
-    calibration = analyser.space.calibration
-    [mine] = analyser.vectors(source.still, [one])
-    theirs = analyser.vectors(target.still, others)
+    """Return the Similarity, 0 to 100, of a face to each of others; -1 for one without a vector."""
+    calibration = site.space.calibration
+    vectors = [each.vector for each in others if each.vector is not None]
+    if one.vector is None or not vectors:
+        return np.full(len(others), -1.0)
+    theirs = np.stack(vectors)
     if calibration.metric == "cosine":
-        values = theirs @ mine
+        values = theirs @ one.vector
     else:
-        values = np.linalg.norm(theirs - mine, axis=1)
-    comparable = [not analyser.reasons(face, "NONE") for face in others]
+        values = np.linalg.norm(theirs - one.vector, axis=1)
+    found = iter(values.tolist())
     return np.array(
-        [
-            similarity(value, calibration) if so else -1.0
-            for value, so in zip(values.tolist(), comparable, strict=True)
-        ]
+        [-1.0 if each.vector is None else similarity(next(found), calibration) for each in others]
     )

@@ -6,7 +6,7 @@ three quarters. Boxes are of the picture as it came, before any correction.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal, cast
 
 import cv2
@@ -16,7 +16,7 @@ from onlooker.api.rekognition.image_input import Taken
 from onlooker.api.rekognition.responses import Orientation
 from onlooker.media.picture import Pixels, Still
 from onlooker.types import Face, Point, Pose
-from onlooker.vision.analyser import Analyser
+from onlooker.vision.analyser import Analyser, Detection, Wanted
 
 Back = Callable[[Point, Still], Point]
 """From a point of the turned picture to that of the picture as it came."""
@@ -42,27 +42,29 @@ TURNS: tuple[tuple[Orientation, int, float, Back], ...] = (
 def find(analyser: Analyser, taken: Taken) -> tuple[tuple[Face, ...], Orientation | None]:
     """The faces of a picture, and its orientation where its EXIF does not say it."""
     still = taken.still
-    faces = analyser.find(still)
+    wanted = Wanted(text=False, mesh=True)
+    [upright] = analyser.detect([still], [wanted])
     if says_orientation(taken.data):
-        return faces, None
+        return upright.faces, None
     # Upside down, a face is found nearly as well as upright: how sure all are together tells.
     name: Orientation = "ROTATE_0"
-    best, surest = faces, _sureness(analyser, still, faces)
+    best, surest = upright.faces, _sureness(analyser, still, upright)
     for other, turn, roll, back in TURNS:
         turned = Still(cast(Pixels, cv2.rotate(still.bgr, turn)))
-        faces = analyser.find(turned)
-        sureness = _sureness(analyser, turned, faces)
+        [found] = analyser.detect([turned], [wanted])
+        sureness = _sureness(analyser, turned, found)
         if sureness > surest:
-            best = tuple(_turned(face, still, roll, back) for face in faces)
+            best = tuple(_turned(face, still, roll, back) for face in found.faces)
             surest, name = sureness, other
     return best, name
 
 
-def _sureness(analyser: Analyser, still: Still, faces: Sequence[Face]) -> float:
+def _sureness(analyser: Analyser, still: Still, found: Detection) -> float:
     """The detector's, times the mesh's, of all faces; less of those that lie on their side."""
+    [analysis] = analyser.recognise([still], [found], [Wanted(text=False, mesh=True)])
     return sum(
         one.face.score * one.mesh.score * max(0.0, math.cos(math.radians(one.face.pose.roll)))
-        for one in analyser.lay(still, faces)
+        for one in analysis.faces
         if one.mesh is not None
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # members are named as their types are
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from onlooker.rekognition.shapes import (
     BoundingBox,
@@ -173,9 +173,12 @@ class SearchedFaceDetails(Shape, frozen=True, kw_only=True):
     FaceDetail: FaceDetail
 
 
+UnsearchedReason: TypeAlias = Reason | Literal["FACE_NOT_LARGEST"]
+
+
 class UnsearchedFace(Shape, frozen=True, kw_only=True):
     FaceDetails: FaceDetail
-    Reasons: tuple[Reason | Literal["FACE_NOT_LARGEST"], ...]
+    Reasons: tuple[UnsearchedReason, ...]
 
 
 class SearchUsersByImage(Shape, frozen=True, kw_only=True):

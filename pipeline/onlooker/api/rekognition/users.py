@@ -8,11 +8,12 @@ from onlooker.api.errors import invalid
 from onlooker.api.rekognition import requests, responses
 from onlooker.api.rekognition.collections import check_model, vector_of
 from onlooker.api.rekognition.image_input import take
-from onlooker.api.rekognition.images import THRESHOLD, largest, seen
+from onlooker.api.rekognition.images import THRESHOLD, details, faces_wanted, largest, seen
 from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import Associations, UserIdentity
 from onlooker.rekognition.ratios import rounded
+from onlooker.vision import quality
 from onlooker.vision.analyser import Analyser
 
 MOST = 500
@@ -124,22 +125,22 @@ def search_users_by_image(
 ) -> responses.SearchUsersByImage:
     check_model(request.CollectionId, site)
     taken = take(request.Image, "Image", site)
-    found, _ = seen(site, analyser, taken)
     level = cast(QualityFilter, request.QualityFilter or "NONE")
-    one = largest(analyser, found, level, "Image")
+    found, _ = seen(site, analyser, taken, faces_wanted(select=quality.largest(level)))
+    one = largest(found, "Image")
     least = THRESHOLD if request.UserMatchThreshold is None else request.UserMatchThreshold
-    vectors = analyser.vectors(taken.still, [one])
     [matches] = site.searcher.search_users(
-        request.CollectionId, vectors, least, request.MaxUsers or MOST
+        request.CollectionId, one.row, least, request.MaxUsers or MOST
     )
-    searched, *others = analyser.details(taken.still, found, ())
+    searched, *others = details(taken, found)
     return responses.SearchUsersByImage(
         UserMatches=tuple(map(_match, matches)),
         FaceModelVersion=site.face_model,
         SearchedFace=responses.SearchedFaceDetails(FaceDetail=searched),
         UnsearchedFaces=tuple(
             responses.UnsearchedFace(
-                FaceDetails=detail, Reasons=("FACE_NOT_LARGEST", *analyser.reasons(other, level))
+                FaceDetails=detail,
+                Reasons=cast(tuple[responses.UnsearchedReason, ...], other.reasons),
             )
             for other, detail in zip(found[1:], others, strict=True)
         ),

@@ -1,0 +1,119 @@
+"""`onlooker faces` and `onlooker text`: the answers of DetectFaces and DetectText for a file."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import msgspec
+import typer
+
+from onlooker.cli.terminal import complaints
+from onlooker.config.load import load
+from onlooker.config.schema import Config
+from onlooker.media import image
+from onlooker.media.errors import MediaError
+from onlooker.media.picture import Pixels, Still
+from onlooker.models import weights
+from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
+from onlooker.rekognition.shapes import DetectionFilter, TextFilters
+from onlooker.rekognition.text_detection import text_detections
+from onlooker.render.video import draw_detail, draw_text
+from onlooker.vision import analyser
+from onlooker.vision.analyser import Analyser, Analysis, Wanted
+
+MAX_WORDS = 100
+MAX_TEXT_DEGREES = 90.0
+
+File = Annotated[Path, typer.Argument(metavar="IMAGE", help="JPEG or PNG.")]
+
+
+def faces(
+    file: File,
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(help=f"DEFAULT, ALL, {', '.join(FIELDS)}; repeatable. [default: ALL]"),
+    ] = None,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Also draw boxes and landmarks into a copy.")
+    ] = False,
+) -> None:
+    """Print DetectFaces' answer for an image as JSON.
+
+    Uses the settings of `[faces]`, but detects thoroughly. The copy is `NAME-faces.png` in the
+    current folder. Example: `onlooker faces --annotate family.jpg`
+    """
+    attributes = attribute or ["ALL"]
+    for name in attributes:
+        if name not in FIELDS and name not in ("DEFAULT", "ALL"):
+            known = ", ".join(["DEFAULT", "ALL", *FIELDS])
+            raise typer.BadParameter(f"{name!r} is no attribute; known ones are {known}")
+    wanted = Wanted(text=False, mesh=True, attributes=fields(attributes))
+    picture, analysis = _analysed(file, load(), wanted)
+    size = picture.width, picture.height
+    found = [face_detail(one.face, size, attributes) for one in analysis.faces]
+    _print({"FaceDetails": found})
+
+    def draw(pixels: Pixels) -> None:
+        for detail in found:
+            draw_detail(pixels, detail)
+
+    if annotate:
+        _annotate(picture, draw, Path(f"{file.stem}-faces.png"))
+
+
+def text(
+    file: File,
+    min_confidence: Annotated[
+        float | None,
+        typer.Option(min=0, max=100, help="Leave out words of less confidence. [default: none]"),
+    ] = None,
+    annotate: Annotated[
+        bool, typer.Option("--annotate", help="Also draw the lines into a copy.")
+    ] = False,
+) -> None:
+    """Print DetectText's answer for an image as JSON: lines, then their words.
+
+    Uses the settings of `[text]`, but detects thoroughly. The copy is `NAME-text.png` in the
+    current folder. Example: `onlooker text --annotate menu.jpg`
+    """
+    config = load()
+    filters = None
+    if min_confidence is not None:
+        filters = TextFilters(WordFilter=DetectionFilter(MinConfidence=min_confidence))
+    picture, analysis = _analysed(file, config, Wanted(faces=False))
+    found = text_detections(
+        analysis.lines,
+        (picture.width, picture.height),
+        filters=filters,
+        most_words=MAX_WORDS,
+        max_angle=MAX_TEXT_DEGREES,
+    )
+    _print({"TextDetections": found, "TextModelVersion": config.text.reader})
+    if annotate:
+        _annotate(picture, lambda pixels: draw_text(pixels, found), Path(f"{file.stem}-text.png"))
+
+
+def _analysed(file: Path, config: Config, wanted: Wanted) -> tuple[Still, Analysis]:
+    """Return the image in `file` and what a thorough analysis finds in it."""
+    picture = image.read(file)
+    config = config.with_thorough_detection()
+    weights.pull(analyser.cards(config, wanted))
+    [analysis] = Analyser(config)([picture], [wanted])
+    return picture, analysis
+
+
+def _print(answer: dict[str, Any]) -> None:
+    document = msgspec.json.encode(answer)
+    sys.stdout.buffer.write(msgspec.json.format(document, indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _annotate(picture: Still, draw: Callable[[Pixels], None], out: Path) -> None:
+    """Draw into a copy of the image and write it to `out`."""
+    copy = picture.bgr.copy()
+    draw(copy)
+    if not cv2.imwrite(str(out), copy):
+        raise MediaError(f"{out}: cannot be written")
+    complaints.print(f"drawn into {out}")
