@@ -19,7 +19,7 @@ from onlooker.models import weights
 from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
 from onlooker.rekognition.shapes import DetectionFilter, TextFilters
 from onlooker.rekognition.text_detection import text_detections
-from onlooker.render.video import draw_detail, draw_text
+from onlooker.render.draw import draw_face_detail, draw_lines
 from onlooker.vision import analyser
 from onlooker.vision.analyser import Analyser, Analysis, Wanted
 
@@ -57,7 +57,7 @@ def faces(
 
     def draw(pixels: Pixels) -> None:
         for detail in found:
-            draw_detail(pixels, detail)
+            draw_face_detail(pixels, detail)
 
     if annotate:
         _annotate(picture, draw, Path(f"{file.stem}-faces.png"))
@@ -92,7 +92,7 @@ def text(
     )
     _print({"TextDetections": found, "TextModelVersion": config.text.reader})
     if annotate:
-        _annotate(picture, lambda pixels: draw_text(pixels, found), Path(f"{file.stem}-text.png"))
+        _annotate(picture, lambda pixels: draw_lines(pixels, found), Path(f"{file.stem}-text.png"))
 
 
 def _analysed(file: Path, config: Config, wanted: Wanted) -> tuple[Still, Analysis]:

@@ -1,1 +1,1 @@
-"""What was found, drawn on the picture."""
+"""Results drawn into images and videos."""
