@@ -1,102 +1,10 @@
-"""The configuration file: defaults, round trip, and errors that say what to do."""
+"""Settings that depend on one another, and the digest of those that affect records."""
 
-from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from onlooker.config.load import dump, load
-from onlooker.config.schema import Config, ConfigError, Faces, Match, Pipeline, Text
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "onlooker.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def test_no_file_means_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    assert load() == Config()
-
-
-def test_the_file_in_the_current_folder_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    written(tmp_path, "[faces]\nmin_score = 0.5\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
-    assert load().faces.min_score == 0.5
-
-
-def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, "[match]\nthreshold = 95\n")
-    monkeypatch.setenv("ONLOOKER_CONFIG", str(path))
-    assert load().match.threshold == 95
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("[faces]\nmin_scroe = 0.5\n", "did you mean `min_score`"),
-        ("[face]\nmin_score = 0.5\n", "did you mean `faces`"),
-        ("[text]\nwhatever = 1\n", "known keys are enabled, size"),
-        ("[faces]\nmin_score = 2.0\n", "< 1.0"),
-        ("[faces]\nquality = 'BEST'\n", "BEST"),
-        ("[faces]\nsharpness = 40\n", "known keys are enabled, size"),
-        ("[record]\naccount = 'mine'\n", "account"),
-        ("[runtime]\nprovider = 'gpu'\n", "known values are auto, cpu, openvino, cuda"),
-        ("[streams.door]\npolicy = 'some'\nurl = 'a.mp4'\n", "known values are live, every"),
-        (
-            "[streams.yard]\nurl = 'a.mp4'\n[streams.door]\nurl = 'b.mp4'\nregion = [0, 0, 2, 1]\n",
-            "`$.streams.door.region[2]`",
-        ),
-        ("[faces\n", "Expected"),
-        ("[publish]\nclients = ['abc']\n", "clients needs key: create one with"),
-        ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: the port must be 1 to 65535"),
-        (
-            "[streams.door]\nurl = 'rstp://me:geheim@host/1'\n",
-            "rstp:// is not supported; use one of rtsp://, rtsps://",
-        ),
-        ("[streams.door]\nurl = 'rtsp://[host/1'\n", "it has no valid host and port"),
-        ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "must be encoded: %2F for /"),
-    ],
-)
-def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
-    path = written(tmp_path, text)
-    with pytest.raises(ConfigError, match=r"onlooker\.toml") as caught:
-        load(path)
-    assert says in str(caught.value)
-    assert "geh" not in str(caught.value)
-
-
-def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file"):
-        load(tmp_path / "none.toml")
-
-
-@given(
-    st.builds(
-        Config,
-        faces=st.builds(Faces, enabled=st.booleans(), size=st.integers(64, 4096)),
-        text=st.builds(Text, min_score=st.floats(0, 1)),
-        match=st.builds(Match, collection=st.none() | st.text(max_size=20)),
-        pipeline=st.builds(Pipeline, workers=st.integers(0, 64)),
-    )
-)
-def test_a_dumped_configuration_reads_back_equal(
-    tmp_path_factory: pytest.TempPathFactory, value: Config
-) -> None:
-    path = written(tmp_path_factory.mktemp("config"), dump(value))
-    assert load(path) == value
-
-
-def test_a_delete_character_is_escaped(tmp_path: Path) -> None:
-    value = Config(faces=Faces(embedder="a\x7fb"))
-    assert load(written(tmp_path, dump(value))) == value
+from onlooker.config.schema import Config, ConfigError, Faces, Match, Pipeline, SourceConfig, Text
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:
@@ -106,9 +14,56 @@ def test_the_digest_follows_what_records_depend_on() -> None:
     assert plain.digest() == Config(pipeline=Pipeline(workers=7)).digest()
 
 
-def test_attributes_of_faces_take_a_mesh(tmp_path: Path) -> None:
-    asked = '[streams.a]\nurl = "a.mp4"\nattributes = ["SMILE"]\n'
-    some = load(written(tmp_path, asked))
-    assert some.for_source(some.streams["a"]).faces.attributes == ("SMILE",)
+def test_attributes_of_faces_need_a_mesh() -> None:
+    smile = SourceConfig(url="a.mp4", attributes=("SMILE",))
+    config = Config(streams={"a": smile})
+    assert config.for_source(smile).faces.attributes == ("SMILE",)
     with pytest.raises(ConfigError, match=r"set faces\.mesh = true"):
-        load(written(tmp_path, "[faces]\nmesh = false\n" + asked))
+        Config(faces=Faces(mesh=False), streams={"a": smile})
+    with pytest.raises(ConfigError, match=r"set faces\.mesh = true"):
+        Config(faces=Faces(mesh=False, attributes=("ALL",)))
+
+
+def test_a_stream_overrides_the_sections() -> None:
+    config = Config(match=Match(collection="staff"), text=Text(enabled=False))
+    same = config.for_source(SourceConfig(url="a.mp4"))
+    assert same == config
+    other = config.for_source(
+        SourceConfig(url="a.mp4", faces=False, text=True, collection="guests")
+    )
+    assert (other.faces.enabled, other.text.enabled) == (False, True)
+    assert other.match.collection == "guests"
+
+
+def test_thorough_detection_changes_nothing_else() -> None:
+    config = Config(faces=Faces(size=320), text=Text(min_score=0.7))
+    thorough = config.with_thorough_detection()
+    assert (thorough.faces.detection, thorough.text.detection) == ("thorough", "thorough")
+    assert (thorough.faces.size, thorough.text.min_score) == (320, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"region": (0.5, 0.0, 0.6, 1.0)}, "extends beyond the image"),
+        ({"region": (0.0, 0.2, 1.0, 0.9)}, "extends beyond the image"),
+        ({"region": (0.0, 0.0, 0.0, 1.0)}, "width and height must be greater than 0"),
+        ({"start": 5, "end": 5}, "end: 5 must be greater than start, 5"),
+    ],
+)
+def test_settings_that_select_nothing(settings: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        SourceConfig(url="a.mp4", **settings)
+
+
+def test_a_region_may_reach_the_edge_in_spite_of_rounding() -> None:
+    for left in (0.1, 0.3, 0.7):
+        SourceConfig(url="a.mp4", region=(left, 0.0, 1 - left, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("speed", "policy", "pace"),
+    [("max", None, 0.0), ("max", "every", 0.0), ("max", "live", 1.0), ("8x", "live", 8.0)],
+)
+def test_the_pace_of_a_video(speed: str, policy: Any, pace: float) -> None:
+    assert SourceConfig(url="a.mp4", speed=speed, policy=policy).pace == pace

@@ -1,1 +1,1 @@
-"""The configuration file and the user's folders."""
+"""The configuration: its schema, its file, and the user's folders."""

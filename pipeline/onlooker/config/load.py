@@ -1,8 +1,8 @@
-"""The configuration file in force, read into its structs; an unknown key is an error with a hint.
+"""The configuration file in force, and its errors with hints.
 
 The file is the first that exists of `$ONLOOKER_CONFIG`, `./onlooker.toml` and `onlooker.toml` in
-the user's configuration directory. Every value has a default, so no file is needed.
-`onlooker config show` prints what is in force, `onlooker config check` says what is wrong.
+the user's configuration directory. `onlooker config show` prints the settings in force, `onlooker
+config check` reports errors.
 """
 
 import difflib
@@ -13,23 +13,32 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import msgspec
-import platformdirs
 
+from onlooker.config import paths
 from onlooker.config.schema import Config, ConfigError, SourceConfig
+
+FORMATS = {
+    "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores",
+    "account": "an account has 12 digits",
+    "listen": "write an address and a port, such as 127.0.0.1:9464",
+    "speed": 'write "max" or a factor such as "8x"',
+}
+"""Values that a regular expression checks, in words."""
 
 
 def find() -> Path | None:
-    """The configuration file in force, or None where the defaults are."""
+    """Return the path of the configuration file in force; None means that there is none."""
     if given := os.environ.get("ONLOOKER_CONFIG"):
         return Path(given)
-    places = [Path("onlooker.toml"), platformdirs.user_config_path("onlooker") / "onlooker.toml"]
+    places = [Path("onlooker.toml"), paths.config_folder() / "onlooker.toml"]
     return next((path for path in places if path.is_file()), None)
 
 
 def load(path: Path | None = None) -> Config:
-    """Read `path`, or the file that `find` names, or the defaults.
+    """Read `path`, or the file in force, or the defaults.
 
-    Raises ConfigError for a missing file, bad TOML, an unknown key or a value out of range.
+    Raises ConfigError if the file is missing, is not TOML, or has an unknown key or a value out of
+    range.
     """
     path = path or find()
     if path is None:
@@ -38,18 +47,20 @@ def load(path: Path | None = None) -> Config:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file; name one that is there, or none: the defaults hold then"
+            f"{path}: no such file; name one that exists, or none to use the defaults"
         ) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
         return msgspec.convert(table, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: {_told(str(error), table)}") from error
+        raise ConfigError(f"{path}: {_explain(str(error), table)}") from error
 
 
 def dump(config: Config) -> str:
-    """The configuration as TOML that `load` reads back to an equal one."""
+    """Return the configuration as TOML that `load` reads back to an equal one."""
     tables = msgspec.to_builtins(config)
     streams = tables.pop("streams")
     tables |= {f"streams.{_toml(name)}": source for name, source in streams.items()}
@@ -57,19 +68,19 @@ def dump(config: Config) -> str:
     for name, section in tables.items():
         lines.append(f"[{name}]")
         for key, value in section.items():
-            # TOML has no null: a key that is left out is the same.
+            # TOML has no null: the key is left out instead.
             lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
         lines.append("")
     return "\n".join(lines)
 
 
 def _toml(value: object) -> str:
-    # A JSON string is one of TOML's, but for the one control character that JSON lets stand.
+    # A JSON string is a TOML string, except that JSON allows one control character.
     return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")
 
 
-def _told(message: str, table: dict[str, Any]) -> str:
-    """msgspec's message with the stream's name, which it leaves out, and what would be right."""
+def _explain(message: str, table: dict[str, Any]) -> str:
+    """Return msgspec's message with the stream's name, which it omits, and a hint."""
     hint = _hint(message)
     if "`$.streams[...]" in message:
         sources = table["streams"].items()
@@ -87,23 +98,30 @@ def _is_source(source: object) -> bool:
 
 
 def _hint(message: str) -> str:
-    """`; did you mean 'size'?` for an unknown key that is near a known one, or the known values."""
-    place = r"`\$\.(\w+)(?:\[\.\.\.\])?\.(\w+)`"
+    """Return what to write instead, as "; did you mean …?" or a list; "" if nothing is known."""
+    place = r"`\$\.(\w+)(?:\[\.\.\.\])?\.(\w+)(?:\[\d+\])?`"
     if enum := re.fullmatch(f"Invalid enum value .* - at {place}", message):
         section, key = enum.groups()
-        owner = SourceConfig if section == "streams" else get_type_hints(Config)[section]
-        return f"; known values are {', '.join(_words(get_type_hints(owner)[key]))}"
-    found = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
-    if not found:
+        return f"; known values are {', '.join(_words(get_type_hints(_struct(section))[key]))}"
+    if wrong := re.fullmatch(r"Expected `str` matching regex .* - at .*\.(\w+)`", message):
+        return f"; {FORMATS[wrong[1]]}"
+    if re.fullmatch(r"Expected `object`, got .* - at `\$\.streams\[\.\.\.\]`", message):
+        return "; write [streams.NAME] above the settings of a stream"
+    unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
+    if not unknown:
         return ""
-    unknown, section = found.groups()
-    owner = get_type_hints(Config)[section] if section else Config
-    owner = SourceConfig if section == "streams" else owner
-    near = difflib.get_close_matches(unknown, owner.__struct_fields__, 1)
-    known = ", ".join(owner.__struct_fields__)
-    return f"; did you mean `{near[0]}`?" if near else f"; known keys are {known}"
+    key, section = unknown.groups()
+    known = _struct(section).__struct_fields__ if section else Config.__struct_fields__
+    parts = [name for name in known if key in name or name in key]
+    near = parts or difflib.get_close_matches(key, known, 1)
+    return f"; did you mean `{near[0]}`?" if near else f"; known keys are {', '.join(known)}"
+
+
+def _struct(section: str) -> Any:
+    """Return the struct of a section, or of each stream."""
+    return SourceConfig if section == "streams" else get_type_hints(Config)[section]
 
 
 def _words(hint: Any) -> list[str]:
-    """The words that a type lets through."""
+    """Return the words that a type allows."""
     return [hint] if isinstance(hint, str) else [w for each in get_args(hint) for w in _words(each)]

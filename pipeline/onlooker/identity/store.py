@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 def default_path() -> Path:
     """Return the path of the user's own collections, `faces.db` in the user's folder."""
-    return paths.folder() / "faces.db"
+    return paths.data_folder() / "faces.db"
 
 
 class Store:

@@ -342,7 +342,7 @@ def cards() -> dict[str, Card]:
 
 def own_folder() -> Path:
     """Where cards of the user's own models lie: `models` in the user's folder."""
-    return paths.folder() / "models"
+    return paths.data_folder() / "models"
 
 
 def card(name: str) -> Card:

@@ -64,7 +64,7 @@ class Entry(NamedTuple):
 
 def default_path() -> Path:
     """Return the path of the user's own log: `records.db` in the user's folder."""
-    return paths.folder() / "records.db"
+    return paths.data_folder() / "records.db"
 
 
 def read_log(
