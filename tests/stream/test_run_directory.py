@@ -1,9 +1,10 @@
-import fcntl
+import shutil
 from pathlib import Path
 
 import pytest
 
 from onlooker.config.schema import Config, Faces, SourceConfig
+from onlooker.durable_file import FileLock
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
@@ -54,30 +55,62 @@ def test_a_directory_goes_with_its_run() -> None:
     assert not run.exists()
 
 
-def test_a_run_that_needs_more_than_there_is_memory_goes_to_the_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_needs_more_than_there_is_memory_goes_to_the_disk_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    with run_directory.directory(0):
+        assert caplog.messages == []
     with run_directory.directory(1 << 60) as run:
         assert run.parent == tmp_path
+    [said] = caplog.messages
+    assert "/dev/shm has" in said
+    assert "--shm-size=" in said
 
 
-def test_only_what_nobody_uses_is_swept_away(
+def test_only_directories_that_no_process_holds_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run_directory, "MEMORY", tmp_path)
-    for name in ("1-left", "2-used", "3-begun"):
+    for name in ("1-left", "2-used", "3-half"):
         (tmp_path / f"{run_directory.PREFIX}{name}").mkdir()
     (tmp_path / f"{run_directory.PREFIX}1-left" / "lock").touch()
-    with (tmp_path / f"{run_directory.PREFIX}2-used" / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with run_directory.directory(0):
-            names = {
-                path.name.removeprefix(run_directory.PREFIX)[:6] for path in tmp_path.iterdir()
-            }
+    with FileLock(tmp_path / f"{run_directory.PREFIX}2-used" / "lock"), run_directory.directory(0):
+        names = {path.name.removeprefix(run_directory.PREFIX) for path in tmp_path.iterdir()}
     assert "2-used" in names
-    assert "3-begu" in names
-    assert "1-left" not in names
+    assert not {"1-left", "3-half"} & names
+
+
+def test_another_process_cannot_remove_a_directory_before_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It removes what it can at the worst moment: when the lock's file is there, not yet locked."""
+    monkeypatch.setattr(run_directory, "MEMORY", tmp_path)
+    real = FileLock.change
+
+    def change(self: FileLock, *, shared: bool, wait: bool = True) -> None:
+        run_directory._sweep(tmp_path)
+        real(self, shared=shared, wait=wait)
+
+    monkeypatch.setattr(FileLock, "change", change)
+    with run_directory.directory(0) as run:
+        assert (run / "lock").exists()
+        assert run_directory.runs() == [run]
+
+
+def test_a_run_that_ends_while_runs_are_listed_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_directory, "MEMORY", tmp_path)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+
+    def locked_and_gone(path: Path) -> bool:
+        shutil.rmtree(path.parent)
+        return True
+
+    with run_directory.directory(0):
+        monkeypatch.setattr(run_directory, "is_locked", locked_and_gone)
+        assert run_directory.runs() == []
 
 
 def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:

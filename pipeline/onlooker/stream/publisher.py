@@ -1,11 +1,12 @@
-"""The publisher: a process that publishes what comes into the log, and can die without a loss.
+"""The publisher: a process that publishes what is appended to a log, and can die without a loss.
 
-It writes down how far it has come in the run's directory. One that comes after it goes on from
-there; what then comes twice, or not at all, to a subscriber, `onlooker.record.subscribe` sees.
+It keeps its position in the run's directory. The process that replaces it continues from there; a
+record that a subscriber then gets twice, or not at all, `onlooker.record.subscribe` notices.
 """
 
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,11 @@ from onlooker.stream import messages, run_directory
 from onlooker.stream.hub_client import HubClient
 from onlooker.stream.outputs import Outputs
 
-LOOK = 0.01
-"""Seconds between looks at the log, while nothing comes in."""
+BUSY_WAIT_SECONDS = 0.01
+"""Wait before the log is read again, as long as records come."""
+IDLE_WAIT_SECONDS = 0.1
+"""The same, if none has come for IDLE_AFTER_SECONDS."""
+IDLE_AFTER_SECONDS = 1.0
 
 
 def main(run: Path, number: int, name: str) -> int:
@@ -39,11 +43,10 @@ def main(run: Path, number: int, name: str) -> int:
         try:
             start = progress.read() or publication.position
             with publishing(publication.outputs, start) as publisher:
-                busy = 0
+                pace = Pace()
                 while not stop.is_set():
                     hub.receive(wait=False)
-                    busy = publisher.pump(0.0 if busy else LOOK)
-                    if busy:
+                    if pace.published(publisher.pump(pace.wait)):
                         progress.write(publisher.position)
         except (PublishError, LogError, BadKey) as error:
             hub.send_last(messages.Broken(str(error)))
@@ -51,8 +54,28 @@ def main(run: Path, number: int, name: str) -> int:
     return 0
 
 
+class Pace:
+    """How long to wait before the log is read again."""
+
+    def __init__(self) -> None:
+        self.wait = 0.0
+        """Seconds."""
+        self._active = time.monotonic()
+
+    def published(self, number: int) -> int:
+        """Set `wait` after `number` records were published; return the number."""
+        now = time.monotonic()
+        if number:
+            self._active, self.wait = now, 0.0
+        elif now - self._active < IDLE_AFTER_SECONDS:
+            self.wait = BUSY_WAIT_SECONDS
+        else:
+            self.wait = IDLE_WAIT_SECONDS
+        return number
+
+
 class Progress:
-    """A number in a file in memory."""
+    """The position of the last published record, in a file in memory."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -75,7 +98,7 @@ def _progress(path: Path) -> Iterator[Progress]:
 
 @contextmanager
 def publishing(outputs: Outputs, position: int | None = None) -> Iterator[Publisher]:
-    """A publisher of what comes into the log behind `position`, its end if that is None."""
+    """Yield a publisher of the records after `position` of the log; None for its end."""
     assert outputs.publish is not None
     key = curve_keys.read(outputs.key) if outputs.key else None
     clients = frozenset(map(curve_keys.check, outputs.clients))

@@ -1,9 +1,9 @@
-"""What one run is made of: a file in its directory that all its processes read.
+"""The directory of a run: its plan, its feeds, the hub's socket and the rings.
 
-The directory also holds the hub's socket and the rings. It goes when the run ends.
+It is in memory if there is room, and is removed when the run ends.
 """
 
-import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -17,6 +17,7 @@ import zmq
 
 from onlooker import durable_file
 from onlooker.config.schema import Config
+from onlooker.durable_file import FileLock, is_locked
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
@@ -25,8 +26,11 @@ from onlooker.stream.stage import StageRow
 T = TypeVar("T", bound=msgspec.Struct)
 
 MEMORY = Path("/dev/shm")
-"""Where files are in memory, on Linux."""
+"""Folder whose files are in memory, on Linux."""
 PREFIX = "onlooker-"
+
+
+logger = logging.getLogger(__name__)
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,12 +42,12 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole of it."""
+    """What all processes of a run must know."""
 
     parent: int
-    """Process id of the supervisor, without which no other process goes on."""
+    """Process id of the supervisor; the other processes end if it does."""
     hub: str
-    """Where the hub listens."""
+    """The hub's endpoint."""
     config: Config
     store: Path | None = None
     """File of the collections; None for the user's own."""
@@ -59,7 +63,7 @@ def read(run: Path) -> Plan:
 
 
 def write_feed(run: Path, feed: Feed) -> None:
-    """Feeds come and go while a run goes on: each has a file of its own."""
+    """Write the file of a feed: feeds come and go while a run lasts. Raises OSError."""
     _write(run / f"feed-{feed.number}.json", feed)
 
 
@@ -95,55 +99,71 @@ def _read(path: Path, kind: type[T]) -> T:
 
 @contextmanager
 def directory(room: int) -> Iterator[Path]:
-    """A directory for a run that will keep `room` bytes there; gone when the `with` statement ends.
+    """Yield a directory for a run that will keep `room` bytes there; remove it at the end.
 
-    What runs left behind that were killed is removed on the way. In memory if there is so much.
+    Directories of runs that were killed are removed too. It is in memory if there is room. Raises
+    OSError.
     """
-    in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > room
-    places = [MEMORY] if MEMORY.is_dir() else []
-    places.append(Path(tempfile.gettempdir()))
-    for place in places:
-        _sweep(place)
-    place = places[0] if in_memory else places[-1]
-    run = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
+    disk = Path(tempfile.gettempdir())
+    place = MEMORY if _has_room(room) else disk
+    for each in {MEMORY, disk}:
+        _sweep(each)
+    # Under a name that no other process knows until its lock is held.
+    run = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{os.getpid()}-", dir=place))
     try:
-        # Whoever can lock it knows that we are gone, also where process ids mean something else,
-        # as in another container on the same memory.
-        with (run / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # A process that can lock it knows that this one has gone, also if process ids mean
+        # something else there, as in another container on the same memory.
+        with FileLock(run / "lock"):
+            run = run.rename(run.with_name(run.name.removeprefix(".")))
             yield run
     finally:
-        shutil.rmtree(run)
+        shutil.rmtree(run, ignore_errors=True)
 
 
 def runs() -> list[Path]:
-    """Directories of the user's runs that go on, the oldest first."""
-    found = []
+    """Return the directories of the user's runs that are alive, the oldest first."""
+    found: list[tuple[float, Path]] = []
     for place in {MEMORY, Path(tempfile.gettempdir())}:
         for run in place.glob(f"{PREFIX}*-*"):
-            try:
-                with (run / "lock").open("r+") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(run)
-            except OSError:
-                continue  # another user's, or one that has ended
-    return sorted(found, key=lambda run: run.stat().st_mtime)
+            with suppress(OSError):  # another user's, or one that has ended
+                if is_locked(run / "lock"):
+                    found.append((run.stat().st_mtime, run))
+    return [run for _, run in sorted(found)]
+
+
+def _has_room(room: int) -> bool:
+    """Return whether `room` bytes fit into memory; if they do not, say what to do."""
+    if not MEMORY.is_dir():
+        return False
+    free = shutil.disk_usage(MEMORY).free
+    if free > room:
+        return True
+    logger.warning(
+        "frames go over the disk, which is slower: %s has %d MB free, and %d MB are wanted; make "
+        "it larger (`docker run --shm-size=%dm`, or `shm_size` in compose.yaml), or take a smaller "
+        "[pipeline] window",
+        MEMORY,
+        free // 10**6,
+        room // 10**6 + 1,
+        2 * (room // 2**20 + 1),
+    )
+    return False
 
 
 def _sweep(place: Path) -> None:
+    """Remove directories that no process holds."""
     for left in place.glob(f"{PREFIX}*-*"):
-        try:
-            with (left / "lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(left, ignore_errors=True)
-        except OSError:
-            # Another user's, or a run's that goes on, or that was begun this moment.
-            continue
+        with suppress(FileNotFoundError):  # half removed, or gone this moment
+            try:
+                if is_locked(left / "lock"):
+                    continue
+            except PermissionError:
+                continue  # another user's
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def endpoint(run: Path) -> str:
-    """Where the hub of the run in directory `run` listens."""
+    """Return the endpoint of the hub of the run in directory `run`."""
     path = f"{run}/hub"
     if len(path) > zmq.IPC_PATH_MAX_LEN:
         raise ValueError(f"{path} is too long for a socket's path; set TMPDIR to a shorter one")
@@ -151,6 +171,6 @@ def endpoint(run: Path) -> str:
 
 
 def ring_bytes(feeds: Sequence[Feed], window: int, at_once: int) -> int:
-    """Memory for the frames of `at_once` of the videos, the largest ones."""
+    """Return the memory for the frames of the `at_once` largest videos."""
     sizes = sorted(Ring.slot_bytes_for(feed.width, feed.height) for feed in feeds)
     return window * sum(sizes[-at_once:])
