@@ -1,18 +1,49 @@
 """The public names, and what importing them costs."""
 
+import doctest
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
 import onlooker
+from onlooker.cli.demo_video import photographs
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with the images of the example and no collections."""
+    photos = photographs()
+    cv2.imwrite(str(tmp_path / "portrait.png"), photos.astronaut)
+    cv2.imwrite(str(tmp_path / "page.png"), photos.page)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ONLOOKER_CONFIG", "onlooker.toml")
+    (tmp_path / "onlooker.toml").touch()
+    return tmp_path
+
+
+@pytest.mark.usefixtures("images")
+def test_the_example_of_the_package_works() -> None:
+    result = doctest.testmod(onlooker)
+    assert result.failed == 0
+    assert result.attempted >= 6
+
+
+def test_the_package_lists_its_packages() -> None:
+    root = Path(onlooker.__file__).parent
+    packages = {path.parent.name for path in root.glob("*/__init__.py")}
+    listed = re.findall(r"^(\w+)  +\w", onlooker.__doc__ or "", re.MULTILINE)
+    assert {*listed} == packages | {"types"}
 
 
 @pytest.mark.parametrize("name", onlooker.__all__)
 def test_every_public_name_is_documented(name: str) -> None:
     public = getattr(onlooker, name)
-    assert public.__doc__
+    assert len(public.__doc__.splitlines()) > 5
     assert name in dir(onlooker)
 
 

@@ -1,7 +1,31 @@
-"""Onlooker recognises faces and reads text in images and video.
+"""Onlooker recognises faces and reads text in images and video, in Amazon Rekognition's words.
 
-for record in onlooker.subscribe("tcp://127.0.0.1:5555", streams=["door"], since=0):
-    print(record.FrameInformation.Time, record.TextDetections)
+>>> import onlooker
+>>> from onlooker.media import image
+>>> analyse = onlooker.Analyser()
+>>> portrait, page = analyse([image.read("portrait.png"), image.read("page.png")])
+>>> [round(pixels) for pixels in portrait.faces[0].face.box]
+[178, 63, 268, 176]
+>>> page.lines[0].text
+'Region-based segmentation'
+
+`Analyser` finds faces and text in images. `read_log` yields the records of a log, and `subscribe`
+those that a run publishes. Video, cameras and the HTTP server are commands: `onlooker --help`.
+
+The packages, in the order in which to read them:
+
+types        the nouns that travel: Frame, Face, TextLine, Identity
+config       the configuration file, as structs
+media        images, video files and cameras in; sampled; video out
+models       model cards, weights, sessions, converters
+vision       faces and text of an image: `analyser` is the whole of it on one page
+identity     collections of people: store, search, enrolment
+rekognition  Amazon's structures, and how pixels become their ratios
+record       records of frames: their log, its sinks, subscribers
+render       results drawn on images and into videos
+stream       frames through processes: `stages` is the table, `hub` the middle
+api          the HTTP server for AWS clients: `rekognition.operations` is the table
+cli          one module per command
 """
 
 import importlib
@@ -10,22 +34,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from onlooker.record.log.reader import read_log
     from onlooker.record.subscribe import subscribe
+    from onlooker.vision.analyser import Analyser
 
-__all__ = ["read_log", "subscribe"]
+__all__ = ["Analyser", "read_log", "subscribe"]
 
-_PLACES = {
-    "read_log": ("onlooker.record.log.reader", "read_log"),
-    "subscribe": ("onlooker.record.subscribe", "subscribe"),
+_MODULES = {
+    "Analyser": "onlooker.vision.analyser",
+    "read_log": "onlooker.record.log.reader",
+    "subscribe": "onlooker.record.subscribe",
 }
-"""Module and name of each public object. Imported on first use, since processes of a run need none
-of them."""
+"""The module of each public name. It is imported on first use: a process of a run needs none."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _PLACES[name]
-    value = getattr(importlib.import_module(module), attribute)
+    value = getattr(importlib.import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

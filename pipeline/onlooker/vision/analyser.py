@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker.config import schema
+from onlooker.config.load import load
 from onlooker.config.schema import Config
 from onlooker.media.picture import Picture, Still
 from onlooker.models.card import card, space
@@ -100,14 +101,23 @@ class Analyser:
 
     Its methods take several images, and what is wanted of each, so that a model can run on all of
     them in one batch. The results are those of one image at a time.
+
+    config: None means the configuration file in force. Raises ConfigError if it cannot be used.
+
+        [analysis] = onlooker.Analyser()([image.read("family.jpg")])
+        print(len(analysis.faces), [line.text for line in analysis.lines])
     """
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
-        self._provider = config.runtime.provider
+    def __init__(self, config: Config | None = None) -> None:
+        self._config = load() if config is None else config
+        self._provider = self._config.runtime.provider
 
-    def __call__(self, pictures: Sequence[Picture], wanted: Sequence[Wanted]) -> list[Analysis]:
-        """Return the analysis of each picture."""
+    def __call__(
+        self, pictures: Sequence[Picture], wanted: Sequence[Wanted] | None = None
+    ) -> list[Analysis]:
+        """Return the analysis of each picture; `wanted` of None means what is configured."""
+        if wanted is None:
+            wanted = [configured(self._config)] * len(pictures)
         return self.recognise(pictures, self.detect(pictures, wanted), wanted)
 
     def detect(self, pictures: Sequence[Picture], wanted: Sequence[Wanted]) -> list[Detection]:
