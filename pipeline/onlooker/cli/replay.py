@@ -27,7 +27,7 @@ from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
-from onlooker.render.video import annotate as draw
+from onlooker.render.annotate import annotate as draw
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status

@@ -10,7 +10,7 @@ from tests.support.records import EILEEN, HEIGHT, WIDTH, face, record
 from onlooker.media.errors import MediaError
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
-from onlooker.render.video import annotate
+from onlooker.render.annotate import annotate
 
 
 @pytest.fixture
