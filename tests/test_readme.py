@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "decisions").glob("000[2-9]-*.md")),  # the first has old names
     ROOT / "models" / "README.md",
 ]
 
@@ -149,3 +150,12 @@ def test_settings_that_the_pages_name_exist() -> None:
     assert len(named) >= 15
     for section, key in named:
         assert key in get_type_hints(sections[section]), f"{section}.{key}"
+
+
+def test_the_places_of_the_first_decision_exist() -> None:
+    text = (ROOT / "docs" / "decisions" / "0001-the-tree.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(.+?)` \| `(.+?)` \|$", text, re.MULTILINE)
+    assert len(rows) > 100
+    for _, place in rows:
+        homes = (ROOT / place, ROOT / "pipeline" / "onlooker" / place)
+        assert any(home.exists() for home in homes), place
