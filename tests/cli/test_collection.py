@@ -98,7 +98,7 @@ def test_what_is_wrong_is_status_1() -> None:
         store.database._writer.execute("UPDATE collections SET faces = 7")
     done = run("verify")
     assert done.exit_code == 1
-    assert "wrong staff: it has 3 faces and 0 users, and says 7 and 0" in done.output
+    assert "wrong staff: it has 3 faces and 0 users, but its counters say 7 and 0" in done.output
 
 
 def test_the_way_of_searching() -> None:
