@@ -1,4 +1,7 @@
-"""Only what pyproject.toml cannot say: ext/PLACE/NAME.pyx becomes onlooker.PLACE.NAME."""
+"""The part of the build that pyproject.toml cannot express: ext/PLACE/NAME.pyx becomes a module.
+
+Its name is onlooker.PLACE.NAME.
+"""
 
 import sys
 from pathlib import Path
@@ -10,7 +13,7 @@ from setuptools import Extension, setup
 HEADERS = sorted(map(str, [*Path("ext").rglob("*.pxd"), *Path("ext").rglob("*.h")]))
 
 # Portable flags: a wheel built here must run on any machine of this architecture.
-# Loops that gain from wider vectors choose them at run time (target_clones in ext/*.h).
+# Loops that gain from wider vectors choose them at load time (target_clones in ext/*.h).
 FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math"]
 
 

@@ -1,4 +1,4 @@
-"""A decoder's planes, one behind the other.
+"""Planes of a decoder, packed into one array.
 
 Signatures and units are in pipeline/onlooker/media/planes.pyi.
 """
@@ -9,12 +9,12 @@ import numpy as np
 
 
 def pack(const unsigned char[:, :] y, const unsigned char[:, :] u, const unsigned char[:, :] v):
-    """The I420 picture of three planes, with sides made even."""
+    """Return three planes as one I420 array with even sides."""
     cdef Py_ssize_t height = y.shape[0], width = y.shape[1], row
     cdef Py_ssize_t rows = height + height % 2, columns = width + width % 2
     cdef Py_ssize_t half = columns // 2
     if height == 0 or width == 0:
-        raise ValueError(f"nothing is in a picture of {width} x {height} pixels")
+        raise ValueError(f"an image cannot have {width} x {height} pixels")
     check(y, height, width)
     check(u, rows // 2, half)
     check(v, rows // 2, half)
@@ -39,7 +39,7 @@ def pack(const unsigned char[:, :] y, const unsigned char[:, :] u, const unsigne
 cdef check(const unsigned char[:, :] plane, Py_ssize_t height, Py_ssize_t width):
     if plane.shape[0] != height or plane.shape[1] != width:
         raise ValueError(
-            f"a plane of {plane.shape[1]} x {plane.shape[0]} where one of {width} x {height} belongs"
+            f"the plane must be {width} x {height}, not {plane.shape[1]} x {plane.shape[0]}"
         )
     if width > 1 and plane.strides[1] != 1:
-        raise ValueError("the bytes of a row must lie side by side")
+        raise ValueError("the bytes of a row must be contiguous")

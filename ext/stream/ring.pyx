@@ -1,7 +1,7 @@
 # cython: auto_pickle=False
-"""Frames shared between processes: a file of fixed slots in memory, each with a generation.
+"""Frames in shared memory: a file of fixed slots, each with a generation number.
 
-Layout, in the machine's own byte order (both sides are on one machine):
+Layout, in native byte order (all processes are on one machine):
 
     0      magic 8s | version u32 | slots u32 | slot_bytes u64
     4096   slot 0: generation u64 | width u32 | height u32 | ... | 64: the Y, U and V planes, packed
@@ -38,12 +38,12 @@ _VERSION = 1
 
 cdef enum:
     FIRST_SLOT = 4096
-    LONGEST_SIDE = 65536
-    PIXELS = 64                         # a cache line: the header shares none with the pixels
+    MAX_SIDE = 65536
+    PIXELS = 64                         # a cache line, which the header does not share with pixels
 
 
 class FrameGone(Exception):
-    """The slot holds another frame by now, or one that is being written."""
+    """The slot was overwritten, or is being written."""
 
 
 @cython.final
@@ -59,7 +59,7 @@ cdef class Ring:
 
     @staticmethod
     def create(path, int slots, Py_ssize_t slot_bytes):
-        """Make the file, with room for all slots set aside, and map it."""
+        """Create the file, with memory reserved for all slots, and map it."""
         path = Path(path)
         if slots < 1 or slot_bytes < 1:
             raise ValueError(f"a ring needs slots and bytes, not {slots} slots of {slot_bytes} bytes")
@@ -72,7 +72,7 @@ cdef class Ring:
                 raise OSError(
                     error.errno,
                     f"no room for {slots} frames of {slot_bytes / 2**20:.1f} MiB"
-                    f" ({os.strerror(error.errno)}); free some, or take a smaller stream.window",
+                    f" ({os.strerror(error.errno)}); free some, or lower [pipeline] window",
                     str(path),
                 ) from error
             file.seek(0)
@@ -81,7 +81,7 @@ cdef class Ring:
 
     @staticmethod
     def attach(path):
-        """Map a ring that somebody else made."""
+        """Map an existing ring."""
         path = Path(path)
         with open(path, "r+b") as file:
             head = file.read(_HEADER.size)
@@ -108,19 +108,19 @@ cdef class Ring:
 
     @staticmethod
     def slot_bytes_for(Py_ssize_t width, Py_ssize_t height):
-        """Bytes of an I420 frame of that size; odd sides have their chroma rounded up."""
-        if not (1 <= width <= LONGEST_SIDE and 1 <= height <= LONGEST_SIDE):
+        """Return the bytes of an I420 frame; the chroma of odd sides is rounded up."""
+        if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
             raise ValueError(f"a frame cannot be {width} x {height} pixels")
         return _frame_bytes(width, height)
 
     def fits(self, Py_ssize_t width, Py_ssize_t height):
-        """Whether a slot can hold a frame of that size."""
+        """Return whether a slot can hold a frame of that size."""
         return Ring.slot_bytes_for(width, height) <= self.slot_bytes
 
     def write(self, int slot, const uint8_t[:, :] y, const uint8_t[:, :] u, const uint8_t[:, :] v):
         """Copy a frame into the slot and return its generation."""
         cdef Slot at = self._slot(slot)
-        cdef uint8_t[::1] held = self.bytes     # a close() from another thread leaves us the map
+        cdef uint8_t[::1] held = self.bytes     # keeps the map if another thread calls close()
         cdef Py_ssize_t height = y.shape[0], width = y.shape[1]
         if not self.fits(width, height):
             raise ValueError(
@@ -136,7 +136,7 @@ cdef class Ring:
             (width == 1 or y.strides[1] == 1)
             and (columns == 1 or (u.strides[1] == 1 and v.strides[1] == 1))
         ):
-            raise ValueError("the pixels of a row must lie side by side")
+            raise ValueError("the pixels of a row must be contiguous")
         cdef uint64_t generation
         with nogil:
             generation = generation_open(at.generation)
@@ -149,7 +149,7 @@ cdef class Ring:
         return generation + 1
 
     def planes(self, int slot, uint64_t generation):
-        """The frame's Y, U and V as read-only views of the slot itself."""
+        """Return the frame's Y, U and V as read-only views of the slot."""
         cdef Slot at = self._slot(slot)
         cdef Py_ssize_t width, height
         cdef bint whole = generation_before(at.generation) == generation and generation % 2 == 0
@@ -165,17 +165,17 @@ cdef class Ring:
         return y, u, v
 
     def still(self, int slot, uint64_t generation):
-        """Whether the slot still holds that frame, now that its pixels have been read."""
+        """Return whether the slot still holds that frame; call it after reading the pixels."""
         cdef Slot at = self._slot(slot)
         return generation_after(at.generation) == generation
 
     def close(self):
-        """Let go of the map; views that are still in use keep it for themselves."""
+        """Release the map; views that are in use keep it."""
         self.bytes = None
         self.map = None
 
     def unlink(self):
-        """Remove the file; whoever has mapped it keeps the memory until they let go."""
+        """Remove the file; processes that have mapped it keep the memory until they close it."""
         self.path.unlink(missing_ok=True)
 
     def __enter__(self):
@@ -198,7 +198,7 @@ cdef class Ring:
 
 
 cdef inline void _pack(uint8_t *to, const uint8_t[:, :] plane) noexcept nogil:
-    """Copy a plane's rows one behind the other."""
+    """Copy a plane's rows without padding."""
     cdef Py_ssize_t rows = plane.shape[0], columns = plane.shape[1], row
     if plane.strides[0] == columns:
         memcpy(to, &plane[0, 0], rows * columns)
@@ -220,7 +220,7 @@ def _file_bytes(slots, slot_bytes):
 
 
 def _reserve(file, size):
-    """Give the file all its bytes now: a full disk is an error here, not a SIGBUS at a later write."""
+    """Allocate all bytes now: a full disk is an error here, not a SIGBUS at a later write."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
         return

@@ -1,8 +1,8 @@
-"""The nouns that travel through the line.
+"""Frames and the results about them, as they pass through the pipeline.
 
-Everything here is in pixels of the full picture, x to the right, y down; ratios are made in
-`onlooker.rekognition.ratios` and nowhere else. The structs are immutable, and msgspec gives each
-one msgpack form: what `onlooker.stream.messages` sends between processes.
+Coordinates are pixels of the full image, x to the right, y down; `onlooker.rekognition.ratios`
+alone makes ratios of them. The structs are immutable, and `onlooker.stream.messages` sends them
+between processes as msgpack.
 """
 
 from fractions import Fraction
@@ -14,35 +14,35 @@ Point: TypeAlias = tuple[float, float]
 """x, y in pixels."""
 
 Box: TypeAlias = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels; may cross the picture's edge."""
+"""x1, y1, x2, y2 in pixels; may extend beyond the image."""
 
 Quad: TypeAlias = tuple[Point, Point, Point, Point]
 """Four corners, clockwise from the top-left of the text itself."""
 
 
-class Noun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What all travelling structs share."""
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The base of all structs that are sent between processes."""
 
 
-class StoredFace(Noun, frozen=True, kw_only=True):
-    """A face in a collection, as the store knows it."""
+class StoredFace(Result, frozen=True, kw_only=True):
+    """A face in a collection."""
 
     face_id: str
     image_id: str
     external_image_id: str | None
     box: Box
-    """left, top, width, height as ratios of the picture it was indexed from."""
+    """left, top, width, height as ratios of the image it was indexed from."""
     confidence: float
-    """0 to 100: how sure the detector was that this is a face."""
+    """Detection score, 0 to 100."""
     user_id: str | None = None
-    """The user of the collection whose face it is."""
+    """The user of the collection that the face is associated with."""
 
 
-class Identity(Noun, frozen=True, kw_only=True):
-    """A stored face that a face was found to be like."""
+class Identity(Result, frozen=True, kw_only=True):
+    """A stored face that matches a face."""
 
     similarity: float
-    """0 to 100, by the embedder card's calibration."""
+    """0 to 100, by the calibration on the embedder's card."""
     face: StoredFace
 
 
@@ -78,26 +78,26 @@ LANDMARKS = (
     "midJawlineRight",
     "upperJawlineRight",
 )
-"""Amazon's landmark types, in the order of Amazon's answers; left and right as in the image."""
+"""Amazon's landmark types, in the order of Amazon's responses; left and right as in the image."""
 
 
-class Pose(Noun, frozen=True, kw_only=True):
-    """Turn of a head in degrees, with Amazon's signs."""
+class Pose(Result, frozen=True, kw_only=True):
+    """Rotation of a head in degrees, with Amazon's signs."""
 
     roll: float
     yaw: float
     pitch: float
 
 
-class Quality(Noun, frozen=True, kw_only=True):
-    """How well a face can be seen, 0 to 100 each."""
+class Quality(Result, frozen=True, kw_only=True):
+    """Image quality of a face, 0 to 100 each."""
 
     brightness: float
     sharpness: float
 
 
-class EyeDirection(Noun, frozen=True, kw_only=True):
-    """Where the eyes look, in degrees, with the signs of `Pose`."""
+class EyeDirection(Result, frozen=True, kw_only=True):
+    """Gaze direction in degrees, with the signs of `Pose`."""
 
     yaw: float
     pitch: float
@@ -105,15 +105,15 @@ class EyeDirection(Noun, frozen=True, kw_only=True):
     """0 to 1."""
 
 
-class Attributes(Noun, frozen=True, kw_only=True):
-    """What a face looks like; None where nobody asked.
+class Attributes(Result, frozen=True, kw_only=True):
+    """Facial attributes; None means not analysed.
 
-    Where nothing else is said, each is the probability, 0 to 1, that it is so: near 0.5 where it
-    cannot be told.
+    Unless stated otherwise, each is the probability, 0 to 1, that it applies; near 0.5 if it cannot
+    be decided.
     """
 
     age: tuple[int, int] | None = None
-    """Youngest and oldest it is likely to be, in years."""
+    """Likely age in years: lower and upper bound."""
     male: float | None = None
     smile: float | None = None
     eyeglasses: float | None = None
@@ -128,34 +128,34 @@ class Attributes(Noun, frozen=True, kw_only=True):
     eye_direction: EyeDirection | None = None
 
 
-class Face(Noun, frozen=True, kw_only=True):
-    """A face in a picture."""
+class Face(Result, frozen=True, kw_only=True):
+    """A detected face."""
 
     box: Box
     score: float
-    """0 to 1: how likely it is a face at all."""
+    """Detection score, 0 to 1."""
     points: tuple[Point, Point, Point, Point, Point]
-    """Eye on the left of the image, eye on the right, nose, mouth left, mouth right."""
+    """Left eye, right eye, nose, left and right mouth corner; left and right as in the image."""
     pose: Pose
     quality: Quality
     landmarks: tuple[Point, ...] = ()
-    """One for each of `LANDMARKS`; empty where no mesh was laid over the face."""
+    """One per entry of `LANDMARKS`; empty if no mesh was fitted."""
     attributes: Attributes | None = None
-    """None where nobody asked."""
+    """None means not analysed."""
     identities: tuple[Identity, ...] = ()
-    """Best first; empty where nobody is near enough or nobody was looked for."""
+    """Matches, best first; empty if none is similar enough, or if no search was made."""
 
 
-class Word(Noun, frozen=True, kw_only=True):
-    """One word of a line."""
+class Word(Result, frozen=True, kw_only=True):
+    """A word of a line."""
 
     text: str
     score: float
-    """0 to 1, mean over its characters."""
+    """Mean score of its characters, 0 to 1."""
     quad: Quad
 
 
-class TextLine(Noun, frozen=True, kw_only=True):
+class TextLine(Result, frozen=True, kw_only=True):
     """A line of text, with its words in reading order."""
 
     text: str
@@ -164,23 +164,23 @@ class TextLine(Noun, frozen=True, kw_only=True):
     words: tuple[Word, ...]
 
 
-class TextQuad(Noun, frozen=True, kw_only=True):
-    """Where the detector sees text that nobody has read yet."""
+class TextQuad(Result, frozen=True, kw_only=True):
+    """Text that is detected but not read yet."""
 
     quad: Quad
     score: float
 
 
-class Frame(Noun, frozen=True, kw_only=True):
-    """One picture of a stream and all that is known about it so far.
+class Frame(Result, frozen=True, kw_only=True):
+    """A frame of a stream, with the results so far.
 
-    The pixels are not in here: they travel beside it as a `Picture`.
+    The pixels are not included: they are passed along as a `Picture`.
     """
 
     stream: str
     """The stream's name, unique in one run."""
     feed: int = 0
-    """Number of the run's feed that it comes from, which says what it is looked at with."""
+    """Number of the run's feed that it comes from; the feed has the settings."""
     epoch: str
     """Live: changes whenever the source restarts. Replay: SHA-256 of the video's bytes."""
     index: int
@@ -190,14 +190,14 @@ class Frame(Noun, frozen=True, kw_only=True):
     time_base: tuple[int, int]
     """numerator, denominator of the seconds that one unit of `pts` lasts."""
     fragment: int
-    """`index` of the key frame that opens the frame's group of pictures."""
+    """`index` of the key frame that begins the frame's group of pictures."""
     fragment_pts: int
     started: float
-    """Epoch seconds of pts 0: the wall clock for live streams, 0.0 for replay."""
+    """Unix time of pts 0 for live streams; 0.0 for replays."""
     width: int
     height: int
     origin: tuple[int, int] = (0, 0)
-    """Where the part of the picture that is looked at begins: left, top in pixels."""
+    """Left and top of the analysed region, in pixels."""
     same: int | None = None
     """Index of an analysed frame since which hardly anything has changed; its result is repeated.
     None means that the frame itself is analysed."""
@@ -207,7 +207,7 @@ class Frame(Noun, frozen=True, kw_only=True):
     states: dict[str, bytes] = {}
     """The states of the stateful stages after this frame, by stage."""
     error: str | None = None
-    """Why this frame could not be looked at; such a frame is recorded, as failed."""
+    """Why the frame could not be processed; it is recorded as failed."""
 
     @property
     def time(self) -> float:
@@ -216,5 +216,5 @@ class Frame(Noun, frozen=True, kw_only=True):
 
     @property
     def fragment_time(self) -> float:
-        """Presentation time in seconds of the key frame that opens the frame's group."""
+        """Presentation time, in seconds since pts 0, of the key frame of the frame's group."""
         return float(self.fragment_pts * Fraction(*self.time_base))

@@ -1,3 +1,5 @@
+"""The kernel that packs planes, against a slow copy of it."""
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from onlooker.media.planes import pack
 
 
 def slowly(*planes: NDArray[np.uint8]) -> list[int]:
-    """The bytes of I420, one after the other."""
+    """Return the bytes of I420, in order."""
     found: list[int] = []
     for number, plane in enumerate(planes):
         rows = [list(map(int, row)) for row in plane]
@@ -20,10 +22,10 @@ def slowly(*planes: NDArray[np.uint8]) -> list[int]:
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3))
-def test_planes_lie_one_behind_the_other(height: int, width: int, apart: int) -> None:
+def test_planes_are_packed(height: int, width: int, apart: int) -> None:
     chance = np.random.default_rng(height * 10 + width)
     half = (height + 1) // 2, (width + 1) // 2
-    # Rows of a decoder's planes are longer than the picture.
+    # Rows of a decoder's planes are longer than the image.
     y, u, v = (
         chance.integers(0, 256, (rows, columns + apart), np.uint8)[:, :columns]
         for rows, columns in ((height, width), half, half)
@@ -33,11 +35,11 @@ def test_planes_lie_one_behind_the_other(height: int, width: int, apart: int) ->
     assert packed.ravel().tolist() == slowly(y, u, v)
 
 
-def test_planes_that_do_not_belong_together() -> None:
+def test_planes_that_do_not_match() -> None:
     y, half, other = (np.zeros(shape, np.uint8) for shape in ((6, 8), (3, 4), (3, 5)))
-    with pytest.raises(ValueError, match="a plane of 5 x 3 where one of 4 x 3 belongs"):
+    with pytest.raises(ValueError, match="the plane must be 4 x 3, not 5 x 3"):
         pack(y, half, other)
-    with pytest.raises(ValueError, match="nothing is in"):
+    with pytest.raises(ValueError, match="cannot have"):
         pack(y[:0], half[:0], half[:0])
-    with pytest.raises(ValueError, match="side by side"):
+    with pytest.raises(ValueError, match="contiguous"):
         pack(np.zeros((6, 16), np.uint8)[:, ::2], half, half)
