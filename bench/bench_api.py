@@ -41,8 +41,9 @@ from botocore.config import Config as Botocore
 from rich.console import Console
 from rich.table import Table
 
-from onlooker.api.rekognition import images, requests
-from onlooker.api.rekognition.site import Site
+from onlooker.api.context import AnalyserPool, Context
+from onlooker.api.rekognition import requests
+from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
 from onlooker.identity.search.engines import open_searcher
@@ -201,16 +202,19 @@ def bare(folder: Path, face: bytes, text: bytes, fast: bool) -> dict[str, Ask]:
     cv2.setNumThreads(1)  # as in the server
     settings = Config() if fast else Config().with_thorough_detection()
     searcher = open_searcher(folder / "bare.db", space(settings.faces.embedder))
-    site = Site(settings, searcher, NoBuckets())
-    analyser = Analyser(settings)
+    context = Context(settings, searcher, NoBuckets(), AnalyserPool([Analyser(settings)]))
 
     def image(data: bytes) -> requests.Image:
         return requests.Image(Bytes=msgspec.Raw(b'"' + base64.b64encode(data) + b'"'))
 
     one, other = image(face), image(text)
     return {
-        "DetectFaces": lambda: images.detect_faces(requests.DetectFaces(Image=one), site, analyser),
-        "DetectText": lambda: images.detect_text(requests.DetectText(Image=other), site, analyser),
+        "DetectFaces": lambda: OPERATIONS["DetectFaces"].run(
+            requests.DetectFaces(Image=one), context
+        ),
+        "DetectText": lambda: OPERATIONS["DetectText"].run(
+            requests.DetectText(Image=other), context
+        ),
     }
 
 

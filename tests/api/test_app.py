@@ -27,7 +27,7 @@ from tests.support.requests import PNG
 from tests.support.server import Answer, Running, answered, running
 
 from onlooker.api.app import Server
-from onlooker.api.rekognition.site import Site
+from onlooker.api.context import Context
 from onlooker.config.schema import Config as Settings
 
 BLACK = base64.b64encode(PNG).decode()
@@ -51,7 +51,7 @@ def test_who_watches_is_answered(server: Running) -> None:
     for line in (
         'onlooker_requests_total{operation="ListCollections",result="200"}',
         'onlooker_request_seconds_bucket{le="0.005",operation="ListCollections"}',
-        'onlooker_pending{lane="pictures"}',
+        'onlooker_pending{queue="images"}',
         "onlooker_model_seconds_total",
     ):
         assert line in counts.body.decode()
@@ -128,8 +128,8 @@ def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
         raise ZeroDivisionError("as it must")
 
     monkeypatch.setattr("onlooker.api.app.handle", broken)
-    site: Any = SimpleNamespace(settings=Settings())
-    ours = Server(cast(Site, site), None, [cast(Any, None)])
+    context: Any = SimpleNamespace(settings=Settings(), analysers=[None])
+    ours = Server(cast(Context, context), None)
     target = [(b"x-amz-target", b"RekognitionService.ListCollections")]
 
     async def receive() -> dict[str, object]:
@@ -146,7 +146,7 @@ def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
     assert request_id in fault.getMessage()
     assert fault.exc_info is not None
     assert fault.exc_info[0] is ZeroDivisionError
-    assert vars(request)["told"]["result"] == "InternalServerError"
+    assert vars(request)["fields"]["result"] == "InternalServerError"
 
 
 def test_numbers_beyond_all_measure_and_members_twice(server: Running) -> None:
@@ -342,7 +342,7 @@ def test_what_was_accepted_is_answered_before_the_end(small: Running) -> None:
     for thread in threads:
         thread.start()
     end = time.monotonic() + 60
-    while b'onlooker_pending{lane="pictures"} 3.0' not in small.get("/metrics").body:
+    while b'onlooker_pending{queue="images"} 3.0' not in small.get("/metrics").body:
         assert time.monotonic() < end, "three requests are under way at once"
     small.process.send_signal(signal.SIGTERM)
     for thread in threads:

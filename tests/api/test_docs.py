@@ -13,6 +13,7 @@ from tests.support.server import Running
 
 from onlooker.api import access_keys
 from onlooker.api.rekognition.operations import OPERATIONS
+from onlooker.api.services import actions
 from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config
 
@@ -81,7 +82,7 @@ def test_the_toml_of_the_page_can_be_used(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
     path.write_text(first)
     path.chmod(0o600)
-    assert {key.user for key in access_keys.load(path, list(OPERATIONS)).values()} == {
+    assert {key.user for key in access_keys.load(path, actions()).values()} == {
         "admin",
         "kiosk",
     }

@@ -57,7 +57,7 @@ def test_what_takes_too_long_is_given_up() -> None:
     async def use() -> None:
         long = asyncio.create_task(lane.run("a", go.wait, 0.2))
         behind = asyncio.create_task(lane.run("a", lambda: began.append(1), 0.1))
-        with pytest.raises(Refusal, match="Nobody had time for it") as raised:
+        with pytest.raises(Refusal, match="No thread was free") as raised:
             await behind
         assert raised.value.name == "ThrottlingException"
         with pytest.raises(Refusal, match=r"more than 0\.2 s") as raised:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.support.server import Running
 
-from onlooker.api.rekognition.site import model_version
+from onlooker.api.rekognition.names import model_version
 
 VERSION = model_version("mobilefacenet")
 CORNERS = ("BoundingBox", "Confidence", "Landmarks", "Pose", "Quality")
@@ -384,7 +384,7 @@ def test_tags_are_kept(client: Any, collection: str) -> None:
     for other in (arn + "x", arn.replace("collection/", "streamprocessor/"), arn + "/x"):
         with pytest.raises(client.exceptions.ResourceNotFoundException):
             client.list_tags_for_resource(ResourceArn=other)
-    with pytest.raises(client.exceptions.InvalidParameterException, match="no ARN"):
+    with pytest.raises(client.exceptions.InvalidParameterException, match="not an ARN"):
         client.list_tags_for_resource(ResourceArn="collection/of-no-service-at-all")
 
 

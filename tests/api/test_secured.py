@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from tests.support.server import Running, running
 
-from onlooker.api.rekognition.orientation import says_orientation
+from onlooker.api.rekognition.orientation import has_orientation
 from onlooker.api.server import check
 from onlooker.config.schema import Config, ConfigError, Serve
 
@@ -248,11 +248,11 @@ def test_faces_tell_which_way_up_a_picture_is(
 def test_an_exif_orientation_is_not_told(secured: Running, samples: Path) -> None:
     path = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
     data = path.read_bytes()
-    assert says_orientation(data)  # a camera's own
+    assert has_orientation(data)  # a camera's own
     pixels = cv2.imread(str(path))
     assert pixels is not None
     data = cv2.imencode(".jpg", pixels)[1].tobytes()
-    assert not says_orientation(data)
+    assert not has_orientation(data)
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x01\0\0\0\0\0\0"
     marked = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
     told = client(secured, "ADMIN").detect_faces(Image={"Bytes": marked})

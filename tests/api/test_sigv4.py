@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from onlooker.api.access_keys import Key
 from onlooker.api.errors import Refusal
-from onlooker.api.sigv4 import WINDOW, Replays, claim, verify
+from onlooker.api.sigv4 import MAX_CLOCK_SKEW_SECONDS, ReplayGuard, claim, verify
 
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 KEY = Key(id="AKIDEXAMPLE", secret=SECRET, user="kiosk")
@@ -55,11 +55,12 @@ def judge(
     region: str | None = None,
     ahead: float = 0.0,
     now: float | None = None,
+    service: str = "rekognition",
 ) -> str:
     """User of the key, or the error's name; `ahead`: seconds of the server's clock."""
     try:
         moment = (time.time() if now is None else now) + ahead
-        found = claim(headers, KEYS, region, moment)
+        found = claim(headers, KEYS, service, region, moment)
         verify(found, headers, sha256(body).hexdigest())
     except Refusal as refusal:
         return refusal.name
@@ -170,6 +171,8 @@ def test_a_wrong_secret_region_or_service_is_refused() -> None:
     assert judge(signed(secret=SECRET + "x")) == WRONG
     assert judge(signed(region="eu-west-1"), region="us-east-1") == WRONG
     assert judge(signed(service="kinesis")) == WRONG
+    assert judge(signed(), service="kinesis") == WRONG
+    assert judge(signed(service="kinesis"), service="kinesis") == "kiosk"
 
 
 def test_headers_that_are_missing_or_doubled_are_refused() -> None:
@@ -230,9 +233,9 @@ def test_the_clocks_error_says_both_times() -> None:
     headers = signed()
     date = dict(headers)["x-amz-date"]
     with pytest.raises(Refusal, match=rf"Signature expired: {date} is now earlier than \d+T\d+Z"):
-        claim(headers, KEYS, None, time.time() + WINDOW + 60)
+        claim(headers, KEYS, "rekognition", None, time.time() + MAX_CLOCK_SKEW_SECONDS + 60)
     with pytest.raises(Refusal, match=f"Signature not yet current: {date} is still later than"):
-        claim(headers, KEYS, None, time.time() - WINDOW - 60)
+        claim(headers, KEYS, "rekognition", None, time.time() - MAX_CLOCK_SKEW_SECONDS - 60)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "20261332T256199Z", "2026-11-25T00:00:00Z"])
@@ -246,10 +249,10 @@ def test_a_date_that_is_none_is_refused(date: str) -> None:
 
 
 def test_a_signature_is_good_once_where_that_is_wanted() -> None:
-    seen = Replays()
+    seen = ReplayGuard()
     seen.check("a" * 64, 1000.0)
     seen.check("b" * 64, 1000.0)
     with pytest.raises(Refusal, match="used before"):
-        seen.check("a" * 64, 1000.0 + 2 * WINDOW)
+        seen.check("a" * 64, 1000.0 + 2 * MAX_CLOCK_SKEW_SECONDS)
     # By then the date has passed, and the clock refuses it.
-    seen.check("a" * 64, 1001.0 + 2 * WINDOW)
+    seen.check("a" * 64, 1001.0 + 2 * MAX_CLOCK_SKEW_SECONDS)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from onlooker.api.dispatch import read
+from onlooker.api.dispatch import decode
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition import requests
 from onlooker.api.validation import check
@@ -11,7 +11,7 @@ from onlooker.api.validation import check
 
 def said(kind: type[msgspec.Struct], body: str) -> str:
     with pytest.raises(Refusal) as raised:
-        check(read(kind, body.encode()))
+        check(decode(kind, body.encode()))
     return raised.value.text
 
 
@@ -50,6 +50,6 @@ def test_long_values_and_long_lists_are_cut() -> None:
 
 def test_wrong_types_are_said_with_their_place() -> None:
     with pytest.raises(Refusal, match="int can not be converted to str at 'collectionId'"):
-        read(requests.ListFaces, b'{"CollectionId":7}')
+        decode(requests.ListFaces, b'{"CollectionId":7}')
     with pytest.raises(Refusal, match=r"at 'filters\.wordFilter\.minConfidence'"):
-        read(requests.DetectText, b'{"Filters":{"WordFilter":{"MinConfidence":"80"}}}')
+        decode(requests.DetectText, b'{"Filters":{"WordFilter":{"MinConfidence":"80"}}}')

@@ -1,15 +1,16 @@
-"""Who may do what: the file of keys that `[serve] keys` names.
+"""Who may do what: the file of access keys that `[serve] keys` names.
 
     [[key]]
     id = "ONLOOKERKIOSK"              # AWS_ACCESS_KEY_ID
-    secret = "..."                    # AWS_SECRET_ACCESS_KEY, 16 characters at least
-    user = "kiosk"                    # what logs and errors call it
-    operations = ["Detect*", "SearchFacesByImage"]
+    secret = "..."                    # AWS_SECRET_ACCESS_KEY, at least 16 characters
+    user = "kiosk"                    # the holder's name in logs and errors
+    operations = ["Detect*", "rekognition:SearchFacesByImage"]
     collections = ["staff"]
     buckets = ["photos"]
 
-Without `operations` a key may do everything, without `collections` in every collection, without
-`buckets` with pictures of every bucket that the server reads; all may have `*` and `?`.
+A key without `operations` may use all operations, without `collections` all collections, without
+`buckets` images in all buckets that the server reads. All three may have `*` and `?`. An operation
+with its service before it is meant in this service only.
 """
 
 import stat
@@ -17,7 +18,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -25,7 +26,10 @@ from msgspec import Meta
 from onlooker.config.schema import ConfigError, Section
 
 ANYBODY = "anybody"
-"""Who asks where no keys are configured."""
+"""The user's name if no keys are configured."""
+
+ResourceKind = Literal["collection", "bucket"]
+"""What a key may be restricted to."""
 
 
 class Key(Section, frozen=True, kw_only=True):
@@ -35,28 +39,24 @@ class Key(Section, frozen=True, kw_only=True):
     secret: Annotated[str, Meta(min_length=16)]
     user: Annotated[str, Meta(pattern=r"^[\w+=,.@-]{1,64}$")]
     token: Annotated[str, Meta(min_length=1)] | None = None
-    """Session token that must come along, if any."""
+    """Session token that requests must bring; None means that they bring none."""
     operations: tuple[str, ...] = ("*",)
     collections: tuple[str, ...] = ("*",)
     buckets: tuple[str, ...] = ("*",)
 
-    def may(self, operation: str, collection: str | None) -> bool:
-        """Whether its holder may do this, in this collection if the operation is about one."""
-        return _matches(operation, self.operations) and (
-            collection is None or self.sees(collection)
-        )
+    def allows(self, action: str) -> bool:
+        """Return whether its holder may do this, such as "rekognition:DetectFaces"."""
+        return any(_names(pattern, action) for pattern in self.operations)
 
-    def sees(self, collection: str) -> bool:
-        """Whether its holder may know of a collection."""
-        return _matches(collection, self.collections)
-
-    def reads(self, bucket: str) -> bool:
-        """Whether its holder may have pictures of a bucket looked at."""
-        return _matches(bucket, self.buckets)
+    def reaches(self, kind: ResourceKind, name: str) -> bool:
+        """Return whether its holder may use this collection or bucket, and know of it."""
+        patterns = self.collections if kind == "collection" else self.buckets
+        return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def _names(pattern: str, action: str) -> bool:
+    """Return whether a pattern names an action, by its whole name or without its service."""
+    return fnmatchcase(action if ":" in pattern else action.partition(":")[2], pattern)
 
 
 class KeyFile(Section, frozen=True, kw_only=True):
@@ -65,10 +65,10 @@ class KeyFile(Section, frozen=True, kw_only=True):
     key: Annotated[tuple[Key, ...], Meta(min_length=1)]
 
 
-def load(path: Path, operations: Sequence[str]) -> Mapping[str, Key]:
-    """The keys of a file by their ids; ConfigError where it cannot be used.
+def load(path: Path, actions: Sequence[str]) -> Mapping[str, Key]:
+    """Return the keys of a file by their ids. Raises ConfigError if it cannot be used.
 
-    `operations` are those that there are: a pattern that fits none of them is a mistake.
+    `actions` are all that exist: a pattern that fits none of them is a mistake.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -82,12 +82,12 @@ def load(path: Path, operations: Sequence[str]) -> Mapping[str, Key]:
         raise ConfigError(f"{path}: others can read the secrets; run `chmod 600 {path}`")
     for key in keys:
         for pattern in key.operations:
-            if not any(fnmatchcase(name, pattern) for name in operations):
-                known = ", ".join(operations)
+            if not any(_names(pattern, action) for action in actions):
                 raise ConfigError(
-                    f"{path}: {pattern!r} of {key.user} fits no operation; there are {known}"
+                    f"{path}: {pattern!r} of {key.user} fits no operation; "
+                    f"there are {', '.join(actions)}"
                 )
-    found = {key.id: key for key in keys}
-    if len(found) < len(keys):
-        raise ConfigError(f"{path}: an id is there twice")
-    return found
+    by_id = {key.id: key for key in keys}
+    if len(by_id) < len(keys):
+        raise ConfigError(f"{path}: two keys have the same id; give each its own")
+    return by_id

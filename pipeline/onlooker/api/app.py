@@ -1,234 +1,252 @@
-"""The application: one route for all operations, and three for those who watch over it."""
+"""The application: one route for all operations, and three for monitoring."""
 
 import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from onlooker.api import metrics, sigv4
+from onlooker.api import metrics, services, sigv4
 from onlooker.api.access_keys import ANYBODY, Key
-from onlooker.api.dispatch import Asked, handle
+from onlooker.api.context import Context
+from onlooker.api.dispatch import Call, Pending, handle
 from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
-from onlooker.api.rekognition.operations import named
-from onlooker.api.rekognition.site import Site
+from onlooker.errors import OnlookerError
 from onlooker.identity.errors import StoreError
-from onlooker.models.card import WeightsError
-from onlooker.vision.analyser import Analyser
 
-CONTENT_TYPE = "application/x-amz-json-1.1"
-MOST_BODY = 16 * 1024 * 1024
-"""Bytes of a request: two pictures of 5 MiB in base64, and a little more."""
-MOST_BODIES = 256 * 1024 * 1024
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Bytes of a request: two images of 5 MiB in base64, and a little more."""
+MAX_BODIES_BYTES = 256 * 1024 * 1024
 """Bytes of all bodies that a process holds at once."""
-MOST_COMMAS = 50_000
-"""In a request's JSON. No operation takes as many values, and reading a million of them would keep
-everybody else waiting."""
-GRACE, SLOWEST = 10.0, 16 * 1024
-"""Seconds for a body to come, and bytes a second that it must have after these."""
+MAX_COMMAS = 50_000
+"""Commas in a request's JSON. No operation takes as many values, and reading a million of them
+would keep all other requests waiting."""
+BODY_SECONDS, MIN_BODY_RATE = 10.0, 16 * 1024
+"""Seconds for a body to arrive, and bytes per second that it must have after these."""
 STORE_THREADS = 4
-"""For requests without a picture."""
+"""Threads for work that needs no models."""
+BUCKET_THREADS = 8
+"""Objects of buckets that are fetched at once."""
+READY_SECONDS = 5.0
+"""Seconds that the store may take to answer /readyz."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Told:
-    """What the log says of a request."""
+class LogEntry:
+    """The fields of a request in the log."""
 
     request_id: str
     operation: str = "unknown"
     user: str = ANYBODY
     received: int = 0
     """Bytes of the body."""
+    content_type: str = services.CONTENT_TYPE
+    """Of the response; not logged."""
 
 
 class Server:
     """Answers requests; one for each process."""
 
-    def __init__(self, site: Site, keys: Mapping[str, Key] | None, analysers: Sequence[Analyser]):
-        serve = site.settings.serve
-        self._site = site
+    def __init__(self, context: Context, keys: Mapping[str, Key] | None) -> None:
+        serve = context.settings.serve
+        self._context = context
         self._keys = keys
-        self._region = None if serve.any_region else site.settings.record.region
-        self._replays = sigv4.Replays() if serve.reject_replays else None
-        self._free: SimpleQueue[Analyser] = SimpleQueue()
-        for one in analysers:
-            self._free.put(one)
-        pending = metrics.PENDING.labels
-        self._pictures = FairQueue("pictures", len(analysers), serve.queue, pending("pictures").set)
-        self._others = FairQueue("others", STORE_THREADS, serve.queue, pending("others").set)
+        self._region = None if serve.any_region else context.settings.record.region
+        self._replays = sigv4.ReplayGuard() if serve.reject_replays else None
+        threads = {
+            "images": len(context.analysers),
+            "store": STORE_THREADS,
+            "buckets": BUCKET_THREADS,
+        }
+        self._queues = {
+            name: FairQueue(name, number, serve.queue, metrics.PENDING.labels(name).set)
+            for name, number in threads.items()
+        }
         self._held = 0
-        self._stopwatch = metrics.Stopwatch()
+        self._model_seconds = metrics.ModelSeconds()
 
     def app(self) -> Starlette:
-        """All that is answered."""
+        """Return the application with all routes."""
         routes = [
             Route("/", self.answer, methods=["POST"]),
             Route("/healthz", self.healthy),
             Route("/readyz", self.ready),
         ]
-        if self._site.settings.serve.metrics_port is None:
-            routes.append(Route("/metrics", self.counts))
+        if self._context.settings.serve.metrics_port is None:
+            routes.append(Route("/metrics", self.metrics))
         return Starlette(
             routes=routes,
-            exception_handlers={404: _nothing_here, 405: _nothing_here, 500: _broken},
+            exception_handlers={404: _not_found, 405: _not_found, 500: _broken},
         )
 
     def close(self) -> None:
         """Wait for what is being done."""
-        self._pictures.close()
-        self._others.close()
+        for queue in self._queues.values():
+            queue.close()
 
     async def answer(self, request: Request) -> Response:
         """Answer one operation."""
-        began, told = time.perf_counter(), Told(str(uuid.uuid4()))
+        began, entry = time.perf_counter(), LogEntry(str(uuid.uuid4()))
+        headers = {"x-amzn-RequestId": entry.request_id}
         try:
-            body = await self._operate(request, told)
-            status, result, headers = 200, "200", {}
-        except Refusal as refusal:
-            body, status, result = refusal.body(told.request_id), refusal.status, refusal.name
-            headers = {"x-amzn-ErrorType": refusal.name}
+            body = await self._operate(request, entry)
+            status, result = 200, "200"
         except ClientDisconnect:
-            body, status, result, headers = b"", 400, "disconnected", {}
-        except Exception:
-            # Any fault of ours: without this one it would be neither counted nor answered with the
-            # id by which the log is searched.
-            logger.exception("%s: a fault of the server's", told.request_id)
-            ours = failed(f"The server's log says more, under {told.request_id}.")
-            body, status, result = ours.body(told.request_id), ours.status, ours.name
-            headers = {"x-amzn-ErrorType": ours.name}
-        seconds = time.perf_counter() - began
-        metrics.REQUESTS.labels(told.operation, result).inc()
-        metrics.SECONDS.labels(told.operation).observe(seconds)
-        self._stopwatch.tell()
-        logger.info(
-            "request",
-            extra={
-                "told": {
-                    "request_id": told.request_id,
-                    "operation": told.operation,
-                    "user": told.user,
-                    "client": request.client.host if request.client else "",
-                    "result": result,
-                    "ms": round(seconds * 1000, 1),
-                    "received": told.received,
-                    "sent": len(body),
-                }
-            },
-        )
-        headers["x-amzn-RequestId"] = told.request_id
-        return Response(body, status, headers, CONTENT_TYPE)
+            body, status, result = b"", 400, "disconnected"
+        except Exception as error:
+            if not isinstance(error, Refusal):
+                # A fault of the server's: without this it would be neither counted nor answered
+                # with the id by which the log is searched.
+                logger.exception("%s: a fault of the server's", entry.request_id)
+                error = _logged(entry)
+            body, status, result = error.body(entry.request_id), error.status, error.name
+            headers["x-amzn-ErrorType"] = error.name
+        self._report(request, entry, result, time.perf_counter() - began, len(body))
+        return Response(body, status, headers, entry.content_type)
 
-    async def _operate(self, request: Request, told: Told) -> bytes:
-        """The answer's body; Refusal where there is none."""
-        operation = named(request.headers.get("x-amz-target"))
-        told.operation = operation.name
+    def _report(
+        self, request: Request, entry: LogEntry, result: str, seconds: float, sent: int
+    ) -> None:
+        """Count a request, and log it."""
+        metrics.REQUESTS.labels(entry.operation, result).inc()
+        metrics.SECONDS.labels(entry.operation).observe(seconds)
+        self._model_seconds.update()
+        fields = {
+            "request_id": entry.request_id,
+            "operation": entry.operation,
+            "user": entry.user,
+            "client": _address(request),
+            "result": result,
+            "ms": round(seconds * 1000, 1),
+            "received": entry.received,
+            "sent": sent,
+        }
+        logger.info("request", extra={"fields": fields})
+
+    async def _operate(self, request: Request, entry: LogEntry) -> bytes:
+        """Return the response's body. Raises Refusal."""
+        service, operation = services.find(request.headers.get("x-amz-target"))
+        entry.operation, entry.content_type = operation.name, service.content_type
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw]
         claim = None
         if self._keys is not None:
-            claim = sigv4.claim(headers, self._keys, self._region)
-            told.user = claim.key.user
-        lane = self._pictures if operation.looks else self._others
+            claim = sigv4.claim(headers, self._keys, service.name, self._region)
+            entry.user = claim.key.user
         # The key is only claimed so far: by it alone one could take another client's turns.
-        client = f"{request.client.host if request.client else ''} {told.user}"
-        # Before the body is read: a client that has to come again has it taken off unread.
-        lane.check(client)
+        client = f"{_address(request)} {entry.user}"
+        # Before the body is read: a client that has to retry is refused at no cost.
+        self._queues[operation.queue].check(client)
         with self._body() as body:
-            await self._receive(request, body, told)
-            asked = Asked(operation, headers, body, claim)
-            work = partial(handle, asked, self._site, self._replays, self._analyser)
+            await self._receive(request, body, entry)
+            call = Call(service, operation, headers, body, claim)
+            work = partial(handle, call, self._context, self._replays)
             try:
-                return await lane.run(client, work, self._site.settings.serve.request_timeout)
-            except (StoreError, WeightsError) as error:
-                logger.error("%s: %s", told.request_id, error)
-                raise failed(f"The server's log says more, under {told.request_id}.") from error
+                return await self._run(client, Pending(operation.queue, work))
+            except Refusal:
+                raise
+            except OnlookerError as error:
+                logger.error("%s: %s", entry.request_id, error)
+                raise _logged(entry) from error
+
+    async def _run(self, client: str, pending: Pending) -> bytes:
+        """Do a request's work, part after part, each in its queue."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._context.settings.serve.request_timeout
+        result: bytes | Pending = pending
+        while isinstance(result, Pending):
+            queue, admitted = self._queues[result.queue], result is not pending
+            result = await queue.run(client, result.work, end - loop.time(), admitted)
+        return result
 
     @contextmanager
-    def _body(self) -> Iterator[list[bytes]]:
-        """A body's pieces, which count as held as long as they are needed."""
-        pieces: list[bytes] = []
+    def _body(self) -> Iterator[bytearray]:
+        """Lend room for a body, which counts as held until the request is answered."""
+        body = bytearray()
         try:
-            yield pieces
+            yield body
         finally:
-            self._held -= sum(map(len, pieces))
+            self._held -= len(body)
             metrics.BODIES.set(self._held)
 
-    async def _receive(self, request: Request, body: list[bytes], told: Told) -> None:
+    async def _receive(self, request: Request, body: bytearray, entry: LogEntry) -> None:
+        """Append a request's body to `body` as it arrives. Raises Refusal."""
         loop = asyncio.get_running_loop()
         began, commas = loop.time(), 0
         try:
-            async with asyncio.timeout_at(began + GRACE) as limit:
+            async with asyncio.timeout_at(began + BODY_SECONDS) as limit:
                 _check_length(int(request.headers.get("content-length", 0)))
                 async for piece in request.stream():
-                    told.received += len(piece)
-                    _check_length(told.received)
-                    if self._held + len(piece) > MOST_BODIES:
+                    entry.received += len(piece)
+                    _check_length(entry.received)
+                    if self._held + len(piece) > MAX_BODIES_BYTES:
                         raise throttled("Too many large requests are under way.")
                     commas += piece.count(b",")
-                    if commas > MOST_COMMAS:
+                    if commas > MAX_COMMAS:
                         raise unreadable("The body has more values than any operation takes.")
                     if not (self._keys or body or piece.lstrip().startswith(b"{")):
                         raise unreadable("The body is not a JSON object.")
-                    body.append(piece)
+                    # Grows in place: pieces that are joined later would be held twice.
+                    body += piece
                     self._held += len(piece)
-                    limit.reschedule(began + GRACE + told.received / SLOWEST)
+                    limit.reschedule(began + BODY_SECONDS + entry.received / MIN_BODY_RATE)
             metrics.BODIES.set(self._held)
         except TimeoutError:
             raise Refusal(
                 "RequestTimeoutException",
-                f"The body comes too slowly: {told.received} bytes in {loop.time() - began:.0f} s.",
+                f"The body arrives too slowly: {entry.received} bytes in "
+                f"{loop.time() - began:.0f} s.",
             ) from None
 
-    @contextmanager
-    def _analyser(self) -> Iterator[Analyser]:
-        """The models for one thread; there are as many as threads, so that none waits long."""
-        one = self._free.get()
-        try:
-            yield one
-        finally:
-            self._free.put(one)
-
     async def healthy(self, _: Request) -> Response:
-        """The process runs."""
+        """Answer as long as the process runs."""
         return PlainTextResponse("healthy\n")
 
     async def ready(self, _: Request) -> Response:
-        """The models are loaded, or nobody would answer here, and the store can be read."""
+        """Answer whether the store can be read; the models are loaded before the port opens."""
+        read = partial(self._context.searcher.collections, 1)
         try:
-            await self._others.run("", partial(self._site.searcher.collections, 1), 5.0)
+            await self._queues["store"].run("", read, READY_SECONDS)
         except (Refusal, StoreError) as error:
             logger.warning("not ready: %s", error)
             return PlainTextResponse("the store cannot be read now\n", 503)
         return PlainTextResponse("ready\n")
 
-    async def counts(self, _: Request) -> Response:
-        """What has been counted."""
+    async def metrics(self, _: Request) -> Response:
+        """Answer with all counts, for Prometheus."""
         loop = asyncio.get_running_loop()
         text = await loop.run_in_executor(None, metrics.text)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
 def _check_length(length: int) -> None:
-    if length > MOST_BODY:
+    if length > MAX_BODY_BYTES:
         raise Refusal(
             "RequestEntityTooLargeException",
-            f"A request may have {MOST_BODY} bytes; this one has {length} or more. Send the picture"
-            " smaller, or name one in a bucket.",
+            f"A request may have {MAX_BODY_BYTES} bytes; this one has {length} or more. Send a "
+            "smaller image, or name one in a bucket.",
         )
 
 
-async def _nothing_here(request: Request, _: Exception) -> Response:
+def _logged(entry: LogEntry) -> Refusal:
+    return failed(f"The server's log says more, under {entry.request_id}.")
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
     refusal = Refusal(
         "UnknownOperationException",
         f"There is nothing at {request.method} {request.url.path}; operations are POST /.",
@@ -243,4 +261,4 @@ async def _broken(_: Request, error: Exception) -> Response:
 def _refused(refusal: Refusal) -> Response:
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-ErrorType": refusal.name, "x-amzn-RequestId": request_id}
-    return Response(refusal.body(request_id), refusal.status, headers, CONTENT_TYPE)
+    return Response(refusal.body(request_id), refusal.status, headers, services.CONTENT_TYPE)

@@ -1,68 +1,78 @@
-"""One request from its bytes to the bytes of its answer; runs in a thread, and knows no HTTP."""
+"""One request from its bytes to the bytes of its response.
+
+Runs in threads, and knows nothing of HTTP. The order is: verify the signature, decode, check the
+key's permissions, check Amazon's limits, run the operation, encode.
+"""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 
 from onlooker.api import sigv4, validation
 from onlooker.api.access_keys import Key
-from onlooker.api.errors import Refusal, invalid, unreadable
-from onlooker.api.rekognition.operations import Operation
-from onlooker.api.rekognition.profile_2017 import in_2017
-from onlooker.api.rekognition.responses import ListCollections
-from onlooker.api.rekognition.site import Site
-from onlooker.idempotency import RequestMismatch
-from onlooker.identity import errors
-from onlooker.identity.errors import ModelMismatch
-from onlooker.page_token import InvalidToken
-from onlooker.vision.analyser import Analyser
+from onlooker.api.context import Context
+from onlooker.api.errors import Refusal, unreadable
+from onlooker.api.service import Continue, Operation, Result, Service
+from onlooker.errors import OnlookerError
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Call:
     """A request whose body has arrived."""
 
+    service: Service
     operation: Operation
     headers: sigv4.Headers
-    body: Sequence[bytes]
-    """In pieces, as they came."""
+    body: bytes | bytearray
     claim: sigv4.Claim | None
-    """None where no keys are configured."""
+    """None if no keys are configured."""
+
+    @property
+    def key(self) -> Key | None:
+        return None if self.claim is None else self.claim.key
 
 
-def handle(
-    asked: Asked,
-    site: Site,
-    replays: sigv4.Replays | None,
-    analyser: Callable[[], AbstractContextManager[Analyser]],
-) -> bytes:
-    """The answer's JSON; Refusal where there is none. `analyser` lends the models."""
-    operation, claim = asked.operation, asked.claim
-    body = b"".join(asked.body)
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A request of which a part is done; `work` does the next part in a thread of `queue`."""
+
+    queue: str
+    work: "Callable[[], bytes | Pending]"
+
+
+def handle(call: Call, context: Context, replays: sigv4.ReplayGuard | None) -> bytes | Pending:
+    """Return the response's JSON, or the work that is left. Raises Refusal."""
+    claim, operation = call.claim, call.operation
     if claim is not None:
-        sigv4.verify(claim, asked.headers, sha256(body).hexdigest())
+        sigv4.verify(claim, call.headers, sha256(call.body).hexdigest())
         if replays is not None and operation.changes:
             replays.check(claim.signature)
-    request = read(operation.request, body)
+    request = decode(operation.request, call.body)
     if claim is not None:
-        authorise(claim.key, operation, request, site)
-    validation.check(request, site.settings.serve.validation_error)
-    with _translated():
-        if operation.looks:
-            with analyser() as models:
-                answer = operation.run(request, site, models)
-        else:
-            answer = operation.run(request, site)
-    if claim is not None and isinstance(answer, ListCollections):
-        answer = _visible(answer, claim.key)
-    if site.settings.serve.profile == "2017-11":
-        return msgspec.json.encode(in_2017(operation.name, answer))
-    return msgspec.json.encode(answer)
+        authorise(claim.key, call.service, operation, request, context)
+    validation.check(request, context.settings.serve.validation_error)
+    return _run(call, context, partial(operation.run, request, context))
+
+
+def _run(call: Call, context: Context, work: Callable[[], Result]) -> bytes | Pending:
+    """Do a part of a request's work."""
+    try:
+        result = work()
+    except Refusal:
+        raise
+    except OnlookerError as error:
+        refusal = call.service.refusal(error)
+        if refusal is None:
+            raise
+        raise refusal from error
+    if isinstance(result, Continue):
+        return Pending(result.queue, partial(_run, call, context, result.work))
+    return msgspec.json.encode(call.service.response(call.operation, result, call.key, context))
 
 
 @lru_cache
@@ -70,8 +80,8 @@ def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]
     return msgspec.json.Decoder(kind)
 
 
-def read(kind: type[msgspec.Struct], body: bytes) -> msgspec.Struct:
-    """The request that a body is; Refusal for what is no JSON, or has members of other types."""
+def decode(kind: type[msgspec.Struct], body: bytes | bytearray) -> msgspec.Struct:
+    """Return the request in a body. Raises Refusal if it is not JSON or a member's type differs."""
     try:
         return _decoder(kind).decode(body)
     except msgspec.ValidationError as error:
@@ -83,67 +93,40 @@ def read(kind: type[msgspec.Struct], body: bytes) -> msgspec.Struct:
 _MISTYPED = re.compile(r"Expected `(.+)`, got `(.+?)`(?: - at `\$\.?(.*)`)?")
 
 
-def _mistyped(said: str) -> Refusal:
-    """What msgspec says of a value's type, in Amazon's words."""
-    found = _MISTYPED.fullmatch(said)
+def _mistyped(complaint: str) -> Refusal:
+    """Return msgspec's complaint about a value's type in Amazon's words, "can not" among them."""
+    found = _MISTYPED.fullmatch(complaint)
     if found is None:
-        return unreadable(f"The body can not be converted to a request: {said}.")
+        return unreadable(f"The body can not be converted to a request: {complaint}.")
     wanted, got, path = found.groups()
     place = ".".join(part[:1].lower() + part[1:] for part in (path or "").split("."))
     if got == "null" and place:
         return Refusal(
             "InvalidParameterException",
             "1 validation error detected: "
-            + validation.said("null", place, "Member must not be null"),
+            + validation.sentence("null", place, "Member must not be null"),
         )
     where = f" at '{place}'" if place else ""
     return unreadable(f"{got} can not be converted to {wanted.removesuffix(' | null')}{where}.")
 
 
-def authorise(key: Key, operation: Operation, request: msgspec.Struct, site: Site) -> None:
-    """Refusal where the key may not do this; before anything is looked up."""
-    collection = operation.collection(request)
-    user = f"User: arn:aws:iam::{site.settings.record.account}:user/{key.user}"
-    denied = "AccessDeniedException"
-    if not key.may(operation.name, collection):
-        resource = site.arn(collection) if collection else "*"
-        action = f"rekognition:{operation.name} on resource: {resource}"
-        raise Refusal(denied, f"{user} is not authorized to perform: {action}")
-    for bucket in operation.buckets(request):
-        if not key.reads(bucket):
-            action = f"s3:GetObject on resource: arn:aws:s3:::{bucket}"
-            raise Refusal(denied, f"{user} is not authorized to perform: {action}")
+def authorise(
+    key: Key, service: Service, operation: Operation, request: Any, context: Context
+) -> None:
+    """Check that a key may do this, before anything is looked up. Raises Refusal."""
+    resources = service.resources(request, context)
+    own = next((each.arn for each in resources if each.action is None), "*")
+    action = service.action(operation.name)
+    if not key.allows(action):
+        raise _denied(key, action, own, context)
+    for resource in resources:
+        if not key.reaches(resource.kind, resource.name):
+            raise _denied(key, resource.action or action, resource.arn, context)
 
 
-def _visible(answer: ListCollections, key: Key) -> ListCollections:
-    """Those collections of a page that a key may see; so it may be short, or empty."""
-    pairs = zip(answer.CollectionIds, answer.FaceModelVersions, strict=True)
-    seen = [(name, model) for name, model in pairs if key.sees(name)]
-    return ListCollections(
-        CollectionIds=tuple(name for name, _ in seen),
-        NextToken=answer.NextToken,
-        FaceModelVersions=tuple(model for _, model in seen),
+def _denied(key: Key, action: str, arn: str, context: Context) -> Refusal:
+    return Refusal(
+        "AccessDeniedException",
+        f"User: arn:aws:iam::{context.settings.record.account}:user/{key.user} is not authorized "
+        f"to perform: {action} on resource: {arn}",
     )
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """What the store says, by Amazon's names."""
-    try:
-        yield
-    except tuple(NAMES) as error:
-        raise Refusal(NAMES[type(error)], str(error)) from error
-    except (ModelMismatch, errors.FaceNotFound, errors.InvalidName) as error:
-        raise invalid(str(error)) from error
-
-
-NAMES: dict[type[Exception], str] = {
-    errors.CollectionExists: "ResourceAlreadyExistsException",
-    errors.CollectionNotFound: "ResourceNotFoundException",
-    InvalidToken: "InvalidPaginationTokenException",
-    RequestMismatch: "IdempotentParameterMismatchException",
-    errors.TooMany: "ServiceQuotaExceededException",
-    errors.UserExists: "ConflictException",
-    errors.UserNotFound: "ResourceNotFoundException",
-}
-"""What Amazon calls the store's errors; what is not here is the server's fault."""

@@ -1,8 +1,8 @@
-"""Threads for one kind of work, and in front of them a queue that has an end.
+"""A bounded queue in front of a pool of threads, shared fairly by clients.
 
-Clients share the threads and take turns, so that one who sends much waits for itself and not others
-for it; and where the queue is full, whoever has most in it is told to slow down, not who comes
-last.
+Clients share the threads and take turns, so that a client that sends much waits for itself and not
+others for it. When the queue is full, the client that has most in it is told to slow down, not the
+one that comes last.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from onlooker.api.errors import Refusal, failed, throttled
 
 Result = TypeVar("Result")
 
-REMEMBERED = 5.0
-"""Seconds that a client who asks for nothing still has its share of the threads."""
+SHARE_SECONDS = 5.0
+"""Seconds for which a client keeps its share of the threads after its last request."""
 
 
 @dataclass(slots=True, eq=False)
@@ -31,87 +31,103 @@ class _Job:
 
 
 class FairQueue:
-    """Runs functions in threads, for one event loop. `tell` hears how many there are.
+    """Runs functions in threads, for one event loop.
 
-    threads: functions that run at once. queue: those that may wait, of all clients.
+    threads: functions that run at once. waiting: functions that may wait, of all clients together.
+    `on_change` is called with the number of functions that wait or run, whenever it changes.
+    The empty client name is the server's own work, which is exempt from fair sharing.
     """
 
     def __init__(
-        self, name: str, threads: int, queue: int, tell: Callable[[int], None] = lambda _: None
+        self,
+        name: str,
+        threads: int,
+        waiting: int,
+        on_change: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._threads = threads
-        self._queue = queue
-        self._tell = tell
+        self._max_waiting = waiting
+        self._on_change = on_change
         self._running: Counter[str] = Counter()
-        """By client; those that nobody waits for any more included."""
+        """By client; includes functions whose client has given up."""
         self._waiting: dict[str, deque[_Job]] = {}
-        """By client, the one whose turn is next first."""
-        self._seen: dict[str, float] = {}
-        """When each client came last, who came last at the end."""
+        """By client, the client whose turn is next first."""
+        self._last_request: dict[str, float] = {}
+        """Time of each client's last request, the latest at the end."""
 
     @property
     def pending(self) -> int:
-        """Functions that wait or run."""
+        """The number of functions that wait or run."""
         return self._running.total() + sum(map(len, self._waiting.values()))
 
+    @property
+    def _full(self) -> bool:
+        return self.pending >= self._threads + self._max_waiting
+
     def check(self, client: str) -> None:
-        """Refusal where one more of `client` would have to wait too long."""
-        if self.pending < self._threads + self._queue:
+        """Raise Refusal if there is no room for one more function of `client`."""
+        if not self._full:
             return
-        mine = len(self._waiting.get(client, ()))
-        if not self._waiting or len(self._waiting[self._greediest()]) <= mine + 1:
-            raise self._full()
+        own = len(self._waiting.get(client, ()))
+        if not self._waiting or len(self._waiting[self._greediest()]) <= own + 1:
+            raise self._refusal()
 
-    async def run(self, client: str, work: Callable[[], Result], patience: float) -> Result:
-        """What `work` returns or raises; Refusal after `patience` seconds, or where all is full.
+    async def run(
+        self, client: str, work: Callable[[], Result], seconds: float, admitted: bool = False
+    ) -> Result:
+        """Run `work` and return what it returns, or raise what it raises.
 
-        The server itself is the client without a name, which has no share.
+        `admitted` is for the later parts of a request whose first part had room: they are not
+        refused. Raises Refusal after so many seconds, or if the queue is full.
         """
-        self.check(client)
-        if self.pending >= self._threads + self._queue:
-            self._withdraw(self._greediest()).done.set_exception(self._full())
+        if not admitted:
+            self.check(client)
+            if self._full:
+                self._withdraw(self._greediest()).done.set_exception(self._refusal())
         loop = asyncio.get_running_loop()
-        self._seen.pop(client, None)
+        self._last_request.pop(client, None)
         if client:
-            self._seen[client] = loop.time()
+            self._last_request[client] = loop.time()
         job = _Job(client, work, loop.create_future())
         self._waiting.setdefault(client, deque()).append(job)
         self._begin()
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 result: Result = await asyncio.shield(job.done)
                 return result
         except TimeoutError:
             if job.done.done():  # in the same moment
                 return cast(Result, job.done.result())
-            if job.begun:  # it runs to its end: there is no way to stop it
-                raise failed(f"It takes more than {patience:g} s.") from None
+            if job.begun:  # a thread cannot be stopped: it runs to its end
+                raise failed(f"It takes more than {seconds:.3g} s.") from None
             self._withdraw(client, job)
-            raise throttled(f"Nobody had time for it for {patience:g} s.") from None
+            raise throttled(f"No thread was free for {seconds:.3g} s.") from None
         finally:
             del job  # or an error and its traceback keep each other, and the request, in memory
 
     def _greediest(self) -> str:
+        """Return the client that has most functions waiting."""
         return max(self._waiting, key=lambda client: len(self._waiting[client]))
 
-    def _full(self) -> Refusal:
+    def _refusal(self) -> Refusal:
         return throttled(
-            f"{self._threads} requests are worked on and {self._queue} wait; try again in a moment."
+            f"{self._threads} requests are worked on and {self._max_waiting} wait; "
+            "try again in a moment."
         )
 
     def _withdraw(self, client: str, job: _Job | None = None) -> _Job:
-        """Take a job of `client` out of the queue, its newest one unless told which."""
+        """Take a client's job out of the queue; None means its newest one."""
         jobs = self._waiting[client]
         job = job or jobs[-1]
         jobs.remove(job)
         if not jobs:
             del self._waiting[client]
-        self._tell(self.pending)
+        self._on_change(self.pending)
         return job
 
     def _begin(self) -> None:
-        """Give free threads work, each client's oldest in turn, as far as its share goes."""
+        """Give work to free threads: each client's oldest job in turn, up to the client's share."""
         while self._running.total() < self._threads:
             share = math.ceil(self._threads / max(1, self._clients()))
             within = (client for client in self._waiting if self._running[client] < share)
@@ -126,18 +142,18 @@ class FairQueue:
             self._running[client] += 1
             future = self._pool.submit(job.work)
             future.add_done_callback(partial(_later, job.done.get_loop(), self._ended, job))
-        self._tell(self.pending)
+        self._on_change(self.pending)
 
     def _clients(self) -> int:
-        """Those that were here of late, who have the threads between them."""
-        now = asyncio.get_running_loop().time()
-        while self._seen and now - next(iter(self._seen.values())) > REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        return len(self._seen.keys() | self._running.keys() | self._waiting.keys())
+        """Return the number of clients that share the threads."""
+        oldest = asyncio.get_running_loop().time() - SHARE_SECONDS
+        while self._last_request and next(iter(self._last_request.values())) < oldest:
+            del self._last_request[next(iter(self._last_request))]
+        return len(self._last_request.keys() | self._running.keys() | self._waiting.keys())
 
     def _ended(self, job: _Job, future: Future[Any]) -> None:
         self._running[job.client] -= 1
-        self._running += Counter()  # without those that have none
+        self._running += Counter()  # drops clients with none
         if not job.done.cancelled():
             error = future.exception()
             if error is None:
@@ -154,9 +170,9 @@ class FairQueue:
 
 def _later(
     loop: asyncio.AbstractEventLoop,
-    what: Callable[[_Job, Future[Any]], None],
+    ended: Callable[[_Job, Future[Any]], None],
     job: _Job,
     future: Future[Any],
 ) -> None:
     if not loop.is_closed():
-        loop.call_soon_threadsafe(what, job, future)
+        loop.call_soon_threadsafe(ended, job, future)

@@ -1,7 +1,7 @@
-"""The log of the server: one JSON object a line, on standard error.
+"""The server's log: one JSON object per entry, on standard error.
 
-A request's line has its id, operation, user, result and times. Pictures, vectors and secrets are
-in none: nothing of a request's body is.
+A request's entry has its id, operation, user, result and times. Nothing of a request's body is in
+any entry: no images, no vectors, no secrets.
 """
 
 import logging
@@ -11,27 +11,27 @@ from datetime import UTC, datetime
 import msgspec
 
 
-class Lines(logging.Formatter):
-    """Records as JSON."""
+class JsonFormatter(logging.Formatter):
+    """Formats log records as JSON; `extra={"fields": ...}` adds members."""
 
     def format(self, record: logging.LogRecord) -> str:
-        told: dict[str, object] = {
+        entry: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "process": record.process,
             "logger": record.name,
             "message": record.getMessage(),
         }
-        told |= getattr(record, "told", {})
+        entry |= getattr(record, "fields", {})
         if record.exc_info:
-            told["trace"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(told).decode()
+            entry["trace"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(entry).decode()
 
 
 def begin() -> None:
-    """Write this process's log."""
+    """Write this process's log from now on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(Lines())
+    handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # What it says at INFO is about its own start and stop.
+    # At INFO it reports its own start and stop.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)

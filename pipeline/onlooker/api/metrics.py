@@ -22,8 +22,8 @@ SECONDS = Histogram(
 )
 PENDING = Gauge(
     "onlooker_pending",
-    "Requests that wait or are worked on, by lane.",
-    ("lane",),
+    "Requests that wait or are worked on, by queue.",
+    ("queue",),
     multiprocess_mode="livesum",
 )
 BODIES = Gauge(
@@ -33,16 +33,17 @@ MODELS = Counter("onlooker_model_seconds_total", "Time that models have run.")
 RESTARTS = Counter("onlooker_worker_restarts_total", "Processes that died and were replaced.")
 
 
-class Stopwatch:
-    """Adds to MODELS how long the models of this process have run since it was last asked."""
+class ModelSeconds:
+    """Adds the run time of this process's models to MODELS."""
 
     def __init__(self) -> None:
-        self._told = session.seconds()
+        self._counted = session.seconds()
 
-    def tell(self) -> None:
+    def update(self) -> None:
+        """Add the seconds since the last update."""
         now = session.seconds()
-        MODELS.inc(max(0.0, now - self._told))
-        self._told = now
+        MODELS.inc(max(0.0, now - self._counted))
+        self._counted = now
 
 
 def text() -> bytes:

@@ -18,9 +18,8 @@ from typing import Any
 
 import msgspec
 
-from onlooker.api import access_keys
+from onlooker.api import access_keys, services
 from onlooker.api.listener import Orders, ServeError, bound
-from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.config.schema import Config, ConfigError
 
 PATROL = 0.2
@@ -56,7 +55,7 @@ def check(settings: Config) -> None:
     """Raise ConfigError where the server would not start, or would be open to strangers."""
     serve = settings.serve
     if serve.keys is not None:
-        access_keys.load(Path(serve.keys), list(OPERATIONS))
+        access_keys.load(Path(serve.keys), services.actions())
     elif not is_loopback(serve.host):
         raise ConfigError(
             f"[serve] host: {serve.host} can be reached from other machines, and without keys "

@@ -18,16 +18,15 @@ import cv2
 import msgspec
 import uvicorn
 
-from onlooker.api import access_keys, json_log
+from onlooker.api import access_keys, json_log, services
 from onlooker.api.app import Server
-from onlooker.api.connection_limits import Guarded
+from onlooker.api.connection_limits import LimitedConnection
+from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, Orders, listening
-from onlooker.api.rekognition.operations import OPERATIONS
-from onlooker.api.rekognition.site import Site
 from onlooker.config.schema import Config, ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
-from onlooker.media.buckets import objects
+from onlooker.media.buckets import open_buckets
 from onlooker.models.card import WeightsError, space
 from onlooker.vision.analyser import ALL, Analyser
 
@@ -81,19 +80,21 @@ def run(orders: Orders) -> None:
     resource.setrlimit(
         resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     )
-    known = access_keys.load(Path(serve.keys), list(OPERATIONS)) if serve.keys else None
+    known = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
     embedding = space(settings.faces.embedder)
     with open_searcher(orders.store, embedding) as searcher:
-        site = Site(settings, searcher, objects(serve.buckets))
-        server = Server(site, known, _analysers(settings, orders.threads))
+        analysers = AnalyserPool(_analysers(settings, orders.threads))
+        context = Context(settings, searcher, open_buckets(serve.buckets), analysers)
+        server = Server(context, known)
         config = uvicorn.Config(
             server.app(),
-            http=Guarded,
+            http=LimitedConnection,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # a client's own X-Forwarded-For would give it a share for each
             backlog=BACKLOG,
             timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(serve.request_timeout) + 1,

@@ -1,8 +1,10 @@
-"""AWS Signature Version 4: who sent a request, and that nobody changed it on its way.
+"""AWS Signature Version 4: the check of who sent a request, and that nobody changed it on its way.
 
 The client signs a canonical form of the request with a key made of its secret, the day, the region
 and the service; the server makes the same signature. Stricter than Amazon in one thing: the headers
 that say what is to be done must be signed. Every AWS SDK signs them.
+
+Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
 
 import hmac
@@ -18,14 +20,13 @@ from onlooker.api.access_keys import Key
 from onlooker.api.errors import Refusal
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-SERVICE = "rekognition"
-WINDOW = 300
+MAX_CLOCK_SKEW_SECONDS = 300
 """Seconds that the clocks of client and server may differ."""
-SIGNED = ("content-type", "host", "x-amz-date", "x-amz-target")
+SIGNED_HEADERS = ("content-type", "host", "x-amz-date", "x-amz-target")
 """Headers that must be signed."""
 
 Headers = Sequence[tuple[str, str]]
-"""Names in lower case, in the order they came; a name may come twice."""
+"""Names in lower case and values, in the order they came; a name may come twice."""
 
 _AUTHORIZATION = re.compile(
     ALGORITHM + r" +Credential=(?P<credential>[^ ,]+), *SignedHeaders=(?P<signed>[a-z0-9;-]+), *"
@@ -36,7 +37,7 @@ _DATE = re.compile(r"\d{8}T\d{6}Z")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who a request says it is from, before the signature is checked."""
+    """The sender that a request names, before the signature is checked."""
 
     key: Key
     scope: str
@@ -49,11 +50,16 @@ class Claim:
 
 
 def claim(
-    headers: Headers, keys: Mapping[str, Key], region: str | None, now: float | None = None
+    headers: Headers,
+    keys: Mapping[str, Key],
+    service: str,
+    region: str | None,
+    now: float | None = None,
 ) -> Claim:
     """Read the headers of a request, and check all that can be checked without its body.
 
-    `region` is the one that clients must name, None for any. Raises Refusal.
+    The request must be signed for `service`, and for `region` unless that is None. `now` is in
+    epoch seconds. Raises Refusal.
     """
     given = [value for name, value in headers if name == "authorization"]
     if not given:
@@ -66,11 +72,11 @@ def claim(
         )
     scope = found["credential"].split("/")
     if len(scope) != 5 or scope[4] != "aws4_request":
-        raise _incomplete("Credential must be KEY/YYYYMMDD/REGION/rekognition/aws4_request")
+        raise _incomplete(f"Credential must be KEY/YYYYMMDD/REGION/{service}/aws4_request")
     signed = tuple(found["signed"].split(";"))
     _check_signed(signed, headers)
     date = _only(headers, "x-amz-date")
-    _check_scope(scope, date, region)
+    _check_scope(scope, date, service, region)
     _check_clock(date, time.time() if now is None else now)
     key = keys.get(scope[0])
     if key is None or not _same_token(key, headers):
@@ -108,7 +114,7 @@ def _sign(claim: Claim, text: str) -> str:
 
 
 def _value(headers: Headers, name: str) -> str:
-    """All values of a header, without needless spaces."""
+    """Return all values of a header, without needless spaces."""
     return ",".join(" ".join(value.split()) for other, value in headers if other == name)
 
 
@@ -122,43 +128,46 @@ def _only(headers: Headers, name: str) -> str:
 def _check_signed(signed: Sequence[str], headers: Headers) -> None:
     if list(signed) != sorted(set(signed)):
         raise _incomplete("SignedHeaders must be sorted, each name once.")
-    there = {name for name, _ in headers}
-    needed = {*SIGNED, *({"x-amz-security-token"} & there)}
-    if missing := needed - set(signed):
-        raise _wrong(f"These headers must be signed: {', '.join(sorted(missing))}.")
-    if absent := set(signed) - there:
-        raise _wrong(f"These headers are signed but not sent: {', '.join(sorted(absent))}.")
+    sent = {name for name, _ in headers}
+    needed = {*SIGNED_HEADERS, *({"x-amz-security-token"} & sent)}
+    if unsigned := needed - set(signed):
+        raise _wrong(f"These headers must be signed: {', '.join(sorted(unsigned))}.")
+    if missing := set(signed) - sent:
+        raise _wrong(f"These headers are signed but not sent: {', '.join(sorted(missing))}.")
     for name in ("x-amz-target", "content-type", "host"):
         _only(headers, name)
 
 
-def _check_scope(scope: Sequence[str], date: str, region: str | None) -> None:
-    _, day, there, service, _ = scope
+def _check_scope(scope: Sequence[str], date: str, service: str, region: str | None) -> None:
+    _, day, signed_region, signed_service, _ = scope
     if not _DATE.fullmatch(date):
         raise _incomplete(f"X-Amz-Date must be YYYYMMDDTHHMMSSZ, not {date!r}.")
     if day != date[:8]:
         raise _wrong(f"Date in Credential scope, {day!r}, is not that of X-Amz-Date, {date!r}.")
-    if service != SERVICE:
-        raise _wrong(f"Credential should be scoped to correct service: {SERVICE!r}.")
-    if region is not None and there != region:
-        raise _wrong(f"Credential should be scoped to a valid region, {region!r}, not {there!r}.")
+    if signed_service != service:
+        raise _wrong(f"Credential should be scoped to correct service: {service!r}.")
+    if region is not None and signed_region != region:
+        raise _wrong(
+            f"Credential should be scoped to a valid region, {region!r}, not {signed_region!r}."
+        )
 
 
 def _check_clock(date: str, now: float) -> None:
     try:
         sent = datetime.strptime(date, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise _incomplete(f"X-Amz-Date, {date!r}, is no time that there is.") from None
+        raise _incomplete(f"X-Amz-Date, {date!r}, is not a valid time.") from None
     # Clients cut fractions of a second off, so it is compared by whole ones.
     now = int(now)
-    edge = _text(now - WINDOW if sent < now else now + WINDOW)
-    if sent < now - WINDOW:
+    skew = MAX_CLOCK_SKEW_SECONDS
+    limit = _text(now - skew if sent < now else now + skew)
+    if sent < now - skew:
         raise _wrong(
-            f"Signature expired: {date} is now earlier than {edge} ({_text(now)} - 5 min.)"
+            f"Signature expired: {date} is now earlier than {limit} ({_text(now)} - 5 min.)"
         )
-    if sent > now + WINDOW:
+    if sent > now + skew:
         raise _wrong(
-            f"Signature not yet current: {date} is still later than {edge} ({_text(now)} + 5 min.)"
+            f"Signature not yet current: {date} is still later than {limit} ({_text(now)} + 5 min.)"
         )
 
 
@@ -167,7 +176,7 @@ def _text(moment: float) -> str:
 
 
 def _same_token(key: Key, headers: Headers) -> bool:
-    """Whether the session token is the key's; a key without one takes none."""
+    """Return whether the session token is the key's; a key without one takes none."""
     tokens = [value for name, value in headers if name == "x-amz-security-token"]
     given, wanted = "".join(tokens), key.token or ""
     same = hmac.compare_digest(given.encode("latin-1"), wanted.encode())
@@ -182,24 +191,25 @@ def _incomplete(why: str) -> Refusal:
     return Refusal("IncompleteSignatureException", why)
 
 
-class Replays:
-    """Signatures seen within the window: a request that is sent again is refused.
+class ReplayGuard:
+    """The signatures of the last ten minutes: a request that is sent again is refused.
 
     For one process; a proxy in front that sends one client to one process makes it complete.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seen: dict[str, float] = {}
+        self._used: dict[str, float] = {}
+        """When each signature was used, the oldest first."""
 
     def check(self, signature: str, now: float | None = None) -> None:
-        """Remember a signature; Refusal where it was seen before."""
+        """Remember a signature. Raises Refusal if it was used before."""
         now = time.monotonic() if now is None else now
+        # A signature may be dated up to the allowed skew from now, and is good as long after that.
+        oldest = now - 2 * MAX_CLOCK_SKEW_SECONDS
         with self._lock:
-            # A dict keeps its order, and all stay as long: the oldest are in front. A signature
-            # may be dated WINDOW from now, and is good until WINDOW after that.
-            while self._seen and next(iter(self._seen.values())) < now - 2 * WINDOW:
-                del self._seen[next(iter(self._seen))]
-            if signature in self._seen:
+            while self._used and next(iter(self._used.values())) < oldest:
+                del self._used[next(iter(self._used))]
+            if signature in self._used:
                 raise _wrong("This signature was used before; sign each request anew.")
-            self._seen[signature] = now
+            self._used[signature] = now

@@ -1,8 +1,8 @@
-"""What Amazon allows a member of a request to be, and the texts for what it is not.
+"""Amazon's limits of the members of a request, and Amazon's texts for violated ones.
 
 A limit stands in the annotation of a member, as `Annotated[str, Limit(1, 255, "[a-z]+")]`. Types
-are checked where the JSON is read; this is about lengths, ranges, patterns and choices, and about
-members that must be there.
+are checked when the JSON is decoded; this is about lengths, ranges, patterns and choices, and about
+members that are required.
 """
 
 import functools
@@ -16,17 +16,17 @@ import msgspec
 
 from onlooker.api.errors import Refusal
 
-SHOWN = 128
+MAX_SHOWN_CHARACTERS = 128
 """Characters of a value that an error repeats."""
-MOST = 20
+MAX_COMPLAINTS = 20
 """Complaints that one error lists."""
-LETTERS = r"\w"  # of Python's, which are letters, numbers of any script and the underscore
+LETTERS = r"\w"  # in Python: letters and numbers of any script, and the underscore
 SPACES = " \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """Least and most length of a text, a list or a map, or least and most value of a number."""
+    """Bounds of the length of a text, a list or a map, or of the value of a number."""
 
     least: int | None = None
     most: int | None = None
@@ -35,7 +35,7 @@ class Limit:
     choices: tuple[str, ...] = ()
 
     def complaint(self, value: Any) -> str | None:
-        """What Amazon says where `value` is not within the limit."""
+        """Return Amazon's complaint about a value; None if it is within the limit."""
         sized = isinstance(value, str | tuple | list | dict)
         kind, size = ("length", len(value)) if sized else ("value", value)
         if self.most is not None and size > self.most:
@@ -51,56 +51,58 @@ class Limit:
 
 @functools.cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    # Python's re knows no \p{...}; Amazon uses these three, always together.
+    # Python's re has no \p{...}; Amazon uses these three, always together.
     for theirs, ours in ((r"\p{L}", LETTERS), (r"\p{N}", ""), (r"\p{Z}", SPACES)):
         pattern = pattern.replace(theirs, ours)
     return re.compile(pattern)
 
 
 def required() -> Any:
-    """The default of a member that a request must have: `check` finds that it is missing."""
+    """Return the default of a required member, so that `check` can find that it is missing."""
     return msgspec.field(default=None)
 
 
 def check(request: msgspec.Struct, error: str = "InvalidParameterException") -> None:
-    """Refuse a request, by the name `error`, with everything that is not within its limits."""
-    found = list(islice(_members(request, ""), MOST))
+    """Check all members of a request. Raises Refusal, named `error`, with all complaints."""
+    found = list(islice(_members(request, ""), MAX_COMPLAINTS))
     if found:
         many = f"{len(found)} validation error{'s' * (len(found) > 1)} detected: "
         raise Refusal(error, many + "; ".join(found))
 
 
 def _members(struct: msgspec.Struct, place: str) -> Iterator[str]:
-    for name, needed, look in _rules(type(struct)):
+    for name, is_required, rule in _rules(type(struct)):
         value = getattr(struct, name)
         path = place + name[0].lower() + name[1:]
         if value is not None:
-            yield from look(value, path)
-        elif needed:
-            yield said("null", path, "Member must not be null")
+            yield from rule(value, path)
+        elif is_required:
+            yield sentence("null", path, "Member must not be null")
 
 
-def said(value: str, path: str, complaint: str) -> str:
-    """Amazon's sentence about one value."""
-    shown = value if len(value) <= SHOWN else f"{value[:SHOWN]}... ({len(value)} characters)"
+def sentence(value: str, path: str, complaint: str) -> str:
+    """Return Amazon's sentence about one value."""
+    shown = value
+    if len(value) > MAX_SHOWN_CHARACTERS:
+        shown = f"{value[:MAX_SHOWN_CHARACTERS]}... ({len(value)} characters)"
     return f"Value {shown} at '{path}' failed to satisfy constraint: {complaint}"
 
 
-Look = Callable[[Any, str], Iterator[str]]
-"""Yields what is wrong with a value at a place."""
+Rule = Callable[[Any, str], Iterator[str]]
+"""Yields what is wrong with a value, given its path in the request."""
 
 
 @functools.cache
-def _rules(struct: type[msgspec.Struct]) -> tuple[tuple[str, bool, Look], ...]:
-    """Each member that has something to be checked, whether it must be there, and the check."""
+def _rules(struct: type[msgspec.Struct]) -> tuple[tuple[str, bool, Rule], ...]:
+    """Return each member that is to be checked, whether it is required, and its rule."""
     hints = get_type_hints(struct, include_extras=True)
     rules = []
     for field in msgspec.structs.fields(struct):
         hint = hints[field.name]
-        needed = not _optional(hint)
-        look = _look(hint)
-        if look is not None or needed:
-            rules.append((field.name, needed, look or _anything))
+        is_required = not _optional(hint)
+        rule = _rule(hint)
+        if rule is not None or is_required:
+            rules.append((field.name, is_required, rule or _anything))
     return tuple(rules)
 
 
@@ -112,24 +114,24 @@ def _optional(hint: Any) -> bool:
     return type(None) in get_args(hint)
 
 
-def _look(hint: Any) -> Look | None:
-    """The check of everything that an annotation says."""
+def _rule(hint: Any) -> Rule | None:
+    """Return the rule that checks everything in an annotation; None if there is no limit."""
     if _optional(hint):
-        (hint,) = [one for one in get_args(hint) if one is not type(None)]
+        (hint,) = [part for part in get_args(hint) if part is not type(None)]
     limit = None
     if get_origin(hint) is Annotated:
         hint, limit = get_args(hint)[:2]
-    parts: list[Look] = []
+    parts: list[Rule] = []
     if limit is not None:
         parts.append(functools.partial(_plain, limit))
     if get_origin(hint) is tuple:
-        one = get_args(hint)[0]
-        if get_origin(one) is Annotated:
-            parts.append(functools.partial(_each, get_args(one)[1]))
-        elif inner := _look(one):
+        member = get_args(hint)[0]
+        if get_origin(member) is Annotated:
+            parts.append(functools.partial(_each, get_args(member)[1]))
+        elif inner := _rule(member):
             parts.append(functools.partial(_numbered, inner))
     if get_origin(hint) is dict:
-        key, value = (get_args(one)[1] for one in get_args(hint))
+        key, value = (get_args(part)[1] for part in get_args(hint))
         parts.append(functools.partial(_map, key, value))
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         parts.append(lambda value, path: _members(value, f"{path}."))
@@ -141,26 +143,26 @@ def _look(hint: Any) -> Look | None:
 def _plain(limit: Limit, value: Any, path: str) -> Iterator[str]:
     if complaint := limit.complaint(value):
         text = value if isinstance(value, str) else str(msgspec.json.encode(value), "utf-8")
-        yield said(f"'{text}'", path, complaint)
+        yield sentence(f"'{text}'", path, complaint)
 
 
-def _numbered(inner: Look, value: Any, path: str) -> Iterator[str]:
-    """Structures of a list."""
-    for number, one in enumerate(value, 1):
-        yield from inner(one, f"{path}.{number}.member")
+def _numbered(inner: Rule, value: Any, path: str) -> Iterator[str]:
+    """Check the structures of a list."""
+    for number, member in enumerate(value, 1):
+        yield from inner(member, f"{path}.{number}.member")
 
 
 def _each(limit: Limit, value: Any, path: str) -> Iterator[str]:
-    """Texts of a list: Amazon names the list, and what its members must satisfy."""
-    for one in value:
-        if complaint := limit.complaint(one):
-            yield said(f"'[{one}]'", path, f"Member must satisfy constraint: [{complaint}]")
+    """Check the texts of a list: Amazon names the list, and what its members must satisfy."""
+    for member in value:
+        if complaint := limit.complaint(member):
+            yield sentence(f"'[{member}]'", path, f"Member must satisfy constraint: [{complaint}]")
 
 
 def _map(key: Limit, value: Limit, given: Any, path: str) -> Iterator[str]:
     for name, text in given.items():
         shown = f"'{{{name}={text}}}'"
         if complaint := key.complaint(name):
-            yield said(shown, path, f"Map keys must satisfy constraint: [{complaint}]")
+            yield sentence(shown, path, f"Map keys must satisfy constraint: [{complaint}]")
         if complaint := value.complaint(text):
-            yield said(shown, path, f"Map value must satisfy constraint: [{complaint}]")
+            yield sentence(shown, path, f"Map value must satisfy constraint: [{complaint}]")

@@ -1,4 +1,4 @@
-"""Buckets: S3 or what speaks like it, or a folder whose folders are buckets."""
+"""Buckets of images: S3 or a store with its API, or a folder whose folders are buckets."""
 
 import importlib
 import os
@@ -7,66 +7,81 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-from onlooker.api.errors import Refusal, large_picture, no_object
 from onlooker.config.schema import ConfigError
+from onlooker.errors import OnlookerError
+
+CONNECT_SECONDS, READ_SECONDS = 5, 10
+"""Seconds that S3 may take to accept a connection, and to send the next bytes."""
+ATTEMPTS = 2
 
 
-class Objects(Protocol):
-    """Where S3Objects are read from."""
-
-    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
-        """The object's bytes. Refusal where it is not there or has more than `most`."""
+class BucketError(OnlookerError):
+    """An object cannot be read; the text says why."""
 
 
-def objects(buckets: str | None) -> Objects:
-    """What `[serve] buckets` says: nothing, "s3", or a folder. ConfigError."""
-    if buckets is None:
+class ObjectTooLarge(BucketError):
+    """An object has more bytes than the caller takes."""
+
+
+class Buckets(Protocol):
+    """A place from which objects are read."""
+
+    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+        """Return an object's bytes.
+
+        Raises ObjectTooLarge if it has more than `max_bytes`, and BucketError if it cannot be read.
+        """
+
+
+def open_buckets(setting: str | None) -> Buckets:
+    """Open what `[serve] buckets` names: nothing, "s3", or a folder. Raises ConfigError."""
+    if setting is None:
         return NoBuckets()
-    if buckets == "s3":
+    if setting == "s3":
         return S3()
-    return Folder(Path(buckets))
+    return Folder(Path(setting))
 
 
 class NoBuckets:
-    """Where no buckets are configured."""
+    """Buckets of a server that has none configured."""
 
-    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
-        raise no_object(
+    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+        raise BucketError(
             'This server reads no buckets; send Bytes, or set [serve] buckets to "s3" or to a '
-            "folder that holds a folder for each bucket."
+            "folder that holds a folder for each bucket"
         )
 
 
-WHERE = "Buckets are the folders in the one that the server's [serve] buckets names."
+LAYOUT = "Buckets are the folders in the one that the server's [serve] buckets names"
 
 
 class Folder:
-    """A folder for each bucket, and in it a file for each object."""
+    """A folder for each bucket, with a file for each object."""
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
             raise ConfigError(f"[serve] buckets: {root} is no folder; make it, or name another")
         self._root = root.resolve()
 
-    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
+    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
         if version is not None:
-            raise no_object(f"Files have no versions; ask for {bucket}/{name} without one.")
+            raise BucketError(f"Files have no versions; ask for {bucket}/{name} without one")
         place = f"{bucket}/{name}"
         try:
             home = (self._root / bucket).resolve()
             path = (home / name).resolve()
             inside = home.parent == self._root and path.is_relative_to(home)
             if not inside or not stat.S_ISREG(path.stat().st_mode):
-                raise no_object(f"There is no object {place}. {WHERE}")
-            # What was a file a moment ago may be a pipe now, which would be waited for.
+                raise BucketError(f"There is no object {place}. {LAYOUT}")
+            # A file of a moment ago may be a pipe now, and opening that would wait for a writer.
             with open(path, "rb", opener=_opener) as file:
-                data = file.read(most + 1)
+                data = file.read(max_bytes + 1)
         except (OSError, ValueError) as error:
             cause = error.strerror if isinstance(error, OSError) else error
-            raise no_object(
-                f"There is no object {place} that can be read ({cause}). {WHERE}"
+            raise BucketError(
+                f"There is no object {place} that can be read ({cause}). {LAYOUT}"
             ) from error
-        return _checked(data, place, most)
+        return _checked(data, place, max_bytes)
 
 
 def _opener(path: str, flags: int) -> int:
@@ -74,7 +89,7 @@ def _opener(path: str, flags: int) -> int:
 
 
 class S3:
-    """Through boto3, with its own credentials, region and `AWS_ENDPOINT_URL_S3`."""
+    """S3 through boto3, with boto3's own credentials, region and `AWS_ENDPOINT_URL_S3`."""
 
     def __init__(self) -> None:
         try:
@@ -85,36 +100,38 @@ class S3:
             ) from error
         config: Any = importlib.import_module("botocore.config")
         self._errors: Any = importlib.import_module("botocore.exceptions")
-        patience = config.Config(
-            connect_timeout=5,
-            read_timeout=10,
-            retries={"mode": "standard", "total_max_attempts": 2},
+        limits = config.Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
         )
         try:
-            self._client = boto3.client("s3", config=patience)
+            self._client = boto3.client("s3", config=limits)
         except (self._errors.BotoCoreError, ValueError) as error:
             raise ConfigError(f"[serve] buckets: {error}") from error
 
-    def read(self, bucket: str, name: str, version: str | None, most: int) -> bytes:
+    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
         place = f"{bucket}/{name}"
         wanted = {"Bucket": bucket, "Key": name, **({"VersionId": version} if version else {})}
         try:
-            answer = self._client.get_object(**wanted)
-            # As the body itself is its context, errors of urllib3 would come out of that.
-            with closing(answer["Body"]) as body:
-                if answer["ContentLength"] > most:
-                    raise _too_large(place, answer["ContentLength"], most)
+            response = self._client.get_object(**wanted)
+            # The body is its own context manager, too, but lets errors of urllib3 out.
+            with closing(response["Body"]) as body:
+                if response["ContentLength"] > max_bytes:
+                    raise _too_large(place, response["ContentLength"], max_bytes)
                 data: bytes = body.read()
         except (self._errors.BotoCoreError, self._errors.ClientError) as error:
-            raise no_object(f"{place}: {error}") from error
-        return _checked(data, place, most)
+            raise BucketError(f"{place}: {error}") from error
+        return _checked(data, place, max_bytes)
 
 
-def _checked(data: bytes, place: str, most: int) -> bytes:
-    if len(data) > most:
-        raise _too_large(place, len(data), most)
+def _checked(data: bytes, place: str, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise _too_large(place, len(data), max_bytes)
     return data
 
 
-def _too_large(place: str, size: int, most: int) -> Refusal:
-    return large_picture(f"{place} has {size} bytes or more; {most} are the most.")
+def _too_large(place: str, size: int, max_bytes: int) -> ObjectTooLarge:
+    return ObjectTooLarge(
+        f"{place} has {size} bytes or more, and {max_bytes} are allowed: make it smaller"
+    )

@@ -1,91 +1,121 @@
-"""The table of operations: the whole API on one screen."""
+"""The table of Amazon Rekognition's operations."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from onlooker.api.errors import Refusal
-from onlooker.api.rekognition import collections, requests, tags, users
-from onlooker.api.rekognition import images as pictures
+from onlooker.api.access_keys import Key
+from onlooker.api.context import Context
+from onlooker.api.errors import Refusal, invalid
+from onlooker.api.rekognition import collections, images, names, requests, tags, users
+from onlooker.api.rekognition.face_input import check_model
+from onlooker.api.rekognition.image_input import images_of, with_images
+from onlooker.api.rekognition.profile_2017 import as_in_2017
+from onlooker.api.rekognition.responses import ListCollections
+from onlooker.api.service import Operation, Resource, Service
+from onlooker.errors import OnlookerError
+from onlooker.idempotency import RequestMismatch
+from onlooker.identity import errors
+from onlooker.page_token import InvalidToken
 
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """What is asked, and the function that answers it."""
-
-    request: type[msgspec.Struct]
-    run: Callable[..., msgspec.Struct]
-    """(request, site) -> answer, or (request, site, analyser) -> answer of one that looks."""
-    looks: bool = False
-    """Whether it looks at a picture, and needs models."""
-    changes: bool = False
-    """Whether it changes what is stored."""
-
-    @property
-    def name(self) -> str:
-        """As Amazon calls it."""
-        return self.request.__name__
-
-    def collection(self, request: Any) -> str | None:
-        """Name of the collection that a request is about, if it is about one."""
-        if hasattr(request, "ResourceArn"):
-            return tags.collection_of(request.ResourceArn or "")
-        name: str | None = getattr(request, "CollectionId", None)
-        return name
-
-    def buckets(self, request: Any) -> list[str]:
-        """Names of the buckets that a request's pictures are in."""
-        images = [getattr(request, member, None) for member in IMAGES]
-        there = [one.S3Object for one in images if one is not None and one.S3Object is not None]
-        return [one.Bucket for one in there if one.Bucket is not None]
-
-
-IMAGES = ("Image", "SourceImage", "TargetImage")
-"""Members of requests that are pictures."""
+DETECT_TEXT = with_images(images.detect_text, images.check_filters)
+INDEX_FACES = with_images(collections.index_faces, check_model)
+SEARCH_FACES_BY_IMAGE = with_images(collections.search_faces_by_image, check_model)
+SEARCH_USERS_BY_IMAGE = with_images(users.search_users_by_image, check_model)
 
 OPERATIONS = {
     operation.name: operation
     for operation in (
-        Operation(requests.DetectFaces, pictures.detect_faces, looks=True),
-        Operation(requests.DetectText, pictures.detect_text, looks=True),
-        Operation(requests.CompareFaces, pictures.compare_faces, looks=True),
+        Operation(requests.DetectFaces, with_images(images.detect_faces), needs_models=True),
+        Operation(requests.DetectText, DETECT_TEXT, needs_models=True),
+        Operation(requests.CompareFaces, with_images(images.compare_faces), needs_models=True),
         Operation(requests.CreateCollection, collections.create_collection, changes=True),
         Operation(requests.DescribeCollection, collections.describe_collection),
         Operation(requests.DeleteCollection, collections.delete_collection, changes=True),
         Operation(requests.ListCollections, collections.list_collections),
-        Operation(requests.IndexFaces, collections.index_faces, looks=True, changes=True),
+        Operation(requests.IndexFaces, INDEX_FACES, needs_models=True, changes=True),
         Operation(requests.ListFaces, collections.list_faces),
         Operation(requests.DeleteFaces, collections.delete_faces, changes=True),
         Operation(requests.SearchFaces, collections.search_faces),
-        Operation(requests.SearchFacesByImage, collections.search_faces_by_image, looks=True),
+        Operation(requests.SearchFacesByImage, SEARCH_FACES_BY_IMAGE, needs_models=True),
         Operation(requests.CreateUser, users.create_user, changes=True),
         Operation(requests.DeleteUser, users.delete_user, changes=True),
         Operation(requests.ListUsers, users.list_users),
         Operation(requests.AssociateFaces, users.associate_faces, changes=True),
         Operation(requests.DisassociateFaces, users.disassociate_faces, changes=True),
         Operation(requests.SearchUsers, users.search_users),
-        Operation(requests.SearchUsersByImage, users.search_users_by_image, looks=True),
+        Operation(requests.SearchUsersByImage, SEARCH_USERS_BY_IMAGE, needs_models=True),
         Operation(requests.TagResource, tags.tag_resource, changes=True),
         Operation(requests.UntagResource, tags.untag_resource, changes=True),
         Operation(requests.ListTagsForResource, tags.list_tags_for_resource),
     )
 }
 
-TARGET = "RekognitionService."
-"""What the header X-Amz-Target begins with."""
+ERRORS: dict[type[Exception], str] = {
+    errors.CollectionExists: "ResourceAlreadyExistsException",
+    errors.CollectionNotFound: "ResourceNotFoundException",
+    InvalidToken: "InvalidPaginationTokenException",
+    RequestMismatch: "IdempotentParameterMismatchException",
+    errors.TooMany: "ServiceQuotaExceededException",
+    errors.UserExists: "ConflictException",
+    errors.UserNotFound: "ResourceNotFoundException",
+}
+"""Amazon's names of the store's errors."""
 
 
-def named(target: str | None) -> Operation:
-    """The operation that a request's X-Amz-Target names; Refusal for none of ours."""
-    if target is not None and target.startswith(TARGET):
-        operation = OPERATIONS.get(target.removeprefix(TARGET))
-        if operation is not None:
-            return operation
-    supported = ", ".join(sorted(OPERATIONS))
-    what = f"{target[:100]!r} is not one of ours" if target else "there is no X-Amz-Target"
-    raise Refusal(
-        "UnknownOperationException",
-        f"{what}; it must be {TARGET}NAME with one of these names: {supported}",
+def resources(request: Any, context: Context) -> Sequence[Resource]:
+    """Return the collection that a request is about, and the buckets of its images."""
+    found = []
+    arn = getattr(request, "ResourceArn", None)
+    collection = names.collection_of(arn) if arn else getattr(request, "CollectionId", None)
+    if collection is not None:
+        arn = names.collection_arn(context, collection)
+        found.append(Resource("collection", collection, arn))
+    for image in images_of(request).values():
+        if image.S3Object is not None and image.S3Object.Bucket is not None:
+            bucket = image.S3Object.Bucket
+            found.append(Resource("bucket", bucket, f"arn:aws:s3:::{bucket}", "s3:GetObject"))
+    return found
+
+
+def refusal(error: OnlookerError) -> Refusal | None:
+    """Return an error of the store as the client sees it; None if it is the server's fault."""
+    if type(error) in ERRORS:
+        return Refusal(ERRORS[type(error)], str(error))
+    if isinstance(error, errors.ModelMismatch | errors.FaceNotFound | errors.InvalidName):
+        return invalid(str(error))
+    return None
+
+
+def response(
+    operation: Operation, answer: msgspec.Struct, key: Key | None, context: Context
+) -> Any:
+    """Return an answer in the configured profile, without collections that are not the key's."""
+    if key is not None and isinstance(answer, ListCollections):
+        answer = _known_to(key, answer)
+    if context.settings.serve.profile == "2017-11":
+        return as_in_2017(operation.name, answer)
+    return answer
+
+
+def _known_to(key: Key, page: ListCollections) -> ListCollections:
+    """Return the collections of a page that a key may know of; it may be short, or empty."""
+    pairs = zip(page.CollectionIds, page.FaceModelVersions, strict=True)
+    known = [(name, model) for name, model in pairs if key.reaches("collection", name)]
+    return ListCollections(
+        CollectionIds=tuple(name for name, _ in known),
+        NextToken=page.NextToken,
+        FaceModelVersions=tuple(model for _, model in known),
     )
+
+
+REKOGNITION = Service(
+    name=names.SERVICE,
+    target="RekognitionService",
+    content_type="application/x-amz-json-1.1",
+    operations=OPERATIONS,
+    resources=resources,
+    refusal=refusal,
+    response=response,
+)

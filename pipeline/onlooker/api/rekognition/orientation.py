@@ -1,86 +1,99 @@
-"""Which way up a picture is, as Amazon told it in 2017.
+"""Orientation of an image, as Amazon's responses had it in 2017.
 
-A JPEG that says by its EXIF how it was held is turned upright when it is decoded, and nothing is
-told. Of others, faces say it: the picture is looked at as it is, and turned a quarter, a half and
-three quarters. Boxes are of the picture as it came, before any correction.
+A JPEG whose EXIF has an orientation is rotated upright when it is decoded, and has none in the
+response. The orientation of others is found from faces: they are detected in the image as it is,
+and rotated by 90, 180 and 270 degrees. Boxes are in the image as it came, before any rotation.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, cast
 
 import cv2
 from msgspec.structs import replace
 
-from onlooker.api.rekognition.image_input import Taken
+from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.api.rekognition.responses import Orientation
 from onlooker.media.picture import Pixels, Still
 from onlooker.types import Face, Point, Pose
 from onlooker.vision.analyser import Analyser, Detection, Wanted
 
 Back = Callable[[Point, Still], Point]
-"""From a point of the turned picture to that of the picture as it came."""
+"""From a point of the rotated image to that of the image as it came."""
 
-TURNS: tuple[tuple[Orientation, int, float, Back], ...] = (
-    ("ROTATE_90", cv2.ROTATE_90_CLOCKWISE, -90.0, lambda p, still: (p[1], still.height - p[0])),
-    (
-        "ROTATE_180",
-        cv2.ROTATE_180,
-        180.0,
-        lambda p, still: (still.width - p[0], still.height - p[1]),
-    ),
-    (
-        "ROTATE_270",
-        cv2.ROTATE_90_COUNTERCLOCKWISE,
-        90.0,
-        lambda p, still: (still.width - p[1], p[0]),
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A rotation that turns an image upright."""
+
+    name: Orientation
+    code: int
+    """OpenCV's code for it."""
+    roll: float
+    """Degrees to add to the roll of faces that were found in the rotated image."""
+    back: Back
+
+
+ROTATIONS = (
+    Rotation("ROTATE_90", cv2.ROTATE_90_CLOCKWISE, -90.0, lambda p, s: (p[1], s.height - p[0])),
+    Rotation("ROTATE_180", cv2.ROTATE_180, 180.0, lambda p, s: (s.width - p[0], s.height - p[1])),
+    Rotation(
+        "ROTATE_270", cv2.ROTATE_90_COUNTERCLOCKWISE, 90.0, lambda p, s: (s.width - p[1], p[0])
     ),
 )
-"""What Amazon calls it, how it is turned upright, and how faces found so are turned back."""
+
+WANTED = Wanted(text=False, mesh=True)
+"""Faces and their meshes."""
 
 
-def find(analyser: Analyser, taken: Taken) -> tuple[tuple[Face, ...], Orientation | None]:
-    """The faces of a picture, and its orientation where its EXIF does not say it."""
-    still = taken.still
-    wanted = Wanted(text=False, mesh=True)
-    [upright] = analyser.detect([still], [wanted])
-    if says_orientation(taken.data):
-        return upright.faces, None
-    # Upside down, a face is found nearly as well as upright: how sure all are together tells.
+def find_upright(
+    analyser: Analyser, image: DecodedImage
+) -> tuple[tuple[Face, ...], Orientation | None]:
+    """Return the faces of an image, and its orientation unless its EXIF has it."""
+    still = image.still
+    [found] = analyser.detect([still], [WANTED])
+    if has_orientation(image.data):
+        return found.faces, None
+    # Upside down, a face is found nearly as well as upright: the confidence in all of them decides.
     name: Orientation = "ROTATE_0"
-    best, surest = upright.faces, _sureness(analyser, still, upright)
-    for other, turn, roll, back in TURNS:
-        turned = Still(cast(Pixels, cv2.rotate(still.bgr, turn)))
-        [found] = analyser.detect([turned], [wanted])
-        sureness = _sureness(analyser, turned, found)
-        if sureness > surest:
-            best = tuple(_turned(face, still, roll, back) for face in found.faces)
-            surest, name = sureness, other
+    best, highest = found.faces, _confidence(analyser, still, found)
+    for rotation in ROTATIONS:
+        rotated = Still(cast(Pixels, cv2.rotate(still.bgr, rotation.code)))
+        [found] = analyser.detect([rotated], [WANTED])
+        confidence = _confidence(analyser, rotated, found)
+        if confidence > highest:
+            best = tuple(_rotated_back(face, still, rotation) for face in found.faces)
+            highest, name = confidence, rotation.name
     return best, name
 
 
-def _sureness(analyser: Analyser, still: Still, found: Detection) -> float:
-    """The detector's, times the mesh's, of all faces; less of those that lie on their side."""
-    [analysis] = analyser.recognise([still], [found], [Wanted(text=False, mesh=True)])
+def _confidence(analyser: Analyser, still: Still, found: Detection) -> float:
+    """Return the sum over all faces of the detector's score times the mesh's.
+
+    A face that lies on its side counts less.
+    """
+    [analysis] = analyser.recognise([still], [found], [WANTED])
     return sum(
-        one.face.score * one.mesh.score * max(0.0, math.cos(math.radians(one.face.pose.roll)))
-        for one in analysis.faces
-        if one.mesh is not None
+        each.face.score * each.mesh.score * max(0.0, math.cos(math.radians(each.face.pose.roll)))
+        for each in analysis.faces
+        if each.mesh is not None
     )
 
 
-def _turned(face: Face, still: Still, roll: float, back: Back) -> Face:
+def _rotated_back(face: Face, still: Still, rotation: Rotation) -> Face:
+    """Return a face of the rotated image in the image as it came."""
     x1, y1, x2, y2 = face.box
-    corners = [back((x1, y1), still), back((x2, y2), still)]
+    corners = [rotation.back((x1, y1), still), rotation.back((x2, y2), still)]
     (left, right), (top, bottom) = (sorted(each) for each in zip(*corners, strict=True))
-    a, b, c, d, e = (back(point, still) for point in face.points)
-    pose = face.pose
-    turned = Pose(roll=math.remainder(pose.roll + roll, 360), yaw=pose.yaw, pitch=pose.pitch)
-    return replace(face, box=(left, top, right, bottom), points=(a, b, c, d, e), pose=turned)
+    a, b, c, d, e = (rotation.back(point, still) for point in face.points)
+    roll = math.remainder(face.pose.roll + rotation.roll, 360)
+    pose = Pose(roll=roll, yaw=face.pose.yaw, pitch=face.pose.pitch)
+    return replace(face, box=(left, top, right, bottom), points=(a, b, c, d, e), pose=pose)
 
 
-def says_orientation(data: bytes) -> bool:
-    """Whether a file is a JPEG whose EXIF has the tag Orientation."""
+def has_orientation(data: bytes) -> bool:
+    """Return whether a file is a JPEG whose EXIF has the tag Orientation."""
     start = data.find(b"\xff\xe1", 2, 4096)
     if not data.startswith(b"\xff\xd8") or data[start + 4 : start + 10] != b"Exif\0\0":
         return False

@@ -1,10 +1,10 @@
-"""Answers as they were in November 2017: without what Amazon added since."""
+"""Responses as they were in November 2017, without what Amazon has added since."""
 
 from typing import Any
 
 import msgspec
 
-SINCE = frozenset(
+ADDED_MEMBERS = frozenset(
     (
         "EyeDirection",
         "FaceOccluded",
@@ -15,8 +15,8 @@ SINCE = frozenset(
         "UserId",
     )
 )
-"""Members that answers did not have."""
-TYPES_SINCE = frozenset(
+"""Members that responses did not have."""
+ADDED_TYPES = frozenset(
     (
         "FEAR",
         "upperJawlineLeft",
@@ -26,7 +26,7 @@ TYPES_SINCE = frozenset(
         "upperJawlineRight",
     )
 )
-"""Emotions and landmarks that there were not."""
+"""Emotions and landmarks that did not exist."""
 OPERATIONS = frozenset(
     (
         "CompareFaces",
@@ -42,26 +42,30 @@ OPERATIONS = frozenset(
         "SearchFacesByImage",
     )
 )
-"""Those that there were; the others answer as they do today."""
+"""Operations that existed; the others respond as they do today."""
 
 
-def in_2017(operation: str, answer: msgspec.Struct) -> Any:
-    """The answer as lists and dictionaries, in the form of its time."""
-    told = msgspec.to_builtins(answer)
+def as_in_2017(operation: str, response: msgspec.Struct) -> Any:
+    """Return a response as lists and dictionaries, in the form of 2017."""
+    members = msgspec.to_builtins(response)
     if operation not in OPERATIONS:
-        return told
+        return members
     if operation == "CreateCollection":
-        told["CollectionArn"] = told["CollectionArn"].removeprefix("arn:")
-    return _without(told)
+        members["CollectionArn"] = members["CollectionArn"].removeprefix("arn:")
+    return _without_additions(members)
 
 
-def _without(told: Any) -> Any:
-    if isinstance(told, dict):
-        return {name: _without(value) for name, value in told.items() if name not in SINCE}
-    if isinstance(told, list | tuple):
+def _without_additions(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _without_additions(inner)
+            for name, inner in value.items()
+            if name not in ADDED_MEMBERS
+        }
+    if isinstance(value, list | tuple):
         return [
-            _without(one)
-            for one in told
-            if not (isinstance(one, dict) and one.get("Type") in TYPES_SINCE)
+            _without_additions(inner)
+            for inner in value
+            if not (isinstance(inner, dict) and inner.get("Type") in ADDED_TYPES)
         ]
-    return told
+    return value

@@ -1,46 +1,37 @@
 """Operations on the tags of collections."""
 
-import re
-
+from onlooker.api.context import Context
 from onlooker.api.errors import Refusal, invalid
-from onlooker.api.rekognition import requests, responses
-from onlooker.api.rekognition.site import Site
-
-_ARN = re.compile(r"(?:arn:)?aws[a-z-]*:rekognition:[a-z\d-]*:(\d{12}):([a-z]+)/([^/]+)(/.*)?")
+from onlooker.api.rekognition import names, requests, responses
 
 
-def collection_of(arn: str) -> str | None:
-    """Name of the collection that an ARN is of, with `arn:` in front or without; else None."""
-    found = _ARN.fullmatch(arn)
-    return found[3] if found and found[2] == "collection" and not found[4] else None
-
-
-def tag_resource(request: requests.TagResource, site: Site) -> responses.Empty:
-    site.searcher.tag(_collection(request.ResourceArn, site), request.Tags)
+def tag_resource(request: requests.TagResource, context: Context) -> responses.Empty:
+    context.searcher.tag(_collection(request.ResourceArn, context), request.Tags)
     return responses.Empty()
 
 
-def untag_resource(request: requests.UntagResource, site: Site) -> responses.Empty:
-    site.searcher.untag(_collection(request.ResourceArn, site), request.TagKeys)
+def untag_resource(request: requests.UntagResource, context: Context) -> responses.Empty:
+    context.searcher.untag(_collection(request.ResourceArn, context), request.TagKeys)
     return responses.Empty()
 
 
 def list_tags_for_resource(
-    request: requests.ListTagsForResource, site: Site
+    request: requests.ListTagsForResource, context: Context
 ) -> responses.ListTagsForResource:
-    tags = site.searcher.tags(_collection(request.ResourceArn, site))
+    tags = context.searcher.tags(_collection(request.ResourceArn, context))
     return responses.ListTagsForResource(Tags=tags)
 
 
-def _collection(arn: str, site: Site) -> str:
-    found = _ARN.fullmatch(arn)
-    if found is None:
-        raise invalid(f"{arn!r} is no ARN of Rekognition's; a collection's is {site.arn('NAME')}")
-    name = collection_of(arn)
-    if name is None or found[1] != site.settings.record.account:
+def _collection(arn: str, context: Context) -> str:
+    """Return the name of the collection that an ARN names. Raises Refusal."""
+    account, collection = names.account_of(arn), names.collection_of(arn)
+    example = names.collection_arn(context, "NAME")
+    if account is None:
+        raise invalid(f"{arn!r} is not an ARN of Rekognition's; a collection's is {example}")
+    if collection is None or account != context.settings.record.account:
         raise Refusal(
             "ResourceNotFoundException",
-            f"Requested resource not found. {arn}: here are collections only, whose ARNs are "
-            f"{site.arn('NAME')}",
+            f"Requested resource not found. {arn}: only collections of this account have tags; "
+            f"their ARNs are {example}",
         )
-    return name
+    return collection

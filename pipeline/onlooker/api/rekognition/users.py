@@ -1,52 +1,62 @@
 """Operations on the users of a collection: people, to whom faces belong."""
 
+from collections.abc import Sequence
 from typing import cast
 
 import numpy as np
 
+from onlooker.api.context import Context
 from onlooker.api.errors import invalid
 from onlooker.api.rekognition import requests, responses
-from onlooker.api.rekognition.collections import check_model, vector_of
-from onlooker.api.rekognition.image_input import take
-from onlooker.api.rekognition.images import THRESHOLD, details, faces_wanted, largest, seen
-from onlooker.api.rekognition.site import Site
+from onlooker.api.rekognition.face_input import (
+    check_model,
+    face_details,
+    find_faces,
+    largest,
+    stored_vector,
+    wanted_faces,
+)
+from onlooker.api.rekognition.image_input import DecodedImage
+from onlooker.api.rekognition.images import DEFAULT_THRESHOLD
+from onlooker.api.rekognition.names import face_model_version
+from onlooker.api.service import Continue
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import Associations, UserIdentity
 from onlooker.rekognition.ratios import rounded
 from onlooker.vision import quality
 from onlooker.vision.analyser import Analyser
 
-MOST = 500
-"""Users on a page and of a search, where the request does not say."""
+DEFAULT_PAGE = 500
+"""Users of a page, and users that a search finds, if the request does not say."""
 ASSOCIATION_THRESHOLD = 75.0
-"""Least Similarity of a face to its user, where the request does not say one."""
+"""Similarity, 0 to 100, that a face must have to its user if the request does not say."""
 
 
-def create_user(request: requests.CreateUser, site: Site) -> responses.Empty:
-    site.searcher.create_user(request.CollectionId, request.UserId, request.ClientRequestToken)
+def create_user(request: requests.CreateUser, context: Context) -> responses.Empty:
+    context.searcher.create_user(request.CollectionId, request.UserId, request.ClientRequestToken)
     return responses.Empty()
 
 
-def delete_user(request: requests.DeleteUser, site: Site) -> responses.Empty:
-    site.searcher.delete_user(request.CollectionId, request.UserId, request.ClientRequestToken)
+def delete_user(request: requests.DeleteUser, context: Context) -> responses.Empty:
+    context.searcher.delete_user(request.CollectionId, request.UserId, request.ClientRequestToken)
     return responses.Empty()
 
 
-def list_users(request: requests.ListUsers, site: Site) -> responses.ListUsers:
-    page = site.searcher.users(
-        request.CollectionId, request.MaxResults or MOST, request.NextToken or None
+def list_users(request: requests.ListUsers, context: Context) -> responses.ListUsers:
+    page = context.searcher.users(
+        request.CollectionId, request.MaxResults or DEFAULT_PAGE, request.NextToken or None
     )
     return responses.ListUsers(
         Users=tuple(
-            responses.User(UserId=one.user_id, UserStatus=one.status) for one in page.users
+            responses.User(UserId=each.user_id, UserStatus=each.status) for each in page.users
         ),
         NextToken=page.token,
     )
 
 
-def associate_faces(request: requests.AssociateFaces, site: Site) -> responses.AssociateFaces:
+def associate_faces(request: requests.AssociateFaces, context: Context) -> responses.AssociateFaces:
     least = request.UserMatchThreshold
-    done = site.searcher.associate(
+    done = context.searcher.associate(
         request.CollectionId,
         request.UserId,
         request.FaceIds,
@@ -61,9 +71,9 @@ def associate_faces(request: requests.AssociateFaces, site: Site) -> responses.A
 
 
 def disassociate_faces(
-    request: requests.DisassociateFaces, site: Site
+    request: requests.DisassociateFaces, context: Context
 ) -> responses.DisassociateFaces:
-    done = site.searcher.disassociate(
+    done = context.searcher.disassociate(
         request.CollectionId, request.UserId, request.FaceIds, request.ClientRequestToken
     )
     return responses.DisassociateFaces(
@@ -80,71 +90,86 @@ def _faces(done: Associations) -> tuple[responses.AssociatedFace, ...]:
 def _failures(done: Associations) -> tuple[responses.UnsuccessfulFace, ...]:
     return tuple(
         responses.UnsuccessfulFace(
-            FaceId=one.face_id,
-            UserId=one.user_id,
-            Confidence=None if one.confidence is None else rounded(one.confidence, 4),
-            Reasons=(one.reason,),
+            FaceId=each.face_id,
+            UserId=each.user_id,
+            Confidence=None if each.confidence is None else rounded(each.confidence, 4),
+            Reasons=(each.reason,),
         )
-        for one in done.failed
+        for each in done.failed
     )
 
 
-def search_users(request: requests.SearchUsers, site: Site) -> responses.SearchUsers:
+def search_users(request: requests.SearchUsers, context: Context) -> responses.SearchUsers:
     if (request.UserId is None) == (request.FaceId is None):
         number = "none" if request.UserId is None else "both"
         raise invalid(f"There must be exactly one of UserId and FaceId; there is {number}.")
-    collection, most = request.CollectionId, request.MaxUsers or MOST
-    check_model(collection, site)
-    least = THRESHOLD if request.UserMatchThreshold is None else request.UserMatchThreshold
+    check_model(request, context)
+    collection, limit = request.CollectionId, request.MaxUsers or DEFAULT_PAGE
     face = user = None
     if request.FaceId is not None:
         face = responses.AssociatedFace(FaceId=request.FaceId)
-        vectors = vector_of(site, collection, request.FaceId)
+        vectors = stored_vector(context, collection, request.FaceId)
     else:
         user = responses.SearchedUser(UserId=cast(str, request.UserId))
-        mean = site.searcher.user_vector(collection, user.UserId)
+        mean = context.searcher.user_vector(collection, user.UserId)
         if mean is None:  # a user without faces is like nobody
-            vectors = np.empty((0, site.space.dim), np.float32)
-        elif site.space.calibration.metric == "cosine":
+            vectors = np.empty((0, context.searcher.space.dim), np.float32)
+        elif context.searcher.space.calibration.metric == "cosine":
             vectors = (mean / np.linalg.norm(mean))[None]
         else:
             vectors = mean[None]
-    # One more, as the user searched with is not told of.
-    found = site.searcher.search_users(collection, vectors, least, most + 1)
-    others = [one for each in found for one in each if one.user.user_id != request.UserId]
+    # One more, as the searched user finds itself and is left out.
+    found = context.searcher.search_users(
+        collection, vectors, _threshold(request.UserMatchThreshold), limit + 1
+    )
+    others = [match for each in found for match in each if match.user.user_id != request.UserId]
     return responses.SearchUsers(
-        UserMatches=tuple(map(_match, others[:most])),
-        FaceModelVersion=site.face_model,
+        UserMatches=tuple(map(_match, others[:limit])),
+        FaceModelVersion=face_model_version(context),
         SearchedFace=face,
         SearchedUser=user,
     )
 
 
 def search_users_by_image(
-    request: requests.SearchUsersByImage, site: Site, analyser: Analyser
-) -> responses.SearchUsersByImage:
-    check_model(request.CollectionId, site)
-    taken = take(request.Image, "Image", site)
-    level = cast(QualityFilter, request.QualityFilter or "NONE")
-    found, _ = seen(site, analyser, taken, faces_wanted(select=quality.largest(level)))
-    one = largest(found, "Image")
-    least = THRESHOLD if request.UserMatchThreshold is None else request.UserMatchThreshold
-    [matches] = site.searcher.search_users(
-        request.CollectionId, one.row, least, request.MaxUsers or MOST
+    request: requests.SearchUsersByImage,
+    images: Sequence[DecodedImage],
+    context: Context,
+    analyser: Analyser,
+) -> Continue:
+    """Embed the largest face and describe all; users are searched without the models."""
+    [image] = images
+    select = quality.largest(cast(QualityFilter, request.QualityFilter or "NONE"))
+    faces, _ = find_faces(context, analyser, image, wanted_faces(select=select))
+    vectors = largest(faces, "Image").row
+    searched, *others = face_details(image, faces)
+    unsearched = tuple(
+        responses.UnsearchedFace(
+            FaceDetails=detail,
+            Reasons=cast(tuple[responses.UnsearchedReason, ...], face.reasons),
+        )
+        for face, detail in zip(faces[1:], others, strict=True)
     )
-    searched, *others = details(taken, found)
-    return responses.SearchUsersByImage(
-        UserMatches=tuple(map(_match, matches)),
-        FaceModelVersion=site.face_model,
-        SearchedFace=responses.SearchedFaceDetails(FaceDetail=searched),
-        UnsearchedFaces=tuple(
-            responses.UnsearchedFace(
-                FaceDetails=detail,
-                Reasons=cast(tuple[responses.UnsearchedReason, ...], other.reasons),
-            )
-            for other, detail in zip(found[1:], others, strict=True)
-        ),
-    )
+
+    def search() -> responses.SearchUsersByImage:
+        [matches] = context.searcher.search_users(
+            request.CollectionId,
+            vectors,
+            _threshold(request.UserMatchThreshold),
+            request.MaxUsers or DEFAULT_PAGE,
+        )
+        return responses.SearchUsersByImage(
+            UserMatches=tuple(map(_match, matches)),
+            FaceModelVersion=face_model_version(context),
+            SearchedFace=responses.SearchedFaceDetails(FaceDetail=searched),
+            UnsearchedFaces=unsearched,
+        )
+
+    return Continue("store", search)
+
+
+def _threshold(asked: float | None) -> float:
+    return DEFAULT_THRESHOLD if asked is None else asked
 
 
 def _match(found: UserIdentity) -> responses.UserMatch:

@@ -60,6 +60,16 @@ def likeness(space: Space) -> Likeness:
     return similarity_of
 
 
+def similarities(vector: Vectors, others: Vectors, space: Space) -> list[float]:
+    """Return the Similarity of a face's vector (dim,) of `space` to each of others (n, dim)."""
+    calibration = space.calibration
+    if calibration.metric == "cosine":
+        values = others @ vector
+    else:
+        values = np.linalg.norm(others - vector, axis=1)
+    return [similarity(value, calibration) for value in values.tolist()]
+
+
 class Matcher:
     """Search in the collections of a store for vectors (n, dim) of `space`.
 

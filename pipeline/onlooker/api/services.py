@@ -1,0 +1,34 @@
+"""The table of services."""
+
+from collections.abc import Sequence
+
+from onlooker.api.errors import Refusal
+from onlooker.api.rekognition.operations import REKOGNITION
+from onlooker.api.service import Operation, Service
+
+SERVICES = {service.target: service for service in (REKOGNITION,)}
+"""By what X-Amz-Target begins with."""
+
+CONTENT_TYPE = REKOGNITION.content_type
+"""Of answers to requests that name no service."""
+
+
+def find(target: str | None) -> tuple[Service, Operation]:
+    """Return the service and the operation that a request's X-Amz-Target names. Raises Refusal."""
+    prefix, _, name = (target or "").partition(".")
+    service = SERVICES.get(prefix)
+    if service is not None and name in service.operations:
+        return service, service.operations[name]
+    what = f"{target[:100]!r} is not supported" if target else "there is no X-Amz-Target"
+    supported = "; ".join(map(_names, [service] if service else SERVICES.values()))
+    raise Refusal("UnknownOperationException", f"{what}; it must be {supported}")
+
+
+def _names(service: Service) -> str:
+    names = ", ".join(sorted(service.operations))
+    return f"{service.target}.NAME with one of these names: {names}"
+
+
+def actions() -> Sequence[str]:
+    """Return all operations as policies name them, such as "rekognition:DetectFaces"."""
+    return [service.action(name) for service in SERVICES.values() for name in service.operations]
