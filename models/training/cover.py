@@ -1,8 +1,8 @@
-"""Faces that the program itself covers, for heads that learn from covered faces.
+"""Synthetic covered faces, to train the heads.
 
-Labelled faces behind hands, masks or microphones are few. Here such things are painted over faces
-that nothing covers: crude to the eye, but a network's features tell them from bare faces, and what
-they tell carries over to real hands.
+Labelled faces behind hands, masks or microphones are rare. Here such things are painted over bare
+faces. They look crude, but a network's features separate them from bare faces, and the result
+carries over to real hands.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 Points = NDArray[np.float64]
 Painted = tuple[Pixels, NDArray[np.float32]]
-"""A mask, 255 where something covers the face, and the colours of what covers it."""
+"""A mask, 255 where the face is covered, and the colours of the cover."""
 
 EYES = ((33, 160, 158, 133, 153, 144), (362, 385, 387, 263, 373, 380))
 NOSE = (98, 4, 327, 2)
 MOUTH = (61, 40, 270, 291, 321, 91)
 CHIN = (13, 14, 17)
 FEATURES = (*EYES, NOSE, MOUTH)
-"""Outlines in mesh points of what must be seen."""
+"""Outlines of the features, in mesh points."""
 RIM = (234, 454, 10, 152, 127, 356, 172, 397)
 CHEEKS = (50, 280, 117, 346)
 LOWER_FACE = (
@@ -30,9 +30,9 @@ LOWER_FACE = (
 )  # fmt: skip
 
 COVERED = 0.35
-"""Share of an eye, the nose or the mouth that is hidden in a covered face, at least."""
+"""Minimum share of an eye, the nose or the mouth that is hidden in a covered face."""
 BARE = 0.02
-"""Share of each that is hidden, at most, where something only comes near the face."""
+"""Maximum share of each that is hidden if something only comes near the face."""
 
 
 class Painter:
@@ -48,7 +48,7 @@ class Painter:
         self.skin = np.median(crop[row, column].astype(np.float64), axis=0)
 
     def hidden(self, mask: Pixels) -> list[float]:
-        """Share of each of FEATURES that `mask` hides."""
+        """Return the share of each of FEATURES that `mask` hides."""
         shares = []
         for outline in FEATURES:
             area = self._polygon(self.points[list(outline)])
@@ -57,9 +57,9 @@ class Painter:
         return shares
 
     def lay(self, painted: Painted) -> Pixels:
-        """The crop under what was painted, with soft edges and a shadow."""
+        """Return the crop with the painting over it, with soft edges and a shadow."""
         mask, colours = painted
-        if self.crop.std(2).mean() < 3:  # a grey picture
+        if self.crop.std(2).mean() < 3:  # a grey image
             colours = colours.mean(2, keepdims=True).repeat(3, 2)
         soft = cv2.GaussianBlur(mask, (0, 0), self.rng.uniform(0.6, 2)).astype(np.float32)
         shadow = cv2.GaussianBlur(np.roll(mask, (4, 3), (0, 1)), (0, 0), 5).astype(np.float32)
@@ -70,7 +70,7 @@ class Painter:
         return np.asarray(mixed.clip(0, 255), np.uint8)
 
     def hand(self, target: Points) -> Painted:
-        """A palm with fingers and a forearm, of the face's own skin."""
+        """Paint a palm with fingers and a forearm, in the face's own skin colour."""
         rng, scale = self.rng, self.scale
         angle = rng.uniform(0, 2 * np.pi)
         along = np.array([np.cos(angle), np.sin(angle)])
@@ -93,7 +93,7 @@ class Painter:
         return mask, colours
 
     def mask(self, target: Points) -> Painted:
-        """A face mask over mouth and nose."""
+        """Paint a face mask over mouth and nose."""
         rng = self.rng
         first, last = rng.integers(0, 3, 2)
         outline = self.points[list(LOWER_FACE[first : len(LOWER_FACE) - last])]
@@ -109,7 +109,7 @@ class Painter:
         return mask, colours
 
     def microphone(self, target: Points) -> Painted:
-        """A dark ball on a stick that comes from below."""
+        """Paint a dark ball on a stick that comes from below."""
         rng = self.rng
         radius = rng.uniform(0.12, 0.28) * self.scale
         angle = rng.uniform(0.15, 0.85) * np.pi
@@ -126,7 +126,7 @@ class Painter:
         return mask, colours
 
     def hair(self, target: Points) -> Painted:
-        """Strands that hang from above the forehead."""
+        """Paint strands that hang from above the forehead."""
         rng, scale = self.rng, self.scale
         usual = [(20, 20, 25), (40, 50, 70), (60, 90, 130), (110, 160, 200), (120, 120, 120)]
         colour = np.array(usual[rng.integers(5)], np.float64)
@@ -145,7 +145,7 @@ class Painter:
         return mask, colours
 
     def thing(self, target: Points) -> Painted:
-        """A bar, a cup, a ball: something of any colour."""
+        """Paint a bar, a cup or a ball of any colour."""
         rng = self.rng
         wide, high = rng.uniform(0.25, 1.3, 2) * self.scale
         turned = float(rng.uniform(0, 180))
@@ -168,7 +168,7 @@ class Painter:
         return mask
 
     def _cloth(self, colour: Points, rough: float) -> NDArray[np.float32]:
-        """A surface of one colour with grain, blotches and light from one side."""
+        """Return a surface of one colour with grain, blotches and light from one side."""
         rng, size = self.rng, self.size
         blotches = rng.normal(0, rough, (4, 4)).astype(np.float32)
         uneven = cv2.resize(blotches, (size, size), interpolation=cv2.INTER_CUBIC)
@@ -189,13 +189,13 @@ KINDS: tuple[Callable[[Painter, Points], Painted], ...] = (
     Painter.thing,
     Painter.thing,
 )
-TRIES = 20
+MAX_TRIES = 20
 
 
 def cover(painter: Painter) -> Pixels | None:
-    """The face with one of its features hidden; None where nothing that was tried hid one."""
+    """Return the face with one of its features hidden; None if no try hid one."""
     rng = painter.rng
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         feature = [*FEATURES, CHIN][rng.integers(5)]
         target = painter.points[list(feature)].mean(0) + rng.normal(0, 0.06, 2) * painter.scale
         painted = KINDS[rng.integers(len(KINDS))](painter, target)
@@ -205,14 +205,14 @@ def cover(painter: Painter) -> Pixels | None:
 
 
 def come_near(painter: Painter) -> Pixels | None:
-    """The face with something beside it that hides no feature."""
+    """Return the face with something beside it that hides no feature; None if no try did."""
     rng = painter.rng
-    for _ in range(TRIES):
+    for _ in range(MAX_TRIES):
         target = painter.points[RIM[rng.integers(len(RIM))]]
         target = target + (target - painter.points[1]) * rng.uniform(0, 0.5)
         painted = KINDS[rng.integers(len(KINDS))](painter, target)
-        seen = (painted[0] > 127).mean()
-        if max(painter.hidden(painted[0])) <= BARE and seen > BARE:
+        visible = (painted[0] > 127).mean()
+        if max(painter.hidden(painted[0])) <= BARE and visible > BARE:
             return painter.lay(painted)
     return None
 

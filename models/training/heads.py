@@ -1,12 +1,12 @@
-"""Trains the heads of `models/faceres_heads.npz`, and fits the curves on the cards.
+"""Training of the heads in `models/faceres_heads.npz`, and of the curves on the cards.
 
     python models/training/heads.py FOLDER
 
-FOLDER holds `labels.csv` and the pictures that it names: columns `file`, `set`, `x`, `y`, `w`, `h`
-(the face's box) and attributes, 1, 0 or 0.5 for cannot tell. In the set `lfw` a file is named after
-its person, elsewhere each picture is of somebody else. Three people in ten, chosen by their names,
-are kept out of everything that is fitted; what is printed at the end is measured on them. The
-printed figures go to the cards by hand, after a look at them.
+FOLDER has `labels.csv` and the images that it names. The columns are `file`, `set`, `x`, `y`, `w`,
+`h` (the face's box) and attributes: 1, 0, or 0.5 for unknown. In the set `lfw` a file is named
+after its person; in the others each image is of another person. Three people in ten, chosen by a
+hash of their names, are held out of all fits; the printed figures are measured on them. The figures
+are reviewed and copied to the cards by hand.
 """
 
 import csv
@@ -49,8 +49,8 @@ STRENGTH = 1e-3
 """Inverse of the penalty on a head's weights."""
 SIZE = 7
 """Rows of the map of features."""
-SEEN = {"eyeglasses": (1, 2, 3), "sunglasses": (1, 2, 3)}
-"""Rows that a head looks at, where these are not all: the eyes lie there."""
+ROWS_USED = {"eyeglasses": (1, 2, 3), "sunglasses": (1, 2, 3)}
+"""Rows that a head uses, if not all: those with the eyes."""
 
 
 @dataclass
@@ -65,17 +65,17 @@ class Example:
 
 
 def person_of(row: dict[str, str]) -> str:
-    """Whose face a line of `labels.csv` is about."""
+    """Return the person of a row of `labels.csv`."""
     return row["file"].rsplit("_", 1)[0] if row["set"] == "lfw" else row["file"]
 
 
 def is_held_out(person: str) -> bool:
-    """Whether a person is kept out of training: three in ten are."""
+    """Return whether a person is held out of training: three in ten are."""
     return hashlib.sha256(person.encode()).digest()[0] % 10 < 3
 
 
 def examples(folder: Path) -> Iterator[Example]:
-    """The faces of `labels.csv` that are to be used and are found."""
+    """Yield the faces of `labels.csv` that are not skipped and that are detected."""
     find, lay = FaceFinder(Faces(), "cpu"), Mesher("cpu")
     with (folder / "labels.csv").open() as file:
         for row in csv.DictReader(file):
@@ -86,10 +86,10 @@ def examples(folder: Path) -> Iterator[Example]:
             x, y, w, h = (float(row[name]) for name in "xywh")
             near = [face for face in find([picture])[0] if _holds(face.box, x + w / 2, y + h / 2)]
             if near:
-                [seen] = lay([picture], near[:1])
+                [meshed] = lay([picture], near[:1])
                 person = person_of(row)
-                assert seen.mesh is not None
-                yield Example(person, is_held_out(person), labels, picture, seen.mesh)
+                assert meshed.mesh is not None
+                yield Example(person, is_held_out(person), labels, picture, meshed.mesh)
 
 
 def _holds(box: Box, x: float, y: float) -> bool:
@@ -97,7 +97,7 @@ def _holds(box: Box, x: float, y: float) -> bool:
 
 
 class Features:
-    """What the heads look at, for one crop after the other."""
+    """The input of the heads, for one crop at a time."""
 
     def __init__(self) -> None:
         self.card = card.card("faceres")
@@ -109,7 +109,7 @@ class Features:
         self._session = onnxruntime.InferenceSession(model.SerializeToString())
 
     def crop(self, example: Example) -> tuple[Pixels, Values]:
-        """The crop that the model sees, and the mesh's points in it."""
+        """Return the crop for the model, and the mesh's points in it."""
         matrix = example.mesh.square(self.times).matrix(self.side)
         size = (self.side, self.side)
         seen = crop(example.picture, matrix, *size, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
@@ -122,7 +122,7 @@ class Features:
 
 @dataclass
 class Sample:
-    """Features, with whose face they show and what is true of it: 1, 0, or 0.5 for not known."""
+    """Features with their people and true labels: 1, 0, or 0.5 for unknown."""
 
     features: list[Rows] = field(default_factory=list)
     people: list[str] = field(default_factory=list)
@@ -138,7 +138,7 @@ class Sample:
         self.painted.append(painted)
 
     def of(self, head: str) -> tuple[Rows, Values, NDArray[np.str_], NDArray[np.bool_]]:
-        """Features, truth, people, and what is painted, where `head` is known."""
+        """Return features, labels, people and paintedness of the faces whose `head` is known."""
         truth = np.array([labels.get(head, 0.5) for labels in self.labels])
         known = truth != 0.5
         return (
@@ -156,11 +156,11 @@ PAINTED = (
     (cover.come_near, 0.0),
     (cover.come_near, 0.0),
 )
-"""What is painted over each face that nothing covers, and whether it is covered then."""
+"""The painters for each bare face, and the label of the result."""
 
 
-def look(faces: Sequence[Example], features: Features) -> tuple[Sample, Sample]:
-    """What is learned from, and what is kept out. Only what is learned from is painted over."""
+def sample(faces: Sequence[Example], features: Features) -> tuple[Sample, Sample]:
+    """Return the training sample, with painted faces, and the held-out sample, without."""
     learned, kept = Sample(), Sample()
     rng = np.random.default_rng(1)
     for example in track(faces, "features"):
@@ -180,14 +180,13 @@ def look(faces: Sequence[Example], features: Features) -> tuple[Sample, Sample]:
 
 
 def train(learned: Sample, head: str) -> tuple[Values, float]:
-    """Weights and offset of one head: log-odds, as if half of all faces had it.
+    """Return weights and offset of one head: log-odds, as if half of all faces had the attribute.
 
-    How far the odds can be believed is fitted to people whom the head did not learn from, and to
-    real pictures only.
+    The calibration is fitted by cross-validation over people, on real images only.
     """
     features, truth, people, painted = learned.of(head)
     blind = np.ones((SIZE, features.shape[1] // SIZE), bool)
-    blind[list(SEEN.get(head, range(SIZE)))] = False
+    blind[list(ROWS_USED.get(head, range(SIZE)))] = False
     features[:, blind.ravel()] = 0
     model = make_pipeline(
         StandardScaler(), LogisticRegression(C=STRENGTH, class_weight="balanced", max_iter=500)
@@ -204,14 +203,14 @@ def train(learned: Sample, head: str) -> tuple[Values, float]:
 
 
 def fit_curve(values: Values, truth: Values) -> card.Logistic:
-    """The curve of one measured value, as if half of all faces had it."""
+    """Fit the curve of one measured value, as if half of all faces had the attribute."""
     model = LogisticRegression(C=1e6, class_weight="balanced").fit(values[:, None], truth)
     slope = float(model.coef_[0, 0])
     return card.Logistic(slope=slope, midpoint=-float(model.intercept_[0]) / slope)
 
 
 def report(name: str, odds: Values, truth: Values) -> None:
-    """Print how well log-odds tell the people who were kept out."""
+    """Print how well log-odds separate the held-out people."""
     found, wrongly = (odds[truth == 1] > 0).mean(), (odds[truth == 0] > 0).mean()
     print(
         f"{name:12} AUC {roc_auc_score(truth, odds):.4f}  "
@@ -223,9 +222,9 @@ def report(name: str, odds: Values, truth: Values) -> None:
 
 def main(folder: Path) -> None:
     faces = list(examples(folder))
-    print(f"{len(faces)} faces, {sum(each.held_out for each in faces)} of them kept out")
+    print(f"{len(faces)} faces, {sum(each.held_out for each in faces)} of them held out")
     features = Features()
-    learned, kept = look(faces, features)
+    learned, kept = sample(faces, features)
     trained = {head: train(learned, head) for head in features.heads}
     slopes, offsets = zip(*trained.values(), strict=True)
     with OUT.open("wb") as file:
@@ -246,7 +245,7 @@ def main(folder: Path) -> None:
 
 
 def measured(faces: Sequence[Example], name: str) -> tuple[Values, Values, NDArray[np.bool_]]:
-    """The value that a curve is of, the truth, and whether it is kept out, where that is known."""
+    """Return a curve's values, labels and held-out flags, for the faces with a known label."""
     describe = FaceDescriber("cpu")
     values, truths, out = [], [], []
     for example in faces:

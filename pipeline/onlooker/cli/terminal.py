@@ -1,4 +1,4 @@
-"""Where the commands print: results to stdout, complaints to stderr."""
+"""The consoles of the commands: results to stdout, complaints to stderr."""
 
 from rich.console import Console
 
