@@ -49,7 +49,7 @@ from onlooker.config.schema import Config
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.buckets import NoBuckets
 from onlooker.models import weights
-from onlooker.models.card import space
+from onlooker.models.card import WeightsError, space
 from onlooker.vision import analyser
 from onlooker.vision.analyser import Analyser
 
@@ -128,7 +128,7 @@ def naive(folder: Path) -> Iterator[int | None]:
     script.write_text(NAIVE)
     try:
         detector.write_bytes(yunet())
-    except weights.WeightsError as error:
+    except WeightsError as error:
         print(f"the naive server is left out: {error}")
         yield None
         return

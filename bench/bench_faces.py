@@ -39,6 +39,7 @@ from onlooker.media.picture import Still
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
+from onlooker.models.card import card as find_card
 from onlooker.vision import analyser
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
@@ -72,7 +73,7 @@ class Loop:
         self.video = video
         self.detect = face_detector(WIDTH, HEIGHT)
         self.detect.setScoreThreshold(0.7)
-        card = weights.card("mobilefacenet")
+        card = find_card("mobilefacenet")
         assert card.embedder is not None
         self.template = np.array(card.embedder.template, np.float32)
         options = onnxruntime.SessionOptions()

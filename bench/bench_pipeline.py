@@ -36,6 +36,7 @@ from onlooker.identity.store import Store
 from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
+from onlooker.models.card import card as find_card
 from onlooker.record.sinks.json_lines import read
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
@@ -75,7 +76,7 @@ class NaiveLoop:
         self.video = video
         self.read = RapidOCR(params={"Global.log_level": "error"})
         self.detect = face_detector(WIDTH, HEIGHT)
-        card = weights.card("mobilefacenet")
+        card = find_card("mobilefacenet")
         assert card.embedder is not None
         self.template = np.array(card.embedder.template, np.float32)
         import onnxruntime

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import onlooker
 from onlooker.cli.main import app
 from onlooker.config.schema import Config
-from onlooker.models import weights
+from onlooker.models.card import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -86,8 +86,8 @@ def test_the_python_of_the_readme_uses_public_names() -> None:
 
 def test_every_model_has_its_licence_in_the_readme() -> None:
     table = README.split("## Licences of the weights")[1].split("\n## ")[0]
-    assert len(weights.cards()) >= 10
-    for card in weights.cards().values():
+    assert len(cards()) >= 10
+    for card in cards().values():
         assert card.licence.split()[0] in table, card.name
 
 

@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from onlooker.cli.models import app
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.models import archive, card, import_paddle, weights
+from onlooker.models import archive, card, import_paddle, verify, weights
 from onlooker.models.card import Archive, WeightsError
 from onlooker.models.convert import paddle
 
@@ -97,7 +97,7 @@ def test_a_detector_and_a_recogniser_find_and_read(shipped: Path, own: Path) -> 
     assert "Region-based segmentation" in lines
     assert "background. These markers are pixels that we can label" in lines
     assert [path.name for path in sorted(own.iterdir())] == ["finder.toml", "reader.toml"]
-    verdicts = list(weights.verify(["finder", "reader"], "cpu"))
+    verdicts = list(verify.verify(["finder", "reader"], "cpu"))
     assert [verdict.problems for verdict in verdicts] == [(), ()]
     said = CliRunner().invoke(app, ["list"], env={"COLUMNS": "200"}).output
     assert "finder" in said

@@ -16,6 +16,7 @@ from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
 from onlooker.identity import backup as copies
 from onlooker.identity import transfer
@@ -25,7 +26,6 @@ from onlooker.identity.faces import CollectionInfo
 from onlooker.identity.search.matcher import Matcher
 from onlooker.identity.store import Store, default_path
 from onlooker.media import image
-from onlooker.models import weights
 from onlooker.models.card import space
 from onlooker.types import StoredFace
 from onlooker.vision import analyser
@@ -115,7 +115,7 @@ def index(
     if not found:
         raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
     settings = load()
-    weights.pull(analyser.cards(settings, wanted(settings)))
+    pull_models(analyser.cards(settings, wanted(settings)))
     outcome: Counter[str] = Counter()
     given: Counter[str] = Counter()
     with opened() as store, _opened_report(report) as lines:

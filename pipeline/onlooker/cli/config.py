@@ -12,7 +12,8 @@ from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config.load import dump, find, load
 from onlooker.media.check_source import check_sources
 from onlooker.media.url import redacted
-from onlooker.models import session, weights
+from onlooker.models import session
+from onlooker.models.card import card as find_card
 from onlooker.vision import analyser
 
 app = typer.Typer(no_args_is_help=True, help="The configuration in force, and its file.")
@@ -48,7 +49,7 @@ def check(
     """
     settings = load(path)
     for name in analyser.cards(settings):
-        session.choose(weights.card(name), settings.runtime.provider)
+        session.choose(find_card(name), settings.runtime.provider)
     stream.check(settings)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):

@@ -7,13 +7,13 @@ import typer
 from msgspec.structs import replace
 
 from onlooker.cli.demo_video import make_video
+from onlooker.cli.pull_models import pull_models
 from onlooker.cli.replay import replay_videos
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import load
 from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.store import Store
 from onlooker.media.errors import MediaError
-from onlooker.models import weights
 from onlooker.stream.outputs import Outputs
 from onlooker.vision import analyser
 
@@ -43,7 +43,7 @@ def demo(
         old.unlink(missing_ok=True)
     settings = load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
-    weights.pull(analyser.cards(settings))
+    pull_models(analyser.cards(settings))
     with Store(store) as known:
         known.make_collection("demo", settings.faces.embedder)
         list(enrol(known, "demo", list(image_files([people])), settings))

@@ -9,13 +9,13 @@ import cv2
 import msgspec
 import typer
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints
 from onlooker.config.load import load
 from onlooker.config.schema import Config
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels, Still
-from onlooker.models import weights
 from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
 from onlooker.rekognition.shapes import DetectionFilter, TextFilters
 from onlooker.rekognition.text_detection import text_detections
@@ -99,7 +99,7 @@ def _analysed(file: Path, config: Config, wanted: Wanted) -> tuple[Still, Analys
     """Return the image in `file` and what a thorough analysis finds in it."""
     picture = image.read(file)
     config = config.with_thorough_detection()
-    weights.pull(analyser.cards(config, wanted))
+    pull_models(analyser.cards(config, wanted))
     [analysis] = Analyser(config)([picture], [wanted])
     return picture, analysis
 

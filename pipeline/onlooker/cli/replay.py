@@ -16,13 +16,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
 from onlooker.identity.store import Store, default_path
 from onlooker.media.errors import MediaError
-from onlooker.models import weights
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.summary import Summary
@@ -96,7 +96,7 @@ def replay_videos(
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     records = outputs.log_path
     _check(settings, annotated, store or default_path())
-    weights.pull(analyser.cards(settings))
+    pull_models(analyser.cards(settings))
     streams = feeds(videos, settings, outputs, speed)
     if others := other_records(records, streams):
         raise reader.LogError(

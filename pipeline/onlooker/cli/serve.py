@@ -7,9 +7,9 @@ import typer
 from msgspec.structs import replace
 from rich.console import Console
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
 from onlooker.identity.store import default_path
-from onlooker.models import weights
 from onlooker.vision import analyser
 
 console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -34,7 +34,7 @@ def serve(
     settings = replace(settings, serve=replace(settings.serve, **changed))
     settings = settings.with_thorough_detection() if settings.serve.thorough else settings
     server.check(settings)
-    weights.pull(analyser.cards(settings, analyser.ALL))
+    pull_models(analyser.cards(settings, analyser.ALL))
     json_log.begin()
 
     def ready(url: str) -> None:

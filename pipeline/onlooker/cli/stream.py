@@ -16,12 +16,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from onlooker.cli.pull_models import pull_models
 from onlooker.config import schema
 from onlooker.config.load import find, load
 from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.identity.errors import StoreError
 from onlooker.identity.store import Store, default_path
-from onlooker.models import weights
 from onlooker.record import curve_keys
 from onlooker.record.sinks.publish import PublishError, check_private
 from onlooker.stream import messages
@@ -74,7 +74,7 @@ def stream(
     config = reload()
     outputs = outputs_of(config)
     for one in config.streams.values():
-        weights.pull(analyser.cards(config.for_source(one)))
+        pull_models(analyser.cards(config.for_source(one)))
     console.print(f"log      {outputs.log_path}", soft_wrap=True)
     if outputs.publish:
         console.print(f"publish  {outputs.publish}", soft_wrap=True)

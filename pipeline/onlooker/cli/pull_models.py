@@ -1,0 +1,27 @@
+"""Models built with a progress bar, for all commands that need some."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
+
+from onlooker.models import archive, weights
+from onlooker.models.card import Archive
+
+
+def pull_models(names: Iterable[str] | None = None, *, force: bool = False) -> list[Path]:
+    """Build models as `weights.pull` does; show the progress on stderr if it is a terminal."""
+    return weights.pull(names, force=force, track=_bars)
+
+
+def _bars(archives: Sequence[Archive]) -> Iterator[Archive]:
+    """Yield each of `archives`, with a bar that names the one in work."""
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("models", total=sum(each.size for each in archives))
+        for source in archives:
+            bar.update(task, description=f"models from {archive.describe(source)}")
+            yield source
+            bar.update(task, advance=source.size, description="models")
