@@ -134,7 +134,7 @@ class Pipeline(Section, frozen=True, kw_only=True):
 
 
 class Retention(Section, frozen=True, kw_only=True):
-    """How long records are kept; 0 means without limit."""
+    """Retention of records; 0 means without limit."""
 
     max_age_days: Annotated[float, Meta(ge=0)] = 0
     """Maximum age of a record in the log. The last record of each stream is always kept, so that

@@ -1,4 +1,4 @@
-"""What a step sees of an image: a small version, a region, or the luma of a region.
+"""Access to an image for the steps: a small version, a region, or the luma of a region.
 
 A step does not learn whether the pixels were BGR from the start (`Still`) or are a decoder's planes
 (`Planes`).

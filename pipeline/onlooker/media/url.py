@@ -1,4 +1,4 @@
-"""What the URL of a source says: whether it names a camera, and the URL without its secrets."""
+"""URLs of sources: those that name a camera, and URLs without their secrets."""
 
 from onlooker.config.schema import CAMERA_SCHEMES
 
