@@ -32,11 +32,12 @@ from rapidocr import RapidOCR
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, Match, Text
 from onlooker.identity.enrol import enrol, image_files
-from onlooker.identity.store import Store
+from onlooker.identity.search.engines import open_searcher
 from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import session, weights
 from onlooker.models.card import card as find_card
+from onlooker.models.card import space
 from onlooker.record.sinks.json_lines import read
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
@@ -212,11 +213,11 @@ def main() -> None:
         if chosen.video is None:
             make_video(video, chosen.frames)
         place = folder / "faces.db"
-        with Store(place) as store:
-            store.make_collection("bench", settings.faces.embedder)
+        with open_searcher(place, space(settings.faces.embedder)) as searcher:
+            searcher.create_collection("bench")
             portrait = folder / "Eileen_Collins.png"
             cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
-            list(enrol(store, "bench", list(image_files([portrait])), settings))
+            list(enrol(searcher, "bench", list(image_files([portrait])), settings))
         records = folder / "records.jsonl"
 
         loop = NaiveLoop(video)

@@ -10,7 +10,8 @@ import pytest
 
 from onlooker.config.schema import Config, Match
 from onlooker.identity.enrol import enrol, image_files
-from onlooker.identity.store import Store
+from onlooker.identity.search.engines import open_searcher
+from onlooker.models.card import space
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.messages import Status
@@ -29,9 +30,9 @@ def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecor
     """The records of `video` after indexing `people`."""
     settings = Config(match=Match(collection="known"))
     place = folder / "faces.db"
-    with Store(place) as store:
-        store.make_collection("known", settings.faces.embedder)
-        for look in enrol(store, "known", list(image_files(people)), settings):
+    with open_searcher(place, space(settings.faces.embedder)) as searcher:
+        searcher.create_collection("known")
+        for look in enrol(searcher, "known", list(image_files(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"
     replay([video], settings, Outputs(records=records), quiet, store=place)

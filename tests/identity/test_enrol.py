@@ -10,8 +10,13 @@ from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
 from onlooker.identity.enrol import enrol, external_image_id, image_files
 from onlooker.identity.errors import ModelMismatch
-from onlooker.identity.store import Store
+from onlooker.identity.search.sqlite_searcher import SqliteSearcher
 from onlooker.media.errors import MediaError
+from onlooker.models.card import space
+
+
+def opened(folder: Path) -> SqliteSearcher:
+    return SqliteSearcher(folder / "faces.db", space(Config().faces.embedder))
 
 
 def touch(path: Path) -> None:
@@ -60,7 +65,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / name), picture)
     (tmp_path / "broken.jpg").write_text("no picture")
     settings = Config()
-    with Store(tmp_path / "faces.db") as store:
+    with opened(tmp_path) as store:
         store.make_collection("c", settings.faces.embedder)
         found = list(image_files([tmp_path]))
         results = {look.path.name: look for look in enrol(store, "c", found, settings)}
@@ -84,7 +89,7 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
 
 
 def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
-    with Store(tmp_path / "faces.db") as store:
+    with opened(tmp_path) as store:
         store.make_collection("c", "dlib_resnet")
         with pytest.raises(ModelMismatch, match=r"holds vectors of dlib_resnet.*mobilefacenet"):
             list(enrol(store, "c", [(tmp_path / "x.jpg", "x")], Config()))
@@ -98,7 +103,7 @@ def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), shown)
     found = list(image_files([tmp_path]))
     settings = Config()
-    with Store(tmp_path / "faces.db") as store:
+    with opened(tmp_path) as store:
         store.make_collection("c", settings.faces.embedder)
         begun = enrol(store, "c", found[:40], settings)
         assert next(begun).path == found[0][0]

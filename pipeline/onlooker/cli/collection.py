@@ -1,4 +1,4 @@
-"""`onlooker collection`: who is known."""
+"""`onlooker collection`: people in collections."""
 
 import contextlib
 import enum
@@ -18,19 +18,16 @@ from rich.text import Text
 
 from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
-from onlooker.identity import backup as copies
+from onlooker.identity import backup as backups
 from onlooker.identity import transfer
-from onlooker.identity.enrol import enrol, image_files, wanted
-from onlooker.identity.errors import CollectionExists
-from onlooker.identity.faces import CollectionInfo
-from onlooker.identity.search.matcher import Matcher
+from onlooker.identity.collection import Collection
+from onlooker.identity.enrol import Outcome, image_files, wanted
+from onlooker.identity.errors import NoFaceFound
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.searcher import Searcher, all_collections
 from onlooker.identity.store import Store, default_path
-from onlooker.media import image
 from onlooker.models.card import space
-from onlooker.types import StoredFace
 from onlooker.vision import analyser
-from onlooker.vision.analyser import Analyser, Wanted
-from onlooker.vision.quality import everyone
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,11 +35,11 @@ app = typer.Typer(
     help="Keep people in collections: create, index, list, search, delete.",
 )
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
-NAMES_SHOWN = 50
+MAX_NAMES_SHOWN = 50
 
 
-class Way(enum.Enum):
-    """`onlooker.identity.faces.Method` as typer knows it."""
+class Method(enum.Enum):
+    """`onlooker.identity.faces.Method` in the form that typer takes."""
 
     auto = "auto"
     exact = "exact"
@@ -52,99 +49,87 @@ class Way(enum.Enum):
 console = Console(markup=False, emoji=False, highlight=False)
 
 
-def _identity() -> tuple[Column, Column]:
-    """Columns for a name, which may be long, and for the FaceId, which `delete` wants whole."""
+def _person() -> tuple[Column, Column]:
+    """Return columns for a name, which may be long, and for the FaceId, which must be complete."""
     return Column("ExternalImageId", overflow="fold"), Column("FaceId", no_wrap=True)
 
 
 @contextmanager
-def opened() -> Iterator[Store]:
-    """The user's store."""
-    with Store(default_path()) as store:
-        yield store
-
-
-def all_collections(store: Store) -> Iterator[CollectionInfo]:
-    page = store.collections()
-    yield from page.collections
-    while page.token:
-        page = store.collections(token=page.token)
-        yield from page.collections
-
-
-def all_faces(store: Store, name: str) -> Iterator[StoredFace]:
-    page = store.faces(name)
-    yield from page.faces
-    while page.token:
-        page = store.faces(name, token=page.token)
-        yield from page.faces
+def _opened() -> Iterator[Searcher]:
+    """Open the user's collections."""
+    with open_searcher(default_path(), space(load().faces.embedder)) as searcher:
+        yield searcher
 
 
 @app.command()
 def create(name: Name) -> None:
-    """Make an empty collection.
+    """Create an empty collection.
 
     Example: `onlooker collection create staff`
     """
-    with opened() as store:
-        made = store.make_collection(name, load().faces.embedder)
+    with _opened() as searcher:
+        made = searcher.create_collection(name)
     console.print(f"created {made.name} (model {made.model})")
 
 
 @app.command()
 def index(
     name: Name,
-    paths: Annotated[list[Path], typer.Argument(help="Pictures, folders, or a folder of folders.")],
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders, or a folder of folders.")],
     jobs: Annotated[
-        int, typer.Option(min=1, help="Processes that look at pictures.", show_default="one a core")
+        int, typer.Option(min=1, help="Processes that analyse images.", show_default="one a core")
     ] = os.cpu_count() or 1,
     report: Annotated[
         Path | None,
         typer.Option(help="Write what was not indexed, and why, here: one JSON object a line."),
     ] = None,
 ) -> None:
-    """Add the largest face of each picture.
+    """Add the largest face of each image.
 
-    In a folder of folders every picture gets its folder's name as ExternalImageId; in a flat folder
-    it gets the file's stem. The collection is made if it is not there. A run that was broken off is
-    taken up by the same command: pictures that are indexed already are not looked at again.
+    In a folder of folders every image gets its folder's name as ExternalImageId; in a flat folder
+    it gets the file's stem. The collection is created if it does not exist. An interrupted run is
+    resumed by the same command: images that are indexed already are not analysed again.
 
     Example: `onlooker collection index staff people/`
     """
-    found = list(image_files(paths))
-    if not found:
+    count = sum(1 for _ in image_files(paths))
+    if not count:
         raise typer.BadParameter(f"no JPEG or PNG under {', '.join(map(str, paths))}")
     settings = load()
     pull_models(analyser.cards(settings, wanted(settings)))
-    outcome: Counter[str] = Counter()
-    given: Counter[str] = Counter()
-    with opened() as store, _opened_report(report) as lines:
-        with contextlib.suppress(CollectionExists):
-            store.make_collection(name, settings.faces.embedder)
-        looks = enrol(store, name, found, settings, jobs)
-        for look in track(looks, "indexing", len(found), console=console):
-            if look.new is not None:
-                outcome["indexed"] += 1
-                given[look.external_image_id] += 1
-                if look.passed_over:
-                    console.print(f"{look.path}: took the largest of {look.passed_over + 1} faces")
-                continue
-            outcome["indexed already" if look.known else "not indexed"] += 1
-            if not look.known:
-                console.print(
-                    Text.assemble(("not indexed", "yellow"), f" {look.path}: {look.reason}")
-                )
-                if lines is not None:
-                    told = {"Path": str(look.path), "Reason": look.reason}
-                    lines.write(msgspec.json.encode(told) + b"\n")
-    counts = ", ".join(f"{count} {what}" for what, count in outcome.items())
-    console.print(f"{len(found)} pictures for {name}: {counts}")
-    for external, times in given.most_common(NAMES_SHOWN):
+    counts: Counter[str] = Counter()
+    names: Counter[str] = Counter()
+    with Collection(name, config=settings) as collection, _opened_report(report) as lines:
+        outcomes = collection.index_files(paths, jobs)
+        for outcome in track(outcomes, "indexing", count, console=console):
+            if outcome.new is not None:
+                counts["indexed"] += 1
+                names[outcome.external_image_id] += 1
+                if outcome.passed_over:
+                    console.print(
+                        f"{outcome.path}: took the largest of {outcome.passed_over + 1} faces"
+                    )
+            elif outcome.known:
+                counts["indexed already"] += 1
+            else:
+                counts["not indexed"] += 1
+                _complain(outcome, lines)
+    summary = ", ".join(f"{number} {result}" for result, number in counts.items())
+    console.print(f"{count} images for {name}: {summary}")
+    for external, times in names.most_common(MAX_NAMES_SHOWN):
         console.print(f"  {external}  {times}")
-    if len(given) > NAMES_SHOWN:
-        console.print(f"  and {len(given) - NAMES_SHOWN} more names")
-    if not outcome["indexed"] + outcome["indexed already"]:
+    if len(names) > MAX_NAMES_SHOWN:
+        console.print(f"  and {len(names) - MAX_NAMES_SHOWN} more names")
+    if not counts["indexed"] + counts["indexed already"]:
         raise typer.Exit(1)
+
+
+def _complain(outcome: Outcome, report: BinaryIO | None) -> None:
+    """Print why an image was not indexed, and write it to the report if there is one."""
+    console.print(Text.assemble(("not indexed", "yellow"), f" {outcome.path}: {outcome.reason}"))
+    if report is not None:
+        line = {"Path": str(outcome.path), "Reason": outcome.reason}
+        report.write(msgspec.json.encode(line) + b"\n")
 
 
 def _opened_report(file: Path | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
@@ -162,14 +147,15 @@ def list_(
 
     Example: `onlooker collection list staff`
     """
-    with opened() as store:
-        if name is None:
-            table = Table("collection", "faces", "model")
-            for collection in sorted(all_collections(store), key=lambda one: one.name):
-                table.add_row(collection.name, str(collection.faces), collection.model)
-        else:
-            table = Table(*_identity(), "Confidence")
-            for face in all_faces(store, name):
+    if name is None:
+        table = Table("collection", "faces", "model")
+        with _opened() as searcher:
+            for one in sorted(all_collections(searcher), key=lambda one: one.name):
+                table.add_row(one.name, str(one.faces), one.model)
+    else:
+        table = Table(*_person(), "Confidence")
+        with Collection(name) as collection:
+            for face in collection.list():
                 table.add_row(face.external_image_id or "", face.face_id, f"{face.confidence:.1f}")
     console.print(table)
 
@@ -177,37 +163,29 @@ def list_(
 @app.command()
 def search(
     name: Name,
-    picture: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],
+    image: Annotated[Path, typer.Argument(help="A JPEG or PNG.")],
     threshold: Annotated[
         float | None, typer.Option(min=0, max=100, help="Least Similarity of a match.")
     ] = None,
 ) -> None:
-    """Say whom the largest face of a picture is like.
+    """Find the people that the largest face of an image matches.
 
     Example: `onlooker collection search staff visitor.jpg`
     """
-    settings = load()
-    shown = image.read(picture)
-    largest = Wanted(text=False, max_faces=1, select=everyone)
-    [analysis] = Analyser(settings)([shown], [largest])
-    if not analysis.faces:
-        console.print(f"{picture}: there are no faces in the picture")
-        raise typer.Exit(1)
-    with opened() as store:
-        [identities] = Matcher(store, space(settings.faces.embedder)).faces(
-            name,
-            analysis.faces[0].row,
-            settings.match.threshold if threshold is None else threshold,
-            settings.match.max_faces,
-        )
-    table = Table("Similarity", *_identity())
-    for identity in identities:
-        table.add_row(
-            f"{identity.similarity:.1f}",
-            identity.face.external_image_id or "",
-            identity.face.face_id,
-        )
-    console.print(table if identities else "nobody in the collection is like this face")
+    with Collection(name) as collection:
+        try:
+            identities = collection.search(image, threshold)
+        except NoFaceFound as error:
+            console.print(str(error))
+            raise typer.Exit(1) from error
+        table = Table("Similarity", *_person())
+        for identity in identities:
+            table.add_row(
+                f"{identity.similarity:.1f}",
+                identity.face.external_image_id or "",
+                identity.face.face_id,
+            )
+        console.print(table if identities else "no face of the collection matches")
 
 
 @app.command()
@@ -221,84 +199,85 @@ def delete(
 
     Example: `onlooker collection delete staff`
     """
-    with opened() as store:
-        if faces:
-            outcome = store.delete_faces(name, faces)
-            console.print(f"deleted {len(outcome.deleted)} of {len(faces)} faces from {name}")
-            for failure in outcome.failed:
-                console.print(f"  not {failure.face_id}: {failure.reason}")
-            if outcome.failed:
-                raise typer.Exit(1)
-        else:
-            store.delete_collection(name)
+    with Collection(name) as collection:
+        if not faces:
+            collection.delete()
             console.print(f"deleted {name}")
+            return
+        outcome = collection.delete_faces(faces)
+    console.print(f"deleted {len(outcome.deleted)} of {len(faces)} faces from {name}")
+    for failure in outcome.failed:
+        console.print(f"  not {failure.face_id}: {failure.reason}")
+    if outcome.failed:
+        raise typer.Exit(1)
 
 
 @app.command()
 def method(
     name: Name,
-    way: Annotated[Way, typer.Argument(help="How searches choose whom to compare.")],
+    method: Annotated[Method, typer.Argument(help="How searches choose the faces to compare.")],
 ) -> None:
-    """Have a collection searched in another way.
+    """Change how a collection is searched.
 
-    `auto` takes what is fastest: from 1000 faces on, short codes choose some hundreds, which are
-    compared exactly. `exact` compares all. `annoy` has Annoy's trees choose.
+    `auto` takes the fastest way: from 1000 faces on, quantised vectors preselect some hundreds,
+    which are compared exactly. `exact` compares all. `annoy` lets Annoy's trees preselect.
 
     Example: `onlooker collection method staff exact`
     """
-    with opened() as store:
-        store.set_method(name, way.value)
-    console.print(f"{name} is searched by {way.value}")
+    with Store(default_path()) as store:
+        store.set_method(name, method.value)
+    console.print(f"{name} is searched by {method.value}")
 
 
 @app.command()
 def verify() -> None:
-    """Read all there is and say whether it is whole.
+    """Read the whole store and check that it is sound.
 
     Example: `onlooker collection verify`
     """
-    with opened() as store:
-        wrong = list(copies.verify(store))
-        faces = sum(collection.faces for collection in all_collections(store))
+    with Store(default_path()) as store:
+        wrong = list(backups.verify(store))
+        faces = store.count_faces()
     for problem in wrong:
         console.print(Text.assemble(("wrong", "red"), f" {problem}"))
     if wrong:
         raise typer.Exit(1)
-    console.print(f"{default_path()}: whole, {faces} faces")
+    console.print(f"{default_path()}: sound, {faces} faces")
 
 
 @app.command()
 def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> None:
-    """Copy all collections, as they are now, into one file. Others may go on meanwhile.
+    """Copy all collections, as they are now, into one file. Others may use them meanwhile.
 
     Example: `onlooker collection backup faces-2026-11.db`
     """
-    with opened() as store:
-        copies.backup(store, file)
+    with Store(default_path()) as store:
+        backups.backup(store, file)
     console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
 def restore(file: Annotated[Path, typer.Argument(help="A file that `backup` wrote.")]) -> None:
-    """Put a backup in the place of all collections. What was there is kept under another name.
+    """Replace all collections by a backup. The old ones are kept under another name.
 
     Example: `onlooker collection restore faces-2026-11.db`
     """
-    old = copies.restore(default_path(), file)
-    console.print(f"{default_path()} is {file} now")
+    old = backups.restore(default_path(), file)
+    console.print(f"{default_path()} is restored from {file}")
     if old is not None:
-        console.print(f"what was there is {old}")
+        console.print(f"the old collections are in {old}")
 
 
 @app.command()
 def export(
-    name: Name, file: Annotated[Path, typer.Argument(help="NAME.jsonl; NAME.npy comes beside it.")]
+    name: Name,
+    file: Annotated[Path, typer.Argument(help="NAME.jsonl; NAME.npy is written beside it.")],
 ) -> None:
     """Write a collection as JSON lines, and its vectors as a NumPy array beside them.
 
     Example: `onlooker collection export staff staff.jsonl`
     """
-    with opened() as store:
+    with Store(default_path()) as store:
         count = transfer.export(store, name, file)
     console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
 
@@ -310,10 +289,10 @@ def import_(
         str | None, typer.Option("--as", help="Another name for the collection.", metavar="NAME")
     ] = None,
 ) -> None:
-    """Make a collection of what `export` wrote. Faces keep their ids.
+    """Create a collection from what `export` wrote. Faces keep their ids.
 
     Example: `onlooker collection import staff.jsonl --as staff2`
     """
-    with opened() as store:
+    with Store(default_path()) as store:
         count = transfer.import_(store, file, name)
     console.print(f"{count} faces imported")

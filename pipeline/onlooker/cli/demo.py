@@ -11,8 +11,7 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.replay import replay_videos
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import load
-from onlooker.identity.enrol import enrol, image_files
-from onlooker.identity.store import Store
+from onlooker.identity.collection import Collection
 from onlooker.media.errors import MediaError
 from onlooker.stream.outputs import Outputs
 from onlooker.vision import analyser
@@ -44,8 +43,7 @@ def demo(
     settings = load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
     pull_models(analyser.cards(settings))
-    with Store(store) as known:
-        known.make_collection("demo", settings.faces.embedder)
-        list(enrol(known, "demo", list(image_files([people])), settings))
+    with Collection("demo", store=store, config=settings) as known:
+        list(known.index_files([people]))
     plain.print(f"video           {video}")
     replay_videos([video], settings, Outputs(records=records), annotated, store=store)

@@ -21,8 +21,10 @@ from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
-from onlooker.identity.store import Store, default_path
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
+from onlooker.models.card import space
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.summary import Summary
@@ -137,8 +139,8 @@ def replay_videos(
 def _check(settings: Config, annotated: Path | None, store: Path) -> None:
     """Raise now what would otherwise end the run at its end, or in a worker."""
     if settings.match.collection is not None:
-        with Store(store) as known:
-            known.collection(settings.match.collection)
+        with open_searcher(store, space(settings.faces.embedder)) as searcher:
+            searcher.collection(settings.match.collection)
     if annotated is not None and annotated.exists():
         raise MediaError(f"{annotated}: is there already; delete it, or draw into another file")
     if annotated is not None and not annotated.absolute().parent.is_dir():

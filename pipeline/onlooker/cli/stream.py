@@ -21,7 +21,9 @@ from onlooker.config import schema
 from onlooker.config.load import find, load
 from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.identity.errors import StoreError
-from onlooker.identity.store import Store, default_path
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.store import default_path
+from onlooker.models.card import space
 from onlooker.record import curve_keys
 from onlooker.record.sinks.publish import PublishError, check_private
 from onlooker.stream import messages
@@ -125,8 +127,9 @@ def check(config: Config) -> None:
         asked = config.for_source(one)
         if asked.match.collection is not None and asked.faces.enabled:
             try:
-                with Store(default_path()) as store:
-                    store.collection(asked.match.collection)
+                embedder = space(config.faces.embedder)
+                with open_searcher(default_path(), embedder) as searcher:
+                    searcher.collection(asked.match.collection)
             except StoreError as error:
                 raise ConfigError(f"[streams.{name}] collection: {error}") from error
 

@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from onlooker.config.schema import Config
 from onlooker.identity.errors import mismatch
 from onlooker.identity.faces import NewFace, image_id
-from onlooker.identity.store import Store
+from onlooker.identity.search.searcher import Searcher, all_faces
 from onlooker.media import image
 from onlooker.media.errors import MediaError
-from onlooker.models.card import space
+from onlooker.media.picture import Picture
 from onlooker.rekognition.ratios import bounding_box
 from onlooker.types import Box, StoredFace
 from onlooker.vision.analyser import Analyser, Wanted
@@ -106,8 +106,8 @@ def wanted(config: Config) -> Wanted:
 class Enroller:
     """Finds the face of a portrait and its vector."""
 
-    def __init__(self, config: Config) -> None:
-        self._analyser = Analyser(config)
+    def __init__(self, config: Config, analyser: Analyser | None = None) -> None:
+        self._analyser = analyser or Analyser(config)
         self._wanted = wanted(config)
 
     def __call__(self, data: bytes, name: str) -> Portrait:
@@ -116,6 +116,10 @@ class Enroller:
             picture = image.decode(data, name)
         except MediaError as error:
             return Portrait(reason=str(error).removeprefix(f"{name}: "))
+        return self.portrait(picture)
+
+    def portrait(self, picture: Picture) -> Portrait:
+        """Return the portrait in an image."""
         [analysis] = self._analyser([picture], [self._wanted])
         if not analysis.faces:
             return Portrait(reason="no face found")
@@ -136,7 +140,7 @@ class Enroller:
 
 
 def enrol(
-    store: Store,
+    searcher: Searcher,
     collection: str,
     found: Sequence[tuple[Path, str]],
     config: Config,
@@ -147,31 +151,22 @@ def enrol(
     Several images share a commit. An image that is stored already is not analysed again, so that a
     run that was interrupted can be resumed. Raises CollectionNotFound and ModelMismatch.
     """
-    model, ours = store.collection(collection).model, space(config.faces.embedder).name
+    model, ours = searcher.collection(collection).model, searcher.space.name
     if model != ours:
         raise mismatch(collection, model, ours)
     waiting: list[Outcome] = []
     since = time.monotonic()
-    for outcome in _outcomes(found, config, _Known(_all_faces(store, collection)), jobs):
+    for outcome in _outcomes(found, config, _Known(all_faces(searcher, collection)), jobs):
         waiting.append(outcome)
         if len(waiting) >= MAX_COMMIT_IMAGES or time.monotonic() > since + MAX_COMMIT_SECONDS:
-            yield from _stored(store, collection, waiting)
+            yield from _stored(searcher, collection, waiting)
             waiting, since = [], time.monotonic()
-    yield from _stored(store, collection, waiting)
+    yield from _stored(searcher, collection, waiting)
 
 
-def _stored(store: Store, collection: str, outcomes: list[Outcome]) -> list[Outcome]:
-    store.add(collection, [each.new for each in outcomes if each.new is not None])
+def _stored(searcher: Searcher, collection: str, outcomes: list[Outcome]) -> list[Outcome]:
+    searcher.add(collection, [each.new for each in outcomes if each.new is not None])
     return outcomes
-
-
-def _all_faces(store: Store, collection: str) -> Iterator[StoredFace]:
-    token = None
-    while True:
-        page = store.faces(collection, token=token)
-        yield from page.faces
-        if (token := page.token) is None:
-            return
 
 
 class _Known:

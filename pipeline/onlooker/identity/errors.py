@@ -23,6 +23,10 @@ class ModelMismatch(StoreError):
     """The collection holds vectors of another model."""
 
 
+class NoFaceFound(OnlookerError):
+    """An image has no face that can be indexed or searched for."""
+
+
 class FaceNotFound(StoreError):
     """The collection has no face of that FaceId."""
 

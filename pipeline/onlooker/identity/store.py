@@ -153,6 +153,14 @@ class Store:
         with self.database.reading() as database:
             return _collection(name, row_of(database, name))
 
+    def count_faces(self) -> int:
+        """Return the number of faces in all collections."""
+        with self.database.reading() as database:
+            (count,) = database.execute(
+                "SELECT coalesce(sum(faces), 0) FROM collections WHERE name NOT LIKE '/%'"
+            ).fetchone()
+        return int(count)
+
     def set_method(self, collection: str, method: Method) -> None:
         """Change how a collection is searched, from the next search on."""
 

@@ -6,7 +6,7 @@ PostgreSQL or a vector database, needs nothing but these methods and a case in
 `onlooker.identity.search.engines`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
 from onlooker.identity.faces import (
@@ -168,3 +168,23 @@ class Searcher(Protocol):
         self, collection: str, user_id: str, face_ids: Sequence[str], request: str | None = None
     ) -> Associations:
         """Disassociate faces from a user."""
+
+
+def all_collections(searcher: Searcher) -> Iterator[CollectionInfo]:
+    """Yield all collections in the order of their creation."""
+    token = None
+    while True:
+        page = searcher.collections(token=token)
+        yield from page.collections
+        if (token := page.token) is None:
+            return
+
+
+def all_faces(searcher: Searcher, collection: str) -> Iterator[StoredFace]:
+    """Yield all faces of a collection in the order they were added."""
+    token = None
+    while True:
+        page = searcher.faces(collection, token=token)
+        yield from page.faces
+        if (token := page.token) is None:
+            return
