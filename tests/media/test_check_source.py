@@ -74,7 +74,7 @@ def test_a_configuration_is_checked_with_its_streams(
     ("text", "says"),
     [
         ('[runtime]\nprovider = "cuda"\n', "has no cuda provider"),
-        ('[publish]\nendpoint = "tcp://*:5560"\n', "could read who was seen"),
+        ('[publish]\nendpoint = "tcp://*:5560"\n', "could read the records"),
     ],
 )
 def test_a_configuration_that_would_not_run_is_not_fine(

@@ -1,11 +1,9 @@
 """The publisher's process; tests/record/sinks/test_publish.py has the protocol."""
 
-from pathlib import Path
-
 import pytest
 
 from onlooker.stream import publisher
-from onlooker.stream.publisher import BUSY_WAIT_SECONDS, IDLE_WAIT_SECONDS, Pace, _progress
+from onlooker.stream.publisher import BUSY_WAIT_SECONDS, IDLE_WAIT_SECONDS, Pace
 
 
 def test_the_log_is_read_often_only_while_records_come(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,11 +22,3 @@ def test_the_log_is_read_often_only_while_records_come(monkeypatch: pytest.Monke
     pace.published(1)
     pace.published(0)
     assert pace.wait == BUSY_WAIT_SECONDS
-
-
-def test_the_position_is_there_for_the_next_process(tmp_path: Path) -> None:
-    with _progress(tmp_path / "published-0") as progress:
-        assert progress.read() == 0
-        progress.write(1 << 40)
-    with _progress(tmp_path / "published-0") as progress:
-        assert progress.read() == 1 << 40

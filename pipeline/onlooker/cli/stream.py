@@ -25,7 +25,8 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
 from onlooker.record import curve_keys
-from onlooker.record.sinks.publish import PublishError, check_private
+from onlooker.record.sinks.publish import check_private
+from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream import messages
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.outputs import Outputs

@@ -1,4 +1,4 @@
-"""The other end of `onlooker.record.sinks.publish`: records without a gap and without a repeat."""
+"""Subscribing to published records, without a gap and without a repetition."""
 
 import logging
 import os
@@ -8,41 +8,40 @@ from collections.abc import Collection, Iterator, Mapping
 from math import ceil, inf
 from typing import TypeAlias
 
-import msgspec
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
-from onlooker.record.sinks.publish import (
+from onlooker.record.sinks.publish_messages import (
     AT,
     END,
     INBOX,
     KINDS,
-    QUEUE,
-    Answer,
+    MAX_QUEUE_RECORDS,
+    MAX_SEQUENCE,
     PublishError,
     Request,
     keep_alive,
     kind,
+    unpack_answer,
+    unpack_sequences,
 )
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
-ASK_AGAIN = 2.0
-"""Seconds without an answer after which a request is taken for lost."""
-SILENCE = 5.0
-"""Seconds without a word after which the connection is made anew."""
-MEETING = 0.5
-"""Seconds for which a new connection is looked at, to see why nothing comes."""
-HELD = 5000
-"""Messages that are kept while an answer is awaited; what is more is asked for later."""
+ANSWER_SECONDS = 2.0
+"""Time without an answer after which a request is sent again."""
+SILENCE_SECONDS = 5.0
+"""Time without a message after which the subscriber connects again."""
+HANDSHAKE_SECONDS = 0.5
+"""Time for which a new connection is observed, to find out why no message comes."""
+MAX_HELD_MESSAGES = 5000
+"""Messages kept while an answer is awaited; the subscriber asks for dropped ones later."""
 
 logger = logging.getLogger(__name__)
 
 Since: TypeAlias = int | Mapping[str, int]
-
-_answer = msgspec.msgpack.Decoder(Answer)
-_sequences = msgspec.msgpack.Decoder(dict[str, int])
+"""A Sequence for all streams, or one for each stream by its name."""
 
 
 def subscribe(
@@ -54,28 +53,36 @@ def subscribe(
     keys: KeyPair | None = None,
     server: str | None = None,
 ) -> Iterator[StreamRecord]:
-    """The records that are published at `endpoint`, until their publisher closes.
+    """Yield the records that are published at `endpoint`, until their publisher closes.
 
-    They come in the order of each stream, with no gap and no repeat, however slow the caller is
-    and whoever is killed in between: what was missed is asked for. A gap in `Sequence` that is left
-    is a record that the log has no more.
+    They come in the order of each stream, with no gap and no repetition, however slow the caller is
+    and whichever process is killed: the subscriber asks for what it missed. A gap in `Sequence`
+    that remains is a record that is no longer in the log.
 
-    streams, kinds: narrow them; the kinds `face` and `text` include `face+text`. since: the
-    Sequence of the last record one has, for all streams or for each (0: from the beginning of the
-    log); without it they begin now. keys, server: own key pair and the publisher's public key,
-    for one that has a key.
+    streams, kinds: only these; the kinds `face` and `text` include `face+text`. since: the Sequence
+    of the last record received before, for all streams or for each (0: from the beginning of the
+    log); None means from now on. timeout: longest wait in seconds for a record; None means no
+    limit. keys, server: the subscriber's own key pair and the publisher's public key, if records
+    are encrypted.
 
-    Waits for a publisher that is not there, or that refuses the keys, as that may change; after
-    SILENCE seconds the log of this module warns once of which it is. Raises TimeoutError after
-    `timeout` seconds without a record, PublishError for an endpoint that is none, and where the
-    publisher ended before it had answered, ValueError for an unknown kind, for keys without
-    `server` and for a string as streams, and RecordError for a message that is not Onlooker's.
+    It waits for a publisher that is not there yet or refuses the keys, since that may change; after
+    SILENCE_SECONDS it logs one warning that says which. Raises TimeoutError after `timeout` seconds
+    without a record. Raises PublishError if the endpoint is invalid, or if the publisher ended
+    before it had answered. Raises RecordError if a message is not Onlooker's. Raises ValueError if
+    a kind is unknown, `streams` is a string, `since` is negative, or there are keys without
+    `server`.
+
+        for record in onlooker.subscribe("tcp://127.0.0.1:5555", streams=["door"], since=0):
+            print(record.FrameInformation.Time, record.TextDetections)
     """
     if unknown := sorted(set(kinds) - set(KINDS)):
         raise ValueError(f"kind {unknown[0]!r} is none of {', '.join(KINDS)}")
     wanted = {known for known in KINDS if {known, *known.split("+")} & set(kinds)} or set(KINDS)
     if isinstance(streams, str):
         raise ValueError(f"streams are names, as [{streams!r}], not one string")
+    sequences = since.values() if isinstance(since, Mapping) else [since or 0]
+    if any(sequence < 0 for sequence in sequences):
+        raise ValueError("since is a Sequence: 0 for the beginning of the log, or more")
     if keys is not None and server is None:
         raise ValueError("keys are of no use without the publisher's public key: give server, too")
     subscriber = Subscriber(endpoint, set(streams), since, timeout, keys, server)
@@ -83,7 +90,7 @@ def subscribe(
 
 
 class Subscriber:
-    """One connection, and how far each stream is."""
+    """One subscription, and the last Sequence of each stream."""
 
     def __init__(
         self,
@@ -98,18 +105,18 @@ class Subscriber:
         self._streams = streams
         self._floor = since if isinstance(since, int) else None
         self._last = dict(since) if isinstance(since, Mapping) else {}
-        """Sequence of the last record of each stream; those before it are not wanted, or given."""
+        """Sequence of each stream's last record; it and those before are not wanted."""
         self._timeout = timeout
         self._deadline = inf
-        self._heard = self._joined = self._warned = False
-        self._held: deque[list[bytes]] = deque(maxlen=HELD)
+        self._received = self._joined = self._warned = False
+        self._held: deque[list[bytes]] = deque(maxlen=MAX_HELD_MESSAGES)
         self._inbox = os.urandom(12)
         self._requests = 0
         self._context = zmq.Context()
         try:
             self._socket = self._context.socket(zmq.XSUB)
             keep_alive(self._socket)
-            self._socket.rcvhwm = QUEUE
+            self._socket.rcvhwm = MAX_QUEUE_RECORDS
             self._socket.linger = 0
             self._socket.reconnect_ivl = 20  # ms
             if server is not None:
@@ -117,7 +124,7 @@ class Subscriber:
                 self._socket.curve_serverkey = curve_keys.check(server).encode()
                 self._socket.curve_publickey = mine.public.encode()
                 self._socket.curve_secretkey = mine.secret.encode()
-            # AT comes last: when the publisher hears of it, all others are in force.
+            # AT comes last: when the publisher receives it, all others are in force.
             topics = [f"{stream}/".encode() for stream in streams] or [
                 bytes([letter]) for letter in range(1, 256)
             ]
@@ -131,21 +138,20 @@ class Subscriber:
             ) from error
 
     def records(self, kinds: Collection[str]) -> Iterator[StreamRecord]:
+        """Yield the records of these kinds. The connection is closed at the end."""
         self._deadline = _after(self._timeout)
         try:
             while True:
-                topic, *parts = self._held.popleft() if self._held else self._receive(inf)
-                if len(parts) != 1:
-                    raise RecordError(f"{topic!r}: not a message of Onlooker's")
+                topic, part = _parts(self._held.popleft() if self._held else self._receive(inf))
                 if topic in (AT, END):
-                    found = self._catch_up(_sequences.decode(parts[0]), topic == END)
+                    found = self._catch_up(unpack_sequences(part), topic == END)
                 elif topic.startswith(INBOX):
                     continue  # late, and asked for again meanwhile
                 else:
-                    found = self._live(topic, parts[0])
+                    found = self._live(topic, part)
                 for record in found:
                     if kind(record) in kinds:
-                        self._heard = True
+                        self._received = True
                         yield record
                     self._deadline = _after(self._timeout)
                 if topic == END:
@@ -157,24 +163,26 @@ class Subscriber:
         return not self._streams or stream in self._streams
 
     def _catch_up(self, sequences: dict[str, int], last: bool) -> Iterator[StreamRecord]:
-        """The publisher says how far it is: ask for what should have come."""
+        """Yield what should have come, by the streams' newest Sequences."""
         for stream, sequence in sequences.items():
             if not self._wanted(stream):
                 continue
             if stream not in self._last and self._floor is None and not self._joined:
-                self._last[stream] = sequence  # begin now
+                self._last[stream] = sequence  # from now on
             before = self._last.setdefault(stream, self._floor or 0)
             if before < sequence:
                 yield from self._missed(stream, sequence + 1, last)
         self._joined = True
 
     def _live(self, topic: bytes, body: bytes) -> Iterator[StreamRecord]:
-        stream, _, what = topic.decode(errors="replace").rpartition("/")
-        if what not in KINDS:
-            raise RecordError(f"{topic!r}: not a message of Onlooker's")
+        stream, _, contents = topic.decode(errors="replace").rpartition("/")
+        if contents not in KINDS:
+            raise RecordError(f"{topic!r}: not a message of Onlooker's publisher")
         if not self._joined or not self._wanted(stream):
             return
         record = decode(body)
+        if not 0 < record.Sequence <= MAX_SEQUENCE:
+            raise RecordError(f"{record.Sequence} is not a Sequence; it begins {body[:60]!r}")
         before = self._last.setdefault(stream, self._floor or 0)
         if record.Sequence > before + 1:
             yield from self._missed(stream, record.Sequence, False)
@@ -183,11 +191,16 @@ class Subscriber:
             yield record
 
     def _missed(self, stream: str, until: int, last: bool) -> Iterator[StreamRecord]:
-        """The records of `stream` behind the last one and before `until`, from the log."""
+        """Yield from the log the records of `stream` after the last one and before `until`."""
         while self._last[stream] < until - 1:
             bodies = self._ask(stream, until, last)
             for body in bodies:
                 record = decode(body)
+                if not self._last[stream] < record.Sequence < until:
+                    raise RecordError(
+                        f"{self.endpoint}: record {record.Sequence} of {record.stream} is none of "
+                        "those asked for"
+                    )
                 self._last[stream] = record.Sequence
                 yield record
             if not bodies:  # the log has no more of them
@@ -198,13 +211,14 @@ class Subscriber:
             self._requests += 1
             request = Request(self._inbox, self._requests, stream, self._last[stream], until).pack()
             self._socket.send(request)
-            again = time.monotonic() + ASK_AGAIN
+            again = time.monotonic() + ANSWER_SECONDS
             while (message := self._receive_until(again)) is not None:
                 if message[0] != INBOX + self._inbox:
                     self._held.append(message)
                     last = last or message[0] == END
                     continue
-                answer = _answer.decode(message[1])
+                _, part = _parts(message)
+                answer = unpack_answer(part)
                 if answer.number == self._requests:
                     return answer.bodies
             if last:
@@ -220,15 +234,18 @@ class Subscriber:
             return None
 
     def _receive(self, end: float) -> list[bytes]:
-        """The next message; _NothingYet at time `end`, TimeoutError where the caller set one."""
+        """Return the next message.
+
+        Raises _NothingYet at the time `end`, and TimeoutError at the caller's deadline.
+        """
         nearest = min(end, self._deadline)
         while True:
             now = time.monotonic()
-            if self._socket.poll(ceil(max(0.0, min(nearest - now, SILENCE)) * 1000)):
+            if self._socket.poll(ceil(max(0.0, min(nearest - now, SILENCE_SECONDS)) * 1000)):
                 return self._socket.recv_multipart()
             if time.monotonic() >= nearest:
                 break
-            # Publishers say something every second: this one, or what is between, is gone.
+            # A publisher sends an AT every second: the connection, or the publisher, is gone.
             if not self._joined and not self._warned:
                 self._warned = True
                 self._warn()
@@ -236,37 +253,44 @@ class Subscriber:
             self._socket.connect(self.endpoint)
         if end <= self._deadline:
             raise _NothingYet
-        what = "no further record" if self._heard else "no record"
-        raise TimeoutError(f"{self.endpoint}: {what} in {self._timeout:g} s")
+        cause = "no further record" if self._received else "no record"
+        raise TimeoutError(f"{self.endpoint}: {cause} in {self._timeout:g} s")
 
     def _warn(self) -> None:
-        """Say why nothing has come: there is nobody, or somebody who does not talk to us."""
+        """Log why no message has come."""
         events = zmq.Event.CONNECTED | zmq.Event.HANDSHAKE_SUCCEEDED
         monitor = self._socket.get_monitor_socket(events)
-        seen = 0
+        observed = 0
         try:
             self._socket.disconnect(self.endpoint)
             self._socket.connect(self.endpoint)
-            end = time.monotonic() + MEETING
+            end = time.monotonic() + HANDSHAKE_SECONDS
             while (left := end - time.monotonic()) > 0 and monitor.poll(ceil(left * 1000)):
-                seen |= int(parse_monitor_message(monitor.recv_multipart())["event"])
+                observed |= int(parse_monitor_message(monitor.recv_multipart())["event"])
         finally:
             self._socket.disable_monitor()
             monitor.close()
-        if not seen & zmq.Event.CONNECTED:
-            cause = "nobody publishes there; is the address right?"
-        elif not seen & zmq.Event.HANDSHAKE_SUCCEEDED:
+        if not observed & zmq.Event.CONNECTED:
+            cause = "no publisher is listening there; check the address"
+        elif not observed & zmq.Event.HANDSHAKE_SUCCEEDED:
             cause = (
-                "what is there refuses this subscriber; are the publisher's public key and one's "
-                "own key right, and does the publisher know it?"
+                "the publisher refuses this subscriber; check its public key, your own key, and "
+                "that yours is in its [publish] clients"
             )
         else:
-            cause = "what is there says nothing; is it a publisher of Onlooker's?"
-        logger.warning("%s: %s Still waiting.", self.endpoint, cause)
+            cause = "it is silent; check that it is a publisher of Onlooker's"
+        logger.warning("still waiting endpoint=%s cause=%s", self.endpoint, cause)
 
 
 class _NothingYet(Exception):
     """The time to wait is over."""
+
+
+def _parts(message: list[bytes]) -> tuple[bytes, bytes]:
+    """Return the topic and the second part of a message. Raises RecordError."""
+    if len(message) != 2:
+        raise RecordError(f"{message[0]!r}: not a message of Onlooker's publisher")
+    return message[0], message[1]
 
 
 def _after(seconds: float | None) -> float:

@@ -97,6 +97,7 @@ def feeds_of(
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
     from onlooker.record.sinks.json_lines import JsonLines
+    from onlooker.record.sinks.sink import Follower
 
     found: list[Feed] = []
     with ExitStack() as closing:
@@ -110,7 +111,7 @@ def feeds_of(
             with Writer(outputs.log_path, outputs.limits) as writer:
                 if outputs.records:
                     with JsonLines(outputs.records, writer, outputs.limits) as lines:
-                        lines.catch_up()
+                        Follower(writer, lines).catch_up()
         log = closing.enter_context(Log(outputs.log_path))
         for name, source in sources.items():
             video, analysis = videos.get(name), analysis_digest(config.for_source(source))

@@ -70,7 +70,8 @@ def inline_feeds(
                 for setup in setups:
                     setup.commit()
                 for publisher in publishers.values():
-                    publisher.pump()
+                    publisher.serve()
+                    publisher.follower.step()
                 failure: Failure = "undecodable" if picture is None else "error"
                 counts = replace(counts, received=counts.received + 1)
                 counts = counts.plus(failure if frame.error is not None else None)

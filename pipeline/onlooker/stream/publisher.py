@@ -4,7 +4,6 @@ It keeps its position in the run's directory. The process that replaces it conti
 record that a subscriber then gets twice, or not at all, `onlooker.record.subscribe` notices.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +14,9 @@ from onlooker.child_process import stop_event
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
 from onlooker.record.log.reader import Log, LogError
-from onlooker.record.sinks.publish import Publisher, PublishError
+from onlooker.record.sinks.publish import Publisher
+from onlooker.record.sinks.publish_messages import PublishError
+from onlooker.record.sinks.sink import Cursor
 from onlooker.stream import messages, run_directory
 from onlooker.stream.hub_client import HubClient
 from onlooker.stream.outputs import Outputs
@@ -37,17 +38,18 @@ def main(run: Path, number: int, name: str) -> int:
     publication = run_directory.read_publication(run, number)
     with (
         HubClient(plan, name, lambda _: messages.Register()) as hub,
-        _progress(run / f"published-{number}") as progress,
+        Cursor(run / f"published-{number}") as cursor,
     ):
         hub.register()
         try:
-            start = progress.read() or publication.position
+            start = cursor.read() or publication.position
             with publishing(publication.outputs, start) as publisher:
                 pace = Pace()
                 while not stop.is_set():
                     hub.receive(wait=False)
-                    if pace.published(publisher.pump(pace.wait)):
-                        progress.write(publisher.position)
+                    publisher.serve(pace.wait)
+                    if pace.published(publisher.follower.step()):
+                        cursor.write(publisher.position)
         except (PublishError, LogError, BadKey) as error:
             hub.send_last(messages.Broken(str(error)))
             return 1
@@ -72,28 +74,6 @@ class Pace:
         else:
             self.wait = IDLE_WAIT_SECONDS
         return number
-
-
-class Progress:
-    """The position of the last published record, in a file in memory."""
-
-    def __init__(self, file: int) -> None:
-        self._file = file
-
-    def read(self) -> int:
-        return int.from_bytes(os.pread(self._file, 8, 0), "little")
-
-    def write(self, position: int) -> None:
-        os.pwrite(self._file, position.to_bytes(8, "little"), 0)
-
-
-@contextmanager
-def _progress(path: Path) -> Iterator[Progress]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        yield Progress(file)
-    finally:
-        os.close(file)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from onlooker.types import Face, Frame, Point
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
     from onlooker.record.recorder import Recorder
-    from onlooker.record.sinks.json_lines import JsonLines
+    from onlooker.record.sinks.sink import Follower
     from onlooker.vision.analyser import Wanted
 
 logger = logging.getLogger(__name__)
@@ -159,18 +159,20 @@ def record(setup: Setup) -> Step:
     from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.json_lines import JsonLines
+    from onlooker.record.sinks.sink import Follower
 
-    recorders: dict[Path, tuple[Outputs, Recorder, JsonLines | None]] = {}
+    recorders: dict[Path, tuple[Outputs, Recorder, list[Follower]]] = {}
     """By log, each opened with the first frame whose record goes there."""
 
-    def opened(outputs: Outputs) -> tuple[Outputs, Recorder, JsonLines | None]:
+    def opened(outputs: Outputs) -> tuple[Outputs, Recorder, list[Follower]]:
         closing = setup.closing
         try:
             log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
-            lines = None
+            followers: list[Follower] = []
             if outputs.records:
                 lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
-            return outputs, Recorder(log), lines
+                followers.append(Follower(log, lines))
+            return outputs, Recorder(log), followers
         except LogError as error:
             raise StageError(str(error)) from error
 
@@ -183,15 +185,15 @@ def record(setup: Setup) -> Step:
         return frame
 
     def commit() -> None:
-        for outputs, recorder, lines in recorders.values():
-            _commit(setup, outputs, recorder, lines)
+        for outputs, recorder, followers in recorders.values():
+            _commit(setup, outputs, recorder, followers)
 
     setup.commit = commit
     return each(step)
 
 
 def _commit(
-    setup: Setup, outputs: Outputs, recorder: "Recorder", lines: "JsonLines | None"
+    setup: Setup, outputs: Outputs, recorder: "Recorder", followers: "list[Follower]"
 ) -> None:
     from onlooker.record.log.reader import LogError, LogFull
 
@@ -199,8 +201,8 @@ def _commit(
     while True:
         try:
             recorder.commit()
-            if lines is not None:
-                lines.catch_up()
+            for follower in followers:
+                follower.catch_up()
         except LogFull as error:
             if not outputs.patient:
                 raise StageError(str(error)) from error

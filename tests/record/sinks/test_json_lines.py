@@ -8,7 +8,8 @@ import pytest
 from onlooker.config.schema import Retention
 from onlooker.record.log.reader import LogError, LogFull
 from onlooker.record.log.writer import Writer
-from onlooker.record.sinks.json_lines import BLOCK, JsonLines, read
+from onlooker.record.sinks.json_lines import BLOCK_BYTES, JsonLines, read
+from onlooker.record.sinks.sink import Follower
 from onlooker.rekognition.shapes import StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
@@ -27,7 +28,7 @@ def log(tmp_path: Path) -> Iterator[Writer]:
 
 def follow(path: Path, log: Writer) -> None:
     with JsonLines(path, log) as lines:
-        lines.catch_up()
+        Follower(log, lines).catch_up()
 
 
 class TestFollowing:
@@ -36,7 +37,7 @@ class TestFollowing:
         with JsonLines(path, log) as lines:
             for record in made:
                 log.append([record])
-                lines.catch_up()
+                Follower(log, lines).catch_up()
         assert path.read_bytes() == b"".join(encode(record) + b"\n" for record in made)
         assert list(read(path)) == made
 
@@ -69,7 +70,7 @@ class TestFollowing:
 
     def test_lines_longer_than_a_block(self, path: Path, log: Writer, records: Records) -> None:
         made = records(3, faces=150)
-        assert len(encode(made[0])) > BLOCK
+        assert len(encode(made[0])) > BLOCK_BYTES
         for number in range(1, 4):
             log.append(made[:number])
             follow(path, log)
@@ -83,7 +84,7 @@ class TestFollowing:
         for number in range(0, 40, 4):
             log.append(made[number : number + 4])
             with JsonLines(path, log, limits) as lines:
-                lines.catch_up()
+                Follower(log, lines).catch_up()
         older, old = list(read(Path(f"{path}.2"))), list(read(Path(f"{path}.1")))
         assert [*older, *old, *read(path)] == made[10:]
         assert not Path(f"{path}.3").exists()
@@ -165,10 +166,10 @@ def test_what_did_not_fit_on_a_full_disk_is_cut_back(
     with JsonLines(path, log) as lines:
         monkeypatch.setattr(os, "write", limited)
         with pytest.raises(LogFull, match=r"records.jsonl: No space left"):
-            lines.catch_up()
+            Follower(log, lines).catch_up()
         assert list(read(path)) == made[:1]
         space[0] = 10**6
-        lines.catch_up()
+        Follower(log, lines).catch_up()
     assert list(read(path)) == made
 
 

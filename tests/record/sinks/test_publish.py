@@ -20,7 +20,8 @@ from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey, KeyPair
 from onlooker.record.log.reader import Log
 from onlooker.record.log.writer import Writer
-from onlooker.record.sinks.publish import AT, Publisher, PublishError, kind
+from onlooker.record.sinks.publish import Publisher
+from onlooker.record.sinks.publish_messages import AT, PublishError, kind
 from onlooker.record.subscribe import Since, subscribe
 from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
 
@@ -40,6 +41,11 @@ def publisher(request: pytest.FixtureRequest, log: Writer, tmp_path: Path) -> It
         yield opened
 
 
+def pump(publisher: Publisher, seconds: float = 0.0) -> None:
+    publisher.serve(seconds)
+    publisher.follower.step()
+
+
 class Pump:
     """A publisher at work in a thread, with a log of its own to read."""
 
@@ -56,7 +62,7 @@ class Pump:
             self.endpoint = publisher.endpoint
             self._bound.set()
             while not self._stop.is_set():
-                publisher.pump(0.002)
+                pump(publisher, 0.002)
 
     def __enter__(self) -> "Pump":
         self._thread.start()
@@ -94,7 +100,7 @@ def joined(publisher: Publisher) -> None:
     """Let a subscriber in that has just been made."""
     assert publisher.wait_for_subscriber(10)
     for _ in range(10):
-        publisher.pump(0.02)
+        pump(publisher, 0.02)
 
 
 def stream(records: list[StreamRecord], name: str) -> list[int]:
@@ -110,7 +116,7 @@ class TestDelivery:
         sent = [*records(500), *records(3, "b", error="damaged"), *records(3, "c", faces=0)]
         for number in range(0, len(sent), 10):
             log.append(sent[number : number + 10])
-            publisher.pump()
+            pump(publisher)
         publisher.close()
         assert listener.all() == sent
 
@@ -124,7 +130,7 @@ class TestDelivery:
             peer.connect(publisher.endpoint)
             assert publisher.wait_for_subscriber(10)
             log.append(sent)
-            publisher.pump()
+            pump(publisher)
             received = [peer.recv_multipart() for _ in sent]
         assert received == [[b"door/face+text", encode(record)] for record in sent]
 
@@ -133,7 +139,7 @@ class TestDelivery:
     ) -> None:
         made = records(6)
         log.append(made[:3])
-        publisher.pump()
+        pump(publisher)
         listener = Listener(publisher.endpoint)
         joined(publisher)
         log.append(made[3:])
@@ -147,7 +153,7 @@ class TestDelivery:
         joined(publisher)
         made = records(200)
         log.append(made[:100])
-        publisher.pump()
+        pump(publisher)
         assert next(brief) == made[0]
         brief.close()  # type: ignore[attr-defined]
         log.append(made[100:])
@@ -162,8 +168,8 @@ class TestWhatWasMissed:
     ) -> None:
         made, others = records(900, "a"), records(900, "b")
         log.append([*made[:400], *others[:400]])
-        with Pump(log.path, "tcp://127.0.0.1:*") as pump:
-            listener = Listener(pump.endpoint, since={"a": since})
+        with Pump(log.path, "tcp://127.0.0.1:*") as pumped:
+            listener = Listener(pumped.endpoint, since={"a": since})
             for number in range(400, 900, 10):
                 log.append([*made[number : number + 10], *others[number : number + 10]])
                 time.sleep(0.005)
@@ -176,15 +182,15 @@ class TestWhatWasMissed:
     def test_a_slow_one_gets_all_and_holds_nobody_back(
         self, tmp_path: Path, log: Writer, records: Records, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("onlooker.record.sinks.publish.QUEUE", 20)
-        monkeypatch.setattr("onlooker.record.subscribe.QUEUE", 20)
-        monkeypatch.setattr("onlooker.record.subscribe.HELD", 50)
+        monkeypatch.setattr("onlooker.record.sinks.publish.MAX_QUEUE_RECORDS", 20)
+        monkeypatch.setattr("onlooker.record.subscribe.MAX_QUEUE_RECORDS", 20)
+        monkeypatch.setattr("onlooker.record.subscribe.MAX_HELD_MESSAGES", 50)
         made = records(1500, faces=30)  # 20 kB each: more than all queues take
-        with Pump(log.path, "tcp://127.0.0.1:*") as pump:
-            slow = subscribe(pump.endpoint, since=0, timeout=20)
+        with Pump(log.path, "tcp://127.0.0.1:*") as pumped:
+            slow = subscribe(pumped.endpoint, since=0, timeout=20)
             log.append(made[:1])
             assert next(slow) == made[0]
-            quick = Listener(pump.endpoint, since=0)
+            quick = Listener(pumped.endpoint, since=0)
             began = time.monotonic()
             for number in range(1, 1500, 25):
                 log.append(made[number : number + 25])
@@ -202,13 +208,13 @@ class TestWhatWasMissed:
         made = records(2000)
         heard: list[StreamRecord] = []
         chance = random.Random(50)
-        with Pump(log.path, "tcp://127.0.0.1:*") as pump:
+        with Pump(log.path, "tcp://127.0.0.1:*") as pumped:
             for life in range(50):
                 log.append(made[40 * life : 40 * life + 40])
-                reading = subscribe(pump.endpoint, since=len(heard), timeout=20)
+                reading = subscribe(pumped.endpoint, since=len(heard), timeout=20)
                 heard += [next(reading) for _ in range(chance.randint(1, 40))]
                 reading.close()  # type: ignore[attr-defined]
-            rest = Listener(pump.endpoint, since=len(heard))
+            rest = Listener(pumped.endpoint, since=len(heard))
             time.sleep(0.3)
         assert [*heard, *rest.all()] == made
 
@@ -224,7 +230,8 @@ from onlooker.record.log.reader import Log
 from onlooker.record.sinks.publish import Publisher
 publisher = Publisher(Log(Path(sys.argv[1])), sys.argv[2], 0)
 while True:
-    publisher.pump(0.01)
+    publisher.serve(0.01)
+    publisher.follower.step()
 """
         listener = Listener(endpoint, since=0)
         for number in range(1, 60, 20):
@@ -246,7 +253,7 @@ while True:
         log.append(made)
         with log._transaction():
             log._database.execute("DELETE FROM records WHERE position <= 4")
-        publisher.pump()
+        pump(publisher)
         listener = Listener(publisher.endpoint, since=2)
         joined(publisher)
         publisher.close()
@@ -262,7 +269,7 @@ while True:
         log.append(made)
         log._database.execute("UPDATE records SET body = '{' WHERE position = 4")
         log._database.execute("UPDATE records SET body = ? WHERE position = 6", (b"{}",))
-        publisher.pump()
+        pump(publisher)
         assert publisher.position == 9
         late = Listener(publisher.endpoint, since=0)
         joined(publisher)
@@ -296,7 +303,7 @@ while True:
             peer.linger = 0
             peer.connect(publisher.endpoint)
             peer.send(b"?" + bytes(10_000_000))
-            publisher.pump(0.2)
+            pump(publisher, 0.2)
         assert len(caplog.records) == 1  # what is as large as the last does not even come
 
     def test_a_publisher_that_ends_before_it_answers_is_told(
@@ -384,7 +391,7 @@ class TestEndpoints:
         ],
     )
     def test_records_stay_on_the_machine(self, log: Writer, endpoint: str) -> None:
-        with pytest.raises(PublishError, match=r"could read who was seen.*tcp://127.0.0.1:PORT"):
+        with pytest.raises(PublishError, match=r"could read the records.*tcp://127.0.0.1:PORT"):
             Publisher(log, endpoint)
 
     def test_a_port_that_is_none_is_refused(self, log: Writer) -> None:
@@ -511,7 +518,7 @@ class TestEncryption:
             for thread in threads:
                 thread.start()
             while any(thread.is_alive() for thread in threads):
-                publisher.pump(0.01)
+                pump(publisher, 0.01)
         assert {name: len(found) for name, found in results.items()} == {
             "friend": 20,
             "unknown key": 0,
@@ -542,7 +549,7 @@ class TestEncryption:
 
                 threading.Thread(target=read).start()
                 while not done.is_set():
-                    publisher.pump(0.01)
+                    pump(publisher, 0.01)
         assert len(got) == 20
         assert len(tap.seen) > 20_000
         for word in (b"video", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
@@ -615,7 +622,7 @@ class Tap:
 def test_who_hears_nothing_is_told_why_once(
     case: str, log: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("onlooker.record.subscribe.SILENCE", 0.3)
+    monkeypatch.setattr("onlooker.record.subscribe.SILENCE_SECONDS", 0.3)
     pairs = [KeyPair(*(half.decode() for half in zmq.curve_keypair())) for _ in range(3)]
     pair, friend, stranger = pairs
     with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
@@ -625,4 +632,4 @@ def test_who_hears_nothing_is_told_why_once(
         with pytest.raises(TimeoutError):
             list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
     [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
-    assert ("nobody publishes" if case == "nobody" else "refuses this subscriber") in said
+    assert ("no publisher is listening" if case == "nobody" else "refuses this subscriber") in said

@@ -125,6 +125,12 @@ class Log:
         [(found,)] = self._rows("SELECT coalesce(max(position), 0) FROM records")
         return int(found)
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """A value that changes with every commit, by this connection or by another process."""
+        [(others,)] = self._rows("PRAGMA data_version")
+        return int(others), self._database.total_changes
+
     def sequences_at(self, position: int) -> dict[str, int]:
         """Return the last Sequence that each stream had at `position`."""
         # "+": not by the index on streams, which would read all of their records.
