@@ -163,6 +163,10 @@ class FairQueue:
                 job.done.exception()  # perhaps nobody waits for it any more
         self._begin()
 
+    def probe(self) -> "Future[None]":
+        """Have a thread run nothing, before all that waits: the result comes once one is free."""
+        return self._pool.submit(lambda: None)
+
     def close(self) -> None:
         """Wait for what runs; what waits is not begun."""
         self._pool.shutdown(cancel_futures=True)

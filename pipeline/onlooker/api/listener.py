@@ -1,35 +1,21 @@
-"""What the parent and the processes of the server agree on."""
+"""Sockets that the processes of the server share."""
 
 import socket
-from pathlib import Path
 
-import msgspec
-
-from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 
 BACKLOG = 1024
-"""Connections that the system accepts before the process does."""
+"""Connections that wait to be accepted by a process."""
 
 
 class ServeError(OnlookerError):
     """The server cannot go on; the text says why."""
 
 
-class Orders(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process is told."""
-
-    settings: Config
-    store: Path
-    address: tuple[str, int]
-    """Where to listen, which the parent has seen to be free."""
-    threads: int
-
-
 def bound(address: tuple[str, int]) -> socket.socket:
-    """A socket at an address that other processes of ours share; OSError where it is taken."""
+    """Return a socket at an address that the server's processes share. Raises OSError."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-    # asyncio sends small packets at once only where it is told that this is TCP.
+    # asyncio sends small packets at once only if it is told that this is TCP.
     one = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -42,6 +28,7 @@ def bound(address: tuple[str, int]) -> socket.socket:
 
 
 def listening(address: tuple[str, int]) -> socket.socket:
+    """Return a socket that listens on an address. Raises OSError."""
     one = bound(address)
     one.listen(BACKLOG)
     return one

@@ -51,8 +51,11 @@ def text() -> bytes:
     return generate_latest(registry())
 
 
-def registry() -> CollectorRegistry:
-    """What all processes have counted, read anew whenever it is asked."""
+def registry(folder: str | None = None) -> CollectorRegistry:
+    """Return a registry that reads what all processes have counted, whenever it is asked.
+
+    folder: where they count; None for the one that this process counts in.
+    """
     everything = CollectorRegistry()
-    MultiProcessCollector(everything)  # type: ignore[no-untyped-call]
+    MultiProcessCollector(everything, path=folder)  # type: ignore[no-untyped-call]
     return everything

@@ -1,58 +1,44 @@
-"""Starts the processes of the server, replaces those that die, and stops them in good order."""
+"""The processes of the API: started, watched, replaced if they die or hang, and stopped."""
 
 import ipaddress
 import logging
 import os
-import signal
+import select
 import socket
 import ssl
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from onlooker.api import access_keys, services
-from onlooker.api.listener import Orders, ServeError, bound
+from onlooker.api import access_keys, process_protocol, services
+from onlooker.api.listener import ServeError, bound
+from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
+from onlooker.child_process import Child, signals, stop, supervise
 from onlooker.config.schema import Config, ConfigError
 
-PATROL = 0.2
-"""Seconds between looks at the processes."""
-START = 300.0
-"""Seconds that a process may take to load its models."""
-LONGEST_WAIT = 32.0
-"""Seconds before one that dies again and again is started once more; from 1, doubling."""
-STEADY = 60.0
-"""Seconds after which a process is trusted again."""
+MODULE = "onlooker.api.server_process"
+MAX_START_SECONDS = 300.0
+"""Time that a process may take to load its models."""
+MAX_LOOP_SILENCE_SECONDS = 15.0
+"""Time without a sign of a process's event loop after which it hangs."""
+MAX_THREADS_SILENCE_SECONDS = 30.0
+"""Time without an answer of a process's threads, beside twice the time that a request may take,
+after which they hang."""
+STEADY_SECONDS = 60.0
+"""Time that a process must live for the next restart to be at once."""
+STOP_SECONDS = 5.0
+"""Time that a process may take to stop, beside that of a request."""
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Worker:
-    """A process that is to be there, over all its lives."""
-
-    process: subprocess.Popen[bytes] | None = None
-    ready: bool = False
-    started: float = 0.0
-    wait: float = 1.0
-    due: float = 0.0
-    """When it is to be started again."""
-
-    def put_off(self) -> None:
-        """Start it later, and the next time later still."""
-        self.due = time.monotonic() + self.wait
-        self.wait = min(LONGEST_WAIT, 2 * self.wait)
-
-
 def check(settings: Config) -> None:
-    """Raise ConfigError where the server would not start, or would be open to strangers."""
+    """Raise ConfigError if the server would not start, or would be open to other machines."""
     serve = settings.serve
     if serve.keys is not None:
         access_keys.load(Path(serve.keys), services.actions())
@@ -71,12 +57,12 @@ def check(settings: Config) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a host; ConfigError for one that is none."""
+    """Return whether only this machine reaches a host. Raises ConfigError if it is unknown."""
     return ipaddress.ip_address(resolved(host)).is_loopback
 
 
 def resolved(host: str) -> str:
-    """The address of a host."""
+    """Return the address of a host. Raises ConfigError if there is none."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
@@ -84,38 +70,49 @@ def resolved(host: str) -> str:
     return str(found[0][4][0])
 
 
-def serve(settings: Config, store: Path, on_ready: Callable[[str], None]) -> None:
-    """Answer requests until SIGTERM or SIGINT.
+def serve(config: Config, store: Path, on_ready: Callable[[str], None]) -> None:
+    """Answer requests until a signal to stop.
 
-    `on_ready` is told the URL once all processes listen. Raises ServeError and ConfigError.
+    `on_ready` receives the URL once all processes listen. Raises ServeError and ConfigError.
     """
-    check(settings)
+    with signals() as received, running(config, store, on_ready) as processes:
+        supervise([processes], received, lambda: None)
+
+
+@contextmanager
+def running(config: Config, store: Path, on_ready: Callable[[str], None]) -> "Iterator[Processes]":
+    """Yield the processes of the server, which `watch` starts, and stop them at the end.
+
+    store: file of the collections. `on_ready` receives the URL once all processes listen. Raises
+    ServeError and ConfigError.
+    """
+    check(config)
     with ExitStack() as closing:
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="onlooker-metrics-"))
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        address = (resolved(settings.serve.host), settings.serve.port)
+        address = (resolved(config.serve.host), config.serve.port)
         keeper = closing.enter_context(_reserved(address))
-        orders = Orders(
-            settings=settings,
+        settings = ProcessSettings(
+            config=config,
             store=store,
             address=keeper.getsockname()[:2],
-            threads=threads(settings),
+            threads=threads(config),
         )
-        if settings.serve.metrics_port is not None:
-            closing.callback(_serve_metrics(address[0], settings.serve.metrics_port))
-        stopping = closing.enter_context(_signals())
-        Workers(orders, settings.serve.workers).run(stopping, on_ready)
+        if config.serve.metrics_port is not None:
+            closing.callback(_serve_metrics(address[0], config.serve.metrics_port, folder))
+        processes = Processes(settings, Path(folder), on_ready)
+        closing.callback(processes.close)
+        yield processes
 
 
-def threads(settings: Config) -> int:
-    """Pictures that one process looks at side by side."""
+def threads(config: Config) -> int:
+    """Return how many images one process analyses at a time."""
     many = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if many else os.cpu_count() or 1
-    return settings.serve.threads or max(1, cores // settings.serve.workers)
+    return config.serve.threads or max(1, cores // config.serve.workers)
 
 
 def _reserved(address: tuple[str, int]) -> socket.socket:
-    """A socket that keeps the port while processes come and go."""
+    """Return a socket that keeps the port while processes come and go. Raises ServeError."""
     try:
         # Another server would share the port with ours, silently, if it wants to share it too.
         family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
@@ -130,13 +127,13 @@ def _reserved(address: tuple[str, int]) -> socket.socket:
         ) from error
 
 
-def _serve_metrics(host: str, port: int) -> Callable[[], None]:
+def _serve_metrics(host: str, port: int, folder: str) -> Callable[[], None]:
     from prometheus_client import start_http_server
 
     from onlooker.api import metrics
 
     try:
-        server, thread = start_http_server(port, host, metrics.registry())
+        server, thread = start_http_server(port, host, metrics.registry(folder))
     except OSError as error:
         raise ServeError(f"cannot answer /metrics on port {port}: {error.strerror}") from error
 
@@ -148,123 +145,123 @@ def _serve_metrics(host: str, port: int) -> Callable[[], None]:
     return stop
 
 
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Signals that tell to stop, as they come."""
-    received: list[int] = []
+@dataclass(slots=True)
+class Life:
+    """When a process last gave signs of life, on `time.monotonic`'s clock."""
 
-    def receive(number: int, _: Any) -> None:
-        received.append(number)
-
-    before = {one: signal.signal(one, receive) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield received
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    loop: float
+    threads: float
 
 
-class Workers:
-    """The processes, and what is to be done about them."""
+class Processes:
+    """The processes of the server, as a group for `supervise`.
 
-    def __init__(self, orders: Orders, number: int) -> None:
-        self._orders = orders
-        self._workers = [Worker() for _ in range(number)]
-        self._said = False
+    metrics: folder that they count in.
+    """
 
-    def run(self, stopping: Sequence[int], on_ready: Callable[[str], None]) -> None:
-        """Keep them all running until a signal is in `stopping`."""
-        try:
-            while not stopping:
-                for worker in self._workers:
-                    self._watch(worker)
-                if not self._said and all(worker.ready for worker in self._workers):
-                    self._said = True
-                    on_ready(self.url)
-                time.sleep(PATROL)
-        finally:
-            self._stop()
+    finished = False
+
+    def __init__(
+        self, settings: ProcessSettings, metrics: Path, on_ready: Callable[[str], None]
+    ) -> None:
+        self.metrics = metrics
+        self._settings = settings
+        self._on_ready = on_ready
+        self._announced = False
+        timeout = settings.config.serve.request_timeout
+        self._threads_silence = 2 * timeout + MAX_THREADS_SILENCE_SECONDS
+        self._stop_seconds = timeout + STOP_SECONDS
+        self._children = [
+            Child(
+                f"api-{number}",
+                MODULE,
+                piped=True,
+                environment={"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
+                stop_seconds=self._stop_seconds,
+            )
+            for number in range(settings.config.serve.workers)
+        ]
+        self._lives: dict[Child, Life] = {}
+        self._watched = time.monotonic()
 
     @property
     def url(self) -> str:
-        host, port = self._orders.address
-        scheme = "https" if self._orders.settings.serve.certificate else "http"
+        host, port = self._settings.address
+        scheme = "https" if self._settings.config.serve.certificate else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def _watch(self, worker: Worker) -> None:
+    def watch(self, seconds: float) -> None:
+        """Wait for signs of life for some time, then see to the processes.
+
+        Raises ServeError if one ends before all have listened for the first time.
+        """
+        self._wait(seconds)
         now = time.monotonic()
-        if worker.process is None:
-            if now >= worker.due:
-                self._start(worker)
-            return
-        assert worker.process.stdout is not None, "it was started with a pipe"
-        if not worker.ready and worker.process.stdout.read(1):
-            worker.ready = True
-        status = worker.process.poll()
-        if status is None:
-            if not worker.ready and now - worker.started > START:
-                logger.error("process %d did not get ready", worker.process.pid)
-                worker.process.kill()
-            elif worker.ready and now - worker.started > STEADY:
-                worker.wait = 1.0
-            return
-        if not self._said and not worker.ready:
-            raise ServeError(f"a process ended before it listened, with status {status}; see above")
-        logger.error("process %d died with status %d", worker.process.pid, status)
-        self._bury(worker)
-        worker.put_off()
+        away, self._watched = now - self._watched, now
+        for child in self._children:
+            self._listen(child, now, away)
+            pid, life = child.process.pid if child.process else 0, child.life
+            how = child.check(now)
+            if how is not None:
+                self._restart(child, how, pid, now)
+            elif child.life != life:
+                self._lives.pop(child, None)
+                settings = replace(self._settings, replacement=child.life > 1)
+                child.send(process_protocol.pack(settings))
+        if not self._announced and all(child.ready for child in self._children):
+            self._announced = True
+            self._on_ready(self.url)
 
-    def _start(self, worker: Worker) -> None:
-        # In a group of its own: an interrupt at the terminal is for us.
-        try:
-            worker.process = subprocess.Popen(
-                [sys.executable, "-m", "onlooker.api.server_process"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                process_group=0,
-            )
-        except OSError as error:
-            if not self._said:
-                raise ServeError(f"a process cannot be started: {error}") from error
-            logger.error("a process cannot be started: %s", error)
-            worker.put_off()
-            return
-        worker.ready, worker.started = False, time.monotonic()
-        assert worker.process.stdin is not None, "it was started with pipes"
-        assert worker.process.stdout is not None, "it was started with pipes"
-        os.set_blocking(worker.process.stdout.fileno(), False)
-        with suppress(BrokenPipeError):  # It has died already, which the next look finds.
-            worker.process.stdin.write(msgspec.json.encode(self._orders, enc_hook=str) + b"\n")
-            worker.process.stdin.flush()
+    def stop(self) -> None:
+        """Have the processes take no more requests, and end when they have answered all."""
+        for child in self._children:
+            child.stop(time.monotonic())
 
-    def _bury(self, worker: Worker) -> None:
+    def close(self) -> None:
+        """Stop the processes, and wait until they have."""
+        stop(self._children, self._stop_seconds)
+
+    def _wait(self, seconds: float) -> None:
+        running = [child.process for child in self._children if child.process is not None]
+        pipes = [process.stdout for process in running if process.stdout is not None]
+        if pipes:
+            select.select(pipes, [], [], seconds)
+        else:
+            time.sleep(seconds)
+
+    def _listen(self, child: Child, now: float, away: float) -> None:
+        """Take a process's signs of life; kill it if it has given none for too long."""
+        signs = child.read()
+        if signs and not child.ready:
+            child.ready = True
+            self._lives[child] = Life(now, now)
+        life = self._lives.get(child)
+        if life is None:
+            if child.running and now - child.started > MAX_START_SECONDS:
+                child.kill(f"it did not get ready within {MAX_START_SECONDS:.0f} s")
+            return
+        if away > 1.0:  # it was this process that did not run
+            life.loop, life.threads = life.loop + away, life.threads + away
+        if LOOP in signs:
+            life.loop = now
+        if THREADS in signs:
+            life.threads = now
+        if child.stopping is not None:
+            return
+        if now - life.loop > MAX_LOOP_SILENCE_SECONDS:
+            child.kill(f"its event loop hangs since {now - life.loop:.0f} s")
+        elif now - life.threads > self._threads_silence:
+            child.kill(f"its threads hang since {now - life.threads:.0f} s")
+
+    def _restart(self, child: Child, how: str, pid: int, now: float) -> None:
         from prometheus_client.multiprocess import mark_process_dead
 
-        from onlooker.api import metrics
-
-        assert worker.process is not None, "it lived"
-        _close(worker.process)
-        mark_process_dead(worker.process.pid)  # type: ignore[no-untyped-call]
-        metrics.RESTARTS.inc()
-        worker.process, worker.ready = None, False
-
-    def _stop(self) -> None:
-        running = [worker.process for worker in self._workers if worker.process is not None]
-        for process in running:
-            process.terminate()
-        end = time.monotonic() + self._orders.settings.serve.request_timeout + 5
-        for process in running:
-            try:
-                process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                logger.error("process %d did not stop", process.pid)
-                process.kill()
-                process.wait()
-            _close(process)
-
-
-def _close(process: subprocess.Popen[bytes]) -> None:
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            with suppress(BrokenPipeError):  # of what it was not told
-                pipe.close()
+        self._lives.pop(child, None)
+        if pid:
+            mark_process_dead(pid, str(self.metrics))  # type: ignore[no-untyped-call]
+        if child.stopping is not None:
+            return
+        if not self._announced and not child.ready:
+            raise ServeError(f"a process of the API ended before it listened ({how}); see above")
+        wait = child.restart(now, child.ready and now - child.started > STEADY_SECONDS)
+        logger.error("process died name=%s how=%s restart_in=%.0f", child.name, how, wait)

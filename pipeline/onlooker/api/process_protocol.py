@@ -1,0 +1,80 @@
+"""What the server and its processes tell each other.
+
+The server writes the process's settings to its standard input, one line of JSON. The process
+writes single bytes to its standard output: LOOP from its event loop every second, the first as
+soon as it listens, and THREADS whenever its threads have answered a probe. It stops when its
+standard input ends: no process outlives the server.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from onlooker.config.schema import Config
+
+LOOP, THREADS = b"l", b"t"
+HEARTBEAT_SECONDS = 1.0
+"""Time between two signs of life of the event loop."""
+PROBE_SECONDS = 5.0
+"""Time between two probes of the threads, each of which begins after the one before was answered.
+"""
+
+
+class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a process of the server needs to know."""
+
+    config: Config
+    store: Path
+    """File of the collections."""
+    address: tuple[str, int]
+    """Host and port to listen on, which the server has reserved."""
+    threads: int
+    """Images that it analyses at a time."""
+    replacement: bool = False
+    """Whether a process before it has died."""
+
+
+def pack(settings: ProcessSettings) -> bytes:
+    """Return the line for a process."""
+    return msgspec.json.encode(settings, enc_hook=str) + b"\n"
+
+
+def unpack(line: bytes) -> ProcessSettings:
+    """Return what `pack` was given."""
+    return msgspec.json.decode(line, type=ProcessSettings, dec_hook=lambda kind, text: kind(text))
+
+
+class Signs:
+    """The process's end of its standard output."""
+
+    def __init__(self) -> None:
+        """Take standard output over: what else is written to it goes to standard error."""
+        self._file = os.dup(sys.stdout.fileno())
+        os.set_blocking(self._file, False)
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    def give(self, sign: bytes) -> None:
+        """Write LOOP or THREADS; nothing if the server does not read."""
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._file, sign)
+
+    async def beat(self, probe: Callable[[], Sequence["Future[None]"]]) -> None:
+        """Give signs of life until cancelled. `probe` has every pool of threads run nothing."""
+        loop = asyncio.get_running_loop()
+        probes: Sequence[Future[None]] = ()
+        due = loop.time()
+        while True:
+            self.give(LOOP)
+            if probes and all(each.done() for each in probes):
+                self.give(THREADS)
+                probes = ()
+            if not probes and loop.time() >= due:
+                due = loop.time() + PROBE_SECONDS
+                probes = probe()
+            await asyncio.sleep(HEARTBEAT_SECONDS)
