@@ -1,12 +1,26 @@
 """Which models an analysis needs, and what it finds."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
+import skimage.data
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config, Faces, Match, Record, Text
+from onlooker.media import image
+from onlooker.media.picture import Still
 from onlooker.models import card as model_card
+from onlooker.models import session
 from onlooker.models.card import Card, WeightsError
+from onlooker.models.session import Model
+from onlooker.types import Face
 from onlooker.vision import analyser
+from onlooker.vision.analyser import ALL, Analyser, Analysis, Detection, Wanted
+from onlooker.vision.attributes import EVERYTHING
+from onlooker.vision.quality import Reasons, everyone, passing
 
 NO_TEXT = Text(enabled=False)
 
@@ -99,3 +113,146 @@ def test_a_new_calibration_changes_the_weights_digest(cards: dict[str, Card]) ->
     )
     analyser._weights_digest.cache_clear()
     assert analyser.weights_digest(config) != before
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the models that are loaded, in order."""
+    names: list[str] = []
+    load = session.load
+
+    def noted(name: str, provider: str = "auto") -> Model:
+        names.append(name)
+        return load(name, "cpu")
+
+    monkeypatch.setattr(session, "load", noted)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        (Config(), ALL),
+        (Config(faces=Faces(mesh=False, detection="thorough")), Wanted(select=everyone)),
+        (Config(), Wanted(text=False)),
+        (Config(faces=Faces(mesh=False)), Wanted(text=False, attributes=EVERYTHING)),
+        (Config(), Wanted(faces=False)),
+    ],
+)
+def test_the_cards_are_those_of_the_models_that_run(
+    config: Config, wanted: Wanted, loaded: list[str]
+) -> None:
+    Analyser(config).warm_up(wanted)
+    assert len(loaded) == len(set(loaded))
+    assert set(loaded) == set(analyser.cards(config, wanted))
+
+
+def test_each_half_loads_its_own_models_when_they_are_needed(loaded: list[str]) -> None:
+    one = Analyser(Config())
+    assert loaded == []
+    wanted = Wanted(select=everyone)
+    one.prepare_detection(wanted)
+    assert loaded == ["yunet", "ppocrv6_det_small"]
+    blank = Still(np.zeros((100, 100, 3), np.uint8))
+    assert one.recognise([blank], [Detection()], [wanted]) == [Analysis()]
+    assert len(loaded) == 2
+    one.prepare_recognition(wanted)
+    assert loaded[2:] == ["face_mesh_attention", "mobilefacenet", "ppocrv6_rec_small"]
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Still]:
+    """The astronaut beside her mirror image, a page, nothing, and the astronaut in two sizes."""
+    folder = Path(skimage.data.__file__).parent
+    astronaut, page = image.read(folder / "astronaut.png"), image.read(folder / "page.png")
+    smaller = cv2.resize(astronaut.bgr, (400, 400), interpolation=cv2.INTER_AREA)
+    pair = np.hstack([astronaut.bgr, astronaut.bgr[:, ::-1]])
+    blank = np.full((120, 200, 3), 127, np.uint8)
+    return [Still(pair), page, Still(blank), Still(np.asarray(smaller, np.uint8)), astronaut]
+
+
+def same(one: Analysis, other: Analysis) -> None:
+    """Assert that two analyses are equal to the last bit."""
+    assert one.lines == other.lines
+    assert one.faces_found == other.faces_found
+    assert len(one.faces) == len(other.faces)
+    for a, b in zip(one.faces, other.faces, strict=True):
+        assert a.face == b.face
+        assert a.reasons == b.reasons
+        assert (a.mesh is None) == (b.mesh is None)
+        if a.mesh is not None and b.mesh is not None:
+            np.testing.assert_array_equal(a.mesh.points, b.mesh.points)
+        assert (a.vector is None) == (b.vector is None)
+        if a.vector is not None:
+            np.testing.assert_array_equal(a.vector, b.vector)
+
+
+@pytest.mark.parametrize("detection", ["balanced", "thorough"])
+def test_several_images_together_are_analysed_as_each_alone(
+    detection: str, images: list[Still]
+) -> None:
+    config = Config()
+    if detection == "thorough":
+        config = config.with_thorough_detection()
+    everything = Wanted(attributes=EVERYTHING, select=passing("AUTO"))
+    wanted = [everything, everything, everything, Wanted(max_faces=1), Wanted(text=False)]
+    one = Analyser(config)
+    together = one(images, wanted)
+    assert [len(each.faces) for each in together] == [2, 0, 0, 1, 1]
+    assert len(together[1].lines) >= 6
+    fresh = Analyser(config)
+    for picture, want, found in zip(images, wanted, together, strict=True):
+        [alone] = fresh([picture], [want])
+        same(found, alone)
+    # The two halves, as in two processes.
+    for found, halves in zip(
+        together, fresh.recognise(images, fresh.detect(images, wanted), wanted), strict=True
+    ):
+        same(found, halves)
+
+
+def test_only_what_is_wanted_is_found_out(images: list[Still]) -> None:
+    pair = images[0]
+    one = Analyser(Config(text=NO_TEXT))
+    [nothing] = one([pair], [Wanted(faces=False, text=False)])
+    assert nothing == Analysis()
+    [plain] = one([pair], [Wanted(text=False)])
+    assert [face.face.attributes for face in plain.faces] == [None, None]
+    with pytest.raises(ValueError, match="was not embedded"):
+        _ = plain.faces[0].row
+    some = frozenset({"smile"})
+    [largest] = one([pair], [Wanted(text=False, max_faces=1, attributes=some, select=everyone)])
+    assert largest.faces_found == 2
+    [face] = largest.faces
+    assert face.row.shape == (1, 192)
+    assert face.face.attributes is not None
+    assert face.face.attributes.smile is not None
+    assert face.face.attributes.age is None
+
+
+def test_faces_that_are_not_selected_have_reasons_and_no_vector(images: list[Still]) -> None:
+    def second(faces: Sequence[Face], smallest: float) -> list[Reasons]:
+        assert smallest == 32
+        return [("LOW_SHARPNESS",), *[()] * (len(faces) - 1)]
+
+    [found] = Analyser(Config())([images[0]], [Wanted(text=False, select=second)])
+    assert [face.reasons for face in found.faces] == [("LOW_SHARPNESS",), ()]
+    assert [face.vector is None for face in found.faces] == [True, False]
+    with pytest.raises(ValueError, match="was not embedded: LOW_SHARPNESS"):
+        _ = found.faces[0].row
+
+
+def test_without_the_mesh_vectors_are_the_same_whether_or_not_one_is_wanted(
+    images: list[Still],
+) -> None:
+    """The API fits meshes for its answers; its vectors are compared with those of enrolment."""
+    one = Analyser(Config(faces=Faces(mesh=False)))
+    plain, meshed = (
+        Wanted(text=False, select=everyone),
+        Wanted(text=False, mesh=True, select=everyone),
+    )
+    [enrolled], [searched] = one([images[4]], [plain]), one([images[4]], [meshed])
+    assert enrolled.faces[0].mesh is None
+    assert searched.faces[0].mesh is not None
+    assert enrolled.faces[0].face.points != searched.faces[0].face.points
+    np.testing.assert_array_equal(enrolled.faces[0].row, searched.faces[0].row)

@@ -136,6 +136,8 @@ class Analyser:
         """Describe and embed the faces that were found in each picture, and read its text."""
         crowds = [
             [_Subject(picture, want, face) for face in detection.faces[: want.max_faces]]
+            if want.faces
+            else []
             for picture, detection, want in zip(pictures, found, wanted, strict=True)
         ]
         subjects = list(chain.from_iterable(crowds))
@@ -144,7 +146,10 @@ class Analyser:
         for crowd in crowds:
             self._select(crowd)
         self._embed(subjects)
-        lines = self._read(pictures, found)
+        lines = self._read(
+            pictures,
+            [each.quads if want.text else () for each, want in zip(found, wanted, strict=True)],
+        )
         return [
             Analysis(tuple(one.result() for one in crowd), text, len(detection.faces))
             for crowd, text, detection in zip(crowds, lines, found, strict=True)
@@ -217,9 +222,8 @@ class Analyser:
                 one.vector = vector
 
     def _read(
-        self, pictures: Sequence[Picture], found: Sequence[Detection]
+        self, pictures: Sequence[Picture], quads: Sequence[Sequence[TextQuad]]
     ) -> list[tuple[TextLine, ...]]:
-        quads = [detection.quads for detection in found]
         return self._reader(pictures, quads) if any(quads) else [()] * len(pictures)
 
     @cached_property
