@@ -10,7 +10,7 @@ import cv2
 import pytest
 
 import onlooker
-from onlooker.cli.demo_video import photographs
+from onlooker.cli.demo_video import VISITOR, photographs, render
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     photos = photographs()
     cv2.imwrite(str(tmp_path / "portrait.png"), photos.astronaut)
     cv2.imwrite(str(tmp_path / "page.png"), photos.page)
+    cv2.imwrite(str(tmp_path / "visitor.png"), render(photos.astronaut, VISITOR))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("ONLOOKER_CONFIG", "onlooker.toml")
@@ -30,7 +31,7 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_example_of_the_package_works() -> None:
     result = doctest.testmod(onlooker)
     assert result.failed == 0
-    assert result.attempted >= 6
+    assert result.attempted >= 8
 
 
 def test_the_package_lists_its_packages() -> None:
@@ -38,6 +39,25 @@ def test_the_package_lists_its_packages() -> None:
     packages = {path.parent.name for path in root.glob("*/__init__.py")}
     listed = re.findall(r"^(\w+)  +\w", onlooker.__doc__ or "", re.MULTILINE)
     assert {*listed} == packages | {"types"}
+
+
+def test_the_readmes_example_works(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    [example] = [
+        block
+        for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+        if "onlooker.Collection" in block
+    ]
+    (images / "demo" / "people" / "Eileen Collins").mkdir(parents=True)
+    (images / "visitor.png").rename(images / "demo" / "visitor.png")
+    portrait = images / "demo" / "people" / "Eileen Collins" / "portrait.png"
+    (images / "portrait.png").rename(portrait)
+    exec(example, {})
+    found, match = capsys.readouterr().out.splitlines()
+    assert found == "1 []"
+    name, similarity = match.split()
+    assert name == "eileen"
+    assert float(similarity) > 95
 
 
 @pytest.mark.parametrize("name", onlooker.__all__)

@@ -8,9 +8,15 @@
 [178, 63, 268, 176]
 >>> page.lines[0].text
 'Region-based segmentation'
+>>> with onlooker.Collection("crew") as crew:
+...     face = crew.index("portrait.png", "eileen_collins")
+...     [match] = crew.search("visitor.png")
+>>> match.face.external_image_id, match.similarity > 95
+('eileen_collins', True)
 
-`Analyser` finds faces and text in images. `read_log` yields the records of a log, and `subscribe`
-those that a run publishes. Video, cameras and the HTTP server are commands: `onlooker --help`.
+`Analyser` finds faces and text in images; `Collection` knows people. `read_log` yields the records
+of a log, and `subscribe` those that a run publishes. Video, cameras and the HTTP server are
+commands: `onlooker --help`.
 
 The packages, in the order in which to read them:
 
@@ -32,14 +38,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from onlooker.identity.collection import Collection
     from onlooker.record.log.reader import read_log
     from onlooker.record.subscribe import subscribe
     from onlooker.vision.analyser import Analyser
 
-__all__ = ["Analyser", "read_log", "subscribe"]
+__all__ = ["Analyser", "Collection", "read_log", "subscribe"]
 
 _MODULES = {
     "Analyser": "onlooker.vision.analyser",
+    "Collection": "onlooker.identity.collection",
     "read_log": "onlooker.record.log.reader",
     "subscribe": "onlooker.record.subscribe",
 }
