@@ -10,25 +10,28 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from botocore.config import Config
-from starlette.requests import Request
+from tests.support.api import ask, context
+from tests.support.records import EILEEN, face
 from tests.support.requests import PNG
 from tests.support.server import Answer, Running, answered, running
 
 from onlooker.api.app import Server
-from onlooker.api.context import Context
-from onlooker.config.schema import Config as Settings
+from onlooker.identity.faces import CollectionInfo, CollectionPage, NewFace
+from onlooker.models.card import space
+from onlooker.types import StoredFace
+from onlooker.vision.analyser import AnalysedFace
 
 BLACK = base64.b64encode(PNG).decode()
 
@@ -128,17 +131,10 @@ def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
         raise ZeroDivisionError("as it must")
 
     monkeypatch.setattr("onlooker.api.app.handle", broken)
-    context: Any = SimpleNamespace(settings=Settings(), analysers=[None])
-    ours = Server(cast(Context, context), None)
-    target = [(b"x-amz-target", b"RekognitionService.ListCollections")]
-
-    async def receive() -> dict[str, object]:
-        return {"type": "http.request", "body": b"{}"}
-
+    server = Server(context(), None)
     with caplog.at_level("INFO"):
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": target}
-        answer = asyncio.run(ours.answer(Request(scope, receive)))
-    ours.close()
+        answer = asyncio.run(ask(server, "RekognitionService.ListCollections", {}))
+    server.close()
     request_id = answer.headers["x-amzn-RequestId"]
     assert (answer.status_code, answer.headers["x-amzn-ErrorType"]) == (500, "InternalServerError")
     assert request_id in bytes(answer.body).decode()
@@ -147,6 +143,106 @@ def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
     assert fault.exc_info is not None
     assert fault.exc_info[0] is ZeroDivisionError
     assert vars(request)["fields"]["result"] == "InternalServerError"
+
+
+class Gate:
+    """A place where threads wait until it is opened."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Semaphore(0)
+        self.opened = threading.Event()
+
+    def wait(self) -> None:
+        self.reached.release()
+        assert self.opened.wait(60)
+
+
+async def beside(server: Server, gate: Gate, operation: str, body: Any, number: int) -> list[int]:
+    """Return the statuses of requests that wait at a gate, the last that of one beside them."""
+    waiting = [
+        asyncio.create_task(ask(server, f"RekognitionService.{operation}", body))
+        for _ in range(number)
+    ]
+    for _ in range(number):
+        assert await asyncio.to_thread(gate.reached.acquire, timeout=60)
+    async with asyncio.timeout(20):
+        fast = await ask(server, "RekognitionService.DetectFaces", {"Image": {"Bytes": BLACK}})
+    gate.opened.set()
+    answers = await asyncio.gather(*waiting)
+    return [answer.status_code for answer in (*answers, fast)]
+
+
+def test_slow_buckets_keep_no_other_request_from_the_models() -> None:
+    gate = Gate()
+
+    class SlowBuckets:
+        def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+            gate.wait()
+            return PNG
+
+    server = Server(context(buckets=SlowBuckets()), None)
+    image = {"Image": {"S3Object": {"Bucket": "slow", "Name": "a.png"}}}
+    assert asyncio.run(beside(server, gate, "DetectFaces", image, 4)) == [200] * 5
+    server.close()
+
+
+@pytest.mark.parametrize("operation", ["IndexFaces", "SearchFacesByImage", "SearchUsersByImage"])
+def test_slow_collections_keep_no_other_request_from_the_models(operation: str) -> None:
+    gate = Gate()
+
+    class SlowSearcher:
+        space = space("mobilefacenet")
+
+        def collection(self, name: str) -> CollectionInfo:
+            return CollectionInfo(
+                name=name, model=self.space.name, metric="cosine", faces=0, created=0.0
+            )
+
+        def add(self, name: str, faces: list[NewFace]) -> list[StoredFace]:
+            gate.wait()
+            return [EILEEN.face] * len(faces)
+
+        def search_faces(self, *_: object) -> list[Any]:
+            gate.wait()
+            return [()]
+
+        search_users = search_faces
+
+    found = AnalysedFace(face(), vector=np.ones(4, np.float32))
+    server = Server(context(SlowSearcher(), faces=[found]), None)
+    body = {"CollectionId": "staff", "Image": {"Bytes": BLACK}}
+    assert asyncio.run(beside(server, gate, operation, body, 2)) == [200] * 3
+    server.close()
+
+
+def test_a_body_is_held_in_memory_once() -> None:
+    class Searcher:
+        def collections(self, *_: object) -> CollectionPage:
+            return CollectionPage(collections=[], token=None)
+
+    server = Server(context(Searcher()), None)
+    size = 8 << 20
+    body = b'{"Unknown":"' + b"a" * size + b'"}'
+
+    async def use() -> int:
+        await ask(server, "RekognitionService.ListCollections", b"{}")  # loads what is loaded once
+        tracemalloc.start()
+        try:
+            answer = await ask(server, "RekognitionService.ListCollections", body)
+            assert answer.status_code == 200
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert asyncio.run(use()) < 1.4 * size
+    server.close()
+
+
+def test_who_sends_is_not_what_the_client_says(server: Running) -> None:
+    answer = server.post("ListCollections", {}, None, **{"X-Forwarded-For": "10.1.2.3"})
+    request_id = answer.headers["x-amzn-requestid"]
+    [entry] = [line for line in server.lines() if line.get("request_id") == request_id]
+    assert entry["client"] == "127.0.0.1"
 
 
 def test_numbers_beyond_all_measure_and_members_twice(server: Running) -> None:
