@@ -210,7 +210,6 @@ class Hub:
         """Drop the frames in flight: their pixels are lost with the source, or soon will be."""
         lost = len(stream.flights)
         if stream.policy == "every":  # they will be offered again
-            stream.settled |= set(range(stream.oldest, stream.next)).difference(stream.flights)
             stream.next = stream.oldest
             stream.counts = replace(stream.counts, received=stream.counts.received - lost)
             self._scheduler.reset(stream)
@@ -310,9 +309,15 @@ class Hub:
             self._send(sender, messages.RegisterAgain(self.number))
             return
         self._heard[sender] = now
-        flight = worker.leases.pop(message.lease, None)
+        flight = worker.leases.get(message.lease)
         if flight is None:
             return  # a lease that was taken from it
+        if flight.lease == message.lease and self._scheduler.has_skipped(flight):
+            # The job or the result of an earlier frame was lost.
+            self._gone(sender, counted=False)
+            self._send(sender, messages.RegisterAgain(self.number))
+            return
+        del worker.leases[message.lease]
         worker.busy, worker.model, worker.cpu = message.busy, message.model, message.cpu
         worker.frames += 1
         self._scheduler.idle(worker)

@@ -49,8 +49,7 @@ class Stream:
     announced: int = 0
     """The source's next index, as it last said."""
     settled: set[int] = field(default_factory=set)
-    """Frames from `next` on that will not arrive: they were settled by an earlier hub, or before an
-    earlier frame whose pixels were lost with its source."""
+    """Frames from `next` on that will not arrive: an earlier hub has settled them."""
     ended: bool = False
     leaving: bool = False
     """Forget the stream as soon as all its frames are settled."""

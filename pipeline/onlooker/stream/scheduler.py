@@ -78,6 +78,12 @@ class Scheduler:
         """Take note that the worker has room for another frame."""
         self._idle[worker.stage][worker.name] = worker
 
+    def has_skipped(self, flight: Flight) -> bool:
+        """Return whether its ordered stage still has an earlier frame of the stream."""
+        if not self.stages[flight.stage].ordered:
+            return False
+        return any(other.stage == flight.stage for other in _earlier(flight))
+
     # Streams
 
     def queue(self, flight: Flight) -> None:
@@ -188,10 +194,9 @@ class Scheduler:
         """
         if not self.stages[flight.stage].ordered:
             return set()
-        before = takewhile(lambda other: other is not flight, flight.stream.flights.values())
         return {
             other.lease
-            for other in before
+            for other in _earlier(flight)
             if other.lease is not None and other.stage == flight.stage
         }
 
@@ -251,3 +256,8 @@ class Scheduler:
         """Return how many frames can be processed at once without slowing each other down: one for
         each worker of a stage, which has as many as there are cores."""
         return max(Counter(worker.stage for worker in self.workers.values()).values())
+
+
+def _earlier(flight: Flight) -> Iterator[Flight]:
+    """Return the frames of the stream that are in flight before this one."""
+    return takewhile(lambda other: other is not flight, flight.stream.flights.values())
