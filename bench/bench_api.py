@@ -20,7 +20,6 @@ import base64
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -36,6 +35,7 @@ import boto3
 import cv2
 import msgspec
 import numpy as np
+from bench.support.machine import measured_with
 from bench.support.published import yunet
 from botocore.config import Config as Botocore
 from rich.console import Console
@@ -268,11 +268,8 @@ def main() -> None:
     shown = cv2.imencode(".jpg", enlarged)[1].tobytes()
     face = given.image.read_bytes() if given.image else shown
     text = given.text.read_bytes() if given.text else face
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    console.print(
-        f"{machine}, Python {platform.python_version()}; "
-        f"images of {len(face)} and {len(text)} bytes"
-    )
+    console.print(measured_with("onnxruntime-openvino", "opencv-python-headless", "boto3"))
+    console.print(f"images of {len(face)} and {len(text)} bytes")
     with tempfile.TemporaryDirectory() as name, naive(Path(name)) as port:
         for fast in (True, False):
             folder = Path(name) / ("fast" if fast else "thorough")

@@ -20,17 +20,16 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
 
 import argparse
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime
+from bench.support.machine import measured_with
 from bench.support.published import face_detector
 
 from onlooker.cli.demo_video import photographs
@@ -180,9 +179,7 @@ def main() -> None:
     chosen = arguments.parse_args()
     cv2.setNumThreads(1)
     weights.pull(analyser.cards(schema.Config().with_thorough_detection(), analyser.ALL))
-    names = ("onnxruntime-openvino", "opencv-python-headless", "av")
-    print(f"{platform.processor() or platform.machine()}, one core")
-    print(", ".join(f"{name} {version(name)}" for name in names))
+    print(measured_with("onnxruntime-openvino", "opencv-python-headless", "av"))
     with tempfile.TemporaryDirectory() as folder:
         video = chosen.video or Path(folder) / "bench.mp4"
         if chosen.video is None:

@@ -10,16 +10,15 @@ import os
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from itertools import groupby
 from typing import Any
 
 import cv2
 import numpy as np
+from bench.support.machine import measured_with
 from numpy.typing import NDArray
 
 from onlooker.vision import ctc, geometry
@@ -140,8 +139,8 @@ def main() -> None:
     rounds = options.parse_args().rounds
     cv2.setNumThreads(1)
 
-    print(f"{platform.processor() or platform.machine()}, Python {platform.python_version()},")
-    print(f"numpy {version('numpy')}, opencv {cv2.__version__}, medians of {rounds} rounds")
+    print(measured_with("numpy", "opencv-python-headless"))
+    print(f"medians of {rounds} rounds")
     print(f"\n{'':<28}{'usual, µs':>12}{'kernel, µs':>12}{'ratio':>8}{'spread':>16}")
     for name, (usual, ours) in kernels().items():
         np.testing.assert_allclose(

@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 from bench.bench_geometry import boxes, numpy_decode, numpy_iou, numpy_suppress, umeyama
+from bench.support.machine import measured_with
 from numpy.typing import NDArray
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
@@ -105,6 +106,7 @@ def main() -> None:
     if shutil.which("valgrind") is None:
         print("valgrind is not installed; Debian: apt install valgrind")
         return
+    print(measured_with("numpy", "opencv-python-headless"))
     print(f"{'instructions per call':<22}{'usual':>12}{'kernel':>12}{'ratio':>8}{'goal':>6}")
     for name, goal in GOALS.items():
         usual, kernel = (

@@ -10,7 +10,6 @@ machine is too slow for are dropped and counted. The table must add up.
 import argparse
 import multiprocessing
 import os
-import platform
 import signal
 import socket
 import tempfile
@@ -19,6 +18,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
+from bench.support.machine import measured_with
 from tests.support import cameras
 
 from onlooker.cli.demo_video import make_video
@@ -91,7 +91,7 @@ def main() -> None:
         status = serve(lambda: config, Outputs(log=Path(name) / "r.db"), watch)
         server.terminate()
         server.join()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
+    print(measured_with("onnxruntime-openvino", "opencv-python-headless", "av"))
     print(f"{asked.cameras} cameras, 1280x720, {asked.fps:g} frames per second")
     for stream in status.streams:
         counts = stream.counts

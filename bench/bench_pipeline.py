@@ -12,20 +12,19 @@ text as the loop.
 
 import argparse
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
+from bench.support.machine import measured_with
 from bench.support.published import face_detector
 from rapidocr import RapidOCR
 
@@ -236,9 +235,7 @@ def main() -> None:
             outputs = Outputs(log=folder / f"alone-{number}.db")
             alone_for.append(fresh(video, settings, outputs, place))
 
-    names = ("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av")
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    print(", ".join(f"{name} {version(name)}" for name in names))
+    print(measured_with("onnxruntime-openvino", "rapidocr", "opencv-python-headless", "av"))
     print(f"{'':<18}{'frames/s':>10}{'spread':>16}{'lines':>8}{'faces':>8}{'ratio':>8}")
     base = statistics.median(t.fps for t in timings["naive loop"])
     for name, several in timings.items():

@@ -29,6 +29,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import cv2
 import numpy as np
+from bench.support.machine import measured_with
 from numpy.typing import NDArray
 
 from onlooker.config import schema
@@ -247,6 +248,7 @@ def main() -> None:
         sys.exit(0)
     weights.pull(["yunet", "centerface"])
     cv2.setNumThreads(1)
+    print(measured_with("onnxruntime-openvino", "opencv-python-headless"))
 
     labels = read_labels(samples / "attributes")
     streets = [samples / "text" / "icdar2015" / name for name in FACELESS]

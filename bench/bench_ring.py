@@ -15,19 +15,17 @@ median of the rounds and their spread.
 
 import argparse
 import multiprocessing
-import os
-import platform
 import resource
 import statistics
 import struct
 import tempfile
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import zmq
+from bench.support.machine import measured_with
 from numpy.typing import NDArray
 
 from onlooker.stream.ring import Ring
@@ -145,8 +143,7 @@ def main() -> None:
             for way in WAYS:
                 costs[way].append(measure(way, chosen.frames, Path(folder)))
 
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores")
-    print(f"python {platform.python_version()}, pyzmq {version('pyzmq')}, zmq {zmq.zmq_version()}")
+    print(f"{measured_with('pyzmq')}, zmq {zmq.zmq_version()}")
     print(f"{WIDTH} x {HEIGHT} I420, {FRAME / 2**20:.2f} MiB; CPU of both processes")
     print(f"{'':16}{'CPU ms/frame':>14}{'spread':>18}{'wall ms/frame':>15}{'zmq copy is':>13}")
     copied = statistics.median(cost.cpu for cost in costs["zmq copy"])

@@ -24,7 +24,6 @@ import os
 os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy is imported
 
 import multiprocessing
-import platform
 import statistics
 import sys
 import tempfile
@@ -38,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bench.support.machine import measured_with
 from bench.support.peers import (
     PEERS,
     Engine,
@@ -319,8 +319,7 @@ def main() -> None:
     place = Path(os.environ.get("ONLOOKER_SAMPLES", beside))
     arguments.add_argument("--samples", type=Path, default=place)
     options = arguments.parse_args()
-    print(platform.processor() or platform.machine(), "python", platform.python_version())
-    print(*(f"{peer} {version(peer)}" for peer in PEERS if has(peer)))
+    print(measured_with("numpy", *filter(has, PEERS)))
     for peer in PEERS:
         if not has(peer):
             print(f"without {peer}: pip install 'onlooker[bench]'", file=sys.stderr)

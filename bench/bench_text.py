@@ -24,7 +24,6 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before any library counts cores
 
 import argparse
-import platform
 import shutil
 import statistics
 import subprocess
@@ -43,6 +42,7 @@ import onnx
 import rapidocr
 import skimage.data
 from bench.support.icdar import Score, Written, scenes
+from bench.support.machine import measured_with
 from numpy.typing import NDArray
 from rapidocr import RapidOCR
 
@@ -329,9 +329,7 @@ def main() -> None:
     arguments.add_argument("--accuracy", action="store_true", help="against the truth instead")
     chosen = arguments.parse_args()
     cv2.setNumThreads(1)
-    names = ("onnxruntime-openvino", "opencv-python-headless", "rapidocr")
-    print(f"{platform.processor() or platform.machine()}, one core, one thread each")
-    print(", ".join(f"{name} {_version(name)}" for name in names))
+    print(measured_with("onnxruntime-openvino", "opencv-python-headless", "rapidocr"))
     if chosen.accuracy:
         accuracy()
     else:
