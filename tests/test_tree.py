@@ -9,9 +9,6 @@ PACKAGE = ROOT / "pipeline" / "onlooker"
 MAX_LINES = 450
 SOURCES = {".py", ".pyi", ".pyx", ".pxd", ".h"}
 STILL_LONGER = {
-    "pipeline/onlooker/identity/store.py",
-    "tests/identity/search/test_index.py",
-    "tests/identity/test_store.py",
     "tests/models/convert/test_convert.py",
     "tests/record/sinks/test_publish.py",
     "tests/record/test_frame_record.py",

@@ -1,18 +1,41 @@
+import multiprocessing
+import os
+import resource
 import sqlite3
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
+from tests.support.stores import face as new
+from tests.support.writing import Group, committing, limit, locked, pragma
 
 from onlooker.identity.database import Database, exclusive
-from onlooker.identity.errors import StoreClosed, StoreDamaged, StoreError, StoreLocked
+from onlooker.identity.errors import (
+    CollectionNotFound,
+    StoreClosed,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreLocked,
+    StoreReadOnly,
+)
+from onlooker.identity.store import Store
+
+SPAWN = multiprocessing.get_context("spawn")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "faces.db") as opened:
+        yield opened
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "faces.db")
+    opened = Database(tmp_path / "numbers.db")
     opened.write(lambda each: each.execute("CREATE TABLE numbers (number INTEGER UNIQUE)"))
     yield opened
     opened.close()
@@ -27,42 +50,6 @@ def insert(database: sqlite3.Connection, number: int) -> int:
     return number
 
 
-class Group:
-    """Threads that make `change` with their numbers at the same time, and the outcomes."""
-
-    def __init__(
-        self,
-        database: Database,
-        count: int,
-        change: Callable[[sqlite3.Connection, int], int],
-    ) -> None:
-        self.outcomes: dict[int, object] = {}
-        self._database = database
-        self._change = change
-        self._started = threading.Barrier(count + 1)
-        self._threads = [
-            threading.Thread(target=self._write, args=(n,), daemon=True) for n in range(count)
-        ]
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-        self._started.wait(30)
-        time.sleep(0.1)  # until they wait for their turn
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join(30)
-        assert not any(thread.is_alive() for thread in self._threads), "threads are stuck"
-
-    def _write(self, number: int) -> None:
-        self._started.wait(30)
-        try:
-            self.outcomes[number] = self._database.write(lambda each: self._change(each, number))
-        except BaseException as error:
-            self.outcomes[number] = error
-
-
 class TestWriting:
     def test_a_change_is_made_wholly_or_not_at_all(self, database: Database) -> None:
         def change(each: sqlite3.Connection) -> None:
@@ -74,19 +61,6 @@ class TestWriting:
         assert numbers(database) == []
         assert database.write(lambda each: insert(each, 2)) == 2
         assert numbers(database) == [2]
-
-    def test_threads_share_a_commit(self, database: Database) -> None:
-        group = Group(database, 16, insert)
-        statements: list[str] = []
-
-        def lead(each: sqlite3.Connection) -> None:
-            group.start()
-            each.set_trace_callback(statements.append)
-
-        database.write(lead)
-        group.join()
-        assert group.outcomes == {n: n for n in range(16)}
-        assert statements.count("BEGIN IMMEDIATE") <= 8  # one, unless a thread comes late
 
     def test_a_change_that_fails_is_the_only_one_that_does(self, database: Database) -> None:
         group = Group(database, 8, insert)
@@ -156,7 +130,235 @@ class TestWriting:
         assert all(group.outcomes[n] == n for n in range(4) if n != victim)
 
 
+class TestSharedCommits:
+    def test_threads_share_commits(self, store: Store) -> None:
+        """And what is wrong with one is its own."""
+        store.make_collection("staff", "m")
+        commits = 0
+
+        def count(statement: str) -> None:
+            nonlocal commits
+            commits += statement == "COMMIT"
+
+        store.database.write(lambda each: each.set_trace_callback(count))
+        ready = threading.Barrier(16)
+        failed = []
+
+        def index(number: int) -> None:
+            ready.wait(30)
+            for turn in range(20):
+                store.add("staff", [new(number, f"{number}.{turn}")])
+                try:
+                    store.add("nobody", [new(number)])
+                except CollectionNotFound:
+                    failed.append(number)
+
+        threads = [threading.Thread(target=index, args=(number,)) for number in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(store.faces("staff").faces) == store.collection("staff").faces == 320
+        assert len(failed) == 320
+        assert commits < 500  # of 640
+
+    def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
+        store.make_collection("staff", "m")
+        limit(store, 2)
+        outcomes: dict[str, str] = {}
+
+        def index(name: str, count: int) -> None:
+            try:
+                store.add("staff", [new(seed) for seed in range(count)])
+                outcomes[name] = "added"
+            except StoreFull:
+                outcomes[name] = "full"
+
+        threads = [
+            threading.Thread(target=index, args=("big", 2000)),
+            threading.Thread(target=index, args=("small", 1)),
+        ]
+        with committing(store):  # so that both wait for the same commit
+            for thread in threads:
+                thread.start()
+        for thread in threads:
+            thread.join()
+        assert outcomes == {"big": "full", "small": "added"}
+        assert store.collection("staff").faces == 1
+
+
 class TestFile:
+    def test_is_durable_and_shared(self, store: Store) -> None:
+        asked = {
+            name: store.database.write(partial(pragma, name=name))
+            for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
+        }
+        assert asked == {
+            "journal_mode": "wal",
+            "synchronous": 2,
+            "foreign_keys": 1,
+            "user_version": 3,
+        }
+
+    def test_text_file(self, tmp_path: Path) -> None:
+        (tmp_path / "faces.db").write_text("these are not the faces that you look for" * 100)
+        with pytest.raises(StoreError, match=r"faces.db: .* it is not a face store; move"):
+            Store(tmp_path / "faces.db")
+
+    def test_another_programs_database_stays_untouched(self, tmp_path: Path) -> None:
+        path = tmp_path / "faces.db"
+        other = sqlite3.connect(path)
+        other.execute("CREATE TABLE recipes (name)")
+        other.close()
+        before = path.read_bytes()
+        with pytest.raises(StoreError, match="database of another program"):
+            Store(path)
+        assert path.read_bytes() == before
+
+    def test_newer_format(self, store: Store, tmp_path: Path) -> None:
+        store.database.write(lambda each: each.execute("PRAGMA user_version = 99"))
+        with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
+            Store(tmp_path / "faces.db")
+
+    def test_folder_where_the_file_should_be(self, tmp_path: Path) -> None:
+        (tmp_path / "faces.db").mkdir()
+        with pytest.raises(StoreError, match=r"cannot be opened.*ONLOOKER_DATA"):
+            Store(tmp_path / "faces.db")
+
+    def test_file_where_the_folder_should_be(self, tmp_path: Path) -> None:
+        (tmp_path / "data").write_text("")
+        with pytest.raises(StoreError, match=r"data: .*cannot be made.*ONLOOKER_DATA"):
+            Store(tmp_path / "data" / "faces.db")
+
+    def test_full_disk_changes_nothing(self, store: Store) -> None:
+        store.make_collection("staff", "m")
+        [kept] = store.add("staff", [new(1)])
+        limit(store, 0)
+        with pytest.raises(StoreFull, match="disk is full, and nothing was changed; free some"):
+            store.add("staff", [new(seed) for seed in range(2, 2000)])
+        assert store.faces("staff").faces == [kept]
+        limit(store, 1_000_000)
+        store.add("staff", [new(2)])
+        assert len(store.faces("staff").faces) == 2
+
+    def test_read_only(self, store: Store) -> None:
+        store.make_collection("staff", "m")
+        store.database.write(lambda each: each.execute("PRAGMA query_only = 1"))
+        with pytest.raises(StoreReadOnly, match="cannot be written; make the file and its folder"):
+            store.add("staff", [new(1)])
+        assert store.faces("staff").faces == []
+
+    def test_damage_is_said(self, tmp_path: Path) -> None:
+        path = tmp_path / "faces.db"
+        with Store(path) as store:
+            store.make_collection("staff", "m")
+            store.add("staff", [new(seed) for seed in range(500)])
+        data = bytearray(path.read_bytes())
+        for start in range(4096, len(data), 4096):
+            data[start : start + 100] = os.urandom(100)
+        path.write_bytes(data)
+        with (
+            pytest.raises(StoreDamaged, match="damaged; restore a backup"),
+            Store(path) as store,
+        ):
+            store.faces("staff")
+
+    def test_locked(self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
+        store.make_collection("staff", "m")
+        with Store(tmp_path / "faces.db") as hasty:
+            with locked(store):
+                with pytest.raises(StoreLocked, match="another process has kept it locked"):
+                    hasty.add("staff", [new(1)])
+                assert hasty.faces("staff").faces == []  # readers never wait
+            hasty.add("staff", [new(1)])
+
+    def test_writes_that_wait_together_wait_for_the_lock_once(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
+        with Store(store.path) as hasty:
+            statements: list[str] = []
+            hasty.database.write(lambda each: each.set_trace_callback(statements.append))
+            group = Group(hasty.database, 5, lambda *_: 0)
+            with locked(store):
+                group.start()
+                group.join()
+            assert 1 <= statements.count("BEGIN IMMEDIATE") <= 3  # of 5
+            assert [type(error) for error in group.outcomes.values()] == [StoreLocked] * 5
+
+    def test_another_file_in_its_place_is_said(self, store: Store) -> None:
+        with store.database.reading():  # so that the next one opens the file again
+            for ending in ("", "-wal", "-shm"):
+                store.path.with_name(store.path.name + ending).unlink()
+            store.path.write_bytes(b"nonsense" * 1000)
+            with pytest.raises(StoreDamaged, match="is not a face store"):
+                store.collections()
+
+    def test_a_disk_that_fails_is_said(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
+        store.make_collection("staff", "m")
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+        try:
+            with pytest.raises(StoreError, match="nothing was changed; check the disk"):
+                store.add("staff", [new(seed) for seed in range(3000)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert store.faces("staff").faces == []
+        store.add("staff", [new(1)])
+        assert store.collection("staff").faces == 1
+
+    @pytest.mark.parametrize("damaged", [False, True])
+    def test_after_an_unclean_stop_all_of_it_is_checked(
+        self, tmp_path: Path, damaged: bool
+    ) -> None:
+        path = tmp_path / "faces.db"
+        reader, end = SPAWN.Pipe(duplex=False)
+        writer = SPAWN.Process(target=_add_for_ever, args=(path, end))
+        with Store(path) as store:
+            store.make_collection("staff", "m")
+            store.add("staff", [new(seed) for seed in range(500)])
+        writer.start()
+        reader.recv()
+        writer.kill()
+        writer.join(10)
+        assert (tmp_path / "faces.db-wal").stat().st_size > 0
+        if damaged:
+            with path.open("r+b") as file:
+                for page in range(20, path.stat().st_size // 4096):  # some are in the log too
+                    file.seek(page * 4096 + 8)
+                    file.write(b"\xff" * 400)
+            with pytest.raises(StoreDamaged, match=r"faces\.db: .*restore a backup"):
+                Store(path)
+        else:
+            with Store(path) as store:
+                assert store.collection("staff").faces > 500
+
+    def test_while_others_have_it_open_nothing_is_checked(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.make_collection("staff", "m")
+
+        def never(*_: object) -> None:
+            raise AssertionError
+
+        monkeypatch.setattr("onlooker.identity.database.check", never)
+        Store(store.path).close()
+
+    def test_a_child_opens_its_own(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        with pytest.raises(StoreClosed, match="open a Store in each process"):
+            store.collections()
+
+    def test_a_closed_one_says_so(self, store: Store) -> None:
+        store.close()
+        for call in (store.collections, lambda: store.make_collection("staff", "m")):
+            with pytest.raises(StoreClosed, match=r"faces\.db: was closed"):
+                call()
+
     def test_reading_shows_one_moment(self, database: Database) -> None:
         database.write(lambda each: insert(each, 1))
         with database.reading() as reader:
@@ -179,7 +381,9 @@ class TestFile:
         with pytest.raises(StoreClosed, match="was closed"):
             database.rows("SELECT 1", ())
 
-    def test_not_a_database(self, tmp_path: Path) -> None:
-        (tmp_path / "text.db").write_text("these are letters" * 100)
-        with pytest.raises(StoreDamaged, match="is not a face store"):
-            Database(tmp_path / "text.db")
+
+def _add_for_ever(path: Path, end: Connection) -> None:
+    with Store(path) as store:
+        while True:
+            [stored] = store.add("staff", [new(1)])
+            end.send(stored.face_id)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from onlooker.identity import migrations
-from onlooker.identity.migrations import metric_of, migrate
+from onlooker.identity import changes
+from onlooker.identity.migrations import MIGRATIONS, metric_of, migrate
 from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
-FORMATS = Path(__file__).parent / "formats"
+FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
 UNIT = np.array([[0.6, 0.8], [1, 0]], np.float32)
 
 
@@ -26,23 +26,23 @@ class TestMetric:
 
 
 class TestMigrating:
-    @pytest.mark.parametrize("version", range(len(migrations.MIGRATIONS)))
+    @pytest.mark.parametrize("version", range(len(MIGRATIONS)))
     def test_every_step_leads_to_the_same_tables(self, version: int) -> None:
         with (
             closing(sqlite3.connect(":memory:")) as old,
             closing(sqlite3.connect(":memory:")) as new,
         ):
             for number in range(version):
-                old.executescript(migrations.MIGRATIONS[number])
+                old.executescript(MIGRATIONS[number])
             migrate(old, version)
             migrate(new, 0)
             tables = "SELECT name, sql FROM sqlite_master ORDER BY name"
             assert old.execute(tables).fetchall() == new.execute(tables).fetchall()
-            assert old.execute("PRAGMA user_version").fetchone() == (len(migrations.MIGRATIONS),)
+            assert old.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
     def test_collections_of_format_2_keep_how_they_are_compared(self, tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "faces.db")) as old:
-            old.executescript((FORMATS / "2.sql").read_text())
+            old.executescript(FORMATS[1].read_text())
         with Store(tmp_path / "faces.db") as store:
             metrics = {one.name: one.metric for one in store.collections().collections}
             assert metrics == {"staff": "cosine", "guests": "euclidean", "others": "euclidean"}
@@ -56,3 +56,42 @@ class TestMigrating:
             [[found]] = FaceIndex(store, "others", "unheard_of", "euclidean").search(query, 1)
             assert found.entry.user_id == "ann"
             assert found.value == pytest.approx(0.3)
+
+
+class TestFormats:
+    @pytest.mark.parametrize("file", FORMATS, ids=lambda file: file.stem)
+    def test_every_format_there_was_is_brought_up_to_date(self, file: Path, tmp_path: Path) -> None:
+        old = sqlite3.connect(tmp_path / "faces.db")
+        old.executescript(file.read_text())
+        (version,) = old.execute("PRAGMA user_version").fetchone()
+        old.close()
+        assert version == int(file.stem)
+        with Store(tmp_path / "faces.db") as store:
+            listed = [(one.name, one.faces, one.users) for one in store.collections().collections]
+            assert listed[:2] == [("staff", 2, 0), ("guests", 1, 0)]
+            assert store.collection("staff").metric == "cosine"
+            assert store.collection("guests").metric == "euclidean"
+            anna, nobody = store.faces("staff").faces
+            assert (anna.face_id, anna.external_image_id) == (
+                "c51d2890-1582-5700-a4d5-52db43292143",
+                "anna",
+            )
+            assert nobody.external_image_id is None
+            assert np.linalg.norm(store.vectors("staff", [anna.face_id])) == pytest.approx(1)
+            assert changes.after(store.database, "staff", 4).deleted.tolist() == [5]
+            store.delete_faces("staff", [nobody.face_id])
+            store.create_user("staff", "ann")
+            assert store.collection("staff").faces == 1
+            [(version,)] = store.database.rows("PRAGMA user_version", ())
+            assert version == len(MIGRATIONS)
+            new_tables = _tables(store)
+        with Store(tmp_path / "new.db") as store:
+            assert _tables(store) == new_tables
+
+    def test_each_one_is_tried(self) -> None:
+        assert [int(file.stem) for file in FORMATS] == list(range(1, len(MIGRATIONS)))
+
+
+def _tables(store: Store) -> list[tuple[str]]:
+    with store.database.reading() as database:
+        return database.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()

@@ -1,10 +1,7 @@
 import contextlib
 import multiprocessing
-import os
 import random
 import re
-import resource
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -15,39 +12,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.stores import face as new
 
-from onlooker.identity import changes, migrations, schema
-from onlooker.identity.database import _Write
+from onlooker.identity import backup, schema
 from onlooker.identity.errors import (
     CollectionExists,
     CollectionNotFound,
     FaceNotFound,
     InvalidName,
-    StoreClosed,
-    StoreDamaged,
-    StoreError,
-    StoreFull,
-    StoreLocked,
-    StoreReadOnly,
     TooMany,
 )
 from onlooker.identity.faces import NewFace, image_id
 from onlooker.identity.store import Store, default_path
 from onlooker.page_token import InvalidToken
 
-FORMATS = sorted((Path(__file__).parent / "formats").glob("*.sql"))
 SPAWN = multiprocessing.get_context("spawn")
-
-
-def new(
-    seed: int = 0,
-    name: str | None = None,
-    picture: bytes = b"picture",
-    box: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4),
-) -> NewFace:
-    vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
-    vector /= np.linalg.norm(vector)
-    return NewFace(picture=picture, external_image_id=name, box=box, confidence=99.5, vector=vector)
 
 
 @pytest.fixture
@@ -350,149 +329,6 @@ class TestDuplicates:
         assert len(seen) == len(store.faces("staff").faces) == 1
 
 
-class TestChanges:
-    def test_every_change_has_a_number_of_its_own(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        start = changes.last(store.database, "staff")
-        faces = store.add("staff", [new(1), new(2), new(3)])
-        assert changes.last(store.database, "staff") == start + 3
-        store.delete_faces("staff", [faces[1].face_id])
-        assert changes.last(store.database, "staff") == start + 4
-        store.add("staff", [])
-        store.faces("staff")
-        assert changes.last(store.database, "staff") == start + 4
-
-    def test_are_what_happened_since(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        start = changes.last(store.database, "staff")
-        first, second = store.add("staff", [new(1), new(2)])
-        middle = changes.last(store.database, "staff")
-        store.delete_faces("staff", [first.face_id])
-        store.add("staff", [new(3)])
-
-        new_ones = changes.after(store.database, "staff", start)
-        assert (new_ones.model, new_ones.reset) == ("m", False)
-        assert new_ones.number == changes.last(store.database, "staff")
-        assert new_ones.added.tolist() == [start + 2, start + 4]
-        np.testing.assert_array_equal(new_ones.vectors, [new(2).vector, new(3).vector])
-
-        new_ones = changes.after(store.database, "staff", middle)
-        assert new_ones.deleted.tolist() == [start + 1]
-        assert new_ones.added.tolist() == [start + 4]
-        assert changes.faces_at(store.database, [start + 1, start + 2]) == {start + 2: second}
-
-        new_ones = changes.after(store.database, "staff", new_ones.number)
-        assert (len(new_ones.deleted), len(new_ones.added)) == (0, 0)
-
-    def test_a_collection_made_again_is_another(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        store.add("staff", [new(1)])
-        before = changes.last(store.database, "staff")
-        store.delete_collection("staff")
-        store.make_collection("staff", "n")
-        new_ones = changes.after(store.database, "staff", before)
-        assert (new_ones.reset, new_ones.model) == (True, "n")
-
-
-class TestGroupCommit:
-    def test_threads_share_commits(self, store: Store) -> None:
-        """And what is wrong with one is its own."""
-        store.make_collection("staff", "m")
-        commits = 0
-
-        def count(statement: str) -> None:
-            nonlocal commits
-            commits += statement == "COMMIT"
-
-        store.database._writer.set_trace_callback(count)
-        ready = threading.Barrier(16)
-        failed = []
-
-        def index(number: int) -> None:
-            ready.wait(30)
-            for turn in range(20):
-                store.add("staff", [new(number, f"{number}.{turn}")])
-                try:
-                    store.add("nobody", [new(number)])
-                except CollectionNotFound:
-                    failed.append(number)
-
-        threads = [threading.Thread(target=index, args=(number,)) for number in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(store.faces("staff").faces) == store.collection("staff").faces == 320
-        assert len(failed) == 320
-        assert commits < 500  # of 640
-
-    def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store.database._writer.execute(f"PRAGMA max_page_count = {pages + 2}")
-        outcomes: dict[str, str] = {}
-
-        def index(name: str, count: int) -> None:
-            try:
-                store.add("staff", [new(seed) for seed in range(count)])
-                outcomes[name] = "added"
-            except StoreFull:
-                outcomes[name] = "full"
-
-        with store.database._turn:  # so that both wait for the same commit
-            threads = [
-                threading.Thread(target=index, args=("big", 2000)),
-                threading.Thread(target=index, args=("small", 1)),
-            ]
-            for thread in threads:
-                thread.start()
-            while len(store.database._queue) < 2:
-                time.sleep(0.001)
-        for thread in threads:
-            thread.join()
-        assert outcomes == {"big": "full", "small": "added"}
-        assert store.collection("staff").faces == 1
-
-
-class TestFormats:
-    @pytest.mark.parametrize("file", FORMATS, ids=lambda file: file.stem)
-    def test_every_format_there_was_is_brought_up_to_date(self, file: Path, tmp_path: Path) -> None:
-        old = sqlite3.connect(tmp_path / "faces.db")
-        old.executescript(file.read_text())
-        (version,) = old.execute("PRAGMA user_version").fetchone()
-        old.close()
-        assert version == int(file.stem)
-        with Store(tmp_path / "faces.db") as store:
-            listed = [(one.name, one.faces, one.users) for one in store.collections().collections]
-            assert listed[:2] == [("staff", 2, 0), ("guests", 1, 0)]
-            assert store.collection("staff").metric == "cosine"
-            assert store.collection("guests").metric == "euclidean"
-            anna, nobody = store.faces("staff").faces
-            assert (anna.face_id, anna.external_image_id) == (
-                "c51d2890-1582-5700-a4d5-52db43292143",
-                "anna",
-            )
-            assert nobody.external_image_id is None
-            assert np.linalg.norm(store.vectors("staff", [anna.face_id])) == pytest.approx(1)
-            assert changes.after(store.database, "staff", 4).deleted.tolist() == [5]
-            store.delete_faces("staff", [nobody.face_id])
-            store.create_user("staff", "ann")
-            assert store.collection("staff").faces == 1
-            (version,) = store.database._writer.execute("PRAGMA user_version").fetchone()
-            assert version == len(migrations.MIGRATIONS)
-            new_tables = _schema(store)
-        with Store(tmp_path / "new.db") as store:
-            assert _schema(store) == new_tables
-
-    def test_each_one_is_tried(self) -> None:
-        assert [int(file.stem) for file in FORMATS] == list(range(1, len(migrations.MIGRATIONS)))
-
-
-def _schema(store: Store) -> list[tuple[str]]:
-    with store.database.reading() as database:
-        return database.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
-
-
 class TestFile:
     def test_default_place(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
@@ -502,186 +338,12 @@ class TestFile:
         monkeypatch.delenv("ONLOOKER_DATA")
         assert default_path().parent.name == "onlooker"
 
-    def test_is_durable_and_shared(self, store: Store) -> None:
-        asked = {
-            name: store.database._writer.execute(f"PRAGMA {name}").fetchone()[0]
-            for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
-        }
-        assert asked == {
-            "journal_mode": "wal",
-            "synchronous": 2,
-            "foreign_keys": 1,
-            "user_version": 3,
-        }
-
     def test_opens_again_with_all_that_was_there(self, tmp_path: Path) -> None:
         with Store(tmp_path / "faces.db") as store:
             store.make_collection("staff", "m")
             faces = store.add("staff", [new(1, "anna"), new(2)])
         with Store(tmp_path / "faces.db") as store:
             assert store.faces("staff").faces == faces
-
-    def test_text_file(self, tmp_path: Path) -> None:
-        (tmp_path / "faces.db").write_text("these are not the faces that you look for" * 100)
-        with pytest.raises(StoreError, match=r"faces.db: .* it is not a face store; move"):
-            Store(tmp_path / "faces.db")
-
-    def test_another_programs_database_stays_untouched(self, tmp_path: Path) -> None:
-        path = tmp_path / "faces.db"
-        other = sqlite3.connect(path)
-        other.execute("CREATE TABLE recipes (name)")
-        other.close()
-        before = path.read_bytes()
-        with pytest.raises(StoreError, match="database of another program"):
-            Store(path)
-        assert path.read_bytes() == before
-
-    def test_newer_format(self, store: Store, tmp_path: Path) -> None:
-        store.database._writer.execute("PRAGMA user_version = 99")
-        with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
-            Store(tmp_path / "faces.db")
-
-    def test_folder_where_the_file_should_be(self, tmp_path: Path) -> None:
-        (tmp_path / "faces.db").mkdir()
-        with pytest.raises(StoreError, match=r"cannot be opened.*ONLOOKER_DATA"):
-            Store(tmp_path / "faces.db")
-
-    def test_file_where_the_folder_should_be(self, tmp_path: Path) -> None:
-        (tmp_path / "data").write_text("")
-        with pytest.raises(StoreError, match=r"data: .*cannot be made.*ONLOOKER_DATA"):
-            Store(tmp_path / "data" / "faces.db")
-
-    def test_full_disk_changes_nothing(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        [kept] = store.add("staff", [new(1)])
-        pages = store.database._writer.execute("PRAGMA page_count").fetchone()[0]
-        store.database._writer.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(StoreFull, match="disk is full, and nothing was changed; free some"):
-            store.add("staff", [new(seed) for seed in range(2, 2000)])
-        assert store.faces("staff").faces == [kept]
-        store.database._writer.execute("PRAGMA max_page_count = 1000000")
-        store.add("staff", [new(2)])
-        assert len(store.faces("staff").faces) == 2
-
-    def test_read_only(self, store: Store) -> None:
-        store.make_collection("staff", "m")
-        store.database._writer.execute("PRAGMA query_only = 1")
-        with pytest.raises(StoreReadOnly, match="cannot be written; make the file and its folder"):
-            store.add("staff", [new(1)])
-        assert store.faces("staff").faces == []
-
-    def test_damage_is_said(self, tmp_path: Path) -> None:
-        path = tmp_path / "faces.db"
-        with Store(path) as store:
-            store.make_collection("staff", "m")
-            store.add("staff", [new(seed) for seed in range(500)])
-        data = bytearray(path.read_bytes())
-        for start in range(4096, len(data), 4096):
-            data[start : start + 100] = os.urandom(100)
-        path.write_bytes(data)
-        with (
-            pytest.raises(StoreDamaged, match="damaged; restore a backup"),
-            Store(path) as store,
-        ):
-            store.faces("staff")
-
-    def test_locked(self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
-        store.make_collection("staff", "m")
-        with Store(tmp_path / "faces.db") as hasty:
-            store.database._writer.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreLocked, match="another process has kept it locked"):
-                hasty.add("staff", [new(1)])
-            assert hasty.faces("staff").faces == []  # readers never wait
-            store.database._writer.rollback()
-            hasty.add("staff", [new(1)])
-
-    def test_writes_that_wait_together_wait_for_the_lock_once(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
-        with Store(store.path) as hasty:
-            statements: list[str] = []
-            hasty.database._writer.set_trace_callback(statements.append)
-            writes = [_Write(lambda database: None) for _ in range(5)]
-            store.database._writer.execute("BEGIN IMMEDIATE")
-            hasty.database._commit(writes)
-            store.database._writer.rollback()
-            assert statements.count("BEGIN IMMEDIATE") == 1
-            assert [type(write.error) for write in writes] == [StoreLocked] * 5
-            assert all(write.done for write in writes)
-
-    def test_another_file_in_its_place_is_said(self, store: Store) -> None:
-        with store.database.reading():  # so that the next one opens the file again
-            for ending in ("", "-wal", "-shm"):
-                store.path.with_name(store.path.name + ending).unlink()
-            store.path.write_bytes(b"nonsense" * 1000)
-            with pytest.raises(StoreDamaged, match="is not a face store"):
-                store.collections()
-
-    def test_a_disk_that_fails_is_said(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
-        store.make_collection("staff", "m")
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
-        try:
-            with pytest.raises(StoreError, match="nothing was changed; check the disk"):
-                store.add("staff", [new(seed) for seed in range(3000)])
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        assert store.faces("staff").faces == []
-        store.add("staff", [new(1)])
-        assert store.collection("staff").faces == 1
-
-    @pytest.mark.parametrize("damaged", [False, True])
-    def test_after_an_unclean_stop_all_of_it_is_checked(
-        self, tmp_path: Path, damaged: bool
-    ) -> None:
-        path = tmp_path / "faces.db"
-        reader, end = SPAWN.Pipe(duplex=False)
-        writer = SPAWN.Process(target=_add_for_ever, args=(path, 1, end))
-        with Store(path) as store:
-            store.make_collection("staff", "m")
-            store.add("staff", [new(seed) for seed in range(500)])
-        writer.start()
-        reader.recv()
-        writer.kill()
-        writer.join(10)
-        assert (tmp_path / "faces.db-wal").stat().st_size > 0
-        if damaged:
-            with path.open("r+b") as file:
-                for page in range(20, path.stat().st_size // 4096):  # some are in the log too
-                    file.seek(page * 4096 + 8)
-                    file.write(b"\xff" * 400)
-            with pytest.raises(StoreDamaged, match=r"faces\.db: .*restore a backup"):
-                Store(path)
-        else:
-            with Store(path) as store:
-                assert store.collection("staff").faces > 500
-
-    def test_while_others_have_it_open_nothing_is_checked(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        store.make_collection("staff", "m")
-
-        def never(*_: object) -> None:
-            raise AssertionError
-
-        monkeypatch.setattr("onlooker.identity.database.check", never)
-        Store(store.path).close()
-
-    def test_a_child_opens_its_own(self, store: Store) -> None:
-        store.database._process += 1
-        with pytest.raises(StoreClosed, match="open a Store in each process"):
-            store.collections()
-
-    def test_a_closed_one_says_so(self, store: Store) -> None:
-        store.close()
-        for call in (store.collections, lambda: store.make_collection("staff", "m")):
-            with pytest.raises(StoreClosed, match=r"faces\.db: was closed"):
-                call()
 
 
 class TestProcesses:
@@ -731,8 +393,7 @@ class TestProcesses:
             there = [face.face_id for face in store.faces("staff").faces]
             assert set(acknowledged) <= set(there), f"seed {seed}"
             assert len(there) == len(set(there))
-        (sound,) = store.database._writer.execute("PRAGMA integrity_check").fetchone()
-        assert sound == "ok"
+        assert list(backup.verify(store)) == []
 
 
 def _add_when_asked(path: Path, end: Connection) -> None:

@@ -12,6 +12,7 @@ from onlooker.identity.store import Store
 
 
 def new(seed: int, name: str | None = None) -> NewFace:
+    """Return a face with a random vector, the same for the same seed, each of its own image."""
     vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
     return NewFace(
         picture=b"%d" % seed,
@@ -20,6 +21,18 @@ def new(seed: int, name: str | None = None) -> NewFace:
         confidence=99.5,
         vector=vector / np.linalg.norm(vector),
     )
+
+
+def face(
+    seed: int = 0,
+    name: str | None = None,
+    picture: bytes = b"picture",
+    box: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4),
+) -> NewFace:
+    """Return a face with a random vector, the same for the same seed, of one image."""
+    vector = np.random.default_rng(seed).standard_normal(8).astype(np.float32)
+    vector /= np.linalg.norm(vector)
+    return NewFace(picture=picture, external_image_id=name, box=box, confidence=99.5, vector=vector)
 
 
 def filled(path: Path) -> Iterator[Store]:

@@ -6,9 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.support import indexes
+from tests.support.indexes import files, people
 from tests.support.stores import new
 
 from onlooker.identity.errors import CollectionNotFound
@@ -20,7 +23,7 @@ KEY = ("staff", "m", "cosine", "faces")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def full(tmp_path: Path) -> Iterator[Store]:
     """A store with enough faces for a file."""
     with Store(tmp_path / "faces.db") as opened:
         opened.make_collection("staff", "m")
@@ -33,9 +36,9 @@ def base(store: Store) -> Path:
     return index_file.base_path(store.path.parent, "staff", "m", "faces")
 
 
-def test_the_process_writes_the_file(store: Store) -> None:
-    Builder(store.path, *KEY).run()  # type: ignore[arg-type]
-    found = index_file.load(base(store), store.key, "cosine")
+def test_the_process_writes_the_file(full: Store) -> None:
+    Builder(full.path, *KEY).run()  # type: ignore[arg-type]
+    found = index_file.load(base(full), full.key, "cosine")
     assert found is not None
     assert found.manifest.count == replica.MIN_FILE_CHANGES
     assert np.count_nonzero(found.view.live) == replica.MIN_FILE_CHANGES
@@ -63,6 +66,29 @@ def test_an_emptied_collection_keeps_no_file(
         assert list(base(store).parent.glob("*.vectors")) == []
 
 
+def test_a_collection_that_is_deleted_while_its_file_is_written(
+    filed: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = index_file.write
+
+    def slowly(*arguments: Any) -> None:
+        write(*arguments)
+        filed.delete_collection("staff")
+        write(*arguments)  # as if it had been deleted a moment before
+
+    monkeypatch.setattr(index_file, "write", slowly)
+    filed.add("staff", [indexes.new(vector) for vector in people(12, 200)])
+    with pytest.raises(CollectionNotFound):
+        index_builder.build(filed, "staff", "m", "cosine", "faces")
+    assert [*files(filed, ".vectors"), *files(filed, ".ann"), *files(filed, "manifest")] == []
+
+
+def test_it_hands_on_what_the_process_says(tmp_path: Path) -> None:
+    (tmp_path / "faces.db").write_text("no database" * 100)
+    with pytest.raises(BuildError, match="it is not a face store"):
+        Builder(tmp_path / "faces.db", *KEY).run()  # type: ignore[arg-type]
+
+
 def test_an_unknown_collection(tmp_path: Path) -> None:
     with Store(tmp_path / "faces.db") as store, pytest.raises(CollectionNotFound):
         index_builder.build(store, "nobody", "m", "cosine", "faces")
@@ -84,10 +110,10 @@ def test_modules_in_the_current_folder_are_not_imported(
     assert not (folder / "imported").exists()
 
 
-def test_it_can_be_stopped(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_stopped(full: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waits for another process, that never ends."""
-    with index_file.locked(base(store)):
-        builder = Builder(store.path, *KEY)  # type: ignore[arg-type]
+    with index_file.locked(base(full)):
+        builder = Builder(full.path, *KEY)  # type: ignore[arg-type]
         running = threading.Thread(target=builder.run)
         running.start()
         assert running.is_alive()
@@ -95,10 +121,10 @@ def test_it_can_be_stopped(store: Store, monkeypatch: pytest.MonkeyPatch) -> Non
         running.join(30)
         assert not running.is_alive()
     builder.run()  # does nothing any more
-    assert index_file.read_manifest(base(store)) is None
+    assert index_file.read_manifest(base(full)) is None
 
 
-def test_it_ends_with_the_process_that_started_it(store: Store, tmp_path: Path) -> None:
+def test_it_ends_with_the_process_that_started_it(full: Store, tmp_path: Path) -> None:
     """Also if that one is killed: a search from the command line leaves no process behind."""
     said = tmp_path / "pid"
     script = (
@@ -111,9 +137,9 @@ def test_it_ends_with_the_process_that_started_it(store: Store, tmp_path: Path) 
         f"    Path({str(said)!r}).write_text(str(process.pid))\n"
         "    return process\n"
         "module.subprocess.Popen = told\n"
-        f"module.Builder(Path({str(store.path)!r}), 'staff', 'm', 'cosine', 'faces').run()\n"
+        f"module.Builder(Path({str(full.path)!r}), 'staff', 'm', 'cosine', 'faces').run()\n"
     )
-    with index_file.locked(base(store)):  # so that it takes for ever
+    with index_file.locked(base(full)):  # so that it takes for ever
         parent = subprocess.Popen([sys.executable, "-c", script])
         builder = _number(said)
         assert _is_running(builder)

@@ -1,6 +1,9 @@
+import gc
 import math
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ from hypothesis import strategies as st
 
 from onlooker.identity.errors import CollectionNotFound, ModelMismatch
 from onlooker.identity.faces import NewFace
+from onlooker.identity.search import index_cache
 from onlooker.identity.search.matcher import Matcher, likeness, similarity
+from onlooker.identity.search.replica import Replica
 from onlooker.identity.store import Store
 from onlooker.models.card import Calibration, Space, space
 
@@ -53,6 +58,12 @@ def at(cosine: float) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
     vector = np.zeros(192, dtype=np.float32)
     vector[0], vector[1] = cosine, math.sqrt(1 - cosine**2)
     return vector
+
+
+def new(vector: np.ndarray[tuple[int], np.dtype[np.float32]]) -> NewFace:
+    return NewFace(
+        picture=b"", external_image_id=None, box=(0, 0, 1, 1), confidence=99, vector=vector
+    )
 
 
 @pytest.fixture
@@ -162,6 +173,39 @@ class TestMatcher:
             matcher.faces("staff", at(1.0)[None])
         store.make_collection("staff", "mobilefacenet")
         assert matcher.faces("staff", at(1.0)[None]) == [()]
+
+
+class TestMemory:
+    def test_of_many_collections_is_bounded(
+        self, store: Store, embedder: Space, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A collection for each tenant; each is searched once, and not all stay in memory."""
+        monkeypatch.setattr(index_cache, "SWEEP_SECONDS", 0.0)
+        loaded: list[weakref.ref[Replica]] = []
+        load = Replica.__init__
+
+        def counted(self: Replica, *arguments: Any) -> None:
+            load(self, *arguments)
+            loaded.append(weakref.ref(self))
+
+        monkeypatch.setattr(Replica, "__init__", counted)
+        faces = [new(at(0.5 + number / 1000)) for number in range(200)]
+        for number in range(30):
+            store.make_collection(f"tenant{number}", "mobilefacenet")
+            store.add(f"tenant{number}", faces)
+        nbytes = len(faces) * faces[0].vector.nbytes
+        matcher = Matcher(store, embedder, max_bytes=10 * nbytes)
+        for number in range(30):
+            matcher.faces(f"tenant{number}", at(1.0)[None])
+        gc.collect()
+        alive = [replica() is not None for replica in loaded]
+        assert 2 <= sum(alive) <= 10
+        assert not any(alive[:20])
+        matcher.faces("tenant29", at(1.0)[None])
+        assert len(loaded) == 30  # it was still there
+        [found] = matcher.faces("tenant0", at(1.0)[None])
+        assert len(loaded) == 31
+        assert len(found) == 153  # above the threshold, as before
 
 
 class TestUsers:

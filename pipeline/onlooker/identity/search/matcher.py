@@ -17,7 +17,7 @@ from onlooker.identity.faces import (
     Vectors,
 )
 from onlooker.identity.search.index import FaceIndex, Found, UserIndex
-from onlooker.identity.search.index_cache import IndexCache
+from onlooker.identity.search.index_cache import MAX_BYTES, IndexCache
 from onlooker.identity.store import Store
 from onlooker.identity.user_table import Likeness
 from onlooker.models.card import Calibration, Space
@@ -73,14 +73,17 @@ def similarities(vector: Vectors, others: Vectors, space: Space) -> list[float]:
 class Matcher:
     """Search in the collections of a store for vectors (n, dim) of `space`.
 
-    It keeps an index of each collection that was searched lately. Each search includes every change
-    that any process committed before it began. Threads may search at the same time.
+    It keeps an index of each collection that was searched lately, up to `max_bytes`. Each search
+    includes every change that any process committed before it began. Threads may search at the same
+    time.
     """
 
-    def __init__(self, store: Store, space: Space) -> None:
+    def __init__(self, store: Store, space: Space, *, max_bytes: int = MAX_BYTES) -> None:
         self._store = store
         self._space = space
-        self._indexes: IndexCache[tuple[str, Kind], FaceIndex | UserIndex] = IndexCache(self._build)
+        self._indexes: IndexCache[tuple[str, Kind], FaceIndex | UserIndex] = IndexCache(
+            self._build, max_bytes=max_bytes
+        )
 
     def close(self, finish_seconds: float = 0.0) -> None:
         """End all background work, after up to this many seconds for index files in progress."""

@@ -1,0 +1,40 @@
+"""Stores with and without an index file."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.indexes import VECTORS, InThisProcess, new
+
+from onlooker.identity.search import index_builder, replica
+from onlooker.identity.store import Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "faces.db") as opened:
+        opened.make_collection("staff", "m")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a store of VECTORS, to be searched by Annoy, and the files over them."""
+    folder = tmp_path_factory.mktemp("planted")
+    with pytest.MonkeyPatch.context() as patch, Store(folder / "faces.db") as store:
+        patch.setattr(replica, "MIN_FILE_CHANGES", 1000)
+        store.make_collection("staff", "m", method="annoy")
+        store.add("staff", [new(vector) for vector in VECTORS])
+        index_builder.build(store, "staff", "m", "cosine", "faces")
+    return folder
+
+
+@pytest.fixture
+def filed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """A copy of it, in a world where a thousand changes are many."""
+    monkeypatch.setattr(replica, "MIN_FILE_CHANGES", 1000)
+    monkeypatch.setattr("onlooker.identity.search.index.Builder", InThisProcess)
+    shutil.copytree(planted, tmp_path, dirs_exist_ok=True)
+    with Store(tmp_path / "faces.db") as opened:
+        yield opened

@@ -1,0 +1,80 @@
+"""People as vectors, a store with an index file over them, and what was found."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker.identity.faces import Kind, Method, Metric, NewFace, Vectors
+from onlooker.identity.search import index_builder
+from onlooker.identity.search.index import FaceIndex, Found
+from onlooker.identity.store import Store
+from onlooker.types import StoredFace
+
+DIM = 64
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / lengths, dtype=np.float32)
+
+
+def people(seed: int, count: int, pictures: int = 8, cosine: float = 0.6) -> Vectors:
+    """Pictures of `count` people: two of one person are at about `cosine`."""
+    chance = np.random.default_rng(seed)
+    centres = unit(chance.standard_normal((count, DIM)))
+    spread = np.sqrt((1 / cosine - 1) / DIM)
+    noise = spread * chance.standard_normal((count * pictures, DIM))
+    return unit(np.repeat(centres, pictures, axis=0) + noise)
+
+
+def new(vector: Vectors) -> NewFace:
+    return NewFace(
+        picture=b"", external_image_id=None, box=(0, 0, 1, 1), confidence=99, vector=vector
+    )
+
+
+def ids(hits: list[Found[StoredFace]]) -> list[str]:
+    return [hit.entry.face_id for hit in hits]
+
+
+PICTURES = people(11, 500, pictures=9).reshape(500, 9, DIM)
+VECTORS = PICTURES[:, :8].reshape(4000, DIM)
+QUERIES = PICTURES[::5, 8]
+
+
+class InThisProcess:
+    """A builder without a process."""
+
+    def __init__(
+        self, store: Path, collection: str, model: str, metric: Metric, kind: Kind
+    ) -> None:
+        self.store = store
+        self.key = collection, model, metric, kind
+
+    def run(self) -> None:
+        with Store(self.store) as opened:
+            index_builder.build(opened, *self.key)
+
+    def stop(self) -> None: ...
+
+
+def files(store: Store, ending: str) -> list[Path]:
+    return sorted((store.path.parent / "index").glob(f"*{ending}"))
+
+
+def by(store: Store, method: Method) -> FaceIndex:
+    """An index that searches in this way, with a file as new as it gets."""
+    store.set_method("staff", method)
+    index = FaceIndex(store, "staff", "m")
+    index.wait()
+    return index
+
+
+def is_mapped(index: FaceIndex) -> bool:
+    return index.replica.is_mapped
+
+
+def recall(truth: list[list[Found[StoredFace]]], found: list[list[Found[StoredFace]]]) -> float:
+    shares = [len({*ids(a)} & {*ids(b)}) / len(a) for a, b in zip(truth, found, strict=True) if a]
+    return float(np.mean(shares))
