@@ -319,7 +319,7 @@ def main() -> None:
     place = Path(os.environ.get("ONLOOKER_SAMPLES", beside))
     arguments.add_argument("--samples", type=Path, default=place)
     options = arguments.parse_args()
-    print(measured_with("numpy", *filter(has, PEERS)))
+    print(measured_with(*filter(has, PEERS)))
     for peer in PEERS:
         if not has(peer):
             print(f"without {peer}: pip install 'onlooker[bench]'", file=sys.stderr)
