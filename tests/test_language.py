@@ -16,8 +16,6 @@ STILL_TO_DO = (
     "pipeline/onlooker/identity",
     "pipeline/onlooker/media",
     "pipeline/onlooker/models",
-    "pipeline/onlooker/record",
-    "pipeline/onlooker/rekognition",
     "pipeline/onlooker/stream",
     "pipeline/onlooker/types.py",
     "pipeline/onlooker/vision",

@@ -6,7 +6,7 @@ between processes as msgpack.
 """
 
 from fractions import Fraction
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -46,7 +46,7 @@ class Identity(Result, frozen=True, kw_only=True):
     face: StoredFace
 
 
-LANDMARKS = (
+LandmarkType = Literal[
     "eyeLeft",
     "eyeRight",
     "mouthLeft",
@@ -77,8 +77,9 @@ LANDMARKS = (
     "chinBottom",
     "midJawlineRight",
     "upperJawlineRight",
-)
-"""Amazon's landmark types, in the order of Amazon's responses; left and right as in the image."""
+]
+"""Amazon's landmark types, in the order of its answers; left and right as in the image."""
+LANDMARKS: tuple[LandmarkType, ...] = get_args(LandmarkType)
 
 
 class Pose(Result, frozen=True, kw_only=True):

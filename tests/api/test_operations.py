@@ -87,7 +87,7 @@ def test_detect_text_reads_a_sign(client: Any, samples: Path) -> None:
     assert [one["Id"] for one in found] == list(range(len(found)))
     assert all("ParentId" not in one for one in lines)
     assert {one["ParentId"] for one in words} == {one["Id"] for one in lines}
-    assert told["TextModelVersion"] == "ppocrv6_rec_small"
+    assert told["TextModelVersion"] == "ppocrv6_det_small+ppocrv6_rec_small"
     truth = (samples / "text" / "icdar2015" / "test25" / "gt_img_100.txt").read_text("utf-8-sig")
     wanted = {line.split(",", 8)[8] for line in truth.splitlines()} - {"###"}
     assert wanted & {one["DetectedText"] for one in words}

@@ -32,7 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_lines_and_words_are_printed_as_detecttext_has_them() -> None:
     answer = json.loads(run("page.png").stdout)
-    assert answer["TextModelVersion"] == "ppocrv6_rec_small"
+    assert answer["TextModelVersion"] == "ppocrv6_det_small+ppocrv6_rec_small"
     found = answer["TextDetections"]
     lines = [each for each in found if each["Type"] == "LINE"]
     words = [each for each in found if each["Type"] == "WORD"]

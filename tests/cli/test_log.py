@@ -1,4 +1,4 @@
-"""`onlooker log`, `keys` and `status`, as a user has them."""
+"""`onlooker log`, as a user has it."""
 
 import contextlib
 import json
@@ -9,14 +9,15 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from onlooker.cli import log as cli_log
+from onlooker.cli.log import seconds
 from onlooker.cli.main import app
 from onlooker.config.schema import Config
 from onlooker.record import curve_keys
 from onlooker.record.frame_record import build
-from onlooker.record.log.reader import LogError
+from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.record.log.writer import Writer
 from onlooker.types import Frame, TextLine
 
@@ -72,6 +73,25 @@ def test_tail(log: Path) -> None:
     assert indexes(found) == [("door", 98), ("door", 99)]
 
 
+def test_a_followed_log_repeats_nothing_that_comes_meanwhile(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = Log.last
+
+    def appended_just_before(self: Log, number: int, stream: str | None = None) -> list[Entry]:
+        with Writer(log) as writer:
+            writer.append([build(frame("door", 100, "EXIT 100"), Config(), "d")])
+        return last(self, number, stream)
+
+    def stop(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Log, "last", appended_just_before)
+    monkeypatch.setattr("time.sleep", stop)
+    found = run("log", "tail", "--log", str(log), "-n", "3", "--follow")
+    assert indexes(found) == [("door", 99), ("yard", 0), ("door", 100)]
+
+
 def test_export(log: Path) -> None:
     assert len(run("log", "export", "--log", str(log))) == 101
     found = run("log", "export", "--log", str(log), "--stream", "door", "--since", "97")
@@ -98,7 +118,7 @@ def test_a_query_for_a_stream_that_is_not_there_says_which_are(log: Path) -> Non
 
 def test_check(log: Path) -> None:
     [line] = run("log", "check", "--log", str(log))
-    assert line.endswith("101 records, all whole")
+    assert line.endswith("101 records, all intact")
 
 
 def test_a_damaged_log_is_told_and_saved(log: Path, tmp_path: Path) -> None:
@@ -138,13 +158,13 @@ def test_a_folder_is_no_log(tmp_path: Path) -> None:
 
 
 def test_times() -> None:
-    assert cli_log._seconds("95.5") == 95.5
-    assert cli_log._seconds("1:35") == 95.0
-    assert cli_log._seconds("1:00:05.5") == 3605.5
-    assert cli_log._seconds("2026-11-25T08:00+00:00") == 1795593600.0
-    assert cli_log._seconds("2026-11-25") == datetime(2026, 11, 25).timestamp()
-    with pytest.raises(Exception, match="is no time"):
-        cli_log._seconds("yesterday")
+    assert seconds("95.5") == 95.5
+    assert seconds("1:35") == 95.0
+    assert seconds("1:00:05.5") == 3605.5
+    assert seconds("2026-11-25T08:00+00:00") == 1795593600.0
+    assert seconds("2026-11-25") == datetime(2026, 11, 25).timestamp()
+    with pytest.raises(typer.BadParameter, match="'yesterday' is not a time: write "):
+        seconds("yesterday")
 
 
 def test_keys(tmp_path: Path) -> None:

@@ -428,7 +428,7 @@ class TestWhatWasLookedFor:
     def test_models_are_named_where_they_looked(self) -> None:
         found = record(frame())
         assert found["FaceModelVersion"] == "mobilefacenet"
-        assert found["TextModelVersion"] == "ppocrv6_rec_small"
+        assert found["TextModelVersion"] == "ppocrv6_det_small+ppocrv6_rec_small"
         found = record(frame(), Config(faces=Faces(enabled=False), text=Text(enabled=False)))
         assert not {"FaceModelVersion", "TextModelVersion"} & found.keys()
 

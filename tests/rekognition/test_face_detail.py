@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from tests.support.botocore_shapes import model, problems
 
-from onlooker.rekognition.face_detail import FIELDS, detected_face, face_detail, fields
-from onlooker.rekognition.shapes import FaceDetail, LandmarkType, Reason, UnindexedFace
+from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
+from onlooker.rekognition.shapes import FaceDetail, Reason, UnindexedFace
 from onlooker.types import LANDMARKS, Attributes, EyeDirection, Face, Pose, Quality
 
 SIZE = (400, 200)
@@ -97,23 +97,22 @@ def test_one_attribute_adds_one_member(name: str) -> None:
     assert fields([name, "DEFAULT"]) == {FIELDS[name]}
 
 
-def test_what_nobody_looked_for_cannot_be_told() -> None:
+def test_an_attribute_that_was_not_determined_cannot_be_returned() -> None:
     bare = msgspec.structs.replace(FACE, attributes=None, landmarks=())
     assert face_detail(bare, SIZE, ["DEFAULT"]) == face_detail(FACE, SIZE)
-    with pytest.raises(ValueError, match="SMILE is asked for, but nobody looked for it"):
+    with pytest.raises(ValueError, match="SMILE is asked for, but was not determined"):
         face_detail(bare, SIZE, ["SMILE"])
     some = msgspec.structs.replace(FACE, attributes=Attributes(smile=0.5))
     with pytest.raises(ValueError, match="FACE_OCCLUDED is asked for"):
         face_detail(some, SIZE, ["FACE_OCCLUDED", "SMILE"])
     meshless = msgspec.structs.replace(FACE, landmarks=())
-    with pytest.raises(ValueError, match="no mesh was laid over this face"):
+    with pytest.raises(ValueError, match="no mesh was fitted to this face"):
         face_detail(meshless, SIZE, ["ALL"])
 
 
 def test_names_are_those_of_botocore() -> None:
     assert {"DEFAULT", "ALL", *FIELDS} == set(model.shape_for("Attribute").enum)
     assert set(LANDMARKS) <= set(model.shape_for("LandmarkType").enum)
-    assert get_args(LandmarkType) == LANDMARKS
     assert set(get_args(Reason)) == set(model.shape_for("Reason").enum)
 
 
@@ -121,7 +120,7 @@ def test_every_member_is_as_botocore_has_it() -> None:
     found = plain(face_detail(FACE, SIZE, ["ALL"]))
     assert problems(found, "FaceDetail") == []
     assert set(found) == set(model.shape_for("FaceDetail").members)
-    assert problems(plain(detected_face(FACE, SIZE)), "ComparedFace") == []
+    assert problems(plain(face_detail(FACE, SIZE)), "ComparedFace") == []
     unindexed = UnindexedFace(
         Reasons=get_args(Reason), FaceDetail=face_detail(FACE, SIZE, ["DEFAULT"])
     )
@@ -202,7 +201,7 @@ def test_compared_faces_have_the_form_of_recorded_ones(samples: Path) -> None:
     # Matches in a collection are called FaceMatches too, and have no landmarks.
     faces = [match["Face"] for match in recorded(samples, "FaceMatche")]
     [theirs] = [face for face in faces if "Landmarks" in face]
-    assert form(plain(detected_face(FACE, SIZE))) == form(theirs)
+    assert form(plain(face_detail(FACE, SIZE))) == form(theirs)
 
 
 def test_the_emotions_are_those_of_recorded_answers(samples: Path) -> None:

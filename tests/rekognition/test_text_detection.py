@@ -77,7 +77,7 @@ def test_a_polygon_follows_the_text_and_a_box_stands_upright_around_it() -> None
 
 
 def test_words_beyond_the_limit_are_left_out_and_lines_without_words() -> None:
-    found = text_detections(SIGN, SIZE, most_words=3)
+    found = text_detections(SIGN, SIZE, max_words=3)
     assert told(found) == [
         ("LINE", "IT'S MONDAY", 0, None),
         ("LINE", "but keep", 1, None),
@@ -86,7 +86,7 @@ def test_words_beyond_the_limit_are_left_out_and_lines_without_words() -> None:
         ("WORD", "but", 4, 1),
     ]
     page = [line(10, 20 * n, "one two three four") for n in range(100)]
-    counts = {most: len(text_detections(page, SIZE, most_words=most)) for most in (50, 100)}
+    counts = {most: len(text_detections(page, SIZE, max_words=most)) for most in (50, 100)}
     assert counts == {50: 50 + 13, 100: 100 + 25}
 
 

@@ -87,10 +87,10 @@ def text(
         analysis.lines,
         (picture.width, picture.height),
         filters=filters,
-        most_words=MAX_WORDS,
+        max_words=MAX_WORDS,
         max_angle=MAX_TEXT_DEGREES,
     )
-    _print({"TextDetections": found, "TextModelVersion": config.text.reader})
+    _print({"TextDetections": found, "TextModelVersion": config.text.model_version})
     if annotate:
         _annotate(picture, lambda pixels: draw_lines(pixels, found), Path(f"{file.stem}-text.png"))
 

@@ -1,4 +1,4 @@
-"""`onlooker log`: what the record log holds, as JSON lines."""
+"""`onlooker log`: the records of a log, as JSON lines."""
 
 import re
 import sys
@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
+from onlooker.cli.terminal import complaints, plain
 from onlooker.config.load import load
 from onlooker.record.log.reader import Log, LogError, default_path
 from onlooker.rekognition.shapes import encode
 
-app = typer.Typer(no_args_is_help=True, help="What was recorded: follow, search, export, check.")
-console = Console(markup=False, emoji=False, highlight=False)
-complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
+app = typer.Typer(no_args_is_help=True, help="Follow, search, export and check a log of records.")
 
-LOOK = 0.1
-"""Seconds between looks at a log that is followed."""
+POLL_SECONDS = 0.1
+"""Time between queries for new records while a log is followed."""
 
 LogPath = Annotated[
     Path | None,
@@ -33,9 +31,9 @@ def tail(
     log: LogPath = None,
     stream: StreamName = None,
     number: Annotated[
-        int, typer.Option("--number", "-n", min=0, help="Records to begin with.")
+        int, typer.Option("--number", "-n", min=0, help="Number of records to begin with.")
     ] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more records.")] = False,
 ) -> None:
     """Print the last records, one JSON line each.
 
@@ -44,14 +42,15 @@ def tail(
     with Log(_path(log)) as opened:
         position = opened.position
         for entry in opened.last(number, stream):
-            _print(entry.body)
+            if entry.position <= position:  # later ones come below
+                _print(entry.body)
         try:
             while follow:
                 for entry in opened.after(position):
                     position = entry.position
                     if stream in (None, entry.stream):
                         _print(entry.body)
-                time.sleep(LOOK)
+                time.sleep(POLL_SECONDS)
         except KeyboardInterrupt:
             return
 
@@ -60,9 +59,9 @@ def tail(
 def export(
     log: LogPath = None,
     stream: StreamName = None,
-    since: Annotated[int, typer.Option(help="Only what has a higher Sequence.", min=0)] = 0,
+    since: Annotated[int, typer.Option(help="Only records after this Sequence.", min=0)] = 0,
 ) -> None:
-    """Print all records, one JSON line each; of a damaged log all that can be read.
+    """Print all records, one JSON line each; from a damaged log those that are intact.
 
     Example: `onlooker log export --log lobby.db > lobby.jsonl`
     """
@@ -87,9 +86,9 @@ def query(
     log: LogPath = None,
     stream: StreamName = None,
     person: Annotated[str | None, typer.Option(help="ExternalImageId, or FaceId.")] = None,
-    text: Annotated[str | None, typer.Option(help="Letters that a line of text has.")] = None,
+    text: Annotated[str | None, typer.Option(help="Part of a line of text.")] = None,
     start: Annotated[
-        str | None, typer.Option("--from", help="From this time on.", metavar="TIME")
+        str | None, typer.Option("--from", help="At this time or later.", metavar="TIME")
     ] = None,
     end: Annotated[
         str | None, typer.Option("--to", help="Before this time.", metavar="TIME")
@@ -101,7 +100,7 @@ def query(
     --person ada_lovelace --from 2026-11-25T08:00`
     """
     with Log(_path(log)) as opened:
-        found = opened.query(stream, person, text, _seconds(start), _seconds(end))
+        found = opened.query(stream, person, text, seconds(start), seconds(end))
         number = 0
         for record in found:
             number += 1
@@ -116,18 +115,18 @@ def query(
 
 @app.command()
 def check(log: LogPath = None) -> None:
-    """Look whether every record is what was written, and none is missing in between.
+    """Verify that every record is what was written, and that none is missing in between.
 
     Example: `onlooker log check --log lobby.db`
     """
     with Log(_path(log)) as opened:
-        wrong = opened.check()
-        number = len(opened) if not wrong else 0
-    for each in wrong:
-        complaints.print(each)
-    if wrong:
+        faults = opened.check()
+        number = 0 if faults else len(opened)
+    for fault in faults:
+        complaints.print(fault)
+    if faults:
         raise LogError(f"{_path(log)}: is damaged; `onlooker log export` saves what can be read")
-    console.print(f"{_path(log)}: {number} records, all whole", soft_wrap=True)
+    plain.print(f"{_path(log)}: {number} records, all intact")
 
 
 def _path(given: Path | None) -> Path:
@@ -144,21 +143,24 @@ def _print(body: bytes) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise LogError(f"cannot be written out: {error.strerror}") from error
+        raise LogError(f"records cannot be written to stdout: {error.strerror}") from error
 
 
-def _seconds(time: str | None) -> float | None:
-    """Seconds of a video, or since 1970."""
+def seconds(time: str | None) -> float | None:
+    """Return a TIME of the command line in seconds of a video, or since 1970.
+
+    Raises typer.BadParameter if it is neither.
+    """
     if time is None:
         return None
     if re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", time):
-        seconds = 0.0
+        total = 0.0
         for part in time.split(":"):
-            seconds = seconds * 60 + float(part)
-        return seconds
+            total = total * 60 + float(part)
+        return total
     try:
         return datetime.fromisoformat(time).timestamp()
     except ValueError:
         raise typer.BadParameter(
-            f"{time!r} is no time: write 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera"
+            f"{time!r} is not a time: write 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera"
         ) from None

@@ -108,6 +108,11 @@ class Text(Section, frozen=True, kw_only=True):
     min_score: Ratio = 0.5
     """Minimum mean character score of a line in a record."""
 
+    @property
+    def model_version(self) -> str:
+        """Names of both models, as TextModelVersion has them."""
+        return f"{self.detector}+{self.reader}"
+
 
 class Match(Section, frozen=True, kw_only=True):
     """`[match]`: the collection that faces are searched in, and the threshold of a match."""

@@ -1,1 +1,1 @@
-"""What is said about a frame: `shapes`, `build`, and where it goes: `log`, `publish`."""
+"""The records of frames: the log, the sinks that follow it, and subscribing to them."""

@@ -1,7 +1,7 @@
-"""Keys for records that leave the machine: who may subscribe, and that nobody else reads along.
+"""CURVE keys: who may subscribe to encrypted records, and from which publisher.
 
-A key file holds a CURVE key pair. Its public key is what others are told: the publisher's to every
-subscriber, and each subscriber's to the publisher.
+A key file holds a key pair. Its public key is given to others: the publisher's to every subscriber,
+and each subscriber's to the publisher.
 """
 
 import os
@@ -14,8 +14,8 @@ import zmq
 
 from onlooker.errors import OnlookerError
 
-PUBLIC = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
-"""A public key, as ZeroMQ writes one (Z85)."""
+PUBLIC_KEY = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
+"""Form of a public key: 40 characters in ZeroMQ's encoding, Z85."""
 
 
 class BadKey(OnlookerError):
@@ -30,7 +30,7 @@ class KeyPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def generate(path: Path) -> KeyPair:
-    """Make a key pair and write it to `path`, which only the user may read. Raises BadKey."""
+    """Write a new key pair to `path`, which only the user may read. Raises BadKey."""
     public, secret = (half.decode() for half in zmq.curve_keypair())
     text = f"# Keep this file to yourself; tell others the public key.\npublic = '{public}'\n"
     try:
@@ -45,7 +45,7 @@ def generate(path: Path) -> KeyPair:
 
 
 def read(path: Path) -> KeyPair:
-    """The key pair in the file at `path`. Raises BadKey."""
+    """Return the key pair in the file at `path`. Raises BadKey."""
     try:
         pair = msgspec.convert(tomllib.loads(path.read_text()), KeyPair)
     except OSError as error:
@@ -62,8 +62,8 @@ def read(path: Path) -> KeyPair:
 
 
 def check(public: str) -> str:
-    """`public`, which must be a key. Raises BadKey."""
-    if not re.match(PUBLIC, public):
+    """Return `public`. Raises BadKey if it does not have the form of a public key."""
+    if not re.match(PUBLIC_KEY, public):
         raise BadKey(
             f"{public!r} is no public key, which has 40 characters; `onlooker keys show FILE` "
             "prints one"

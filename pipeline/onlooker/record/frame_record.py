@@ -1,7 +1,7 @@
-"""From what is known about a frame to Amazon's stream record.
+"""Amazon's stream record of one frame.
 
-Nothing is read from a clock: a video looked at twice gives the same bytes. Seconds are rounded to 6
-decimals; `onlooker.rekognition.ratios` has the other numbers.
+No clock is read: a video that is analysed twice gives the same bytes. Seconds are rounded to 6
+decimals; `onlooker.rekognition.ratios` rounds the other numbers.
 """
 
 import functools
@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.rekognition.face_detail import detected_face
+from onlooker.rekognition.face_detail import face_detail, face_match
 from onlooker.rekognition.ratios import Size, rounded
 from onlooker.rekognition.shapes import (
     FaceSearch,
@@ -24,14 +24,13 @@ from onlooker.rekognition.shapes import (
     StreamProcessorInformation,
     StreamRecord,
 )
-from onlooker.rekognition.stored_face import face_match
 from onlooker.rekognition.text_detection import text_detections
 from onlooker.types import Face, Frame
 
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
+RECORD_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
 
-FIRST_FRAGMENT = 10**46
-"""47 digits, as Amazon's have: fragments sort alike as numbers and as text."""
+MIN_FRAGMENT_NUMBER = 10**46
+"""The least number of 47 digits, as Amazon's have: they sort alike as numbers and as text."""
 
 
 def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
@@ -60,7 +59,7 @@ def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
             Error=frame.error,
         ),
         FaceModelVersion=config.faces.embedder if config.faces.enabled else None,
-        TextModelVersion=config.text.reader if config.text.enabled else None,
+        TextModelVersion=config.text.model_version if config.text.enabled else None,
     )
 
 
@@ -84,7 +83,7 @@ def spelled(stream: str) -> str:
 def record_id(stream: str, epoch: str, index: int, analysis: str) -> str:
     """Return a frame's RecordId, which is that of the same frame analysed in the same way."""
     name = msgspec.json.encode([stream, epoch, index, analysis])
-    return str(uuid.uuid5(NAMESPACE, name.decode()))
+    return str(uuid.uuid5(RECORD_NAMESPACE, name.decode()))
 
 
 def analysis_digest(config: Config) -> str:
@@ -100,14 +99,15 @@ def analysis_digest(config: Config) -> str:
 
 
 def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
-    # The fragment's, not the frame's: a consumer adds the offset to get the frame's time.
+    # Of the fragment, not of the frame: a consumer adds the offset to get the frame's time.
     fragment_time = rounded(frame.started + frame.fragment_time, 3)
     offset = (frame.pts - frame.fragment_pts) * Fraction(*frame.time_base)
+    number = MIN_FRAGMENT_NUMBER + round(frame.started * 1000) * 10**12 + frame.fragment
     return KinesisVideo(
         StreamArn=_stream_arn(
             frame.stream, frame.epoch, config.record.region, config.record.account
         ),
-        FragmentNumber=str(FIRST_FRAGMENT + round(frame.started * 1000) * 10**12 + frame.fragment),
+        FragmentNumber=str(number),
         ServerTimestamp=fragment_time,
         ProducerTimestamp=fragment_time,
         FrameOffsetInSeconds=rounded(float(offset), 6),
@@ -116,7 +116,7 @@ def _kinesis_video(frame: Frame, config: Config) -> KinesisVideo:
 
 @functools.lru_cache(1000)
 def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
-    """Amazon ends the ARN in the stream's time of creation; ours ends in digits of its epoch."""
+    """Return a stream's ARN, which ends in digits of the epoch; Amazon's in a time of creation."""
     made = hashlib.sha256(msgspec.json.encode([stream, epoch])).digest()
     digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
     return f"arn:aws:kinesisvideo:{region}:{account}:stream/{spelled(stream)}/{digits}"
@@ -124,6 +124,6 @@ def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
 
 def _face(face: Face, size: Size, config: Config) -> FaceSearch:
     return FaceSearch(
-        DetectedFace=detected_face(face, size, config.faces.attributes),
+        DetectedFace=face_detail(face, size, config.faces.attributes),
         MatchedFaces=tuple(map(face_match, face.identities)),
     )

@@ -1,1 +1,1 @@
-"""Amazon Rekognition's structures, and how ours become them."""
+"""Amazon Rekognition's structures, and the conversion of results into them."""

@@ -1,7 +1,7 @@
-"""From pixels to ratios of the picture: here and nowhere else.
+"""The conversion of pixels into ratios of the image; no other module does it.
 
-Numbers are rounded, so that lines are short and a last bit that differs between machines is not
-seen: ratios to 6 decimals (a hundredth of a pixel in a picture 10 000 wide), percentages and
+Numbers are rounded, so that lines are short and differences between machines in the last bit
+disappear: ratios to 6 decimals (a hundredth of a pixel in an image 10,000 wide), percentages and
 degrees to 4.
 """
 
@@ -9,11 +9,14 @@ from onlooker.rekognition.shapes import BoundingBox
 from onlooker.types import Box, Point
 
 Size = tuple[int, int]
-"""Width and height of a picture in pixels."""
+"""Width and height of an image in pixels."""
 
 
 def bounding_box(box: Box, size: Size) -> BoundingBox:
-    """Never clipped: a face at the edge begins below 0 or ends beyond 1, as Amazon's do."""
+    """Return a box as ratios of the image's size.
+
+    It is not clipped: at the edge it begins below 0 or ends above 1, as Amazon's boxes do.
+    """
     x1, y1, x2, y2 = box
     width, height = size
     return BoundingBox(
@@ -25,16 +28,16 @@ def bounding_box(box: Box, size: Size) -> BoundingBox:
 
 
 def place(point: Point, size: Size) -> Point:
-    """A point as ratios of the picture's width and height."""
+    """Return a point as ratios of the image's width and height."""
     return rounded(point[0] / size[0], 6), rounded(point[1] / size[1], 6)
 
 
 def percent(probability: float) -> float:
-    """0 to 100, of 0 to 1."""
+    """Return a probability, 0 to 1, as a percentage, 0 to 100."""
     return rounded(100 * probability, 4)
 
 
 def rounded(value: float, digits: int) -> float:
-    """`value` with so many decimals."""
-    # Adding nothing turns -0.0 into 0.0.
+    """Return `value` rounded to `digits` decimals, and never -0.0."""
+    # Adding 0.0 turns -0.0 into 0.0.
     return round(value, digits) + 0.0

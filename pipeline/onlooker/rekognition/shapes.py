@@ -1,9 +1,9 @@
-"""Amazon's structures, under Amazon's names and in Amazon's spelling.
+"""Amazon Rekognition's structures, under Amazon's names and in Amazon's spelling.
 
-The stream record is the payload that Rekognition Video writes to a Kinesis data stream; what is
-ours stands in further top-level keys, which a consumer of Amazon's records passes over. Boxes and
-points are ratios of the picture and may leave 0 to 1 at its edge; confidences and similarities
-are 0 to 100; a member without a value is left out.
+The stream record is the payload that Rekognition Video writes to a Kinesis data stream. Onlooker's
+own members are further top-level keys, which a consumer of Amazon's records ignores. Boxes and
+points are ratios of the image's width and height, and may be below 0 or above 1 at its edge.
+Confidences and similarities are 0 to 100. A member without a value is left out.
 """
 
 from __future__ import annotations  # members are named as their types are
@@ -14,40 +14,8 @@ import msgspec
 from msgspec import Meta
 
 from onlooker.errors import OnlookerError
+from onlooker.types import LandmarkType
 
-LandmarkType = Literal[
-    "eyeLeft",
-    "eyeRight",
-    "mouthLeft",
-    "mouthRight",
-    "nose",
-    "leftEyeBrowLeft",
-    "leftEyeBrowRight",
-    "leftEyeBrowUp",
-    "rightEyeBrowLeft",
-    "rightEyeBrowRight",
-    "rightEyeBrowUp",
-    "leftEyeLeft",
-    "leftEyeRight",
-    "leftEyeUp",
-    "leftEyeDown",
-    "rightEyeLeft",
-    "rightEyeRight",
-    "rightEyeUp",
-    "rightEyeDown",
-    "noseLeft",
-    "noseRight",
-    "mouthUp",
-    "mouthDown",
-    "leftPupil",
-    "rightPupil",
-    "upperJawlineLeft",
-    "midJawlineLeft",
-    "chinBottom",
-    "midJawlineRight",
-    "upperJawlineRight",
-]
-"""In the order of Amazon's answers; left and right as in the image."""
 EmotionType = Literal["HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "FEAR"]
 Reason = Literal[
     "EXCEEDS_MAX_FACES",
@@ -64,7 +32,7 @@ TextType = Literal["LINE", "WORD"]
 class Shape(
     msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """What all structures share."""
+    """The form that all structures share."""
 
 
 class BoundingBox(Shape, frozen=True, kw_only=True):
@@ -101,7 +69,7 @@ class AgeRange(Shape, frozen=True, kw_only=True):
 
 
 class Likely(Shape, frozen=True, kw_only=True):
-    """Whether something is so, and how sure that is: 50 is not at all, 100 is quite."""
+    """A yes or no with its confidence: 50 is a guess, 100 is certain."""
 
     Value: bool
     Confidence: float
@@ -125,11 +93,11 @@ class EyeDirection(Shape, frozen=True, kw_only=True):
     Confidence: float
 
 
-class DetectedFace(Shape, frozen=True, kw_only=True):
-    """A face in the stream record, and in the same form the ComparedFace of CompareFaces.
+class FaceDetail(Shape, frozen=True, kw_only=True):
+    """A face in an image or video; members that were not asked for are left out.
 
-    Botocore's model has Emotions and Smile for the latter, which the recorded answers do not.
-    What comes after Quality is in no record of Amazon's, and in ours where it is asked for.
+    It is also the DetectedFace of a stream record and the ComparedFace of CompareFaces. Amazon's
+    have no member after Quality there, and Onlooker's only if they are asked for.
     """
 
     BoundingBox: BoundingBox
@@ -147,35 +115,13 @@ class DetectedFace(Shape, frozen=True, kw_only=True):
     EyesOpen: Likely | None = None
     MouthOpen: Likely | None = None
     Emotions: tuple[Emotion, ...] | None = None
-    FaceOccluded: Likely | None = None
-    EyeDirection: EyeDirection | None = None
-
-
-class FaceDetail(Shape, frozen=True, kw_only=True):
-    """A face in a picture; the members that nobody asked for are left out."""
-
-    BoundingBox: BoundingBox
-    AgeRange: AgeRange | None = None
-    Smile: Likely | None = None
-    Eyeglasses: Likely | None = None
-    Sunglasses: Likely | None = None
-    Gender: Gender | None = None
-    Beard: Likely | None = None
-    Mustache: Likely | None = None
-    EyesOpen: Likely | None = None
-    MouthOpen: Likely | None = None
-    Emotions: tuple[Emotion, ...] | None = None
     """Every type, the likeliest first."""
-    Landmarks: tuple[Landmark, ...]
-    Pose: Pose
-    Quality: ImageQuality
-    Confidence: float
     FaceOccluded: Likely | None = None
     EyeDirection: EyeDirection | None = None
 
 
 class UnindexedFace(Shape, frozen=True, kw_only=True):
-    """A face that was found but not put into the collection, and why."""
+    """A detected face that was not indexed, with the reasons."""
 
     Reasons: tuple[Reason, ...]
     FaceDetail: FaceDetail
@@ -199,9 +145,9 @@ class FaceMatch(Shape, frozen=True, kw_only=True):
 
 
 class FaceSearch(Shape, frozen=True, kw_only=True):
-    """A face of the frame, and who it was found to be, best first; nobody: an empty list."""
+    """A face of the frame and its matches, best first; an empty list means no match."""
 
-    DetectedFace: DetectedFace
+    DetectedFace: FaceDetail
     MatchedFaces: tuple[FaceMatch, ...]
 
 
@@ -212,7 +158,7 @@ class Point(Shape, frozen=True, kw_only=True):
 
 class Geometry(Shape, frozen=True, kw_only=True):
     BoundingBox: BoundingBox
-    """Upright, around the polygon."""
+    """Upright box around the polygon."""
     Polygon: tuple[Point, ...]
     """Four corners, clockwise from the top-left of the text itself."""
 
@@ -221,15 +167,15 @@ class TextDetection(Shape, frozen=True, kw_only=True):
     DetectedText: str
     Type: TextType
     Id: int
-    """Unique in the record: lines 0 to L-1, then their words in reading order."""
+    """Unique in the record: first the lines, then their words in reading order."""
     ParentId: int | None = None
-    """Id of a word's line; a line has none."""
+    """Id of the line that a word belongs to; None for a line."""
     Confidence: float
     Geometry: Geometry
 
 
 class DetectionFilter(Shape, frozen=True, kw_only=True):
-    """Which words are wanted."""
+    """The confidence and size that words must have, as ratios of the image."""
 
     MinConfidence: Annotated[float, Meta(ge=0, le=100)] | None = None
     MinBoundingBoxHeight: Annotated[float, Meta(ge=0, le=1)] | None = None
@@ -237,7 +183,7 @@ class DetectionFilter(Shape, frozen=True, kw_only=True):
 
 
 class RegionOfInterest(Shape, frozen=True, kw_only=True):
-    """A box or a polygon; where both are given, the box counts."""
+    """A box or a polygon; the box counts if both are given."""
 
     BoundingBox: BoundingBox | None = None
     Polygon: Annotated[tuple[Point, ...], Meta(min_length=3, max_length=10)] | None = None
@@ -253,12 +199,12 @@ class TextFilters(Shape, frozen=True, kw_only=True):
 class KinesisVideo(Shape, frozen=True, kw_only=True):
     StreamArn: str
     FragmentNumber: str
-    """Decimal digits that grow along a stream: the group of pictures that holds the frame."""
+    """47 digits that grow along a stream: the number of the frame's group of pictures."""
     ServerTimestamp: float
     ProducerTimestamp: float
-    """Both in epoch seconds and of the fragment, not of the frame."""
+    """Both are the fragment's epoch seconds, not the frame's."""
     FrameOffsetInSeconds: float
-    """From the fragment's start to the frame."""
+    """Seconds from the fragment's start to the frame."""
 
 
 class InputInformation(Shape, frozen=True, kw_only=True):
@@ -270,47 +216,47 @@ class StreamProcessorInformation(Shape, frozen=True, kw_only=True):
 
 
 class FrameInformation(Shape, frozen=True, kw_only=True):
-    """Ours: which frame of the video it was."""
+    """The frame itself. Onlooker's own."""
 
     Index: int
     """0, 1, 2 ... in presentation order."""
     Pts: int
-    """Presentation time as the container has it."""
+    """Presentation time in the video's time base."""
     Time: float
-    """The same in seconds."""
+    """Presentation time in seconds."""
     Width: int
     Height: int
     Same: bool = False
-    """Hardly anything had changed: what was seen and read is the result of the frame before."""
+    """Hardly anything had changed: the result is that of an earlier frame."""
     Error: str | None = None
-    """Why the frame could not be looked at; its lists are empty then."""
+    """Cause for which the frame could not be analysed; its lists are empty then."""
 
 
 class StreamRecord(Shape, frozen=True, kw_only=True):
-    """All that is said about one frame."""
+    """The record of one frame."""
 
     InputInformation: InputInformation
     StreamProcessorInformation: StreamProcessorInformation
     FaceSearchResponse: tuple[FaceSearch, ...]
     TextDetections: tuple[TextDetection, ...]
     RecordId: str
-    """The same frame looked at in the same way has the same id: drop a record seen before."""
+    """The same for the same frame, settings and models: drop a record that came before."""
     Sequence: int
-    """1, 2, 3 ... along a stream; a gap is a record that was missed."""
+    """1, 2, 3 ... along a stream; a gap means a missed record."""
     FrameInformation: FrameInformation
     FaceModelVersion: str | None = None
-    """The embedder's card; absent where no faces are looked for."""
+    """Card of the embedder; absent if faces are not detected."""
     TextModelVersion: str | None = None
-    """The reader's card; absent where no text is looked for."""
+    """Cards of the text detector and the reader, joined by "+"; absent if text is not detected."""
 
     @property
     def stream(self) -> str:
-        """The stream's name, as its ARN spells it."""
+        """Name of the stream, as its ARN spells it."""
         return self.InputInformation.KinesisVideo.StreamArn.split("/")[1]
 
     @property
     def time(self) -> float:
-        """The frame's time in seconds: of the video, or since 1970 where the stream is live."""
+        """Time of the frame in seconds of the video, or since 1970 if the stream is live."""
         fragment = self.InputInformation.KinesisVideo
         return fragment.ProducerTimestamp + fragment.FrameOffsetInSeconds
 
@@ -324,12 +270,15 @@ _decoder = msgspec.json.Decoder(StreamRecord)
 
 
 def encode(record: StreamRecord) -> bytes:
-    """The record as one line of compact JSON, without the newline; equal records, equal bytes."""
+    """Return the record as one line of compact JSON without the newline.
+
+    Equal records give equal bytes.
+    """
     return _encoder.encode(record)
 
 
 def decode(line: bytes) -> StreamRecord:
-    """The record that `encode` made; RecordError for anything else, unknown members included."""
+    """Return the record that `encode` made. Raises RecordError if there is an unknown member."""
     try:
         return _decoder.decode(line)
     except msgspec.DecodeError as error:

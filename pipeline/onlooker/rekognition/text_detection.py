@@ -1,7 +1,6 @@
-"""From the lines that were read to Amazon's TextDetections: Ids, parents, limits and filters.
+"""Lines of text in Amazon's form: TextDetections with Ids, parents, limits and filters.
 
-What DetectText answers, what stands in a stream record and what GetTextDetection lists is made
-here and nowhere else.
+The answers of DetectText and GetTextDetection and the stream records have the same form.
 """
 
 import math
@@ -21,11 +20,11 @@ from onlooker.rekognition.shapes import (
 from onlooker.types import Quad, TextLine, Word
 
 MIN_CONFIDENCE = 80.0
-"""Of a WordFilter that does not say one. Without a WordFilter nothing is left out."""
-INSIDE = 0.5
-"""A word is in a region of interest where more than this part of it is."""
-LEEWAY = 3.0
-"""Degrees that the measured angle of a line may be off: upright text is not outside of 90."""
+"""Least Confidence, 0 to 100, of a WordFilter without its own. No WordFilter means no limit."""
+MIN_INSIDE = 0.5
+"""A word is in a region of interest if more than this share of its area is."""
+ANGLE_TOLERANCE_DEGREES = 3.0
+"""Error of a line's measured angle, by which it may exceed `max_angle`."""
 
 Polygon = Sequence[tuple[float, float]]
 
@@ -35,33 +34,32 @@ def text_detections(
     size: Size,
     *,
     filters: TextFilters | None = None,
-    most_words: int | None = None,
+    max_words: int | None = None,
     max_angle: float | None = None,
     basic_latin: bool = False,
 ) -> tuple[TextDetection, ...]:
-    """All lines first, with Ids from 0 on, then the words, line by line in reading order.
+    """Return all lines, with Ids from 0 on, then the words line by line, both in reading order.
 
-    lines: in reading order, in pixels of a picture of `size` (width, height). filters: which words
-    are wanted; a line without any of its words is left out, one with some stays whole.
-    most_words: words beyond these, in reading order, are left out likewise. max_angle: degrees
-    that a line may be turned either way. basic_latin: accents are taken off, and what is not
-    ASCII then is left out.
+    lines: in reading order, in pixels of an image of `size` (width, height). filters: conditions on
+    words; a line is left out if it has none of its words left, and is otherwise whole. max_words:
+    words beyond these are left out in the same way. max_angle: degrees that a line may be turned
+    either way. basic_latin: remove accents, then leave out all that is not ASCII.
 
-    Without any of these everything is told, as in the stream record. Amazon's DetectText has 100
-    words within 90 degrees; until 2018 it had 50 words of basic Latin within 30 degrees.
+    By default nothing is left out, as in the stream record. Amazon's DetectText has 100 words
+    within 90 degrees; until 2018 it had 50 words of basic Latin within 30 degrees.
     """
     if basic_latin:
         lines = [folded for line in lines if (folded := _in_basic_latin(line)).words]
-    left = math.inf if most_words is None else most_words
-    told: list[tuple[TextLine, list[Word]]] = []
+    left = math.inf if max_words is None else max_words
+    kept: list[tuple[TextLine, list[Word]]] = []
     for line in lines:
-        if max_angle is not None and abs(_angle(line.quad)) > max_angle + LEEWAY:
+        if max_angle is not None and abs(_angle(line.quad)) > max_angle + ANGLE_TOLERANCE_DEGREES:
             continue
         words = [word for word in line.words if _wanted(word, size, filters)]
         words = words[: None if math.isinf(left) else int(left)]
         left -= len(words)
         if words or not line.words:
-            told.append((line, words))
+            kept.append((line, words))
     found = [
         TextDetection(
             DetectedText=line.text,
@@ -70,9 +68,9 @@ def text_detections(
             Confidence=percent(line.score),
             Geometry=_geometry(line.quad, size),
         )
-        for number, (line, _) in enumerate(told)
+        for number, (line, _) in enumerate(kept)
     ]
-    for parent, (_, words) in enumerate(told):
+    for parent, (_, words) in enumerate(kept):
         for word in words:
             found.append(
                 TextDetection(
@@ -96,7 +94,7 @@ def _geometry(quad: Quad, size: Size) -> Geometry:
 
 
 def _angle(quad: Quad) -> float:
-    """Of the text's direction against the picture's rows, in degrees, clockwise."""
+    """Return the angle from the image's rows to the text's direction: degrees, clockwise."""
     (x0, y0), (x1, y1) = quad[:2]
     return math.degrees(math.atan2(y1 - y0, x1 - x0))
 
@@ -108,9 +106,9 @@ def _in_basic_latin(line: TextLine) -> TextLine:
 
 
 def _basic_latin(text: str) -> str:
-    """`text` without accents, and without what is still not ASCII then."""
-    apart = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHIC))
-    return apart.encode("ascii", "ignore").decode()
+    """Return `text` without accents, and then without all that is not ASCII."""
+    decomposed = unicodedata.normalize("NFKD", text.translate(_TYPOGRAPHIC))
+    return decomposed.encode("ascii", "ignore").decode()
 
 
 _TYPOGRAPHIC = str.maketrans("‘’‚“”„‐‑‒–—", "'''" + '"' * 3 + "-" * 5)
@@ -134,7 +132,7 @@ def _wanted(word: Word, size: Size, filters: TextFilters | None) -> bool:
         return True
     quad = [place(corner, size) for corner in word.quad]
     whole = _area(quad)
-    return any(_area(_clipped(_outline(region), quad)) > INSIDE * whole for region in regions)
+    return any(_area(_clipped(_outline(region), quad)) > MIN_INSIDE * whole for region in regions)
 
 
 def _outline(region: RegionOfInterest) -> Polygon:
@@ -146,10 +144,10 @@ def _outline(region: RegionOfInterest) -> Polygon:
 
 
 def _clipped(polygon: Polygon, quad: Polygon) -> Polygon:
-    """The part of any polygon that lies in a convex quad, whose corners go clockwise.
+    """Return the part of a polygon that lies in a convex quad with clockwise corners.
 
-    Sutherland and Hodgman, "Reentrant polygon clipping", 1974: what lies outside one side is cut
-    off, side after side.
+    Sutherland and Hodgman, "Reentrant polygon clipping", 1974: cut off the part outside of one side
+    after the other.
     """
     for (ax, ay), (bx, by) in _sides(quad):
 

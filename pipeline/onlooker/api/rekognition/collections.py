@@ -19,9 +19,9 @@ from onlooker.api.rekognition.names import collection_arn, face_model_version, m
 from onlooker.api.service import Continue
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import NewFace
+from onlooker.rekognition.face_detail import face_match, stored_face
 from onlooker.rekognition.ratios import bounding_box, percent
 from onlooker.rekognition.shapes import Reason, UnindexedFace
-from onlooker.rekognition.stored_face import face_match, stored_face
 from onlooker.vision import quality
 from onlooker.vision.analyser import Analyser
 

@@ -13,7 +13,7 @@ from onlooker.api.rekognition.face_input import face_details, find_faces, larges
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarities
-from onlooker.rekognition.face_detail import detected_face
+from onlooker.rekognition.face_detail import face_detail
 from onlooker.rekognition.ratios import bounding_box, percent, rounded
 from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
 from onlooker.rekognition.text_detection import text_detections
@@ -53,11 +53,13 @@ def detect_text(
         analysis.lines,
         image.size,
         filters=None if request.Filters is None else _filters(request.Filters),
-        most_words=MAX_WORDS[profile],
+        max_words=MAX_WORDS[profile],
         max_angle=MAX_ANGLE_DEGREES[profile],
         basic_latin=profile == "2017-11",
     )
-    return responses.DetectText(TextDetections=found, TextModelVersion=context.settings.text.reader)
+    return responses.DetectText(
+        TextDetections=found, TextModelVersion=context.settings.text.model_version
+    )
 
 
 def check_filters(request: requests.DetectText, context: Context) -> None:
@@ -105,13 +107,13 @@ def compare_faces(
         FaceMatches=tuple(
             responses.CompareFacesMatch(
                 Similarity=rounded(likeness[n], 4),
-                Face=detected_face(others[n].face, target.size),
+                Face=face_detail(others[n].face, target.size),
             )
             for n in best
             if likeness[n] >= least
         ),
         UnmatchedFaces=tuple(
-            detected_face(others[n].face, target.size) for n in best if likeness[n] < least
+            face_detail(others[n].face, target.size) for n in best if likeness[n] < least
         ),
         SourceImageOrientationCorrection=source_orientation,
         TargetImageOrientationCorrection=target_orientation,

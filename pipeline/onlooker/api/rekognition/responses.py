@@ -6,7 +6,6 @@ from typing import Literal, TypeAlias
 
 from onlooker.rekognition.shapes import (
     BoundingBox,
-    DetectedFace,
     Face,
     FaceDetail,
     FaceMatch,
@@ -41,13 +40,13 @@ class ComparedSourceImageFace(Shape, frozen=True, kw_only=True):
 
 class CompareFacesMatch(Shape, frozen=True, kw_only=True):
     Similarity: float
-    Face: DetectedFace
+    Face: FaceDetail
 
 
 class CompareFaces(Shape, frozen=True, kw_only=True):
     SourceImageFace: ComparedSourceImageFace
     FaceMatches: tuple[CompareFacesMatch, ...]
-    UnmatchedFaces: tuple[DetectedFace, ...]
+    UnmatchedFaces: tuple[FaceDetail, ...]
     SourceImageOrientationCorrection: Orientation | None = None
     TargetImageOrientationCorrection: Orientation | None = None
 

@@ -1,1 +1,1 @@
-"""The log of records."""
+"""The record log."""

@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
     @property
     def intact(self) -> bool:
-        """Whether the body is what was written."""
+        """True if the body is what was written."""
         return isinstance(self.body, bytes) and zlib.crc32(self.body) == self.crc
 
 

@@ -1,4 +1,4 @@
-"""Which records a log no longer keeps, and how they are removed.
+"""Retention: the removal of a log's oldest records.
 
 Positions rise with the time of writing, so the records to remove are always the oldest ones. Each
 batch reads and changes those only, however large the log is. The newest record of each stream is

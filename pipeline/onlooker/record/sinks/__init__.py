@@ -1,1 +1,1 @@
-"""Where records go from the log."""
+"""The destinations that follow the log."""

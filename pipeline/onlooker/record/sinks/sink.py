@@ -63,7 +63,7 @@ class Follower:
 
 
 class Cursor:
-    """How far a sink has come whose destination cannot tell: a position in a file.
+    """The position of a sink in a file, for a destination that cannot tell it.
 
     It survives the process that wrote it, but not a loss of power. Raises OSError.
     """
