@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+import msgspec
+
 PATROL_SECONDS = 0.05
 """Time between two rounds of `supervise`."""
 MAX_RESTART_SECONDS = 32.0
@@ -23,6 +25,17 @@ STOP_SECONDS = 1.5
 """Time that a child has to stop before it is killed."""
 
 logger = logging.getLogger(__name__)
+
+
+class ProcessStatus(msgspec.Struct, frozen=True):
+    """How a child is."""
+
+    name: str
+    id: int
+    """Process id; 0 if it does not run."""
+    state: str
+    """running, starting, stopping, stopped, or waiting to be started (again)."""
+    restarts: int
 
 
 class Child:
@@ -71,6 +84,17 @@ class Child:
     @property
     def running(self) -> bool:
         return self.process is not None
+
+    @property
+    def status(self) -> ProcessStatus:
+        """How it is, for the user."""
+        if self.process is None:
+            state, number = ("stopped" if self.stopping is not None else "waiting"), 0
+        else:
+            state, number = ("running" if self.ready else "starting"), self.process.pid
+            if self.stopping is not None:
+                state = "stopping"
+        return ProcessStatus(self.base, number, state, max(0, self.life - 1))
 
     def check(self, now: float) -> str | None:
         """Start the process if that is due; kill it if it was to stop and has not in time.
@@ -220,6 +244,12 @@ class Group(Protocol):
     def watch(self, seconds: float) -> None:
         """Wait for news for some time, then see to the children. Raises OnlookerError."""
 
+    def stop(self) -> None:
+        """Have the children finish what they do; do not wait for it."""
+
+    def processes(self) -> list[ProcessStatus]:
+        """Return how the children are."""
+
 
 def supervise(
     groups: Sequence[Group],
@@ -228,6 +258,8 @@ def supervise(
     reload: Callable[[], None] | None = None,
 ) -> int | None:
     """Watch over `groups` until all have finished; return the signal that said to stop, if any.
+
+    On a signal all groups are told to stop. The caller waits for each, in the order that suits.
 
     received: what `signals` yields. each_round: called between two rounds. reload: called on
     SIGHUP; without it, SIGHUP stops as the other signals do.
@@ -239,6 +271,8 @@ def supervise(
         while received:
             number = received.pop(0)
             if number != signal.SIGHUP or reload is None:
+                for group in groups:
+                    group.stop()
                 return number
             reload()
     return None

@@ -75,10 +75,13 @@ def test_only_directories_that_no_process_holds_are_removed(
     for name in ("1-left", "2-used", "3-half"):
         (tmp_path / f"{run_directory.PREFIX}{name}").mkdir()
     (tmp_path / f"{run_directory.PREFIX}1-left" / "lock").touch()
+    other = tmp_path / "onlooker-metrics-1"
+    other.mkdir()
     with FileLock(tmp_path / f"{run_directory.PREFIX}2-used" / "lock"), run_directory.directory(0):
         names = {path.name.removeprefix(run_directory.PREFIX) for path in tmp_path.iterdir()}
     assert "2-used" in names
     assert not {"1-left", "3-half"} & names
+    assert other.is_dir(), "it is no run's"
 
 
 def test_another_process_cannot_remove_a_directory_before_it_is_locked(

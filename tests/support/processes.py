@@ -9,7 +9,16 @@ from onlooker.stream.run_directory import MEMORY, PREFIX
 
 
 def children(parent: int | None = None) -> dict[str, int]:
-    """Name and process id of the line's processes that `parent` started (this one's, if None)."""
+    """Name and process id of the pipeline's processes that `parent` started; None for this one."""
+    return _children(b"onlooker.stream.", parent)
+
+
+def descendants(parent: int) -> dict[str, int]:
+    """Name and process id of all of Onlooker's processes that `parent` started."""
+    return _children(b"onlooker.", parent)
+
+
+def _children(modules: bytes, parent: int | None) -> dict[str, int]:
     found: dict[str, int] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -20,7 +29,7 @@ def children(parent: int | None = None) -> dict[str, int]:
         except OSError:
             continue  # it has ended meanwhile
         state, above = status.rpartition(")")[2].split()[:2]
-        ours = any(part.startswith(b"onlooker.stream.") for part in command)
+        ours = any(part.startswith(modules) for part in command)
         if ours and state != "Z" and int(above) == (os.getpid() if parent is None else parent):
             found[command[-2].decode()] = int(entry.name)
     return found

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from onlooker.api import access_keys, process_protocol, services
 from onlooker.api.listener import ServeError, bound
 from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
-from onlooker.child_process import Child, signals, stop, supervise
+from onlooker.child_process import Child, ProcessStatus, signals, stop, supervise
 from onlooker.config.schema import Config, ConfigError
 
 MODULE = "onlooker.api.server_process"
@@ -33,6 +34,9 @@ STEADY_SECONDS = 60.0
 """Time that a process must live for the next restart to be at once."""
 STOP_SECONDS = 5.0
 """Time that a process may take to stop, beside that of a request."""
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -211,6 +215,15 @@ class Processes:
         if not self._announced and all(child.ready for child in self._children):
             self._announced = True
             self._on_ready(self.url)
+
+    def processes(self) -> list[ProcessStatus]:
+        return [child.status for child in self._children]
+
+    def register_metrics(self, registry: "CollectorRegistry") -> None:
+        """Have `registry` report what the processes have counted."""
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        MultiProcessCollector(registry, str(self.metrics))  # type: ignore[no-untyped-call]
 
     def stop(self) -> None:
         """Have the processes take no more requests, and end when they have answered all."""

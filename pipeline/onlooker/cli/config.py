@@ -7,7 +7,7 @@ import typer
 from msgspec.structs import replace
 from rich.text import Text
 
-from onlooker.cli import stream
+from onlooker.cli import run
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config.load import dump, find, load
 from onlooker.media.check_source import check_sources
@@ -50,7 +50,7 @@ def check(
     settings = load(path)
     for name in analyser.cards(settings):
         session.choose(find_card(name), settings.runtime.provider)
-    stream.check(settings)
+    run.check(settings)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):
             found = check_sources(settings.streams)

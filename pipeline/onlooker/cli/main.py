@@ -13,8 +13,10 @@ from onlooker.cli import collection, config, keys, log, models
 from onlooker.cli.demo import demo
 from onlooker.cli.image import faces, text
 from onlooker.cli.replay import replay
+from onlooker.cli.run import run
 from onlooker.cli.serve import serve
-from onlooker.cli.stream import status, stream
+from onlooker.cli.status import status
+from onlooker.cli.stream import stream
 from onlooker.cli.terminal import complaints, plain
 from onlooker.cli.watch import watch
 from onlooker.errors import OnlookerError
@@ -28,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help=SUMMARY,
 )
-for command in (demo, replay, stream, status, serve, watch, faces, text):
+for command in (demo, replay, run, stream, status, serve, watch, faces, text):
     app.command()(command)
 app.add_typer(collection.app, name="collection")
 app.add_typer(log.app, name="log")

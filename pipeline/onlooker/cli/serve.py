@@ -5,14 +5,9 @@ from typing import Annotated
 
 import typer
 from msgspec.structs import replace
-from rich.console import Console
 
-from onlooker.cli.pull_models import pull_models
+from onlooker.cli.run import run_program
 from onlooker.config.load import load
-from onlooker.identity.store import default_path
-from onlooker.vision import analyser
-
-console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def serve(
@@ -26,20 +21,11 @@ def serve(
     Point a client here with its endpoint setting, or with AWS_ENDPOINT_URL_REKOGNITION.
     The section [serve] of the configuration says more. Example: `onlooker serve --port 8600`
     """
-    from onlooker.api import json_log, server
+    from onlooker.api import json_log
 
     settings = load(config)
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
-    settings = replace(settings, serve=replace(settings.serve, **changed))
-    settings = settings.with_thorough_detection() if settings.serve.thorough else settings
-    server.check(settings)
-    pull_models(analyser.cards(settings, analyser.ALL))
+    settings = replace(settings, serve=replace(settings.serve, **changed), streams={})
     json_log.begin()
-
-    def ready(url: str) -> None:
-        console.print(f"listening at {url}")
-        if settings.serve.keys is None:
-            console.print("no keys are configured: anybody on this machine may do everything")
-
-    server.serve(settings, default_path(), ready)
+    run_program(lambda: settings, None, api=settings)

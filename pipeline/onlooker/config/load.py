@@ -59,6 +59,11 @@ def load(path: Path | None = None) -> Config:
         raise ConfigError(f"{path}: {_explain(str(error), table)}") from error
 
 
+def has_section(name: str, path: Path) -> bool:
+    """Return whether the file at `path`, which `load` has read, has the section `name`."""
+    return name in tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def dump(config: Config) -> str:
     """Return the configuration as TOML that `load` reads back to an equal one."""
     tables = msgspec.to_builtins(config)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from onlooker.child_process import every, signals, supervise
+from onlooker.child_process import Group, ProcessStatus, every, signals, supervise
 from onlooker.config.schema import Config, ConfigError, SourceConfig
 from onlooker.media.errors import MediaError
 from onlooker.record.log.reader import LogError
+from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -32,6 +33,7 @@ def serve(
     on_status: Callable[[Status], None],
     watched: Path | None = None,
     stages: Sequence[Stage] = STAGES,
+    others: Sequence[Group] = (),
 ) -> Status:
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
@@ -39,10 +41,13 @@ def serve(
     without the others; what else has changed takes effect at the next start. Returns when all
     streams have ended, which cameras never do, or on a signal to stop. Raises RunError, and what
     `load` and `feeds_of` do for the first configuration.
+
+    others: groups of processes that run beside the streams, of which there may be none then.
     """
     config = load()
-    room = EXPECTED_STREAMS * config.pipeline.window * Ring.slot_bytes_for(*EXPECTED_SIZE)
-    feeds = feeds_of(config.streams, config, outputs)
+    expected = EXPECTED_STREAMS if config.streams else 0
+    room = expected * config.pipeline.window * Ring.slot_bytes_for(*EXPECTED_SIZE)
+    feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)
         changed = Changed(watched)
@@ -53,11 +58,15 @@ def serve(
         show = every(STATUS_SECONDS, lambda: on_status(run.status))
         check = every(RELOAD_SECONDS, lambda: reload() if changed() else None)
 
+        groups = [run, *others]
+        report = every(STATUS_SECONDS, Report(run.run, groups))
+
         def each_round() -> None:
             show()
             check()
+            report()
 
-        if supervise([run], received, each_round, reload) is None:
+        if supervise(groups, received, each_round, reload) is None:
             run.finish()
             on_status(run.status)
         return run.status
@@ -116,6 +125,24 @@ class Streams:
         logger.warning("stream stopped stream=%s", name)
         self._run.remove(name)
         del self._sources[name]
+
+
+class Report:
+    """Writes down the processes of all groups when something about them changes."""
+
+    def __init__(self, run: Path, groups: Sequence[Group]) -> None:
+        self._run = run
+        self._groups = groups
+        self._before: list[ProcessStatus] = []
+
+    def __call__(self) -> None:
+        now = [process for group in self._groups for process in group.processes()]
+        if now != self._before:
+            self._before = now
+            try:
+                run_directory.write_processes(self._run, now)
+            except OSError as error:  # a full disk does not stop what runs
+                logger.warning("processes not written down cause=%s", error)
 
 
 class Changed:

@@ -16,13 +16,17 @@ class Metrics:
 
     def __init__(self, listen: str) -> None:
         self.status = Status()
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
         host, _, port = listen.rpartition(":")
-        self._server, self._thread = start_http_server(int(port), host, self._registry)
+        self._server, self._thread = start_http_server(int(port), host, self.registry)
 
     def collect(self) -> Iterable[Metric]:
         return families(self.status)
+
+    def update(self, status: Status) -> None:
+        """Take the status as it is now."""
+        self.status = status
 
     def close(self) -> None:
         self._server.shutdown()

@@ -16,6 +16,7 @@ import msgspec
 import zmq
 
 from onlooker import durable_file
+from onlooker.child_process import ProcessStatus
 from onlooker.config.schema import Config
 from onlooker.durable_file import FileLock, is_locked
 from onlooker.stream.feeds import Feed
@@ -27,7 +28,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 MEMORY = Path("/dev/shm")
 """Folder whose files are in memory, on Linux."""
-PREFIX = "onlooker-"
+PREFIX = "onlooker-run-"
 
 
 logger = logging.getLogger(__name__)
@@ -86,6 +87,21 @@ def write_publication(run: Path, number: int, publication: Publication) -> None:
 
 def read_publication(run: Path, number: int) -> Publication:
     return _read(run / f"publication-{number}.json", Publication)
+
+
+def write_processes(run: Path, processes: Sequence[ProcessStatus]) -> None:
+    """Write down the processes of the program, for `onlooker status`. Raises OSError."""
+    data = msgspec.json.encode(processes)
+    durable_file.write(run / "processes.json", data)
+
+
+def read_processes(run: Path) -> tuple[ProcessStatus, ...]:
+    """Return the processes of the program; none if it has ended."""
+    try:
+        data = (run / "processes.json").read_bytes()
+    except FileNotFoundError:
+        return ()
+    return msgspec.json.decode(data, type=tuple[ProcessStatus, ...])
 
 
 def _write(path: Path, what: msgspec.Struct) -> None:

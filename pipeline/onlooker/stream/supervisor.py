@@ -18,7 +18,7 @@ from typing import Self
 import zmq
 from msgspec.structs import replace
 
-from onlooker.child_process import Child, every, signals, stop, supervise
+from onlooker.child_process import Child, ProcessStatus, every, signals, stop, supervise
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
@@ -340,6 +340,14 @@ class Run:
         except zmq.Again:
             # So much waits for a hub that does not run. The one that comes asks its peers itself.
             logger.debug("not sent to the hub message=%s", type(message).__name__)
+
+    def stop(self) -> None:
+        """Have the sources stop; what is on its way is still recorded. Do not wait for it."""
+        for child in self._sources:
+            child.stop(time.monotonic())
+
+    def processes(self) -> list[ProcessStatus]:
+        return [child.status for child in self._children]
 
     def finish(self) -> None:
         """Stop all children but the hub, so that they save all they have. Raises RunError."""

@@ -1,0 +1,165 @@
+"""`onlooker run`: everything that the configuration names, under one supervisor.
+
+`onlooker stream` and `onlooker serve` are the same with one half each.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onlooker.child_process import Group
+from onlooker.cli.pull_models import pull_models
+from onlooker.cli.status import streams_table
+from onlooker.cli.terminal import console, plain
+from onlooker.config.load import find, has_section, load
+from onlooker.config.schema import Config, ConfigError
+from onlooker.identity.errors import StoreError
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.store import default_path
+from onlooker.models.card import space
+from onlooker.record import curve_keys
+from onlooker.record.sinks.publish import check_private
+from onlooker.record.sinks.publish_messages import PublishError
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.supervisor import RunError
+from onlooker.vision import analyser
+
+
+def run(
+    config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
+) -> None:
+    """Run everything that the configuration names: [streams], [publish], [serve] and [metrics].
+
+    Continues until it is stopped; follows changes of the file's [streams]. `onlooker status` shows
+    how it is. Example: `onlooker run --config onlooker.toml`
+    """
+    log_plainly()
+    path = config or find()
+
+    def reload() -> Config:
+        settings = load(path)
+        check(settings)
+        return settings
+
+    settings = reload()
+    asked = path is not None and has_section("serve", path)
+    if not asked and not settings.streams:
+        raise ConfigError(
+            'there is nothing to run: write [streams.door] with url = "rtsp://...", or [serve], '
+            f"into {path or 'onlooker.toml'}"
+        )
+    run_program(reload, path, api=settings if asked else None)
+
+
+def run_program(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
+    """Run streams, publisher and API until a signal to stop, or until all videos have ended.
+
+    reload: returns the configuration whose streams run; called again if the file `watched` changes,
+    and on SIGHUP. api: configuration of the API; None if it is not wanted. Raises OnlookerError.
+    """
+    from onlooker.api import server
+    from onlooker.stream.cameras import serve
+
+    config = reload()
+    outputs = outputs_of(config)
+    if api is not None:
+        api = api.with_thorough_detection() if api.serve.thorough else api
+        server.check(api)
+        pull_models(analyser.cards(api, analyser.ALL))
+    for source in config.streams.values():
+        pull_models(analyser.cards(config.for_source(source)))
+    if config.streams:
+        plain.print(f"log      {outputs.log_path}")
+        if outputs.publish:
+            plain.print(f"publish  {outputs.publish}")
+    with ExitStack() as closing:
+        groups: list[Group] = []
+        if api is not None:
+            unsigned = api.serve.keys is None
+
+            def ready(url: str) -> None:
+                plain.print(f"listening at {url}")
+                if unsigned:
+                    plain.print("no keys are configured: anybody on this machine may do everything")
+
+            processes = closing.enter_context(server.running(api, default_path(), ready))
+            groups.append(processes)
+        metrics = None
+        if config.metrics.listen:
+            from onlooker.stream.metrics import Metrics
+
+            try:
+                metrics = Metrics(config.metrics.listen)
+            except OSError as error:
+                raise RunError(
+                    f"[metrics] listen: {config.metrics.listen}: {error}; name an address of this "
+                    "machine, and a port that no other program uses, nor another Onlooker"
+                ) from error
+            closing.callback(metrics.close)
+            if api is not None:
+                processes.register_metrics(metrics.registry)
+            plain.print(f"metrics  http://{config.metrics.listen}/metrics")
+        on_status = metrics.update if metrics is not None else lambda status: None
+        status = serve(reload, outputs, on_status, watched, others=groups)
+    if config.streams:
+        console.print(streams_table(status, None, 0.0))
+
+
+def log_plainly() -> None:
+    """Log to stderr, a line for each event."""
+    logging.basicConfig(
+        level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
+    )
+
+
+def check(config: Config) -> None:
+    """Raise ConfigError if the streams cannot run, whatever their sources are."""
+    for place, named in (
+        ("[log] path", config.log.path),
+        ("[log] json_lines", config.log.json_lines),
+    ):
+        if named is None:
+            continue
+        path = Path(named).absolute()
+        if path.is_dir():
+            raise ConfigError(f"{place}: {named} is a folder; name a file")
+        if not path.parent.is_dir():
+            raise ConfigError(f"{place}: {named}: there is no folder {path.parent}")
+    publish = config.publish
+    try:
+        if publish.endpoint:
+            check_private(publish.endpoint, publish.key is not None)
+        if publish.key:
+            curve_keys.read(Path(publish.key))
+        for client in publish.clients:
+            curve_keys.check(client)
+    except (PublishError, curve_keys.BadKey) as error:
+        raise ConfigError(f"[publish] {error}") from error
+    for name, one in config.streams.items():
+        asked = config.for_source(one)
+        if asked.match.collection is not None and asked.faces.enabled:
+            try:
+                embedder = space(config.faces.embedder)
+                with open_searcher(default_path(), embedder) as searcher:
+                    searcher.collection(asked.match.collection)
+            except StoreError as error:
+                raise ConfigError(f"[streams.{name}] collection: {error}") from error
+
+
+def outputs_of(config: Config) -> Outputs:
+    """Return where records of the configuration's streams go."""
+    return Outputs(
+        log=Path(config.log.path) if config.log.path else Outputs().log_path,
+        limits=config.log.retention,
+        records=Path(config.log.json_lines) if config.log.json_lines else None,
+        publish=config.publish.endpoint,
+        key=Path(config.publish.key) if config.publish.key else None,
+        clients=config.publish.clients,
+        patient=True,
+    )

@@ -1,0 +1,125 @@
+"""`onlooker run`: streams, publisher, API and metrics as one program."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from tests.support.processes import alive, descendants, wait_until
+
+from onlooker.record.log.reader import Log
+
+ONLOOKER = [sys.executable, "-m", "onlooker"]
+CONFIG = """
+[faces]
+enabled = false
+[text]
+enabled = false
+[log]
+path = "r.db"
+[publish]
+endpoint = "ipc://records"
+[streams.door]
+url = "test://moving?size=64x36&fps=10"
+policy = "live"
+[serve]
+port = 0
+threads = 1
+[metrics]
+listen = "127.0.0.1:{port}"
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def read(url: str) -> str:
+    with suppress(OSError), urllib.request.urlopen(url, timeout=5) as answer:
+        return str(answer.read().decode())
+    return ""
+
+
+def onlooker(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "ONLOOKER_DATA": str(folder), "COLUMNS": "200"}
+    return subprocess.run(
+        [*ONLOOKER, *words],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.timeout(180)
+def test_one_program_runs_all_that_the_configuration_names(tmp_path: Path) -> None:
+    port = free_port()
+    (tmp_path / "onlooker.toml").write_text(CONFIG.format(port=port))
+    out = tmp_path / "out.txt"
+    with (
+        out.open("w") as said,
+        subprocess.Popen(
+            [*ONLOOKER, "run"],
+            cwd=tmp_path,
+            env={**os.environ, "ONLOOKER_DATA": str(tmp_path), "COLUMNS": "200"},
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            assert wait_until(lambda: "listening at" in out.read_text(), 120), out.read_text()
+            [line] = [each for each in out.read_text().splitlines() if "listening at" in each]
+            url = line.removeprefix("listening at ")
+            assert read(f"{url}/readyz") == "ready\n"
+            metrics = f"http://127.0.0.1:{port}/metrics"
+            frames = 'onlooker_frames_analysed_total{stream="door"}'
+            assert wait_until(lambda: frames in read(metrics), 30)
+            assert "onlooker_body_bytes" in read(metrics), "what the API counts"
+            status = ""
+
+            def known() -> bool:
+                nonlocal status
+                status = onlooker(tmp_path, "status", "--once").stdout
+                return "door" in status and "api-0" in status
+
+            assert wait_until(known, 30), status
+            [row] = [each for each in status.splitlines() if "api-0" in each]
+            assert "running" in row
+            children = descendants(process.pid)
+            kinds = {name.partition(".")[0] for name in children}
+            assert {"hub", "detect-0", "record-0", "source-0", "publisher", "api-0"} <= kinds
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0, out.read_text()
+            assert time.monotonic() - began < 15
+            assert not any(map(alive, children.values()))
+        finally:
+            process.kill()
+    assert "door" in out.read_text().splitlines()[-2], "how the streams ended"
+    with Log(tmp_path / "r.db") as log:
+        assert log.newest("door") is not None
+
+
+def test_a_configuration_that_names_nothing_says_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text("[faces]\nenabled = false\n")
+    done = onlooker(tmp_path, "run")
+    assert done.returncode == 1
+    assert "there is nothing to run: write [streams.door]" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_others_could_reach_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text('[serve]\nhost = "0.0.0.0"\n')
+    done = onlooker(tmp_path, "run")
+    assert done.returncode == 1
+    assert "[serve] host: 0.0.0.0 can be reached from other machines" in done.stderr
