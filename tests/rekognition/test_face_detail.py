@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.support.botocore_shapes import model, problems
 
-from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
+from onlooker.rekognition.face_detail import FIELDS, detected_face, face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail, Reason, UnindexedFace
 from onlooker.types import LANDMARKS, Attributes, EyeDirection, Face, Pose, Quality
 
@@ -120,7 +120,7 @@ def test_every_member_is_as_botocore_has_it() -> None:
     found = plain(face_detail(FACE, SIZE, ["ALL"]))
     assert problems(found, "FaceDetail") == []
     assert set(found) == set(model.shape_for("FaceDetail").members)
-    assert problems(plain(face_detail(FACE, SIZE)), "ComparedFace") == []
+    assert problems(plain(detected_face(FACE, SIZE)), "ComparedFace") == []
     unindexed = UnindexedFace(
         Reasons=get_args(Reason), FaceDetail=face_detail(FACE, SIZE, ["DEFAULT"])
     )
@@ -201,7 +201,7 @@ def test_compared_faces_have_the_form_of_recorded_ones(samples: Path) -> None:
     # Matches in a collection are called FaceMatches too, and have no landmarks.
     faces = [match["Face"] for match in recorded(samples, "FaceMatche")]
     [theirs] = [face for face in faces if "Landmarks" in face]
-    assert form(plain(face_detail(FACE, SIZE))) == form(theirs)
+    assert form(plain(detected_face(FACE, SIZE))) == form(theirs)
 
 
 def test_the_emotions_are_those_of_recorded_answers(samples: Path) -> None:

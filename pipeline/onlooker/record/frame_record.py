@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.rekognition.face_detail import face_detail, face_match
+from onlooker.rekognition.face_detail import detected_face, face_match
 from onlooker.rekognition.ratios import Size, rounded
 from onlooker.rekognition.shapes import (
     FaceSearch,
@@ -124,6 +124,6 @@ def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
 
 def _face(face: Face, size: Size, config: Config) -> FaceSearch:
     return FaceSearch(
-        DetectedFace=face_detail(face, size, config.faces.attributes),
+        DetectedFace=detected_face(face, size, config.faces.attributes),
         MatchedFaces=tuple(map(face_match, face.identities)),
     )

@@ -12,6 +12,7 @@ from onlooker.rekognition.ratios import Size, bounding_box, percent, place, roun
 from onlooker.rekognition.shapes import (
     AgeRange,
     BoundingBox,
+    DetectedFace,
     Emotion,
     FaceDetail,
     FaceMatch,
@@ -52,26 +53,12 @@ def face_detail(face: Face, size: Size, attributes: Collection[str] = ()) -> Fac
     size: width and height in pixels of the image. Raises ValueError if an attribute was not
     determined.
     """
-    wanted = _Wanted(face, fields(attributes))
-    return FaceDetail(
-        BoundingBox=bounding_box(face.box, size),
-        Confidence=percent(face.score),
-        Landmarks=_landmarks(face, size) if "ALL" in attributes else _five(face, size),
-        Pose=_pose(face),
-        Quality=_quality(face),
-        AgeRange=wanted.age(),
-        Smile=wanted.likely("SMILE"),
-        Eyeglasses=wanted.likely("EYEGLASSES"),
-        Sunglasses=wanted.likely("SUNGLASSES"),
-        Gender=wanted.gender(),
-        Beard=wanted.likely("BEARD"),
-        Mustache=wanted.likely("MUSTACHE"),
-        EyesOpen=wanted.likely("EYES_OPEN"),
-        MouthOpen=wanted.likely("MOUTH_OPEN"),
-        Emotions=wanted.emotions(),
-        FaceOccluded=wanted.likely("FACE_OCCLUDED"),
-        EyeDirection=wanted.eye_direction(),
-    )
+    return FaceDetail(**_members(face, size, attributes))
+
+
+def detected_face(face: Face, size: Size, attributes: Collection[str] = ()) -> DetectedFace:
+    """Return a face of a stream record or of CompareFaces; otherwise as `face_detail` does."""
+    return DetectedFace(**_members(face, size, attributes))
 
 
 def stored_face(face: StoredFace, model: str | None = None) -> shapes.Face:
@@ -102,6 +89,29 @@ def face_match(identity: Identity, model: str | None = None) -> FaceMatch:
     return FaceMatch(
         Similarity=rounded(identity.similarity, 4), Face=stored_face(identity.face, model)
     )
+
+
+def _members(face: Face, size: Size, attributes: Collection[str]) -> dict[str, Any]:
+    wanted = _Wanted(face, fields(attributes))
+    return {
+        "BoundingBox": bounding_box(face.box, size),
+        "Confidence": percent(face.score),
+        "Landmarks": _landmarks(face, size) if "ALL" in attributes else _five(face, size),
+        "Pose": _pose(face),
+        "Quality": _quality(face),
+        "AgeRange": wanted.age(),
+        "Smile": wanted.likely("SMILE"),
+        "Eyeglasses": wanted.likely("EYEGLASSES"),
+        "Sunglasses": wanted.likely("SUNGLASSES"),
+        "Gender": wanted.gender(),
+        "Beard": wanted.likely("BEARD"),
+        "Mustache": wanted.likely("MUSTACHE"),
+        "EyesOpen": wanted.likely("EYES_OPEN"),
+        "MouthOpen": wanted.likely("MOUTH_OPEN"),
+        "Emotions": wanted.emotions(),
+        "FaceOccluded": wanted.likely("FACE_OCCLUDED"),
+        "EyeDirection": wanted.eye_direction(),
+    }
 
 
 class _Wanted:

@@ -93,11 +93,11 @@ class EyeDirection(Shape, frozen=True, kw_only=True):
     Confidence: float
 
 
-class FaceDetail(Shape, frozen=True, kw_only=True):
-    """A face in an image or video; members that were not asked for are left out.
+class DetectedFace(Shape, frozen=True, kw_only=True):
+    """A face of a stream record, and the ComparedFace of CompareFaces.
 
-    It is also the DetectedFace of a stream record and the ComparedFace of CompareFaces. Amazon's
-    have no member after Quality there, and Onlooker's only if they are asked for.
+    It has the members of FaceDetail in another order, which is Amazon's. Amazon's own records have
+    none after Quality, and Onlooker's only those that are asked for.
     """
 
     BoundingBox: BoundingBox
@@ -115,7 +115,29 @@ class FaceDetail(Shape, frozen=True, kw_only=True):
     EyesOpen: Likely | None = None
     MouthOpen: Likely | None = None
     Emotions: tuple[Emotion, ...] | None = None
+    FaceOccluded: Likely | None = None
+    EyeDirection: EyeDirection | None = None
+
+
+class FaceDetail(Shape, frozen=True, kw_only=True):
+    """A face in an image; members that were not asked for are left out."""
+
+    BoundingBox: BoundingBox
+    AgeRange: AgeRange | None = None
+    Smile: Likely | None = None
+    Eyeglasses: Likely | None = None
+    Sunglasses: Likely | None = None
+    Gender: Gender | None = None
+    Beard: Likely | None = None
+    Mustache: Likely | None = None
+    EyesOpen: Likely | None = None
+    MouthOpen: Likely | None = None
+    Emotions: tuple[Emotion, ...] | None = None
     """Every type, the likeliest first."""
+    Landmarks: tuple[Landmark, ...]
+    Pose: Pose
+    Quality: ImageQuality
+    Confidence: float
     FaceOccluded: Likely | None = None
     EyeDirection: EyeDirection | None = None
 
@@ -147,7 +169,7 @@ class FaceMatch(Shape, frozen=True, kw_only=True):
 class FaceSearch(Shape, frozen=True, kw_only=True):
     """A face of the frame and its matches, best first; an empty list means no match."""
 
-    DetectedFace: FaceDetail
+    DetectedFace: DetectedFace
     MatchedFaces: tuple[FaceMatch, ...]
 
 

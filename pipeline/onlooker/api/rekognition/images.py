@@ -13,7 +13,7 @@ from onlooker.api.rekognition.face_input import face_details, find_faces, larges
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarities
-from onlooker.rekognition.face_detail import face_detail
+from onlooker.rekognition.face_detail import detected_face
 from onlooker.rekognition.ratios import bounding_box, percent, rounded
 from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
 from onlooker.rekognition.text_detection import text_detections
@@ -107,13 +107,13 @@ def compare_faces(
         FaceMatches=tuple(
             responses.CompareFacesMatch(
                 Similarity=rounded(likeness[n], 4),
-                Face=face_detail(others[n].face, target.size),
+                Face=detected_face(others[n].face, target.size),
             )
             for n in best
             if likeness[n] >= least
         ),
         UnmatchedFaces=tuple(
-            face_detail(others[n].face, target.size) for n in best if likeness[n] < least
+            detected_face(others[n].face, target.size) for n in best if likeness[n] < least
         ),
         SourceImageOrientationCorrection=source_orientation,
         TargetImageOrientationCorrection=target_orientation,

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from onlooker.rekognition.shapes import (
     BoundingBox,
+    DetectedFace,
     Face,
     FaceDetail,
     FaceMatch,
@@ -40,13 +41,13 @@ class ComparedSourceImageFace(Shape, frozen=True, kw_only=True):
 
 class CompareFacesMatch(Shape, frozen=True, kw_only=True):
     Similarity: float
-    Face: FaceDetail
+    Face: DetectedFace
 
 
 class CompareFaces(Shape, frozen=True, kw_only=True):
     SourceImageFace: ComparedSourceImageFace
     FaceMatches: tuple[CompareFacesMatch, ...]
-    UnmatchedFaces: tuple[FaceDetail, ...]
+    UnmatchedFaces: tuple[DetectedFace, ...]
     SourceImageOrientationCorrection: Orientation | None = None
     TargetImageOrientationCorrection: Orientation | None = None
 
