@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
@@ -23,8 +23,6 @@ from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture, Pixels
-
-T = TypeVar("T")
 
 MAX_CACHED_FEEDS = 1000
 
@@ -168,29 +166,6 @@ class NoPicture:
 def each(process: "Callable[[Frame, Picture], Frame]") -> Step:
     """Return a step that applies `process` to each frame by itself."""
     return lambda works: [process(frame, picture) for frame, picture in works]
-
-
-def once(make: Callable[[], T]) -> Callable[[], T]:
-    """Return a function that calls `make` at its first call and keeps the result.
-
-    If `make` raises an expected error (OnlookerError), every later call raises it again at once,
-    without another attempt.
-    """
-    results: list[T] = []
-    errors: list[OnlookerError] = []
-
-    def get() -> T:
-        if errors:
-            raise errors[0].with_traceback(None)
-        if not results:
-            try:
-                results.append(make())
-            except OnlookerError as error:
-                errors.append(error)
-                raise
-        return results[0]
-
-    return get
 
 
 class StageRow(msgspec.Struct, frozen=True, kw_only=True):

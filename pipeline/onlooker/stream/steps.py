@@ -1,12 +1,13 @@
-"""The steps: what is done with a frame in each stage.
+"""The step of each stage.
 
-This is the only module of the package that knows what is done with frames; the others know how
-they travel. Makers import what their steps need when they are called: each process of the pipeline
+Only this module of the package knows what is done with frames; the others know how they travel. The
+factories import what their steps need when they are called, so that each process of the pipeline
 loads its own part only, and the hub none.
 """
 
 import logging
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.stage import Setup, StageError, Step, StopRequested, Work, each, once
+from onlooker.stream.stage import Setup, StageError, Step, StopRequested, Work, each
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def recognise(setup: Setup) -> Step:
     config = setup.config
     analyser = Analyser(config)
 
-    @once
+    @cache
     def searcher() -> Searcher:
         path = setup.store or default_path()
         return setup.closing.enter_context(open_searcher(path, space(config.faces.embedder)))
@@ -125,28 +126,28 @@ def _wanted(config: Config) -> "Wanted":
 
 
 def moved(frame: Frame) -> Frame:
-    """The frame with everything where it is in the whole picture, and not in the part."""
+    """Return the frame with all coordinates in the whole image, instead of in its cropped part."""
     if frame.origin == (0, 0):
         return frame
     left, top = frame.origin
 
-    def there(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    def moved_points(points: tuple[Point, ...]) -> tuple[Point, ...]:
         return tuple((x + left, y + top) for x, y in points)
 
     faces = tuple(
         replace(
             face,
             box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
-            points=there(face.points),
-            landmarks=there(face.landmarks),
+            points=moved_points(face.points),
+            landmarks=moved_points(face.landmarks),
         )
         for face in frame.faces
     )
     lines = tuple(
         replace(
             line,
-            quad=there(line.quad),
-            words=tuple(replace(word, quad=there(word.quad)) for word in line.words),
+            quad=moved_points(line.quad),
+            words=tuple(replace(word, quad=moved_points(word.quad)) for word in line.words),
         )
         for line in frame.lines
     )
@@ -154,7 +155,7 @@ def moved(frame: Frame) -> Frame:
 
 
 def record(setup: Setup) -> Step:
-    """Append the frame's record to the log, and have the lines follow."""
+    """Append the frame's record to the log, then write the new records to the sinks."""
     from onlooker.record.log.reader import LogError
     from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
@@ -216,4 +217,4 @@ def _commit(
         else:
             break
     if full:
-        logger.error("there is room again: the records that waited were written")
+        logger.error("there is room again: the waiting records were written")
