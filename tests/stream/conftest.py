@@ -1,11 +1,17 @@
-"""A hub and its peers."""
+"""A hub with its peers, and a small video."""
 
 from pathlib import Path
 
 import pytest
+from tests.support import steps
 from tests.support.line import Line
 
 
 @pytest.fixture
 def line(tmp_path: Path) -> Line:
     return Line(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return steps.video(tmp_path_factory.mktemp("video") / "small.mp4", steps.FRAMES)

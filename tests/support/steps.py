@@ -14,6 +14,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from onlooker.rekognition.shapes import StreamRecord
+from onlooker.stream.messages import Status
 from onlooker.stream.stage import Setup, Stage, StageError, Step, Work, each
 from onlooker.stream.steps import record
 from onlooker.types import Frame, TextLine, TextQuad
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 96, 64
 
+FRAMES = 20
+"""Length of a small video."""
 BAD = 7
 """The frame that some of the steps do not bear."""
 
@@ -38,6 +41,10 @@ def video(path: Path, frames: int) -> Path:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
         container.mux(stream.encode())
     return path
+
+
+def quiet(status: Status) -> None:
+    """A progress display that shows nothing."""
 
 
 def measured(frame: Frame, picture: "Picture") -> Frame:

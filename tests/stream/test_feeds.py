@@ -1,0 +1,71 @@
+"""The feeds of a run: where each begins, and which are live."""
+
+from pathlib import Path
+
+from tests.support import steps
+
+from onlooker.config.schema import Config, Faces, SourceConfig
+from onlooker.record.log.writer import Writer
+from onlooker.stream.feeds import feeds, feeds_of
+from onlooker.stream.inline import inline
+from onlooker.stream.outputs import Outputs
+
+
+def test_frames_whose_records_retention_removed_are_not_analysed_again(
+    small: Path, tmp_path: Path
+) -> None:
+    outputs = Outputs(log=tmp_path / "r.db")
+    inline([small], Config(), outputs, steps.quiet, steps.LIGHT)
+    with Writer(outputs.log_path) as log, log._transaction():
+        log._database.execute("DELETE FROM records WHERE position <= 5")
+    [feed] = feeds([small], Config(), outputs)
+    assert feed.start == steps.FRAMES
+
+
+def test_lost_lines_are_written_again(small: Path, tmp_path: Path) -> None:
+    records = tmp_path / "r.jsonl"
+    outputs = Outputs(records=records)
+    inline([small], Config(), outputs, steps.quiet, steps.LIGHT)
+    whole = records.read_bytes()
+    for left in (b"".join(whole.splitlines(keepends=True)[:7]) + b'{"Input', b""):
+        records.write_bytes(left)
+        [feed] = feeds([small], Config(), outputs)
+        assert feed.start == steps.FRAMES
+        assert records.read_bytes() == whole
+
+
+def test_another_configuration_starts_from_the_first_frame(small: Path, tmp_path: Path) -> None:
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    inline([small], Config(), outputs, steps.quiet, steps.LIGHT)
+    [feed] = feeds([small], Config(faces=Faces(size=320)), outputs)
+    assert feed.start == 0
+
+
+def test_a_feed_knows_its_video(small: Path, tmp_path: Path) -> None:
+    [feed] = feeds([small], Config(), Outputs(log=tmp_path / "r.db"))
+    assert (feed.stream, feed.source.url, feed.start, feed.frames) == (
+        "small",
+        str(small),
+        0,
+        steps.FRAMES,
+    )
+    assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
+
+
+def test_an_endless_source_is_live_unless_its_policy_says_otherwise(
+    small: Path, tmp_path: Path
+) -> None:
+    sources = {
+        "endless": SourceConfig(url="test://moving"),
+        "every": SourceConfig(url="test://moving", policy="every"),
+        "short": SourceConfig(url="test://moving?frames=9"),
+        "video": SourceConfig(url=str(small)),
+        "played": SourceConfig(url=str(small), policy="live"),
+    }
+    found = feeds_of(sources, Config(), Outputs(log=tmp_path / "r.db"))
+    assert [feed.stream for feed in found if feed.live] == ["endless", "played"]
+
+
+def test_videos_of_one_name_become_streams_of_several(small: Path, tmp_path: Path) -> None:
+    names = [feed.stream for feed in feeds([small] * 3, Config(), Outputs(log=tmp_path / "r.db"))]
+    assert names == ["small", "small-2", "small-3"]

@@ -1,0 +1,113 @@
+"""The steps of the stages."""
+
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+import pytest
+from tests.support import steps as light
+from tests.support.frames import frame
+
+from onlooker.cli.demo_video import photographs
+from onlooker.config.schema import Config, FaceAttribute, Faces, SourceConfig, Text
+from onlooker.record.log.reader import LogFull, read_log
+from onlooker.record.log.writer import Writer
+from onlooker.stream import steps
+from onlooker.stream.feeds import Feed
+from onlooker.stream.inline import inline
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work
+from onlooker.types import Face, Pose, Quality, TextLine, Word
+
+
+def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
+    pictures = tmp_path / "portraits"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "1.png"), photographs().astronaut)
+
+    def looked_at(name: str, *attributes: FaceAttribute) -> dict[str, Any]:
+        config = Config(faces=Faces(attributes=attributes), text=Text(enabled=False))
+        outputs = Outputs(log=tmp_path / f"{name}.db")
+        inline([pictures], config, outputs, light.quiet)
+        [record] = read_log(outputs.log_path)
+        [face] = record.FaceSearchResponse
+        return dict(msgspec.json.decode(msgspec.json.encode(face.DetectedFace)))
+
+    usual = {"BoundingBox", "Confidence", "Landmarks", "Pose", "Quality"}
+    plain = looked_at("plain")
+    assert set(plain) == usual
+    some = looked_at("some", "SMILE", "GENDER")
+    assert set(some) == usual | {"Smile", "Gender"}
+    assert some["Smile"]["Value"] is True
+    assert some["Gender"]["Value"] == "Female"
+    assert {name: some[name] for name in usual} == plain
+    assert len(looked_at("all", "ALL")["Landmarks"]) == 30
+
+
+def setup(tmp_path: Path, closing: ExitStack, patient: bool) -> Setup:
+    outputs = Outputs(log=tmp_path / "r.db", patient=patient)
+    feed = Feed(stream="a", source=SourceConfig(url="a"), digest="e", outputs=outputs)
+    return Setup(Config(), closing, lambda _: feed, threading.Event())
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def append(*_: object) -> int:
+        raise LogFull("no room; make room, records wait for it")
+
+    monkeypatch.setattr(Writer, "append", append)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_recorder_that_waits_for_room_obeys_the_stop_order(tmp_path: Path) -> None:
+    with ExitStack() as closing:
+        made = setup(tmp_path, closing, patient=True)
+        steps.record(made)([Work(frame("a", 0), NoPicture())])
+        stopped: list[str] = []
+
+        def commit() -> None:
+            with pytest.raises(StopRequested):
+                made.commit()
+            stopped.append("stopped")
+
+        waiting = threading.Thread(target=commit)
+        waiting.start()
+        waiting.join(0.1)
+        assert waiting.is_alive()  # it waits
+        made.stop.set()
+        waiting.join(steps.FULL_DISK_RETRY_SECONDS / 2)
+        assert stopped == ["stopped"]
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_recorder_that_must_not_wait_ends_the_run(tmp_path: Path) -> None:
+    with ExitStack() as closing:
+        made = setup(tmp_path, closing, patient=False)
+        steps.record(made)([Work(frame("a", 0), NoPicture())])
+        with pytest.raises(StageError, match="make room"):
+            made.commit()
+
+
+def test_results_of_a_cropped_part_are_moved_to_their_place_in_the_image() -> None:
+    def square(x: float, y: float) -> tuple[tuple[float, float], ...]:
+        return ((x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1))
+
+    def found(x: float, y: float, origin: tuple[int, int]) -> Any:
+        corners: Any = square(x, y)
+        face = Face(
+            box=(x, y, x + 1, y + 1),
+            score=1.0,
+            points=(*corners, (x, y)),
+            pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
+            quality=Quality(brightness=0.0, sharpness=0.0),
+            landmarks=corners,
+        )
+        word = Word(text="a", score=1.0, quad=corners)
+        line = TextLine(text="a", score=1.0, quad=corners, words=(word,))
+        return msgspec.structs.replace(frame("a", 0), faces=(face,), lines=(line,), origin=origin)
+
+    assert steps.moved(found(3.0, 4.0, (100, 50))) == found(103.0, 54.0, (0, 0))
+    assert steps.moved(found(3.0, 4.0, (0, 0))) == found(3.0, 4.0, (0, 0))
