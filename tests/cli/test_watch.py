@@ -48,3 +48,9 @@ def test_a_key_without_the_publishers_is_refused(tmp_path: Path) -> None:
     done = onlooker("watch", f"ipc://{tmp_path}/records", "--key", "mine", cwd=tmp_path)
     assert done.returncode == 2
     assert "without the publisher's public key" in " ".join(done.stderr.split())
+
+
+def test_a_negative_sequence_is_refused() -> None:
+    shown = CliRunner().invoke(app, ["watch", "tcp://h:1", "--since", "-3"])
+    assert shown.exit_code == 2
+    assert "greater than or equal to 0" in shown.output

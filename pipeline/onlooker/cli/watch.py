@@ -18,7 +18,7 @@ def watch(
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
     since: Annotated[
         int | None,
-        typer.Option(help="Begin after this Sequence of each stream; 0 is the first. [now]"),
+        typer.Option(min=0, help="Begin after this Sequence of each stream; 0 is the first. [now]"),
     ] = None,
     key: Annotated[
         Path | None, typer.Option(help="File with your key pair, for an encrypted publisher.")
