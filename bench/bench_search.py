@@ -57,7 +57,7 @@ from onlooker.identity import changes
 from onlooker.identity.enrol import Enroller, image_files
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search import index_builder
-from onlooker.identity.search.exact import most_alike
+from onlooker.identity.search.exact import largest_products
 from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
@@ -184,7 +184,7 @@ def onlooker(vectors: Vectors, folder: Path) -> Iterator[Engine]:
     live = np.ones(len(vectors), np.uint8)
 
     def scan(query: Vectors) -> list[int]:
-        return [int(row) for row in most_alike(vectors, live, query[None], K)[0][0]]
+        return [int(row) for row in largest_products(vectors, live, query[None], K)[0][0]]
 
     yield Engine("Onlooker, exact", {"all": scan}, 0, vectors.nbytes)
 

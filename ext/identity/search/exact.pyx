@@ -1,7 +1,4 @@
-"""Exact nearest neighbours: every row is looked at, in one pass for all queries.
-
-Signatures are in pipeline/onlooker/identity/scan.pyi.
-"""
+"""Exact nearest neighbours; pipeline/onlooker/identity/search/exact.pyi describes the functions."""
 
 import numpy as np
 
@@ -9,23 +6,23 @@ from libc.math cimport INFINITY
 
 from nearest cimport insert
 
-cdef extern from "identity/scan.h" nogil:
+cdef extern from "identity/exact.h" nogil:
     enum: BLOCK
     void compare(const float *rows, const float *query, Py_ssize_t count, Py_ssize_t dim,
                  bint distance, float *likeness)
 
 
-def most_alike(const float[:, ::1] vectors, const unsigned char[::1] live,
+def largest_products(const float[:, ::1] vectors, const unsigned char[::1] live,
                const float[:, ::1] queries, Py_ssize_t k):
-    """Rows and dot products of the k live vectors with the largest, for each query."""
+    """Return rows and dot products of the k live vectors with the largest ones."""
     return _search(vectors, live, queries, k, False)
 
 
-def closest(const float[:, ::1] vectors, const unsigned char[::1] live,
+def smallest_distances(const float[:, ::1] vectors, const unsigned char[::1] live,
             const float[:, ::1] queries, Py_ssize_t k):
-    """Rows and squared Euclidean distances of the k closest live vectors, for each query."""
+    """Return rows and squared Euclidean distances of the k nearest live vectors."""
     rows, likeness = _search(vectors, live, queries, k, True)
-    return rows, 0 - likeness  # 0 and not -0 for a distance of nothing
+    return rows, 0 - likeness  # 0 for no distance, not -0
 
 
 cdef _search(const float[:, ::1] vectors, const unsigned char[::1] live,

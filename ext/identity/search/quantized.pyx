@@ -1,4 +1,7 @@
-"""Nearest neighbours by short codes: signatures are in pipeline/onlooker/identity/codes.pyi."""
+"""Nearest neighbours by quantised vectors.
+
+pipeline/onlooker/identity/search/quantized.pyi describes the functions.
+"""
 
 import numpy as np
 
@@ -8,7 +11,7 @@ from libc.stdlib cimport calloc, free, malloc
 
 from nearest cimport insert
 
-cdef extern from "identity/codes.h" nogil:
+cdef extern from "identity/quantized.h" nogil:
     enum: ROWS
     enum: PAIR
     enum: TOP
@@ -27,26 +30,26 @@ cdef extern from "identity/codes.h" nogil:
     void fetch(const float *row, Py_ssize_t dim)
 
 cdef enum:
-    AHEAD = 8  # rows on their way from memory while one is compared
+    PREFETCHED = 8  # rows on their way from memory while one is compared
 
-cdef extern from "identity/scan.h" nogil:
+cdef extern from "identity/exact.h" nogil:
     void compare(const float *rows, const float *query, Py_ssize_t count, Py_ssize_t dim,
                  bint distance, float *likeness)
 
 
-def fast():
-    """Whether this processor has what the codes are made for."""
+def is_supported():
+    """Return whether this processor has the instructions of the kernel."""
     return has_kernel()
 
 
-def space(Py_ssize_t rows, Py_ssize_t dim):
-    """Codes of so many rows, all 0."""
+def empty(Py_ssize_t rows, Py_ssize_t dim):
+    """Return the codes of this many rows, all 0."""
     return np.zeros(((rows + ROWS - 1) // ROWS, (dim + 7) // 8 * 2, ROWS), np.uint8)
 
 
-def write(uint8_t[:, :, ::1] codes, Py_ssize_t first, const float[:, ::1] turned):
-    """Put the codes of `turned` vectors into the rows from `first` on."""
-    cdef Py_ssize_t n = turned.shape[0], dim = turned.shape[1], row, i, block, lane
+def encode(uint8_t[:, :, ::1] codes, Py_ssize_t first, const float[:, ::1] rotated):
+    """Quantise `rotated` vectors into the rows from `first` on."""
+    cdef Py_ssize_t n = rotated.shape[0], dim = rotated.shape[1], row, i, block, lane
     cdef int code
     if codes.shape[1] != (dim + 7) // 8 * 2 or codes.shape[2] != ROWS:
         raise ValueError(f"codes of {codes.shape[1]} x {codes.shape[2]} bytes are not of {dim} numbers")
@@ -58,28 +61,28 @@ def write(uint8_t[:, :, ::1] codes, Py_ssize_t first, const float[:, ::1] turned
             for i in range(codes.shape[1]):
                 codes[block, i, lane] = 0
             for i in range(dim):
-                code = code_of(turned[row, i])
+                code = code_of(rotated[row, i])
                 codes[block, i >> 2, lane] |= code << (2 * (i & 3))
 
 
-def most_alike(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
+def largest_products(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
                const unsigned char[::1] live, const float[:, ::1] queries,
-               const float[:, ::1] turned, Py_ssize_t k, Py_ssize_t looked_at):
-    """Rows and dot products of the k most alike of those whose codes seem most alike."""
+               const float[:, ::1] rotated, Py_ssize_t k, Py_ssize_t candidates):
+    """Return rows and dot products of the k most alike of the rows with the most alike codes."""
     cdef Py_ssize_t n = vectors.shape[0], dim = vectors.shape[1], m = queries.shape[0]
     cdef Py_ssize_t width = (dim + 7) // 8 * 2, query
     if live.shape[0] != n:
         raise ValueError(f"live must have one entry for each of {n} vectors, not {live.shape[0]}")
     if codes.shape[0] * ROWS < n or codes.shape[1] != width or codes.shape[2] != ROWS:
         raise ValueError(f"codes of {codes.shape[0]} blocks do not fit {n} vectors of {dim}")
-    if queries.shape[1] != dim or turned.shape[0] != m or turned.shape[1] != dim:
+    if queries.shape[1] != dim or rotated.shape[0] != m or rotated.shape[1] != dim:
         raise ValueError(f"queries must be as long as the vectors, {dim}, not {queries.shape[1]}")
-    if not 1 <= k <= looked_at:
-        raise ValueError(f"k must be from 1 to {looked_at}, not {k}")
+    if not 1 <= k <= candidates:
+        raise ValueError(f"k must be from 1 to {candidates}, not {k}")
     if 2 * width * TOP > 32767:
-        raise ValueError(f"vectors of {dim} numbers are too long for codes")
+        raise ValueError(f"vectors of {dim} numbers are too long to be quantised")
     if not has_kernel():
-        raise ValueError("this processor has no kernel for codes")
+        raise ValueError("this processor has no kernel for quantised vectors (AVX2)")
     rows = np.full((m, k), -1, dtype=np.int64)
     likeness = np.full((m, k), -INFINITY, dtype=np.float32)
     cdef long long[:, ::1] rows_view = rows
@@ -87,7 +90,7 @@ def most_alike(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
     cdef float *padded = <float *> calloc(4 * width, sizeof(float))
     cdef uint8_t *tables = <uint8_t *> malloc(2 * width * PAIR)
     cdef Best best
-    best.wanted, best.room = looked_at, 2 * looked_at + ROWS
+    best.wanted, best.room = candidates, 2 * candidates + ROWS
     best.rows = <int32_t *> malloc(best.room * sizeof(int32_t))
     best.values = <uint16_t *> malloc(best.room * sizeof(uint16_t))
     best.counts = <uint32_t *> malloc((2 * width * TOP + 1) * sizeof(uint32_t))
@@ -97,7 +100,7 @@ def most_alike(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
         if n and dim:
             with nogil:
                 for query in range(m):
-                    _search(vectors, codes, live, &queries[query, 0], &turned[query, 0],
+                    _search(vectors, codes, live, &queries[query, 0], &rotated[query, 0],
                             padded, tables, &best, &rows_view[query, 0],
                             &likeness_view[query, 0], k)
     finally:
@@ -110,13 +113,13 @@ def most_alike(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
 
 
 cdef void _search(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
-                  const unsigned char[::1] live, const float *query, const float *turned,
+                  const unsigned char[::1] live, const float *query, const float *rotated,
                   float *padded, uint8_t *tables, Best *best, long long *rows, float *likeness,
                   Py_ssize_t k) noexcept nogil:
     cdef Py_ssize_t dim = vectors.shape[1], width = codes.shape[1], i, last = k - 1
     cdef float value
     for i in range(dim):
-        padded[i] = turned[i]
+        padded[i] = rotated[i]
     for i in range(2 * width * TOP + 1):
         best.counts[i] = 0
     best.filled = best.found = 0
@@ -125,8 +128,8 @@ cdef void _search(const float[:, ::1] vectors, const uint8_t[:, :, ::1] codes,
     choose(&codes[0, 0, 0], &live[0], vectors.shape[0], width, tables, best)
     squeeze(best)
     for i in range(best.filled):
-        if i + AHEAD < best.filled:
-            fetch(&vectors[best.rows[i + AHEAD], 0], dim)
+        if i + PREFETCHED < best.filled:
+            fetch(&vectors[best.rows[i + PREFETCHED], 0], dim)
         compare(&vectors[best.rows[i], 0], query, 1, dim, False, &value)
         if value > likeness[last]:
             insert(rows, likeness, last, best.rows[i], value)

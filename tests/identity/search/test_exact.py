@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from onlooker.identity.search.exact import closest, most_alike
+from onlooker.identity.search.exact import largest_products, smallest_distances
 
 Vectors = NDArray[np.float32]
 
@@ -39,7 +39,7 @@ def test_most_alike(
     queries = chance.integers(-3, 4, (m, dim)).astype(np.float32)
     live = (chance.random(n) < alive).astype(np.uint8)
     products = queries.astype(np.float64) @ vectors.T
-    rows, values = most_alike(vectors, live, queries, k)
+    rows, values = largest_products(vectors, live, queries, k)
     assert rows.tolist() == everything(products, live, k)
     for found, value, product in zip(rows, values, products, strict=True):
         np.testing.assert_array_equal(value[found >= 0], product[found[found >= 0]])
@@ -54,7 +54,7 @@ def test_closest(
     queries = chance.integers(-3, 4, (m, dim)).astype(np.float32)
     live = (chance.random(n) < alive).astype(np.uint8)
     squares = ((queries[:, None].astype(np.float64) - vectors[None]) ** 2).sum(axis=2)
-    rows, values = closest(vectors, live, queries, k)
+    rows, values = smallest_distances(vectors, live, queries, k)
     assert rows.tolist() == everything(-squares, live, k)
     for found, value, square in zip(rows, values, squares, strict=True):
         np.testing.assert_array_equal(value[found >= 0], square[found[found >= 0]])
@@ -65,7 +65,7 @@ def test_closest(
 def test_real_vectors(dim: int) -> None:
     vectors, queries = random_vectors(1, 1000, dim), random_vectors(2, 7, dim)
     live = np.ones(1000, dtype=np.uint8)
-    rows, values = most_alike(vectors, live, queries, 10)
+    rows, values = largest_products(vectors, live, queries, 10)
     products = queries.astype(np.float64) @ vectors.T.astype(np.float64)
     expected = -np.sort(-products, axis=1)[:, :10]
     np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-4)
@@ -77,7 +77,7 @@ def test_a_value_does_not_depend_on_the_row() -> None:
     one = random_vectors(1, 1, 192)
     vectors = np.repeat(one, 131, axis=0)
     live = np.ones(131, dtype=np.uint8)
-    for search in (most_alike, closest):
+    for search in (largest_products, smallest_distances):
         rows, values = search(vectors, live, random_vectors(2, 3, 192), 131)
         assert rows.tolist() == [list(range(131))] * 3
         assert all(len(set(value.tolist())) == 1 for value in values)
@@ -85,7 +85,7 @@ def test_a_value_does_not_depend_on_the_row() -> None:
 
 def test_the_same_vector_is_at_no_distance() -> None:
     vectors = random_vectors(1, 5, 128)
-    _, values = closest(vectors, np.ones(5, dtype=np.uint8), vectors, 1)
+    _, values = smallest_distances(vectors, np.ones(5, dtype=np.uint8), vectors, 1)
     assert values.tolist() == [[0.0]] * 5
     assert not np.signbit(values).any()
 
@@ -93,7 +93,7 @@ def test_the_same_vector_is_at_no_distance() -> None:
 def test_what_is_no_number_is_near_nothing() -> None:
     vectors = random_vectors(1, 3, 8)
     vectors[1] = np.nan
-    rows, _ = most_alike(vectors, np.ones(3, dtype=np.uint8), vectors[:1], 3)
+    rows, _ = largest_products(vectors, np.ones(3, dtype=np.uint8), vectors[:1], 3)
     assert sorted(rows[0].tolist()) == [-1, 0, 2]
 
 
@@ -107,7 +107,7 @@ def test_what_is_no_number_is_near_nothing() -> None:
     ],
 )
 def test_shapes_that_do_not_fit(n: int, live: int, dim: int, k: int, message: str) -> None:
-    for search in (most_alike, closest):
+    for search in (largest_products, smallest_distances):
         with pytest.raises(ValueError, match=message):
             search(random_vectors(1, n, 8), np.ones(live, np.uint8), random_vectors(2, 1, dim), k)
 
@@ -116,11 +116,11 @@ def test_types_that_do_not_fit() -> None:
     live = np.ones(5, dtype=np.uint8)
     vectors = random_vectors(1, 5, 8)
     with pytest.raises(ValueError, match="mismatch"):
-        most_alike(vectors.astype(np.float64), live, vectors, 1)
+        largest_products(vectors.astype(np.float64), live, vectors, 1)
     with pytest.raises(ValueError, match="contig"):
-        most_alike(vectors[:, ::2], live, vectors[:, ::2], 1)
+        largest_products(vectors[:, ::2], live, vectors[:, ::2], 1)
     with pytest.raises(ValueError, match="dimensions"):
-        most_alike(vectors, live, vectors[0], 1)
+        largest_products(vectors, live, vectors[0], 1)
 
 
 def test_other_threads_go_on_meanwhile() -> None:
@@ -128,7 +128,7 @@ def test_other_threads_go_on_meanwhile() -> None:
     searched, counted = threading.Event(), 0
 
     def search() -> None:
-        most_alike(vectors, live, vectors[:40], 1)
+        largest_products(vectors, live, vectors[:40], 1)
         searched.set()
 
     thread = threading.Thread(target=search)

@@ -67,7 +67,7 @@ def unit(chance: np.random.Generator, *shape: int) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=-1, keepdims=True))
 
 
-@pytest.mark.skipif(not quantized.fast(), reason="codes are for processors with AVX2")
+@pytest.mark.skipif(not quantized.is_supported(), reason="quantisation is for processors with AVX2")
 def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
     """In pieces of any size, and after rows were moved together."""
     chance = np.random.default_rng(3)
@@ -81,15 +81,15 @@ def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
         numbers, vectors, _, kept = rows.view
         if kept is None:  # nobody is left
             continue
-        fresh = quantized.space(32 * len(kept), dim)
-        quantized.write(fresh, 0, rotated(vectors))
+        fresh = quantized.empty(32 * len(kept), dim)
+        quantized.encode(fresh, 0, rotated(vectors))
         wide = fresh.transpose(0, 2, 1).reshape(-1, fresh.shape[1])[: len(numbers)]
         held = kept.transpose(0, 2, 1).reshape(-1, kept.shape[1])[: len(numbers)]
         # A product of many vectors may round other than that of a few, at the edge of a level.
         assert (wide != held).mean() < 1e-3
 
 
-@pytest.mark.skipif(not quantized.fast(), reason="codes are for processors with AVX2")
+@pytest.mark.skipif(not quantized.is_supported(), reason="quantisation is for processors with AVX2")
 def test_codes_find_nearly_all_of_the_nearest() -> None:
     chance = np.random.default_rng(4)
     rows = VectorTable("cosine")

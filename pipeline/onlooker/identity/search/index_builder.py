@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 from typing import cast
 
+from onlooker import child_process
 from onlooker.errors import OnlookerError
 from onlooker.identity import changes
 from onlooker.identity.errors import CollectionNotFound, StoreError
@@ -22,6 +23,7 @@ from onlooker.identity.search import index_file
 from onlooker.identity.search.replica import Replica
 from onlooker.identity.store import Store
 
+MODULE = "onlooker.identity.search.index_builder"
 NICENESS = 10
 MAX_BUILDERS = 2
 """Builders that one process runs at a time; further ones wait for their turn."""
@@ -75,10 +77,10 @@ class Builder:
             with self._lock:
                 if self._stopped:
                     return
-                # A session of its own: Ctrl-C is for the process that started it. `-P`: modules in
-                # the current folder are not imported.
+                # A session of its own: Ctrl-C is for the process that started it.
                 self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", __name__, *self._arguments],
+                    child_process.command(MODULE, *self._arguments),
+                    env=child_process.environment(),
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

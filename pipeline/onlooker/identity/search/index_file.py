@@ -213,9 +213,9 @@ def _contents(views: list[View], count: int, dim: int, metric: Metric) -> Iterat
     for vectors in chunks(lambda view: view.vectors):
         yield vectors.astype("<f4").tobytes()
     if metric == "cosine":
-        codes, first = quantized.space(count, dim), 0
+        codes, first = quantized.empty(count, dim), 0
         for vectors in chunks(lambda view: view.vectors):
-            quantized.write(codes, first, rotated(vectors))
+            quantized.encode(codes, first, rotated(vectors))
             first += len(vectors)
         yield codes.tobytes()
 
@@ -229,8 +229,8 @@ def _mapped(file: Path, manifest: Manifest) -> View:
         for start, end in zip(bounds, [*bounds[1:], len(data)], strict=True)
     )
     codes = None
-    if manifest.metric == "cosine" and quantized.fast():
-        codes = rest.reshape(-1, *quantized.space(0, dim).shape[1:])
+    if manifest.metric == "cosine" and quantized.is_supported():
+        codes = rest.reshape(-1, *quantized.empty(0, dim).shape[1:])
     return View(
         numbers.view("<i8"),
         vectors.view("<f4").reshape(count, dim),

@@ -1,39 +1,38 @@
-"""Nearest neighbours by short codes: two bits a number, and the exact value of the best of them.
+"""Nearest neighbours by scalar quantisation: two bits a number, then exact values of the best.
 
-`vectors` are (n, dim) float32 of length 1; `turned` ones are the same turned in space by a
-rotation, so that all their numbers are alike, and stretched so that these have deviation 1. Codes
-are uint8 (blocks, bytes, 32): the 32 rows of a block side by side.
+`vectors` are (n, dim) float32 of length 1. `rotated` ones are the same after a rotation, which
+makes all their numbers alike, scaled to a standard deviation of 1. Codes are uint8 (blocks, bytes,
+32): those of the 32 rows of a block side by side.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-def fast() -> bool:
-    """Whether this processor has the instructions (AVX2) that codes pay with."""
+def is_supported() -> bool:
+    """Return whether this processor has the instructions (AVX2) with which quantisation pays."""
 
-def space(rows: int, dim: int) -> NDArray[np.uint8]:
-    """Codes of so many rows, all 0."""
+def empty(rows: int, dim: int) -> NDArray[np.uint8]:
+    """Return the codes of this many rows, all 0."""
 
-def write(codes: NDArray[np.uint8], first: int, turned: NDArray[np.float32]) -> None:
-    """Put the codes of `turned` vectors (n, dim) into the rows from `first` on.
+def encode(codes: NDArray[np.uint8], first: int, rotated: NDArray[np.float32]) -> None:
+    """Quantise `rotated` vectors (n, dim) into the rows of `codes` from `first` on.
 
-    Raises ValueError where they do not fit.
+    Raises ValueError if they do not fit.
     """
 
-def most_alike(
+def largest_products(
     vectors: NDArray[np.float32],
     codes: NDArray[np.uint8],
     live: NDArray[np.uint8],
     queries: NDArray[np.float32],
-    turned: NDArray[np.float32],
+    rotated: NDArray[np.float32],
     k: int,
-    looked_at: int,
+    candidates: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows (m, k) and dot products (m, k) of the k most alike live vectors, best first.
+    """Return rows (m, k) and dot products (m, k) of the k most alike live vectors, best first.
 
-    Codes choose `looked_at` rows for each query (and few more, of equals), which are compared
-    exactly. The longer that list, the surer it is that nobody is missed. `live` is (n,) uint8 with
-    0 for a row that is to be passed over. Of equals the lower row comes first; where there are
-    fewer than k the rest is row -1 with -inf. The interpreter is free for other threads
-    meanwhile. Raises ValueError for shapes that do not fit each other, and without `fast()`.
+    For each query the `candidates` rows with the most alike codes, and their equals, are compared
+    exactly; more of them miss fewer rows. `live` is (n,) uint8 with 0 for a row to skip. Of equal
+    rows the lower comes first. If fewer than k rows are found, the rest is row -1 with -inf. The
+    GIL is released. Raises ValueError if shapes do not fit, and unless `is_supported()`.
     """

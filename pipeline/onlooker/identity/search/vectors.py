@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from onlooker.identity.faces import Metric, Vectors
 from onlooker.identity.search import quantized
-from onlooker.identity.search.exact import closest, most_alike
+from onlooker.identity.search.exact import largest_products, smallest_distances
 
 Numbers: TypeAlias = NDArray[np.int64]
 """Change numbers of faces or users."""
@@ -65,12 +65,12 @@ class View(NamedTuple):
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         candidates = CANDIDATES_PER_RESULT * k + math.isqrt(count)
         if metric == "euclidean":
-            rows, values = closest(self.vectors, self.live, queries, k)
+            rows, values = smallest_distances(self.vectors, self.live, queries, k)
             values = np.sqrt(values)
         elif exact or self.codes is None or count < max(QUANTIZED_MIN_ROWS, 4 * candidates):
-            rows, values = most_alike(self.vectors, self.live, queries, k)
+            rows, values = largest_products(self.vectors, self.live, queries, k)
         else:
-            rows, values = quantized.most_alike(
+            rows, values = quantized.largest_products(
                 self.vectors, self.codes, self.live, queries, rotated(queries), k, candidates
             )
         return np.where(rows < 0, 0, self.numbers[rows]), values
@@ -82,7 +82,7 @@ class VectorTable:
     def __init__(self, metric: Metric) -> None:
         self.alive = 0
         """Rows that are not deleted."""
-        self._quantized = metric == "cosine" and quantized.fast()
+        self._quantized = metric == "cosine" and quantized.is_supported()
         self._count = 0
         self._space = View(
             np.empty(0, np.int64), np.empty((0, 0), np.float32), np.empty(0, np.uint8)
@@ -113,7 +113,7 @@ class VectorTable:
         self._space.vectors[first : self._count] = vectors
         self._space.live[first : self._count] = 1
         if self._space.codes is not None:
-            quantized.write(self._space.codes, first, rotated(vectors))
+            quantized.encode(self._space.codes, first, rotated(vectors))
         self.alive += len(numbers)
 
     def delete(self, numbers: Numbers) -> None:
@@ -133,7 +133,7 @@ class VectorTable:
             np.zeros(space, np.int64),
             np.zeros((space, dim), np.float32),
             np.zeros(space, np.uint8),
-            quantized.space(space, dim) if self._quantized else None,
+            quantized.empty(space, dim) if self._quantized else None,
         )
         if count:
             self._space.numbers[:count] = old.numbers[:count]

@@ -1,11 +1,11 @@
-/* Likeness of one vector to codes of two bits a number, 32 rows at a time.
+/* The likeness of a vector to vectors quantised to two bits a number, 32 rows at a time.
  *
- * A number becomes one of four levels, so a pair of numbers is one of sixteen, and what a pair
- * adds to the dot product with a query is looked up in a table of sixteen bytes, which is what one
- * byte shuffle does for 32 rows at once. Byte t of a row holds pairs 2t and 2t + 1; the 32 bytes t
- * of a block of 32 rows lie together. */
-#ifndef ONLOOKER_CODES_H
-#define ONLOOKER_CODES_H
+ * A number is quantised to one of four levels, a pair of numbers to one of sixteen codes. A table of
+ * sixteen bytes has what each code adds to the dot product with a query; one byte shuffle looks it
+ * up for 32 rows at once. Byte t of a row holds pairs 2t and 2t + 1; the 32 bytes t of a block of 32
+ * rows are adjacent. */
+#ifndef ONLOOKER_QUANTIZED_H
+#define ONLOOKER_QUANTIZED_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,8 +19,8 @@
 
 enum { ROWS = 32, PAIR = 16, TOP = 63 }; /* four of TOP fit into a byte */
 
-/* The levels of numbers that are normally distributed around 0 with deviation 1 which lose least
- * (Lloyd and Max), and where one ends and the next begins. */
+/* The levels of the Lloyd-Max quantiser of two bits for the normal distribution with mean 0 and
+ * deviation 1, and the edge between two of them; the others are 0 and -EDGE. */
 static const float LEVELS[4] = {-1.5104f, -0.4528f, 0.4528f, 1.5104f};
 static const float EDGE = 0.9816f;
 
@@ -34,8 +34,8 @@ static int has_kernel(void) {
 #endif
 }
 
-/* tables[pair][code] for a query of 4 * width numbers, in whole steps of the same size; a row's sum
- * of them grows with its dot product. At most TOP each. */
+/* Set tables[pair][code], at most TOP each, for a query of 4 * width numbers. The sum of a row's
+ * entries grows with its dot product. */
 static void tables_of(const float *query, ptrdiff_t width, uint8_t *tables) {
     float widest = 0;
     for (ptrdiff_t pair = 0; pair < 2 * width; pair++) {
@@ -54,13 +54,13 @@ static void tables_of(const float *query, ptrdiff_t width, uint8_t *tables) {
     }
 }
 
-/* The rows that seem most alike so far. `level` is the value of the last of the `wanted` best, or
- * -1: a row that is not above it is not among them. `found` rows are at or above it, fewer than
- * twice as many as are wanted; others are still in the list until it is squeezed. */
+/* The most alike rows so far. `level` is the value of the last of the `wanted` best rows, or -1; a
+ * row must exceed it to be one of them. `found` rows are at or above it, fewer than twice `wanted`;
+ * the list holds others too until `squeeze` removes them. */
 typedef struct {
     int32_t *rows;
     uint16_t *values;
-    uint32_t *counts; /* of rows with each value */
+    uint32_t *counts; /* number of rows with each value */
     ptrdiff_t room, filled, wanted, found;
     int32_t level;
 } Best;
@@ -90,7 +90,7 @@ static void take(Best *best, int32_t row, uint16_t value) {
         best->found -= best->counts[best->level++];
 }
 
-/* Begin to read a row that is needed soon. */
+/* Prefetch a row that is needed soon. */
 static void fetch(const float *row, ptrdiff_t dim) {
 #if defined(__GNUC__)
     for (ptrdiff_t i = 0; i < dim; i += 16)
@@ -116,7 +116,7 @@ choose(const uint8_t *codes, const uint8_t *live, ptrdiff_t count, ptrdiff_t wid
                 _mm256_add_epi8(LOOKED_UP(0, one), LOOKED_UP(1, _mm256_srli_epi16(one, 4))),
                 _mm256_add_epi8(LOOKED_UP(2, two), LOOKED_UP(3, _mm256_srli_epi16(two, 4))));
 #undef LOOKED_UP
-            even = _mm256_add_epi16(even, sum); /* and 256 times the odd rows' */
+            even = _mm256_add_epi16(even, sum); /* plus 256 times the sum of the odd rows */
             odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
         }
         even = _mm256_sub_epi16(even, _mm256_slli_epi16(odd, 8));

@@ -1,11 +1,11 @@
-/* Likeness of one vector to a block of rows.
+/* The likeness of a vector to each of a block of rows.
  *
- * A row is summed in 32 independent lanes, which are what wide registers hold, then in 8, then in
- * one. The order of the sums is the same for every row: equal rows are exactly equally like.
- * target_clones lets the compiler use wider registers than the portable baseline has, and picks
+ * A row is summed in 32 independent lanes, which is what wide registers hold, then in 8, then in
+ * one. The order of the sums is the same for every row, so equal rows have exactly equal likeness.
+ * target_clones lets the compiler use wider registers than the portable baseline has, and selects
  * the version when the module is loaded. */
-#ifndef ONLOOKER_SCAN_H
-#define ONLOOKER_SCAN_H
+#ifndef ONLOOKER_EXACT_H
+#define ONLOOKER_EXACT_H
 
 #include <stddef.h>
 #include <string.h> /* for __GLIBC__: the choice at load time needs its loader */
@@ -25,7 +25,7 @@ static ALWAYS_INLINE float term(float a, float b, int distance) {
     return distance ? (a - b) * (b - a) : a * b;
 }
 
-/* folded[i] sums to the likeness of row i; `distance` is a constant where this is inlined. */
+/* Set folded[i] to partial sums of the likeness of row i. `distance` is constant when inlined. */
 static ALWAYS_INLINE void fold(const float *restrict rows, const float *restrict query,
                                ptrdiff_t count, ptrdiff_t dim, float (*restrict folded)[FOLDED],
                                int distance) {
@@ -54,10 +54,10 @@ WIDEST static void fold_distances(const float *restrict rows, const float *restr
     fold(rows, query, count, dim, folded, 1);
 }
 
-/* likeness[i] of up to BLOCK rows: the dot product, or the squared distance below zero. */
+/* Set likeness[i] of up to BLOCK rows: the dot product, or the negative squared distance. */
 static void compare(const float *rows, const float *query, ptrdiff_t count, ptrdiff_t dim,
                     int distance, float *likeness) {
-    /* In memory between the two steps: kept in registers, the last sums are done one by one. */
+    /* An array in memory, so that the compiler vectorises the last sums too. */
     float folded[BLOCK][FOLDED];
     if (distance)
         fold_distances(rows, query, count, dim, folded);
