@@ -1,4 +1,4 @@
-"""Boxes and alignment: the loops behind `onlooker.vision.faces`.
+"""Boxes and alignment: the loops of face detection.
 
 Signatures, units and sources are in pipeline/onlooker/vision/geometry.pyi. Each function checks
 shapes once and then loops without the GIL.
@@ -21,7 +21,7 @@ def decode_yunet(
     int stride,
     float threshold,
 ):
-    """Boxes, scores and points of the cells of one stride that score at least `threshold`."""
+    """Return boxes, scores and points of the cells of a stride that score at least `threshold`."""
     cdef Py_ssize_t cells = face.shape[0], cell, row, column, i, n = 0
     if thing.shape[0] != cells or boxes.shape[0] != cells or points.shape[0] != cells:
         raise ValueError("face, thing, boxes and points must have one row for each cell")
@@ -30,20 +30,20 @@ def decode_yunet(
     if columns < 1 or cells % columns:
         raise ValueError(f"{cells} cells do not make rows of {columns}")
 
-    # The square is compared, so that the root is taken only of what is kept.
-    cdef float least = threshold * threshold
+    # The square is compared, so that the root is taken only for cells that are kept.
+    cdef float square = threshold * threshold
     cdef float x, y, half_width, half_height
     with nogil:
         for cell in range(cells):
-            # Both are at most 1, so that nearly every cell is out at the first look.
-            if thing[cell] >= least and unit(face[cell]) * unit(thing[cell]) >= least:
+            # Both are at most 1, so the first comparison rejects nearly every cell.
+            if thing[cell] >= square and unit(face[cell]) * unit(thing[cell]) >= square:
                 n += 1
     found = np.empty((n, 15), np.float32)
     cdef float[:, ::1] out = found
     n = 0
     with nogil:
         for cell in range(cells):
-            if thing[cell] < least or unit(face[cell]) * unit(thing[cell]) < least:
+            if thing[cell] < square or unit(face[cell]) * unit(thing[cell]) < square:
                 continue
             row = cell // columns
             column = cell - row * columns
@@ -71,7 +71,7 @@ def decode_centerface(
     int stride,
     float threshold,
 ):
-    """Boxes, scores and points of the cells that score at least `threshold`."""
+    """Return boxes, scores and points of the cells that score at least `threshold`."""
     cdef Py_ssize_t rows = heat.shape[0], columns = heat.shape[1], row, column, i, n = 0
     if sizes.shape[0] != 2 or offsets.shape[0] != 2 or points.shape[0] != 10:
         raise ValueError("sizes and offsets must have two maps and points ten")
@@ -113,12 +113,12 @@ def decode_centerface(
 
 
 cdef inline float unit(float value) noexcept nogil:
-    """`value` held between 0 and 1."""
+    """Return `value` clipped to 0 to 1."""
     return 0 if value < 0 else (1 if value > 1 else value)
 
 
 def suppress(cnp.ndarray boxes not None, cnp.ndarray scores not None, float overlap):
-    """Indexes of the boxes that no better box overlaps by more than `overlap`, best first."""
+    """Return indexes of the boxes that no better box overlaps by more than `overlap`."""
     cdef const float *box = <const float *> rows(boxes, cnp.NPY_FLOAT32, 4)
     cdef cnp.npy_intp n = boxes.shape[0]
     if cnp.PyArray_NDIM(scores) != 1 or scores.shape[0] != n:
@@ -145,7 +145,7 @@ cdef enum:
 
 
 def iou(cnp.ndarray a not None, cnp.ndarray b not None):
-    """Intersection over union of each box of `a` with each of `b`."""
+    """Return the intersection over union of each box of `a` and of `b`."""
     cdef const float *first = <const float *> rows(a, cnp.NPY_FLOAT32, 4)
     cdef const float *second = <const float *> rows(b, cnp.NPY_FLOAT32, 4)
     cdef cnp.npy_intp[2] size = [a.shape[0], b.shape[0]]
@@ -181,7 +181,7 @@ cdef inline float positive(float value) noexcept nogil:
 
 
 cdef const void *rows(cnp.ndarray array, int kind, Py_ssize_t columns) except NULL:
-    """The data of an (n, columns) array of one kind.
+    """Return the data of an (n, columns) array of one kind. Raises ValueError for any other.
 
     A typed memoryview would check the same, in several times the instructions of a small kernel.
     """
@@ -210,7 +210,7 @@ cdef inline float area(const float *a) noexcept nogil:
 
 
 def similarity(cnp.ndarray source not None, cnp.ndarray target not None):
-    """The turn, scale and shift that brings `source` nearest to `target`, as a 2 x 3 matrix."""
+    """Return the rotation, scale and shift that best maps `source` to `target`."""
     cdef const double *a = <const double *> rows(source, cnp.NPY_FLOAT64, 2)
     cdef const double *b = <const double *> rows(target, cnp.NPY_FLOAT64, 2)
     cdef Py_ssize_t n = source.shape[0], i

@@ -1,6 +1,6 @@
 /* Runs of likely pixels in a row of a probability map.
  *
- * Nearly all of a map is empty, so a row is first asked block by block whether anything is there;
+ * Nearly all of a map is empty, so each block of a row is first tested for any such pixel;
  * target_clones lets that loop use wider registers than the portable baseline has. */
 #ifndef ONLOOKER_REGIONS_H
 #define ONLOOKER_REGIONS_H
@@ -16,11 +16,11 @@
 
 enum { ROW_BLOCK = 64 };
 
-/* Begin and end (exclusive) of each run of values above `least`, into `runs`, which has room for
- * `width` + 1 numbers; returns how many runs there are. Runs with one pixel between them are one. */
+/* Write begin and end (exclusive) of each run of values above `least` to `runs`, which has room for
+ * `width` + 1 numbers; return the number of runs. Runs with one pixel between them are one. */
 WIDEST static ptrdiff_t row_runs(const float *row, ptrdiff_t width, float least, int *runs) {
     ptrdiff_t count = 0;
-    ptrdiff_t end = -2; /* of the latest run */
+    ptrdiff_t end = -2; /* of the last run */
     for (ptrdiff_t at = 0; at < width; at += ROW_BLOCK) {
         ptrdiff_t stop = at + ROW_BLOCK < width ? at + ROW_BLOCK : width;
         if (stop - at == ROW_BLOCK) {
@@ -44,7 +44,7 @@ WIDEST static ptrdiff_t row_runs(const float *row, ptrdiff_t width, float least,
     return count;
 }
 
-/* Sum of the values of a row. */
+/* Return the sum of the values of a row. */
 WIDEST static double row_sum(const float *row, ptrdiff_t width) {
     double total = 0;
     ptrdiff_t x = 0;

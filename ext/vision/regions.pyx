@@ -1,4 +1,4 @@
-"""From the probability map of a text detector to rectangles.
+"""Rectangles from a text detector's probability map.
 
 Signature and units are in pipeline/onlooker/vision/regions.pyi.
 """
@@ -22,7 +22,7 @@ cdef struct Run:
     int row
     int begin
     int end
-    int parent  # a run of the same region that came before, or itself
+    int parent  # an earlier run of the same region, or itself
 
 
 cdef struct Point:
@@ -37,13 +37,13 @@ cdef struct Region:
 
 def rectangles(
     const float[:, ::1] probable,
-    float least,
-    float certain,
-    float growth,
-    float smallest,
-    Py_ssize_t most,
+    float threshold,
+    float min_score,
+    float unclip_ratio,
+    float min_side,
+    Py_ssize_t max_regions,
 ):
-    """Grown rectangles (n, 4, 2) of the likely regions, and their scores (n,), best first."""
+    """Return the rectangles (n, 4, 2) of a map's regions and their scores (n,), best first."""
     cdef Py_ssize_t height = probable.shape[0], width = probable.shape[1]
     cdef Py_ssize_t count = 0, kept = 0, i, j
     cdef Run *runs = NULL
@@ -52,22 +52,22 @@ def rectangles(
         raise ValueError("a map's sides must be below 2 ** 30")
     with nogil:
         if height and width:
-            count = find_runs(&probable[0, 0], height, width, least, &runs)
+            count = find_runs(&probable[0, 0], height, width, threshold, &runs)
         if count > 0:
             kept = measure(
-                &probable[0, 0], height, width, runs, count, certain, smallest, &found
+                &probable[0, 0], height, width, runs, count, min_score, min_side, &found
             )
         free(runs)
         if kept > 0:
             qsort(found, kept, sizeof(Region), better)
     if count < 0 or kept < 0:
         raise MemoryError("no memory for the regions of a probability map")
-    kept = min(kept, most)
+    kept = min(kept, max_regions)
     quads, scores = np.empty((kept, 4, 2), np.float32), np.empty(kept, np.float32)
     cdef float[:, :, ::1] corners = quads
     cdef float[::1] score = scores
     for i in range(kept):
-        grow(&found[i], growth)
+        grow(&found[i], unclip_ratio)
         score[i] = found[i].score
         for j in range(4):
             corners[i, j, 0] = found[i].corners[j].x
@@ -77,7 +77,7 @@ def rectangles(
 
 
 cdef int better(const void *a, const void *b) noexcept nogil:
-    """Order of regions: by score, and from the top where that is equal."""
+    """Compare two regions: by score, and if that is equal from the top."""
     cdef const Region *one = <const Region *> a
     cdef const Region *other = <const Region *> b
     if one.score != other.score:
@@ -90,7 +90,7 @@ cdef int better(const void *a, const void *b) noexcept nogil:
 cdef Py_ssize_t find_runs(
     const float *values, Py_ssize_t height, Py_ssize_t width, float least, Run **out
 ) noexcept nogil:
-    """The runs of all rows, in order, each joined with those it belongs to; -1: no memory."""
+    """Find the runs of all rows, in order, and join those of a region; return -1 without memory."""
     cdef int *row = <int *> malloc((width + 1) * sizeof(int))
     cdef Py_ssize_t room = 1024, count = 0, here = 0, one_up = 0, two_up = 0, found, y, i
     cdef Run *runs = <Run *> malloc(room * sizeof(Run))
@@ -116,7 +116,7 @@ cdef Py_ssize_t find_runs(
             runs[count].end = row[2 * i + 1]
             runs[count].parent = <int> count
             count += 1
-        # Neighbours may have one empty pixel between them, to the side or above.
+        # Neighbours may have one empty pixel between them, beside or above.
         join(runs, two_up, one_up, here, count)
         join(runs, one_up, here, here, count)
     free(row)
@@ -166,8 +166,8 @@ cdef Py_ssize_t measure(
     float smallest,
     Region **out,
 ) noexcept nogil:
-    """The regions that are large and certain enough, not yet grown; -1: no memory."""
-    # Runs of a region one after another: counted, then dealt out.
+    """Find the regions that are large and certain enough; return -1 without memory."""
+    # The runs of a region one after another: counted, then distributed.
     cdef int *place = <int *> malloc(count * sizeof(int))
     cdef int *order = <int *> malloc(count * sizeof(int))
     cdef int *starts = <int *> malloc((count + 1) * sizeof(int))
@@ -180,7 +180,7 @@ cdef Py_ssize_t measure(
         kept = -1
     else:
         for i in range(count):
-            # Parents come first, so that a root has its number when it is asked for.
+            # Parents come first, so that a root has its number when it is needed.
             if runs[i].parent == i:
                 place[i] = <int> total
                 starts[total] = 0
@@ -224,15 +224,15 @@ cdef Py_ssize_t measure(
 cdef Py_ssize_t hull(
     const Run *runs, const int *order, Py_ssize_t count, Point *points
 ) noexcept nogil:
-    """The convex hull of a region's pixels, clockwise from its top; returns how many corners.
+    """Find the convex hull of a region's pixels, clockwise from its top; return its length.
 
     Andrew, "Another efficient algorithm for convex hulls in two dimensions", 1979, over rows
-    instead of columns: runs come from the top down already. A pixel reaches one further to the
-    right and below than its place.
+    instead of columns: runs come from the top down already. A pixel extends by one to the right and
+    below its place.
     """
     cdef Py_ssize_t n = 0, base, i, j
     cdef const Run *run
-    # Down the right side: of each row the rightmost pixel counts.
+    # Down the right side: the rightmost pixel of each row counts.
     i = 0
     while i < count:
         run = &runs[order[i]]
@@ -259,7 +259,7 @@ cdef Py_ssize_t hull(
 cdef inline Py_ssize_t bend(
     Point *points, Py_ssize_t n, Py_ssize_t base, double x, double y
 ) noexcept nogil:
-    """Append a corner to the chain that begins at `base`, without those it makes needless."""
+    """Append a corner to the chain that begins at `base`; drop those that are no corners then."""
     cdef Point *a
     cdef Point *b
     while n >= base + 2:
@@ -274,13 +274,13 @@ cdef inline Py_ssize_t bend(
 
 
 cdef bint smallest_rectangle(const Point *points, Py_ssize_t n, Point *corners) noexcept nogil:
-    """The smallest rectangle around a convex polygon with clockwise corners.
+    """Find the smallest rectangle round a convex polygon with clockwise corners.
 
-    Its corners go clockwise too, the first side being the one that runs most to the right. False
-    where there is none.
+    Its corners go clockwise too; the first side is the one that runs most to the right. Returns
+    False if there is none.
     """
-    # A side of it lies along one of the polygon's (Toussaint, "Solving geometric problems with the
-    # rotating calipers", 1983): for each, three points go round the polygon to where it is
+    # One of its sides lies along one of the polygon's (Toussaint, "Solving geometric problems with
+    # the rotating calipers", 1983): for each, three points move round the polygon to where it is
     # farthest along that side, away from it, and back. Corners are whole numbers, and so are all
     # sums here: nothing is rounded.
     cdef Py_ssize_t i, right = 1, bottom = 1, left = 1
@@ -304,7 +304,7 @@ cdef bint smallest_rectangle(const Point *points, Py_ssize_t n, Point *corners) 
     if least <= 0:
         return False
     cdef int first = 0
-    # Of the four sides the one that runs most to the right: up, right, down or left of this one.
+    # The one of the four sides that runs most to the right: up, right, down or left of this one.
     if bx < fabs(by):
         first = 1 if by < 0 else 3
         if -bx >= fabs(by):
@@ -320,7 +320,7 @@ cdef bint smallest_rectangle(const Point *points, Py_ssize_t n, Point *corners) 
 cdef inline Py_ssize_t farthest(
     const Point *points, Py_ssize_t n, Py_ssize_t at, double ux, double uy
 ) noexcept nogil:
-    """The point farthest along u, on from the point `at`, up to which the way is no descent."""
+    """Return the point farthest along u: from `at` on, as long as the next one is farther."""
     while along(points[(at + 1) % n], ux, uy) > along(points[at], ux, uy):
         at = (at + 1) % n
     return at
@@ -337,7 +337,7 @@ cdef inline double side(const Point *corners, int i) noexcept nogil:
 cdef double mean(
     const float *values, Py_ssize_t height, Py_ssize_t width, const Point *quad
 ) noexcept nogil:
-    """Mean of the map over the pixels whose centres lie in the quad; 0 where none does."""
+    """Return the map's mean over the pixels whose centres lie in the quad; 0 if none does."""
     cdef Py_ssize_t y, first, last, n = 0
     cdef int i
     cdef double total = 0, top = quad[0].y, bottom = quad[0].y, left, right, cut, middle
@@ -349,7 +349,7 @@ cdef double mean(
     for y in range(max(0, <Py_ssize_t> floor(top)), min(height, <Py_ssize_t> ceil(bottom))):
         middle = y + 0.5
         left, right = width, 0
-        # A row's centre line enters and leaves the quad where it cuts two of its sides.
+        # A row's centre line enters and leaves the quad at its crossings with two sides.
         for i in range(4):
             a = &quad[i]
             b = &quad[(i + 1) & 3]
@@ -368,8 +368,8 @@ cdef double mean(
 cdef void grow(Region *region, double ratio) noexcept nogil:
     """Move each side outwards by area * ratio / perimeter.
 
-    What DBNet calls unclip: offsetting a rectangle with round corners and boxing the outcome gives
-    the rectangle itself, grown.
+    DBNet calls this unclip: to offset a rectangle with round corners and box the outcome gives the
+    rectangle itself, grown.
     """
     cdef Point *quad = region.corners
     cdef double width = side(quad, 0), height = side(quad, 1)

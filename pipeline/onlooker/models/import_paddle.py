@@ -1,7 +1,7 @@
-"""A user's own models: PaddleOCR's inference folders, made into cards beside Onlooker's.
+"""Import of the user's own models: a card for an inference folder of PaddleOCR.
 
-A card is written to `card.own_folder()`; the model is built from the folder it names, as others are
-from their archives, and is then used by its name: `[text] detector = "mine"`.
+The card is written to `card.own_folder()`. The model is built from the folder that it names, as
+others are from their archives, and is then used by its name: `[text] detector = "mine"`.
 """
 
 import hashlib
@@ -19,22 +19,22 @@ from onlooker.models.convert import paddle
 PROGRAMS = ("inference.json", "inference.pdmodel")
 WEIGHTS = "inference.pdiparams"
 DESCRIPTION = "inference.yml"
-"""Has a recogniser's dictionary, if PaddleOCR 3 exported the model."""
+"""The file with a recogniser's dictionary, if PaddleOCR 3 exported the model."""
 
-# PaddleOCR's own: detectors see ImageNet's mean and deviation, recognisers -1 to 1.
+# As in PaddleOCR: detectors take ImageNet's mean and deviation, recognisers -1 to 1.
 NORMALISED = {
     "det": ((123.675, 116.28, 103.53), (0.0171247538, 0.0175070028, 0.0174291939)),
     "rec": ((127.5,) * 3, (1 / 127.5,) * 3),
 }
-HEIGHT = 48
-"""Of the crops that `onlooker.vision.text` cuts for a recogniser."""
+CROP_HEIGHT = 48
+"""Pixels of the crops that `onlooker.vision.text_reader` cuts for a recogniser."""
 
 
 def import_paddle(folder: Path, name: str, characters: Path | None, licence: str) -> Card:
-    """Build the model in `folder` and keep its card under `name`.
+    """Build the model in `folder`, store its card under `name` and return it.
 
-    characters: a recogniser's dictionary, one character a line, where the folder's inference.yml
-    has none or another one is meant. Raises WeightsError.
+    characters: a recogniser's dictionary, one character a line, to use instead of the one in the
+    folder's inference.yml, or if that has none. Raises WeightsError.
     """
     if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
         raise WeightsError(f"{name!r} cannot name a model; letters, digits, '-', '_' and '.' can")
@@ -44,8 +44,8 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
     program = next((each for each in PROGRAMS if (folder / each).is_file()), None)
     if program is None or not (folder / WEIGHTS).is_file():
         raise WeightsError(
-            f"{folder}: no inference model of PaddleOCR; it has {WEIGHTS} and one of "
-            f"{', '.join(PROGRAMS)} (PaddleOCR's tools/export_model.py makes them)"
+            f"{folder}: no inference model of PaddleOCR; it must have {WEIGHTS} and one of "
+            f"{', '.join(PROGRAMS)} (PaddleOCR's tools/export_model.py writes them)"
         )
     model = paddle.convert(*((folder / each).read_bytes() for each in (program, WEIGHTS)))
     kind = _kind(model, folder)
@@ -57,8 +57,8 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
             files.append(DESCRIPTION)
         else:
             raise WeightsError(
-                f"{folder}: reads characters, and has no {DESCRIPTION} that lists them; "
-                "name its dictionary, one a line, with --characters"
+                f"{folder}: it reads characters, but has no {DESCRIPTION} that lists them; "
+                "give its dictionary, one character a line, with --characters"
             )
     card = _card(name, kind, folder, files, licence)
     place = own_folder() / f"{name}.toml"
@@ -82,17 +82,17 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
 
 
 def _kind(model: onnx.ModelProto, folder: Path) -> str:
-    """Whether it finds text or reads it, by what comes out."""
+    """Return "det" for a detector and "rec" for a recogniser, by the shape of its output."""
     sizes = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
     if len(sizes) == 4 and sizes[1] == 1:
         return "det"
     height = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
-    if len(sizes) == 3 and height in (0, HEIGHT):
+    if len(sizes) == 3 and height in (0, CROP_HEIGHT):
         return "rec"
     shown = " x ".join(str(size or "?") for size in sizes)
     raise WeightsError(
-        f"{folder}: neither a DBNet detector nor a CTC recogniser of lines {HEIGHT} pixels high: "
-        f"it takes pictures {height or '?'} high and answers {shown}"
+        f"{folder}: neither a DBNet detector nor a CTC recogniser of lines {CROP_HEIGHT} pixels "
+        f"high: its input is {height or '?'} pixels high and its output {shown}"
     )
 
 
@@ -124,14 +124,14 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             if reads
             else {"format": "paddle"},
             "layout": "NCHW",
-            "shape": [HEIGHT, 0] if reads else [0, 0],
+            "shape": [CROP_HEIGHT, 0] if reads else [0, 0],
             "multiple": 8 if reads else 32,
             "colour": "BGR",
             "mean": mean,
             "scale": scale,
             "decode": {"kind": "characters" if reads else "probability_map"},
             "run": {"provider": "cpu", "bfloat16": True},
-            "probe": {"picture": "digits", "size": [320, HEIGHT if reads else 192]},
+            "probe": {"picture": "digits", "size": [320, CROP_HEIGHT if reads else 192]},
         },
         Card,
         from_attributes=True,
@@ -139,7 +139,7 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
 
 
 def _toml(card: dict[str, Any]) -> str:
-    """A card as its file: values first, then tables, and lists of tables."""
+    """Return a card as TOML: values first, then tables, and lists of tables."""
     lines: list[str] = []
     tables: list[str] = []
     for key, value in card.items():
@@ -159,7 +159,7 @@ def _toml(card: dict[str, Any]) -> str:
 
 def _values(table: dict[str, Any]) -> list[str]:
     return [
-        # A JSON string, number or list is one of TOML's.
+        # A JSON string, number or list is also one in TOML.
         f"{key} = {msgspec.json.encode(value).decode()}"
         for key, value in table.items()
         if value is not None

@@ -1,6 +1,6 @@
-"""Probes: a made-up picture for every model, and what the model is known to say of it.
+"""Probes: a synthetic image for every model, and the figures of its outputs on the card.
 
-The pictures are defined by numbers alone, so that a card can promise what comes out.
+The images are defined by numbers alone, so that a card can promise the outputs.
 
 blocks: 8 x 8 pixels of one colour each; channel c of the block in row r and column k of n columns
 is the top byte of the 32-bit product 2654435761 * (1 + c + 3 k + 3 n r) (Knuth's hash).
@@ -34,22 +34,22 @@ SEGMENTS = (
 LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123456", "012356")
 """The segments of each digit."""
 
-FIRST = 4
-"""How many of an output's values a card holds."""
+FIRST_VALUES = 4
+"""Number of values of an output on a card."""
 TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2}
-"""Allowed difference of each figure, as a part of the larger of the figure and the deviation."""
-FLOOR = 1e-3
-"""Figures much smaller than this are rounding."""
+"""Allowed difference of each figure, as a share of the larger of the figure and the deviation."""
+MIN_FIGURE = 1e-3
+"""Figures much smaller than this are rounding errors."""
 
 
 def picture(probe: Probe) -> NDArray[np.uint8]:
-    """The probe's picture: (height, width, 3), channels in the network's order."""
+    """Return the probe's image: (height, width, 3), channels in the network's order."""
     draw = {"blocks": blocks, "digits": digits}[probe.picture]
     return draw(*probe.size)
 
 
 def blocks(width: int, height: int) -> NDArray[np.uint8]:
-    """Coloured blocks, (height, width, 3): something for every channel of a network."""
+    """Return coloured blocks, (height, width, 3): something for every channel of a network."""
     rows, columns = -(-height // BLOCK), -(-width // BLOCK)
     number = np.arange(1, 1 + rows * columns * 3, dtype=np.uint32)
     colours = ((number * KNUTH) >> np.uint32(24)).astype(np.uint8).reshape(rows, columns, 3)
@@ -57,7 +57,7 @@ def blocks(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def digits(width: int, height: int) -> NDArray[np.uint8]:
-    """A line of digits, (height, width, 3): something to find and to read."""
+    """Return a line of digits, (height, width, 3): something to find and to read."""
     drawn = np.full((height, width, 3), PAPER, np.uint8)
     top = (height - TALL) // 2
     for number, left in enumerate(range(MARGIN, width - WIDE, PITCH)):
@@ -68,20 +68,20 @@ def digits(width: int, height: int) -> NDArray[np.uint8]:
 
 
 def batch(card: Card) -> NDArray[np.uint8]:
-    """The probe's picture as the card's built model takes it: (1, height, width, 3), BGR."""
+    """Return the probe's image as input of the card's built model: (1, height, width, 3), BGR."""
     drawn = picture(card.probe)
     return np.ascontiguousarray(drawn[None, :, :, ::-1] if card.colour == "RGB" else drawn[None])
 
 
 def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> list[Figures]:
-    """The figures of a model's outputs, called `names`."""
+    """Return the figures of a model's outputs, called `names`."""
     return [
         Figures(
             output=name,
             shape=output.shape,
             mean=_short(values.mean()),
             deviation=_short(values.std()),
-            first=tuple(map(_short, values[:FIRST])),
+            first=tuple(map(_short, values[:FIRST_VALUES])),
         )
         for name, output in zip(names, outputs, strict=True)
         for values in [output.ravel().astype(np.float64)]
@@ -89,29 +89,29 @@ def measure(names: Sequence[str], outputs: Sequence[NDArray[np.generic]]) -> lis
 
 
 def differences(probe: Probe, found: Sequence[Figures], tolerance: float) -> list[str]:
-    """What of `found` is not as the card says, in words; empty where all is."""
+    """Return, in words, the differences of `found` from the card."""
     outputs = {figures.output: figures for figures in found}
-    said = [] if probe.expect else ["the card has no figures to compare with"]
+    problems = [] if probe.expect else ["the card has no figures to compare with"]
     for expected in probe.expect:
         actual = outputs.get(expected.output)
         if actual is None:
-            said.append(f"no output is called {expected.output}")
+            problems.append(f"no output is called {expected.output}")
         elif actual.shape != expected.shape:
-            said.append(f"{expected.output} has shape {actual.shape}, not {expected.shape}")
+            problems.append(f"{expected.output} has shape {actual.shape}, not {expected.shape}")
         else:
-            said += _unlike(expected, actual, tolerance)
-    return said
+            problems += _unlike(expected, actual, tolerance)
+    return problems
 
 
 def cosine(a: NDArray[np.generic], b: NDArray[np.generic]) -> float:
-    """Cosine of the angle between two outputs as vectors; 0 where one is not finite or empty."""
+    """Return the cosine of two outputs as vectors; 0 if one is not finite, zero or empty."""
     x, y = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     size = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / size if np.isfinite(size) and size > 0 else 0.0
 
 
 def _short(value: float) -> float:
-    """Six digits: what a card is precise to."""
+    """Return the value with six digits, as on a card."""
     return float(f"{value:.6g}")
 
 
@@ -128,5 +128,5 @@ def _unlike(expected: Figures, actual: Figures, tolerance: float) -> list[str]:
     return [
         f"{what} of {expected.output} is {got:.6g}, not {wanted:.6g}"
         for what, wanted, got in pairs
-        if not abs(got - wanted) <= tolerance * max(expected.deviation, abs(wanted), FLOOR)
+        if not abs(got - wanted) <= tolerance * max(expected.deviation, abs(wanted), MIN_FIGURE)
     ]

@@ -1,7 +1,7 @@
 """Boxes and alignment; the body is ext/vision/geometry.pyx.
 
 A box is x1, y1, x2, y2 in pixels. Pixel i of a row covers i to i + 1, so its centre is at i + 0.5.
-All functions raise ValueError where shapes do not fit.
+All functions raise ValueError if shapes do not fit.
 """
 
 import numpy as np
@@ -16,10 +16,10 @@ def decode_yunet(
     stride: int,
     threshold: float,
 ) -> NDArray[np.float32]:
-    """Boxes, scores and points of the cells of one stride that score at least `threshold`.
+    """Return boxes, scores and points of the cells of a stride that score at least `threshold`.
 
     `face` and `thing` (cells,) are YuNet's outputs cls and obj; the score is the root of their
-    product, each held between 0 and 1. `boxes` (cells, 4) and `points` (cells, 10) are its
+    product, each clipped to 0 to 1. `boxes` (cells, 4) and `points` (cells, 10) are its
     outputs bbox and kps, relative to the cell and in units of `stride` pixels; width and height
     are logarithms. Cells lie row after row, `columns` to a row.
 
@@ -36,7 +36,7 @@ def decode_centerface(
     stride: int,
     threshold: float,
 ) -> NDArray[np.float32]:
-    """Boxes, scores and points of the cells that score at least `threshold`.
+    """Return boxes, scores and points of the cells that score at least `threshold`.
 
     CenterFace's four outputs over (rows, columns) cells of `stride` pixels. `heat` is the score
     that a face's centre lies in the cell. `sizes` (2, ...) are logarithms of height and width in
@@ -45,26 +45,26 @@ def decode_centerface(
     the box.
 
     Returns (n, 15) as `decode_yunet` does. Source: Xu, Yan, Yang and others, "CenterFace: Joint
-    Face Detection and Alignment Using Face as Point", 2019, and the code that came with it.
+    Face Detection and Alignment Using Face as Point", 2019, and its code.
     """
 
 def suppress(
     boxes: NDArray[np.float32], scores: NDArray[np.float32], overlap: float
 ) -> NDArray[np.intp]:
-    """Indexes of the boxes that no better box overlaps by more than `overlap`, best first.
+    """Return indexes of the boxes that no better box overlaps by more than `overlap`, best first.
 
     Greedy non-maximum suppression over `boxes` (n, 4) and `scores` (n,); `overlap` is
     intersection over union. Of equal scores the earlier one is better.
     """
 
 def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of each box of `a` (n, 4) with each of `b` (m, 4), as (n, m)."""
+    """Return the intersection over union of each box of `a` (n, 4) and of `b` (m, 4), as (n, m)."""
 
 def similarity(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The turn, scale and shift that brings `source` nearest to `target`, as a 2 x 3 matrix.
+    """Return the rotation, scale and shift that best maps `source` to `target`, as a 2 x 3 matrix.
 
-    Least squares over n >= 2 pairs of points, both (n, 2). Without reflection this has a closed
-    form, so no singular value decomposition is needed (Umeyama, "Least-squares estimation of
+    Least squares over n >= 2 pairs of points, both (n, 2). Without reflection there is a closed
+    form that needs no singular value decomposition (Umeyama, "Least-squares estimation of
     transformation parameters between two point patterns", 1991, in two dimensions). Raises
     ValueError if all source points are the same.
     """

@@ -1,23 +1,23 @@
-"""Which way a head is turned."""
+"""Head pose from the five points of a face."""
 
 import math
 
 from onlooker.types import Point, Pose
 
-# The nose tip stands out, so it wanders over the face as the head turns. FRONTAL_NOSE is how far
-# down from the eyes to the mouth it lies in faces seen from the front (the median of the detector's
-# points); the other two are how far it moves for a turn of 45 degrees, in distances between the
-# eyes and from the eyes to the mouth, which are fitted to recorded answers of Rekognition.
+# The nose tip protrudes, so it moves over the face as the head turns. The first is its place
+# between the eyes (0) and the mouth (1) of a frontal face, the median of the detector's points. The
+# others are its shifts at 45 degrees, in distances between the eyes and from the eyes to the mouth,
+# fitted to recorded answers of Rekognition.
 FRONTAL_NOSE = 0.55
-NOSE_ASIDE = 0.75
-NOSE_UP = 0.36
+NOSE_YAW_SHIFT = 0.75
+NOSE_PITCH_SHIFT = 0.36
 
 
 def pose(points: tuple[Point, Point, Point, Point, Point]) -> Pose:
-    """Turn of a head from its five points, in degrees; yaw and pitch are within -90 to 90.
+    """Return the turn of a head in degrees; yaw and pitch are within -90 to 90.
 
-    Signs are Amazon's: roll is positive for a head that leans clockwise in the image, yaw for one
-    whose nose points to the right of the image, pitch for one that looks up.
+    The signs are Amazon's: roll is positive for a head that leans clockwise in the image, yaw for
+    one whose nose points to the right of the image, pitch for one that is raised.
     """
     left_eye, right_eye, nose, left_mouth, right_mouth = (complex(*point) for point in points)
     # Eyes and mouth together give a steadier direction than the eyes alone.
@@ -32,6 +32,6 @@ def pose(points: tuple[Point, Point, Point, Point, Point]) -> Pose:
     eyes_apart = abs(((right_eye - left_eye) * upright).real)
     return Pose(
         roll=math.degrees(math.atan2(across.imag, across.real)),
-        yaw=math.degrees(math.atan2(tip.real - down * mouth.real, NOSE_ASIDE * eyes_apart)),
-        pitch=math.degrees(math.atan((FRONTAL_NOSE - down) / NOSE_UP)),
+        yaw=math.degrees(math.atan2(tip.real - down * mouth.real, NOSE_YAW_SHIFT * eyes_apart)),
+        pitch=math.degrees(math.atan((FRONTAL_NOSE - down) / NOSE_PITCH_SHIFT)),
     )

@@ -1,7 +1,7 @@
-"""From characters along a crop to words and lines: where each begins and ends, and their order.
+"""Words and lines from the characters along a crop: their begin and end, and the reading order.
 
-A line is words that follow one another at even distances, as Amazon has it: it ends at a gap that
-is large beside its words, and words that were found apart are one line where the gap is not.
+As with Amazon, a line is words at even distances: it ends at a gap that is large compared with its
+words, and regions that were detected apart become one line if the gap between them is small.
 """
 
 import math
@@ -14,35 +14,35 @@ from numpy.typing import NDArray
 
 from onlooker.types import Point, Quad, TextLine, Word
 
-# A line ends at a gap that is wider than this many heights of the line and also wider than the
-# words beside it are on average.
-WIDE_GAP = 1.5
-# Words that were found apart follow one another on one line where the gap between them is at most
-# so many heights, their heights differ by no more than this, and so do their directions ...
-SPACE = 0.6
-ALIKE = 1.6
-ASKEW = math.radians(8)
-# ... and the middle of one is no further from the other's middle line than this part of a height.
-OFFSET = 0.3
+MIN_LINE_GAP = 1.5
+"""A line ends at a gap that is wider than this many heights of the line, and wider than the mean of
+the words beside it."""
+# Two regions are one line if the gap between them, in heights, the ratio of their heights, the
+# angle between them, and the distance of one's centre from the other's centre line, in heights, are
+# at most these.
+MAX_WORD_GAP = 0.6
+MAX_HEIGHT_RATIO = 1.6
+MAX_ANGLE = math.radians(8)
+MAX_OFFSET = 0.3
 
 
 class Character(NamedTuple):
-    """One character of a line that was read."""
+    """A character that was read."""
 
     text: str
     score: float
     """0 to 1."""
     centre: float
-    """Its place along the crop: 0 at its left edge, 1 at its right."""
+    """Place along the crop: 0 is its left edge, 1 its right."""
 
 
-def lines(quad: Quad, characters: Sequence[Character], air: float) -> list[TextLine]:
-    """What is written in `quad`: mostly one line, more where there are wide gaps, or none.
+def lines(quad: Quad, characters: Sequence[Character], padding: float) -> list[TextLine]:
+    """Return the lines in `quad`: usually one, more if there are wide gaps, or none.
 
-    The crop that was read had `air` heights of the quad more on each side of it.
+    padding: heights of the quad by which the crop was larger on each side.
     """
     cut: list[list[Word]] = []
-    for word in words(quad, characters, air):
+    for word in words(quad, characters, padding):
         if not cut or _wide(cut[-1][-1], word, quad):
             cut.append([])
         cut[-1].append(word)
@@ -52,10 +52,10 @@ def lines(quad: Quad, characters: Sequence[Character], air: float) -> list[TextL
 
 
 def _wide(one: Word, other: Word, quad: Quad) -> bool:
-    """Whether the gap between two words of `quad` ends a line."""
+    """Return whether the gap between two words of `quad` ends a line."""
     gap = math.dist(one.quad[1], other.quad[0])
     wide = (math.dist(*one.quad[:2]) + math.dist(*other.quad[:2])) / 2
-    return gap > max(wide, WIDE_GAP * math.dist(quad[0], quad[3]))
+    return gap > max(wide, MIN_LINE_GAP * math.dist(quad[0], quad[3]))
 
 
 def _line(quad: Quad, words: Sequence[Word]) -> TextLine:
@@ -68,8 +68,8 @@ def _line(quad: Quad, words: Sequence[Word]) -> TextLine:
     )
 
 
-def words(quad: Quad, characters: Sequence[Character], air: float) -> tuple[Word, ...]:
-    """The words of a line, each with its part of the line's quad."""
+def words(quad: Quad, characters: Sequence[Character], padding: float) -> tuple[Word, ...]:
+    """Return the words of a line, each with its part of the line's quad."""
     runs: list[list[Character]] = [[]]
     for character in characters:
         if character.text == " ":
@@ -80,17 +80,17 @@ def words(quad: Quad, characters: Sequence[Character], air: float) -> tuple[Word
     if not runs:
         return ()
 
-    # A character's centre is known, its width is not: half the usual step from one centre to the
+    # A character's centre is known, its width is not: half the mean step from one centre to the
     # next is added on both sides of a word. The line's own ends are known from the finder.
     steps = [b.centre - a.centre for run in runs for a, b in pairwise(run)]
     half = sum(steps) / len(steps) / 2 if steps else 0.0
     edges = [(run[0].centre - half, run[-1].centre + half) for run in runs]
     height = math.dist(quad[0], quad[3])
-    edge = air * height / (math.dist(quad[0], quad[1]) + 2 * air * height)
+    edge = padding * height / (math.dist(quad[0], quad[1]) + 2 * padding * height)
 
     found = []
     for number, (run, (left, right)) in enumerate(zip(runs, edges, strict=True)):
-        # Places along the crop become places along the quad, which is without the air.
+        # Places along the crop become places along the quad, which has no padding.
         start = 0.0 if number == 0 else (left - edge) / (1 - 2 * edge)
         end = 1.0 if number == len(runs) - 1 else (right - edge) / (1 - 2 * edge)
         score = sum(character.score for character in run) / len(run)
@@ -100,25 +100,25 @@ def words(quad: Quad, characters: Sequence[Character], air: float) -> tuple[Word
 
 
 def _between(quad: Quad, start: float, end: float) -> Quad:
-    """The part of `quad` from `start` to `end` along its upper side, both held in 0 to 1."""
+    """Return the part of `quad` from `start` to `end` along its upper side, clipped to 0 to 1."""
     start, end = min(max(start, 0.0), 1.0), min(max(end, 0.0), 1.0)
     a, b, c, d = quad
     return _along(a, b, start), _along(a, b, end), _along(d, c, end), _along(d, c, start)
 
 
 def _along(one: Point, other: Point, part: float) -> Point:
-    """The point so far on the way from one to the other."""
+    """Return the point at the share `part` of the way from one to the other."""
     return one[0] + part * (other[0] - one[0]), one[1] + part * (other[1] - one[1])
 
 
 def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
-    """Rows downwards, and each row to the right, as the lines themselves lie.
+    """Return the lines row by row, downwards, and each row to the right.
 
-    Lines are of one row while their middle lies above the foot of the row's first line. What
-    follows on its neighbour in a row becomes one line with it.
+    Right is the mean direction of the lines. A line belongs to a row if its centre is above the
+    foot of the row's first line. Neighbours in a row at the distance of two words become one line.
     """
-    # A sheet that is a little turned has its long lines' middles far from where they begin, so
-    # down and right are those of all lines together.
+    # On a sheet that is slightly turned, the centres of long lines are far from their beginnings,
+    # so down and right are those of all lines together.
     along = sum(_direction(line.quad) for line in found)
     turn = along.conjugate() / abs(along) if along else 1.0
 
@@ -145,29 +145,30 @@ def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
 
 
 def _follows(one: Quad, other: Quad) -> bool:
-    """Whether `other` goes on where `one` ends, at the distance of two words."""
+    """Return whether `other` continues the line of `one`, at the distance of two words."""
     heights = sorted(math.dist(quad[0], quad[3]) for quad in (one, other))
     low, high = heights
-    if not 0 < high <= ALIKE * low:
+    if not 0 < high <= MAX_HEIGHT_RATIO * low:
         return False
     first, second = _direction(one), _direction(other)
     if not first or not second:
         return False
-    # The longer of the two knows better which way the line runs.
+    # The direction of the longer one is more accurate.
     along = max(first, second, key=abs)
     along /= abs(along)
-    if any(abs(math.atan2(each.imag, each.real)) > ASKEW
+    if any(abs(math.atan2(each.imag, each.real)) > MAX_ANGLE
            for each in (first / along, second / along)):  # fmt: skip
         return False
     gap = (complex(*other[0]) + complex(*other[3]) - complex(*one[1]) - complex(*one[2])) / 2
     off = (_middle(other) - _middle(one)) / along
-    return -SPACE * low <= (gap / along).real <= SPACE * high and abs(off.imag) <= OFFSET * low
+    near = -MAX_WORD_GAP * low <= (gap / along).real <= MAX_WORD_GAP * high
+    return near and abs(off.imag) <= MAX_OFFSET * low
 
 
 def _span(one: Quad, other: Quad) -> Quad:
-    """The rectangle around two quads, along the way from the first one's begin to the other's end.
+    """Return the rectangle round two quads, along the way from one's begin to the other's end.
 
-    For two parts of one quad it is the part that holds both.
+    For two parts of one quad it is the part that contains both.
     """
     along = complex(*other[1]) + complex(*other[2]) - complex(*one[0]) - complex(*one[3])
     if one is other or not along:
@@ -191,6 +192,6 @@ def _middle(quad: Quad) -> complex:
 
 
 def as_quad(corners: NDArray[np.floating]) -> Quad:
-    """Four corners of an array (4, 2), as they travel."""
+    """Return the corners of an array (4, 2) as a Quad."""
     a, b, c, d = ((float(x), float(y)) for x, y in corners)
     return a, b, c, d

@@ -1,4 +1,4 @@
-"""Parts of a picture that are looked at by themselves: windows around what is there, and tiles."""
+"""Parts of an image that are detected separately: windows round regions, and tiles."""
 
 from collections.abc import Iterable
 
@@ -6,10 +6,10 @@ from onlooker.types import Box
 
 
 def windows(boxes: Iterable[Box], margin: float, width: int, height: int) -> list[Box]:
-    """Boxes around all of `boxes`, `margin` wider on each side, that do not overlap.
+    """Return boxes round all of `boxes`, `margin` wider on each side, that do not overlap.
 
-    Where two would overlap, one box goes around both. They end where the picture of `width` x
-    `height` does; a box that lies outside of it has none.
+    If two would overlap, one box goes round both. All are clipped to the image of `width` x
+    `height`; a box outside of it is left out.
     """
     found: list[Box] = []
     for x1, y1, x2, y2 in boxes:
@@ -21,7 +21,7 @@ def windows(boxes: Iterable[Box], margin: float, width: int, height: int) -> lis
         )
         if box[2] <= box[0] or box[3] <= box[1]:
             continue
-        # Each time it grows, it may overlap further ones.
+        # Each time that it grows, it may overlap further ones.
         while near := [other for other in found if _overlap(box, other)]:
             found = [other for other in found if other not in near]
             box = _around(box, *near)
@@ -38,7 +38,7 @@ def _around(*boxes: Box) -> Box:
     return min(left), min(top), max(right), max(bottom)
 
 
-def parts(length: int, most: int) -> list[tuple[int, int]]:
-    """Begin and end of as many equal parts of `length` as keep each within `most`."""
-    count = -(-length // most)
+def parts(length: int, max_length: int) -> list[tuple[int, int]]:
+    """Return begin and end of the fewest equal parts of `length` that are within `max_length`."""
+    count = -(-length // max_length)
     return [(length * part // count, length * (part + 1) // count) for part in range(count)]

@@ -632,7 +632,7 @@ def test_a_model_takes_pictures_as_its_card_says(
     graph.output("y", graph.node("Neg", graph.input("x", shape)), shape)
     model = graph.model("network")
     takes = {"colour": colour, "layout": layout, "mean": mean, "scale": scale}
-    graph_edits.take_pictures(model, msgspec.structs.replace(card("yunet"), **takes))
+    graph_edits.take_images(model, msgspec.structs.replace(card("yunet"), **takes))
     [taken] = model.graph.input
     sizes = [each.dim_value or each.dim_param for each in taken.type.tensor_type.shape.dim]
     assert sizes == ["n", "height", "width", 3]
@@ -650,7 +650,7 @@ def test_a_model_that_takes_more_than_a_picture_is_refused() -> None:
     total = graph.node("Add", graph.input("x", [1, 3, 4, 4]), graph.input("weights", [1]))
     graph.output("y", total, [1, 3, 4, 4])
     with pytest.raises(WeightsError, match=r'yunet: the graph takes x, weights, .*"own_weights"'):
-        graph_edits.take_pictures(graph.model("old"), card("yunet"))
+        graph_edits.take_images(graph.model("old"), card("yunet"))
 
 
 def test_weights_that_are_inputs_too_become_weights_only() -> None:
@@ -710,7 +710,7 @@ def test_heads_of_another_file_are_refused() -> None:
     wrong = msgspec.structs.replace(
         faceres, build=msgspec.structs.replace(faceres.build, heads=other)
     )
-    with pytest.raises(WeightsError, match=r"the card of faceres says 0000.*if you trained it"):
+    with pytest.raises(WeightsError, match=r"the card of faceres has 0000.*if you trained it"):
         heads.heads(features(8), wrong)
     with pytest.raises(WeightsError, match=r"the edit heads needs build\.heads"):
         heads.heads(features(8), card("yunet"))

@@ -1,9 +1,9 @@
-"""Converters: a model's weights as they come out of an archive, into one ONNX file.
+"""Converters: from a model's weights in an archive to one ONNX file.
 
 `graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs`, `faceapi` and
-`paddle` read the formats; `edits` changes finished graphs. Only numpy, onnx, tflite and flatbuffers
-are needed: neither TensorFlow nor any code of the packages is run. A user's own model in Paddle's
-format is the exception: it takes Paddle to read.
+`paddle` read the formats; `graph_edits` and `heads` change finished graphs. Only numpy, onnx,
+tflite and flatbuffers are needed: neither TensorFlow nor any code of the packages is run. The
+exception is a user's own model in Paddle's format, which Paddle itself must read.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "faceapi_embedding": faceapi.embedding,
     "paddle": paddle.convert,
 }
-"""How a format's members, in the order of the card, become a model."""
+"""The function that converts a format's members, in the order of the card."""
 
 EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": graph_edits.free_size,
@@ -33,12 +33,12 @@ EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
 
 
 def build(card: Card, members: Sequence[bytes]) -> bytes:
-    """The card's model as an ONNX file, from the bytes of the card's members."""
+    """Return the card's model as an ONNX file, from the bytes of the card's members."""
     model = FORMATS[card.build.format](*members)
     for name in card.build.edits:
         EDITS[name](model, card)
     graph_edits.name_batch(model)
-    graph_edits.take_pictures(model, card)
+    graph_edits.take_images(model, card)
     graph_edits.zero_denormals(model)
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)

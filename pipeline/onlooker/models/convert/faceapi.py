@@ -1,4 +1,4 @@
-"""face-api's networks: it ships weights only, so the graphs are written here.
+"""face-api's networks: the package has weights only, so the graphs are written here.
 
 Both take RGB pixels 0 to 255, NCHW, and normalise inside.
 """
@@ -18,7 +18,7 @@ MEAN = np.reshape([122.782, 117.001, 104.298], (1, 3, 1, 1))
 
 
 def expression(manifest: bytes, data: bytes) -> onnx.ModelProto:
-    """Seven expressions from (n, 3, 112, 112): four densely connected blocks."""
+    """Return the expression net, (n, 3, 112, 112) -> (n, 7): four densely connected blocks."""
     net = Expression(manifest, data)
     graph = net.graph
     centred = graph.node("Sub", graph.input("input", ["n", 3, 112, 112]), graph.floats(MEAN))
@@ -33,7 +33,7 @@ def expression(manifest: bytes, data: bytes) -> onnx.ModelProto:
 
 
 def embedding(manifest: bytes, data: bytes) -> onnx.ModelProto:
-    """dlib's face recognition ResNet v1: (n, 3, 150, 150) -> 128 numbers of no fixed length."""
+    """Return dlib's face recognition ResNet v1: (n, 3, 150, 150) -> (n, 128), not normalised."""
     net = Embedding(manifest, data)
     graph = net.graph
     centred = graph.node("Sub", graph.input("input", ["n", 3, 150, 150]), graph.floats(MEAN))
@@ -53,14 +53,14 @@ def embedding(manifest: bytes, data: bytes) -> onnx.ModelProto:
 
 
 class Expression:
-    """The expression net while it is being written down."""
+    """The expression net while it is being built."""
 
     def __init__(self, manifest: bytes, data: bytes) -> None:
         self.graph = Graph()
         self.weights = weights_manifest.read(json.loads(manifest), data)
 
     def dense_block(self, value: str, name: str) -> str:
-        """Four convolutions, each fed with the sum of all before; the first halves the size."""
+        """Add four convolutions, each fed with the sum of all before; the first halves the size."""
         if name == "dense0":
             filters = self.weights["dense0/conv0/filters"].transpose(3, 2, 0, 1)
             first = self._convolution(value, filters, self.weights["dense0/conv0/bias"], stride=2)
@@ -101,23 +101,23 @@ class Expression:
 
 
 class Embedding:
-    """The embedding net while it is being written down."""
+    """The embedding net while it is being built."""
 
     def __init__(self, manifest: bytes, data: bytes) -> None:
         self.graph = Graph()
         self.weights = weights_manifest.read(json.loads(manifest), data)
 
     def blocks(self, value: str, stage: str, count: int) -> str:
-        """Two convolutions beside an identity, `count` times."""
+        """Add two convolutions beside an identity, `count` times."""
         for number in range(1, 1 + count):
             inner = self._two_convolutions(value, f"{stage}_{number}", stride=1)
             value = self.graph.node("Relu", self.graph.node("Add", inner, value))
         return value
 
     def down_block(self, value: str, name: str, more: int, size: int) -> tuple[str, int]:
-        """Two convolutions that halve `size`, beside a pooling that gets `more` zero channels.
+        """Add two convolutions that halve `size`, beside a pooling that gets `more` zero channels.
 
-        The two sides may differ by one pixel; dlib fills up with zeros. Returns the new size.
+        The two branches may differ by one pixel; dlib pads with zeros. Returns the new size.
         """
         inner = self._two_convolutions(value, name, stride=2)
         pooled = self.graph.node("AveragePool", value, kernel_shape=[2, 2], strides=[2, 2])
@@ -128,12 +128,12 @@ class Embedding:
         return self.graph.node("Relu", self.graph.node("Add", inner, pooled)), largest
 
     def convolution(self, value: str, name: str, stride: int) -> str:
-        """A convolution, with the affine layer after it folded in."""
+        """Add a convolution, with the affine layer after it folded in."""
         scale = self.weights[f"{name}/scale/weights"].astype(np.float64)
         filters = self.weights[f"{name}/conv/filters"].astype(np.float64) * scale
         bias = self.weights[f"{name}/conv/bias"] * scale + self.weights[f"{name}/scale/biases"]
         side = filters.shape[0]
-        # dlib pads only where the size is to stay.
+        # dlib pads only if the size is to stay.
         pad = side // 2 if stride == 1 else 0
         return self.graph.node(
             "Conv",

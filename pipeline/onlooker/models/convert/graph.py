@@ -12,7 +12,7 @@ OPSET = 17
 IR_VERSION = 8
 
 Shape = Sequence[int | str | None]
-"""Sizes; a name where a size is free."""
+"""Sizes; a free size has a name."""
 
 
 class Graph:
@@ -30,7 +30,7 @@ class Graph:
         return name
 
     def output(self, name: str, value: str, shape: Shape | None) -> None:
-        """Let the value `value` be an output called `name`."""
+        """Make the value `value` an output called `name`."""
         self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
@@ -43,13 +43,13 @@ class Graph:
         return self._constant(np.asarray(values, np.int64))
 
     def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node with one output, and return the output's name."""
+        """Add a node with one output; return the output's name."""
         name = f"{operator}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
     def model(self, name: str) -> onnx.ModelProto:
-        """The finished model, without constants that no node takes."""
+        """Return the finished model, without constants that no node takes."""
         taken = {value for node in self._nodes for value in node.input}
         constants = [constant for constant in self._constants if constant.name in taken]
         graph = helper.make_graph(self._nodes, name, self._inputs, self._outputs, constants)

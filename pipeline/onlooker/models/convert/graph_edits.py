@@ -15,10 +15,10 @@ TINY = np.finfo(np.float32).tiny
 
 
 def zero_denormals(model: onnx.ModelProto) -> None:
-    """Set weights to zero that are too small for a normal float32.
+    """Set weights that are too small for a normal float32 to zero.
 
-    They add nothing to a result, and each one costs the processor a microcode assist: the text
-    detector runs three times slower with its 255,958 than without.
+    They contribute nothing to a result, and each one costs the processor a microcode assist: with
+    its 255,958 the text detector takes three times as long.
     """
     for tensor in _float_tensors(model):
         values = numpy_helper.to_array(tensor)
@@ -29,25 +29,25 @@ def zero_denormals(model: onnx.ModelProto) -> None:
 
 
 def name_batch(model: onnx.ModelProto) -> None:
-    """Call the free batch of every input `n`, which is what the runtime looks for."""
+    """Name the free batch of every input `n`, the name that `onlooker.models.session` fixes."""
     for each in model.graph.input:
         batch = each.type.tensor_type.shape.dim[0]
         if not batch.HasField("dim_value"):
             batch.dim_param = "n"
 
 
-def take_pictures(model: onnx.ModelProto, card: Card) -> None:
-    """Let the model take pictures as they are: bytes, (n, height, width, 3), BGR.
+def take_images(model: onnx.ModelProto, card: Card) -> None:
+    """Let the model take images as they are: bytes, (n, height, width, 3), BGR.
 
-    Colours, mean, scale and layout, as the card has them, become its first operators. A quarter as
-    much is handed over, and nobody else has to know; a stream's frame takes as long as with floats
-    made by a loop in C.
+    The card's colours, mean, scale and layout become its first operators. A quarter of the bytes is
+    copied, and no caller needs to know them; a stream's frame takes as long as with floats made by
+    a loop in C.
     """
     graph = model.graph
     if len(graph.input) != 1:
         names = ", ".join(each.name for each in graph.input)
         raise WeightsError(
-            f"{card.name}: the graph takes {names}, not one picture; if some are weights, "
+            f"{card.name}: the graph takes {names}, not one image; if some are weights, "
             'add "own_weights" to build.edits of its card'
         )
     [old] = graph.input
@@ -69,8 +69,8 @@ def take_pictures(model: onnx.ModelProto, card: Card) -> None:
             graph.initializer.append(numpy_helper.from_array(constant, inputs[1]))
         nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
 
-    # Between two transposes, where the network wants none: they vanish when the graph is optimised,
-    # and whole planes change places much faster than the bytes of each pixel.
+    # Between two transposes if the layout is NHWC: they vanish when the graph is optimised, and
+    # whole planes are swapped much faster than the bytes of each pixel.
     then("Transpose", perm=(0, 3, 1, 2))
     if card.colour == "RGB":
         then("Gather", np.array([2, 1, 0]), axis=1)
@@ -90,17 +90,17 @@ def take_pictures(model: onnx.ModelProto, card: Card) -> None:
 
 
 def count_denormals(data: bytes) -> int:
-    """How many weights of an ONNX file are denormal."""
+    """Return the number of denormal weights in an ONNX file."""
     model = onnx.load_model_from_string(data)
     arrays = (numpy_helper.to_array(tensor) for tensor in _float_tensors(model))
     return sum(int(((array != 0) & (np.abs(array) < TINY)).sum()) for array in arrays)
 
 
 def free_size(model: onnx.ModelProto, card: Card) -> None:
-    """Let a detector that was exported at one picture size take any, one picture at a time.
+    """Let a detector that was exported at one image size take any, one image at a time.
 
-    Its cells then are as many as the picture has: the second dimension of an output (1, cells, k),
-    or the last two of a map (1, k, rows, columns).
+    The number of its cells then depends on the image: the second dimension of an output
+    (1, cells, k), or the last two of a map (1, k, rows, columns).
     """
     batch, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
     batch.dim_value = 1
@@ -112,14 +112,14 @@ def free_size(model: onnx.ModelProto, card: Card) -> None:
             sizes[1].dim_param = f"cells_{output.name}"
         else:
             sizes[2].dim_param, sizes[3].dim_param = f"rows_{output.name}", f"columns_{output.name}"
-    # Sizes of inner values, written for the old input size.
+    # Sizes of inner values, for the old input size.
     del model.graph.value_info[:]
 
 
 def own_weights(model: onnx.ModelProto, card: Card) -> None:
-    """Take the weights out of the graph's inputs, where old exporters listed them too.
+    """Remove the weights from the graph's inputs, among which old exporters listed them too.
 
-    What a caller may replace at every run cannot be folded into the operators before it.
+    A value that a caller may replace at every run cannot be folded into other operators.
     """
     own = {tensor.name for tensor in model.graph.initializer}
     inputs = [each for each in model.graph.input if each.name not in own]
@@ -129,18 +129,18 @@ def own_weights(model: onnx.ModelProto, card: Card) -> None:
 
 
 BLOCK = 16
-"""Channels that ONNX Runtime works on together, at most: it pads what is not a multiple."""
+"""Channels that ONNX Runtime processes together, at most: it pads other numbers to a multiple."""
 CHANNELWISE = ("Identity", "Add", "Mul", "Div", "Erf")
 """Operators between two convolutions that treat every channel alike."""
 
 
 def drop_unused(model: onnx.ModelProto, card: Card) -> None:
-    """Leave out the channels that no later weight looks at.
+    """Remove the channels that no later weight uses.
 
-    Weight decay has killed nearly half of the channels in the text detector's last two blocks: the
-    1 x 1 convolution that takes them in has zeros for them, so they can go without a trace.
+    Weight decay has zeroed nearly half of the channels in the text detector's last two blocks: the
+    1 x 1 convolution after them has zeros for them, so the outputs do not change without them.
     """
-    # What has been killed is so small that it is denormal, not zero.
+    # Such weights are so small that they are denormal, not zero.
     zero_denormals(model)
     graph = model.graph
     tensors = {tensor.name: tensor for tensor in graph.initializer}
@@ -159,16 +159,16 @@ def drop_unused(model: onnx.ModelProto, card: Card) -> None:
         for name in {name for node in between for name in node.input if name in tensors}:
             if tensors[name].dims[1:2] == [len(used)]:
                 _keep(tensors[name], 1, used)
-    # Sizes of inner values, written for all channels.
+    # Sizes of inner values, for all channels.
     del graph.value_info[:]
 
 
 def _channel_source(
     graph: onnx.GraphProto, conv: onnx.NodeProto
 ) -> tuple[onnx.NodeProto | None, list[onnx.NodeProto]]:
-    """The convolution whose output `conv` takes in through channelwise operators, and those.
+    """Return the convolution whose output reaches `conv` by channelwise operators, and those.
 
-    None where there is no such one, or where something else looks at what is between.
+    None if there is none, or if other operators use a value in between.
     """
     made_by = {output: node for node in graph.node for output in node.output}
     sources, between = [], []
@@ -199,13 +199,13 @@ def _mixes_channels(node: onnx.NodeProto) -> bool:
 
 
 def _keep(tensor: onnx.TensorProto, axis: int, used: NDArray[np.bool_]) -> None:
-    """Cut `tensor` down to the places along `axis` where `used` is true."""
+    """Reduce `tensor` to the places along `axis` for which `used` is true."""
     kept = np.compress(used, numpy_helper.to_array(tensor), axis)
     tensor.CopyFrom(numpy_helper.from_array(kept, tensor.name))
 
 
 def _latin(character: str) -> bool:
-    """Latin, Greek and Cyrillic letters, digits, and the signs found among them."""
+    """Latin, Greek and Cyrillic letters, digits, and the usual signs between them."""
     return len(character) == 1 and any(
         first <= ord(character) <= last
         for first, last in (
@@ -222,18 +222,18 @@ VOCABULARIES: dict[str, Callable[[str], bool]] = {"all": lambda character: True,
 
 
 def greedy(model: onnx.ModelProto, card: Card) -> None:
-    """Let a text reader answer with the best character of each column and its probability.
+    """Let a text reader return the best character of each column and its probability.
 
     The graph ends in MatMul, Add, Softmax over an alphabet of thousands, which is a fifth of its
-    time and 3 MB a line. The two weights are cut down to the characters of the card's vocabulary,
+    time and 3 MB a line. The two weights are reduced to the characters of the card's vocabulary,
     and the outputs are `idx` and `prob`, (n, columns) each: the best class, and its probability
-    among the classes that are left. The metadata `character` names the classes
-    1, 2, ... of the new alphabet, one a line; class 0 is CTC's blank.
+    among the remaining classes. The metadata `character` names the classes 1, 2, ... of the new
+    alphabet, one a line; class 0 is CTC's blank.
     """
     if card.build.vocabulary is None:
         raise WeightsError(f"{card.name}: the edit `greedy` needs build.vocabulary on the card")
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    # The file names classes 1 and up; the last class, which it does not name, is the space.
+    # The file names the classes from 1 on; the last class, which it does not name, is the space.
     alphabet = [*metadata["character"].split("\n"), " "]
     wanted = VOCABULARIES[card.build.vocabulary]
     kept = [place for place, character in enumerate(alphabet) if wanted(character)]
@@ -248,7 +248,7 @@ def greedy(model: onnx.ModelProto, card: Card) -> None:
     _answer_best(graph, softmax)
     metadata["character"] = "\n".join(alphabet[place] for place in kept)
     helper.set_model_props(model, metadata)
-    # Sizes of inner values, written for the whole alphabet.
+    # Sizes of inner values, for the whole alphabet.
     del graph.value_info[:]
 
 

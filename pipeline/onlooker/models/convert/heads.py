@@ -1,4 +1,4 @@
-"""Heads of our own on a network of somebody else's: one more layer in its graph."""
+"""Our own heads on a pretrained network: one more layer in its graph."""
 
 import hashlib
 import io
@@ -10,16 +10,17 @@ from onnx import helper, numpy_helper
 from onlooker.models.card import CARDS, Attributes, Card, WeightsError
 
 ROWS = "rows"
-"""The features that the heads look at: (n, rows * channels), mean over each row of the map.
+"""The features that the heads take: (n, rows * channels), the mean over each row of the map.
 
-Eyes, nose and chin lie in other rows of an upright face, while its left and right are alike.
+Eyes, nose and chin are in different rows of an upright face, while its left and right are alike.
 """
 
 
 def heads(model: onnx.ModelProto, card: Card) -> None:
-    """Add the output "heads": log-odds, linear in ROWS. Of the others the card's age stays.
+    """Add the output "heads": log-odds, linear in ROWS. Of the other outputs only the age stays.
 
-    The weights are (rows * channels, heads) and (heads,), in the file that the card names.
+    The weights are (rows * channels, heads) and (heads,), in the file that the card names. Raises
+    WeightsError if that has another sha256.
     """
     own = card.build.heads
     if own is None or not isinstance(card.decode, Attributes):
@@ -28,7 +29,7 @@ def heads(model: onnx.ModelProto, card: Card) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != own.sha256:
         raise WeightsError(
-            f"{own.file} has sha256 {found}, the card of {card.name} says {own.sha256}; "
+            f"{own.file} has sha256 {found}, but the card of {card.name} has {own.sha256}; "
             "reinstall onlooker, or correct the card if you trained it"
         )
     with np.load(io.BytesIO(data)) as file:

@@ -1,9 +1,9 @@
 """MediaPipe's three custom operators of the attention mesh, in standard ONNX.
 
-The net looks at eyes and lips a second time: from the landmarks so far it finds the rectangle of
-a part, turned so that two of its points are level (Landmarks2TransformMatrix), cuts that out of
-its own features (TransformTensorBilinear), and puts the landmarks found in there back into the
-whole (TransformLandmarks). Landmarks are (n, points, 2 or 3), x and y in pixels of the input;
+The net refines eyes and lips: from the first landmarks it computes the rectangle of a part, turned
+so that two of its points are level (Landmarks2TransformMatrix), cuts it out of its own features
+(TransformTensorBilinear), and maps the landmarks found in there back to the input
+(TransformLandmarks). Landmarks are (n, points, 2 or 3), x and y in pixels of the input;
 a matrix is (n, 4, 4), of which the first two rows map output pixels to input pixels:
 x_in = m00 x + m01 y + m03, y_in = m10 x + m11 y + m13.
 
@@ -27,7 +27,7 @@ X, Y = 0, 1
 
 
 def options(data: NDArray[np.uint8]) -> Options:
-    """A custom operator's options, which are a flexbuffers map."""
+    """Return a custom operator's options, which are a flexbuffers map."""
     return dict(flexbuffers.Loads(bytearray(data)))
 
 
@@ -79,7 +79,7 @@ def cut_features(graph: Graph, values: Sequence[str], options: Options, size: Se
     rows, columns = np.mgrid[:height, :width]
     outputs = np.stack([columns, rows], axis=-1).reshape(1, -1, 2)
     inputs = _map(graph, graph.floats(outputs), turn, shift)
-    # GridSample counts from -1 at the picture's edge to 1 at the other; pixel centres are at + 0.5.
+    # GridSample counts from -1 at one edge to 1 at the other; pixel centres are at + 0.5.
     centred = graph.node("Add", inputs, graph.floats(0.5))
     scale = graph.floats([2 / size[1], 2 / size[0]])
     ratios = graph.node("Sub", graph.node("Mul", centred, scale), graph.floats(1))

@@ -1,6 +1,6 @@
-"""PaddleOCR inference models: a user's own detector or recogniser, through paddle2onnx.
+"""PaddleOCR inference models: a user's own detector or recogniser, converted by paddle2onnx.
 
-paddle2onnx works in a process of its own: it prints, leaves files behind, and loads Paddle.
+paddle2onnx runs in a process of its own: it prints, leaves files behind, and loads Paddle.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from onnx import helper
 from onlooker.models.card import WeightsError
 
 HOLDER = "PostProcess"
-"""The part of inference.yml that tells how answers are decoded."""
+"""The part of inference.yml about the decoding of outputs."""
 EXTRA = 'pip install "onlooker[paddle]"'
 SCRIPT = """
 import sys, paddle2onnx
@@ -25,17 +25,17 @@ paddle2onnx.export(*sys.argv[1:3], "model.onnx", opset_version=17)
 
 
 def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.ModelProto:
-    """The model of a program and its weights, as Paddle saves them for inference.
+    """Return the model of a program and its weights, as Paddle saves them for inference.
 
-    `characters` is a recogniser's dictionary, as `alphabet` takes it. It ends up in the metadata as
-    the files of other recognisers have it.
+    `characters` is a recogniser's dictionary, as `alphabet` takes it. The metadata gets it in the
+    form of other recognisers' files. Raises WeightsError.
     """
     for package in ("paddle2onnx", "paddle", "yaml"):
         if importlib.util.find_spec(package) is None:
             raise WeightsError(f"{package} is not installed, which reads Paddle's files; {EXTRA}")
     known = alphabet(characters) if characters else []
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
-        # Since Paddle 3 a program may be JSON.
+        # From Paddle 3 on a program may be JSON.
         suffix = ".json" if program[:1] == b"{" else ".pdmodel"
         names = f"inference{suffix}", "inference.pdiparams"
         for name, data in zip(names, (program, weights), strict=True):
@@ -46,11 +46,11 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
         done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
         file = Path(folder) / "model.onnx"
         if done.returncode or not file.is_file() or not file.stat().st_size:
-            said = " | ".join((done.stdout + done.stderr).strip().splitlines()[-4:])
+            printed = " | ".join((done.stdout + done.stderr).strip().splitlines()[-4:])
             hint = ""
             if suffix == ".json":
                 hint = '; programs in JSON need a newer one: pip install "paddle2onnx>=2.1"'
-            raise WeightsError(f"paddle2onnx cannot convert the model{hint}. It said: {said}")
+            raise WeightsError(f"paddle2onnx cannot convert the model{hint}. It printed: {printed}")
         model = onnx.load(file)
     if characters:
         classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
@@ -59,17 +59,17 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
             known.pop()
         if classes != len(known) + 2:
             raise WeightsError(
-                f"the model knows {classes} classes, which are not the {len(known)} characters "
-                "of its dictionary, a blank and a space; give the dictionary it was trained with"
+                f"the model has {classes} classes, which are not the {len(known)} characters of "
+                "its dictionary, a blank and a space; give the dictionary that it was trained with"
             )
         helper.set_model_props(model, {"character": "\n".join(known)})
     return model
 
 
 def alphabet(dictionary: bytes) -> list[str]:
-    """The characters of a file that has one a line, or of the inference.yml that Paddle writes.
+    """Return the characters of a file with one a line, or of the inference.yml of Paddle.
 
-    Raises WeightsError for what is neither.
+    Raises WeightsError if it is neither.
     """
     try:
         text = dictionary.decode("utf-8")
@@ -85,7 +85,7 @@ def _described(text: str) -> list[str]:
     import yaml  # with Paddle's extra
 
     try:
-        # The base loader leaves 0, yes and ~ the characters that they are.
+        # The base loader keeps 0, yes and ~ as the characters that they are.
         described = yaml.load(text, yaml.BaseLoader)
     except yaml.YAMLError as error:
         said = " ".join(str(error).split())
@@ -95,6 +95,6 @@ def _described(text: str) -> list[str]:
     if not found or not isinstance(found, list) or not all(isinstance(each, str) for each in found):
         raise WeightsError(
             f"inference.yml has no list of characters at {HOLDER}.character_dict; "
-            "name the dictionary, one a line, with --characters"
+            "give the dictionary, one character a line, with --characters"
         )
     return [character.rstrip("\r") for character in found]

@@ -1,6 +1,6 @@
 """TensorFlow.js graph models to ONNX, for frozen float convolutional networks.
 
-Values stay NHWC; the transposes round convolutions are folded by the runtime's optimiser.
+Values stay NHWC; the runtime's optimiser folds the transposes round convolutions.
 """
 
 import base64
@@ -21,12 +21,12 @@ Node: TypeAlias = dict[str, Any]
 
 
 def convert(topology: bytes, weights: bytes) -> onnx.ModelProto:
-    """The model of `model.json` and its one weights file."""
+    """Return the model of `model.json` and its one weights file. Raises WeightsError."""
     return Lowering(topology, weights).model()
 
 
 class Lowering:
-    """One model on its way to ONNX: which of its nodes are known by which ONNX name."""
+    """A model during its conversion: the ONNX name of each node so far."""
 
     def __init__(self, topology: bytes, weights: bytes) -> None:
         content = json.loads(topology)
@@ -37,7 +37,7 @@ class Lowering:
         self._values: dict[str, str] = {}
 
     def model(self) -> onnx.ModelProto:
-        """The whole net; TensorFlow.js writes nodes in any order."""
+        """Return the whole net; TensorFlow.js writes nodes in any order."""
         by_name = {node["name"]: node for node in self._nodes}
         waiting = [output["name"].split(":")[0] for output in self._outputs.values()]
         while waiting:
@@ -56,11 +56,11 @@ class Lowering:
         return onnx.shape_inference.infer_shapes(self.graph.model("tfjs"))
 
     def weights(self, name: str) -> NDArray[Any]:
-        """The content of a node that must be constant."""
+        """Return the content of a node that must be constant."""
         return self._constants[name]
 
     def value(self, name: str) -> str:
-        """The ONNX name of a node that has been lowered."""
+        """Return the ONNX name of a node that has been lowered."""
         return self._values[name]
 
     def _lower(self, node: Node, inputs: list[str]) -> str:

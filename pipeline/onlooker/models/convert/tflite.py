@@ -1,7 +1,7 @@
 """TensorFlow Lite to ONNX, for float convolutional networks (32 or 16 bit weights).
 
-Four-dimensional values are NCHW inside the ONNX graph, where they are NHWC in the file; the
-inputs and outputs stay NHWC, between transposes. The batch is left free.
+Four-dimensional values, NHWC in the file, are NCHW inside the ONNX graph; the inputs and outputs
+stay NHWC, between transposes. The batch is left free.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ TO_END = np.iinfo(np.int32).max
 
 
 def convert(data: bytes) -> onnx.ModelProto:
-    """The model whose TensorFlow Lite file is `data`."""
+    """Return the model of the TensorFlow Lite file `data`. Raises WeightsError."""
     return Lowering(data).model()
 
 
@@ -42,7 +42,7 @@ class Operator:
     """The flatbuffers table, for the options."""
 
     def options(self, kind: type) -> Any:
-        """The operator's options, which are of the tflite class `kind`."""
+        """Return the operator's options, which are of the tflite class `kind`."""
         options = kind()
         place = self.table.BuiltinOptions()
         options.Init(place.Bytes, place.Pos)
@@ -50,7 +50,7 @@ class Operator:
 
 
 class Lowering:
-    """One file on its way to ONNX: which of its tensors are known by which ONNX name."""
+    """A file during its conversion: the ONNX name of each tensor so far."""
 
     def __init__(self, data: bytes) -> None:
         self.graph = Graph()
@@ -64,14 +64,14 @@ class Lowering:
         self._constants: dict[int, NDArray[Any]] = {}
         for number, tensor in enumerate(tensors):
             content = self._file.Buffers(tensor.Buffer()).DataAsNumpy()
-            # An empty buffer is the number 0: the tensor is computed.
+            # DataAsNumpy returns 0 for an empty buffer: the tensor is computed.
             if not isinstance(content, int) and len(content):
                 array = np.frombuffer(content.tobytes(), TYPES[tensor.Type()])
                 self._constants[number] = array.reshape(self.shapes[number])
         self._values: dict[int, str] = {}
 
     def model(self) -> onnx.ModelProto:
-        """The whole net, operator by operator."""
+        """Return the whole net, operator by operator."""
         for number in map(int, self._net.InputsAsNumpy()):
             given = self.graph.input(self._name(number), ["n", *self.shapes[number][1:]])
             self._values[number] = self.from_file_layout(given, number)
@@ -87,19 +87,19 @@ class Lowering:
         return self.graph.model("tflite")
 
     def constant(self, tensor: int) -> NDArray[Any] | None:
-        """The tensor's content as it is in the file, or None where it is computed."""
+        """Return the tensor's content as in the file; None if it is computed."""
         return self._constants.get(tensor)
 
     def weights(self, tensor: int) -> NDArray[np.float32]:
-        """The content of a tensor that must be constant."""
+        """Return the content of a tensor that must be constant."""
         return self._constants[tensor].astype(np.float32)
 
     def integers(self, tensor: int) -> NDArray[np.int64]:
-        """The content of a tensor that must be constant."""
+        """Return the content of a tensor that must be constant."""
         return self._constants[tensor].astype(np.int64)
 
     def value(self, tensor: int) -> str:
-        """The ONNX name of a tensor, NCHW where it has four dimensions."""
+        """Return the ONNX name of a tensor, NCHW if it has four dimensions."""
         if tensor not in self._values:
             array = self.weights(tensor)
             layout = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
@@ -107,7 +107,7 @@ class Lowering:
         return self._values[tensor]
 
     def define(self, tensor: int, value: str, activation: int = 0) -> None:
-        """Say that ONNX value `value`, after an activation of TensorFlow Lite's, is `tensor`."""
+        """Set the ONNX value of `tensor` to `value` after an activation of TensorFlow Lite."""
         kinds = tflite.ActivationFunctionType
         if activation == kinds.RELU:
             value = self.graph.node("Relu", value)
@@ -116,18 +116,18 @@ class Lowering:
         self._values[tensor] = value
 
     def define_constant(self, tensor: int, content: NDArray[Any]) -> None:
-        """Say that `tensor` is known now."""
+        """Set the content of `tensor`."""
         self._constants[tensor] = content
 
     def in_file_layout(self, tensor: int) -> str:
-        """The ONNX name of a tensor, NHWC where it has four dimensions."""
+        """Return the ONNX name of a tensor, NHWC if it has four dimensions."""
         value = self.value(tensor)
         if len(self.shapes[tensor]) != 4:
             return value
         return self.graph.node("Transpose", value, perm=[0, 2, 3, 1])
 
     def from_file_layout(self, value: str, tensor: int) -> str:
-        """The value, NHWC where `tensor` has four dimensions, in the graph's layout."""
+        """Return the value, NHWC if `tensor` has four dimensions, in the graph's layout."""
         if len(self.shapes[tensor]) != 4:
             return value
         return self.graph.node("Transpose", value, perm=[0, 3, 1, 2])
@@ -147,7 +147,7 @@ class Lowering:
 
 
 def _dequantize(net: Lowering, operator: Operator) -> None:
-    # In float models it only widens 16-bit weights.
+    # In float models it only converts 16-bit weights to 32 bits.
     net.define_constant(operator.output, net.weights(operator.inputs[0]))
 
 
@@ -193,7 +193,7 @@ def _max_pool(net: Lowering, operator: Operator) -> None:
 def _strides_and_pads(
     net: Lowering, operator: Operator, options: Any, kernel: Sequence[int]
 ) -> dict[str, list[int]]:
-    """ONNX attributes; SAME padding depends on the input's size, its odd pixel comes last."""
+    """Return ONNX attributes. SAME padding depends on the input's size; an odd pixel comes last."""
     strides = [options.StrideH(), options.StrideW()]
     if options.Padding() == tflite.Padding.VALID:
         return {"strides": strides, "pads": [0, 0, 0, 0]}
@@ -214,7 +214,7 @@ def _arithmetic(onnx_operator: str, kind: type) -> Callable[[Lowering, Operator]
         for tensor in operator.inputs:
             content = net.constant(tensor)
             if content is not None and content.ndim < 2 and four:
-                # One number for each channel, which is the last dimension only in the file.
+                # One number for each channel, which is the last dimension in the file only.
                 values.append(net.graph.floats(content.astype(np.float32).reshape(-1, 1, 1)))
             else:
                 values.append(net.value(tensor))
@@ -259,7 +259,7 @@ def _strided_slice(net: Lowering, operator: Operator) -> None:
     begin, end, step = (net.integers(tensor) for tensor in operator.inputs[1:4])
     axes = np.arange(len(begin))
     begin = np.where(options.BeginMask() >> axes & 1, 0, begin)
-    # The batch is free: a slice that takes its one picture takes them all.
+    # The batch is free: a slice that takes its one image takes them all.
     end = np.where((options.EndMask() >> axes & 1).astype(bool) | (axes == 0), TO_END, end)
     bounds = (net.graph.integers(each) for each in (begin, end, axes, step))
     result = net.graph.node("Slice", net.in_file_layout(operator.inputs[0]), *bounds)

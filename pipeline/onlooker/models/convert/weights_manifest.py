@@ -1,4 +1,4 @@
-"""TensorFlow.js weight lists: many tensors end to end in one file, some of them quantised."""
+"""TensorFlow.js weights manifests: tensors end to end in one file, some of them quantised."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,9 +17,10 @@ TYPES: dict[str, type[np.generic]] = {
 
 
 def read(manifest: Iterable[Mapping[str, Any]], data: bytes) -> dict[str, NDArray[Any]]:
-    """The tensors by name: float32, or int32 where the manifest says so.
+    """Return the tensors by name, as float32 or int32 as the manifest says.
 
-    manifest is the file's list of groups; data holds all groups one after the other.
+    manifest: the file's list of groups. data: all groups one after the other. Raises WeightsError
+    if it has another length.
     """
     tensors: dict[str, NDArray[Any]] = {}
     at = 0
@@ -31,5 +32,5 @@ def read(manifest: Iterable[Mapping[str, Any]], data: bytes) -> dict[str, NDArra
             values = values.astype(np.float32) * stored["scale"] + stored["min"]
         tensors[entry["name"]] = values.astype(TYPES[entry["dtype"]]).reshape(entry["shape"])
     if at != len(data):
-        raise WeightsError(f"the weight list describes {at} bytes, its file has {len(data)}")
+        raise WeightsError(f"the weights manifest describes {at} bytes, its file has {len(data)}")
     return tensors
