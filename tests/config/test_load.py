@@ -72,7 +72,7 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "must be encoded: %2F for /"),
     ],
 )
-def test_what_is_wrong_is_said_with_the_file(tmp_path: Path, text: str, says: str) -> None:
+def test_errors_name_the_file_and_what_to_write(tmp_path: Path, text: str, says: str) -> None:
     path = written(tmp_path, text)
     with pytest.raises(ConfigError, match=r"onlooker\.toml") as caught:
         load(path)

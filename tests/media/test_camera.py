@@ -1,4 +1,4 @@
-"""Cameras that do what cameras do, over real connections."""
+"""Cameras over real connections, and their faults."""
 
 import os
 import re
@@ -17,13 +17,13 @@ from onlooker.media.camera import Camera, CameraFrame
 from onlooker.media.errors import MediaError
 
 
-def shots(url: str, number: int, **settings: object) -> tuple[list[CameraFrame], str]:
-    """At most `number` frames of one connection, and why it ended."""
+def receive(url: str, number: int, **settings: object) -> tuple[list[CameraFrame], str]:
+    """Return at most `number` frames of one connection, and why it ended."""
     found: list[CameraFrame] = []
     camera = Camera("door", SourceConfig(url=url, policy="live", **settings))  # type: ignore[arg-type]
     try:
-        for shot in camera.connect():
-            found.append(shot)
+        for frame in camera.connect():
+            found.append(frame)
             if len(found) == number:
                 return found, "enough"
     except MediaError as error:
@@ -49,7 +49,7 @@ KINDS: dict[str, type[cameras.Http] | type[cameras.Rtsp]] = {
 def test_frames_are_on_our_clock(kind: str) -> None:
     with KINDS[kind]("well") as camera:
         before = time.time()
-        found, _ = shots(url_of(kind, camera), 12)
+        found, _ = receive(url_of(kind, camera), 12)
     frames = [shot.frame for shot in found]
     assert [frame.index for frame in frames] == list(range(12))
     assert all(
@@ -89,7 +89,7 @@ def test_every_end_has_its_cause_and_no_secret(
 ) -> None:
     with KINDS[kind](mood) as camera:
         began = time.monotonic()
-        found, why = shots(url_of(kind, camera), 100, timeout=1)
+        found, why = receive(url_of(kind, camera), 100, timeout=1)
     assert len(found) >= frames
     assert time.monotonic() - began < 6
     assert re.search(cause, why)
@@ -98,9 +98,9 @@ def test_every_end_has_its_cause_and_no_secret(
 
 
 @pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
-def test_damaged_pictures_are_frames_without(kind: str) -> None:
+def test_damaged_images_are_frames_without_one(kind: str) -> None:
     with KINDS[kind]("damaged") as camera:
-        found, why = shots(url_of(kind, camera), 30)
+        found, why = receive(url_of(kind, camera), 30)
     assert why == "enough"
     bad = [shot for shot in found if shot.frame.error is not None]
     assert len(bad) >= 2
@@ -110,7 +110,7 @@ def test_damaged_pictures_are_frames_without(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["mjpeg", "rtsp"])
 def test_the_size_may_change(kind: str) -> None:
     with KINDS[kind]("larger") as camera:
-        found, _ = shots(url_of(kind, camera), 15)
+        found, _ = receive(url_of(kind, camera), 15)
     sizes = [(shot.frame.width, shot.frame.height) for shot in found]
     assert sizes[0] == (160, 120)
     assert sizes[-1] == (320, 240)
@@ -119,9 +119,9 @@ def test_the_size_may_change(kind: str) -> None:
     assert (planes.width, planes.height) == (320, 240)
 
 
-def test_time_stamps_that_leap_are_set_right() -> None:
+def test_time_stamps_that_jump_are_corrected() -> None:
     with cameras.Rtsp("jumpy") as camera:
-        found, why = shots(camera.url, 60)
+        found, why = receive(camera.url, 60)
     assert why == "enough"
     times = [shot.frame.time for shot in found]
     assert times == sorted(times)
@@ -131,42 +131,42 @@ def test_time_stamps_that_leap_are_set_right() -> None:
 
 def test_rtsp_by_udp() -> None:
     with cameras.Rtsp("well") as camera:
-        found, why = shots(camera.url, 30, transport="udp")
+        found, why = receive(camera.url, 30, transport="udp")
     assert why == "enough"
     assert all(shot.planes is not None for shot in found)
 
 
-def test_what_udp_loses_is_seen() -> None:
+def test_losses_of_udp_are_recorded() -> None:
     with cameras.Rtsp("lossy") as camera:
-        found, why = shots(camera.url, 40, transport="udp")
+        found, why = receive(camera.url, 40, transport="udp")
     assert why == "enough"
     assert [shot.frame.index for shot in found] == list(range(40))
     whole = [shot for shot in found if shot.frame.error is None]
     assert 10 <= len(whole) < 40
 
 
-def test_udp_that_falls_silent_is_told() -> None:
+def test_udp_without_data_times_out() -> None:
     with cameras.Rtsp("stall") as camera:
-        found, why = shots(camera.url, 30, transport="udp", timeout=1)
+        found, why = receive(camera.url, 30, transport="udp", timeout=1)
     assert len(found) >= 5
     assert why.endswith(": no data for 1 s")
 
 
-def test_a_password_lets_in() -> None:
+def test_a_password_is_accepted_or_refused() -> None:
     with cameras.Rtsp("well", password="geheim") as camera:
-        assert shots(camera.url, 3)[1] == "enough"
-        assert "401" in shots(camera.url.replace("geheim", "falsch"), 3)[1]
+        assert receive(camera.url, 3)[1] == "enough"
+        assert "401" in receive(camera.url.replace("geheim", "falsch"), 3)[1]
 
 
-def test_nobody_listens() -> None:
-    found, why = shots("http://127.0.0.1:9/video", 1, timeout=1)
+def test_a_refused_connection() -> None:
+    found, why = receive("http://127.0.0.1:9/video", 1, timeout=1)
     assert not found
     assert why == "http://127.0.0.1:9/video: Connection refused"
 
 
-def test_frames_are_chosen_and_cropped() -> None:
+def test_frames_are_sampled_and_cropped() -> None:
     with cameras.Http("well", fps=50) as camera:
-        found, _ = shots(camera.url, 6, fps=10, region=(0.5, 0.0, 0.5, 0.5))
+        found, _ = receive(camera.url, 6, fps=10, region=(0.5, 0.0, 0.5, 0.5))
     times = [shot.frame.time for shot in found]
     assert 0.4 < times[-1] - times[0] < 2
     planes = found[0].planes
@@ -178,10 +178,10 @@ def test_frames_are_chosen_and_cropped() -> None:
 
 def test_connections_leave_no_descriptor() -> None:
     with cameras.Http("reset", fps=200) as camera:
-        shots(camera.url, 100)
+        receive(camera.url, 100)
         before = cameras.descriptors()
         for _ in range(10):
-            shots(camera.url, 100)
+            receive(camera.url, 100)
         # The camera's own end of the last connection may close a little later.
         end = time.monotonic() + 10
         while (now := cameras.descriptors()) > before and time.monotonic() < end:
@@ -189,7 +189,7 @@ def test_connections_leave_no_descriptor() -> None:
         assert now <= before
 
 
-def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:
+def test_a_synthetic_video_plays_as_a_camera(tmp_path: Path) -> None:
     source = SourceConfig(url="test://frozen?fps=50", policy="live", frozen_timeout=0.5)
     with pytest.raises(MediaError, match=r"frozen for 0\.5 s"):
         for _ in Camera("door", source).connect():
@@ -199,8 +199,8 @@ def test_a_pattern_stands_for_a_camera(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_hls_comes_in_its_own_time(tmp_path: Path) -> None:
-    """Segments of a second each, all there at once: frames are not given before their time."""
+def test_hls_is_paced(tmp_path: Path) -> None:
+    """Segments of a second each arrive all at once: no frame is yielded before its time."""
     with av.open(
         str(tmp_path / "live.m3u8"),
         "w",
@@ -222,7 +222,7 @@ def test_hls_comes_in_its_own_time(tmp_path: Path) -> None:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         began = time.monotonic()
-        found, why = shots(f"http://127.0.0.1:{server.server_port}/live.m3u8", 100, timeout=3)
+        found, why = receive(f"http://127.0.0.1:{server.server_port}/live.m3u8", 100, timeout=3)
         seconds = time.monotonic() - began
     finally:
         server.shutdown()

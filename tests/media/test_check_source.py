@@ -1,4 +1,4 @@
-"""Sources that are tried once: what is said of each, and for how long."""
+"""Checks of sources: the cause that each reports, and the time that they take."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ from onlooker.media import check_source
 from onlooker.media.check_source import MAX_TIMEOUTS, check_sources
 
 
-def test_each_is_told_why(tmp_path: Path) -> None:
+def test_each_source_has_its_cause(tmp_path: Path) -> None:
     with cameras.Rtsp("well", password="geheim") as door, cameras.Http("stall") as still:
         sources = {
             "door": SourceConfig(url=door.url),
@@ -35,7 +35,7 @@ def test_each_is_told_why(tmp_path: Path) -> None:
     assert "no image found" in (found["pictures"] or "")
 
 
-def test_all_wait_at_once() -> None:
+def test_sources_are_checked_at_once() -> None:
     with cameras.Camera("well") as silent:
         silent.serve = lambda peer: silent.hang()  # type: ignore[method-assign]
         url = f"http://127.0.0.1:{silent.port}/video"

@@ -1,4 +1,4 @@
-"""Colours, rotation and order of what comes out of a decoder, whatever form it was stored in."""
+"""Colours, rotation and order of decoded frames, for many stored forms."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,7 +20,7 @@ RED, GREEN, BLUE, WHITE = [0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]
 
 
 def quarters() -> Pixels:
-    """64 x 48: red and green above blue and white."""
+    """Return an image of 64 x 48: red and green above blue and white."""
     picture = np.empty((48, 64, 3), np.uint8)
     picture[:24, :32], picture[:24, 32:] = RED, GREEN
     picture[24:, :32], picture[24:, 32:] = BLUE, WHITE
@@ -34,7 +34,7 @@ def video_of(
     full_range: bool = False,
     rotation: int = 0,
 ) -> Path:
-    """Three pictures of the quarters; `rotation` in degrees against the clock, as a phone says."""
+    """Write three images of the quarters; `rotation` is in degrees, counter-clockwise."""
     with av.open(str(path), "w") as container:
         stream = cast(VideoStream, container.add_stream(codec, 10))
         stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
@@ -61,7 +61,7 @@ def upright_frames(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:
 
 
 def middles(planes: Planes) -> list[list[int]]:
-    """BGR in the middle of the four quarters, in reading order."""
+    """Return the BGR values in the middle of the four quarters, in reading order."""
     bgr, _ = planes.region(0, 0, planes.width, planes.height)
     rows, columns = planes.height, planes.width
     points = [(y, x) for y in (rows // 4, rows * 3 // 4) for x in (columns // 4, columns * 3 // 4)]
@@ -82,7 +82,7 @@ def middles(planes: Planes) -> list[list[int]]:
         ("few.gif", "gif", "rgb8", True),
     ],
 )
-def test_colours_are_right_in_every_form(
+def test_colours_of_every_pixel_format(
     tmp_path: Path, name: str, codec: str, pix_fmt: str, full_range: bool
 ) -> None:
     seen = list(upright_frames(video_of(tmp_path / name, codec, pix_fmt, full_range)))
@@ -100,7 +100,7 @@ def test_colours_are_right_in_every_form(
         (-90, [BLUE, RED, WHITE, GREEN]),
     ],
 )
-def test_a_video_is_turned_as_it_asks(
+def test_a_rotated_video_becomes_upright(
     tmp_path: Path, rotation: int, expected: list[list[int]]
 ) -> None:
     for frame, planes in upright_frames(video_of(tmp_path / "phone.mp4", rotation=rotation)):
@@ -116,7 +116,7 @@ def test_planes_are_the_decoders_own_memory(tmp_path: Path) -> None:
 
 
 class Packet:
-    """What `pictures` asks of a packet: pictures that come out of it, or an error."""
+    """A packet that yields frames, or an error."""
 
     def __init__(self, pts: int | None, *frames: int) -> None:
         self.pts, self.frames = pts, frames
@@ -128,7 +128,7 @@ class Packet:
 
 
 class Container:
-    """Packets in decoding order; None breaks the container off."""
+    """A container of packets in decoding order; None is a read error."""
 
     def __init__(self, *packets: Packet | None) -> None:
         self.packets = packets
@@ -143,7 +143,7 @@ class Container:
 
 
 class Stream:
-    """A decoder that holds one more picture back."""
+    """A decoder that still holds a frame."""
 
     def __init__(self) -> None:
         self.codec_context, self.thread_count = self, 0
@@ -159,18 +159,18 @@ def at(pts: int) -> VideoFrame:
 
 
 def order(*packets: Packet | None) -> list[str]:
-    """Times of what comes out, damage in brackets."""
+    """Return the times of the decoded items, damage in brackets."""
     items = decoded(Container(*packets), Stream())  # type: ignore[arg-type]
     return [f"({item.pts})" if isinstance(item, Damage) else str(item.pts) for item in items]
 
 
-def test_damage_stands_where_its_picture_would() -> None:
-    # 3 is decoded first because 1 and 2 lean on it; without it, 4 comes out too early.
+def test_damage_is_in_the_place_of_its_frame() -> None:
+    # 3 is decoded first because 1 and 2 depend on it; without it, 4 comes out too early.
     packets = Packet(0, 0), Packet(3), Packet(4, 4), Packet(1, 1), Packet(2, 2)
     assert order(*packets) == ["0", "1", "2", "(3)", "4"]
 
 
-def test_no_more_pictures_are_held_than_need_be() -> None:
+def test_no_more_frames_are_held_than_necessary() -> None:
     packets = [Packet(0), *(Packet(pts, pts) for pts in range(1, 100))]
     container = Container(*packets)
     first = next(decoded(container, Stream()))  # type: ignore[arg-type]
@@ -178,15 +178,15 @@ def test_no_more_pictures_are_held_than_need_be() -> None:
     assert container.read == REORDER_FRAMES + 1
 
 
-def test_damage_without_a_time_stands_where_it_was_met() -> None:
+def test_damage_without_a_time_stays_in_decoding_order() -> None:
     assert order(Packet(0, 0), Packet(None), Packet(1, 1)) == ["0", "(None)", "1"]
 
 
-def test_damage_at_the_end_is_not_forgotten() -> None:
+def test_damage_at_the_end_is_reported() -> None:
     assert order(Packet(0, 0), Packet(1), Packet(2)) == ["0", "(1)", "(2)"]
 
 
-def test_what_the_decoder_holds_comes_out_when_the_container_breaks_off() -> None:
+def test_held_frames_come_out_after_a_read_error() -> None:
     assert order(Packet(0, 0), None, Packet(1, 1)) == ["0", "99", "(None)"]
 
 

@@ -29,7 +29,7 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def exif(orientation: int) -> bytes:
-    """A TIFF block with one entry: tag 0x0112, one SHORT."""
+    """Return a TIFF block with one entry: tag 0x0112, one SHORT."""
     entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
     return b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
 
@@ -52,12 +52,12 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def png_with(kind: bytes, content: bytes) -> bytes:
-    """The corners, with one more chunk behind the header."""
+    """Return the corners as PNG, with another chunk after the header."""
     data = encoded(corners(), ".png")
     return data[:33] + chunk(kind, content) + data[33:]
 
 
-# What the picture looks like when its pixels are stored as `corners()` (EXIF 2.3, tag 0x0112).
+# The upright image if `corners()` is stored with this orientation (EXIF 2.3, tag 0x0112).
 UPRIGHT = {
     1: lambda p: p,
     2: lambda p: p[:, ::-1],
@@ -77,16 +77,16 @@ def test_a_jpeg_is_turned_upright(orientation: int) -> None:
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_orientation_that_means_nothing_is_passed_over(orientation: int) -> None:
+def test_an_invalid_orientation_is_ignored(orientation: int) -> None:
     assert near(decode(jpeg_turned(orientation)).bgr, corners())
 
 
-def test_exif_in_a_png_is_passed_over() -> None:
+def test_exif_in_a_png_is_ignored() -> None:
     assert np.array_equal(decode(png_with(b"eXIf", exif(6))).bgr, corners())
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png"])
-def test_a_grey_picture_has_three_channels(ending: str) -> None:
+def test_a_grey_image_has_three_channels(ending: str) -> None:
     ramp = np.tile(np.arange(0, 200, 5).astype(np.uint8), (24, 1))
     assert near(decode(encoded(ramp, ending)).bgr, np.repeat(ramp[:, :, None], 3, axis=2))
 
@@ -105,7 +105,7 @@ def test_a_palette_and_one_bit() -> None:
     assert set(np.unique(bits)) == {0, 255}
 
 
-def test_what_is_transparent_lies_on_white() -> None:
+def test_transparency_is_composed_over_white() -> None:
     ink = np.zeros((1, 3, 4), np.uint8)  # black ink, as text on a transparent page
     ink[0, :, 3] = 255, 128, 0
     assert decode(encoded(ink, ".png")).bgr[0, :, 0].tolist() == [0, 127, 255]
@@ -113,7 +113,7 @@ def test_what_is_transparent_lies_on_white() -> None:
     assert decode(encoded(deep, ".png")).bgr[0, :, 0].tolist() == [0, 127, 255]
 
 
-def test_a_transparent_palette_and_grey_lie_on_white() -> None:
+def test_a_transparent_palette_and_grey_are_composed_over_white() -> None:
     picture = Image.fromarray(np.repeat(np.array([[0, 1]], np.uint8), 8, axis=1), "P")
     picture.putpalette([0, 0, 0, 200, 0, 0])
     pixels = decode(saved(picture, "PNG", transparency=0)).bgr
@@ -132,7 +132,7 @@ def test_a_jpeg_in_cmyk_and_a_progressive_one() -> None:
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png"])
-def test_a_file_that_ends_early_is_an_error_at_every_length(ending: str) -> None:
+def test_a_truncated_file_is_an_error_at_every_length(ending: str) -> None:
     data = encoded(corners(), ending)
     for length in range(len(data)):
         with pytest.raises(MediaError):
@@ -160,12 +160,12 @@ def test_errors_name_the_file_and_the_cause(tmp_path: Path) -> None:
     "data",
     [b"GIF89a", b"RIFF\0\0\0\0WEBPVP8 ", b"8BPS", b"SIMPLE  =", b"<svg/>", b"BM", b"\xff\xd8"],
 )
-def test_other_kinds_of_picture_are_refused(data: bytes) -> None:
+def test_other_formats_are_refused(data: bytes) -> None:
     with pytest.raises(MediaError, match="neither JPEG nor PNG"):
         decode(data + bytes(100))
 
 
-def test_a_giant_is_refused_before_its_pixels_are_made() -> None:
+def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
     header = struct.pack(">IIBBBBB", 65500, 65500, 8, 2, 0, 0, 0)
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IEND", b"")
     with pytest.raises(TooLarge, match="65500 x 65500 pixels exceed 50 million"):
@@ -195,8 +195,8 @@ def test_a_large_jpeg_may_have_few_scans_only() -> None:
 
 
 @pytest.mark.parametrize("progressive", [0, 1])
-def test_a_jpeg_of_fewer_bytes_than_its_size_takes_is_refused(progressive: int) -> None:
-    # Nothing is smaller than grey in the best codes that there are for it.
+def test_a_jpeg_with_too_few_bytes_for_its_size_is_refused(progressive: int) -> None:
+    # No image is smaller than grey in optimal codes.
     options = [cv2.IMWRITE_JPEG_OPTIMIZE, 1, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
     options += [cv2.IMWRITE_JPEG_QUALITY, 1]
     data = cv2.imencode(".jpg", np.full((2000, 3000), 128, np.uint8), options)[1].tobytes()
@@ -208,7 +208,7 @@ def test_a_jpeg_of_fewer_bytes_than_its_size_takes_is_refused(progressive: int) 
         decode(bytes(small))
 
 
-def test_deep_pixels_count_for_more() -> None:
+def test_deep_pixels_count_by_their_bytes() -> None:
     data = bytearray(encoded(corners(), ".png"))
     data[16:24] = struct.pack(">II", 6000, 6000)
     data[24:26] = bytes((16, 6))  # 16 bits, colour with transparency
@@ -220,7 +220,7 @@ def test_deep_pixels_count_for_more() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iCCP", b"iTXt"])
-def test_bombs_in_the_margins_of_a_png_are_not_unpacked(
+def test_bombs_in_other_chunks_of_a_png_are_not_unpacked(
     kind: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     bomb = b"name\0\0" + zlib.compress(bytes(64 << 20))
@@ -242,7 +242,7 @@ SEEDS = [
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=6),
     st.floats(0, 1),
 )
-def test_damaged_files_are_pictures_or_errors(
+def test_damaged_files_are_images_or_errors(
     seed: bytes, edits: list[tuple[float, int]], cut: float
 ) -> None:
     data = bytearray(seed)

@@ -12,6 +12,7 @@ from onlooker.media.open import open_video
 
 
 def images(folder: Path) -> list[Path]:
+    """Write three images of different sizes."""
     paths = []
     for number, (width, height) in enumerate([(64, 48), (65, 49), (40, 60)]):
         bgr = np.full((height, width, 3), (30, 90 + 40 * number, 200), np.uint8)
@@ -20,9 +21,9 @@ def images(folder: Path) -> list[Path]:
     return paths
 
 
-def test_pictures_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_images_in_the_order_of_their_names(tmp_path: Path) -> None:
     images(tmp_path)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "3.jpg").write_bytes(b"\xff\xd8\xff broken")
     for url in (str(tmp_path), f"{tmp_path}/*.[pj]*g"):
         with open_video(url) as folder:
@@ -38,7 +39,7 @@ def test_pictures_in_the_order_of_their_names(tmp_path: Path) -> None:
             assert np.abs(colour - (30, 90 + 40 * number, 200)).max() < 4
 
 
-def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
+def test_the_digest_covers_names_and_bytes(tmp_path: Path) -> None:
     paths = images(tmp_path)
     before = ImageFolder(str(tmp_path)).digest
     assert ImageFolder(str(tmp_path)).digest == before
@@ -46,7 +47,7 @@ def test_the_digest_is_of_names_and_bytes(tmp_path: Path) -> None:
     assert ImageFolder(str(tmp_path)).digest != before
 
 
-def test_no_pictures(tmp_path: Path) -> None:
+def test_no_images(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no image found"):
         open_video(str(tmp_path))
     with pytest.raises(MediaError, match="no image found"):
@@ -61,7 +62,7 @@ def test_an_image_that_vanishes_is_an_error_with_its_name(tmp_path: Path) -> Non
         _ = folder.digest
 
 
-def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 

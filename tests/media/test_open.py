@@ -1,4 +1,4 @@
-"""What a URL opens."""
+"""Each kind of URL opens its kind of video."""
 
 from pathlib import Path
 

@@ -11,7 +11,7 @@ from onlooker.media.picture import MAX_DISTORTION, Pixels, Planes, Still, to_i42
 
 
 def planes_of(width: int, height: int, seed: int = 0) -> Planes:
-    """Smooth brightness and colour, as a picture has, without clipping a colour."""
+    """Return planes of smooth brightness and colour, without clipped colours."""
     rng = np.random.default_rng(seed)
 
     def smooth(rows: int, columns: int, low: int, high: int) -> Pixels:
@@ -23,7 +23,7 @@ def planes_of(width: int, height: int, seed: int = 0) -> Planes:
 
 
 def full(planes: Planes) -> Pixels:
-    """ITU-R BT.601 by the book: each chroma sample stands for its 2 x 2 pixels."""
+    """Convert by ITU-R BT.601 as it is written; each chroma sample covers 2 x 2 pixels."""
     height, width = planes.height, planes.width
     y = (planes.y.astype(float) - 16) * 255 / 219
     u, v = (
@@ -39,7 +39,7 @@ sides = st.integers(1, 40)
 
 
 @given(sides, sides, st.data())
-def test_a_region_is_that_part_of_the_whole(width: int, height: int, data: st.DataObject) -> None:
+def test_a_region_is_a_part_of_the_image(width: int, height: int, data: st.DataObject) -> None:
     planes = planes_of(width, height)
     x1, y1 = data.draw(st.integers(-3, width - 1)), data.draw(st.integers(-3, height - 1))
     x2 = data.draw(st.integers(max(x1, 0) + 1, width + 3))
@@ -76,7 +76,7 @@ def test_a_halved_region_has_the_means_of_its_blocks(
 
 
 @given(sides, sides, st.data())
-def test_luma_is_how_bright_a_region_is(width: int, height: int, data: st.DataObject) -> None:
+def test_luma_is_the_brightness_of_a_region(width: int, height: int, data: st.DataObject) -> None:
     planes = planes_of(width, height)
     grey = Planes(planes.y, planes.u * 0 + 128, planes.v * 0 + 128)
     x1, y1 = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
@@ -86,7 +86,7 @@ def test_luma_is_how_bright_a_region_is(width: int, height: int, data: st.DataOb
 
 
 @given(sides, sides, st.integers(1, 45))
-def test_small_is_the_whole_made_small(width: int, height: int, long_side: int) -> None:
+def test_small_has_the_shape_of_the_image(width: int, height: int, long_side: int) -> None:
     planes = planes_of(width, height)
     for picture in (planes, Still(full(planes))):
         small = picture.small(long_side)
@@ -98,7 +98,7 @@ def test_small_is_the_whole_made_small(width: int, height: int, long_side: int) 
 
 
 @given(sides, sides, st.integers(1, 45), st.integers(1, 9))
-def test_small_has_round_sides_where_that_distorts_little(
+def test_small_has_round_sides_if_that_distorts_little(
     width: int, height: int, long_side: int, multiple: int
 ) -> None:
     for picture in (planes_of(width, height), Still(full(planes_of(width, height)))):
@@ -115,7 +115,7 @@ def test_small_has_round_sides_where_that_distorts_little(
 
 @pytest.mark.parametrize(("width", "height"), [(640, 360), (641, 361), (639, 480), (201, 801)])
 @pytest.mark.parametrize("long_side", [320, 321, 200, 97])
-def test_small_looks_as_the_whole_does(width: int, height: int, long_side: int) -> None:
+def test_small_has_the_colours_of_the_image(width: int, height: int, long_side: int) -> None:
     planes = planes_of(width, height)
     small = planes.small(long_side)
     expected = cv2.resize(full(planes), small.shape[1::-1], interpolation=cv2.INTER_AREA)
@@ -137,14 +137,14 @@ def test_rows_may_be_padded() -> None:
     assert planes.small(40).max() == 0
 
 
-def test_nothing_of_the_region_in_the_picture() -> None:
+def test_a_region_outside_the_image_is_refused() -> None:
     for picture in (planes_of(40, 24), Still(corners())):
         for box in ((48, 0, 60, 10), (-5, 0, 0, 10), (10, 10, 10, 12)):
             with pytest.raises(ValueError, match="outside the"):
                 picture.region(*box)
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_arrays_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match="uint8"):
         Still(np.zeros((4, 4, 3), np.float32))
     with pytest.raises(ValueError, match="uint8"):
@@ -155,7 +155,7 @@ def test_what_is_no_picture_is_refused() -> None:
         Still(corners()).small(0)
 
 
-def test_what_was_made_small_once_is_kept_for_its_size_only() -> None:
+def test_small_images_are_cached_by_size() -> None:
     planes = planes_of(40, 30)
     large, small = planes.small(20), planes.small(10)
     assert (large.shape, small.shape) == ((15, 20, 3), (8, 10, 3))
@@ -164,7 +164,7 @@ def test_what_was_made_small_once_is_kept_for_its_size_only() -> None:
 
 
 @given(sides, sides)
-def test_planes_of_a_still_are_the_still(width: int, height: int) -> None:
+def test_planes_of_a_still_have_its_colours(width: int, height: int) -> None:
     whole = full(planes_of(width, height))
     planes = Planes.of(Still(whole))
     assert (planes.width, planes.height) == (width, height)

@@ -1,4 +1,4 @@
-"""Which frames are chosen, against what one would write first; and folders and patterns."""
+"""The selection of frames, against a naive one."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from onlooker.types import Frame
 URL = "test://moving?size=64x48&fps=20&frames=100"
 
 
-def chosen(first: int = 0, **settings: Any) -> list[tuple[Frame, Planes | None]]:
+def selected(first: int = 0, **settings: Any) -> list[tuple[Frame, Planes | None]]:
     source = SourceConfig(url=URL, policy="every", **settings)
     return list(frames("s", source, "e", first))
 
 
 class TestSelection:
-    def test_without_one_all_frames(self) -> None:
-        found = chosen()
+    def test_all_frames_by_default(self) -> None:
+        found = selected()
         assert [frame.index for frame, _ in found] == list(range(100))
         assert {frame.epoch for frame, _ in found} == {"e"}
 
@@ -32,15 +32,15 @@ class TestSelection:
         start=st.floats(0, 4),
         length=st.none() | st.floats(0.01, 6),
     )
-    def test_against_the_naive_choice(
+    def test_against_the_naive_selection(
         self, nth: int, fps: float | None, start: float, length: float | None
     ) -> None:
         end = None if length is None else start + length
-        found = [frame.pts for frame, _ in chosen(nth=nth, fps=fps, start=start, end=end)]
+        found = [frame.pts for frame, _ in selected(nth=nth, fps=fps, start=start, end=end)]
         kept: list[int] = []
         within = [n for n in range(100) if n / 20 >= start and (end is None or n / 20 < end)]
         for n in within[::nth]:
-            # At most so many a second, and no frame left out that would not be too many.
+            # At most `fps` frames a second, and no frame is left out without need.
             if fps is None or len(kept) < (n / 20 + 0.0005) * fps or not kept:
                 kept.append(n)
         assert set(found) <= set(within[::nth])
@@ -56,7 +56,7 @@ class TestSelection:
             "motion_threshold": 0.05,
             "region": (0.25, 0.0, 0.5, 1.0),
         }
-        whole, later = chosen(**settings), chosen(7, **settings)
+        whole, later = selected(**settings), selected(7, **settings)
         assert [frame for frame, _ in later] == [frame for frame, _ in whole[7:]]
         assert [frame.index for frame, _ in whole] == list(range(34))
 
@@ -74,7 +74,7 @@ class TestSelection:
         ]
         assert selections[0] == b""
         assert len(set(selections)) == len(selections)
-        assert SourceConfig(url=URL, speed="8x").selection() == b""  # how fast does not matter
+        assert SourceConfig(url=URL, speed="8x").selection() == b""  # the speed does not matter
 
     def test_a_region_on_even_pixels(self) -> None:
         y = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)

@@ -8,7 +8,7 @@ from onlooker.media.synthetic import SyntheticVideo
 URL = "test://moving?size=64x48&fps=20&frames=100"
 
 
-def test_no_two_pictures_are_alike() -> None:
+def test_no_two_images_are_equal() -> None:
     found = [planes.y.tobytes() for _, planes in SyntheticVideo(URL).frames("s") if planes]
     assert len(set(found)) == 100
 
@@ -24,6 +24,6 @@ def test_faults(kind: str, different: int) -> None:
     ["test://nonsense", "test://moving?size=9", "test://moving?fps=0", "test://moving?colour=1",
      "test://moving?size=8x8", "test://moving?fps=1/0", "test://[x", "test://moving?size=1"],
 )  # fmt: skip
-def test_others(url: str) -> None:
+def test_an_invalid_url(url: str) -> None:
     with pytest.raises(MediaError, match="test://"):
         SyntheticVideo(url)

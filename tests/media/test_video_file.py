@@ -1,4 +1,4 @@
-"""Videos: their frames and times, where to go on, and what damage does to them."""
+"""Video files: frames, time stamps, resuming, and damage."""
 
 import hashlib
 import os
@@ -22,12 +22,12 @@ FRAMES = 20
 
 
 def grey(index: int) -> int:
-    """A picture's brightness says which it is."""
+    """Return the brightness that identifies an image."""
     return 40 + 8 * index
 
 
 def picture(index: int, width: int = 64, height: int = 48) -> Pixels:
-    """Noise round the brightness, so that no packet is only a few bytes long."""
+    """Return noise around the brightness, so that no packet has only a few bytes."""
     noise = np.random.default_rng(index).integers(-30, 31, (height, width, 3))
     return (noise + grey(index)).clip(0, 255).astype(np.uint8)
 
@@ -40,24 +40,24 @@ def video_at(path: Path, frames: int = FRAMES, first_pts: int = 0) -> Path:
 
 
 def copied(source: Path, path: Path, **options: str) -> Path:
-    """The same packets in another container."""
+    """Copy the packets into another container."""
     with av.open(str(source)) as old, av.open(str(path), "w", options=options) as new:
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         for packet in old.demux(stream):
-            if packet.dts is not None:  # not the one that ends the stream
+            if packet.dts is not None:  # not the last one, which is empty
                 packet.stream = copy
                 new.mux(packet)
     return path
 
 
 def streamable(tmp_path: Path) -> bytes:
-    """A video whose index stands before its pictures, as a download has it."""
+    """Return a video whose index is before its frames, as for downloads."""
     video = video_at(tmp_path / "whole.mp4")
     return copied(video, tmp_path / "streamable.mp4", movflags="faststart").read_bytes()
 
 
-def seen(video: VideoFile, start: int = 0) -> list[tuple[Frame, Planes | None]]:
+def frames_of(video: VideoFile, start: int = 0) -> list[tuple[Frame, Planes | None]]:
     return list(video.frames("door", start))
 
 
@@ -66,7 +66,7 @@ def brightness(planes: Planes | None) -> float:
     return float(planes.small(64).mean())
 
 
-def test_frames_in_order_with_their_times(tmp_path: Path) -> None:
+def test_frames_are_in_order_with_their_times(tmp_path: Path) -> None:
     path = video_at(tmp_path / "video.mp4")
     with VideoFile(path) as video:
         assert (video.width, video.height, video.rate, video.frames_expected) == (
@@ -75,7 +75,7 @@ def test_frames_in_order_with_their_times(tmp_path: Path) -> None:
             10,
             FRAMES,
         )
-        frames = seen(video)
+        frames = frames_of(video)
     assert [frame.index for frame, _ in frames] == list(range(FRAMES))
     assert [round(frame.time, 6) for frame, _ in frames] == [i / 10 for i in range(FRAMES)]
     with av.open(str(path)) as container:
@@ -98,15 +98,15 @@ def test_a_video_may_begin_late(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 1, 7, FRAMES - 1, FRAMES, FRAMES + 5])
-def test_going_on_gives_the_same_frames(tmp_path: Path, start: int) -> None:
+def test_resuming_gives_the_same_frames(tmp_path: Path, start: int) -> None:
     with VideoFile(video_at(tmp_path / "video.mp4")) as video:
-        whole, rest = seen(video), seen(video, start)
+        whole, rest = frames_of(video), frames_of(video, start)
     assert [frame for frame, _ in rest] == [frame for frame, _ in whole][start:]
     for (_, planes), (_, same) in zip(rest, whole[start:], strict=True):
         assert brightness(planes) == brightness(same)
 
 
-def test_no_frame_before_the_first(tmp_path: Path) -> None:
+def test_a_negative_start_is_refused(tmp_path: Path) -> None:
     with (
         VideoFile(video_at(tmp_path / "video.mp4")) as video,
         pytest.raises(ValueError, match="frame -1"),
@@ -116,13 +116,13 @@ def test_no_frame_before_the_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["video.mkv", "video.ts", "video.avi", "video.h264", "video.mov"])
 def test_containers(tmp_path: Path, name: str) -> None:
-    """Some of them have no times, some no count of frames."""
+    """Some containers have no time stamps, some no number of frames."""
     path = tmp_path / name
     with VideoWriter(path, 64, 48, 25, key_every=5) as writer:
         for index in range(FRAMES):
             writer.write(picture(index))
     with VideoFile(path) as video:
-        frames = seen(video)
+        frames = frames_of(video)
     times = [frame.time for frame, _ in frames]
     assert len(frames) == FRAMES
     assert times == sorted(set(times))
@@ -130,9 +130,9 @@ def test_containers(tmp_path: Path, name: str) -> None:
     assert [round((brightness(planes) - 40) / 8) for _, planes in frames] == list(range(FRAMES))
 
 
-def test_a_name_with_a_colon_is_a_name(tmp_path: Path) -> None:
+def test_a_name_with_a_colon_is_no_protocol(tmp_path: Path) -> None:
     with VideoFile(video_at(tmp_path / "video.mp4").rename(tmp_path / "pipe:1.mp4")) as video:
-        assert len(seen(video)) == FRAMES
+        assert len(frames_of(video)) == FRAMES
 
 
 def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_errors_are_one_line_with_path_and_cause(tmp_path: Path) -> None:
         assert str(error.value) == f"{path}: {cause}"
 
 
-def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
+def test_a_cover_image_is_no_video(tmp_path: Path) -> None:
     song = tmp_path / "song.m4a"
     with av.open(str(song), "w", format="mp4") as container:
         sound = container.add_stream("aac", 8000)
@@ -179,7 +179,7 @@ def test_a_cover_picture_is_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_video_that_may_not_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_video(tmp_path: Path) -> None:
     path = video_at(tmp_path / "video.mp4")
     path.chmod(0)
     with pytest.raises(MediaError, match="Permission denied"):
@@ -203,14 +203,14 @@ def test_a_video_without_its_index(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [0.5, 0.7, 0.9, 0.99])
-def test_a_truncated_video_gives_what_is_there(tmp_path: Path, part: float) -> None:
+def test_a_truncated_video_gives_its_beginning(tmp_path: Path, part: float) -> None:
     data = streamable(tmp_path)
     path = tmp_path / "cut.mp4"
     path.write_bytes(data[: round(part * len(data))])
     with VideoFile(path) as video:
-        frames = seen(video)
+        frames = frames_of(video)
         assert video.frames_expected == FRAMES
-        assert [frame for frame, _ in frames] == [frame for frame, _ in seen(video)]
+        assert [frame for frame, _ in frames] == [frame for frame, _ in frames_of(video)]
     good = [frame.index for frame, planes in frames if planes is not None]
     assert 0 < len(good) < FRAMES
     assert len(good) >= round(part * FRAMES) - 4
@@ -231,11 +231,11 @@ def test_a_damaged_packet_is_a_frame_with_a_cause(tmp_path: Path) -> None:
     data[place : place + size] = b"\xff" * size
     path.write_bytes(data)
     with VideoFile(path) as video:
-        frames = seen(video)
-        assert [frame for frame, _ in seen(video, 8)] == [frame for frame, _ in frames][8:]
+        frames = frames_of(video)
+        assert [frame for frame, _ in frames_of(video, 8)] == [frame for frame, _ in frames][8:]
     failed = [frame for frame, planes in frames if planes is None]
     assert len(frames) == FRAMES
-    assert 1 <= len(failed) <= 5  # those up to the next key frame lean on it
+    assert 1 <= len(failed) <= 5  # frames up to the next key frame depend on it
     assert all(frame.error is not None and "damaged" in frame.error for frame in failed)
     assert [frame.index for frame, _ in frames] == list(range(FRAMES))
     times = [frame.time for frame, _ in frames]
@@ -253,13 +253,13 @@ def test_bits_flipped_anywhere_neither_crash_nor_hang(tmp_path: Path, name: str,
     try:
         video = VideoFile(path)
     except MediaError:
-        return  # its header was hit
-    frames = [frame for frame, _ in seen(video)]
-    assert frames == [frame for frame, _ in seen(video)]
+        return  # its header is damaged
+    frames = [frame for frame, _ in frames_of(video)]
+    assert frames == [frame for frame, _ in frames_of(video)]
     assert len(frames) <= 3 * FRAMES
 
 
-def test_a_size_may_change_on_the_way(tmp_path: Path) -> None:
+def test_the_size_may_change(tmp_path: Path) -> None:
     path = tmp_path / "video.ts"
     video_at(path, 6)
     with VideoWriter(tmp_path / "more.ts", 96, 80, 10, Fraction(1, 1000)) as writer:
@@ -267,15 +267,15 @@ def test_a_size_may_change_on_the_way(tmp_path: Path) -> None:
             writer.write(picture(index, 96, 80), 600 + 100 * index)
     path.write_bytes(path.read_bytes() + (tmp_path / "more.ts").read_bytes())
     with VideoFile(path) as video:
-        frames = seen(video)
+        frames = frames_of(video)
         assert (video.width, video.height) == (64, 48)
-        assert [frame for frame, _ in seen(video, 9)] == [frame for frame, _ in frames][9:]
+        assert [frame for frame, _ in frames_of(video, 9)] == [frame for frame, _ in frames][9:]
     sizes = [(frame.width, frame.height) for frame, _ in frames]
     assert sizes == [(64, 48)] * 6 + [(96, 80)] * 6
     assert all(p is None or (p.width, p.height) == (f.width, f.height) for f, p in frames)
 
 
-def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
+def test_closing_ends_running_iterations(tmp_path: Path) -> None:
     path = video_at(tmp_path / "video.mp4")
     before = open_files()
     with VideoFile(path):
@@ -289,7 +289,7 @@ def test_closing_ends_what_is_under_way(tmp_path: Path) -> None:
 
 
 def open_files() -> int:
-    """Return the number of open files; 0 where the system does not say."""
+    """Return the number of open files; 0 if the system does not tell."""
     return len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
 
 
@@ -305,9 +305,9 @@ def test_a_video_is_opened_once_to_be_read_once(
 
     monkeypatch.setattr(av, "open", counting)
     with VideoFile(path) as video:
-        first = [frame for frame, _ in seen(video)]
+        first = [frame for frame, _ in frames_of(video)]
         assert len(opened) == 1
-        again = [frame for frame, _ in seen(video)]
+        again = [frame for frame, _ in frames_of(video)]
     assert len(opened) == 2
     assert first == again
     assert len(first) == FRAMES

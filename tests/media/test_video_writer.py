@@ -1,4 +1,4 @@
-"""Videos out: what is written comes back, or nothing is left."""
+"""Written videos: the same images and times are read back, or no file is left."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ def grey(brightness: int, width: int = 64, height: int = 48) -> Pixels:
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 48), (65, 48), (64, 49), (65, 49)])
-def test_pictures_come_back(tmp_path: Path, width: int, height: int) -> None:
+def test_images_are_read_back(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "video.mp4"
     picture = grey(0, width, height)
     picture[: height // 2, :, 2], picture[height // 2 :, :, 1] = 255, 255  # red above green
@@ -46,7 +46,7 @@ def test_times_are_kept(tmp_path: Path) -> None:
     assert [round(frame.time * 30000) for frame in frames] == times
 
 
-def test_times_that_do_not_go_up_are_moved(tmp_path: Path) -> None:
+def test_times_that_do_not_increase_are_moved(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     with VideoWriter(path, 64, 48, 10, Fraction(1, 1000)) as writer:
         for pts in (0, 500, 500, 400, None):
@@ -56,7 +56,7 @@ def test_times_that_do_not_go_up_are_moved(tmp_path: Path) -> None:
     assert times == [0, 500, 501, 502, 602]
 
 
-def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
+def test_the_same_images_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.mp4", "two.mp4"):
         with VideoWriter(tmp_path / name, 64, 48, 25) as writer:
             for brightness in range(0, 250, 10):
@@ -64,7 +64,7 @@ def test_the_same_pictures_give_the_same_bytes(tmp_path: Path) -> None:
     assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
 
 
-def test_players_are_told_the_colours(tmp_path: Path) -> None:
+def test_the_colours_are_declared(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "video.mp4", 64, 48, 25) as writer:
         writer.write(grey(90))
     with av.open(str(tmp_path / "video.mp4")) as container:
@@ -73,7 +73,7 @@ def test_players_are_told_the_colours(tmp_path: Path) -> None:
         assert context.colorspace in (5, 6)  # BT.601, of 625 or of 525 lines
 
 
-def test_nothing_is_left_of_a_video_that_was_not_finished(tmp_path: Path) -> None:
+def test_an_unfinished_video_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "video.mp4"
     path.write_bytes(b"the video before")
 
@@ -138,7 +138,7 @@ def test_a_video_needs_a_frame(tmp_path: Path) -> None:
         ("video", "'' is no suffix of a video"),
     ],
 )
-def test_where_no_video_can_be_written(tmp_path: Path, name: str, cause: str) -> None:
+def test_paths_that_cannot_be_written(tmp_path: Path, name: str, cause: str) -> None:
     with pytest.raises(MediaError, match=cause):
         VideoWriter(tmp_path / name, 64, 48, 25)
     assert not list(tmp_path.iterdir())
@@ -153,7 +153,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
             for picture in noise:
                 writer.write(picture)
 
-    # A limit on the size of files stops a writer as a full disk does, with another errno.
+    # A limit on file sizes fails as a full disk does, with another errno.
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
     try:
@@ -164,7 +164,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_picture_of_another_size(tmp_path: Path) -> None:
+def test_an_image_of_another_size(tmp_path: Path) -> None:
     writer = VideoWriter(tmp_path / "video.mp4", 64, 48, 25)
     with pytest.raises(ValueError, match="is 64 x 48"), writer:
         writer.write(grey(90, 64, 64))

@@ -46,7 +46,7 @@ def test_records_of_another_video(video: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_the_video_itself_is_never_written_over(video: Path) -> None:
+def test_the_video_itself_is_never_overwritten(video: Path) -> None:
     before = video.read_bytes()
     with pytest.raises(MediaError, match="this is the video itself"):
         annotate(video, [], video.parent / "." / video.name)

@@ -26,7 +26,7 @@ def drawn(*, faces: tuple[Face, ...] = (), lines: tuple[TextLine, ...] = ()) -> 
 
 
 def where(picture: Pixels, colour: tuple[int, int, int]) -> tuple[int, int, int, int]:
-    """The upright box x1, y1, x2, y2 round all pixels of about that colour."""
+    """Return the upright box x1, y1, x2, y2 of all pixels of about that colour."""
     rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=2) < 16)
     return int(columns.min()), int(rows.min()), int(columns.max()), int(rows.max())
 
@@ -34,7 +34,7 @@ def where(picture: Pixels, colour: tuple[int, int, int]) -> tuple[int, int, int,
 def test_a_named_face_has_its_box_and_its_name_above() -> None:
     x1, y1, x2, y2 = where(drawn(faces=(face(EILEEN),)), NAMED)
     assert abs(x1 - 100) <= 2
-    assert y1 < 120  # the name stands on the box
+    assert y1 < 120  # the name is above the box
     assert x2 >= 199
     assert abs(y2 - 250) <= 2
     label = where(drawn(faces=(face(EILEEN),)), INK)
@@ -56,12 +56,12 @@ def test_a_line_has_its_outline_and_its_words() -> None:
     assert abs(y2 - 240) <= 2
 
 
-def test_what_the_font_has_not_becomes_question_marks() -> None:
+def test_characters_without_a_glyph_become_question_marks() -> None:
     assert np.array_equal(drawn(lines=(line("Grüße 東"),)), drawn(lines=(line("Gr??e ?"),)))
 
 
 @pytest.mark.parametrize("box", [(-40, -40, 60, 50), (560, 300, 800, 500), (0, 0, 640, 360)])
-def test_labels_stay_in_the_picture(box: tuple[float, float, float, float]) -> None:
+def test_labels_stay_in_the_image(box: tuple[float, float, float, float]) -> None:
     named = msgspec.structs.replace(face(EILEEN), box=box)
     label = where(drawn(faces=(named,)), INK)
     assert label[0] > 0
