@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
-from onlooker.record.log import schema, states
+from onlooker.record.log import integrity, schema, states
 from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
@@ -275,8 +275,11 @@ class Log:
 
     def check(self) -> list[str]:
         """Return the log's faults; nothing if it is intact."""
-        faults = self._check_structure()
-        return faults or [*self._check_sums(0), *self._check_order()]
+        faults = integrity.structure_faults(self._database)
+        return faults or [
+            *integrity.record_faults(self._rows),
+            *integrity.order_faults(self._rows),
+        ]
 
     def close(self) -> None:
         self._database.close()
@@ -401,39 +404,6 @@ class Log:
             for (first,) in found:
                 yield first
 
-    def _check_structure(self) -> list[str]:
-        try:
-            found = self._database.execute("PRAGMA quick_check(10)").fetchall()
-        except sqlite3.Error as error:
-            return [str(error)]
-        return [] if found == [("ok",)] else [text for (text,) in found]
-
-    def _check_sums(self, start: int) -> Iterator[str]:
-        while True:
-            rows = self._rows(
-                "SELECT position, body, crc, identity FROM records WHERE position > ? "
-                "ORDER BY position LIMIT ?",
-                start,
-                PAGE_RECORDS,
-            )
-            for position, body, crc, identity in rows:
-                if not isinstance(body, bytes) or zlib.crc32(body) != crc:
-                    yield f"record {position} is not what was written"
-                elif _decoded_identity(body) != identity:
-                    yield f"record {position} has another's RecordId"
-            if not rows:
-                return
-            start = rows[-1][0]
-
-    def _check_order(self) -> list[str]:
-        broken = self._rows(
-            "SELECT name, min(r.sequence), max(r.sequence), count(*), streams.sequence "
-            "FROM streams JOIN records r ON r.stream = streams.id GROUP BY streams.id "
-            "HAVING max(r.sequence) != streams.sequence "
-            "OR count(*) != max(r.sequence) - min(r.sequence) + 1"
-        )
-        return [f"stream {row[0]}: its Sequence has gaps" for row in broken]
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Raise SQLite's errors as LogError."""
@@ -473,10 +443,3 @@ def _bytes(record_id: str) -> bytes:
 
 def _distinct(ordered: Iterable[int]) -> Iterator[int]:
     return (value for value, _ in groupby(ordered))
-
-
-def _decoded_identity(body: bytes) -> bytes:
-    try:
-        return _bytes(decode(body).RecordId)
-    except (RecordError, ValueError):
-        return b""

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock
-from onlooker.record.log import retention, schema, states
+from onlooker.record.log import integrity, retention, schema, states
 from onlooker.record.log.reader import (
     LOCK_TIMEOUT_SECONDS,
     PERSON,
@@ -197,9 +197,10 @@ class Writer(Log):
         """
         faults: list[str] = []
         if boot and boot != _boot():
-            faults = self._check_structure()
+            faults = integrity.structure_faults(self._database)
         if boot and not faults:
-            faults = list(self._check_sums(self.position - CHECKED_RECORDS))
+            start = self.position - CHECKED_RECORDS
+            faults = list(integrity.record_faults(self._rows, start))
         if faults:
             raise LogError(
                 f"{self.path}: damaged: {faults[0]}; `onlooker log export` saves what can be read; "
