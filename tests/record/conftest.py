@@ -1,11 +1,13 @@
 """Records to write and to send."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
+from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.types import Face, Frame, Pose, Quality, TextLine
 
@@ -62,3 +64,9 @@ def make_records(
 @pytest.fixture
 def records() -> Records:
     return make_records
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Writer]:
+    with Writer(tmp_path / "records.db") as opened:
+        yield opened

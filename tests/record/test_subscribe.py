@@ -1,13 +1,19 @@
 """A subscriber, and everything that may come over the wire."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import msgspec
 import pytest
+import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.record.conftest import make_records
+from tests.support.publishing import joined
 
+from onlooker.record.curve_keys import KeyPair
+from onlooker.record.log.writer import Writer
+from onlooker.record.sinks.publish import Publisher
 from onlooker.record.sinks.publish_messages import AT, END, INBOX, KINDS, PublishError
 from onlooker.record.subscribe import Subscriber, subscribe
 from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
@@ -127,3 +133,82 @@ def test_since_is_a_sequence() -> None:
     for since in (-1, {"video": -1}):
         with pytest.raises(ValueError, match="since is a Sequence: 0"):
             subscribe(ENDPOINT, since=since)
+
+
+@pytest.fixture(params=["ipc", "tcp"])
+def publisher(request: pytest.FixtureRequest, log: Writer, tmp_path: Path) -> Iterator[Publisher]:
+    endpoint = f"ipc://{tmp_path}/records" if request.param == "ipc" else "tcp://127.0.0.1:*"
+    with Publisher(log, endpoint) as opened:
+        yield opened
+
+
+class TestSubscribe:
+    def test_no_publisher(self, tmp_path: Path) -> None:
+        with pytest.raises(TimeoutError, match=r"records: no record in 0.1 s"):
+            next(subscribe(f"ipc://{tmp_path}/records", timeout=0.1))
+
+    def test_silent_publisher(self, publisher: Publisher) -> None:
+        with pytest.raises(TimeoutError, match=r"no record in 0\.2 s"):
+            next(subscribe(publisher.endpoint, timeout=0.2))
+
+    def test_waits_for_a_publisher_that_comes_later(
+        self, tmp_path: Path, log: Writer, records: Records
+    ) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        waiting = subscribe(endpoint, timeout=20)
+        with Publisher(log, endpoint) as publisher:
+            joined(publisher)
+            log.append(records(1))
+        assert list(waiting) == records(1)
+
+    def test_messages_of_somebody_else(self, tmp_path: Path) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
+            peer.bind(endpoint)
+            for message in ([b"weather", b""], [b"a/face", b"{}", b"more"], [b"\xff\xfe"]):
+                listening = subscribe(endpoint, timeout=10)
+                while peer.recv() != b"\1" + AT:  # each listener's last subscription
+                    pass
+                peer.send_multipart(message)
+                with pytest.raises(RecordError, match="not a message of Onlooker"):
+                    next(listening)
+
+    def test_bad_endpoint(self) -> None:
+        with pytest.raises(PublishError, match="nonsense: cannot subscribe there"):
+            subscribe("nonsense")
+
+    def test_what_is_no_record(self, tmp_path: Path) -> None:
+        endpoint = f"ipc://{tmp_path}/records"
+        with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
+            peer.bind(endpoint)
+            listening = subscribe(endpoint, timeout=10)
+            while peer.recv() != b"\1" + AT:
+                pass
+            peer.send_multipart([AT, msgspec.msgpack.encode({})])
+            peer.send_multipart([b"video/face", b"{}"])
+            with pytest.raises(RecordError, match="not a stream record"):
+                next(listening)
+
+
+def test_unknown_kind() -> None:
+    with pytest.raises(ValueError, match="kind 'faces' is none of face, face"):
+        subscribe("tcp://127.0.0.1:5555", kinds=("faces",))
+
+
+@pytest.mark.parametrize("case", ["nobody", "no key", "wrong server", "stranger"])
+def test_who_hears_nothing_is_told_why_once(
+    case: str, log: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("onlooker.record.subscribe.SILENCE_SECONDS", 0.3)
+    pairs = [KeyPair(*(half.decode() for half in zmq.curve_keypair())) for _ in range(3)]
+    pair, friend, stranger = pairs
+    with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
+        endpoint = "tcp://127.0.0.1:9" if case == "nobody" else publisher.endpoint
+        server = {"no key": None, "wrong server": stranger.public}.get(case, pair.public)
+        mine = {"no key": None, "stranger": stranger}.get(case, friend)
+        with pytest.raises(TimeoutError):
+            list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
+    [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
+    assert ("no publisher is listening" if case == "nobody" else "refuses this subscriber") in said

@@ -1,13 +1,10 @@
 """Publisher and subscriber, against each other and against strangers."""
 
-import contextlib
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,23 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 import zmq
+from tests.support.publishing import Listener, Pump, joined, listens, pump
 
-from onlooker.record import curve_keys
-from onlooker.record.curve_keys import BadKey, KeyPair
-from onlooker.record.log.reader import Log
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
-from onlooker.record.sinks.publish_messages import AT, PublishError, kind
-from onlooker.record.subscribe import Since, subscribe
-from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
+from onlooker.record.sinks.publish_messages import AT, PublishError
+from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Writer]:
-    with Writer(tmp_path / "records.db") as opened:
-        yield opened
 
 
 @pytest.fixture(params=["ipc", "tcp"])
@@ -39,68 +28,6 @@ def publisher(request: pytest.FixtureRequest, log: Writer, tmp_path: Path) -> It
     endpoint = f"ipc://{tmp_path}/records" if request.param == "ipc" else "tcp://127.0.0.1:*"
     with Publisher(log, endpoint) as opened:
         yield opened
-
-
-def pump(publisher: Publisher, seconds: float = 0.0) -> None:
-    publisher.serve(seconds)
-    publisher.follower.step()
-
-
-class Pump:
-    """A publisher at work in a thread, with a log of its own to read."""
-
-    def __init__(self, path: Path, endpoint: str, position: int | None = None) -> None:
-        self._stop = threading.Event()
-        self._arguments = path, endpoint, position
-        self._bound = threading.Event()
-        self.endpoint = endpoint
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        path, endpoint, position = self._arguments
-        with Log(path) as log, Publisher(log, endpoint, position) as publisher:
-            self.endpoint = publisher.endpoint
-            self._bound.set()
-            while not self._stop.is_set():
-                pump(publisher, 0.002)
-
-    def __enter__(self) -> "Pump":
-        self._thread.start()
-        assert self._bound.wait(10)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(20)
-        assert not self._thread.is_alive()
-
-
-class Listener:
-    """A subscriber in a thread of its own, until its publisher closes."""
-
-    def __init__(
-        self,
-        endpoint: str,
-        streams: tuple[str, ...] = (),
-        kinds: tuple[str, ...] = (),
-        since: Since | None = None,
-    ) -> None:
-        self.heard: list[StreamRecord] = []
-        self._records = subscribe(endpoint, streams, kinds, since, timeout=20)
-        self._thread = threading.Thread(target=lambda: self.heard.extend(self._records))
-        self._thread.start()
-
-    def all(self) -> list[StreamRecord]:
-        self._thread.join(25)
-        assert not self._thread.is_alive()
-        return self.heard
-
-
-def joined(publisher: Publisher) -> None:
-    """Let a subscriber in that has just been made."""
-    assert publisher.wait_for_subscriber(10)
-    for _ in range(10):
-        pump(publisher, 0.02)
 
 
 def stream(records: list[StreamRecord], name: str) -> list[int]:
@@ -322,13 +249,6 @@ while True:
 
 
 class TestTopics:
-    def test_kinds(self, records: Records) -> None:
-        assert kind(records(1)[0]) == "face+text"
-        assert kind(records(1, lines=0)[0]) == "face"
-        assert kind(records(1, faces=0)[0]) == "text"
-        assert kind(records(1, faces=0, lines=0)[0]) == "none"
-        assert kind(records(1, error="damaged")[0]) == "failed"
-
     @pytest.mark.parametrize(
         ("streams", "kinds", "expected"),
         [
@@ -373,10 +293,6 @@ class TestTopics:
         heard = listener.all()
         assert [name for name, record in sent.items() if record in heard] == list(expected)
         assert len(heard) == len(expected)
-
-    def test_unknown_kind(self) -> None:
-        with pytest.raises(ValueError, match="kind 'faces' is none of face, face"):
-            subscribe("tcp://127.0.0.1:5555", kinds=("faces",))
 
 
 class TestEndpoints:
@@ -427,209 +343,3 @@ class TestEndpoints:
             os.kill(process.pid, signal.SIGKILL)
         assert (tmp_path / "records").exists()
         Publisher(log, endpoint).close()
-
-
-class TestSubscribe:
-    def test_no_publisher(self, tmp_path: Path) -> None:
-        with pytest.raises(TimeoutError, match=r"records: no record in 0.1 s"):
-            next(subscribe(f"ipc://{tmp_path}/records", timeout=0.1))
-
-    def test_silent_publisher(self, publisher: Publisher) -> None:
-        with pytest.raises(TimeoutError, match=r"no record in 0\.2 s"):
-            next(subscribe(publisher.endpoint, timeout=0.2))
-
-    def test_waits_for_a_publisher_that_comes_later(
-        self, tmp_path: Path, log: Writer, records: Records
-    ) -> None:
-        endpoint = f"ipc://{tmp_path}/records"
-        waiting = subscribe(endpoint, timeout=20)
-        with Publisher(log, endpoint) as publisher:
-            joined(publisher)
-            log.append(records(1))
-        assert list(waiting) == records(1)
-
-    def test_messages_of_somebody_else(self, tmp_path: Path) -> None:
-        endpoint = f"ipc://{tmp_path}/records"
-        with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
-            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
-            peer.bind(endpoint)
-            for message in ([b"weather", b""], [b"a/face", b"{}", b"more"], [b"\xff\xfe"]):
-                listening = subscribe(endpoint, timeout=10)
-                while peer.recv() != b"\1" + AT:  # each listener's last subscription
-                    pass
-                peer.send_multipart(message)
-                with pytest.raises(RecordError, match="not a message of Onlooker"):
-                    next(listening)
-
-    def test_bad_endpoint(self) -> None:
-        with pytest.raises(PublishError, match="nonsense: cannot subscribe there"):
-            subscribe("nonsense")
-
-    def test_what_is_no_record(self, tmp_path: Path) -> None:
-        endpoint = f"ipc://{tmp_path}/records"
-        with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
-            peer.setsockopt(zmq.XPUB_VERBOSE, 1)
-            peer.bind(endpoint)
-            listening = subscribe(endpoint, timeout=10)
-            while peer.recv() != b"\1" + AT:
-                pass
-            peer.send_multipart([AT, msgspec.msgpack.encode({})])
-            peer.send_multipart([b"video/face", b"{}"])
-            with pytest.raises(RecordError, match="not a stream record"):
-                next(listening)
-
-
-class TestEncryption:
-    @pytest.fixture
-    def pair(self, tmp_path: Path) -> KeyPair:
-        return curve_keys.generate(tmp_path / "server.key")
-
-    def heard(
-        self, endpoint: str, pair: KeyPair | None = None, server: str | None = None
-    ) -> list[StreamRecord]:
-        """What a subscriber gets that asks for all."""
-        found: list[StreamRecord] = []
-        with contextlib.suppress(TimeoutError):
-            found.extend(subscribe(endpoint, since=0, timeout=2, keys=pair, server=server))
-        return found
-
-    def test_only_a_known_client_with_the_servers_key_gets_anything(
-        self, tmp_path: Path, log: Writer, records: Records, pair: KeyPair
-    ) -> None:
-        friend, stranger = (curve_keys.generate(tmp_path / name) for name in ("friend", "stranger"))
-        log.append(records(20))
-        results: dict[str, list[StreamRecord]] = {}
-        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
-            asked = {
-                "friend": (friend, pair.public),
-                "unknown key": (stranger, pair.public),
-                "wrong server key": (friend, stranger.public),
-                "plain": (None, None),
-                "some key": (None, pair.public),
-            }
-            threads = [
-                threading.Thread(
-                    target=lambda name=name, given=given: results.update(
-                        {name: self.heard(publisher.endpoint, *given)}
-                    )
-                )
-                for name, given in asked.items()
-            ]
-            for thread in threads:
-                thread.start()
-            while any(thread.is_alive() for thread in threads):
-                pump(publisher, 0.01)
-        assert {name: len(found) for name, found in results.items()} == {
-            "friend": 20,
-            "unknown key": 0,
-            "wrong server key": 0,
-            "plain": 0,
-            "some key": 0,
-        }
-
-    def test_nobody_can_read_along(
-        self, log: Writer, records: Records, pair: KeyPair, tmp_path: Path
-    ) -> None:
-        """What goes over the wire, through a proxy that keeps it, has no word of a record."""
-        friend = curve_keys.generate(tmp_path / "friend")
-        log.append(records(20))
-        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
-            port = int(publisher.endpoint.rpartition(":")[2])
-            with Tap(port) as tap:
-                reading = subscribe(
-                    f"tcp://127.0.0.1:{tap.port}", since=0, keys=friend, server=pair.public
-                )
-                done = threading.Event()
-                got: list[StreamRecord] = []
-
-                def read() -> None:
-                    got.extend(next(reading) for _ in range(20))
-                    reading.close()  # type: ignore[attr-defined]
-                    done.set()
-
-                threading.Thread(target=read).start()
-                while not done.is_set():
-                    pump(publisher, 0.01)
-        assert len(got) == 20
-        assert len(tap.seen) > 20_000
-        for word in (b"video", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
-            assert word not in tap.seen
-
-    def test_with_keys_others_may_be_let_in(self, log: Writer, pair: KeyPair) -> None:
-        with Publisher(log, "tcp://0.0.0.0:*", None, pair) as publisher:
-            assert publisher.endpoint.startswith("tcp://0.0.0.0:")
-            assert listens(publisher.endpoint)
-
-    def test_key_files(self, tmp_path: Path, pair: KeyPair) -> None:
-        path = tmp_path / "server.key"
-        assert path.stat().st_mode & 0o777 == 0o600
-        assert curve_keys.read(path) == pair
-        with pytest.raises(BadKey, match="is there already"):
-            curve_keys.generate(path)
-        with pytest.raises(BadKey, match="onlooker keys generate"):
-            curve_keys.read(tmp_path / "none")
-        path.write_text(path.read_text().replace(pair.public, "x" * 40))
-        with pytest.raises(BadKey, match="do not belong together"):
-            curve_keys.read(path)
-        path.write_text("hello")
-        with pytest.raises(BadKey, match="not a key file"):
-            curve_keys.read(path)
-        with pytest.raises(BadKey, match="'short' is no public key"):
-            curve_keys.check("short")
-
-
-def listens(endpoint: str) -> bool:
-    """Whether a connection to the port of the endpoint is taken, on this machine."""
-    try:
-        socket.create_connection(("127.0.0.1", int(endpoint.rpartition(":")[2])), 5).close()
-    except ConnectionRefusedError:
-        return False
-    return True
-
-
-class Tap:
-    """Hands on what two ends of a connection say, and keeps it."""
-
-    def __init__(self, port: int) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.port = self._server.getsockname()[1]
-        self._target = port
-        self.seen = b""
-
-    def __enter__(self) -> "Tap":
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                one, _ = self._server.accept()
-                two = socket.create_connection(("127.0.0.1", self._target))
-                for source, target in ((one, two), (two, one)):
-                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
-
-    def _copy(self, source: socket.socket, target: socket.socket) -> None:
-        with contextlib.suppress(OSError), source, target:
-            while data := source.recv(65536):
-                self.seen += data
-                target.sendall(data)
-
-
-@pytest.mark.parametrize("case", ["nobody", "no key", "wrong server", "stranger"])
-def test_who_hears_nothing_is_told_why_once(
-    case: str, log: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("onlooker.record.subscribe.SILENCE_SECONDS", 0.3)
-    pairs = [KeyPair(*(half.decode() for half in zmq.curve_keypair())) for _ in range(3)]
-    pair, friend, stranger = pairs
-    with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
-        endpoint = "tcp://127.0.0.1:9" if case == "nobody" else publisher.endpoint
-        server = {"no key": None, "wrong server": stranger.public}.get(case, pair.public)
-        mine = {"no key": None, "stranger": stranger}.get(case, friend)
-        with pytest.raises(TimeoutError):
-            list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
-    [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
-    assert ("no publisher is listening" if case == "nobody" else "refuses this subscriber") in said

@@ -1,6 +1,6 @@
 """What drives a sink, with one that only keeps what it is given."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,12 +13,6 @@ from onlooker.record.sinks.sink import Cursor, Follower, Sink
 from onlooker.rekognition.shapes import StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Iterator[Writer]:
-    with Writer(tmp_path / "records.db") as opened:
-        yield opened
 
 
 class Kept:

@@ -1,0 +1,132 @@
+"""Records that leave the machine, and a third party on the wire."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.support.publishing import listens, pump
+
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import KeyPair
+from onlooker.record.log.writer import Writer
+from onlooker.record.sinks.publish import Publisher
+from onlooker.record.subscribe import subscribe
+from onlooker.rekognition.shapes import StreamRecord
+
+Records = Callable[..., list[StreamRecord]]
+
+
+class Tap:
+    """Hands on what two ends of a connection say, and keeps it."""
+
+    def __init__(self, port: int) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        self._target = port
+        self.seen = b""
+
+    def __enter__(self) -> "Tap":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                one, _ = self._server.accept()
+                two = socket.create_connection(("127.0.0.1", self._target))
+                for source, target in ((one, two), (two, one)):
+                    threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError), source, target:
+            while data := source.recv(65536):
+                self.seen += data
+                target.sendall(data)
+
+
+class TestEncryption:
+    @pytest.fixture
+    def pair(self, tmp_path: Path) -> KeyPair:
+        return curve_keys.generate(tmp_path / "server.key")
+
+    def heard(
+        self, endpoint: str, pair: KeyPair | None = None, server: str | None = None
+    ) -> list[StreamRecord]:
+        """What a subscriber gets that asks for all."""
+        found: list[StreamRecord] = []
+        with contextlib.suppress(TimeoutError):
+            found.extend(subscribe(endpoint, since=0, timeout=2, keys=pair, server=server))
+        return found
+
+    def test_only_a_known_client_with_the_servers_key_gets_anything(
+        self, tmp_path: Path, log: Writer, records: Records, pair: KeyPair
+    ) -> None:
+        friend, stranger = (curve_keys.generate(tmp_path / name) for name in ("friend", "stranger"))
+        log.append(records(20))
+        results: dict[str, list[StreamRecord]] = {}
+        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
+            asked = {
+                "friend": (friend, pair.public),
+                "unknown key": (stranger, pair.public),
+                "wrong server key": (friend, stranger.public),
+                "plain": (None, None),
+                "some key": (None, pair.public),
+            }
+            threads = [
+                threading.Thread(
+                    target=lambda name=name, given=given: results.update(
+                        {name: self.heard(publisher.endpoint, *given)}
+                    )
+                )
+                for name, given in asked.items()
+            ]
+            for thread in threads:
+                thread.start()
+            while any(thread.is_alive() for thread in threads):
+                pump(publisher, 0.01)
+        assert {name: len(found) for name, found in results.items()} == {
+            "friend": 20,
+            "unknown key": 0,
+            "wrong server key": 0,
+            "plain": 0,
+            "some key": 0,
+        }
+
+    def test_nobody_can_read_along(
+        self, log: Writer, records: Records, pair: KeyPair, tmp_path: Path
+    ) -> None:
+        """What goes over the wire, through a proxy that keeps it, has no word of a record."""
+        friend = curve_keys.generate(tmp_path / "friend")
+        log.append(records(20))
+        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
+            port = int(publisher.endpoint.rpartition(":")[2])
+            with Tap(port) as tap:
+                reading = subscribe(
+                    f"tcp://127.0.0.1:{tap.port}", since=0, keys=friend, server=pair.public
+                )
+                done = threading.Event()
+                got: list[StreamRecord] = []
+
+                def read() -> None:
+                    got.extend(next(reading) for _ in range(20))
+                    reading.close()  # type: ignore[attr-defined]
+                    done.set()
+
+                threading.Thread(target=read).start()
+                while not done.is_set():
+                    pump(publisher, 0.01)
+        assert len(got) == 20
+        assert len(tap.seen) > 20_000
+        for word in (b"video", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
+            assert word not in tap.seen
+
+    def test_with_keys_others_may_be_let_in(self, log: Writer, pair: KeyPair) -> None:
+        with Publisher(log, "tcp://0.0.0.0:*", None, pair) as publisher:
+            assert publisher.endpoint.startswith("tcp://0.0.0.0:")
+            assert listens(publisher.endpoint)

@@ -1,0 +1,31 @@
+"""Key files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import BadKey
+from onlooker.rekognition.shapes import StreamRecord
+
+Records = Callable[..., list[StreamRecord]]
+
+
+def test_only_a_whole_pair_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "server.key"
+    pair = curve_keys.generate(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert curve_keys.read(path) == pair
+    with pytest.raises(BadKey, match="is there already"):
+        curve_keys.generate(path)
+    with pytest.raises(BadKey, match="onlooker keys generate"):
+        curve_keys.read(tmp_path / "none")
+    path.write_text(path.read_text().replace(pair.public, "x" * 40))
+    with pytest.raises(BadKey, match="do not belong together"):
+        curve_keys.read(path)
+    path.write_text("hello")
+    with pytest.raises(BadKey, match="not a key file"):
+        curve_keys.read(path)
+    with pytest.raises(BadKey, match="'short' is no public key"):
+        curve_keys.check("short")
