@@ -1,22 +1,30 @@
-"""A server for all tests of the API that change none of its settings."""
+"""Two servers for all tests of the API that change no settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.secured_server import secured_server
 from tests.support.server import Running, running
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Without keys, with a folder as buckets."""
+    """Run a server without keys, with a folder as buckets."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "buckets" / "mybucket").mkdir(parents=True)
-    with running(folder, f'[serve]\nbuckets = "{folder / "buckets"}"\n') as one:
-        yield one
+    with running(folder, f'[serve]\nbuckets = "{folder / "buckets"}"\n') as started:
+        yield started
 
 
 @pytest.fixture(scope="session")
 def bucket(server: Running) -> Path:
-    """The folder that is the bucket `mybucket`."""
+    """Return the folder that is the bucket `mybucket`."""
     return server.log.parent / "buckets" / "mybucket"
+
+
+@pytest.fixture(scope="session")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run a server with TLS and keys, which answers as in November 2017."""
+    with secured_server(tmp_path_factory.mktemp("secured")) as started:
+        yield started

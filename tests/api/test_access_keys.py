@@ -26,7 +26,7 @@ def written(tmp_path: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def test_a_key_may_do_what_its_patterns_fit(tmp_path: Path) -> None:
+def test_a_key_is_allowed_what_its_patterns_match(tmp_path: Path) -> None:
     key = load(written(tmp_path, ONE), actions())["KIOSK"]
     assert key.allows("rekognition:DetectFaces")
     assert key.allows("rekognition:SearchFacesByImage")
@@ -68,7 +68,7 @@ def test_a_key_without_patterns_may_do_everything(tmp_path: Path) -> None:
         ("[[key", "cannot be read"),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_an_unusable_file_is_an_error_with_its_cause(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         load(written(tmp_path, text), actions())
 

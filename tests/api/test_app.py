@@ -1,4 +1,4 @@
-"""The server under odd, hostile and too many requests, and when it is told to stop."""
+"""The server under odd, hostile and too many requests, and while it stops."""
 
 import asyncio
 import base64
@@ -37,7 +37,7 @@ BLACK = base64.b64encode(PNG).decode()
 
 
 def noise(side: int) -> bytes:
-    """A picture that takes a while to read."""
+    """Return an image that takes a while to read."""
     pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
     return cv2.imencode(".jpg", cv2.resize(pixels, (2 * side, 2 * side)))[1].tobytes()
 
@@ -45,7 +45,7 @@ def noise(side: int) -> bytes:
 # Odd requests
 
 
-def test_who_watches_is_answered(server: Running) -> None:
+def test_monitoring_is_answered(server: Running) -> None:
     assert server.get("/healthz").body == b"healthy\n"
     assert server.get("/readyz").body == b"ready\n"
     server.post("ListCollections", {})
@@ -60,12 +60,12 @@ def test_who_watches_is_answered(server: Running) -> None:
         assert line in counts.body.decode()
 
 
-def test_what_is_no_operation_is_refused(server: Running) -> None:
+def test_other_paths_and_targets_are_refused(server: Running) -> None:
     for path in ("/", "/collections", "/../etc/passwd", "/%2e%2e/"):
         answer = server.get(path)
         assert answer.status == 400
         assert answer.error == "UnknownOperationException"
-        assert "operations are POST /" in answer.told["Message"]
+        assert "operations are POST /" in answer.json["Message"]
     for target in ("", "DetectLabels", "ListCollections\t", "x" * 1000):
         assert server.post(target, {}).error == "UnknownOperationException"
     connection = server.connect()
@@ -73,7 +73,7 @@ def test_what_is_no_operation_is_refused(server: Running) -> None:
     answer = answered(connection)
     connection.close()
     assert answer.error == "UnknownOperationException"
-    assert "no X-Amz-Target" in answer.told["Message"]
+    assert "no X-Amz-Target" in answer.json["Message"]
 
 
 def nested(depth: int, kind: str) -> bytes:
@@ -109,7 +109,7 @@ def nested(depth: int, kind: str) -> bytes:
     ],
     ids=range(20),
 )
-def test_what_is_no_request_is_refused(server: Running, body: bytes) -> None:
+def test_invalid_requests_are_refused(server: Running, body: bytes) -> None:
     answer = server.post("IndexFaces", body)
     assert answer.status == 400
     missing = answer.error == "ResourceNotFoundException"  # it is looked up before the picture
@@ -121,10 +121,10 @@ def test_base64_may_have_its_slashes_escaped(server: Running) -> None:
     text = base64.b64encode(data).decode()
     assert "/" in text
     body = json.dumps({"Image": {"Bytes": text}}).replace("/", "\\/").encode()
-    assert server.post("DetectFaces", body).told == {"FaceDetails": []}
+    assert server.post("DetectFaces", body).json == {"FaceDetails": []}
 
 
-def test_a_fault_of_ours_is_logged_under_the_id_that_the_client_has(
+def test_a_fault_of_the_server_is_logged_under_the_clients_request_id(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> bytes:
@@ -238,21 +238,21 @@ def test_a_body_is_held_in_memory_once() -> None:
     server.close()
 
 
-def test_who_sends_is_not_what_the_client_says(server: Running) -> None:
+def test_a_client_cannot_choose_its_address(server: Running) -> None:
     answer = server.post("ListCollections", {}, None, **{"X-Forwarded-For": "10.1.2.3"})
     request_id = answer.headers["x-amzn-requestid"]
     [entry] = [line for line in server.lines() if line.get("request_id") == request_id]
     assert entry["client"] == "127.0.0.1"
 
 
-def test_numbers_beyond_all_measure_and_members_twice(server: Running) -> None:
+def test_huge_numbers_and_repeated_members_are_handled(server: Running) -> None:
     body = b'{"CollectionId":"none","MaxResults":' + b"9" * 4000 + b"}"
     assert server.post("ListFaces", body).status == 400
     twice = b'{"CollectionId":"a/b","CollectionId":"none"}'
     assert server.post("ListFaces", twice).error == "ResourceNotFoundException"
 
 
-def test_a_body_has_an_end(server: Running) -> None:
+def test_a_body_that_is_too_long_is_refused(server: Running) -> None:
     connection = server.connect()
     connection.putrequest("POST", "/")
     connection.putheader("X-Amz-Target", "RekognitionService.DetectFaces")
@@ -281,12 +281,12 @@ def test_a_body_has_an_end(server: Running) -> None:
         (b'{"Unknown":[' + b"{}," * 1_000_000 + b"{}]}", "more values than any operation takes"),
     ],
 )
-def test_a_body_that_no_operation_takes_is_refused_before_it_is_read(
+def test_a_useless_body_is_refused_before_it_has_arrived(
     server: Running, body: bytes, why: str
 ) -> None:
     answer = server.post("DetectFaces", body)
     assert (answer.status, answer.error) == (400, "SerializationException")
-    assert why in answer.told["Message"]
+    assert why in answer.json["Message"]
 
 
 def test_a_body_may_come_in_chunks(server: Running) -> None:
@@ -299,12 +299,12 @@ def test_a_body_may_come_in_chunks(server: Running) -> None:
         {"X-Amz-Target": "RekognitionService.DetectFaces", "Transfer-Encoding": "chunked"},
         encode_chunked=True,
     )
-    assert answered(connection).told == {"FaceDetails": []}
+    assert answered(connection).json == {"FaceDetails": []}
     connection.close()
 
 
 def raw(server: Running, data: bytes) -> bytes:
-    """All that comes back for some bytes, until the server closes."""
+    """Return all that comes back for some bytes, until the server closes."""
     with socket.create_connection((server.host, server.port), 30) as connection:
         connection.sendall(data)
         pieces = []
@@ -320,7 +320,7 @@ def _received(connection: socket.socket) -> bytes:
         return b""
 
 
-def test_what_is_no_http_is_refused(server: Running) -> None:
+def test_invalid_http_is_refused(server: Running) -> None:
     assert raw(server, b"\x16\x03\x01\x02\x00\x01\x00\x01").startswith(b"HTTP/1.1 400")
     assert raw(server, b"GET\r\n\r\n").startswith(b"HTTP/1.1 400")
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
@@ -332,7 +332,7 @@ def test_what_is_no_http_is_refused(server: Running) -> None:
     assert short.count(b"HTTP/1.1 ") == 1
 
 
-def test_what_is_slow_is_cut_off_and_holds_nobody_up(server: Running) -> None:
+def test_slow_connections_are_aborted_and_delay_no_other(server: Running) -> None:
     began = time.monotonic()
     head = b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.ListCollections\r\n"
     silent = [socket.create_connection((server.host, server.port)) for _ in range(100)]
@@ -378,7 +378,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield one
 
 
-def test_too_many_are_told_to_slow_down_at_once(small: Running) -> None:
+def test_too_many_requests_are_throttled_at_once(small: Running) -> None:
     body = {"Image": {"Bytes": base64.b64encode(noise(200)).decode()}}
 
     def ask(_: int) -> Answer:
@@ -391,12 +391,12 @@ def test_too_many_are_told_to_slow_down_at_once(small: Running) -> None:
     assert results[""] >= 4
     refused = [answer for answer in answers if answer.error]
     assert all(answer.status == 400 for answer in refused)
-    assert "try again in a moment" in refused[0].told["Message"]
+    assert "try again in a moment" in refused[0].json["Message"]
     # What needs no models is answered all the while.
     assert small.post("ListCollections", {}).status == 200
 
 
-def test_boto3_comes_again_and_gets_its_answer(small: Running) -> None:
+def test_boto3_retries_until_it_is_answered(small: Running) -> None:
     patient = small.client(config=Config(retries={"mode": "standard", "total_max_attempts": 10}))
     image = {"Bytes": noise(100)}
 
@@ -421,11 +421,11 @@ def test_a_process_that_dies_is_replaced(small: Running) -> None:
             time.sleep(0.1)
     assert small.workers() != [worker]
     assert b"onlooker_worker_restarts_total 1.0" in small.get("/metrics").body
-    said = [line["message"] for line in small.lines()]
-    assert f"process {worker} died with status -9" in said
+    messages = [line["message"] for line in small.lines()]
+    assert any(message.startswith("process died name=") for message in messages)
 
 
-def test_what_was_accepted_is_answered_before_the_end(small: Running) -> None:
+def test_accepted_requests_are_answered_before_the_server_stops(small: Running) -> None:
     """The last test of this server: it ends."""
     body = {"Image": {"Bytes": base64.b64encode(noise(500)).decode()}}
     answers: list[Answer] = []
@@ -453,7 +453,7 @@ def test_what_was_accepted_is_answered_before_the_end(small: Running) -> None:
     assert noise(100)[:100].hex() not in text
 
 
-def test_no_process_stays_where_the_parent_is_killed(tmp_path: Path) -> None:
+def test_no_process_remains_if_the_parent_is_killed(tmp_path: Path) -> None:
     with running(tmp_path, "[serve]\nthreads = 1\nworkers = 2\n") as one:
         workers = one.workers()
         assert len(workers) == 2
@@ -464,7 +464,7 @@ def test_no_process_stays_where_the_parent_is_killed(tmp_path: Path) -> None:
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
-def test_a_port_that_is_taken_is_said(server: Running) -> None:
+def test_a_port_in_use_is_an_error(server: Running) -> None:
     done = subprocess.run(
         [str(Path(sys.executable).parent / "onlooker"), "serve", "--port", str(server.port)],
         capture_output=True,

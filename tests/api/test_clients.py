@@ -68,8 +68,8 @@ def test_the_aws_cli_runs_every_operation(server: Running, samples: Path) -> Non
     assert aws(server, "detect-text", "--image-bytes", f"fileb://{sign}")["TextDetections"]
     user = ("--user-id", "obama")
     aws(server, "create-user", *of, *user)
-    told = aws(server, "associate-faces", *of, *user, "--face-ids", face)
-    assert told["UserStatus"] == "ACTIVE"
+    response = aws(server, "associate-faces", *of, *user, "--face-ids", face)
+    assert response["UserStatus"] == "ACTIVE"
     assert aws(server, "list-users", *of)["Users"][0]["UserId"] == "obama"
     assert aws(server, "search-users", *of, "--face-id", face)["UserMatches"]
     assert aws(server, "search-users-by-image", *of, "--image-bytes", two)["UserMatches"]
@@ -108,7 +108,7 @@ def test_curl_signs_and_asks(server: Running, collection: str) -> None:
     assert json.loads(done.stdout)["FaceCount"] == 0
 
 
-def test_botocores_examples_go_round(server: Running, samples: Path, bucket: Path) -> None:
+def test_botocores_examples_work(server: Running, samples: Path, bucket: Path) -> None:
     group = samples / "faces" / "groups" / "obama_and_biden.jpg"
     obama = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
     shutil.copy(obama, bucket / "mysourceimage")
@@ -128,10 +128,10 @@ def test_botocores_examples_go_round(server: Running, samples: Path, bucket: Pat
                 asked["FaceId"] = faces[0]
             if "FaceIds" in asked:
                 asked["FaceIds"] = faces
-            told = getattr(client, _snake(operation))(**asked)
-            faces += [one["Face"]["FaceId"] for one in told.get("FaceRecords", [])]
-            # Amazon has told no orientation since 2021.
-            assert set(example["output"]) - {"OrientationCorrection"} <= set(told), operation
+            response = getattr(client, _snake(operation))(**asked)
+            faces += [one["Face"]["FaceId"] for one in response.get("FaceRecords", [])]
+            # Amazon has returned no orientation since 2021.
+            assert set(example["output"]) - {"OrientationCorrection"} <= set(response), operation
             ran.append(operation)
     assert len(ran) == 10
     assert ran[0] == "CreateCollection"

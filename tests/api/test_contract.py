@@ -24,7 +24,7 @@ def test_there_are_enough_cases() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_everything_is_accepted_or_refused_as_the_model_says(
+def test_every_case_is_accepted_or_refused_as_the_model_says(
     server: Running, operation: str
 ) -> None:
     server.post("CreateCollection", {"CollectionId": COLLECTION})
@@ -46,10 +46,10 @@ def _judge(case: Case, answer: Answer) -> None:
         check(case.operation, answer.body)
         return
     assert answer.status == 400, seen
-    told = answer.told
-    assert told["__type"] == told["Code"] == answer.headers["x-amzn-errortype"]
-    assert told["Logref"] == answer.headers["x-amzn-requestid"]
-    text = told["Message"]
+    response = answer.json
+    assert response["__type"] == response["Code"] == answer.headers["x-amzn-errortype"]
+    assert response["Logref"] == answer.headers["x-amzn-requestid"]
+    text = response["Message"]
     if case.outcome == "type":
         assert answer.error == "SerializationException", seen
         assert "can not be converted to" in text, seen
@@ -72,7 +72,7 @@ def _named(place: str, text: str) -> bool:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_the_structs_are_botocores(operation: str) -> None:
+def test_the_structs_match_botocores_model(operation: str) -> None:
     _same(OPERATIONS[operation].request, model.operation_model(operation).input_shape)
 
 

@@ -52,7 +52,7 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_the_walk_with_boto3_is_right(server: Running, folder: Path) -> None:
+def test_the_example_with_boto3_works(server: Running, folder: Path) -> None:
     said = run([sys.executable, "-c", example("python").replace(HERE, server.url)], folder)
     name, similarity = said.splitlines()[0].split()
     assert name == "eileen"
@@ -60,13 +60,13 @@ def test_the_walk_with_boto3_is_right(server: Running, folder: Path) -> None:
     assert said.splitlines()[1] == "1 indexed"
 
 
-def test_the_aws_cli_and_curl_are_right(server: Running, folder: Path) -> None:
+def test_the_examples_with_the_aws_cli_and_curl_work(server: Running, folder: Path) -> None:
     said = run(["bash", "-e", "-c", example("sh").replace(HERE, server.url)], folder)
     assert '"Smile"' in said
     assert said.count('"CollectionIds"') == 2
 
 
-def test_the_server_says_what_the_readme_says(server: Running) -> None:
+def test_the_server_prints_what_the_readme_shows(server: Running) -> None:
     said = (server.log.parent / "out.txt").read_text().splitlines()
     assert said[1] in README
     assert said[0].replace(server.url, HERE) in README

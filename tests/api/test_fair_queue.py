@@ -13,50 +13,50 @@ from onlooker.api.errors import Refusal
 from onlooker.api.fair_queue import FairQueue
 
 
-def test_it_returns_and_raises_what_the_work_does() -> None:
-    lane = FairQueue("test", 1, 0)
+def test_results_and_errors_of_the_work_are_passed_on() -> None:
+    queue = FairQueue("test", 1, 0)
 
     def fail() -> None:
         raise LookupError("as it must")
 
     async def use() -> None:
-        assert await lane.run("a", lambda: 7, 5) == 7
+        assert await queue.run("a", lambda: 7, 5) == 7
         with pytest.raises(LookupError):
-            await lane.run("a", fail, 5)
+            await queue.run("a", fail, 5)
 
     asyncio.run(use())
-    lane.close()
+    queue.close()
 
 
-def test_who_finds_it_full_is_refused_at_once() -> None:
+def test_a_full_queue_refuses_at_once() -> None:
     heard: list[int] = []
-    lane, go = FairQueue("test", 1, 2, heard.append), threading.Event()
+    queue, go = FairQueue("test", 1, 2, heard.append), threading.Event()
 
     async def use() -> None:
-        waiting = [asyncio.create_task(lane.run("a", go.wait, 5)) for _ in range(3)]
+        waiting = [asyncio.create_task(queue.run("a", go.wait, 5)) for _ in range(3)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal, match="1 requests are worked on and 2 wait") as raised:
-            await lane.run("a", go.wait, 5)
+            await queue.run("a", go.wait, 5)
         assert raised.value.name == "ThrottlingException"
         go.set()
         assert await asyncio.gather(*waiting) == [True] * 3
         # Who waited hears of the end before it is counted.
         async with asyncio.timeout(30):
-            while lane.pending:
+            while queue.pending:
                 await asyncio.sleep(0.001)
 
     asyncio.run(use())
-    lane.close()
+    queue.close()
     assert heard == [1, 2, 3, 2, 1, 0]
 
 
-def test_what_takes_too_long_is_given_up() -> None:
-    lane, go = FairQueue("test", 1, 1), threading.Event()
+def test_work_that_takes_too_long_is_given_up() -> None:
+    queue, go = FairQueue("test", 1, 1), threading.Event()
     began: list[int] = []
 
     async def use() -> None:
-        long = asyncio.create_task(lane.run("a", go.wait, 0.2))
-        behind = asyncio.create_task(lane.run("a", lambda: began.append(1), 0.1))
+        long = asyncio.create_task(queue.run("a", go.wait, 0.2))
+        behind = asyncio.create_task(queue.run("a", lambda: began.append(1), 0.1))
         with pytest.raises(Refusal, match="No thread was free") as raised:
             await behind
         assert raised.value.name == "ThrottlingException"
@@ -65,16 +65,16 @@ def test_what_takes_too_long_is_given_up() -> None:
         assert (raised.value.name, raised.value.status) == ("InternalServerError", 500)
         # The thread is not free before it has ended.
         await asyncio.sleep(0.05)
-        lane.check("a")
+        queue.check("a")
         go.set()
 
     asyncio.run(use())
-    lane.close()
+    queue.close()
     assert began == []
 
 
-def test_clients_take_turns_and_who_has_most_in_the_queue_makes_room() -> None:
-    lane, go = FairQueue("test", 1, 4), threading.Event()
+def test_clients_take_turns_and_the_one_with_most_waiting_makes_room() -> None:
+    queue, go = FairQueue("test", 1, 4), threading.Event()
     order: list[str] = []
 
     def work(name: str) -> str:
@@ -84,32 +84,32 @@ def test_clients_take_turns_and_who_has_most_in_the_queue_makes_room() -> None:
 
     async def use() -> None:
         def ask(client: str, number: int) -> "asyncio.Task[str]":
-            return asyncio.create_task(lane.run(client, lambda: work(f"{client}{number}"), 5))
+            return asyncio.create_task(queue.run(client, lambda: work(f"{client}{number}"), 5))
 
         flood = [ask("flood", number) for number in range(5)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal, match="4 wait"):
-            lane.check("flood")
+            queue.check("flood")
         others = [ask("b", 0), ask("c", 0)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal, match="4 wait"):
-            lane.check("b")  # nobody has two more than b would have
+            queue.check("b")  # nobody has two more than b would have
         go.set()
         assert await asyncio.gather(*others) == ["b0", "c0"]
-        told = await asyncio.gather(*flood, return_exceptions=True)
-        assert told[:3] == ["flood0", "flood1", "flood2"]
-        assert [type(one) for one in told[3:]] == [Refusal, Refusal]
+        results = await asyncio.gather(*flood, return_exceptions=True)
+        assert results[:3] == ["flood0", "flood1", "flood2"]
+        assert [type(one) for one in results[3:]] == [Refusal, Refusal]
 
     asyncio.run(use())
-    lane.close()
+    queue.close()
     assert order == ["flood0", "flood1", "b0", "c0", "flood2"]
 
 
-def test_what_failed_is_not_kept_in_memory() -> None:
+def test_failed_work_is_not_kept_in_memory() -> None:
     class Body:
         pass
 
-    lane, kept = FairQueue("test", 1, 0), []
+    queue, kept = FairQueue("test", 1, 0), []
 
     async def use() -> None:
         def fail(body: Body) -> None:
@@ -118,7 +118,7 @@ def test_what_failed_is_not_kept_in_memory() -> None:
         body = Body()
         kept.append(weakref.ref(body))
         with suppress(LookupError):
-            await lane.run("a", partial(fail, body), 5)
+            await queue.run("a", partial(fail, body), 5)
 
     gc.disable()
     try:
@@ -126,4 +126,4 @@ def test_what_failed_is_not_kept_in_memory() -> None:
         assert kept[0]() is None
     finally:
         gc.enable()
-        lane.close()
+        queue.close()

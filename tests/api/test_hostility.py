@@ -8,13 +8,13 @@ from tests.support.server import Running, running
 
 
 @pytest.fixture(scope="module")
-def beaten(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with running(tmp_path_factory.mktemp("beaten")) as one:
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("attacked")) as one:
         yield one
 
 
-def test_broken_pictures_break_nothing(beaten: Running) -> None:
-    seen = broken_pictures.prove(beaten, 300, seed=1)
+def test_broken_images_break_nothing(attacked: Running) -> None:
+    seen = broken_pictures.prove(attacked, 300, seed=1)
     assert set(seen.results) <= broken_pictures.EXPECTED
     assert sum(seen.results.values()) == 300
     assert len(seen.results) == 4
@@ -22,13 +22,15 @@ def test_broken_pictures_break_nothing(beaten: Running) -> None:
 
 
 @pytest.mark.parametrize("attack", ["slowloris", "lies", "flood"])
-def test_hostile_clients_do_not_stop_an_ordinary_one(beaten: Running, attack: str) -> None:
-    seen = hostile_clients.watch(beaten, getattr(hostile_clients, attack), 3, 60)
-    assert min(seen.took.p99.values()) > 0
+def test_hostile_clients_do_not_stop_an_ordinary_one(attacked: Running, attack: str) -> None:
+    seen = hostile_clients.watch(attacked, getattr(hostile_clients, attack), 3, 60)
+    # Both operations were answered all the while, well before requests time out.
+    assert set(seen.took.p99) == {"ListCollections", "DetectFaces"}
+    assert max(seen.took.p99.values()) < 20, seen.took
     assert seen.memory < hostile_clients.MEMORY
     assert not set(seen.results) & {"InternalServerError", "given up"}
     if attack == "flood":
         assert seen.results["answered"] >= 60
         allowed = {*hostile_clients.RETRYABLE, "answered", "connection"}
         assert set(seen.results) <= allowed
-    assert beaten.post("ListCollections", {}).status == 200
+    assert attacked.post("ListCollections", {}).status == 200

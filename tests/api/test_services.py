@@ -10,6 +10,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from tests.support.api import ask, context
+from tests.support.rekognition import blank
+from tests.support.server import Running
 
 from onlooker.api import services
 from onlooker.api.access_keys import Key
@@ -120,3 +122,12 @@ def test_a_key_for_one_service_may_do_nothing_in_another(with_sqs: None) -> None
     assert (
         "perform: rekognition:ListCollections on resource: *" in json.loads(denied.body)["Message"]
     )
+
+
+def test_boto3_sees_which_operations_there_are(server: Running) -> None:
+    client = server.client()
+    with pytest.raises(
+        client.exceptions.ClientError, match=r"DetectLabels.*SearchUsersByImage"
+    ) as raised:
+        client.detect_labels(Image=blank())
+    assert raised.value.response["Error"]["Code"] == "UnknownOperationException"

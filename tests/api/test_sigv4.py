@@ -71,7 +71,7 @@ def replaced(headers: Sent, name: str, change: Callable[[str], str]) -> Sent:
     return [(n, change(value) if n == name else value) for n, value in headers]
 
 
-def test_botocore_signs_and_we_agree() -> None:
+def test_botocores_signatures_are_accepted() -> None:
     assert judge(signed()) == "kiosk"
     assert judge(signed(key=SESSION)) == "guest"
     assert judge(signed(region="eu-west-1"), region="eu-west-1") == "kiosk"
@@ -95,7 +95,7 @@ def test_any_headers_in_any_order_are_verified(body: bytes, values: dict[str, st
 
 
 @given(st.data())
-def test_any_changed_byte_of_the_body_is_seen(data: st.DataObject) -> None:
+def test_any_changed_byte_of_the_body_is_detected(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(BODY) - 1))
     changed = bytearray(BODY)
     changed[at] ^= data.draw(st.integers(1, 255))
@@ -106,7 +106,7 @@ WRONG = "InvalidSignatureException"
 HALF = "IncompleteSignatureException"
 
 
-def test_every_changed_header_is_seen() -> None:
+def test_every_changed_header_is_detected() -> None:
     headers = signed(more={"X-Mine": "mine"})
     for number, (name, value) in enumerate(headers):
         if name == "authorization":
@@ -118,7 +118,7 @@ def test_every_changed_header_is_seen() -> None:
                 assert judge(changed) in (WRONG, HALF), name
 
 
-def test_every_changed_nibble_of_the_signature_is_seen() -> None:
+def test_every_changed_nibble_of_the_signature_is_detected() -> None:
     *others, (name, value) = signed()
     assert name == "authorization"
     for at in range(len(value) - 64, len(value)):
@@ -229,7 +229,7 @@ def test_clocks_may_differ_by_five_minutes(ahead: float, answer: str) -> None:
     assert judge(headers, now=sent, ahead=ahead) == answer
 
 
-def test_the_clocks_error_says_both_times() -> None:
+def test_the_error_of_a_wrong_clock_has_both_times() -> None:
     headers = signed()
     date = dict(headers)["x-amz-date"]
     with pytest.raises(Refusal, match=rf"Signature expired: {date} is now earlier than \d+T\d+Z"):
@@ -239,7 +239,7 @@ def test_the_clocks_error_says_both_times() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "20261332T256199Z", "2026-11-25T00:00:00Z"])
-def test_a_date_that_is_none_is_refused(date: str) -> None:
+def test_an_invalid_date_is_refused(date: str) -> None:
     changed = replaced(signed(), "x-amz-date", lambda _: date)
     if date.startswith("20261332"):
         changed = replaced(
@@ -248,7 +248,7 @@ def test_a_date_that_is_none_is_refused(date: str) -> None:
     assert judge(changed) in (HALF, WRONG)
 
 
-def test_a_signature_is_good_once_where_that_is_wanted() -> None:
+def test_a_repeated_signature_is_refused() -> None:
     seen = ReplayGuard()
     seen.check("a" * 64, 1000.0)
     seen.check("b" * 64, 1000.0)

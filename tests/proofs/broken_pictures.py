@@ -25,7 +25,7 @@ from tests.support.server import Running, running
 SLOWEST = 1.0
 """Seconds that an answer may take."""
 SHOWN = 5
-"""Slowest answers that are told."""
+"""Slowest answers that are printed."""
 GROWTH = 64 << 20
 """Bytes that the server may have grown by in the second half."""
 EXPECTED = {
@@ -157,8 +157,8 @@ def prove(server: Running, number: int, seed: int) -> Seen:
         answer = server.post(operation, body, connection)
         seconds = time.perf_counter() - began
         results[answer.error] += 1
-        told = f"number {count}, {operation}, {len(data)} bytes, {answer.error or 'answered'}"
-        slowest = sorted([*slowest, (seconds, told)], reverse=True)[:SHOWN]
+        described = f"number {count}, {operation}, {len(data)} bytes, {answer.error or 'answered'}"
+        slowest = sorted([*slowest, (seconds, described)], reverse=True)[:SHOWN]
         if count == number // 2:
             middle = server.memory()
     connection.close()
@@ -176,8 +176,8 @@ def main() -> None:
         print(f"seed {given.seed}: {given.pictures} pictures")
         for result, count in seen.results.most_common():
             print(f"  {result or 'answered'}: {count}")
-        for seconds, told in seen.slowest:
-            print(f"  slowest {seconds:.3f} s: {told}")
+        for seconds, described in seen.slowest:
+            print(f"  slowest {seconds:.3f} s: {described}")
         print(f"  memory of the second half {seen.growth / 2**20:+.1f} MB")
         print(f"  processes that died: {seen.replaced}")
     bad = set(seen.results) - EXPECTED

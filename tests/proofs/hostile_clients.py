@@ -2,11 +2,11 @@
 
     python -m tests.proofs.hostile_clients --seconds 60 --clients 500
 
-Prints, for each kind of hostility, the ordinary client's p99 beside that of quiet times, when it is
-alone, and of busy ones, when others look at pictures, too, as fast as they are answered; what the
-hostile ones were told; and the memory. The flood's clients send real requests as boto3 would with
-its standard retries. All addresses are this machine's; the other clients' process has the lowest
-priority (nice 19), because elsewhere they would not take the server's cores.
+For each attack it prints the ordinary client's p99, beside that of quiet times, in which it is
+alone, and of busy times, in which others send images as fast as they are answered; the responses to
+the attackers; and the memory. The flood's clients send real requests, as boto3 does with its
+standard retries. All addresses are this machine's. The process of the other clients has the lowest
+priority (nice 19), because on another machine they would not use the server's cores.
 """
 
 import argparse
@@ -81,9 +81,9 @@ def ordinary(host: str, port: int) -> None:
             headers = {"X-Amz-Target": f"RekognitionService.{operation}"}
             connection.request("POST", "/", bodies[operation], headers)
             answer = connection.getresponse()
-            told = answer.read()
+            response = answer.read()
             took[operation].append(time.perf_counter() - began)
-            assert answer.status == 200, told
+            assert answer.status == 200, response
     print(json.dumps(took))
 
 
@@ -244,11 +244,11 @@ async def _ask(server: Address, request: bytes) -> str:
             for line in head.splitlines()
             if line.lower().startswith(b"content-length")
         )
-        told = json.loads(await reader.readexactly(length))
+        response = json.loads(await reader.readexactly(length))
         writer.close()
     except (ConnectionError, asyncio.IncompleteReadError):
         return "connection"
-    return str(told.get("__type", "answered"))
+    return str(response.get("__type", "answered"))
 
 
 ATTACKS: dict[str, Attack] = {one.__name__: one for one in (slowloris, lies, flood)}
@@ -291,7 +291,7 @@ def main() -> None:
             if set(seen.results) & {"InternalServerError", "given up"}:
                 failed.append(f"{name}: {seen.results}")
             if name == "flood" and set(seen.results) - RETRYABLE - {"answered", "connection"}:
-                failed.append(f"{name}: told what cannot be tried again")
+                failed.append(f"{name}: an answer that cannot be retried")
         if len(server.workers()) != 1 or any(line["level"] == "error" for line in server.lines()):
             failed.append("a process died, or failed")
     if failed:

@@ -27,13 +27,13 @@ class Answer(NamedTuple):
     body: bytes
 
     @property
-    def told(self) -> Any:
+    def json(self) -> Any:
         return json.loads(self.body)
 
     @property
     def error(self) -> str:
         """The error's name; empty for an answer."""
-        return "" if self.status == 200 else str(self.told["__type"])
+        return "" if self.status == 200 else str(self.json["__type"])
 
 
 class Running:
@@ -124,8 +124,8 @@ def _check(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> Non
 def check(operation: str, body: bytes) -> None:
     """Hold an answer against botocore's model: no unknown key, no wrong type, no NaN."""
     shape = model.operation_model(operation).output_shape
-    told = json.loads(body)
-    wrong = problems(told, shape.name)
+    response = json.loads(body)
+    wrong = problems(response, shape.name)
     # Requests and answers share this list in the model; only requests must have a face in it.
     wrong = [one for one in wrong if one != "$.DeletedFaces: [] is out of range of FaceIdList"]
     assert not wrong, (operation, wrong)
