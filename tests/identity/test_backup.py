@@ -65,11 +65,13 @@ class TestBackup:
             backup.backup(store, tmp_path / "copy.db")
         assert (tmp_path / "copy.db").read_text() == "mine"
 
-    def test_where_it_cannot_be_written(self, store: Store, tmp_path: Path) -> None:
+    def test_a_folder_that_does_not_exist(self, store: Store, tmp_path: Path) -> None:
         with pytest.raises(StoreError, match=r"copy\.db"):
             backup.backup(store, tmp_path / "nowhere" / "copy.db")
 
-    def test_is_not_put_back_under_a_process(self, store: Store, tmp_path: Path) -> None:
+    def test_no_restore_while_a_process_has_the_store_open(
+        self, store: Store, tmp_path: Path
+    ) -> None:
         backup.backup(store, tmp_path / "copy.db")
         with pytest.raises(StoreLocked, match="a process has it open; stop `onlooker`"):
             backup.restore(store.path, tmp_path / "copy.db")
@@ -99,7 +101,7 @@ class TestBackup:
         with Store(path) as opened:
             assert opened.collection("guests").faces == 1
 
-    def test_a_broken_one_changes_nothing(self, store: Store, tmp_path: Path) -> None:
+    def test_a_damaged_backup_changes_nothing(self, store: Store, tmp_path: Path) -> None:
         backup.backup(store, tmp_path / "copy.db")
         data = bytearray((tmp_path / "copy.db").read_bytes())
         for start in range(4096, len(data), 4096):
@@ -117,14 +119,14 @@ class TestBackup:
         with Store(path) as back:
             assert everything(back, "staff") == before
 
-    def test_what_is_no_backup_is_said_so(self, store: Store, tmp_path: Path) -> None:
+    def test_a_file_that_is_no_backup(self, store: Store, tmp_path: Path) -> None:
         path = store.path
         store.close()
         (tmp_path / "no.jpg").write_bytes(b"\xff\xd8 a picture" * 1000)
         with pytest.raises(CopyError, match=r"no\.jpg: is no backup; name a file"):
             backup.restore(path, tmp_path / "no.jpg")
 
-    def test_in_the_place_of_a_damaged_one(self, store: Store, tmp_path: Path) -> None:
+    def test_in_place_of_a_damaged_store(self, store: Store, tmp_path: Path) -> None:
         backup.backup(store, tmp_path / "copy.db")
         before, path = everything(store, "staff"), store.path
         store.close()
@@ -135,10 +137,10 @@ class TestBackup:
 
 
 class TestVerify:
-    def test_a_whole_one(self, store: Store) -> None:
+    def test_a_sound_store(self, store: Store) -> None:
         assert list(backup.verify(store)) == []
 
-    def test_what_does_not_agree(self, store: Store) -> None:
+    def test_contradictions(self, store: Store) -> None:
         database = store.database._writer
         database.execute("UPDATE collections SET faces = 7 WHERE name = 'staff'")
         database.execute("UPDATE faces SET vector = X'0000C07F' WHERE number = 4")

@@ -132,7 +132,7 @@ class TestWriting:
 
 class TestSharedCommits:
     def test_threads_share_commits(self, store: Store) -> None:
-        """And what is wrong with one is its own."""
+        """An error of one change does not affect the others."""
         store.make_collection("staff", "m")
         commits = 0
 
@@ -162,7 +162,7 @@ class TestSharedCommits:
         assert len(failed) == 320
         assert commits < 500  # of 640
 
-    def test_a_full_disk_is_the_fault_of_one(self, store: Store) -> None:
+    def test_a_full_disk_fails_only_the_large_change(self, store: Store) -> None:
         store.make_collection("staff", "m")
         limit(store, 2)
         outcomes: dict[str, str] = {}
@@ -248,7 +248,7 @@ class TestFile:
             store.add("staff", [new(1)])
         assert store.faces("staff").faces == []
 
-    def test_damage_is_said(self, tmp_path: Path) -> None:
+    def test_a_damaged_file(self, tmp_path: Path) -> None:
         path = tmp_path / "faces.db"
         with Store(path) as store:
             store.make_collection("staff", "m")
@@ -287,7 +287,7 @@ class TestFile:
             assert 1 <= statements.count("BEGIN IMMEDIATE") <= 3  # of 5
             assert [type(error) for error in group.outcomes.values()] == [StoreLocked] * 5
 
-    def test_another_file_in_its_place_is_said(self, store: Store) -> None:
+    def test_the_file_is_replaced_by_another(self, store: Store) -> None:
         with store.database.reading():  # so that the next one opens the file again
             for ending in ("", "-wal", "-shm"):
                 store.path.with_name(store.path.name + ending).unlink()
@@ -295,7 +295,7 @@ class TestFile:
             with pytest.raises(StoreDamaged, match="is not a face store"):
                 store.collections()
 
-    def test_a_disk_that_fails_is_said(
+    def test_a_disk_that_fails(
         self, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         """A limit to the size of files: neither a full disk nor a broken one, to SQLite."""
@@ -312,7 +312,7 @@ class TestFile:
         assert store.collection("staff").faces == 1
 
     @pytest.mark.parametrize("damaged", [False, True])
-    def test_after_an_unclean_stop_all_of_it_is_checked(
+    def test_after_an_unclean_stop_the_whole_file_is_checked(
         self, tmp_path: Path, damaged: bool
     ) -> None:
         path = tmp_path / "faces.db"
@@ -337,7 +337,7 @@ class TestFile:
             with Store(path) as store:
                 assert store.collection("staff").faces > 500
 
-    def test_while_others_have_it_open_nothing_is_checked(
+    def test_while_others_have_it_open_no_check_is_made(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store.make_collection("staff", "m")
@@ -348,12 +348,14 @@ class TestFile:
         monkeypatch.setattr("onlooker.identity.database.check", never)
         Store(store.path).close()
 
-    def test_a_child_opens_its_own(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_child_process_must_open_its_own(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setattr(os, "getpid", lambda: 1)
         with pytest.raises(StoreClosed, match="open a Store in each process"):
             store.collections()
 
-    def test_a_closed_one_says_so(self, store: Store) -> None:
+    def test_a_closed_store(self, store: Store) -> None:
         store.close()
         for call in (store.collections, lambda: store.make_collection("staff", "m")):
             with pytest.raises(StoreClosed, match=r"faces\.db: was closed"):
@@ -367,7 +369,7 @@ class TestFile:
             assert reader.execute("SELECT count(*) FROM numbers").fetchone() == before == (1,)
         assert numbers(database) == [1, 2]
 
-    def test_an_exclusive_one_is_open_nowhere(self, database: Database) -> None:
+    def test_exclusive_access_needs_every_process_closed(self, database: Database) -> None:
         with pytest.raises(StoreLocked, match="a process has it open"), exclusive(database.path):
             pass
         database.close()

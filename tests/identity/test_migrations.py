@@ -60,7 +60,7 @@ class TestMigrating:
 
 class TestFormats:
     @pytest.mark.parametrize("file", FORMATS, ids=lambda file: file.stem)
-    def test_every_format_there_was_is_brought_up_to_date(self, file: Path, tmp_path: Path) -> None:
+    def test_every_older_format_is_upgraded(self, file: Path, tmp_path: Path) -> None:
         old = sqlite3.connect(tmp_path / "faces.db")
         old.executescript(file.read_text())
         (version,) = old.execute("PRAGMA user_version").fetchone()
@@ -88,7 +88,7 @@ class TestFormats:
         with Store(tmp_path / "new.db") as store:
             assert _tables(store) == new_tables
 
-    def test_each_one_is_tried(self) -> None:
+    def test_every_format_has_a_file(self) -> None:
         assert [int(file.stem) for file in FORMATS] == list(range(1, len(MIGRATIONS)))
 
 

@@ -1,4 +1,4 @@
-"""Short forms of tests/proofs/known_people.py, whose commands try the same much harder."""
+"""Short runs of the proofs in tests/proofs/known_people.py."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ def test_what_one_process_adds_another_finds(tmp_path: Path) -> None:
 def test_kill_9_of_writers_builder_and_searcher(tmp_path: Path) -> None:
     lottery = known_people.Lottery(tmp_path / "faces.db", seed=7)
     lottery.run(8)
-    assert lottery.judge() == []
+    assert lottery.violations() == []
     assert lottery.there
 
 
@@ -25,12 +25,12 @@ def test_a_disk_that_fills() -> None:
         pytest.skip(str(error))
 
 
-def test_one_picture_by_many_threads(tmp_path: Path) -> None:
+def test_one_image_by_many_threads(tmp_path: Path) -> None:
     ids, stored, times = known_people.duplicates(tmp_path / "faces.db", 16, 25)
     assert (ids, stored, times) == (2, 2, 400)
 
 
 def test_pages_while_others_change(tmp_path: Path) -> None:
-    missed, twice, turned = known_people.pages(tmp_path / "faces.db", 2000, 100)
+    missed, twice, read = known_people.pages(tmp_path / "faces.db", 2000, 100)
     assert (missed, twice) == (0, 0)
-    assert turned > 50
+    assert read > 50

@@ -46,7 +46,7 @@ def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Sto
 
 
 class TestCollections:
-    def test_are_listed_as_they_were_made_with_their_faces(self, store: Store) -> None:
+    def test_are_listed_in_the_order_of_creation(self, store: Store) -> None:
         store.make_collection("staff", "mobilefacenet")
         store.make_collection("Guests_2.1-a", "dlib_resnet")
         store.add("staff", [new(1), new(2)])
@@ -65,7 +65,7 @@ class TestCollections:
             store.make_collection("staff", "other")
 
     @pytest.mark.parametrize("name", ["", "a b", "a/b", "é", "a:b", "a" * 256, "a\n"])
-    def test_names_are_amazons(self, store: Store, name: str) -> None:
+    def test_names_follow_amazons_pattern(self, store: Store, name: str) -> None:
         with pytest.raises(InvalidName, match="CollectionId"):
             store.make_collection(name, "m")
 
@@ -100,7 +100,7 @@ class TestCollections:
             seen += [one.name for one in page.collections]
         assert seen == ["c0", "c1", "c2", "c3", "c5", "c6"]
 
-    def test_a_big_one_is_deleted_in_parts(
+    def test_a_large_collection_is_deleted_in_parts(
         self, store: Store, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("onlooker.identity.schema.SWEEP_FACES", 10)
@@ -122,7 +122,7 @@ class TestCollections:
 
 
 class TestTags:
-    def test_are_given_changed_and_taken(self, store: Store) -> None:
+    def test_are_added_changed_and_removed(self, store: Store) -> None:
         store.make_collection("staff", "m", {"team": "red", "site": "Köln"})
         assert store.tags("staff") == {"site": "Köln", "team": "red"}
         store.tag("staff", {"team": "blue", "floor": ""})
@@ -132,7 +132,7 @@ class TestTags:
         store.make_collection("staff", "m")
         assert store.tags("staff") == {}
 
-    def test_two_hundred_are_the_most(self, store: Store) -> None:
+    def test_at_most_two_hundred(self, store: Store) -> None:
         store.make_collection("staff", "m", {str(number): "" for number in range(200)})
         with pytest.raises(TooMany, match="at most 200 tags; this would make 201"):
             store.tag("staff", {"x": ""})
@@ -165,7 +165,7 @@ class TestPages:
         with pytest.raises(InvalidToken):
             store.faces("staff", token=page.token)
 
-    def test_a_token_only_where_there_is_more(self, store: Store) -> None:
+    def test_a_token_only_if_there_is_more(self, store: Store) -> None:
         store.make_collection("staff", "m")
         faces = store.add("staff", [new(seed) for seed in range(4)])
         assert store.faces("staff", limit=4).token is None
@@ -175,7 +175,7 @@ class TestPages:
         with pytest.raises(ValueError, match="at least one entry"):
             store.faces("staff", limit=0)
 
-    def test_who_was_there_all_along_is_seen_once(self, store: Store) -> None:
+    def test_a_face_that_exists_throughout_is_listed_once(self, store: Store) -> None:
         store.make_collection("staff", "m")
         kept = [face.face_id for face in store.add("staff", [new(seed) for seed in range(2000)])]
         gone = threading.Event()
@@ -200,7 +200,7 @@ class TestPages:
 
 
 class TestFaces:
-    def test_come_back_as_they_went_in(self, store: Store) -> None:
+    def test_faces_are_returned_as_they_were_added(self, store: Store) -> None:
         store.make_collection("staff", "m")
         [stored] = store.add("staff", [new(3, "Anna:1", box=(-0.1, 0.25, 0.5, 1.25))])
         assert store.faces("staff").faces == [stored]
@@ -222,13 +222,13 @@ class TestFaces:
         assert store.faces("staff").faces == added
 
     @pytest.mark.parametrize("name", ["", "Jane Doe", "a/b", "é", "a" * 256])
-    def test_names_are_amazons(self, store: Store, name: str) -> None:
+    def test_names_follow_amazons_pattern(self, store: Store, name: str) -> None:
         store.make_collection("staff", "m")
         with pytest.raises(InvalidName, match="ExternalImageId"):
             store.add("staff", [new(1), new(2, name)])
         assert store.faces("staff").faces == []
 
-    def test_a_bad_name_comes_with_a_good_one(self, store: Store) -> None:
+    def test_an_invalid_name_comes_with_a_valid_one(self, store: Store) -> None:
         store.make_collection("staff", "m")
         with pytest.raises(InvalidName, match=r"'Jane Doe' cannot .*'Jane_Doe' would do"):
             store.add("staff", [new(2, "Jane Doe")])
@@ -262,7 +262,7 @@ class TestFaces:
             store.add("staff", [new(1), longer])
         assert len(store.faces("staff").faces) == 1
 
-    def test_deletion_tells_which_were_there(self, store: Store) -> None:
+    def test_deletion_returns_which_existed(self, store: Store) -> None:
         store.make_collection("staff", "m")
         first, second = store.add("staff", [new(1), new(2)])
         unknown = "00000000-0000-0000-0000-000000000000"
@@ -278,19 +278,19 @@ class TestFaces:
 
 
 class TestDuplicates:
-    def test_same_picture_and_name_is_stored_once(self, store: Store) -> None:
+    def test_the_same_image_and_name_is_stored_once(self, store: Store) -> None:
         store.make_collection("staff", "m")
         first = store.add("staff", [new(1, "anna")])
         assert store.add("staff", [new(1, "anna")]) == first
         assert store.add("staff", [new(1, "anna"), new(1, "anna")]) == first * 2
         assert store.faces("staff").faces == first
 
-    def test_two_faces_of_one_picture_are_two(self, store: Store) -> None:
+    def test_two_faces_of_one_image_are_two(self, store: Store) -> None:
         store.make_collection("staff", "m")
         faces = [new(1, "anna"), new(2, "anna", box=(0.5, 0.2, 0.3, 0.4))]
         assert len({face.face_id for face in store.add("staff", faces)}) == 2
 
-    def test_another_name_picture_or_model_is_another_face(self, store: Store) -> None:
+    def test_another_name_image_or_model_is_another_face(self, store: Store) -> None:
         store.make_collection("staff", "m")
         store.make_collection("guests", "n")
         others = [new(1, "anna"), new(1, "bert"), new(1, "anna", picture=b"other")]
@@ -302,7 +302,7 @@ class TestDuplicates:
         store.make_collection("guests", "m")
         assert store.add("staff", [new(1, "anna")]) == store.add("guests", [new(1, "anna")])
 
-    def test_without_a_name_each_adding_is_a_new_face(self, store: Store) -> None:
+    def test_without_a_name_each_face_is_new(self, store: Store) -> None:
         store.make_collection("staff", "m")
         assert store.add("staff", [new()]) != store.add("staff", [new()])
         assert len(store.faces("staff").faces) == 2
@@ -348,7 +348,7 @@ class TestFile:
 
 class TestProcesses:
     def test_read_your_writes(self, store: Store) -> None:
-        """What one process added when its call returned, another one reads: every time."""
+        """What one process has added, another one reads, every time."""
         store.make_collection("staff", "m")
         here, there = SPAWN.Pipe()
         writer = SPAWN.Process(target=_add_when_asked, args=(store.path, there))

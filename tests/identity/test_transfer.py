@@ -21,7 +21,7 @@ TAGS = ",".join(f'"{number}":""' for number in range(201)).encode()
 
 
 def edit(line: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[bytes]]:
-    """What puts `new` in the place of `old` in one line."""
+    """Return a function that replaces `old` by `new` in one line."""
 
     def spoil(lines: list[bytes]) -> list[bytes]:
         assert old in lines[line]
@@ -110,7 +110,7 @@ class TestExport:
             *("user's name", "faces", "tags", "user", "face's name", "face's id"),
         ],
     )
-    def test_a_spoiled_one_leaves_nothing(
+    def test_an_invalid_file_leaves_nothing(
         self,
         store: Store,
         tmp_path: Path,
@@ -143,7 +143,7 @@ class TestExport:
             ),
         ],
     )
-    def test_spoiled_vectors_are_said(
+    def test_invalid_vectors(
         self, store: Store, tmp_path: Path, spoil: Callable[[bytes], bytes], message: str
     ) -> None:
         file, beside = tmp_path / "staff.jsonl", tmp_path / "staff.npy"
@@ -174,7 +174,7 @@ class TestExport:
             transfer.export(store, "staff", folder / "staff.jsonl")
         assert list(folder.iterdir()) == []
 
-    def test_files_that_another_made_meanwhile_stay(
+    def test_files_that_another_process_wrote_meanwhile_stay(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder = tmp_path / "out"
@@ -187,7 +187,7 @@ class TestExport:
         assert [file.name for file in folder.iterdir()] == ["staff.npy"]
         assert (folder / "staff.npy").read_bytes() == b"another's"
 
-    def test_one_that_was_killed_is_swept_away_some_day(
+    def test_a_killed_import_is_removed_later(
         self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         head = transfer.Head(

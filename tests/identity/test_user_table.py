@@ -76,7 +76,7 @@ class TestUsers:
             store.create_user("staff", "ann")
 
     @pytest.mark.parametrize("name", ["", "a b", "é", "a" * 129])
-    def test_names_are_amazons(self, store: Store, name: str) -> None:
+    def test_names_follow_amazons_pattern(self, store: Store, name: str) -> None:
         with pytest.raises(InvalidName, match="UserId: it takes 1 to 128"):
             store.create_user("staff", name)
 
@@ -111,7 +111,7 @@ class TestAssociating:
         np.testing.assert_allclose(mean, expected, atol=1e-7)
         assert store.user("staff", "ann").faces == 2
 
-    def test_what_cannot_be_is_said_face_by_face(self, store: Store) -> None:
+    def test_each_failure_has_its_reason(self, store: Store) -> None:
         own, far, taken, fine = add(store, 0), add(store, 60), add(store, 5), add(store, 8)
         store.create_user("staff", "ann")
         store.create_user("staff", "bob")
@@ -134,7 +134,7 @@ class TestAssociating:
         made = store.associate_alike("staff", "ann", [first, second], alike)
         assert made.faces == [first]
 
-    def test_a_hundred_faces_are_the_most(self, store: Store) -> None:
+    def test_at_most_a_hundred_faces(self, store: Store) -> None:
         faces = [add(store, 0) for _ in range(101)]
         store.create_user("staff", "ann")
         store.associate_alike("staff", "ann", faces[:99], alike)

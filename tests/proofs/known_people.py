@@ -1,10 +1,10 @@
-"""What is promised of collections, tried hard. Each command exits with 1 where it is not kept.
+"""Proofs of the guarantees of collections. Each command exits with 1 if its guarantee is broken.
 
-python -m tests.proofs.known_people writes --count 10000     what one process adds another finds
+python -m tests.proofs.known_people writes --count 10000     a face is found by another process
 python -m tests.proofs.known_people kills --count 100        kill -9 of writers, builder, searcher
-python -m tests.proofs.known_people full                     a disk that fills
-python -m tests.proofs.known_people duplicates               16 threads index one picture
-python -m tests.proofs.known_people pages                    faces in pages while others change
+python -m tests.proofs.known_people full                     a disk fills up
+python -m tests.proofs.known_people duplicates               16 threads index the same image
+python -m tests.proofs.known_people pages                    lists while faces are added and deleted
 """
 
 import argparse
@@ -38,7 +38,7 @@ NAME = "staff"
 
 
 def face(seed: int) -> NewFace:
-    """One that nobody else has, and that has the same id each time."""
+    """Return a face that is unique to this seed, with the same FaceId each time."""
     vector = np.random.default_rng(seed).standard_normal(DIM, dtype=np.float32)
     return NewFace(
         picture=b"%d" % seed,
@@ -50,13 +50,14 @@ def face(seed: int) -> NewFace:
 
 
 def id_of(seed: int) -> str:
+    """Return the FaceId of `face(seed)`."""
     new = face(seed)
     return face_id(new, MODEL, image_id(new.picture))
 
 
 @contextmanager
 def started(target: object, *arguments: object) -> Iterator[tuple[BaseProcess, Connection]]:
-    """A process that got one end of a pipe, and the other end."""
+    """Start a process that gets one end of a pipe; yield it and the other end."""
     here, there = SPAWN.Pipe()
     process = SPAWN.Process(target=target, args=(*arguments, there))  # type: ignore[arg-type]
     process.start()
@@ -69,7 +70,7 @@ def started(target: object, *arguments: object) -> Iterator[tuple[BaseProcess, C
 
 
 def writes(path: Path, count: int) -> int:
-    """How many of `count` faces another process found by its next search."""
+    """Return how many of `count` faces another process found with its next search."""
     found = 0
     with Store(path) as store:
         store.make_collection(NAME, MODEL)
@@ -90,8 +91,8 @@ def _search_when_asked(path: Path, end: Connection) -> None:
             end.send(best.entry.face_id)
 
 
-class Player:
-    """A process that may be killed, and what it said that it was about to do."""
+class Victim:
+    """A process that may be killed, and the change that it has announced."""
 
     def __init__(self, target: object, *arguments: object) -> None:
         self.pipe, there = SPAWN.Pipe()
@@ -104,8 +105,8 @@ class Player:
         there.close()
         self.pending: tuple[str, list[int]] | None = None
 
-    def heard(self) -> Iterator[tuple[str, list[int]]]:
-        """What it says was done since the last time."""
+    def completed(self) -> Iterator[tuple[str, list[int]]]:
+        """Yield the changes that it reported as done since the last call."""
         with contextlib.suppress(EOFError, ConnectionResetError):
             while self.pipe.poll():
                 what, seeds = self.pipe.recv()
@@ -121,18 +122,18 @@ class Player:
 
 
 class Lottery:
-    """Two writers, a builder and a searcher, of whom one at a time is killed and started anew."""
+    """Two writers, a builder and a searcher; one at a time is killed and started again."""
 
     KEPT = 1500
-    """Seeds of faces that nobody deletes; searches look for them."""
+    """Number of faces that are never deleted, and that are searched for."""
 
     def __init__(self, path: Path, seed: int) -> None:
         self.path = path
         self.random = random.Random(seed)
         self.there = set(range(self.KEPT))
         self.gone: set[int] = set()
-        self.unsaid: list[tuple[str, list[int]]] = []
-        """What was begun by a writer that was killed before it said that it was done."""
+        self.unconfirmed: list[tuple[str, list[int]]] = []
+        """Changes that were announced, and not reported as done before the kill."""
         self.counts = {"searches": 0, "builds": 0, "changes": 0, "files damaged": 0}
         self.wrong: list[str] = []
         self.seeds = self.KEPT
@@ -141,39 +142,39 @@ class Lottery:
             store.add(NAME, [face(seed) for seed in range(self.KEPT)])
 
     def run(self, kills: int) -> None:
-        """Draw so many times."""
+        """Kill a random process this many times."""
         roles = ["write", "write", "build", "search"]
-        players = [self._start(role) for role in roles]
+        victims = [self._start(role) for role in roles]
         try:
             for draw in range(kills):
                 end = time.monotonic() + self.random.uniform(0.05, 1.2)
                 while time.monotonic() < end:
-                    self._listen(players)
+                    self._listen(victims)
                     time.sleep(0.005)
                 drawn = self.random.randrange(len(roles))
-                players[drawn].kill()
-                self._listen(players)
-                if players[drawn].pending is not None:
-                    self.unsaid.append(players[drawn].pending)  # type: ignore[arg-type]
+                victims[drawn].kill()
+                self._listen(victims)
+                if victims[drawn].pending is not None:
+                    self.unconfirmed.append(victims[drawn].pending)  # type: ignore[arg-type]
                 if draw % 3 == 0:
                     self._damage()
-                players[drawn] = self._start(roles[drawn])
+                victims[drawn] = self._start(roles[drawn])
                 print(f"\r{draw + 1} of {kills} kills ", end="", file=sys.stderr, flush=True)
         finally:
-            for player in players:
-                player.kill()
-        self._listen(players)
-        self.unsaid += [player.pending for player in players if player.pending is not None]
+            for victim in victims:
+                victim.kill()
+        self._listen(victims)
+        self.unconfirmed += [victim.pending for victim in victims if victim.pending is not None]
 
-    def _start(self, role: str) -> Player:
+    def _start(self, role: str) -> Victim:
         if role == "write":
             self.seeds += 100_000
-            return Player(_write_for_ever, self.path, self.seeds)
-        return Player({"build": _build_for_ever, "search": _search_for_ever}[role], self.path)
+            return Victim(_write_for_ever, self.path, self.seeds)
+        return Victim({"build": _build_for_ever, "search": _search_for_ever}[role], self.path)
 
-    def _listen(self, players: list[Player]) -> None:
-        for player in players:
-            for what, seeds in player.heard():
+    def _listen(self, victims: list[Victim]) -> None:
+        for victim in victims:
+            for what, seeds in victim.completed():
                 if what == "added":
                     self.there |= {*seeds}
                 elif what == "deleted":
@@ -185,7 +186,7 @@ class Lottery:
                 self.counts[kind] += 1
 
     def _damage(self) -> None:
-        """Spoil a file of the index as a crash may: those that map the old one keep it."""
+        """Damage an index file as a crash may; processes that have mapped it keep the old one."""
         files = [file for file in (self.path.parent / "index").glob("*") if file.suffix != ".lock"]
         if not files:
             return
@@ -201,11 +202,11 @@ class Lottery:
             spoiled.rename(drawn)
             self.counts["files damaged"] += 1
 
-    def judge(self) -> list[str]:
-        """What is not as it was promised."""
+    def violations(self) -> list[str]:
+        """Return a sentence for each broken guarantee."""
         wrong = self.wrong
         with Store(self.path) as store:
-            wrong += [said for said in backup.verify(store) if "index file" not in said]
+            wrong += [each for each in backup.verify(store) if "index file" not in each]
             stored: set[str] = set()
             token = None
             while True:
@@ -214,16 +215,16 @@ class Lottery:
                 if (token := page.token) is None:
                     break
             expected = {id_of(seed) for seed in self.there}
-            for what, seeds in self.unsaid:
+            for what, seeds in self.unconfirmed:
                 ids = {id_of(seed) for seed in seeds}
                 if what in ("added", "deleted"):
                     if ids & stored not in (ids, set()):
-                        wrong.append(f"half of a change is there: {what} {seeds}")
+                        wrong.append(f"half of a change is stored: {what} {seeds}")
                     expected = (expected - ids) | (ids & stored)
             if lost := expected - stored:
                 wrong.append(f"{len(lost)} acknowledged faces are lost")
             if back := stored - expected:
-                wrong.append(f"{len(back)} faces are there that should not be")
+                wrong.append(f"{len(back)} faces are stored that should not be")
             with small_files():
                 index_builder.build(store, NAME, MODEL, "cosine", "faces")
                 seen = replica.Replica(store, NAME, MODEL, "cosine", "faces")
@@ -234,7 +235,7 @@ class Lottery:
 
 @contextmanager
 def small_files() -> Iterator[None]:
-    """A world in which some hundred changes make a new index file."""
+    """Let a hundred changes be enough for a new index file."""
     before, replica.MIN_FILE_CHANGES = replica.MIN_FILE_CHANGES, 100
     yield
     replica.MIN_FILE_CHANGES = before
@@ -285,7 +286,7 @@ def _search_for_ever(path: Path, end: Connection) -> None:
 
 
 def full(folder: Path) -> list[str]:
-    """Fill the disk under `folder` to the brim, and give some space back."""
+    """Fill the disk under `folder`, and free some space again; return the violations."""
     wrong: list[str] = []
     path = folder / "faces.db"
     ballast = folder / "ballast"
@@ -293,24 +294,24 @@ def full(folder: Path) -> list[str]:
     with Store(path) as store, Store(path) as reader:
         store.make_collection(NAME, MODEL)
         acknowledged = 0
-        said = ""
-        while not said:
+        message = ""
+        while not message:
             try:
                 store.add(NAME, [face(acknowledged + place) for place in range(10)])
                 acknowledged += 10
             except StoreFull as error:
-                said = str(error)
-        print(f"{acknowledged} faces, then: {said}")
+                message = str(error)
+        print(f"{acknowledged} faces, then: {message}")
         for attempt in range(3):
             if reader.collection(NAME).faces != acknowledged:
-                wrong.append("a reader sees something else")
+                wrong.append("a reader sees other faces")
             with contextlib.suppress(StoreFull):
                 store.add(NAME, [face(acknowledged + place) for place in range(2000)])
-                wrong.append(f"attempt {attempt}: more fitted")
+                wrong.append(f"attempt {attempt}: more faces fitted")
         ballast.unlink()
         store.add(NAME, [face(acknowledged)])
         if reader.collection(NAME).faces != acknowledged + 1:
-            wrong.append("it does not work again")
+            wrong.append("a face cannot be added again")
     with Store(path) as store:
         wrong += backup.verify(store)
         for seed in range(acknowledged + 1):
@@ -319,7 +320,7 @@ def full(folder: Path) -> list[str]:
 
 
 def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
-    """FaceIds that were answered, faces that were stored, and pairs of faces asked for at once."""
+    """Return the numbers of FaceIds reread, of faces stored, and of requests for both faces."""
     ids: set[str] = set()
     with Store(path) as store:
         store.make_collection(NAME, MODEL)
@@ -337,7 +338,7 @@ def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
 
 
 def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
-    """Of `count` faces: how many a pager missed and saw twice while others changed; and pages."""
+    """Return how many of `count` faces lists missed and repeated meanwhile, and the pages read."""
     with Store(path) as store:
         store.make_collection(NAME, MODEL)
         kept = [
@@ -345,7 +346,7 @@ def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
             for start in range(0, count, 1000)
             for one in store.add(NAME, [face(start + place) for place in range(1000)])
         ]
-        missed, twice, turned = 0, 0, 0
+        missed, twice, read = 0, 0, 0
         with started(_change, path, count, changes) as (_, other):
             other.recv()
             while not other.poll():  # not all changes are made
@@ -354,11 +355,11 @@ def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
                 while page.token:
                     seen += [one.face_id for one in page.faces]
                     page = store.faces(NAME, limit=20, token=page.token)
-                    turned += 1
+                    read += 1
                 seen += [one.face_id for one in page.faces]
                 missed += len(set(kept) - set(seen))
                 twice += len(seen) - len(set(seen))
-    return missed, twice, turned
+    return missed, twice, read
 
 
 def _change(path: Path, first: int, changes: int, end: Connection) -> None:
@@ -372,7 +373,7 @@ def _change(path: Path, first: int, changes: int, end: Connection) -> None:
 
 @contextmanager
 def small_disk(megabytes: int) -> Iterator[Path]:
-    """A disk of so many megabytes; OSError without the right to mount one."""
+    """Mount a disk of this size. Raises OSError without the right to mount."""
     libc = ctypes.CDLL(None, use_errno=True)
     with tempfile.TemporaryDirectory() as folder:
         place = folder.encode()
@@ -387,43 +388,42 @@ def small_disk(megabytes: int) -> Iterator[Path]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=["writes", "kills", "full", "duplicates", "pages"])
+    parser.add_argument("proof", choices=["writes", "kills", "full", "duplicates", "pages"])
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "faces.db"
-        if asked.what == "writes":
+        if asked.proof == "writes":
             count = asked.count or 10_000
             found = writes(path, count)
-            print(f"{found} of {count} found by the next search of another process")
+            print(f"{found} of {count} faces found by the next search of another process")
             kept = found == count
-        elif asked.what == "kills":
+        elif asked.proof == "kills":
             print(f"seed {asked.seed}")
             lottery = Lottery(path, asked.seed)
             lottery.run(asked.count or 100)
-            wrong = lottery.judge()
+            wrong = lottery.violations()
             for what, number in lottery.counts.items():
                 print(f"{what:14} {number:7}")
             print(
-                f"{len(lottery.unsaid)} changes were cut off, {len(wrong)} promises broken", *wrong
+                f"{len(lottery.unconfirmed)} changes were cut off, {len(wrong)} guarantees broken",
+                *wrong,
             )
             kept = not wrong and not lottery.wrong
-        elif asked.what == "full":
+        elif asked.proof == "full":
             with small_disk(8) as disk:
                 wrong = full(disk)
-            print(f"{len(wrong)} promises broken", *wrong)
+            print(f"{len(wrong)} guarantees broken", *wrong)
             kept = not wrong
-        elif asked.what == "duplicates":
+        elif asked.proof == "duplicates":
             ids, stored, times = duplicates(path, 16, asked.count or 100)
-            print(
-                f"the same picture {times} times: {ids} FaceIds, {stored} faces stored (it has 2)"
-            )
+            print(f"the same image {times} times: {ids} FaceIds, {stored} faces stored (it has 2)")
             kept = ids == stored == 2
         else:
-            missed, twice, turned = pages(path, 10_000, asked.count or 1000)
-            print(f"{turned} pages while others changed: {missed} faces missed, {twice} seen twice")
+            missed, twice, read = pages(path, 10_000, asked.count or 1000)
+            print(f"{read} pages meanwhile: {missed} faces missed, {twice} repeated")
             kept = not missed and not twice
     print(f"{'kept' if kept else 'BROKEN'} in {time.monotonic() - began:.0f} s")
     return 0 if kept else 1

@@ -1,4 +1,4 @@
-"""People as vectors, a store with an index file over them, and what was found."""
+"""Vectors of people, and indexes that search them."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ def unit(vectors: NDArray[np.floating]) -> Vectors:
     return np.asarray(vectors / lengths, dtype=np.float32)
 
 
-def people(seed: int, count: int, pictures: int = 8, cosine: float = 0.6) -> Vectors:
-    """Pictures of `count` people: two of one person are at about `cosine`."""
+def people(seed: int, count: int, images: int = 8, cosine: float = 0.6) -> Vectors:
+    """Return vectors of images of `count` people; two of one person have about this cosine."""
     chance = np.random.default_rng(seed)
     centres = unit(chance.standard_normal((count, DIM)))
     spread = np.sqrt((1 / cosine - 1) / DIM)
-    noise = spread * chance.standard_normal((count * pictures, DIM))
-    return unit(np.repeat(centres, pictures, axis=0) + noise)
+    noise = spread * chance.standard_normal((count * images, DIM))
+    return unit(np.repeat(centres, images, axis=0) + noise)
 
 
 def new(vector: Vectors) -> NewFace:
@@ -34,13 +34,13 @@ def new(vector: Vectors) -> NewFace:
     )
 
 
-def ids(hits: list[Found[StoredFace]]) -> list[str]:
-    return [hit.entry.face_id for hit in hits]
+def ids(results: list[Found[StoredFace]]) -> list[str]:
+    return [hit.entry.face_id for hit in results]
 
 
-PICTURES = people(11, 500, pictures=9).reshape(500, 9, DIM)
-VECTORS = PICTURES[:, :8].reshape(4000, DIM)
-QUERIES = PICTURES[::5, 8]
+IMAGES = people(11, 500, images=9).reshape(500, 9, DIM)
+VECTORS = IMAGES[:, :8].reshape(4000, DIM)
+QUERIES = IMAGES[::5, 8]
 
 
 class InThisProcess:
@@ -64,7 +64,7 @@ def files(store: Store, ending: str) -> list[Path]:
 
 
 def by(store: Store, method: Method) -> FaceIndex:
-    """An index that searches in this way, with a file as new as it gets."""
+    """Return an index that searches by `method`, with an up-to-date file."""
     store.set_method("staff", method)
     index = FaceIndex(store, "staff", "m")
     index.wait()

@@ -1,4 +1,4 @@
-"""A store with something of everything in it."""
+"""A store with collections, faces, users and tags."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def face(
 
 
 def filled(path: Path) -> Iterator[Store]:
-    """Two collections at `path`, one of them empty."""
+    """Open a store at `path` with two collections, one of them empty."""
     with Store(path) as opened:
         opened.make_collection("staff", "m", {"team": "red"}, "exact")
         faces = opened.add("staff", [new(seed, f"face{seed % 7}") for seed in range(50)])

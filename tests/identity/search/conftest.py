@@ -19,9 +19,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a store of VECTORS, to be searched by Annoy, and the files over them."""
-    folder = tmp_path_factory.mktemp("planted")
+def built_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a store of VECTORS, searched by Annoy, and its index file."""
+    folder = tmp_path_factory.mktemp("built_store")
     with pytest.MonkeyPatch.context() as patch, Store(folder / "faces.db") as store:
         patch.setattr(replica, "MIN_FILE_CHANGES", 1000)
         store.make_collection("staff", "m", method="annoy")
@@ -31,10 +31,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def filed(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """A copy of it, in a world where a thousand changes are many."""
+def filed(built_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """Open a copy of it, and let a thousand changes be enough for a new file."""
     monkeypatch.setattr(replica, "MIN_FILE_CHANGES", 1000)
     monkeypatch.setattr("onlooker.identity.search.index.Builder", InThisProcess)
-    shutil.copytree(planted, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(built_store, tmp_path, dirs_exist_ok=True)
     with Store(tmp_path / "faces.db") as opened:
         yield opened

@@ -32,7 +32,7 @@ sizes = st.integers(0, 200)
 
 
 @given(whole, sizes, st.integers(1, 70), st.integers(0, 5), st.integers(1, 20), st.floats(0, 1))
-def test_most_alike(
+def test_largest_products(
     chance: np.random.Generator, n: int, dim: int, m: int, k: int, alive: float
 ) -> None:
     vectors = chance.integers(-3, 4, (n, dim)).astype(np.float32)
@@ -73,7 +73,7 @@ def test_real_vectors(dim: int) -> None:
 
 
 def test_a_value_does_not_depend_on_the_row() -> None:
-    """Equal vectors are equally like, wherever they stand and however many are asked."""
+    """Equal vectors have equal values, at any position and for any number of queries."""
     one = random_vectors(1, 1, 192)
     vectors = np.repeat(one, 131, axis=0)
     live = np.ones(131, dtype=np.uint8)

@@ -33,31 +33,31 @@ class TestSearch:
         vectors = people(1, 20)
         faces = store.add("staff", [new(vector) for vector in vectors])
         index = FaceIndex(store, "staff", "m")
-        for query, hits in zip(vectors, index.search(vectors, 10), strict=True):
+        for query, results in zip(vectors, index.search(vectors, 10), strict=True):
             order = np.argsort(-(vectors @ query), kind="stable")[:10]
-            assert ids(hits) == [faces[row].face_id for row in order]
+            assert ids(results) == [faces[row].face_id for row in order]
             np.testing.assert_allclose(
-                [hit.value for hit in hits], (vectors @ query)[order], atol=1e-6
+                [hit.value for hit in results], (vectors @ query)[order], atol=1e-6
             )
 
     def test_by_distance(self, store: Store) -> None:
         vectors = people(1, 20) * 1.4
         store.make_collection("far", "m", metric="euclidean")
         faces = store.add("far", [new(vector) for vector in vectors])
-        hits = FaceIndex(store, "far", "m", "euclidean").search(vectors[:1], 5)[0]
+        results = FaceIndex(store, "far", "m", "euclidean").search(vectors[:1], 5)[0]
         distances = np.linalg.norm(vectors - vectors[0], axis=1)
         order = np.argsort(distances)[:5]
-        assert ids(hits) == [faces[row].face_id for row in order]
-        np.testing.assert_allclose([hit.value for hit in hits], distances[order], atol=1e-6)
+        assert ids(results) == [faces[row].face_id for row in order]
+        np.testing.assert_allclose([hit.value for hit in results], distances[order], atol=1e-6)
 
-    def test_fewer_where_there_are_fewer(self, store: Store) -> None:
+    def test_fewer_if_there_are_fewer(self, store: Store) -> None:
         index = FaceIndex(store, "staff", "m")
         assert index.search(people(2, 1), 5) == [[]] * 8
         store.add("staff", [new(people(1, 1)[0])])
-        assert [len(hits) for hits in index.search(people(2, 1), 5)] == [1] * 8
+        assert [len(results) for results in index.search(people(2, 1), 5)] == [1] * 8
         assert index.search(np.empty((0, DIM), np.float32), 5) == []
 
-    def test_of_equals_the_first_to_come(self, store: Store) -> None:
+    def test_of_equal_faces_the_first_comes_first(self, store: Store) -> None:
         vector = people(1, 1)[0]
         first, second = store.add("staff", [new(vector), new(vector)])
         assert ids(FaceIndex(store, "staff", "m").search(vector[None], 2)[0]) == [
@@ -146,7 +146,7 @@ class TestCatchingUp:
 
 
 class History(RuleBasedStateMachine):
-    """Whatever happens to a collection, an index that looks now and then agrees with the store."""
+    """An index that searches now and then agrees with the store after any history."""
 
     pool = people(7, 10)
 
@@ -180,12 +180,12 @@ class History(RuleBasedStateMachine):
             self.store.delete_faces("staff", data.draw(st.lists(st.sampled_from(there))))
 
     @rule()
-    def begin_anew(self) -> None:
+    def create_again(self) -> None:
         self.store.delete_collection("staff")
         self.store.make_collection("staff", "m")
 
     @rule()
-    def look(self) -> None:
+    def compare(self) -> None:
         there = {face.face_id for face in self.store.faces("staff").faces}
         found = self.index.search(self.pool[:1], 1000)[0]
         assert set(ids(found)) == there
@@ -194,7 +194,7 @@ class History(RuleBasedStateMachine):
         assert values == sorted(values, reverse=True)
 
     def teardown(self) -> None:
-        self.look()
+        self.compare()
         self.store.close()
         self.folder.cleanup()
 
@@ -212,12 +212,14 @@ class TestMethods:
         truth = by(filed, "exact").search(QUERIES, 10)
         found = by(filed, method).search(QUERIES, 10)
         assert recall(truth, found) >= (0.95 if method == "annoy" else 0.99)
-        assert recall([hits[:1] for hits in truth], [hits[:1] for hits in found]) >= 0.99
-        # Where both found a face they say the same of it, to the last bit.
+        assert (
+            recall([results[:1] for results in truth], [results[:1] for results in found]) >= 0.99
+        )
+        # A face that both found has the same value, to the last bit.
         values = {(row, hit.entry.face_id): hit.value for row, t in enumerate(truth) for hit in t}
-        for row, hits in enumerate(found):
-            assert all(values.get((row, h.entry.face_id), h.value) == h.value for h in hits)
-            assert [h.value for h in hits] == sorted((h.value for h in hits), reverse=True)
+        for row, results in enumerate(found):
+            assert all(values.get((row, h.entry.face_id), h.value) == h.value for h in results)
+            assert [h.value for h in results] == sorted((h.value for h in results), reverse=True)
 
     def test_annoy_by_distance(self, filed: Store) -> None:
         with Store(filed.path) as store:
@@ -233,7 +235,7 @@ class TestMethods:
     def test_exact_values(self, filed: Store) -> None:
         found = by(filed, "exact").search(QUERIES, 10)
         products = np.sort(QUERIES @ VECTORS.T)[:, :-11:-1]
-        values = [[hit.value for hit in hits] for hits in found]
+        values = [[hit.value for hit in results] for results in found]
         np.testing.assert_allclose(values, products, atol=1e-6)
 
     def test_a_method_is_changed_while_others_search(self, filed: Store) -> None:
@@ -271,7 +273,7 @@ class TestBackground:
         store.add("staff", [new(vector) for vector in vectors])
         index = FaceIndex(store, "staff", "m")
         assert not is_mapped(index)
-        assert ids(index.search(vectors[:1], 1)[0])  # nobody waits
+        assert ids(index.search(vectors[:1], 1)[0])  # no search waits
         index.wait()
         assert is_mapped(index)
         assert len(index) == len(vectors)

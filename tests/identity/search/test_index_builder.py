@@ -83,7 +83,7 @@ def test_a_collection_that_is_deleted_while_its_file_is_written(
     assert [*files(filed, ".vectors"), *files(filed, ".ann"), *files(filed, "manifest")] == []
 
 
-def test_it_hands_on_what_the_process_says(tmp_path: Path) -> None:
+def test_the_message_of_the_process_is_passed_on(tmp_path: Path) -> None:
     (tmp_path / "faces.db").write_text("no database" * 100)
     with pytest.raises(BuildError, match="it is not a face store"):
         Builder(tmp_path / "faces.db", *KEY).run()  # type: ignore[arg-type]

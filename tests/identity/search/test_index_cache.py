@@ -112,7 +112,7 @@ def test_idle_ones_are_dropped() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """A thousand tenants, of whom each is searched now and then."""
+    """A thousand tenants, each searched once."""
     build, clock = Factory(nbytes=100), Clock()
     cache = IndexCache(build, max_bytes=1000, clock=clock)
     for clock.now in range(1000):

@@ -70,7 +70,7 @@ class TestFile:
 
     @pytest.mark.parametrize("ending", [".vectors", ".ann", ".manifest"])
     @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "gone"])
-    def test_damage_is_seen_before_it_is_used(self, filed: Store, ending: str, damage: str) -> None:
+    def test_a_damaged_file_is_not_used(self, filed: Store, ending: str, damage: str) -> None:
         for seed in range(3 if damage == "flip" else 1):
             [file] = files(filed, ending)
             data = bytearray(file.read_bytes())
@@ -85,12 +85,12 @@ class TestFile:
             index = FaceIndex(filed, "staff", "m")
             assert ids(index.search(VECTORS[:1], 1)[0])  # at once, without it
             index.wait()
-            assert is_mapped(index)  # made anew
+            assert is_mapped(index)  # a new one was built
             assert [len(files(filed, each)) for each in (".vectors", ".ann", ".manifest")] == [
                 1
             ] * 3
 
-    def test_another_stores_file_is_not_believed(self, filed: Store, tmp_path: Path) -> None:
+    def test_a_file_of_another_store_is_not_used(self, filed: Store, tmp_path: Path) -> None:
         """The store was deleted and filled again: the same numbers, other faces."""
         other = tmp_path / "other"
         with Store(other / "faces.db") as store:
@@ -100,14 +100,14 @@ class TestFile:
             shutil.copytree(filed.path.parent / "index", other / "index")
             assert not replica.Replica(store, "staff", "m", "cosine", "faces").is_mapped
 
-    def test_one_of_a_future_that_was_undone_is_not_believed(
-        self, filed: Store, planted: Path
+    def test_a_file_newer_than_a_restored_store_is_not_used(
+        self, filed: Store, built_store: Path
     ) -> None:
-        """An older copy of the store was put back by hand, and went on in another way."""
+        """An older copy of the store was restored by hand, and changed in another way."""
         filed.add("staff", [new(vector) for vector in people(12, 200)])
         by(filed, "auto")
         filed.close()
-        shutil.copy(planted / "faces.db", filed.path)
+        shutil.copy(built_store / "faces.db", filed.path)
         with Store(filed.path) as store:
             assert not replica.Replica(store, "staff", "m", "cosine", "faces").is_mapped
             store.add("staff", [new(vector) for vector in people(13, 250)])
@@ -150,7 +150,7 @@ class TestFile:
         assert files(filed, ".vectors") == files(filed, ".ann") == []
 
     def test_killed_while_making_it(self, filed: Store) -> None:
-        """Whatever instant: the next process finds a whole file, or none, and goes on."""
+        """At any instant: the next process finds an intact file or none, and builds a new one."""
         context = multiprocessing.get_context("spawn")
         truth = by(filed, "exact").search(QUERIES, 10)
         filed.set_method("staff", "annoy")
@@ -167,7 +167,7 @@ class TestFile:
             annoy = by(filed, "annoy")
             assert is_mapped(annoy)
             assert recall(truth, annoy.search(QUERIES, 10)) >= 0.95
-            assert len(files(filed, ".ann")) == 1, "what the dead one left is tidied away"
+            assert len(files(filed, ".ann")) == 1, "files of the killed process are removed"
 
 
 def _make_for_ever(path: Path, end: Connection) -> None:

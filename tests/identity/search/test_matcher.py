@@ -41,7 +41,7 @@ class TestSimilarity:
         assert similarity(value, calibration) == pytest.approx(expected, abs=1e-6)
 
     @pytest.mark.parametrize("value", [1.0, 1.0000001, 0.9999])
-    def test_same_picture_is_exactly_100(self, value: float) -> None:
+    def test_the_same_image_is_exactly_100(self, value: float) -> None:
         assert similarity(value, COSINE) == 100.0
 
     def test_same_vector_is_exactly_100(self) -> None:
@@ -103,7 +103,7 @@ class TestMatcher:
         [found] = Matcher(store, embedder).faces("staff", at(1.0)[None], 0, 2)
         assert [one.face.external_image_id for one in found] == ["anna", "bert"]
 
-    def test_nobody(self, store: Store, embedder: Space) -> None:
+    def test_no_match(self, store: Store, embedder: Space) -> None:
         matcher = Matcher(store, embedder)
         assert matcher.faces("staff", at(-1.0)[None]) == [()]
         assert matcher.faces("staff", np.empty((0, 192), dtype=np.float32)) == []
@@ -114,7 +114,7 @@ class TestMatcher:
         names = [[one.face.external_image_id for one in identities] for identities in found]
         assert names == [["emil"], [], ["bert"]]
 
-    def test_who_was_indexed_is_found_by_the_next_search(
+    def test_an_indexed_face_is_found_by_the_next_search(
         self, store: Store, embedder: Space
     ) -> None:
         matcher = Matcher(store, embedder)
@@ -148,8 +148,8 @@ class TestMatcher:
         with pytest.raises(CollectionNotFound, match="nobody does not exist"):
             Matcher(store, embedder).faces("nobody", at(1.0)[None])
 
-    def test_all_that_are_like_enough_are_found(self, store: Store, embedder: Space) -> None:
-        """Also where they are more than the first look takes."""
+    def test_all_matches_are_found(self, store: Store, embedder: Space) -> None:
+        """Also if there are more than the first search returns."""
         twins = [
             NewFace(
                 picture=b"twins",
@@ -229,7 +229,7 @@ class TestUsers:
         [[most]] = matcher.users("staff", at(0.6)[None], threshold=0, max_users=1)
         assert most == everybody[0]
 
-    def test_changes_are_seen_by_the_next_search(self, store: Store, embedder: Space) -> None:
+    def test_the_next_search_includes_all_changes(self, store: Store, embedder: Space) -> None:
         [anna] = [one for one in store.faces("staff").faces if one.external_image_id == "anna"]
         matcher = Matcher(store, embedder)
         for _ in range(3):

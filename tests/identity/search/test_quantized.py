@@ -1,4 +1,4 @@
-"""The kernel against the codes' own definition, and what it chooses against all."""
+"""The kernel against the definition of the quantisation, and its results against all rows."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_every_number_has_its_two_bits(chance: np.random.Generator, n: int, dim:
     assert (bits[:, dim:] == 0).all()
 
 
-def test_rows_are_written_where_they_belong() -> None:
+def test_rows_are_encoded_at_their_places() -> None:
     rotated = normal(np.random.default_rng(1), 100, 9)
     whole, parts = written(rotated), quantized.empty(100, 9)
     parts[:] = 255
@@ -54,7 +54,7 @@ def test_rows_are_written_where_they_belong() -> None:
     seeds, st.integers(1, 400), st.integers(1, 70), st.integers(1, 3), st.integers(1, 30),
     st.integers(0, 40), st.floats(0, 1),
 )  # fmt: skip
-def test_the_most_alike_are_among_those_whose_codes_are(
+def test_the_results_are_among_the_rows_with_the_best_codes(
     chance: np.random.Generator, n: int, dim: int, m: int, k: int, more: int, alive: float
 ) -> None:
     vectors, queries = normal(chance, n, dim), normal(chance, m, dim)
@@ -81,7 +81,7 @@ def test_the_most_alike_are_among_those_whose_codes_are(
         chosen = np.sort(seeming[row][live == 1])[::-1][:candidates]
         if len(chosen):
             assert (seeming[row][found] >= chosen[-1] - 2 * slack[row]).all()
-        # And what seems better than all those, by more than rounding, was chosen and compared.
+        # And every row with a clearly better code was compared.
         if len(found) == k:
             sure = np.flatnonzero(live & (seeming[row] > chosen[-1] + 2 * slack[row]))
             missed = set(sure) - set(found)
@@ -100,7 +100,7 @@ def test_all_chosen_is_exact(chance: np.random.Generator, n: int, k: int) -> Non
 
 
 def test_equals_beyond_number() -> None:
-    """More rows than fit into the list of the chosen, all alike: the first ones win."""
+    """More equal rows than fit into the list of candidates: the first ones win."""
     vectors = np.ones((5000, 16), np.float32)
     live = np.ones(5000, np.uint8)
     live[:3] = 0

@@ -1,4 +1,4 @@
-"""Rows against a dictionary of what is there."""
+"""The table of vectors against a dictionary."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def alive(view: View) -> dict[int, list[float]]:
 
 
 @given(steps)
-def test_hold_what_was_added_and_not_deleted(
+def test_the_table_holds_what_was_added_and_not_deleted(
     steps: list[tuple[str, int | list[int]]],
 ) -> None:
     rows, there, last = VectorTable("euclidean"), dict[int, list[float]](), 0
@@ -51,7 +51,7 @@ def test_hold_what_was_added_and_not_deleted(
         assert alive(view.only(np.array(some))) == chosen
 
 
-def test_a_view_stays_as_it_was_but_for_the_dead() -> None:
+def test_a_view_stays_as_it_was_except_for_deletions() -> None:
     rows = VectorTable("euclidean")
     rows.add(np.arange(1, 6), np.ones((5, DIM), np.float32))
     view = rows.view
@@ -68,7 +68,7 @@ def unit(chance: np.random.Generator, *shape: int) -> Vectors:
 
 
 @pytest.mark.skipif(not quantized.is_supported(), reason="quantisation is for processors with AVX2")
-def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
+def test_codes_follow_additions_and_deletions() -> None:
     """In pieces of any size, and after rows were moved together."""
     chance = np.random.default_rng(3)
     rows, dim, last = VectorTable("cosine"), 40, 0
@@ -79,7 +79,7 @@ def test_codes_keep_up_with_what_is_added_and_deleted() -> None:
         if chance.random() < 0.3:
             rows.delete(chance.permutation(rows.view.numbers)[: int(chance.integers(1, 400))])
         numbers, vectors, _, kept = rows.view
-        if kept is None:  # nobody is left
+        if kept is None:  # no row is left
             continue
         fresh = quantized.empty(32 * len(kept), dim)
         quantized.encode(fresh, 0, rotated(vectors))
@@ -113,7 +113,7 @@ def test_nearest_of_nothing() -> None:
     assert numbers.shape == values.shape == (2, 0)
 
 
-def test_behind_the_last_the_number_is_nothing() -> None:
+def test_the_number_is_zero_after_the_last_result() -> None:
     rows = VectorTable("euclidean")
     rows.add(np.array([4, 9]), np.eye(2, DIM, dtype=np.float32))
     rows.delete(np.array([4]))
