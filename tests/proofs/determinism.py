@@ -1,9 +1,10 @@
-"""Replay one video again and again, fast and slow, with few and many workers, killed in between.
+"""Replay one video many times: fast and slow, with few and many workers, with and without kills.
 
     python -m tests.proofs.determinism [--frames 240] [--times 10]
 
-Exits with 1 unless the SHA-256 of the records is the same each time. Light steps stand in for the
-models, unless --models is given.
+Exits with 1 unless the SHA-256 of the records is the same each time. Some runs are stopped in the
+middle and resumed. Light steps, one of them stateful, stand in for the models, unless --models is
+given.
 """
 
 import argparse
@@ -26,31 +27,40 @@ from onlooker.stream.outputs import Outputs
 from onlooker.stream.stages import STAGES
 
 SPEEDS = ("max", "8x", "1x")
-KILLS = ("record", "source", "hub", "detect")
+KILLS = ("record", "source", "hub", "count", "detect")
+LIGHT = (*steps.SLOW[:2], steps.COUNT, steps.RECORD)
 
 
 def run(video: Path, folder: Path, number: int, models: bool) -> tuple[str, str]:
-    """How it was replayed, and the digest of the records."""
-    speed, workers, kills = SPEEDS[number % 3], 1 + number % 2, 2 * (number % 4 == 3)
+    """Replay once; return how, and the digest of the records."""
+    speed, workers, kills = SPEEDS[number % 3], 1 + number % 2, 2 * (number % 2)
     outputs = Outputs(log=folder / f"{number}.db")
     config = Config(
         pipeline=Pipeline(workers=workers, heartbeat=0.5, attempts=6),
         streams={"video": SourceConfig(url=str(video), speed=speed)},
     )
     killed: list[int] = []
+    stopped: list[int] = []
 
-    def kill(status: Status) -> None:
+    def disturb(status: Status) -> None:
         if len(killed) < kills and status.settled > 40 * (len(killed) + 1):
             pid = called(KILLS[(number + len(killed)) % len(KILLS)])
             if pid is not None:
                 os.kill(pid, signal.SIGKILL)
                 killed.append(pid)
+        if number % 3 == 1 and not stopped and status.settled > 60:
+            stopped.append(status.settled)
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    serve(lambda: config, outputs, kill, None, STAGES if models else steps.SLOW)
+    stages = STAGES if models else LIGHT
+    serve(lambda: config, outputs, disturb, None, stages)
+    if stopped:
+        serve(lambda: config, outputs, disturb, None, stages)
     whole = hashlib.sha256()
     for record in reader.read_log(outputs.log_path):
         whole.update(encode(record) + b"\n")
-    return f"{speed:4} {workers} workers, {len(killed)} killed", whole.hexdigest()
+    disturbed = f"{len(killed)} killed{', resumed' * len(stopped)}"
+    return f"{speed:4} {workers} workers, {disturbed:18}", whole.hexdigest()
 
 
 def main() -> int:

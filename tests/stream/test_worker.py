@@ -1,19 +1,27 @@
 """A worker's step on frames as they travel: with their pixels, without, and too late."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 import pytest
 from msgspec.structs import replace
 from tests.support.frames import frame
+from tests.support.line import History
 
+from onlooker.config.schema import Config, SourceConfig
+from onlooker.record.log.states import StageState
 from onlooker.stream import messages
+from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
-from onlooker.stream.stage import StageError, Work, each
+from onlooker.stream.stage import Setup, Work, each
 from onlooker.stream.step_runner import StepRunner
-from onlooker.stream.worker import StageWorker
+from onlooker.stream.stream_states import StreamStates
+from onlooker.stream.worker import StageWorker, receive_jobs
 from onlooker.types import Frame, TextQuad
 
 if TYPE_CHECKING:
@@ -120,11 +128,6 @@ def test_a_failed_frame_reaches_an_ordered_stage_with_its_error_and_without_an_i
     assert done == frame("a", 3, error="detect: no")
 
 
-def test_a_stage_that_cannot_take_a_failed_frame_is_unusable() -> None:
-    with pytest.raises(StageError, match=r"frame 3 of a cannot be taken .* has no image"):
-        answer(worker("record", brightness, True), None, failed="detect: no")
-
-
 def test_the_error_of_one_frame_among_several_is_its_own(ring: Ring) -> None:
     calls: list[int] = []
 
@@ -161,3 +164,73 @@ def test_several_frames_one_of_which_has_gone_are_processed_together(ring: Ring)
     assert first.failed.startswith("detect: FrameGone:")
     assert second.failed is None
     assert messages.unpack_frame(second.data).quads[0].score == pytest.approx(255, abs=1)
+
+
+def test_an_answer_tells_what_a_later_stage_must_know(ring: Ring) -> None:
+    def refuse(known: Frame, picture: "Picture") -> Frame:
+        if known.error is None:
+            raise ArithmeticError("no")
+        return known
+
+    taken, cause = answer(worker("record", refuse, ordered=True), write(ring, 0, 16))
+    assert cause == "record: ArithmeticError: no"
+    assert taken == frame("a", 3, error=cause)  # as the ordered stage has taken it
+
+
+def test_a_stateful_worker_restores_what_the_job_brings() -> None:
+    def state(_: Frame) -> StageState | None:
+        raise AssertionError("the log is not needed")
+
+    def job(index: int, before: bytes | None) -> tuple[messages.Job, bytes]:
+        return messages.Job(index, None, None, before), messages.pack_frame(frame("a", index))
+
+    def stateful() -> StageWorker:
+        step = History()
+        return StageWorker(StepRunner("h", step, StreamStates("h", step, state)), ordered=True)
+
+    earlier = replace(frame("a", 4), states={"h": b"3 4"})
+    first, second = stateful()([job(5, messages.pack_frame(earlier)), job(6, None)])
+    texts = [messages.unpack_frame(done.data).lines[0].text for done in (first, second)]
+    assert texts == ["3 4 5", "3 4 5 6"]
+    [third] = stateful()([job(7, second.data)])
+    assert messages.unpack_frame(third.data).lines[0].text == "3 4 5 6 7"
+
+
+class FakeHub:
+    """A hub whose messages have arrived already."""
+
+    def __init__(self, *inbox: messages.FromHub) -> None:
+        self.inbox = list(inbox)
+
+    def receive(self, wait: bool = True) -> tuple[messages.FromHub, bytes] | None:
+        return (self.inbox.pop(0), b"") if self.inbox else None
+
+
+def test_a_worker_takes_as_many_jobs_as_it_may_hold() -> None:
+    jobs = [messages.Job(lease, None, None, None) for lease in range(3)]
+    hub: Any = FakeHub(*jobs)
+    assert receive_jobs(hub, 2) == ([(jobs[0], b""), (jobs[1], b"")], None)
+    assert receive_jobs(hub, 2) == ([(jobs[2], b"")], None)
+    assert receive_jobs(hub, 2) == ([], None)
+
+
+def test_a_state_is_dropped_after_the_jobs_before_and_before_those_after() -> None:
+    jobs = [messages.Job(lease, None, None, None) for lease in range(2)]
+    hub: Any = FakeHub(jobs[0], messages.Release("a"), jobs[1])
+    assert receive_jobs(hub, 9) == ([(jobs[0], b"")], "a")
+    assert receive_jobs(hub, 9) == ([(jobs[1], b"")], None)
+
+
+def test_images_of_poisoned_frames_are_kept(ring: Ring, tmp_path: Path) -> None:
+    outputs = Outputs(log=tmp_path / "r.db")
+    feed = Feed(stream="a", source=SourceConfig(url="a"), digest="e", outputs=outputs)
+    setup = Setup(Config(), ExitStack(), lambda _: feed)
+    runner = StepRunner("record", each(lambda known, picture: known))
+    job = messages.Job(1, write(ring, 0, 235), f"detect: 2 {messages.POISONED}", None)
+    StageWorker(runner, ordered=True, setup=setup)([(job, messages.pack_frame(frame("a", 3)))])
+    [kept] = outputs.poisoned_path.iterdir()
+    assert kept.name == "a-e-3.png"
+    pixels = cv2.imread(str(kept))
+    assert pixels is not None
+    assert pixels.shape == (4, 6, 3)
+    assert pixels.min() > 250

@@ -404,11 +404,13 @@ class Hub:
 
     def _flush(self) -> list[Send]:
         for lease in self._scheduler.lend():
-            self._send_releases()  # before the lease: its worker may be the same
+            if self._scheduler.released:  # first: a worker may get its stream back with the lease
+                self._send_releases()
             flight = lease.flight
             job = messages.Job(lease.number, flight.slot, flight.failed, lease.before)
             self._send(lease.worker.name, job, flight.frame)
-        self._send_releases()
+        if self._scheduler.released:
+            self._send_releases()
         out, self._out = self._out, []
         return out
 

@@ -9,7 +9,7 @@ state; without one it takes the state from the log.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, takewhile
 from typing import NamedTuple
 
@@ -122,8 +122,9 @@ class Scheduler:
 
     def lend(self) -> Iterator[Lease]:
         """Give idle workers frames, the streams of each stage taking turns."""
-        for stage in range(len(self.stages)):
-            yield from self._lend(stage)
+        for stage, idle in enumerate(self._idle):
+            if idle and self._turns[stage]:
+                yield from self._lend(stage)
 
     def _lend(self, stage: int) -> Iterator[Lease]:
         idle, turns = self._idle[stage], self._turns[stage]
@@ -173,14 +174,16 @@ class Scheduler:
 
     def _worker(self, flight: Flight) -> Worker | None:
         """Return an idle worker that may have the frame, if there is one."""
-        stage = flight.stage
-        if self.stages[stage].stateful:
-            owner = self._owner(flight.stream, stage)
-            candidates = [owner] if owner.name in self._idle[stage] else []
-        else:
-            candidates = [*self._idle[stage].values()]
+        stage = self.stages[flight.stage]
+        idle = self._idle[flight.stage]
+        if not stage.ordered and not flight.deaths:
+            return next(iter(idle.values()))
+        workers: Iterable[Worker] = idle.values()
+        if stage.stateful:
+            owner = self._owner(flight.stream, flight.stage)
+            workers = [owner] if owner.name in idle else []
         ahead = self._ahead(flight)
-        for worker in candidates:
+        for worker in workers:
             # This frame was with a worker that died: no other frame shall be with it in the next.
             if not (worker.leases and flight.deaths) and worker.leases.keys() >= ahead:
                 return worker

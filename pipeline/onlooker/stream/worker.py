@@ -58,7 +58,7 @@ def main(run: Path, stage: str, name: str) -> int:
                 worker = StageWorker(runner, row.ordered, setup)
                 hub.register()
                 while not stop.is_set():
-                    jobs, released = _receive(hub, row.leases)
+                    jobs, released = receive_jobs(hub, row.leases)
                     done = worker(jobs)
                     setup.commit()
                     model, cpu = setup.model_seconds(), time.process_time()
@@ -79,7 +79,9 @@ def main(run: Path, stage: str, name: str) -> int:
     return 0
 
 
-def _receive(hub: HubClient, leases: int) -> tuple[list[tuple[messages.Job, bytes]], str | None]:
+def receive_jobs(
+    hub: HubClient, leases: int
+) -> tuple[list[tuple[messages.Job, bytes]], str | None]:
     """Return the next job, after a short wait at most, and those that have arrived with it.
 
     Also the stream, if there is one, whose state is to be dropped after them.
