@@ -1,5 +1,6 @@
 """Files that are whole or not there, and locks."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -52,6 +53,24 @@ def test_a_file_of_the_user_is_not_overwritten(tmp_path: Path) -> None:
     with replacing(path, overwrite=False) as part:
         part.write_bytes(b"new")
     assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "new"
+    with replacing(path, overwrite=False) as part:
+        part.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"
+    with (
+        pytest.raises(FileExistsError),
+        replacing(path, overwrite=False) as part,
+    ):
+        part.write_bytes(b"other")
+    assert path.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_content_is_on_the_disk_before_its_name_and_the_name_before_the_return(

@@ -42,10 +42,21 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
         if overwrite:
             part.replace(path)
         else:
-            os.link(part, path)
+            _place(part, path)
         to_disk(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _place(part: Path, path: Path) -> None:
+    """Give the file `part` the name `path`. Raises FileExistsError if there is such a file."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # the file system, such as exFAT, has no hard links: reserve the name instead
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        part.replace(path)
 
 
 def abandoned(folder: Path) -> Iterator[Path]:

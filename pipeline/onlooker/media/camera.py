@@ -1,4 +1,4 @@
-"""Cameras: connections that yield frames until something is wrong, and say what it was.
+"""Cameras: connections that yield frames until they fail, and report the cause.
 
 Every wait ends: libav's by its timeouts, and the process around it detects any other hang.
 """
