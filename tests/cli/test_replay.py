@@ -1,5 +1,6 @@
 """`onlooker replay`: records, subscribers, deaths, signals, broken input, and the summary."""
 
+import hashlib
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -19,8 +21,8 @@ from tests.support.commands import ONLOOKER, environment, onlooker
 from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
-from onlooker.cli.replay import other_records, own_records, print_summary
-from onlooker.config.schema import Config, SourceConfig
+from onlooker.cli.replay import other_records, own_records, print_summary, replay_videos
+from onlooker.config.schema import Config, Faces, SourceConfig, Text
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
@@ -29,6 +31,7 @@ from onlooker.record.subscribe import subscribe
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.types import TextLine
 
 FRAMES = 36
@@ -351,3 +354,21 @@ def test_options_that_are_wrong_are_a_usage_error(option: tuple[str, ...], tmp_p
     done = onlooker("replay", "video.mp4", *option, cwd=tmp_path)
     assert done.returncode == 2
     assert option[0] in done.stderr
+
+
+def test_a_video_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with VideoWriter(tmp_path / "grey.mp4", 64, 48, 25) as video:
+        video.write(np.full((48, 64, 3), 90, np.uint8))
+    hashed: list[str] = []
+    real = hashlib.file_digest
+
+    def file_digest(file: Any, kind: str) -> Any:
+        hashed.append(str(file.name))
+        return real(file, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", file_digest)
+    settings = Config(faces=Faces(enabled=False), text=Text(enabled=False))
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    replay_videos([tmp_path / "grey.mp4"], settings, outputs, None, one_process=True)
+    assert len(list(json_lines.read(tmp_path / "r.jsonl"))) == 1
+    assert [name for name in hashed if name.endswith("grey.mp4")] == [str(tmp_path / "grey.mp4")]

@@ -343,3 +343,31 @@ def test_no_room_for_the_frames_of_one_stream_does_not_stop_the_others(tmp_path:
         signal.signal(signal.SIGXFSZ, before)
         resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
     accounted(status, run)
+
+
+def test_an_order_to_stop_is_obeyed_while_the_disk_is_full(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = Run(tmp_path)
+    run.sources = {"door": live("test://moving?fps=20&size=96x64")}
+    stuck: list[int] = []
+
+    def limit(run: Run) -> bool:
+        """Full, and then no frame done for a second."""
+        pid = called("record")
+        if pid is not None and not stuck and run.done("door") > 5:
+            size = max(path.stat().st_size for path in tmp_path.glob("r.db*"))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+            stuck.append(run.done("door"))
+        if stuck:
+            stuck.append(run.done("door"))
+        return len(stuck) > 6 and stuck[-6] == stuck[-1]
+
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the children inherit it
+    try:
+        run(limit)
+    finally:
+        signal.signal(signal.SIGXFSZ, before)
+    assert not [said for said in caplog.messages if "did not stop" in said], "none was killed"
+    with reader.Log(run.outputs.log_path) as log:
+        assert log.check() == []

@@ -156,7 +156,7 @@ KEEP_ALL = Retention()
 
 
 class Log(Retention, frozen=True, kw_only=True):
-    """`[log]`: where `onlooker stream` keeps records, and for how long."""
+    """`[log]`: where records of `[streams]` are kept, and for how long."""
 
     path: str | None = None
     """The log; None means `records.db` in the user's data directory."""
@@ -172,7 +172,7 @@ class Log(Retention, frozen=True, kw_only=True):
 
 
 class Publish(Section, frozen=True, kw_only=True):
-    """`[publish]`: where `onlooker stream` publishes records, and who may subscribe."""
+    """`[publish]`: where records of `[streams]` are published, and who may subscribe."""
 
     endpoint: str | None = None
     """Such as tcp://127.0.0.1:5555; any address that is not local needs a key."""
@@ -187,7 +187,7 @@ class Publish(Section, frozen=True, kw_only=True):
 
 
 class Metrics(Section, frozen=True, kw_only=True):
-    """`[metrics]`: Prometheus metrics of `onlooker stream`; the API's are set in `[serve]`."""
+    """`[metrics]`: Prometheus metrics of the streams, and of an API that runs beside them."""
 
     listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] | None = None
     """Address such as 127.0.0.1:9464; None means no metrics."""
@@ -294,7 +294,7 @@ class Runtime(Section, frozen=True, kw_only=True):
 
 
 class Serve(Section, frozen=True, kw_only=True):
-    """`[serve]`: the HTTP API, `onlooker serve`."""
+    """`[serve]`: the HTTP API. If the file has this section, `onlooker run` starts it."""
 
     host: str = "127.0.0.1"
     """Address to listen on; without `keys` it must be a loopback address."""

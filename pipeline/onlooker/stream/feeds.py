@@ -22,21 +22,21 @@ MAX_LIVES = 1_000_000
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a stream comes from: a video or the like, or a camera."""
+    """The source of a stream, and where its records go."""
 
     stream: str
     source: SourceConfig
     outputs: Outputs = Outputs()
     number: int = 0
-    """Tells the feeds of one run apart, and is higher for one that replaces another."""
+    """Unique in a run; higher than that of the feed that it replaces."""
     digest: str = ""
-    """Epoch of a video's frames: of its bytes, and of what is selected from it."""
+    """Epoch of a video's frames: a digest of its bytes and of the selection of frames."""
     analysis: str = ""
     """Digest of the settings and model weights that its frames are analysed with."""
     start: int = 0
-    """Frames before this one were recorded by an earlier run."""
+    """Index of the first frame; an earlier run has recorded those before it."""
     frames: int | None = None
-    """How many there should be."""
+    """Number of frames, if it is known before they are read."""
     width: int = 1920
     height: int = 1080
 
@@ -45,7 +45,10 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
         return self.source.policy == "live"
 
     def session(self, life: int) -> int:
-        """Number of a process that feeds it, higher than any that the stream had before."""
+        """Return the session of the feed's process in its `life`-th life.
+
+        It is higher than any that the stream had before.
+        """
         return self.number * MAX_LIVES + life
 
     @property
@@ -54,17 +57,17 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counts(self) -> Counts:
-        """What has become of the stream before this run."""
+        """Frames of the stream that were settled before this run."""
         return Counts(received=self.start, done=self.start)
 
 
 def feeds(
     videos: Sequence[Path], config: Config, outputs: Outputs, speed: str = "max"
 ) -> list[Feed]:
-    """A stream for each video, named after it, that begins where the log ends.
+    """Return a feed for each video, named after it, that starts where the log ends.
 
-    `speed` is that of `onlooker.config.schema.SourceConfig`. Raises MediaError for what is no
-    video, LogError for a log or a file of records that cannot be gone on with.
+    `speed` is that of `onlooker.config.schema.SourceConfig`. Raises MediaError if a file is no
+    video, LogError if the log or the file of records cannot be resumed.
     """
     from onlooker.record.frame_record import spelled
 
@@ -84,10 +87,10 @@ def feeds_of(
     outputs: Outputs,
     first: int = 0,
 ) -> list[Feed]:
-    """The feeds of streams by their names; those that are not live begin where the log ends.
+    """Return the feeds of streams, which are given by name. Videos start where the log ends.
 
-    first: number of the first feed; 0 where no run writes to the log yet. Raises as `feeds` does,
-    and MediaError for a camera whose frames are all to be looked at.
+    first: number of the first feed; not 0 if a run may be writing to the log already. Raises as
+    `feeds` does, and MediaError if a camera has the policy "every".
     """
     from onlooker.media.errors import MediaError
     from onlooker.media.open import open_video
@@ -101,7 +104,7 @@ def feeds_of(
 
     found: list[Feed] = []
     with ExitStack() as closing:
-        # All videos before the log: for what is no video none is made.
+        # All videos before the log: no log is made for a file that is no video.
         videos: dict[str, Video] = {}
         for name, source in sources.items():
             if not is_camera(source.url):

@@ -1,6 +1,6 @@
 """The processes of the pipeline: started, watched, restarted if they die, and stopped in order.
 
-A run has a directory, in memory where there is one: the plan, the hub's socket, the rings. The
+A run has a directory, in memory if there is room: the plan, the hub's socket, the rings. The
 children are started by their modules' names (`python -m onlooker.stream.worker ...`), so that `ps`
 shows who is who and each loads no more than its own part.
 """
@@ -47,12 +47,12 @@ class RunError(OnlookerError):
 
 
 class Stopped(RunError):
-    """The run was told to stop by a signal. What it had recorded by then is whole."""
+    """A signal has stopped the run. The records until then are complete."""
 
     def __init__(self, number: int, status: Status) -> None:
         super().__init__(
-            f"{signal.Signals(number).name}; what was recorded is kept, and the same command goes "
-            "on from there"
+            f"{signal.Signals(number).name}; what was recorded is kept, and the same command "
+            "continues from there"
         )
         self.signal = number
         self.status = status
