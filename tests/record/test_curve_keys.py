@@ -1,15 +1,11 @@
 """Key files."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
-from onlooker.rekognition.shapes import StreamRecord
-
-Records = Callable[..., list[StreamRecord]]
 
 
 def test_only_a_whole_pair_is_read(tmp_path: Path) -> None:

@@ -2,15 +2,12 @@
 
 import socket
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from onlooker.record.log.reader import Log
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.subscribe import Since, subscribe
 from onlooker.rekognition.shapes import StreamRecord
-
-Records = Callable[..., list[StreamRecord]]
 
 
 def pump(publisher: Publisher, seconds: float = 0.0) -> None:

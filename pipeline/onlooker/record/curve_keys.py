@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import zmq
 
+from onlooker import durable_file
 from onlooker.errors import OnlookerError
 
 PUBLIC_KEY = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
@@ -34,9 +35,10 @@ def generate(path: Path) -> KeyPair:
     public, secret = (half.decode() for half in zmq.curve_keypair())
     text = f"# Keep this file to yourself; tell others the public key.\npublic = '{public}'\n"
     try:
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(file, "w") as opened:
-            opened.write(f"{text}secret = '{secret}'\n")
+        with durable_file.replacing(path, overwrite=False) as part:
+            file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(file, "w") as opened:
+                opened.write(f"{text}secret = '{secret}'\n")
     except FileExistsError:
         raise BadKey(f"{path}: is there already; name another file, or delete it") from None
     except OSError as error:
