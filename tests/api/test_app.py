@@ -5,7 +5,6 @@ import base64
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,7 +13,6 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -301,71 +299,6 @@ def test_a_body_may_come_in_chunks(server: Running) -> None:
     )
     assert answered(connection).json == {"FaceDetails": []}
     connection.close()
-
-
-def raw(server: Running, data: bytes) -> bytes:
-    """Return all that comes back for some bytes, until the server closes."""
-    with socket.create_connection((server.host, server.port), 30) as connection:
-        connection.sendall(data)
-        pieces = []
-        while piece := _received(connection):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-
-def _received(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(65536)
-    except ConnectionError:
-        return b""
-
-
-def test_invalid_http_is_refused(server: Running) -> None:
-    assert raw(server, b"\x16\x03\x01\x02\x00\x01\x00\x01").startswith(b"HTTP/1.1 400")
-    assert raw(server, b"GET\r\n\r\n").startswith(b"HTTP/1.1 400")
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
-    assert raw(server, head + b"-1\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert raw(server, head + b"1\r\nContent-Length: 2\r\n\r\nab").startswith(b"HTTP/1.1 400")
-    endless = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(100_000))
-    assert raw(server, endless) == b""
-    short = raw(server, head + b"2\r\nConnection: close\r\n\r\n{}GET / HTTP/1.1\r\n\r\n")
-    assert short.count(b"HTTP/1.1 ") == 1
-
-
-def test_slow_connections_are_aborted_and_delay_no_other(server: Running) -> None:
-    began = time.monotonic()
-    head = b"POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.ListCollections\r\n"
-    silent = [socket.create_connection((server.host, server.port)) for _ in range(100)]
-    headers = [socket.create_connection((server.host, server.port)) for _ in range(50)]
-    bodies = [socket.create_connection((server.host, server.port)) for _ in range(50)]
-    for one in headers:
-        one.sendall(head)
-    for one in bodies:
-        one.sendall(head + b"Content-Length: 1000\r\n\r\n{")
-    asked, connection = 0, server.connect()
-    while time.monotonic() < began + 14:
-        for number, one in enumerate((*headers, *bodies)):
-            if number % 25 == asked % 25:
-                _send(one, b"X" if one in headers else b" ")
-        assert server.post("ListCollections", {}, connection).status == 200
-        asked += 1
-        time.sleep(0.1)
-    connection.close()
-    for one in (*silent, *headers):
-        one.settimeout(60)
-        assert _received(one) == b""
-    for one in bodies:
-        one.settimeout(60)
-        answer = _received(one)
-        assert answer.startswith(b"HTTP/1.1 408")
-        assert b"RequestTimeoutException" in answer
-    for one in (*silent, *headers, *bodies):
-        one.close()
-
-
-def _send(connection: socket.socket, data: bytes) -> None:
-    with suppress(ConnectionError):
-        connection.sendall(data)
 
 
 # Too many requests, and ends

@@ -11,7 +11,7 @@ from tests.support.server import Answer, Running, check
 
 from onlooker.api.rekognition import requests
 from onlooker.api.rekognition.operations import OPERATIONS
-from onlooker.api.validation import _rules
+from onlooker.api.validation import rules_of
 
 ALL = list(cases())
 
@@ -78,7 +78,7 @@ def test_the_structs_match_botocores_model(operation: str) -> None:
 
 def _same(struct: Any, shape: Any) -> None:
     assert set(struct.__struct_fields__) == set(shape.members), struct
-    needed = {name for name, required, _ in _rules(struct) if required}
+    needed = {name for name, required, _ in rules_of(struct) if required}
     # Bytes is looked at elsewhere; it is not required.
     assert needed - {"Bytes"} == set(shape.required_members), struct
     for name, member in shape.members.items():

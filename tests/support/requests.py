@@ -1,6 +1,6 @@
 """Cases made from botocore's model of Rekognition: each member, at and beyond each of its limits.
 
-A case is a request and what must come of it. The walk knows nothing of Onlooker's own structs.
+A case is a request and its expected outcome. The walk uses none of Onlooker's own structs.
 """
 
 import base64
@@ -63,11 +63,11 @@ class Case(NamedTuple):
     place: str = ""
     """The member, as errors call it."""
     says: str = ""
-    """What the error says."""
+    """A part of the error's text."""
 
 
 def cases() -> Iterator[Case]:
-    """All of them, for every operation that there is."""
+    """Yield all cases of all operations."""
     for operation in OPERATIONS:
         shape = model.operation_model(operation).input_shape
         base = _valid(operation)
@@ -77,7 +77,7 @@ def cases() -> Iterator[Case]:
 
 
 def _valid(operation: str) -> dict[str, Any]:
-    """A request with every member that is required."""
+    """Return a request with every required member."""
     shape = model.operation_model(operation).input_shape
     request = {name: _sample(name, shape.members[name]) for name in shape.required_members}
     if operation == "SearchUsers":
@@ -86,7 +86,7 @@ def _valid(operation: str) -> dict[str, Any]:
 
 
 def _sample(name: str, shape: Any) -> Any:
-    """Something that a member may be."""
+    """Return a valid value of a member."""
     kind = shape.type_name
     if name.endswith("Image"):
         return {"Bytes": base64.b64encode(PNG).decode()}
@@ -128,7 +128,7 @@ def _members(operation: str, base: dict[str, Any], shape: Any, path: Path) -> It
 def _member(
     operation: str, base: dict[str, Any], name: str, shape: Any, path: Path
 ) -> Iterator[Case]:
-    """Everything about one member at a place."""
+    """Yield the cases of one member at a place."""
     kind, place = shape.type_name, _place(path)
     for value in WRONG_TYPES[kind]:
         yield Case(operation, f"{path} {value!r}", _with(base, path, value), "type", place)
@@ -140,7 +140,7 @@ def _member(
         inner = _valid_inner(name, shape)
         yield from _members(operation, _with(base, path, inner), shape, path)
     elif kind == "structure":
-        # The two ways to bring a picture exclude each other.
+        # Bytes and S3Object exclude each other.
         other = {"Bucket": "bucket", "Name": "name"}
         moved = _with(base, path[:-1], {"S3Object": other})
         yield from _members(operation, moved, shape, path)
@@ -175,7 +175,7 @@ def _member(
 
 
 def _valid_inner(name: str, shape: Any) -> dict[str, Any]:
-    """A structure's value that leaves the request acceptable."""
+    """Return a structure that leaves the request valid."""
     if name.endswith("Image"):
         return {"Bytes": base64.b64encode(PNG).decode()}
     if shape.name == "RegionOfInterest":
@@ -188,7 +188,7 @@ def _valid_inner(name: str, shape: Any) -> dict[str, Any]:
 
 
 def _values(name: str, shape: Any) -> Iterator[tuple[Any, bool]]:
-    """Values of the right type, and whether they are within the limits."""
+    """Yield values of the right type, and whether they are within the limits."""
     kind, least, most = shape.type_name, shape.metadata.get("min"), shape.metadata.get("max")
     if kind == "string":
         if getattr(shape, "enum", []):

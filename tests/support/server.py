@@ -1,4 +1,4 @@
-"""A running server for tests, and ways to ask it."""
+"""A running server for tests, and clients for it."""
 
 import json
 import os
@@ -16,11 +16,12 @@ import boto3
 from botocore.config import Config
 from tests.support.botocore_shapes import model, problems
 
-START = 250.0
+START_SECONDS = 250.0
+"""Seconds that the server may take to load its models, on a busy machine."""
 
 
 class Answer(NamedTuple):
-    """What came back, without any client's help."""
+    """A response as it came, without any client's help."""
 
     status: int
     headers: dict[str, str]
@@ -32,12 +33,12 @@ class Answer(NamedTuple):
 
     @property
     def error(self) -> str:
-        """The error's name; empty for an answer."""
+        """The error's name; empty if there is none."""
         return "" if self.status == 200 else str(self.json["__type"])
 
 
 class Running:
-    """A server that was started by `running`."""
+    """A server that `running` started."""
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
         self.process = process
@@ -47,12 +48,12 @@ class Running:
         self.port = int(port)
 
     def client(self, **settings: Any) -> Any:
-        """An unchanged boto3, whose every answer is held against botocore's model."""
+        """Return an unchanged boto3 whose every response is checked against botocore's model."""
         chosen = {
             "endpoint_url": self.url,
             "region_name": "us-east-1",
             "aws_access_key_id": "AKIDNOBODY",
-            "aws_secret_access_key": "not looked at",
+            "aws_secret_access_key": "any",
             "config": Config(retries={"total_max_attempts": 1}),
             **settings,
         }
@@ -96,16 +97,16 @@ class Running:
         return answer
 
     def lines(self) -> list[dict[str, Any]]:
-        """The log so far."""
+        """Return the entries of the log so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines()]
 
     def workers(self) -> list[int]:
-        """Process ids of the server's processes."""
+        """Return the ids of the server's processes."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return [int(pid) for pid in children.read_text().split()]
 
     def memory(self) -> int:
-        """Bytes that the server's processes have in memory."""
+        """Return the bytes that the server's processes have in memory."""
         pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.workers()]
         return sum(pages) * os.sysconf("SC_PAGE_SIZE")
 
@@ -122,22 +123,22 @@ def _check(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> Non
 
 
 def check(operation: str, body: bytes) -> None:
-    """Hold an answer against botocore's model: no unknown key, no wrong type, no NaN."""
+    """Check a response against botocore's model: no unknown key, no wrong type, no NaN."""
     shape = model.operation_model(operation).output_shape
     response = json.loads(body)
     wrong = problems(response, shape.name)
-    # Requests and answers share this list in the model; only requests must have a face in it.
+    # Requests and responses share this list in the model; only in requests it needs an entry.
     wrong = [one for one in wrong if one != "$.DeletedFaces: [] is out of range of FaceIdList"]
     assert not wrong, (operation, wrong)
 
 
 @contextmanager
 def running(folder: Path, toml: str = "", **environment: str) -> Iterator[Running]:
-    """`onlooker serve` with a configuration, on a free port, with a store of its own."""
+    """Run `onlooker serve` with a configuration, on a free port, with a store of its own."""
     settings = folder / "onlooker.toml"
     settings.write_text(toml)
     log, out = folder / "log.jsonl", folder / "out.txt"
-    with open(log, "wb") as errors, open(out, "wb") as said:
+    with open(log, "wb") as errors, open(out, "wb") as output:
         process = subprocess.Popen(
             [
                 str(Path(sys.executable).parent / "onlooker"),
@@ -147,7 +148,7 @@ def running(folder: Path, toml: str = "", **environment: str) -> Iterator[Runnin
                 "--config",
                 str(settings),
             ],
-            stdout=said,
+            stdout=output,
             stderr=errors,
             env={**os.environ, "ONLOOKER_DATA": str(folder), **environment},
         )
@@ -164,10 +165,10 @@ def running(folder: Path, toml: str = "", **environment: str) -> Iterator[Runnin
 
 
 def _url(process: subprocess.Popen[bytes], out: Path, log: Path) -> str:
-    end = time.monotonic() + START
+    end = time.monotonic() + START_SECONDS
     while time.monotonic() < end and process.poll() is None:
         for line in out.read_text().splitlines():
             if line.startswith("listening at "):
                 return line.removeprefix("listening at ")
         time.sleep(0.05)
-    raise AssertionError(f"the server does not listen; it says:\n{log.read_text()}")
+    raise AssertionError(f"the server does not listen; its log is:\n{log.read_text()}")

@@ -1,7 +1,7 @@
 """Counts for Prometheus, added up over all processes of the server.
 
-Processes count in files of the folder `$PROMETHEUS_MULTIPROC_DIR`, which must be set before this
-module is first imported.
+Each process counts in files of the folder `$PROMETHEUS_MULTIPROC_DIR`, which is in the environment
+that it is started with; any process can read them. Without it a process counts for itself alone.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -30,7 +30,9 @@ BODIES = Gauge(
     "onlooker_body_bytes", "Bytes of bodies held in memory.", multiprocess_mode="livesum"
 )
 MODELS = Counter("onlooker_model_seconds_total", "Time that models have run.")
-RESTARTS = Counter("onlooker_worker_restarts_total", "Processes that died and were replaced.")
+RESTARTS = Counter(
+    "onlooker_worker_restarts_total", "Processes that died or hung, and were replaced."
+)
 
 
 class ModelSeconds:
@@ -47,15 +49,15 @@ class ModelSeconds:
 
 
 def text() -> bytes:
-    """All counts, in the form that Prometheus reads."""
+    """Return all counts in the form that Prometheus reads."""
     return generate_latest(registry())
 
 
 def registry(folder: str | None = None) -> CollectorRegistry:
-    """Return a registry that reads what all processes have counted, whenever it is asked.
+    """Return a registry that reads the counts of all processes whenever it is collected.
 
-    folder: where they count; None for the one that this process counts in.
+    folder: the folder of their files; None means this process's own.
     """
-    everything = CollectorRegistry()
-    MultiProcessCollector(everything, path=folder)  # type: ignore[no-untyped-call]
-    return everything
+    counts = CollectorRegistry()
+    MultiProcessCollector(counts, path=folder)  # type: ignore[no-untyped-call]
+    return counts

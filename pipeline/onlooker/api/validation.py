@@ -71,7 +71,7 @@ def check(request: msgspec.Struct, error: str = "InvalidParameterException") -> 
 
 
 def _members(struct: msgspec.Struct, place: str) -> Iterator[str]:
-    for name, is_required, rule in _rules(type(struct)):
+    for name, is_required, rule in rules_of(type(struct)):
         value = getattr(struct, name)
         path = place + name[0].lower() + name[1:]
         if value is not None:
@@ -93,7 +93,7 @@ Rule = Callable[[Any, str], Iterator[str]]
 
 
 @functools.cache
-def _rules(struct: type[msgspec.Struct]) -> tuple[tuple[str, bool, Rule], ...]:
+def rules_of(struct: type[msgspec.Struct]) -> tuple[tuple[str, bool, Rule], ...]:
     """Return each member that is to be checked, whether it is required, and its rule."""
     hints = get_type_hints(struct, include_extras=True)
     rules = []

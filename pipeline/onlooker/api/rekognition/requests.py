@@ -1,7 +1,10 @@
-"""What each operation is asked, with Amazon's limits of every member.
+"""The request of each operation, with Amazon's limits of every member.
 
-A member without `| None` must be there: its default is there only until `limits.check` has looked.
-The tests hold all of this against botocore's model.
+A member without `| None` is required: its default stands for a missing one until
+`validation.check` finds it. The tests compare all of this with botocore's model.
+
+BoundingBox, Point, RegionOfInterest and DetectionFilter differ from those of
+`onlooker.rekognition.shapes`: in requests all their members are optional, as in Amazon's model.
 """
 
 from __future__ import annotations  # members are named as their types are
@@ -38,7 +41,7 @@ ResourceArn = Annotated[str, Limit(20, 2048)]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What all requests share. Members that nobody knows are passed over, as by Amazon."""
+    """The root of all requests. Unknown members are ignored, as by Amazon."""
 
 
 class InCollection(Request, frozen=True, kw_only=True):
@@ -54,10 +57,10 @@ class S3Object(Request, frozen=True, kw_only=True):
 
 
 class Image(Request, frozen=True, kw_only=True):
-    """A picture; `onlooker.api.rekognition.image_input` looks at what is in it."""
+    """An image; `onlooker.api.rekognition.image_input` decodes it."""
 
     Bytes: msgspec.Raw = msgspec.Raw()
-    """base64 in its JSON quotes, as it came: megabytes that are not to be copied about."""
+    """base64 in its JSON quotes, as it came: megabytes that are not copied needlessly."""
     S3Object: S3Object | None = None
 
 

@@ -1,4 +1,4 @@
-"""What each operation answers. A member without a value is left out, as in Amazon's answers."""
+"""The response of each operation. A member without a value is left out, as in Amazon's."""
 
 from __future__ import annotations  # members are named as their types are
 
@@ -21,7 +21,7 @@ UserStatus = Literal["CREATED", "ACTIVE", "UPDATING", "CREATING"]
 
 
 class Empty(Shape, frozen=True, kw_only=True):
-    """Of operations that have nothing to say."""
+    """Response without members."""
 
 
 class DetectFaces(Shape, frozen=True, kw_only=True):
@@ -75,7 +75,7 @@ class ListCollections(Shape, frozen=True, kw_only=True):
     CollectionIds: tuple[str, ...]
     NextToken: str | None = None
     FaceModelVersions: tuple[str, ...]
-    """One for each of CollectionIds."""
+    """One per entry of CollectionIds."""
 
 
 class FaceRecord(Shape, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ class IndexFaces(Shape, frozen=True, kw_only=True):
     OrientationCorrection: Orientation | None = None
     FaceModelVersion: str
     UnindexedFaces: tuple[UnindexedFace, ...] | None
-    """None in answers of 2017."""
+    """None in responses of 2017."""
 
 
 class ListFaces(Shape, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ class SearchFacesByImage(Shape, frozen=True, kw_only=True):
 
 
 class UnsuccessfulFace(Shape, frozen=True, kw_only=True):
-    """A face that could not be deleted, associated or disassociated, and why."""
+    """A face that could not be deleted, associated or disassociated, with the reasons."""
 
     FaceId: str
     UserId: str | None = None
@@ -122,7 +122,7 @@ class UnsuccessfulFace(Shape, frozen=True, kw_only=True):
 class DeleteFaces(Shape, frozen=True, kw_only=True):
     DeletedFaces: tuple[str, ...]
     UnsuccessfulFaceDeletions: tuple[UnsuccessfulFace, ...] | None
-    """None in answers of 2017."""
+    """None in responses of 2017."""
 
 
 class User(Shape, frozen=True, kw_only=True):
@@ -136,7 +136,7 @@ class ListUsers(Shape, frozen=True, kw_only=True):
 
 
 class AssociatedFace(Shape, frozen=True, kw_only=True):
-    """Of one that was associated or disassociated, and of one that users were searched by."""
+    """A face that was associated or disassociated, or by which users were searched."""
 
     FaceId: str
 
