@@ -83,7 +83,7 @@ class TestUsers:
     def test_who_is_not_there(self, store: Store) -> None:
         calls: list[Callable[..., Any]] = [
             store.delete_user,
-            store.user,
+            store.user_vector,
             store.user_vector,
             lambda collection, user: store.associate_alike(collection, user, [], alike),
             lambda collection, user: store.disassociate(collection, user, []),
@@ -109,7 +109,7 @@ class TestAssociating:
         assert mean is not None
         expected = store.vectors("staff", [one, other]).mean(axis=0)
         np.testing.assert_allclose(mean, expected, atol=1e-7)
-        assert store.user("staff", "ann").faces == 2
+        assert store.users("staff").users[0].faces == 2
 
     def test_each_failure_has_its_reason(self, store: Store) -> None:
         own, far, taken, fine = add(store, 0), add(store, 60), add(store, 5), add(store, 8)
@@ -140,7 +140,7 @@ class TestAssociating:
         store.associate_alike("staff", "ann", faces[:99], alike)
         with pytest.raises(TooMany, match="ann would have 101 faces, and at most 100 are possible"):
             store.associate_alike("staff", "ann", faces[99:], alike)
-        assert store.user("staff", "ann").faces == 99
+        assert store.users("staff").users[0].faces == 99
         assert store.associate_alike("staff", "ann", faces[99:100], alike).failed == []
 
     def test_taking_faces_away(self, store: Store) -> None:

@@ -9,9 +9,17 @@ from onlooker.identity.faces import Kind, Method, Metric, NewFace, Vectors
 from onlooker.identity.search import index_builder
 from onlooker.identity.search.index import FaceIndex, Found
 from onlooker.identity.store import Store
+from onlooker.models.card import Calibration, Space
 from onlooker.types import StoredFace
 
 DIM = 64
+SPACE = Space(
+    name="m",
+    dim=64,
+    smallest=40.0,
+    calibration=Calibration(metric="cosine", slope=21.69, midpoint=0.4821),
+)
+"""The vector space of `people`."""
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:

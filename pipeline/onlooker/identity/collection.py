@@ -17,7 +17,7 @@ from onlooker.identity.faces import CollectionInfo, Deletions, NewFace
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.searcher import Searcher, all_faces
 from onlooker.identity.store import default_path
-from onlooker.media import image
+from onlooker.media import image as images
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Still
 from onlooker.models.card import space
@@ -83,7 +83,7 @@ class Collection:
         """Its model, its numbers of faces and users, and the time of its creation."""
         return self._searcher.collection(self.name)
 
-    def index(self, picture: Image, external_image_id: str | None = None) -> StoredFace:
+    def index(self, image: Image, external_image_id: str | None = None) -> StoredFace:
         """Add the largest face of an image, and return it as stored.
 
         `external_image_id` is the person's name. None means the stem of a file's name, and no name
@@ -92,7 +92,7 @@ class Collection:
         the image cannot be read, InvalidName, and ModelMismatch if the collection is of another
         model.
         """
-        data, still, name = _opened(picture)
+        data, still, name = _opened(image)
         portrait = self._enroller.portrait(still)
         if portrait.vector is None:
             raise NoFaceFound(f"{name or 'image'}: {portrait.reason}")
@@ -119,7 +119,7 @@ class Collection:
         yield from enrol(self._searcher, self.name, found, self._config, jobs)
 
     def search(
-        self, picture: Image, threshold: float | None = None, max_faces: int | None = None
+        self, image: Image, threshold: float | None = None, max_faces: int | None = None
     ) -> tuple[Identity, ...]:
         """Return the stored faces that match the largest face of an image, best first.
 
@@ -127,7 +127,7 @@ class Collection:
         configuration's. Raises NoFaceFound if the image has no face, MediaError if it cannot be
         read, and ModelMismatch if the collection is of another model.
         """
-        _, still, name = _opened(picture)
+        _, still, name = _opened(image)
         [analysis] = self._analyser([still], [LARGEST])
         if not analysis.faces:
             raise NoFaceFound(f"{name or 'image'}: no face found")
@@ -169,15 +169,15 @@ class Collection:
                 raise mismatch(self.name, model, ours) from None
 
 
-def _opened(picture: Image) -> tuple[bytes, Still, str | None]:
+def _opened(image: Image) -> tuple[bytes, Still, str | None]:
     """Return an image's bytes, the decoded image, and the name of the person in it."""
-    if isinstance(picture, np.ndarray):
-        return picture.tobytes(), Still(picture), None
-    if isinstance(picture, bytes):
-        return picture, image.decode(picture), None
-    path = Path(picture)
+    if isinstance(image, np.ndarray):
+        return image.tobytes(), Still(image), None
+    if isinstance(image, bytes):
+        return image, images.decode(image), None
+    path = Path(image)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path}: {error.strerror}") from error
-    return data, image.decode(data, str(path)), external_image_id(path.stem)
+    return data, images.decode(data, str(path)), external_image_id(path.stem)

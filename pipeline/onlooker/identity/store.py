@@ -305,12 +305,6 @@ class Store:
             token=self._next(scope, [user.made for user in found], limit),
         )
 
-    def user(self, collection: str, user_id: str) -> User:
-        """Return one user. Raises UserNotFound."""
-        with self.database.reading() as database:
-            user = user_table.user_row(database, row_of(database, collection), user_id)
-        return User(user_id=user.user_id, faces=user.faces)
-
     def user_vector(self, collection: str, user_id: str) -> Vectors | None:
         """Return the mean (dim,) of the vectors of a user's faces; None if it has no faces.
 

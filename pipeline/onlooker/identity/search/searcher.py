@@ -21,7 +21,6 @@ from onlooker.identity.faces import (
     FacePage,
     Kind,
     NewFace,
-    User,
     UserIdentity,
     UserPage,
     Vectors,
@@ -144,9 +143,6 @@ class Searcher(Protocol):
         self, collection: str, limit: int = USERS_PER_PAGE, token: str | None = None
     ) -> UserPage:
         """List users in the order of their creation."""
-
-    def user(self, collection: str, user_id: str) -> User:
-        """Return one user."""
 
     def user_vector(self, collection: str, user_id: str) -> Vectors | None:
         """Return the mean (dim,) of the vectors of a user's faces; None if it has no faces."""
