@@ -1,3 +1,5 @@
+"""`onlooker faces` and `onlooker text`: Amazon's answers for a file, and the annotated copy."""
+
 import json
 import shutil
 from pathlib import Path
@@ -10,11 +12,11 @@ from typer.testing import CliRunner, Result
 from onlooker.cli.main import app
 from onlooker.media.errors import MediaError
 
-PAGE = Path(skimage.data.__file__).parent / "page.png"
+FOLDER = Path(skimage.data.__file__).parent
 
 
-def run(*arguments: str) -> Result:
-    result = CliRunner().invoke(app, ["text", *arguments])
+def run(*arguments: str, command: str = "text") -> Result:
+    result = CliRunner().invoke(app, [command, *arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result
@@ -22,11 +24,12 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the page in it, and no settings but the defaults."""
+    """A folder with two images in it, and no settings but the defaults."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.delenv("ONLOOKER_CONFIG", raising=False)
-    shutil.copy(PAGE, tmp_path / "page.png")
+    for name in ("page.png", "astronaut.png"):
+        shutil.copy(FOLDER / name, tmp_path / name)
     return tmp_path
 
 
@@ -65,3 +68,35 @@ def test_what_is_no_picture_is_an_error(place: Path) -> None:
     (place / "notes.png").write_text("hello")
     with pytest.raises(MediaError, match="neither JPEG nor PNG"):
         run("notes.png")
+
+
+def test_faces_are_printed_as_detectfaces_has_them() -> None:
+    [face] = json.loads(run("astronaut.png", command="faces").stdout)["FaceDetails"]
+    assert len(face["Landmarks"]) == 30
+    assert face["Smile"]["Value"] is True
+    box = face["BoundingBox"]
+    assert 0.3 < box["Left"] < 0.42
+    assert json.loads(run("page.png", command="faces").stdout) == {"FaceDetails": []}
+
+
+def test_only_the_attributes_that_are_asked_for_are_printed() -> None:
+    arguments = ("astronaut.png", "--attribute", "DEFAULT", "--attribute", "GENDER")
+    [face] = json.loads(run(*arguments, command="faces").stdout)["FaceDetails"]
+    assert face["Gender"]["Value"] == "Female"
+    assert "Smile" not in face
+    assert len(face["Landmarks"]) == 5
+    unknown = run("astronaut.png", "--attribute", "HEIGHT", command="faces")
+    assert unknown.exit_code == 2
+    assert "known ones are DEFAULT, ALL" in " ".join(unknown.output.split())
+
+
+def test_the_copy_shows_the_faces(place: Path) -> None:
+    result = run("astronaut.png", "--annotate", command="faces")
+    assert "drawn into astronaut-faces.png" in result.stderr
+    before, after = (
+        cv2.imread(str(place / name)) for name in ("astronaut.png", "astronaut-faces.png")
+    )
+    assert before is not None
+    assert after is not None
+    assert before.shape == after.shape
+    assert (before != after).any()

@@ -1,5 +1,6 @@
-"""Which name a picture gets, and which pictures are turned down."""
+"""Enrolment: names from paths, images that are refused, runs that are resumed."""
 
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -8,11 +9,12 @@ import pytest
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
-from onlooker.identity.enrol import enrol, external_image_id, image_files
+from onlooker.identity.enrol import _Known, enrol, external_image_id, image_files
 from onlooker.identity.errors import ModelMismatch
 from onlooker.identity.search.sqlite_searcher import SqliteSearcher
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
+from onlooker.types import StoredFace
 
 
 def opened(folder: Path) -> SqliteSearcher:
@@ -24,7 +26,7 @@ def touch(path: Path) -> None:
     path.touch()
 
 
-def test_folders_name_their_pictures_and_flat_files_name_themselves(tmp_path: Path) -> None:
+def test_folders_name_their_images_and_flat_files_name_themselves(tmp_path: Path) -> None:
     for place in ("ada/1.jpg", "families/smith/a.PNG", "grace.png", "notes.txt", "ada/x.gif"):
         touch(tmp_path / place)
     found = [
@@ -37,7 +39,7 @@ def test_folders_name_their_pictures_and_flat_files_name_themselves(tmp_path: Pa
     ]
 
 
-def test_a_picture_named_itself_gets_its_stem(tmp_path: Path) -> None:
+def test_a_file_that_is_named_gets_its_stem(tmp_path: Path) -> None:
     touch(tmp_path / "Ada Lovelace.jpg")
     assert [name for _, name in image_files([tmp_path / "Ada Lovelace.jpg"])] == ["Ada_Lovelace"]
 
@@ -54,7 +56,7 @@ def test_names_fit_amazons_pattern(name: str, becomes: str) -> None:
     assert external_image_id(name) == becomes
 
 
-def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
+def test_a_portrait_is_stored_and_others_have_a_reason(tmp_path: Path) -> None:
     astronaut = photographs().astronaut
     shown = {
         "portrait.png": astronaut,
@@ -68,9 +70,9 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.make_collection("c", settings.faces.embedder)
         found = list(image_files([tmp_path]))
-        results = {look.path.name: look for look in enrol(store, "c", found, settings)}
+        results = {each.path.name: each for each in enrol(store, "c", found, settings)}
         kept = store.faces("c").faces
-        again = {look.path.name: look for look in enrol(store, "c", found, settings)}
+        again = {each.path.name: each for each in enrol(store, "c", found, settings)}
         assert store.faces("c").faces == kept
     [stored] = kept
     assert results["portrait.png"].new is not None
@@ -88,6 +90,57 @@ def test_a_portrait_is_stored_and_others_say_why_not(tmp_path: Path) -> None:
     assert results["broken.jpg"].reason.startswith("neither JPEG nor PNG")
 
 
+def test_the_largest_face_is_enrolled_and_the_others_are_counted(tmp_path: Path) -> None:
+    astronaut = photographs().astronaut
+    pair = np.full((512, 800, 3), 127, np.uint8)
+    pair[:, :512] = astronaut
+    pair[100:356, 544:] = cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "pair.png"), pair)
+    config = Config()
+    with opened(tmp_path) as store:
+        store.make_collection("c", config.faces.embedder)
+        [outcome] = enrol(store, "c", list(image_files([tmp_path])), config)
+    assert outcome.passed_over == 1
+    assert outcome.new is not None
+    assert outcome.new.box[0] < 0.5
+    assert np.linalg.norm(outcome.new.vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_file_that_cannot_be_read_is_an_outcome(tmp_path: Path) -> None:
+    config = Config()
+    with opened(tmp_path) as store:
+        store.make_collection("c", config.faces.embedder)
+        [gone] = enrol(store, "c", [(tmp_path / "gone.png", "gone")], config)
+    assert (gone.new, gone.known, gone.reason) == (None, False, "No such file or directory")
+
+
+def face_of(image: str, name: str | None) -> StoredFace:
+    return StoredFace(
+        face_id="f", image_id=image, external_image_id=name, box=(0, 0, 1, 1), confidence=99.0
+    )
+
+
+def test_known_images_are_known_by_their_names_too() -> None:
+    stored = [face_of(f"image{n}", f"name{n % 7}") for n in range(5000)]
+    known = _Known([*stored, face_of("bare", None)])
+    assert all((f"image{n}", f"name{n % 7}") in known for n in range(5000))
+    assert ("bare", "") in known
+    for other in [("image1", "name2"), ("image5000", "name2"), ("bare", "name1"), ("", "")]:
+        assert other not in known
+    assert ("a", "b") not in _Known([])
+
+
+def test_a_known_image_takes_sixteen_bytes() -> None:
+    """A million of them fit into 16 MB, in one process."""
+    many = (face_of(f"image{n}", "name") for n in range(20_000))
+    tracemalloc.start()
+    known = _Known(many)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert ("image7", "name") in known
+    assert held < 17 * 20_000
+
+
 def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         store.make_collection("c", "dlib_resnet")
@@ -95,11 +148,13 @@ def test_another_models_collection_is_left_alone(tmp_path: Path) -> None:
             list(enrol(store, "c", [(tmp_path / "x.jpg", "x")], Config()))
 
 
-def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path) -> None:
+def test_several_processes_give_the_same_as_one_and_an_interrupted_run_is_resumed(
+    tmp_path: Path,
+) -> None:
     astronaut = photographs().astronaut
     for number in range(42):
         shown = astronaut.copy()
-        shown[:4] = number  # another picture each
+        shown[:4] = number  # another image each
         cv2.imwrite(str(tmp_path / f"{number:02}.png"), shown)
     found = list(image_files([tmp_path]))
     settings = Config()
@@ -107,12 +162,12 @@ def test_processes_see_what_one_sees_and_a_broken_off_run_goes_on(tmp_path: Path
         store.make_collection("c", settings.faces.embedder)
         begun = enrol(store, "c", found[:40], settings)
         assert next(begun).path == found[0][0]
-        del begun  # broken off: what was handed on is stored
+        del begun  # interrupted: every outcome that was yielded is stored
         first = store.collection("c").faces
         assert 1 <= first <= 40
-        looks = list(enrol(store, "c", found, settings, jobs=2))
-        assert [look.path for look in looks] == [path for path, _ in found]
-        assert sum(look.known for look in looks) == first
+        outcomes = list(enrol(store, "c", found, settings, jobs=2))
+        assert [each.path for each in outcomes] == [path for path, _ in found]
+        assert sum(each.known for each in outcomes) == first
         assert store.collection("c").faces == 42
         names = {face.external_image_id for face in store.faces("c").faces}
     assert names == {f"{number:02}" for number in range(42)}

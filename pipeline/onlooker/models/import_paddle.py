@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import onnx
 
+from onlooker import durable_file
 from onlooker.models import verify, weights
 from onlooker.models.card import Archive, Card, Member, WeightsError, cards, own_folder
 from onlooker.models.convert import paddle
@@ -64,7 +65,7 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
     place = own_folder() / f"{name}.toml"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(_toml(msgspec.to_builtins(card)), encoding="utf-8")
+        _write(place, card)
     except OSError as error:
         raise WeightsError(f"{place}: {error.strerror}; set ONLOOKER_DATA to another") from error
     cards.cache_clear()
@@ -76,9 +77,13 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
         cards.cache_clear()
         raise
     card = msgspec.structs.replace(card, probe=probe)
-    place.write_text(_toml(msgspec.to_builtins(card)), encoding="utf-8")
+    _write(place, card)
     cards.cache_clear()
     return card
+
+
+def _write(place: Path, card: Card) -> None:
+    durable_file.write(place, _toml(msgspec.to_builtins(card)).encode())
 
 
 def _kind(model: onnx.ModelProto, folder: Path) -> str:

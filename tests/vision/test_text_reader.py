@@ -1,25 +1,25 @@
-"""Real pictures with known words, and the geometry of lines, words and reading order."""
+"""Text recognition: known words at any angle, and the crops that are remembered."""
 
 import math
-import re
-import time
-from collections import Counter
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import skimage.data
-from bench.support.icdar import Score, Written, scenes
 from numpy.typing import NDArray
 from tests.support.single import TextFinder, TextReader
+from tests.support.text_pages import ThoroughText, page_of
 
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import TextLine, TextQuad
+from onlooker.vision import text_reader
+from onlooker.vision.text_lines import Character
 
 SETTINGS = schema.Text(size=960)
 
@@ -132,34 +132,6 @@ def test_a_book_cover_a_screen_and_a_menu(
     assert {"DESSERT", "VERY HOT", "No personal check accepted."} <= set(menu)
 
 
-def street_scenes(samples: Path, detection: Literal["fast", "thorough"]) -> Score:
-    settings = schema.Text(size=640, detection=detection)
-    find, read = TextFinder(settings, "cpu"), TextReader(settings, "cpu")
-    score = Score()
-    for path, truth in scenes(samples):
-        picture = image.read(path)
-        words = [word for line in read(picture, find(picture)) for word in line.words]
-        score.add(truth, [Written(np.array(word.quad, np.float32), word.text) for word in words])
-    assert score.truth == 111
-    return score
-
-
-def test_words_of_street_scenes_found_thoroughly(samples: Path) -> None:
-    """Measured: .75 for the words' places, .54 with their text; overlap .78 with the true quads."""
-    score = street_scenes(samples, "thorough")
-    assert score.detection > 0.70
-    assert score.end_to_end > 0.51
-    assert score.overlap > 0.75
-
-
-def test_words_of_street_scenes_found_fast(samples: Path) -> None:
-    """Measured: .60 for the words' places, .43 with their text; overlap .72 with the true quads."""
-    score = street_scenes(samples, "fast")
-    assert score.detection > 0.57
-    assert score.end_to_end > 0.40
-    assert score.overlap > 0.70
-
-
 def test_nothing_is_read_where_nothing_is_written(find: TextFinder, read: TextReader) -> None:
     for shade in (0, 255):
         blank = Still(np.full((180, 320, 3), shade, np.uint8))
@@ -169,158 +141,102 @@ def test_nothing_is_read_where_nothing_is_written(find: TextFinder, read: TextRe
     assert read(Still(np.full((60, 120, 3), 90, np.uint8)), [plain]) == ()
 
 
-# Pictures that are made here: what is in them is known to the letter.
-
-WORDS = re.findall(
-    r"\w+",
-    "region based segmentation first determine markers coins background pixels label either "
-    "object found extreme parts histogram grey values people system network station library "
-    "garden morning window market river mountain colour summer winter letter number street",
-)
-INK, PAPER = (25, 25, 25), (240, 240, 240)
-
-
-def page_of(
-    count: int, width: int, height: int, capital: float, dark: bool = False
-) -> tuple[NDArray[np.uint8], list[str]]:
-    """A page of `count` words in capitals of `capital` pixels, and the words; fewer if it is full.
-
-    OpenCV's letters are 21 pixels high at scale 1.
-    """
-    ink, paper = (PAPER, INK) if dark else (INK, PAPER)
-    drawn = np.full((height, width, 3), paper, np.uint8)
-    scale, stroke = capital / 21, max(1, round(capital / 13))
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    chance = np.random.default_rng(7)
-    margin = round(2 * capital) + 4
-    x, y = margin, margin
-    words: list[str] = []
-    while len(words) < count:
-        word = str(chance.choice(WORDS))
-        (wide, _), _ = cv2.getTextSize(word + " ", font, scale, stroke)
-        if x + wide > width - margin:
-            x, y = margin, y + round(2.2 * capital) + 2
-            if y > height - margin:
-                break
-        cv2.putText(drawn, word, (x, y), font, scale, ink, stroke, cv2.LINE_AA)
-        x += wide
-        words.append(word)
-    return drawn, words
-
-
 @pytest.fixture(scope="module")
-def look() -> "Look":
-    return Look()
+def detect_text() -> ThoroughText:
+    return ThoroughText()
 
 
-class Look:
-    """What DetectText sees."""
-
-    def __init__(self) -> None:
-        settings = schema.Text(detection="thorough")
-        self.find = TextFinder(settings, "cpu")
-        self.read = TextReader(settings, "cpu")
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> tuple[TextLine, ...]:
-        picture = Still(pixels)
-        return self.read(picture, self.find(picture))
-
-    def recall(self, pixels: NDArray[np.uint8], words: list[str]) -> float:
-        found = Counter(word.text for line in self(pixels) for word in line.words)
-        return sum((found & Counter(words)).values()) / len(words)
-
-
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize(
-    ("width", "height", "capital"), [(320, 180, 8), (640, 360, 8), (1000, 400, 7)]
-)
-def test_small_text_of_small_pictures(
-    look: Look, width: int, height: int, capital: float, dark: bool
-) -> None:
-    assert look.recall(*page_of(30, width, height, capital, dark)) >= 0.95
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "capital", "dark"),
-    [(1600, 1200, 8, False), (3000, 2000, 12, False), (4000, 3000, 16, True)],
-)
-def test_small_text_of_large_pictures(
-    look: Look, width: int, height: int, capital: float, dark: bool
-) -> None:
-    """In one look at 960 pixels the capitals are less than 5 high."""
-    assert look.recall(*page_of(40, width, height, capital, dark)) >= 0.95
-
-
-def test_large_text_costs_one_look_however_large_the_picture(
-    look: Look, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[int, ...]] = []
-    finder = look.find.whole
-    run = finder._run
-
-    def counted(inputs: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
-        seen.extend(each.shape for each in inputs)
-        return run(inputs)
-
-    monkeypatch.setattr(finder, "_run", counted)
-    pixels, words = page_of(6, 4000, 3000, 120)
-    assert look.recall(pixels, words) == 1
-    assert seen == [(704, 960, 3)]
-    seen.clear()
-    pixels, words = page_of(6, 300, 80, 16)
-    assert look.recall(pixels, words) == 1
-    assert seen == [(80, 300, 3)]  # nor is a small picture blown up without need
-
-
-def test_a_page_seen_from_the_side(look: Look) -> None:
+def test_a_page_in_perspective(detect_text: ThoroughText) -> None:
     pixels, words = page_of(30, 900, 600, 22)
     corners = np.array([(0, 0), (900, 0), (900, 600), (0, 600)], np.float32)
     seen = np.array([(120, 60), (820, 20), (880, 640), (40, 520)], np.float32)
     matrix = cv2.getPerspectiveTransform(corners, seen)
     tilted = cv2.warpPerspective(pixels, matrix, (900, 660), borderValue=(90, 120, 90))
-    assert look.recall(np.asarray(tilted, np.uint8), words) >= 0.9
+    assert detect_text.recall(np.asarray(tilted, np.uint8), words) >= 0.9
 
 
 @pytest.mark.parametrize("quarters", [1, 2, 3])
-def test_text_that_lies_on_its_side_or_stands_on_its_head(look: Look, quarters: int) -> None:
+def test_text_that_is_turned_by_quarters(detect_text: ThoroughText, quarters: int) -> None:
     pixels, words = page_of(20, 640, 360, 18)
     turned = np.ascontiguousarray(np.rot90(pixels, quarters))
-    assert look.recall(turned, words) >= 0.95
+    assert detect_text.recall(turned, words) >= 0.95
     # Its first side shows which way it runs: rot90 turns against the clock.
-    for line in look(turned):
+    for line in detect_text(turned):
         (ax, ay), (bx, by) = line.quad[:2]
         angle = math.degrees(math.atan2(ay - by, bx - ax)) % 360
         assert angle == pytest.approx(90 * quarters, abs=3)
 
 
-def test_a_page_of_two_thousand_words(look: Look) -> None:
+def test_a_page_of_two_thousand_words(detect_text: ThoroughText) -> None:
     pixels, words = page_of(2000, 3600, 3600, 22)
     assert len(words) == 2000
-    assert look.recall(pixels, words) >= 0.98
+    assert detect_text.recall(pixels, words) >= 0.98
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (3, 5), (31, 33), (2, 4000)])
-def test_pictures_of_odd_shapes_hold_no_text(look: Look, shape: tuple[int, int]) -> None:
-    for pixels in (
-        np.full((*shape, 3), 255, np.uint8),
-        np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8),
-    ):
-        began = time.monotonic()
-        assert look(pixels) == ()
-        assert time.monotonic() - began < 60  # a bound, not a measure of speed
-
-
-def test_a_large_white_picture_is_white(look: Look) -> None:
-    """As large as a file may be: `image.decode` refuses one of 8000 x 8000."""
-    assert image.MAX_PIXELS == 6250 * 8000
-    assert look(np.full((6250, 8000, 3), 255, np.uint8)) == ()
-
-
-def test_transparent_and_deep_pictures_are_read(look: Look) -> None:
+def test_transparent_and_deep_images_are_read(detect_text: ThoroughText) -> None:
     pixels, words = page_of(8, 640, 200, 20)
     clear = np.dstack([pixels, np.where(pixels[:, :, 0] < 128, 255, 0)]).astype(np.uint8)
     deep = pixels.astype(np.uint16) * 257
     grey = pixels[:, :, 0]
     for form in (clear, deep, grey):
         data = cv2.imencode(".png", form)[1].tobytes()
-        assert look.recall(image.decode(data).bgr, words) == 1
+        assert detect_text.recall(image.decode(data).bgr, words) == 1
+
+
+def test_crops_that_were_read_are_remembered_if_images_repeat(
+    page: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find, read = TextFinder(SETTINGS), TextReader(SETTINGS)
+    runs: list[int] = []
+    run_each = read.whole._model.run_each
+
+    def counted(images: list[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
+        runs.append(len(images))
+        return run_each(images)
+
+    monkeypatch.setattr(read.whole._model, "run_each", counted)
+    quads = find(page)
+    first = read(page, quads)
+    assert sum(runs) == len(quads)
+    assert read(page, quads) == first
+    assert sum(runs) == len(quads)
+    read.whole.forget()
+    assert read(page, quads) == first
+    assert sum(runs) == 2 * len(quads)
+
+
+def test_no_more_than_the_latest_crops_are_remembered(
+    page: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_reader, "MAX_REMEMBERED_CROPS", 3)
+    find, read = TextFinder(SETTINGS), TextReader(SETTINGS)
+    quads = find(page)
+    assert len(quads) > 3
+    read(page, quads)
+    assert len(read.whole._remembered) == 3
+    latest = list(read.whole._remembered)
+    read(page, quads[-2:])
+    assert set(read.whole._remembered) == set(latest)
+    assert list(read.whole._remembered)[-2:] == latest[-2:]
+
+
+def test_many_crops_are_read_in_groups_as_all_at_once(
+    page: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hostile image may have a thousand long regions: their crops are not all kept at once."""
+    settings = schema.Text(detection="thorough")
+    quads = TextFinder(settings)(page)
+    whole = TextReader(settings)(page, quads)
+    groups: list[int] = []
+    monkeypatch.setattr(text_reader, "MAX_CROPS", 2)
+    read = TextReader(settings)
+    recognised = read.whole._recognised
+
+    def counted(crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
+        groups.append(len(crops))
+        return recognised(crops)
+
+    monkeypatch.setattr(read.whole, "_recognised", counted)
+    assert read(page, quads) == whole
+    assert max(groups) == 2
+    assert len(groups) >= len(quads) / 2

@@ -1,0 +1,109 @@
+"""Text detection: real scenes with known words, and pages drawn here."""
+
+import time
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+from bench.support.icdar import Score, Written, scenes
+from numpy.typing import NDArray
+from tests.support.single import TextFinder, TextReader
+from tests.support.text_pages import ThoroughText, page_of
+
+from onlooker.config import schema
+from onlooker.media import image
+
+
+@pytest.fixture(scope="module")
+def detect_text() -> ThoroughText:
+    return ThoroughText()
+
+
+def street_scenes(samples: Path, detection: Literal["fast", "thorough"]) -> Score:
+    settings = schema.Text(size=640, detection=detection)
+    find, read = TextFinder(settings, "cpu"), TextReader(settings, "cpu")
+    score = Score()
+    for path, truth in scenes(samples):
+        picture = image.read(path)
+        words = [word for line in read(picture, find(picture)) for word in line.words]
+        score.add(truth, [Written(np.array(word.quad, np.float32), word.text) for word in words])
+    assert score.truth == 111
+    return score
+
+
+def test_words_of_street_scenes_found_thoroughly(samples: Path) -> None:
+    """Measured: .75 for the words' places, .54 with their text; overlap .78 with the true quads."""
+    score = street_scenes(samples, "thorough")
+    assert score.detection > 0.70
+    assert score.end_to_end > 0.51
+    assert score.overlap > 0.75
+
+
+def test_words_of_street_scenes_found_fast(samples: Path) -> None:
+    """Measured: .60 for the words' places, .43 with their text; overlap .72 with the true quads."""
+    score = street_scenes(samples, "fast")
+    assert score.detection > 0.57
+    assert score.end_to_end > 0.40
+    assert score.overlap > 0.70
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("width", "height", "capital"), [(320, 180, 8), (640, 360, 8), (1000, 400, 7)]
+)
+def test_small_text_of_small_images(
+    detect_text: ThoroughText, width: int, height: int, capital: float, dark: bool
+) -> None:
+    assert detect_text.recall(*page_of(30, width, height, capital, dark)) >= 0.95
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "capital", "dark"),
+    [(1600, 1200, 8, False), (3000, 2000, 12, False), (4000, 3000, 16, True)],
+)
+def test_small_text_of_large_images(
+    detect_text: ThoroughText, width: int, height: int, capital: float, dark: bool
+) -> None:
+    """At 960 pixels the capitals are less than 5 high."""
+    assert detect_text.recall(*page_of(40, width, height, capital, dark)) >= 0.95
+
+
+def test_large_text_costs_one_run_however_large_the_image(
+    detect_text: ThoroughText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    finder = detect_text.find.whole
+    run = finder._run
+
+    def counted(inputs: list[NDArray[np.uint8]]) -> list[NDArray[np.float32]]:
+        shapes.extend(each.shape for each in inputs)
+        return run(inputs)
+
+    monkeypatch.setattr(finder, "_run", counted)
+    pixels, words = page_of(6, 4000, 3000, 120)
+    assert detect_text.recall(pixels, words) == 1
+    assert shapes == [(704, 960, 3)]
+    shapes.clear()
+    pixels, words = page_of(6, 300, 80, 16)
+    assert detect_text.recall(pixels, words) == 1
+    assert shapes == [(80, 300, 3)]  # nor is a small image enlarged without need
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (3, 5), (31, 33), (2, 4000)])
+def test_images_of_odd_shapes_hold_no_text(
+    detect_text: ThoroughText, shape: tuple[int, int]
+) -> None:
+    for pixels in (
+        np.full((*shape, 3), 255, np.uint8),
+        np.random.default_rng(2).integers(0, 256, (*shape, 3), np.uint8),
+    ):
+        began = time.monotonic()
+        assert detect_text(pixels) == ()
+        assert time.monotonic() - began < 60  # a bound, not a measure of speed
+
+
+def test_a_large_white_image_has_no_text(detect_text: ThoroughText) -> None:
+    """As large as a file may be: `image.decode` refuses one of 8000 x 8000."""
+    assert image.MAX_PIXELS == 6250 * 8000
+    assert detect_text(np.full((6250, 8000, 3), 255, np.uint8)) == ()
