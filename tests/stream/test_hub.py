@@ -71,7 +71,7 @@ def test_a_recorder_that_fails_over_a_failed_frame_ends_the_run(line: Line) -> N
     assert "frame 0 of a cannot be recorded: record: TypeError: no" in str(line.hub.status().error)
 
 
-def test_a_dead_workers_frame_goes_to_another_and_its_late_answer_is_ignored(line: Line) -> None:
+def test_a_dead_workers_frame_goes_to_another_and_its_late_result_is_ignored(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     line.join("d1", "detect")
@@ -117,7 +117,7 @@ def test_a_silent_workers_frame_goes_to_another(line: Line) -> None:
     assert jobs(line, "d2") == [0]
 
 
-def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
+def test_a_worker_with_a_heartbeat_may_take_any_time(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     line.join("d1", "detect")
@@ -131,7 +131,7 @@ def test_a_worker_that_beats_may_take_its_time(line: Line) -> None:
     assert line.hub.workers["d1"].frames == 1
 
 
-def test_who_is_alive_is_told(line: Line) -> None:
+def test_the_status_lists_the_processes_that_are_not_silent(line: Line) -> None:
     line.open("a")
     line.inbox["d"] = deque()
     line.say("d/beat", messages.Heartbeat("d"))  # of a worker that is still building its step
@@ -145,7 +145,7 @@ def test_who_is_alive_is_told(line: Line) -> None:
     assert line.hub.status().alive == ()
 
 
-def test_a_hub_that_slept_blames_nobody(line: Line) -> None:
+def test_after_the_hub_itself_slept_no_process_counts_as_silent(line: Line) -> None:
     line.open("a")
     line.join("d", "detect")
     line.tick()
@@ -155,7 +155,7 @@ def test_a_hub_that_slept_blames_nobody(line: Line) -> None:
     assert "d" in line.hub.workers
 
 
-def test_a_source_that_starts_again_goes_on_with_the_first_unsettled_frame(line: Line) -> None:
+def test_a_restarted_source_continues_with_the_first_unsettled_frame(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
@@ -226,7 +226,7 @@ def test_a_new_hub_waits_for_no_frame_that_the_old_one_dropped(line: Line) -> No
     assert counts.done == len(line.recorded["cam"])
 
 
-def test_an_answer_to_the_hub_before_is_no_introduction_to_this_one(line: Line) -> None:
+def test_a_registration_with_an_earlier_hub_does_not_count(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     line.hub = Hub(STAGES, SETTINGS, seed=2)
@@ -244,7 +244,7 @@ def test_an_answer_to_the_hub_before_is_no_introduction_to_this_one(line: Line) 
     assert line.counts("a") == messages.Counts(received=FRAMES, done=FRAMES)
 
 
-def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_frames(
+def test_health_that_arrives_before_its_source_has_registered_changes_no_frame(
     line: Line,
 ) -> None:
     cam = line.open("cam", live=True)
@@ -263,7 +263,7 @@ def test_what_was_said_of_a_stream_before_its_source_changes_nothing_of_its_fram
     assert line.hub.status().streams[0].health == "the image is black"
 
 
-def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> None:
+def test_a_result_for_an_earlier_hub_fits_no_lease_of_this_one(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     line.join("d", "detect")
@@ -281,7 +281,7 @@ def test_an_answer_to_the_hub_before_fits_no_loan_of_this_one(line: Line) -> Non
     assert line.hub.streams["a"].flights[0].failed is None
 
 
-def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
+def test_a_lost_offer_is_made_again(line: Line) -> None:
     line.open("a")
     line.read("a.1")
     line.sources["a.1"].offer(frame("a", 0), PLANES, 0.0, 0.0)  # and never sent
@@ -293,7 +293,7 @@ def test_an_offer_that_got_lost_is_made_again(line: Line) -> None:
     assert line.recorded["a"] == list(range(FRAMES))
 
 
-def test_what_cannot_work_is_said_once(line: Line) -> None:
+def test_the_first_broken_process_is_reported(line: Line) -> None:
     line.say("d", messages.Broken("detect: no weights"))
     line.say("d", messages.Broken("detect: still none"))
     assert line.hub.status().error == "detect: no weights"
@@ -309,7 +309,7 @@ def test_the_last_stage_must_be_ordered() -> None:
         Hub(STAGES[:2], SETTINGS, seed=1)
 
 
-def test_what_a_camera_has_no_room_for_is_counted(line: Line) -> None:
+def test_frames_of_a_camera_that_the_ring_has_no_room_for_are_counted(line: Line) -> None:
     line.open("cam", live=True)
     line.read("cam.1")
     for _ in range(2 * WINDOW + 2):  # and hears nothing of the hub meanwhile
@@ -331,7 +331,7 @@ def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:
     assert line.hub.status().streams[0].in_flight == 1
 
 
-def test_a_new_hub_counts_a_cameras_frames_on(line: Line) -> None:
+def test_a_new_hub_continues_the_counts_of_a_camera(line: Line) -> None:
     line.open("cam", live=True)
     line.read("cam.1")
     for _ in range(4):
@@ -364,7 +364,7 @@ def test_a_stream_is_forgotten_once_its_frames_are_settled(line: Line) -> None:
     assert [stream.name for stream in line.hub.status().streams] == ["cam"]
 
 
-def test_what_is_said_of_a_stream_without_a_source_is_kept(line: Line) -> None:
+def test_the_health_of_a_stream_without_a_source_is_kept(line: Line) -> None:
     line.say("supervisor", messages.Health("cam", 9, "given up: no", 0))
     assert line.hub.status().streams[0].health == "given up: no"
     line.open("cam", live=True)

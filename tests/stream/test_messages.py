@@ -1,3 +1,5 @@
+"""The messages and their encoding."""
+
 from fractions import Fraction
 from typing import get_args
 
@@ -60,12 +62,12 @@ FROM_HUB = st.one_of(
 
 
 @given(TO_HUB, st.binary(max_size=100))
-def test_what_is_said_to_the_hub_arrives(message: messages.ToHub, frame: bytes) -> None:
+def test_messages_to_the_hub_arrive_unchanged(message: messages.ToHub, frame: bytes) -> None:
     assert messages.unpack_to_hub(messages.pack(message, frame)) == (message, frame)
 
 
 @given(FROM_HUB, st.binary(max_size=100))
-def test_what_the_hub_says_arrives(message: messages.FromHub, frame: bytes) -> None:
+def test_messages_from_the_hub_arrive_unchanged(message: messages.FromHub, frame: bytes) -> None:
     assert messages.unpack_from_hub(messages.pack(message, frame)) == (message, frame)
 
 

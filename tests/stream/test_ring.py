@@ -67,7 +67,7 @@ def test_a_frame_comes_back_as_it_went(width: int, height: int, padding: int, se
                 assert reader.still(1, generation)
 
 
-def test_what_a_reader_is_given_is_the_memory_itself(path: Path) -> None:
+def test_a_reader_gets_views_of_the_memory_itself(path: Path) -> None:
     with Ring.create(path, 2, Ring.slot_bytes_for(64, 48)) as ring:
         generation = ring.write(0, *frame(64, 48, 7))
         y, u, _ = ring.planes(0, generation)
@@ -186,7 +186,7 @@ def test_views_outlive_the_ring_and_its_file(path: Path) -> None:
             use()
 
 
-def test_rings_come_and_go_without_a_trace(path: Path) -> None:
+def test_closed_rings_leave_no_memory_or_descriptor_behind(path: Path) -> None:
     before = len(os.listdir("/proc/self/fd")), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(200):
         with Ring.create(path, 4, 1 << 20) as ring:
@@ -248,7 +248,7 @@ def overwritten(path: Path) -> Iterator[tuple[Ring, "multiprocessing.process.Bas
     ring.close()
 
 
-def test_no_torn_frame_is_ever_taken_for_a_whole_one(
+def test_a_torn_frame_is_never_taken_for_a_whole_one(
     path: Path, overwritten: tuple[Ring, "multiprocessing.process.BaseProcess"]
 ) -> None:
     ring, _ = overwritten

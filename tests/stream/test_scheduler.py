@@ -84,7 +84,7 @@ def test_a_recorder_holds_several_frames_and_after_a_death_one(line: Line) -> No
     assert jobs(line, "w2") == [1]
 
 
-def test_while_a_dead_recorder_seems_to_live_the_next_gets_no_frame_behind_its_own(
+def test_while_a_dead_recorder_seems_alive_its_successor_gets_no_frame_behind_its_own(
     line: Line,
 ) -> None:
     line.open("a")
@@ -101,7 +101,7 @@ def test_while_a_dead_recorder_seems_to_live_the_next_gets_no_frame_behind_its_o
     assert line.recorded["a"] == [0]
 
 
-def test_of_a_live_stream_the_newest_waits(line: Line) -> None:
+def test_the_newest_frame_of_a_live_stream_waits(line: Line) -> None:
     line.open("cam", live=True)
     line.read("cam.1")
     line.join("d", "detect")
@@ -118,7 +118,7 @@ def test_of_a_live_stream_the_newest_waits(line: Line) -> None:
     assert line.counts("cam").dropped == {"superseded": 4}  # what was begun is finished
 
 
-def test_of_live_streams_as_many_frames_are_begun_as_a_stage_has_workers(line: Line) -> None:
+def test_as_many_frames_of_live_streams_are_begun_as_a_stage_has_workers(line: Line) -> None:
     for stream in "abc":
         line.open(stream, live=True)
         line.read(f"{stream}.1")
@@ -139,7 +139,7 @@ def test_of_live_streams_as_many_frames_are_begun_as_a_stage_has_workers(line: L
     assert streams(line, "d2") == ["c"]
 
 
-def test_the_stage_with_most_workers_says_how_many_frames_of_live_streams_are_begun(
+def test_the_stage_with_most_workers_sets_how_many_frames_of_live_streams_are_begun(
     line: Line,
 ) -> None:
     for stream in "abc":
@@ -159,7 +159,7 @@ def test_the_stage_with_most_workers_says_how_many_frames_of_live_streams_are_be
     assert streams(line, "d") == ["c"]
 
 
-def test_videos_do_not_wait_for_what_is_begun_of_live_streams(line: Line) -> None:
+def test_videos_do_not_wait_for_frames_of_live_streams(line: Line) -> None:
     for stream, live in (("cam", True), ("a", False)):
         line.open(stream, live=live)
         line.read(f"{stream}.1")

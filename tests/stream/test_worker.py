@@ -1,4 +1,4 @@
-"""A worker's step on frames as they travel: with their pixels, without, and too late."""
+"""A worker's step on frames as they travel: with pixels, without, and with overwritten ones."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -97,7 +97,7 @@ def test_a_frame_whose_ring_has_gone_has_failed(ring: Ring, tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at what is mapped in /proc")
-def test_rings_that_have_gone_are_let_go(ring: Ring, tmp_path: Path) -> None:
+def test_rings_whose_file_has_gone_are_unmapped(ring: Ring, tmp_path: Path) -> None:
     work = worker("detect", brightness)
     answer(work, write(ring, 0, 16))
     ring.unlink()
