@@ -169,8 +169,10 @@ class Index(Generic[T]):
                 with self._lock:
                     self._builder = builder
                     if self._closed:
-                        return
+                        builder.stop()
                 builder.run()
+            if self._closed:
+                return
             new = Replica(old.store, *key)
             with self._lock:
                 self._replica, self._entries = new, {}
