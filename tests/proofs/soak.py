@@ -1,9 +1,9 @@
-"""Send many small frames through the whole line, and watch the memory of every process.
+"""Send many small frames through the whole pipeline, and watch the memory of every process.
 
     python -m tests.proofs.soak [--frames 300000]
 
-Exits with 1 where a process grows by more than 1 MB per 100,000 frames (least squares over the last
-80 % of the run), or holds more descriptors at the end than after the first fifth.
+Exits with 1 if a process grows by more than 1 MB per 100,000 frames (least squares over the last
+80 % of the run), or has more descriptors at the end than after the first fifth.
 """
 
 import argparse
@@ -23,12 +23,12 @@ from onlooker.stream.cameras import serve
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 
-MOST = 1.0
+MAX_GROWTH_MB = 1.0
 """Megabytes that a process may grow by in 100,000 frames."""
 
 
 class Observer:
-    """Notes what each process holds, now and then."""
+    """Samples the memory and the descriptors of each process."""
 
     def __init__(self) -> None:
         self.next = 0.0
@@ -49,7 +49,7 @@ class Observer:
 
 
 def own(pid: int) -> float:
-    """Megabytes that are the process's own: frames in rings are everybody's."""
+    """Return the megabytes of the process alone; rings are shared."""
     fields = dict(line.split(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return float(fields["RssAnon"].split()[0]) / 1000
 
@@ -76,7 +76,7 @@ def main() -> int:
             publish=f"ipc://{name}/records",
             limits=Retention(max_megabytes=40, json_lines_max_megabytes=10),
         )
-        status = serve(lambda: config, outputs, observer, None, steps.LIGHT)
+        status = serve(lambda: config, outputs, observer, None, steps.COUNTED)
         kept = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
     seconds = time.monotonic() - began
     print(f"\r{status.settled} frames in {seconds:.0f} s; {kept:.0f} MB of records were kept")
@@ -85,7 +85,7 @@ def main() -> int:
         later = seen[len(seen) // 5 :]
         frames, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))
         slope = np.polyfit(frames, megabytes, 1)[0] * 1e5 if np.ptp(frames) else 0.0
-        worse = bool(slope > MOST or files[-1] > files[0])
+        worse = bool(slope > MAX_GROWTH_MB or files[-1] > files[0])
         bad |= worse
         print(
             f"{name:14} {megabytes[0]:6.1f} to {megabytes[-1]:6.1f} MB, "
