@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-PATROL_SECONDS = 0.05
+PATROL_SECONDS = 0.1
 """Time between two rounds of `supervise`."""
 MAX_RESTART_SECONDS = 32.0
 """Longest wait before a child that dies again and again is restarted: 0, 1, 2, 4 …, then this."""
@@ -124,7 +124,7 @@ class Child:
         self.started, self.ready = time.monotonic(), False
         pipe = subprocess.PIPE if self._piped else subprocess.DEVNULL
         # A terminal sends its signals to all its processes, but the supervisor decides in which
-        # order they stop. A child inherits what is blocked.
+        # order they stop. A child inherits blocked signals.
         with blocked(signal.SIGINT, signal.SIGHUP):
             self.process = subprocess.Popen(
                 [*command(*self._command), self.name],
@@ -162,7 +162,7 @@ class Child:
             self.process.stdin.flush()
 
     def read(self) -> bytes:
-        """Return what a piped child has written since the last call, without waiting."""
+        """Return all that a piped child has written since the last call, without waiting."""
         if self.process is None:
             return b""
         assert self.process.stdout is not None, "it was started with pipes"
@@ -261,8 +261,8 @@ def supervise(
 
     On a signal all groups are told to stop. The caller waits for each, in the order that suits.
 
-    received: what `signals` yields. each_round: called between two rounds. reload: called on
-    SIGHUP; without it, SIGHUP stops as the other signals do.
+    received: the list that `signals` yields. each_round: called between two rounds. reload: called
+    on SIGHUP; without it, SIGHUP stops as the other signals do.
     """
     while not all(group.finished for group in groups):
         for group in groups:

@@ -9,7 +9,7 @@ BACKLOG = 1024
 
 
 class ServeError(OnlookerError):
-    """The server cannot go on; the text says why."""
+    """The server cannot continue; the text says why."""
 
 
 def bound(address: tuple[str, int]) -> socket.socket:

@@ -1,4 +1,4 @@
-"""What the server and its processes tell each other.
+"""The messages between the server and its processes.
 
 The server writes the process's settings to its standard input, one line of JSON. The process
 writes single bytes to its standard output: LOOP from its event loop every second, the first as
@@ -27,7 +27,7 @@ PROBE_SECONDS = 5.0
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a process of the server needs to know."""
+    """Everything that a process of the server must know."""
 
     config: Config
     store: Path
@@ -46,7 +46,7 @@ def pack(settings: ProcessSettings) -> bytes:
 
 
 def unpack(line: bytes) -> ProcessSettings:
-    """Return what `pack` was given."""
+    """Return the settings that `pack` was given."""
     return msgspec.json.decode(line, type=ProcessSettings, dec_hook=lambda kind, text: kind(text))
 
 
@@ -54,7 +54,7 @@ class Signs:
     """The process's end of its standard output."""
 
     def __init__(self) -> None:
-        """Take standard output over: what else is written to it goes to standard error."""
+        """Take standard output over: other output to it goes to standard error."""
         self._file = os.dup(sys.stdout.fileno())
         os.set_blocking(self._file, False)
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

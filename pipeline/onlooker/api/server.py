@@ -220,7 +220,7 @@ class Processes:
         return [child.status for child in self._children]
 
     def register_metrics(self, registry: "CollectorRegistry") -> None:
-        """Have `registry` report what the processes have counted."""
+        """Have `registry` report the sums of all processes' counters."""
         from prometheus_client.multiprocess import MultiProcessCollector
 
         MultiProcessCollector(registry, str(self.metrics))  # type: ignore[no-untyped-call]

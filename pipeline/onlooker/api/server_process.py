@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """Answer requests until told to stop; exit with status 1 and a line on stderr if it cannot."""
+    """Answer requests until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
     json_log.begin()
     signs = Signs()
     settings = process_protocol.unpack(sys.stdin.buffer.readline())

@@ -1,4 +1,4 @@
-"""`onlooker status`: what runs on this machine, and how it is."""
+"""`onlooker status`: the streams and processes that run on this machine."""
 
 import time
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """A thread that reads a camera, reconnects without end, and never makes the camera wait.
 
-If its process has no time for the frames, the newest ones win. The others go on without their
-pixels, so that they are counted.
+If its process has no time for the frames, the newest ones win. The others are
+passed on without their pixels, so that they are counted.
 """
 
 import logging
@@ -35,17 +35,17 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Reading:
-    """What has come from the camera: a frame, or why a connection ended; neither at the end."""
+    """A frame of the camera, or the cause by which a connection ended; neither at the end."""
 
     shot: CameraFrame | None = None
     dropped: messages.Drop | None = None
     """Why the frame is not to be analysed; its pixels may be missing then."""
     cause: str = ""
-    """What was wrong."""
+    """The error by which a connection ended."""
 
 
 class CameraReader:
-    """The thread, which `start` starts, and what it has read."""
+    """The thread, which `start` starts, and the frames that it has read."""
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
@@ -72,7 +72,7 @@ class CameraReader:
         self._thread.start()
 
     def take(self, seconds: float) -> list[Reading]:
-        """Return what has been read since the last call; wait for it up to `seconds`."""
+        """Return all readings since the last call; wait up to `seconds` for the first."""
         with self._changed:
             if not self._waiting:
                 self._changed.wait(seconds)

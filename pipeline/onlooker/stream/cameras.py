@@ -38,7 +38,7 @@ def serve(
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
     On SIGHUP, and if the file `watched` changes, it is loaded again: streams come, go and change
-    without the others; what else has changed takes effect at the next start. Returns when all
+    without the others; other changes take effect at the next start. Returns when all
     streams have ended, which cameras never do, or on a signal to stop. Raises RunError, and what
     `load` and `feeds_of` do for the first configuration.
 
@@ -85,7 +85,7 @@ class Streams:
             run.add(feed)
 
     def reload(self, load: Callable[[], Config]) -> None:
-        """Make the run what the configuration says; keep it as it is if that cannot be used."""
+        """Start and stop streams as the configuration says; change nothing if it cannot be used."""
         try:
             config = load()
         except ConfigError as error:
@@ -157,7 +157,7 @@ class Changed:
         return before != self._before
 
     def _version(self) -> tuple[int, int] | None:
-        """What differs if the file does; None if it is not there, as while it is replaced."""
+        """Return a value that changes with the file; None if there is none, as during a rename."""
         try:
             status = self._path.stat() if self._path is not None else None
         except OSError:

@@ -1,4 +1,4 @@
-"""The feeds of a run: what its streams come from, and where their records go."""
+"""The feeds of a run: the sources of its streams, and the outputs of their records."""
 
 import hashlib
 from collections import Counter
@@ -22,7 +22,7 @@ MAX_LIVES = 1_000_000
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """The source of a stream, and where its records go."""
+    """The source of a stream, and the outputs of its records."""
 
     stream: str
     source: SourceConfig

@@ -1,4 +1,4 @@
-"""What is known of a run, for Prometheus."""
+"""The metrics of a run, for Prometheus."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,9 +9,9 @@ from onlooker.stream.messages import Status
 
 
 class Metrics:
-    """Serves figures at http://LISTEN/metrics. Raises OSError where it cannot listen.
+    """A server of metrics at http://LISTEN/metrics. Raises OSError if it cannot listen.
 
-    Set `status` as it changes.
+    Call `update` with each new status; others may register with `registry` too.
     """
 
     def __init__(self, listen: str) -> None:
@@ -35,34 +35,38 @@ class Metrics:
 
 
 def families(status: Status) -> Iterator[Metric]:
-    """All figures: frames received are those analysed, failed, dropped and in flight."""
+    """Yield all metrics. Frames received are the sum of analysed, failed, dropped, in flight."""
     received = CounterMetricFamily("onlooker_frames_received", "Frames received", labels=["stream"])
-    done = CounterMetricFamily("onlooker_frames_analysed", "Frames analysed", labels=["stream"])
+    analysed = CounterMetricFamily("onlooker_frames_analysed", "Frames analysed", labels=["stream"])
     failed = CounterMetricFamily(
         "onlooker_frames_failed", "Frames recorded as failed", labels=["stream", "cause"]
     )
     dropped = CounterMetricFamily(
         "onlooker_frames_dropped", "Frames dropped", labels=["stream", "cause"]
     )
-    flying = GaugeMetricFamily("onlooker_frames_in_flight", "On their way", labels=["stream"])
+    in_flight = GaugeMetricFamily(
+        "onlooker_frames_in_flight", "Frames between source and log", labels=["stream"]
+    )
     healthy = GaugeMetricFamily(
-        "onlooker_stream_healthy", "Whether all is well with the source", labels=["stream"]
+        "onlooker_stream_healthy", "1 if the source reports no error", labels=["stream"]
     )
     reconnects = CounterMetricFamily(
         "onlooker_stream_reconnects", "Connections after the first", labels=["stream"]
     )
     lag = GaugeMetricFamily(
-        "onlooker_lag_seconds", "From source to log, of late", labels=["stream", "quantile"]
+        "onlooker_lag_seconds",
+        "From source to log, of the last frames",
+        labels=["stream", "quantile"],
     )
     for stream in status.streams:
         name, counts = stream.name, stream.counts
         received.add_metric([name], counts.received)
-        done.add_metric([name], counts.done)
+        analysed.add_metric([name], counts.done)
         for cause, number in counts.failed.items():
             failed.add_metric([name, cause], number)
         for drop, number in counts.dropped.items():
             dropped.add_metric([name, drop], number)
-        flying.add_metric([name], stream.in_flight)
+        in_flight.add_metric([name], stream.in_flight)
         healthy.add_metric([name], not stream.health)
         reconnects.add_metric([name], stream.reconnects)
         for quantile, seconds in zip(("0.5", "0.99"), stream.lag, strict=True):
@@ -74,4 +78,15 @@ def families(status: Status) -> Iterator[Metric]:
     for worker in status.workers:
         busy.add_metric([worker.name, worker.stage], worker.busy)
         frames.add_metric([worker.name, worker.stage], worker.frames)
-    yield from (received, done, failed, dropped, flying, healthy, reconnects, lag, busy, frames)
+    yield from (
+        received,
+        analysed,
+        failed,
+        dropped,
+        in_flight,
+        healthy,
+        reconnects,
+        lag,
+        busy,
+        frames,
+    )

@@ -1,4 +1,4 @@
-"""Where the records of a feed go."""
+"""The outputs of a feed: its log, and the sinks that follow it."""
 
 from pathlib import Path
 

@@ -29,9 +29,9 @@ IDLE_AFTER_SECONDS = 1.0
 
 
 def main(run: Path, number: int, name: str) -> int:
-    """Publish publication `number` of the run in directory `run`, as `name`, until told to stop.
+    """Publish publication `number` of the run in directory `run`, as `name`, until SIGTERM.
 
-    Return the exit status: 1 if the hub was told what is broken.
+    Return the exit status: 1 if it cannot publish and has reported why.
     """
     stop = stop_event(name)
     plan = run_directory.read(run)
@@ -57,7 +57,7 @@ def main(run: Path, number: int, name: str) -> int:
 
 
 class Pace:
-    """How long to wait before the log is read again."""
+    """The wait before the log is read again, which depends on how busy it is."""
 
     def __init__(self) -> None:
         self.wait = 0.0

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
-    """What a publisher publishes."""
+    """The log that a publisher publishes, and its start in it."""
 
     outputs: Outputs
     position: int
@@ -43,7 +43,7 @@ class Publication(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What all processes of a run must know."""
+    """Everything that all processes of a run must know."""
 
     parent: int
     """Process id of the supervisor; the other processes end if it does."""

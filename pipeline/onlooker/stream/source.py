@@ -1,7 +1,7 @@
-"""A stream's source: what it has offered to the hub, and where the pixels are.
+"""A stream's source: the frames that it has offered to the hub, and the ring with their pixels.
 
-It keeps what it has offered until the hub has settled it, and offers it again to a hub that was
-restarted since. Never more frames are in flight than the window allows: a video waits, and frames
+It keeps each frame until the hub has settled it, and offers it again to a hub that was restarted
+since. Never more frames are in flight than the window allows: a video waits, and frames
 of a camera that come meanwhile are offered without their pixels, to be counted.
 """
 
@@ -126,7 +126,7 @@ class Source:
                     self.started, self.next = True, message.next
                 for index in list(self._offered):
                     if index < message.next and index not in message.in_flight:
-                        # What became of it, only the hub before this one knew.
+                        # Only the hub before this one knew its result.
                         self.gate.settled(index, False)
                         self._settle(index)
                 again = [sent for i, sent in self._offered.items() if i >= message.next]

@@ -42,11 +42,10 @@ class ReaderDied(Exception):
 
 
 def main(run: Path, number: int, name: str) -> int:
-    """Feed the stream of feed `number` of the run in directory `run`, as `name`, until told to
-    stop.
+    """Feed the stream of feed `number` of the run in directory `run`, as `name`, until SIGTERM.
 
     `name` ends in a number higher than any process for this feed had before. Return the exit
-    status: 1 if the source failed and has told the hub why. Another process then tries again.
+    status: 1 if the source failed and has reported why. Another process then tries again.
     """
     stop = stop_event(name)
     plan = run_directory.read(run)
@@ -118,7 +117,7 @@ def _follow_video(
 def _follow_camera(
     feed: Feed, source: Source, hub: HubClient, stop: threading.Event
 ) -> Iterator[Sends]:
-    """Offer what a thread reads from the camera. Raises OSError, and ReaderDied if it ends.
+    """Offer the frames that a thread reads. Raises OSError, and ReaderDied if the thread ends.
 
     The thread may hang for good: then this process ends.
     """
@@ -154,7 +153,7 @@ def _follow_camera(
 
 
 class Health:
-    """What is said about a camera: to the hub whenever it changes, to the user's log once."""
+    """Reports on a camera: to the hub whenever its health changes, to the user's log once."""
 
     def __init__(self, stream: str, session: int) -> None:
         self._stream = stream
@@ -166,7 +165,7 @@ class Health:
         """Time since which all is well."""
 
     def bad(self, cause: str) -> Sends:
-        """Return what to tell the hub after a connection has ended by `cause`."""
+        """Return the report after a connection has ended by `cause`."""
         if cause != self._logged:
             logger.error("camera fails stream=%s cause=%s", self._stream, cause)
             self._logged = cause
@@ -174,7 +173,7 @@ class Health:
         return self._say(cause)
 
     def good(self, black: bool) -> Sends:
-        """Return what to tell the hub after a frame; `black` if there is nothing in it."""
+        """Return the report after a frame; `black` if there is nothing in it."""
         if self._text and self._text != BLACK:
             self._reconnects += 1
             self._since = time.monotonic()

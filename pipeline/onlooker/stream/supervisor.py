@@ -67,7 +67,7 @@ def replay(
     speed: str = "max",
     store: Path | None = None,
 ) -> Status:
-    """Send every frame of `videos` through `stages`, and return what became of them.
+    """Send every frame of `videos` through `stages`; return the final status.
 
     Each video is a stream named after its file. As many are read at once as there are workers for a
     stage. `on_status` is called a few times a second. An earlier run's log is resumed. store: file
@@ -130,7 +130,7 @@ class Run:
     """The processes of a run, while the `with` statement lasts.
 
     It takes feeds while it runs; its processes start with the first one. `watch` has to be called
-    again and again; `status` is then what is known of all streams.
+    again and again; `status` is then the newest status of all streams.
     """
 
     def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
@@ -154,7 +154,7 @@ class Run:
         """By log and endpoint."""
         self._started = False
         self._sources: dict[Child, Feed] = {}
-        """Sources that are started, with what they feed."""
+        """Sources that are started, with their feeds."""
         self._pending: list[Feed] = []
         """Feeds that wait for their turn."""
         self._feeds: dict[str, Feed] = {}
@@ -165,7 +165,7 @@ class Run:
         self._leaving: list[Feed] = []
         """Feeds that have ended, of streams that the hub may still know."""
         self._said: dict[str, str] = {}
-        """What this process has told the hub of a stream's source that died, by stream."""
+        """Causes that this process has reported of sources that died, by stream."""
         self._asked = self._heard = self._watched = time.monotonic()
         self._answered = True
         self._hub_complete = math.inf
@@ -175,7 +175,6 @@ class Run:
         self._socket.linger = 0
         self._socket.routing_id = b"supervisor"
         self._socket.reconnect_ivl = 20
-        self._socket.connect(plan.hub)
 
     @property
     def finished(self) -> bool:
@@ -186,7 +185,9 @@ class Run:
         """Have a stream read: at once, or as soon as its turn comes. Raises OSError, LogError."""
         run_directory.write_feed(self.run, feed)
         self._publish(feed.outputs)
-        self._started = True
+        if not self._started:
+            self._started = True
+            self._socket.connect(self.plan.hub)
         self._feeds[feed.stream] = feed
         self._finished.pop(feed.stream, None)
         self._pending.append(feed)
@@ -238,6 +239,9 @@ class Run:
                 self._restart(child, how, now)
 
     def _listen(self, seconds: float) -> None:
+        if not self._started:
+            time.sleep(seconds)
+            return
         if self._socket.poll(round(seconds * 1000)):
             message, _ = messages.unpack_from_hub(self._socket.recv_multipart())
             self._heard, self._answered = time.monotonic(), True
@@ -261,7 +265,7 @@ class Run:
             self._say(messages.Health(feed.stream, feed.session(child.life), cause, 0))
 
     def _cause(self, stream: str) -> str:
-        """What a source that died has said to be wrong; empty if it has said nothing."""
+        """Return the cause that a source has reported before it died; empty if it has none."""
         [health] = [each.health for each in self.status.streams if each.name == stream] or [""]
         return health if health != self._said.get(stream) else ""
 
@@ -274,7 +278,7 @@ class Run:
         return sum(stream.counts.settled for stream in own)
 
     def _take(self, status: Status) -> None:
-        """Take what the hub says. Raises RunError if it was told what is broken."""
+        """Take a status of the hub. Raises RunError if a process has reported that it is broken."""
         if status.error is not None:
             raise RunError(status.error)
         self._hub.ready = True
@@ -342,7 +346,7 @@ class Run:
             logger.debug("not sent to the hub message=%s", type(message).__name__)
 
     def stop(self) -> None:
-        """Have the sources stop; what is on its way is still recorded. Do not wait for it."""
+        """Have the sources stop, and do not wait for it. Frames in flight are still recorded."""
         for child in self._sources:
             child.stop(time.monotonic())
 
@@ -358,7 +362,7 @@ class Run:
         if broken:
             end = time.monotonic() + self._silence
             while time.monotonic() < end:
-                self._ask()  # raises what the hub was told
+                self._ask()  # raises the error that was reported to the hub
             raise RunError(f"{broken[0]} failed while it saved its last results")
 
     def _ask(self) -> None:
@@ -393,7 +397,7 @@ class Run:
     def __exit__(self, *_: object) -> None:
         """Stop sources first, so that nothing comes in any more; then the publisher, the hub last.
 
-        The publisher has what was recorded late to publish.
+        The publisher still has the last records to publish.
         """
         self._socket.close()
         self._context.term()
