@@ -11,13 +11,8 @@ FOLDERS = ("pipeline/onlooker", "bench", "models/training")
 STILL_TO_DO = (
     "pipeline/onlooker/api",
     "pipeline/onlooker/child_process.py",
-    "pipeline/onlooker/cli",
-    "pipeline/onlooker/config",
     "pipeline/onlooker/identity",
-    "pipeline/onlooker/media",
-    "pipeline/onlooker/models",
     "pipeline/onlooker/stream",
-    "pipeline/onlooker/types.py",
     "pipeline/onlooker/vision",
 )
 """Places that are still to be rewritten; the list only gets shorter."""
@@ -61,7 +56,7 @@ def strings() -> Iterator[tuple[str, str]]:
 
 def test_no_docstring_is_a_relative_clause() -> None:
     found = list(docstrings())
-    assert len(found) > 100
+    assert len(found) > 500
     assert [place for place, text, _ in found if text.split()[0] in CLAUSES] == []
 
 

@@ -21,6 +21,43 @@ TOP = {
 }
 """Modules beside the packages, each because several packages need it."""
 
+TESTED_BY = {
+    "api/listener": "api/test_server",
+    "api/metrics": "api/test_app",
+    "api/process_protocol": "api/test_server",
+    "api/rekognition/operations": "api/test_docs",
+    "api/rekognition/requests": "api/test_contract",
+    "api/rekognition/responses": "api/test_contract",
+    "api/server_process": "api/test_server",
+    "api/service": "api/test_services",
+    "cli/pull_models": "cli/test_models",
+    "cli/serve": "cli/test_run",
+    "cli/status": "cli/test_stream",
+    "cli/terminal": "cli/test_main",
+    "identity/errors": "identity/test_store",
+    "identity/faces": "identity/test_store",
+    "identity/schema": "identity/test_store",
+    "identity/search/engines": "identity/search/test_sqlite_searcher",
+    "identity/search/searcher": "identity/search/test_sqlite_searcher",
+    "media/errors": "media/test_open",
+    "media/video": "media/test_video_file",
+    "models/convert/faceapi": "models/convert/test_convert",
+    "models/convert/graph": "models/convert/test_convert",
+    "models/convert/graph_edits": "models/convert/test_convert",
+    "models/convert/heads": "models/convert/test_convert",
+    "models/convert/mediapipe": "models/convert/test_convert",
+    "models/convert/paddle": "models/test_import_paddle",
+    "models/convert/tfjs": "models/convert/test_convert",
+    "models/convert/tflite": "models/convert/test_convert",
+    "models/convert/weights_manifest": "models/convert/test_convert",
+    "stream/hub_process": "stream/test_supervisor",
+    "stream/hub_state": "stream/test_hub",
+    "stream/outputs": "stream/test_supervisor",
+    "vision/text_finder": "vision/test_text",
+    "vision/text_reader": "vision/test_text",
+}
+"""Modules that have no test of their name, and the test that covers them."""
+
 ROLES = {
     "errors": "the exceptions of a package",
     "faces": "vision finds them in an image, identity keeps them in a collection",
@@ -64,6 +101,23 @@ def test_no_two_modules_have_one_name() -> None:
             places[path.stem].append(path.relative_to(PACKAGE).as_posix())
     twice = {name: found for name, found in places.items() if len(found) > 1}
     assert not {name: found for name, found in twice.items() if name not in ROLES}
+
+
+def test_every_module_has_a_test_of_its_name_or_a_known_one() -> None:
+    tests = ROOT / "tests"
+    named = {
+        path.relative_to(tests).parent / path.stem.removeprefix("test_")
+        for path in tests.rglob("test_*.py")
+    }
+    without = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix()
+        for path in modules()
+        if path.stem not in {"__init__", "__main__"}
+        and path.relative_to(PACKAGE).with_suffix("") not in named
+    }
+    assert without == TESTED_BY.keys()
+    for place in TESTED_BY.values():
+        assert (tests / f"{place}.py").is_file(), place
 
 
 def test_every_package_says_what_it_holds() -> None:
