@@ -23,7 +23,6 @@ TOP = {
 
 TESTED_BY = {
     "api/listener": "api/test_server",
-    "api/metrics": "api/test_app",
     "api/process_protocol": "api/test_server",
     "api/rekognition/operations": "api/test_docs",
     "api/rekognition/requests": "api/test_contract",
@@ -38,23 +37,14 @@ TESTED_BY = {
     "identity/faces": "identity/test_store",
     "identity/schema": "identity/test_store",
     "identity/search/engines": "identity/search/test_sqlite_searcher",
-    "identity/search/searcher": "identity/search/test_sqlite_searcher",
     "media/errors": "media/test_open",
     "media/video": "media/test_video_file",
-    "models/convert/faceapi": "models/convert/test_convert",
-    "models/convert/graph": "models/convert/test_convert",
-    "models/convert/graph_edits": "models/convert/test_convert",
-    "models/convert/heads": "models/convert/test_convert",
-    "models/convert/mediapipe": "models/convert/test_convert",
+    "models/convert/faceapi": "models/test_verify",
+    "models/convert/graph": "models/convert/test_graph_edits",
     "models/convert/paddle": "models/test_import_paddle",
-    "models/convert/tfjs": "models/convert/test_convert",
-    "models/convert/tflite": "models/convert/test_convert",
-    "models/convert/weights_manifest": "models/convert/test_convert",
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",
-    "vision/text_finder": "vision/test_text",
-    "vision/text_reader": "vision/test_text",
 }
 """Modules that have no test of their name, and the test that covers them."""
 
