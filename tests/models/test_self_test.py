@@ -48,7 +48,7 @@ def test_the_batch_is_bgr_whatever_the_network_takes() -> None:
     np.testing.assert_array_equal(mesh[0, 0, 0], first[::-1])
 
 
-def test_differences_are_said() -> None:
+def test_differences_are_described() -> None:
     assert self_test.differences(promised(figures()), [figures()], 1e-3) == []
     assert self_test.differences(promised(figures()), [figures(mean=4.001)], 1e-3) == []
     assert self_test.differences(promised(figures()), [figures(mean=4.1)], 1e-3) == [

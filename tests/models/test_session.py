@@ -22,7 +22,7 @@ PROVIDERS = ["cpu", pytest.param("openvino", marks=needs_openvino)]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_batch_is_its_pictures_one_by_one(provider: str) -> None:
+def test_a_batch_is_its_images_one_by_one(provider: str) -> None:
     model = session.load("mobilefacenet", provider)
     rng = np.random.default_rng(7)
     pictures = rng.integers(0, 256, (3, 112, 112, 3), np.uint8)
@@ -89,7 +89,7 @@ def test_outputs_come_in_the_graphs_order() -> None:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_detector_takes_pictures_of_any_size(provider: str) -> None:
+def test_a_detector_takes_images_of_any_size(provider: str) -> None:
     model = session.load("yunet", provider)
     for height, width in ((32, 64), (320, 96), (32, 64)):
         outputs = model(np.zeros((1, height, width, 3), np.uint8))
@@ -148,7 +148,7 @@ def test_auto_follows_the_card(
 
 
 class Session:
-    """A session that answers every picture with the same numbers."""
+    """A session that returns the same numbers for every image."""
 
     def __init__(self, answer: NDArray[np.float32]) -> None:
         self._answer = answer

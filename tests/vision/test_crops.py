@@ -18,7 +18,7 @@ def noise(height: int, width: int) -> NDArray[np.uint8]:
 def unbiased(
     picture: NDArray[np.float64], matrix: NDArray[np.float64], width: int, height: int
 ) -> NDArray[np.float64]:
-    """The crop of a picture. OpenCV rounds means of a half up, and so those of a negative down."""
+    """The crop of an image. OpenCV rounds means of a half up, and so those of a negative down."""
     positive = picture.round().astype(np.uint8)
     one, other = (
         crop(Still(each), matrix, width, height, cv2.INTER_CUBIC, REPEAT).astype(float)
@@ -36,7 +36,7 @@ def test_whole_pixels_are_copied() -> None:
 
 def test_a_quarter_turn_is_a_quarter_turn() -> None:
     picture = noise(40, 60)
-    # The picture's left edge, from its foot upwards, becomes the crop's upper edge.
+    # The image's left edge, from its foot upwards, becomes the crop's upper edge.
     matrix = np.array([[0.0, -1, 40], [1, 0, 0]])
     cut = crop(Still(picture), matrix, 40, 60, LINEAR, BLACK)
     np.testing.assert_array_equal(cut, np.rot90(picture, -1))
@@ -61,7 +61,7 @@ def test_a_crop_shows_the_same_place_at_any_size(covered: float) -> None:
     there = np.mgrid[:28, :36][::-1].reshape(2, -1) + 0.5
     x, y = np.linalg.inv(matrix[:, :2]) @ (there - matrix[:, 2:])
     shown = np.stack([x / 4, y / 4, (x + y) / 8], axis=1).reshape(28, 36, 3)
-    # A step is four pixels of the picture, whatever the crop's size.
+    # A step is four pixels of the image, whatever the crop's size.
     assert np.abs(cut - shown).max() <= 1
 
 
@@ -93,7 +93,7 @@ def test_at_its_edge_a_crop_shows_what_a_larger_one_does(covered: int, shift: fl
     np.testing.assert_array_equal(small, large[8:28, 8:28])
 
 
-def test_outside_the_picture_is_what_the_border_says() -> None:
+def test_outside_the_image_is_the_border() -> None:
     picture = np.full((20, 20, 3), 200, np.uint8)
     matrix = np.array([[1.0, 0, 10], [0, 1, 0]])
     assert crop(Still(picture), matrix, 20, 20, LINEAR, BLACK)[:, :9].max() == 0
@@ -124,7 +124,7 @@ def test_roughly_is_within_a_pixel_of_the_crop(covered: float, shift: float) -> 
         crop(Still(picture), matrix, 30, 20, cv2.INTER_CUBIC, REPEAT, roughly=roughly).astype(int)
         for roughly in (False, True)
     )
-    # A pixel of the crop is so many of the picture, each of which is half a step brighter.
+    # A pixel of the crop covers this many of the image, each of which is half a step brighter.
     assert np.abs(rough - exact).max() <= 1 + covered / 2
 
 
@@ -136,7 +136,7 @@ def test_roughly_a_line_of_text_is_not_warped(monkeypatch: pytest.MonkeyPatch) -
     exact = crop(picture, matrix, 500, 48, cv2.INTER_CUBIC, REPEAT)
     monkeypatch.delattr(cv2, "warpAffine")
     rough = crop(picture, matrix, 500, 48, cv2.INTER_CUBIC, REPEAT, roughly=True)
-    # A pixel of the crop is 1.25 of the picture, each of which is up to two steps brighter.
+    # A pixel of the crop is 1.25 of the image, each of which is up to two steps brighter.
     apart = np.abs(rough.astype(int) - exact)
     assert 0 < apart.max() <= 1 + 1.2 * 1.25 * 2
 
@@ -153,7 +153,7 @@ def test_roughly_changes_nothing_where_a_crop_is_not_straight(turn: float) -> No
     np.testing.assert_array_equal(rough, exact)
 
 
-def test_roughly_is_right_where_the_picture_ends() -> None:
+def test_roughly_is_exact_at_the_edge_of_the_image() -> None:
     picture = Still(noise(40, 60))
     for right, down in ((-5, 3), (3, -5), (35, 0), (0, 25)):
         matrix = np.array([[1.0, 0, -right], [0, 1, -down]])
@@ -175,11 +175,11 @@ def test_a_batch_is_its_crops() -> None:
 
 
 @pytest.mark.parametrize(("colour", "mean"), [("BGR", (10, 20, 30)), ("RGB", (30, 20, 10))])
-def test_what_is_missing_of_a_picture_is_the_mean(colour: str, mean: tuple[int, ...]) -> None:
+def test_the_padding_is_the_mean(colour: str, mean: tuple[int, ...]) -> None:
     model = msgspec.structs.replace(
         card("yunet"), colour=colour, mean=(10.2, 19.9, 30.4), multiple=32
     )
-    # A window of a larger picture: its rows do not touch each other.
+    # A window of a larger image: its rows do not touch each other.
     picture = noise(80, 90)[3:60, 5:75]
     found = padded(picture, model)
     assert found.shape == (64, 96, 3)

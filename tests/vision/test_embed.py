@@ -35,23 +35,23 @@ def embed() -> FaceEmbedder:
 
 
 @pytest.fixture(scope="module")
-def lay() -> Mesher:
+def fit() -> Mesher:
     return Mesher("cpu")
 
 
 def test_a_face_at_the_edge_is_found_and_embedded(
-    find: FaceFinder, lay: Mesher, embed: FaceEmbedder, astronaut: NDArray[np.uint8]
+    find: FaceFinder, fit: Mesher, embed: FaceEmbedder, astronaut: NDArray[np.uint8]
 ) -> None:
     whole = Still(astronaut)
     edge = Still(np.ascontiguousarray(astronaut[85:, 195:]))
     (face,), (cut,) = find(whole), find(edge)
     assert cut.box[0] < 0 or cut.box[1] < 0
-    one, other = embed(whole, lay(whole, [face])), embed(edge, lay(edge, [cut]))
+    one, other = embed(whole, fit(whole, [face])), embed(edge, fit(edge, [cut]))
     assert float(one[0] @ other[0]) > 0.5
 
 
 def portraits(samples: Path) -> Iterator[tuple[str, str, Still]]:
-    """Person, file and picture of everybody in the samples."""
+    """Person, file and image of everybody in the samples."""
     for path in sorted((samples / "faces" / "identities").rglob("*.*")):
         yield path.parent.name, path.stem, image.read(path)
 
@@ -60,18 +60,18 @@ People = dict[tuple[str, str], tuple[Still, MeshedFace]]
 
 
 @pytest.fixture(scope="module")
-def people(find: FaceFinder, lay: Mesher, samples: Path) -> People:
+def people(find: FaceFinder, fit: Mesher, samples: Path) -> People:
     """The largest face of each portrait, by person and number."""
     found = {}
     for person, number, picture in portraits(samples):
-        [seen] = lay(picture, find(picture)[:1])
+        [seen] = fit(picture, find(picture)[:1])
         assert reasons(seen.face, "AUTO", 32) == (), (person, number)
         found[person, number] = picture, seen
     return found
 
 
 def apart(embed: FaceEmbedder, people: People) -> tuple[float, float]:
-    """Least Similarity of two pictures of one person, and most of two people."""
+    """Minimum Similarity of two images of one person, and maximum of two people."""
     vectors = {name: embed(picture, [seen])[0] for name, (picture, seen) in people.items()}
     same: list[float] = []
     different: list[float] = []
@@ -112,7 +112,7 @@ def test_the_mesh_follows_a_leaning_head_and_five_points_do_not(
 ) -> None:
     by_mesh, by_points = [], []
     for name, (picture, seen) in people.items():
-        if name[0] == "family1_daughter":  # in one of three pictures she leans by 30 degrees
+        if name[0] == "family1_daughter":  # in one of three images she leans by 30 degrees
             by_mesh.append(embed(picture, [seen])[0])
             by_points.append(embed(picture, [MeshedFace(find(picture)[0])])[0])
     assert min(float(a @ b) for a, b in combinations(by_mesh, 2)) > 0.69
@@ -121,10 +121,10 @@ def test_the_mesh_follows_a_leaning_head_and_five_points_do_not(
 
 
 def test_a_vector_does_not_depend_on_the_company(
-    find: FaceFinder, lay: Mesher, embed: FaceEmbedder, samples: Path
+    find: FaceFinder, fit: Mesher, embed: FaceEmbedder, samples: Path
 ) -> None:
     picture = image.read(samples / "faces" / "groups" / "azure_mit" / "identification1.jpg")
-    found = lay(picture, find(picture))
+    found = fit(picture, find(picture))
     together = embed(picture, found)
     alone = np.concatenate([embed(picture, [face]) for face in found])
     assert together.shape == (4, embed.space.dim)
@@ -132,14 +132,14 @@ def test_a_vector_does_not_depend_on_the_company(
     assert embed(picture, []).shape == (0, embed.space.dim)
 
 
-def test_the_size_of_the_picture_hardly_matters(
-    find: FaceFinder, lay: Mesher, embed: FaceEmbedder, samples: Path
+def test_the_size_of_the_image_hardly_matters(
+    find: FaceFinder, fit: Mesher, embed: FaceEmbedder, samples: Path
 ) -> None:
     """Chips are averaged down, so a face of 275 pixels is the same one at 92."""
     large = image.read(samples / "faces" / "identities" / "barack_obama" / "2.jpg")
     small = Still(large.small(400))
-    (one,) = embed(large, lay(large, find(large)[:1]))
-    (other,) = embed(small, lay(small, find(small)[:1]))
+    (one,) = embed(large, fit(large, find(large)[:1]))
+    (other,) = embed(small, fit(small, find(small)[:1]))
     assert float(one @ other) > 0.9
 
 

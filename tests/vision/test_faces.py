@@ -1,4 +1,4 @@
-"""Real photographs: who is where, which way they look, and who is whom."""
+"""Face detection in real photographs: the number of faces, their places and their scores."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def test_the_astronaut_has_one_face_and_it_is_there(
     find: FaceFinder, astronaut: NDArray[np.uint8]
 ) -> None:
     (face,) = find(Still(astronaut))
-    # Read off the picture by eye.
+    # Measured by eye.
     np.testing.assert_allclose(face.box, (178, 63, 268, 176), atol=8)
     by_eye = [(199, 102), (247, 104), (219, 126), (199, 143), (240, 144)]
     np.testing.assert_allclose(face.points, by_eye, atol=5)
@@ -45,9 +45,7 @@ def test_the_astronaut_has_one_face_and_it_is_there(
     assert face.quality.sharpness > 90
 
 
-def test_a_face_is_where_the_picture_is_moved_to(
-    find: FaceFinder, astronaut: NDArray[np.uint8]
-) -> None:
+def test_a_face_moves_with_the_image(find: FaceFinder, astronaut: NDArray[np.uint8]) -> None:
     (there,) = find(Still(astronaut))
     wide = np.zeros((700, 1400, 3), np.uint8)
     wide[100:612, 800:1312] = astronaut
@@ -62,7 +60,7 @@ def test_nothing_and_everything_is_a_face_now_and_then(
 ) -> None:
     assert find(Still(np.zeros((64, 64, 3), np.uint8))) == ()
     assert find(Still(np.zeros((1, 1, 3), np.uint8))) == ()
-    # A face that fills the picture is found at the second look.
+    # A face that fills the image is found in a smaller input.
     large = np.asarray(cv2.resize(astronaut[50:190, 160:285], (1250, 1400)), np.uint8)
     (face,) = find(Still(large))
     assert face.box[2] - face.box[0] > 700
@@ -134,7 +132,7 @@ def test_a_crowd_of_small_faces_is_found_thoroughly(
 def test_a_face_that_the_edges_cut_is_found_whole(
     finders: dict[str, FaceFinder], astronaut: NDArray[np.uint8]
 ) -> None:
-    """He fills the picture, from the brows to the lips."""
+    """The face fills the image, from the brows to the lips."""
     close = np.asarray(cv2.resize(astronaut[80:165, 178:268], (900, 850)), np.uint8)
     (face,) = finders["thorough"](Still(close))
     assert face.box[2] - face.box[0] > 700
@@ -153,14 +151,14 @@ def test_confidence_is_a_probability(
         assert min(scores) >= 0.05
         assert max(scores) < 1
         best.append(max(scores))
-    # The less is to be seen, the less sure it is.
+    # The less is visible, the lower the score.
     assert best == sorted(best, reverse=True)
     assert best[0] > 0.99
     assert best[-1] < 0.5
 
 
 @pytest.mark.parametrize("detection", ["balanced", "thorough"])
-def test_no_face_is_seen_where_there_is_none(
+def test_no_face_is_found_in_a_video_without_one(
     detection: str, finders: dict[str, FaceFinder], samples: Path
 ) -> None:
     """Ten seconds of a hooded man by night, every tenth frame."""

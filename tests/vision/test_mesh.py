@@ -1,4 +1,4 @@
-"""The mesh on real faces: landmarks in their places, and poses that turn with the picture."""
+"""The mesh on real faces: landmarks in their places, and poses that turn with the image."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def find() -> FaceFinder:
 
 
 @pytest.fixture(scope="module")
-def lay() -> Mesher:
+def fit() -> Mesher:
     return Mesher("cpu")
 
 
@@ -32,8 +32,8 @@ def astronaut() -> NDArray[np.uint8]:
     return image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr
 
 
-def seen(find: FaceFinder, lay: Mesher, picture: Still) -> MeshedFace:
-    [one] = lay(picture, find(picture)[:1])
+def seen(find: FaceFinder, fit: Mesher, picture: Still) -> MeshedFace:
+    [one] = fit(picture, find(picture)[:1])
     return one
 
 
@@ -41,13 +41,13 @@ def places(one: MeshedFace) -> dict[str, Point]:
     return dict(zip(LANDMARKS, one.face.landmarks, strict=True))
 
 
-def test_thirty_points_lie_on_the_astronaut_where_the_eye_sees_them(
-    find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+def test_thirty_points_are_at_their_places_on_the_astronaut(
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
 ) -> None:
-    one = seen(find, lay, Still(astronaut))
+    one = seen(find, fit, Still(astronaut))
     found = places(one)
     assert len(found) == 30
-    # Read off the picture by eye.
+    # Measured by eye.
     for name, by_eye in {
         "leftPupil": (202, 101),
         "rightPupil": (247, 103),
@@ -105,11 +105,11 @@ def check_regions(one: MeshedFace) -> None:
 
 
 def test_every_type_lies_in_its_region_of_every_face(
-    find: FaceFinder, lay: Mesher, samples: Path
+    find: FaceFinder, fit: Mesher, samples: Path
 ) -> None:
     checked = 0
     for path in sorted((samples / "faces" / "identities").rglob("*.*")):
-        one = seen(find, lay, image.read(path))
+        one = seen(find, fit, image.read(path))
         if one.fits and abs(one.face.pose.yaw) < 25:
             check_regions(one)
             checked += 1
@@ -117,13 +117,13 @@ def test_every_type_lies_in_its_region_of_every_face(
 
 
 @pytest.mark.parametrize("angle", [-40, -20, 15, 30])
-def test_roll_follows_the_picture_and_the_points_stay_on_the_face(
-    angle: int, find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+def test_roll_follows_the_image_and_the_points_stay_on_the_face(
+    angle: int, find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
 ) -> None:
-    upright = seen(find, lay, Still(astronaut))
+    upright = seen(find, fit, Still(astronaut))
     matrix = cv2.getRotationMatrix2D((223, 120), -angle, 1)  # OpenCV's turn is the other way round
     turned_picture = Still(np.asarray(cv2.warpAffine(astronaut, matrix, (512, 512)), np.uint8))
-    turned = seen(find, lay, turned_picture)
+    turned = seen(find, fit, turned_picture)
     assert turned.face.pose.roll - upright.face.pose.roll == pytest.approx(angle, abs=3)
     assert turned.face.pose.yaw == pytest.approx(upright.face.pose.yaw, abs=5)
     assert turned.face.pose.pitch == pytest.approx(upright.face.pose.pitch, abs=5)
@@ -132,13 +132,13 @@ def test_roll_follows_the_picture_and_the_points_stay_on_the_face(
 
 
 def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
-    find: FaceFinder, lay: Mesher, samples: Path
+    find: FaceFinder, fit: Mesher, samples: Path
 ) -> None:
     turned = 0
     for path in sorted((samples / "faces" / "identities").rglob("*.*")):
         picture = image.read(path)
-        one = seen(find, lay, picture)
-        other = seen(find, lay, Still(np.ascontiguousarray(picture.bgr[:, ::-1])))
+        one = seen(find, fit, picture)
+        other = seen(find, fit, Still(np.ascontiguousarray(picture.bgr[:, ::-1])))
         if not one.fits or one.face.box[2] - one.face.box[0] < 60:
             continue
         assert other.face.pose.yaw == pytest.approx(-one.face.pose.yaw, abs=5), path
@@ -149,19 +149,19 @@ def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
 
 
 def test_of_a_profile_the_detectors_points_are_kept(
-    find: FaceFinder, lay: Mesher, astronaut: NDArray[np.uint8]
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
 ) -> None:
     picture = Still(astronaut)
     [face] = find(picture)
-    # No face is there to be seen: the detector was wrong.
-    wrong = lay(picture, [moved(face, 150, 250)])[0]
+    # There is no face: the detector was wrong.
+    wrong = fit(picture, [moved(face, 150, 250)])[0]
     assert not wrong.fits
     assert wrong.face.points == moved(face, 150, 250).points
     assert len(wrong.face.landmarks) == 30
     [without] = [MeshedFace(face)]
     assert without.face == face
     assert not without.fits
-    assert lay(picture, []) == []
+    assert fit(picture, []) == []
 
 
 def moved(face: Face, x: float, y: float) -> Face:
@@ -171,13 +171,13 @@ def moved(face: Face, x: float, y: float) -> Face:
 
 
 def test_a_mesh_does_not_depend_on_the_company(
-    find: FaceFinder, lay: Mesher, samples: Path
+    find: FaceFinder, fit: Mesher, samples: Path
 ) -> None:
     picture = image.read(samples / "faces" / "groups" / "azure_mit" / "identification1.jpg")
     found = find(picture)
-    together = lay(picture, found)
+    together = fit(picture, found)
     for face, one in zip(found, together, strict=True):
-        [alone] = lay(picture, [face])
+        [alone] = fit(picture, [face])
         assert alone.mesh is not None
         assert one.mesh is not None
         np.testing.assert_array_equal(alone.mesh.points, one.mesh.points)

@@ -36,7 +36,7 @@ def five(landmarks: list[dict[str, Any]], width: float, height: float) -> tuple[
 
 
 def test_pose_has_the_signs_and_the_size_that_rekognition_recorded(samples: Path) -> None:
-    # The pictures' proportions were not recorded; these make the eyes' slope the recorded roll,
+    # The images' proportions were not recorded; these make the eyes' slope the recorded roll,
     # or where that is nothing, the face as long as faces are.
     proportions = [1.02, 0.9, 2 / 3]
     details = list(recorded(samples))

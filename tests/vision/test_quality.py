@@ -77,7 +77,7 @@ def face(
         (face(pitch=61), ("EXTREME_POSE",)),
     ],
 )
-def test_auto_lets_through_what_can_be_told_apart(seen: Face, expected: tuple[str, ...]) -> None:
+def test_auto_passes_faces_that_can_be_recognised(seen: Face, expected: tuple[str, ...]) -> None:
     assert reasons(seen, "AUTO", smallest=32) == expected
 
 

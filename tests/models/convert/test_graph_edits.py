@@ -107,7 +107,7 @@ def test_unused_channels_are_dropped_and_nothing_changes(unused: int, left: int)
     np.testing.assert_allclose(run(model, x), before, atol=1e-5)
 
 
-def test_channels_that_something_else_looks_at_stay() -> None:
+def test_channels_with_another_user_stay() -> None:
     model, first, _ = two_convolutions(32, twice=True)
     graph_edits.drop_unused(model, card("ppocrv6_det_small"))
     shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
@@ -132,9 +132,7 @@ def test_a_free_size_is_free() -> None:
     ("mean", "scale"),
     [((0, 0, 0), (1, 1, 1)), ((0, 0, 0), (1 / 255, 0.3, 2)), ((123.7, 116.3, 103.5), (0.1, 2, 1))],
 )
-def test_a_model_takes_pictures_as_its_card_says(
-    colour: Any, layout: Any, mean: Any, scale: Any
-) -> None:
+def test_a_model_takes_images_as_bytes(colour: Any, layout: Any, mean: Any, scale: Any) -> None:
     shape: list[Any] = (
         ["n", 3, "height", "width"] if layout == "NCHW" else ["n", "height", "width", 3]
     )
@@ -155,7 +153,7 @@ def test_a_model_takes_pictures_as_its_card_says(
     np.testing.assert_array_equal(y, expected)
 
 
-def test_a_model_that_takes_more_than_a_picture_is_refused() -> None:
+def test_a_model_that_takes_more_than_an_image_is_refused() -> None:
     graph = Graph()
     total = graph.node("Add", graph.input("x", [1, 3, 4, 4]), graph.input("weights", [1]))
     graph.output("y", total, [1, 3, 4, 4])

@@ -28,7 +28,7 @@ def features(channels: int) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def test_heads_look_at_the_rows_of_the_map() -> None:
+def test_heads_are_linear_in_the_rows_of_the_map() -> None:
     faceres = card("faceres")
     assert faceres.build.heads is not None
     model = features(1024)

@@ -97,6 +97,6 @@ def test_tfjs_head() -> None:
     assert [each.name for each in model.graph.output] == ["y_Softmax"]
 
 
-def test_tfjs_names_what_it_does_not_know() -> None:
+def test_an_unknown_operator_is_named_in_the_error() -> None:
     with pytest.raises(WeightsError, match=r"TensorFlow.js's Erf"):
         graph_model([{"name": "y", "op": "Erf", "input": ["x"]}], {}, (3,))

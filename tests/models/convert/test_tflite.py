@@ -239,6 +239,6 @@ def test_tflite_strided_slice() -> None:
     np.testing.assert_array_equal(y, x[:, 1:5:2, 2:, :2])
 
 
-def test_an_operator_that_is_not_known_is_named() -> None:
+def test_an_unknown_operator_is_named_in_the_error() -> None:
     with pytest.raises(WeightsError, match="TensorFlow Lite's FLOOR"):
         lower(tflite.BuiltinOperator.FLOOR, floats(1, 3), (1, 3))

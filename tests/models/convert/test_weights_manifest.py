@@ -9,7 +9,7 @@ from onlooker.models.card import WeightsError
 from onlooker.models.convert import weights_manifest
 
 
-def test_weight_lists_are_widened() -> None:
+def test_tensors_are_converted_to_32_bits() -> None:
     manifest: list[dict[str, Any]] = [
         {
             "weights": [
