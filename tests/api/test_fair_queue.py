@@ -105,6 +105,26 @@ def test_clients_take_turns_and_the_one_with_most_waiting_makes_room() -> None:
     assert order == ["flood0", "flood1", "b0", "c0", "flood2"]
 
 
+def test_later_parts_of_a_request_are_not_refused_but_have_the_same_time() -> None:
+    queue, go = FairQueue("test", 1, 0), threading.Event()
+
+    async def use() -> None:
+        began = asyncio.get_running_loop().time()
+        running = asyncio.create_task(queue.run("a", go.wait, 5))
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="0 wait"):
+            await queue.run("b", lambda: 7, 5)
+        later = asyncio.create_task(queue.run("b", lambda: 7, 5, began))
+        with pytest.raises(Refusal, match=r"No thread was free for 0\.2 s"):
+            await queue.run("b", lambda: 7, 0.2, began - 0.19)
+        go.set()
+        assert await later == 7
+        assert await running
+
+    asyncio.run(use())
+    queue.close()
+
+
 def test_failed_work_is_not_kept_in_memory() -> None:
     class Body:
         pass

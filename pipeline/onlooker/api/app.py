@@ -166,12 +166,12 @@ class Server:
 
     async def _run(self, client: str, pending: Pending) -> bytes:
         """Do a request's work, part after part, each in its queue."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._context.settings.serve.request_timeout
-        result: bytes | Pending = pending
+        seconds = self._context.settings.serve.request_timeout
+        began = asyncio.get_running_loop().time()
+        result = await self._queues[pending.queue].run(client, pending.work, seconds)
         while isinstance(result, Pending):
-            queue, admitted = self._queues[result.queue], result is not pending
-            result = await queue.run(client, result.work, end - loop.time(), admitted)
+            queue = self._queues[result.queue]
+            result = await queue.run(client, result.work, seconds, began)
         return result
 
     @contextmanager

@@ -74,18 +74,24 @@ class FairQueue:
             raise self._refusal()
 
     async def run(
-        self, client: str, work: Callable[[], Result], seconds: float, admitted: bool = False
+        self,
+        client: str,
+        work: Callable[[], Result],
+        seconds: float,
+        began: float | None = None,
     ) -> Result:
         """Run `work` and return what it returns, or raise what it raises.
 
-        `admitted` is for the later parts of a request whose first part had room: they are not
-        refused. Raises Refusal after so many seconds, or if the queue is full.
+        Raises Refusal after so many seconds, or if the queue is full. `began` is for the later
+        parts of a request whose first part had room: its time, by the loop's clock. They are not
+        refused if the queue is full, and the seconds count from then.
         """
-        if not admitted:
+        loop = asyncio.get_running_loop()
+        if began is None:
+            began = loop.time()
             self.check(client)
             if self._full:
                 self._withdraw(self._greediest()).done.set_exception(self._refusal())
-        loop = asyncio.get_running_loop()
         self._last_request.pop(client, None)
         if client:
             self._last_request[client] = loop.time()
@@ -93,16 +99,16 @@ class FairQueue:
         self._waiting.setdefault(client, deque()).append(job)
         self._begin()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout_at(began + seconds):
                 result: Result = await asyncio.shield(job.done)
                 return result
         except TimeoutError:
             if job.done.done():  # in the same moment
                 return cast(Result, job.done.result())
             if job.begun:  # a thread cannot be stopped: it runs to its end
-                raise failed(f"It takes more than {seconds:.3g} s.") from None
+                raise failed(f"It takes more than {seconds:g} s.") from None
             self._withdraw(client, job)
-            raise throttled(f"No thread was free for {seconds:.3g} s.") from None
+            raise throttled(f"No thread was free for {seconds:g} s.") from None
         finally:
             del job  # or an error and its traceback keep each other, and the request, in memory
 

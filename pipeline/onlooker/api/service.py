@@ -1,4 +1,4 @@
-"""What a service of the API consists of: a name, and a table of operations."""
+"""A service of the API: a name and a table of operations, with the rules that differ by service."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

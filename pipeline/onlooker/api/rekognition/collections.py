@@ -11,22 +11,19 @@ from onlooker.api.rekognition.face_input import (
     find_faces,
     largest,
     stored_vector,
+    threshold,
     wanted_faces,
 )
 from onlooker.api.rekognition.image_input import DecodedImage
-from onlooker.api.rekognition.images import DEFAULT_THRESHOLD
 from onlooker.api.rekognition.names import collection_arn, face_model_version, model_version
 from onlooker.api.service import Continue
 from onlooker.config.schema import QualityFilter
-from onlooker.identity.faces import NewFace
+from onlooker.identity.faces import FACES_PER_PAGE, NewFace
 from onlooker.rekognition.face_detail import face_match, stored_face
 from onlooker.rekognition.ratios import bounding_box, percent
 from onlooker.rekognition.shapes import Reason, UnindexedFace
 from onlooker.vision import quality
 from onlooker.vision.analyser import Analyser
-
-DEFAULT_PAGE = 4096
-"""Entries of a page, and faces that a search finds, if the request does not say."""
 
 
 def create_collection(
@@ -64,7 +61,7 @@ def list_collections(
     request: requests.ListCollections, context: Context
 ) -> responses.ListCollections:
     page = context.searcher.collections(
-        request.MaxResults or DEFAULT_PAGE, request.NextToken or None
+        request.MaxResults or FACES_PER_PAGE, request.NextToken or None
     )
     return responses.ListCollections(
         CollectionIds=tuple(each.name for each in page.collections),
@@ -132,7 +129,7 @@ def list_faces(request: requests.ListFaces, context: Context) -> responses.ListF
         request.CollectionId,
         request.FaceIds,
         request.UserId,
-        request.MaxResults or DEFAULT_PAGE,
+        request.MaxResults or FACES_PER_PAGE,
         request.NextToken or None,
     )
     return responses.ListFaces(
@@ -158,10 +155,10 @@ def delete_faces(request: requests.DeleteFaces, context: Context) -> responses.D
 def search_faces(request: requests.SearchFaces, context: Context) -> responses.SearchFaces:
     check_model(request, context)
     vectors = stored_vector(context, request.CollectionId, request.FaceId)
-    limit = request.MaxFaces or DEFAULT_PAGE
+    limit = request.MaxFaces or FACES_PER_PAGE
     # One more, as the searched face finds itself and is left out.
     [found] = context.searcher.search_faces(
-        request.CollectionId, vectors, _threshold(request.FaceMatchThreshold), limit + 1
+        request.CollectionId, vectors, threshold(request.FaceMatchThreshold), limit + 1
     )
     others = [match for match in found if match.face.face_id != request.FaceId][:limit]
     model = face_model_version(context)
@@ -189,8 +186,8 @@ def search_faces_by_image(
         [matches] = context.searcher.search_faces(
             request.CollectionId,
             searched.row,
-            _threshold(request.FaceMatchThreshold),
-            request.MaxFaces or DEFAULT_PAGE,
+            threshold(request.FaceMatchThreshold),
+            request.MaxFaces or FACES_PER_PAGE,
         )
         model = face_model_version(context)
         return responses.SearchFacesByImage(
@@ -201,7 +198,3 @@ def search_faces_by_image(
         )
 
     return Continue("store", search)
-
-
-def _threshold(asked: float | None) -> float:
-    return DEFAULT_THRESHOLD if asked is None else asked

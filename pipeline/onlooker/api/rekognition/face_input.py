@@ -12,6 +12,7 @@ from onlooker.api.rekognition.orientation import find_upright
 from onlooker.api.rekognition.requests import InCollection
 from onlooker.api.rekognition.responses import Orientation
 from onlooker.identity.errors import FaceNotFound, mismatch
+from onlooker.identity.faces import MIN_SIMILARITY
 from onlooker.rekognition.face_detail import face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail
 from onlooker.vision.analyser import AnalysedFace, Analyser, Detection, Wanted
@@ -77,3 +78,8 @@ def stored_vector(context: Context, collection: str, face_id: str) -> NDArray[np
         raise Refusal(
             "InvalidParameterException", f"faceId was not found in the collection. {error}"
         ) from error
+
+
+def threshold(requested: float | None, default: float = MIN_SIMILARITY) -> float:
+    """Return the Similarity, 0 to 100, that a match must reach."""
+    return default if requested is None else requested

@@ -9,7 +9,13 @@ import numpy as np
 from onlooker.api.context import Context
 from onlooker.api.errors import invalid
 from onlooker.api.rekognition import requests, responses
-from onlooker.api.rekognition.face_input import face_details, find_faces, largest, wanted_faces
+from onlooker.api.rekognition.face_input import (
+    face_details,
+    find_faces,
+    largest,
+    threshold,
+    wanted_faces,
+)
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarities
@@ -20,8 +26,6 @@ from onlooker.rekognition.text_detection import text_detections
 from onlooker.vision import quality
 from onlooker.vision.analyser import AnalysedFace, Analyser, Wanted
 
-DEFAULT_THRESHOLD = 80.0
-"""Similarity, 0 to 100, that a match must reach if the request does not say."""
 MAX_WORDS = {"current": 100, "2017-11": 50}
 MAX_ANGLE_DEGREES = {"current": 90.0, "2017-11": 30.0}
 """Degrees that text may be rotated."""
@@ -96,8 +100,7 @@ def compare_faces(
     # Faces that the filter keeps out are not listed at all, as if they had not been found.
     others = [face for face in found if level == "NONE" or not face.reasons]
     likeness = _likeness(context, compared, others)
-    threshold = request.SimilarityThreshold
-    least = DEFAULT_THRESHOLD if threshold is None else threshold
+    least = threshold(request.SimilarityThreshold)
     best = np.argsort([-value for value in likeness], kind="stable").tolist()
     return responses.CompareFaces(
         SourceImageFace=responses.ComparedSourceImageFace(

@@ -14,22 +14,17 @@ from onlooker.api.rekognition.face_input import (
     find_faces,
     largest,
     stored_vector,
+    threshold,
     wanted_faces,
 )
 from onlooker.api.rekognition.image_input import DecodedImage
-from onlooker.api.rekognition.images import DEFAULT_THRESHOLD
 from onlooker.api.rekognition.names import face_model_version
 from onlooker.api.service import Continue
 from onlooker.config.schema import QualityFilter
-from onlooker.identity.faces import Associations, UserIdentity
+from onlooker.identity.faces import MIN_ASSOCIATION, USERS_PER_PAGE, Associations, UserIdentity
 from onlooker.rekognition.ratios import rounded
 from onlooker.vision import quality
 from onlooker.vision.analyser import Analyser
-
-DEFAULT_PAGE = 500
-"""Users of a page, and users that a search finds, if the request does not say."""
-ASSOCIATION_THRESHOLD = 75.0
-"""Similarity, 0 to 100, that a face must have to its user if the request does not say."""
 
 
 def create_user(request: requests.CreateUser, context: Context) -> responses.Empty:
@@ -44,7 +39,7 @@ def delete_user(request: requests.DeleteUser, context: Context) -> responses.Emp
 
 def list_users(request: requests.ListUsers, context: Context) -> responses.ListUsers:
     page = context.searcher.users(
-        request.CollectionId, request.MaxResults or DEFAULT_PAGE, request.NextToken or None
+        request.CollectionId, request.MaxResults or USERS_PER_PAGE, request.NextToken or None
     )
     return responses.ListUsers(
         Users=tuple(
@@ -55,12 +50,11 @@ def list_users(request: requests.ListUsers, context: Context) -> responses.ListU
 
 
 def associate_faces(request: requests.AssociateFaces, context: Context) -> responses.AssociateFaces:
-    least = request.UserMatchThreshold
     done = context.searcher.associate(
         request.CollectionId,
         request.UserId,
         request.FaceIds,
-        ASSOCIATION_THRESHOLD if least is None else least,
+        threshold(request.UserMatchThreshold, MIN_ASSOCIATION),
         request.ClientRequestToken,
     )
     return responses.AssociateFaces(
@@ -104,7 +98,7 @@ def search_users(request: requests.SearchUsers, context: Context) -> responses.S
         number = "none" if request.UserId is None else "both"
         raise invalid(f"There must be exactly one of UserId and FaceId; there is {number}.")
     check_model(request, context)
-    collection, limit = request.CollectionId, request.MaxUsers or DEFAULT_PAGE
+    collection, limit = request.CollectionId, request.MaxUsers or USERS_PER_PAGE
     face = user = None
     if request.FaceId is not None:
         face = responses.AssociatedFace(FaceId=request.FaceId)
@@ -120,7 +114,7 @@ def search_users(request: requests.SearchUsers, context: Context) -> responses.S
             vectors = mean[None]
     # One more, as the searched user finds itself and is left out.
     found = context.searcher.search_users(
-        collection, vectors, _threshold(request.UserMatchThreshold), limit + 1
+        collection, vectors, threshold(request.UserMatchThreshold), limit + 1
     )
     others = [match for each in found for match in each if match.user.user_id != request.UserId]
     return responses.SearchUsers(
@@ -155,8 +149,8 @@ def search_users_by_image(
         [matches] = context.searcher.search_users(
             request.CollectionId,
             vectors,
-            _threshold(request.UserMatchThreshold),
-            request.MaxUsers or DEFAULT_PAGE,
+            threshold(request.UserMatchThreshold),
+            request.MaxUsers or USERS_PER_PAGE,
         )
         return responses.SearchUsersByImage(
             UserMatches=tuple(map(_match, matches)),
@@ -166,10 +160,6 @@ def search_users_by_image(
         )
 
     return Continue("store", search)
-
-
-def _threshold(asked: float | None) -> float:
-    return DEFAULT_THRESHOLD if asked is None else asked
 
 
 def _match(found: UserIdentity) -> responses.UserMatch:
