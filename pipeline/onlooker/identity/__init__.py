@@ -1,1 +1,1 @@
-"""Who it is: `store` keeps faces, `index` finds near ones, `match` says how alike they are."""
+"""Collections of people: the store, search in it, enrolment, and `Collection`, which joins them."""

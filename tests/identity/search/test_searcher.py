@@ -1,21 +1,32 @@
-"""The guarantees of the protocol, by the built-in implementation."""
+"""The guarantees of the protocol, kept by the built-in implementation and by a naive one."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 from tests.support.indexes import SPACE, VECTORS, new
+from tests.support.memory_searcher import MemorySearcher
 
 from onlooker.identity.errors import CollectionNotFound, ModelMismatch, StoreClosed
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.searcher import Searcher, all_collections, all_faces
+from onlooker.models.card import Space
 from onlooker.page_token import InvalidToken
+
+Open = Callable[[Path, Space], Searcher]
+
+
+@pytest.fixture(params=[open_searcher, MemorySearcher], ids=["sqlite", "memory"])
+def open_(request: pytest.FixtureRequest) -> Open:
+    """Return the function that opens a searcher of one implementation."""
+    opener: Open = request.param
+    return opener
 
 
 @pytest.fixture
-def searcher(tmp_path: Path) -> Iterator[Searcher]:
-    with open_searcher(tmp_path / "faces.db", SPACE) as opened:
+def searcher(open_: Open, tmp_path: Path) -> Iterator[Searcher]:
+    with open_(tmp_path / "faces.db", SPACE) as opened:
         yield opened
 
 
@@ -52,17 +63,19 @@ def test_users_are_alike_by_the_calibration_of_the_space(searcher: Searcher) -> 
     assert (match.user.user_id, match.similarity) == ("ann", 100.0)
 
 
-def test_a_collection_of_another_model(searcher: Searcher, tmp_path: Path) -> None:
+def test_a_collection_of_another_model(searcher: Searcher, open_: Open, tmp_path: Path) -> None:
     another = msgspec.structs.replace(SPACE, name="n")
-    with open_searcher(tmp_path / "faces.db", another) as other:
+    with open_(tmp_path / "faces.db", another) as other:
         other.create_collection("old")
     with pytest.raises(ModelMismatch, match="holds vectors of n"):
         searcher.prepare("old")
 
 
-def test_another_searcher_finds_what_one_has_added(searcher: Searcher, tmp_path: Path) -> None:
+def test_another_searcher_finds_what_one_has_added(
+    searcher: Searcher, open_: Open, tmp_path: Path
+) -> None:
     searcher.create_collection("staff")
-    with open_searcher(tmp_path / "faces.db", SPACE) as other:
+    with open_(tmp_path / "faces.db", SPACE) as other:
         other.prepare("staff")
         for vector in VECTORS[:200:8]:
             [face] = searcher.add("staff", [new(vector)])
