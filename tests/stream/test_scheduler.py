@@ -226,6 +226,28 @@ def test_a_stream_that_waits_for_a_worker_does_not_hold_up_others(tmp_path: Path
     assert streams(line, "new") == ["b"]
 
 
+def test_a_frame_that_must_be_alone_in_its_worker_does_not_wait_for_ever(tmp_path: Path) -> None:
+    line = Line(tmp_path, (STAGES[0], STAGES[2]), frames=100)
+    line.join("d", "detect")
+    line.join("old", "record")
+    for stream in "ab":
+        line.open(stream)
+        line.read(f"{stream}.1")
+    for _ in range(3):
+        line.offer("a.1")
+        line.work("d")
+    line.die("old", told=True)
+    line.join("new", "record")
+    while len(line.recorded["a"]) < 3:
+        # Stream b has always a frame for the recorder.
+        line.exchange("b.1")
+        if line.sources["b.1"].ready:
+            line.offer("b.1")
+            line.work("d")
+        line.work("new")
+    assert len(line.recorded["b"]) < 10
+
+
 # Stateful stages
 
 

@@ -9,7 +9,7 @@ state; without one it takes the state from the log.
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import count, takewhile
 from typing import NamedTuple
 
@@ -130,6 +130,7 @@ class Scheduler:
         idle, turns = self._idle[stage], self._turns[stage]
         blocked: dict[str, Stream] = {}
         """Streams whose next frame must wait for a certain worker."""
+        reserved: set[str] = set()
         while idle and turns:
             stream = self._whose_turn(stage)
             if stream is None:
@@ -139,7 +140,7 @@ class Scheduler:
             if index is None:
                 continue
             flight = stream.flights[index]
-            worker = self._worker(flight)
+            worker = self._worker(flight, reserved)
             if worker is None:
                 blocked[stream.name] = stream
                 continue
@@ -172,31 +173,36 @@ class Scheduler:
                     return None
         return heap[0]
 
-    def _worker(self, flight: Flight) -> Worker | None:
-        """Return an idle worker that may have the frame, if there is one."""
+    def _worker(self, flight: Flight, reserved: set[str]) -> Worker | None:
+        """Return an idle worker that may have the frame, if there is one.
+
+        A frame over which a worker died must be alone in the next. If that has others, it joins the
+        `reserved` ones, which get no more frames until it has the frame.
+        """
         stage = self.stages[flight.stage]
         idle = self._idle[flight.stage]
-        if not stage.ordered and not flight.deaths:
-            return next(iter(idle.values()))
         workers: Iterable[Worker] = idle.values()
         if stage.stateful:
             owner = self._owner(flight.stream, flight.stage)
             workers = [owner] if owner.name in idle else []
-        ahead = self._ahead(flight)
+        ahead = self._ahead(flight) if stage.ordered else frozenset()
+        occupied: Worker | None = None
         for worker in workers:
-            # This frame was with a worker that died: no other frame shall be with it in the next.
-            if not (worker.leases and flight.deaths) and worker.leases.keys() >= ahead:
+            if worker.name in reserved or not worker.leases.keys() >= ahead:
+                continue
+            if not (flight.deaths and worker.leases):
                 return worker
+            occupied = occupied or worker
+        if occupied is not None:
+            reserved.add(occupied.name)
         return None
 
-    def _ahead(self, flight: Flight) -> set[int]:
-        """Return the leases that the frame's worker must hold: those before it in this stage.
+    def _ahead(self, flight: Flight) -> Set[int]:
+        """Return the leases that the frame's worker must hold: those before it in an ordered stage.
 
         If a dead worker and its successor are both thought to be alive, only the one that holds
         the earlier frames may have the next.
         """
-        if not self.stages[flight.stage].ordered:
-            return set()
         return {
             other.lease
             for other in _earlier(flight)
@@ -240,9 +246,11 @@ class Scheduler:
         No live one while enough of their frames are being processed: a frame begun now would only
         grow old, and a newer one may arrive meanwhile.
         """
-        live = stage > 0 or self._begun() < self._side_by_side()
         turns = self._turns[stage].values()
-        return next((stream for stream in turns if live or stream.policy == "every"), None)
+        first = next(iter(turns))
+        if stage > 0 or first.policy == "every" or self._begun() < self._side_by_side():
+            return first
+        return next((stream for stream in turns if stream.policy == "every"), None)
 
     def _begun(self) -> int:
         """Return the number of frames of live streams between their source and the first ordered
