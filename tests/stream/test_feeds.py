@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import pytest
 from tests.support import steps
+from tests.support.cameras import descriptors
 
 from onlooker.config.schema import Config, Faces, SourceConfig
 from onlooker.record.log.writer import Writer
@@ -69,3 +71,15 @@ def test_an_endless_source_is_live_unless_its_policy_says_otherwise(
 def test_videos_of_one_name_become_streams_of_several(small: Path, tmp_path: Path) -> None:
     names = [feed.stream for feed in feeds([small] * 3, Config(), Outputs(log=tmp_path / "r.db"))]
     assert names == ["small", "small-2", "small-3"]
+
+
+def test_a_replay_of_many_videos_keeps_none_of_them_open(small: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="the limit on open files is Unix's")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 40, before[1]))
+    try:
+        found = feeds([small] * 60, Config(), Outputs(log=tmp_path / "r.db"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len({feed.digest for feed in found}) == 1
+    assert {feed.frames for feed in found} == {steps.FRAMES}

@@ -14,7 +14,8 @@ from onlooker.types import Frame
 class Video(ABC):
     """A video file, a folder of images, or a synthetic video.
 
-    Use it in a `with` statement, or call `close`, to end iterations that are still running.
+    Use it in a `with` statement, or call `close`, to end iterations that are still running and to
+    close its files. Its attributes, and `digest`, remain available.
     """
 
     path: Path

@@ -108,8 +108,8 @@ def feeds_of(
         videos: dict[str, Video] = {}
         for name, source in sources.items():
             if not is_camera(source.url):
-                videos[name] = open_video(source.url)
-                closing.callback(videos[name].close)
+                with open_video(source.url) as video:  # not kept open: there may be thousands
+                    videos[name] = video
         if not first or not outputs.log_path.exists():  # else the run may be writing to it
             with Writer(outputs.log_path, outputs.limits) as writer:
                 if outputs.records:
@@ -117,13 +117,13 @@ def feeds_of(
                         Follower(writer, lines).catch_up()
         log = closing.enter_context(Log(outputs.log_path))
         for name, source in sources.items():
-            video, analysis = videos.get(name), analysis_digest(config.for_source(source))
-            if video is None and source.policy == "every":
+            known, analysis = videos.get(name), analysis_digest(config.for_source(source))
+            if known is None and source.policy == "every":
                 raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
             if (
-                video is None
+                known is None
                 or source.policy == "live"
-                or (source.policy is None and video.endless)
+                or (source.policy is None and known.endless)
             ):
                 found.append(
                     Feed(
@@ -135,7 +135,7 @@ def feeds_of(
                 )
                 continue
             selection = source.selection()
-            epoch = video.digest
+            epoch = known.digest
             if selection:
                 epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
             found.append(
@@ -146,9 +146,9 @@ def feeds_of(
                     digest=epoch,
                     analysis=analysis,
                     start=_first_missing(log, name, epoch, analysis),
-                    frames=None if selection else video.frames_expected,
-                    width=video.width,
-                    height=video.height,
+                    frames=None if selection else known.frames_expected,
+                    width=known.width,
+                    height=known.height,
                 )
             )
     return [replace(feed, number=number) for number, feed in enumerate(found, first)]
