@@ -56,7 +56,7 @@ def test_a_key_without_patterns_may_do_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "cause"),
     [
         ("", "key"),
         ("[[key]]\nid = 'AKID'\n", "secret"),
@@ -68,8 +68,8 @@ def test_a_key_without_patterns_may_do_everything(tmp_path: Path) -> None:
         ("[[key", "cannot be read"),
     ],
 )
-def test_an_unusable_file_is_an_error_with_its_cause(tmp_path: Path, text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_an_unusable_file_is_an_error_with_its_cause(tmp_path: Path, text: str, cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
         load(written(tmp_path, text), actions())
 
 

@@ -35,7 +35,7 @@ BLACK = base64.b64encode(PNG).decode()
 
 
 def noise(side: int) -> bytes:
-    """Return an image that takes a while to read."""
+    """Return an image that takes a while to analyse."""
     pixels = np.random.default_rng(1).integers(0, 256, (side, side, 3), np.uint8)
     return cv2.imencode(".jpg", cv2.resize(pixels, (2 * side, 2 * side)))[1].tobytes()
 
@@ -110,7 +110,7 @@ def nested(depth: int, kind: str) -> bytes:
 def test_invalid_requests_are_refused(server: Running, body: bytes) -> None:
     answer = server.post("IndexFaces", body)
     assert answer.status == 400
-    missing = answer.error == "ResourceNotFoundException"  # it is looked up before the picture
+    missing = answer.error == "ResourceNotFoundException"  # the collection comes before the image
     assert answer.error == "SerializationException" or (missing and b"Bytes" in body), body[:50]
 
 
@@ -325,7 +325,7 @@ def test_too_many_requests_are_throttled_at_once(small: Running) -> None:
     refused = [answer for answer in answers if answer.error]
     assert all(answer.status == 400 for answer in refused)
     assert "try again in a moment" in refused[0].json["Message"]
-    # What needs no models is answered all the while.
+    # Requests that need no models are answered all the while.
     assert small.post("ListCollections", {}).status == 200
 
 

@@ -1,4 +1,4 @@
-"""What the operations of one process share."""
+"""The context that the operations of one process share."""
 
 import threading
 from typing import Any, cast

@@ -38,33 +38,33 @@ def test_every_case_is_accepted_or_refused_as_the_model_says(
 
 
 def _judge(case: Case, answer: Answer) -> None:
-    seen = (case.operation, case.name, answer.status, answer.body[:500])
+    shown = (case.operation, case.name, answer.status, answer.body[:500])
     assert re.fullmatch(r"[0-9a-f-]{36}", answer.headers["x-amzn-requestid"])
     assert answer.headers["content-type"] == "application/x-amz-json-1.1"
     if answer.status == 200:
-        assert case.outcome == "accepted", seen
+        assert case.outcome == "accepted", shown
         check(case.operation, answer.body)
         return
-    assert answer.status == 400, seen
+    assert answer.status == 400, shown
     response = answer.json
     assert response["__type"] == response["Code"] == answer.headers["x-amzn-errortype"]
     assert response["Logref"] == answer.headers["x-amzn-requestid"]
     text = response["Message"]
     if case.outcome == "type":
-        assert answer.error == "SerializationException", seen
-        assert "can not be converted to" in text, seen
-        assert _named(case.place, text), seen
+        assert answer.error == "SerializationException", shown
+        assert "can not be converted to" in text, shown
+        assert _named(case.place, text), shown
     elif case.outcome == "limit":
-        assert answer.error == "InvalidParameterException", seen
-        assert "validation error" in text, seen
-        assert f"at '{case.place}" in re.sub(r"\.\d+\.member", "", text), seen
-        assert case.says in text, seen
+        assert answer.error == "InvalidParameterException", shown
+        assert "validation error" in text, shown
+        assert f"at '{case.place}" in re.sub(r"\.\d+\.member", "", text), shown
+        assert case.says in text, shown
     else:
         # Within its limits, but about things that are not there, or that are no face.
         errors = {shape.name for shape in model.operation_model(case.operation).error_shapes}
-        assert answer.error in errors, seen
-        assert "validation error" not in text, seen
-        assert answer.error not in ("InternalServerError", "ThrottlingException"), seen
+        assert answer.error in errors, shown
+        assert "validation error" not in text, shown
+        assert answer.error not in ("InternalServerError", "ThrottlingException"), shown
 
 
 def _named(place: str, text: str) -> bool:
@@ -79,7 +79,7 @@ def test_the_structs_match_botocores_model(operation: str) -> None:
 def _same(struct: Any, shape: Any) -> None:
     assert set(struct.__struct_fields__) == set(shape.members), struct
     needed = {name for name, required, _ in rules_of(struct) if required}
-    # Bytes is looked at elsewhere; it is not required.
+    # Bytes is checked in image_input; it is not required here.
     assert needed - {"Bytes"} == set(shape.required_members), struct
     for name, member in shape.members.items():
         if member.type_name == "structure":

@@ -25,7 +25,7 @@ HERE = "http://127.0.0.1:8600"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What `make demo` leaves."""
+    """Return a folder with the output of `make demo`."""
     (tmp_path / "demo").mkdir()
     make_video(tmp_path / "demo")
     return tmp_path
@@ -53,23 +53,23 @@ def run(command: list[str], folder: Path) -> str:
 
 
 def test_the_example_with_boto3_works(server: Running, folder: Path) -> None:
-    said = run([sys.executable, "-c", example("python").replace(HERE, server.url)], folder)
-    name, similarity = said.splitlines()[0].split()
+    output = run([sys.executable, "-c", example("python").replace(HERE, server.url)], folder)
+    name, similarity = output.splitlines()[0].split()
     assert name == "eileen"
     assert float(similarity) > 95
-    assert said.splitlines()[1] == "1 indexed"
+    assert output.splitlines()[1] == "1 indexed"
 
 
 def test_the_examples_with_the_aws_cli_and_curl_work(server: Running, folder: Path) -> None:
-    said = run(["bash", "-e", "-c", example("sh").replace(HERE, server.url)], folder)
-    assert '"Smile"' in said
-    assert said.count('"CollectionIds"') == 2
+    output = run(["bash", "-e", "-c", example("sh").replace(HERE, server.url)], folder)
+    assert '"Smile"' in output
+    assert output.count('"CollectionIds"') == 2
 
 
 def test_the_server_prints_what_the_readme_shows(server: Running) -> None:
-    said = (server.log.parent / "out.txt").read_text().splitlines()
-    assert said[1] in README
-    assert said[0].replace(server.url, HERE) in README
+    output = (server.log.parent / "out.txt").read_text().splitlines()
+    assert output[1] in README
+    assert output[0].replace(server.url, HERE) in README
 
 
 def test_every_operation_has_its_row() -> None:

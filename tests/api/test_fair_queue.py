@@ -93,7 +93,7 @@ def test_clients_take_turns_and_the_one_with_most_waiting_makes_room() -> None:
         others = [ask("b", 0), ask("c", 0)]
         await asyncio.sleep(0)
         with pytest.raises(Refusal, match="4 wait"):
-            queue.check("b")  # nobody has two more than b would have
+            queue.check("b")  # no client has two more than b would have
         go.set()
         assert await asyncio.gather(*others) == ["b0", "c0"]
         results = await asyncio.gather(*flood, return_exceptions=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.proofs import broken_pictures, hostile_clients
+from tests.proofs import broken_images, hostile_clients
 from tests.support.server import Running, running
 
 
@@ -14,23 +14,23 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 def test_broken_images_break_nothing(attacked: Running) -> None:
-    seen = broken_pictures.prove(attacked, 300, seed=1)
-    assert set(seen.results) <= broken_pictures.EXPECTED
-    assert sum(seen.results.values()) == 300
-    assert len(seen.results) == 4
-    assert seen.replaced == 0
+    outcome = broken_images.prove(attacked, 300, seed=1)
+    assert set(outcome.results) <= broken_images.EXPECTED
+    assert sum(outcome.results.values()) == 300
+    assert len(outcome.results) == 4
+    assert outcome.replaced == 0
 
 
 @pytest.mark.parametrize("attack", ["slowloris", "lies", "flood"])
 def test_hostile_clients_do_not_stop_an_ordinary_one(attacked: Running, attack: str) -> None:
-    seen = hostile_clients.watch(attacked, getattr(hostile_clients, attack), 3, 60)
+    outcome = hostile_clients.watch(attacked, getattr(hostile_clients, attack), 3, 60)
     # Both operations were answered all the while, well before requests time out.
-    assert set(seen.took.p99) == {"ListCollections", "DetectFaces"}
-    assert max(seen.took.p99.values()) < 20, seen.took
-    assert seen.memory < hostile_clients.MEMORY
-    assert not set(seen.results) & {"InternalServerError", "given up"}
+    assert set(outcome.took.p99) == {"ListCollections", "DetectFaces"}
+    assert max(outcome.took.p99.values()) < 20, outcome.took
+    assert outcome.memory < hostile_clients.MAX_MEMORY_BYTES
+    assert not set(outcome.results) & {"InternalServerError", "given up"}
     if attack == "flood":
-        assert seen.results["answered"] >= 60
+        assert outcome.results["answered"] >= 60
         allowed = {*hostile_clients.RETRYABLE, "answered", "connection"}
-        assert set(seen.results) <= allowed
+        assert set(outcome.results) <= allowed
     assert attacked.post("ListCollections", {}).status == 200

@@ -18,9 +18,9 @@ from onlooker.config.schema import Config, ConfigError, Serve
 
 def test_keys_and_regions_are_checked(secured: Running) -> None:
     assert client(secured, "ADMIN").list_collections()
-    stranger = client(secured, "NOBODY")
-    with pytest.raises(stranger.exceptions.ClientError) as raised:
-        stranger.list_collections()
+    unknown = client(secured, "NOBODY")
+    with pytest.raises(unknown.exceptions.ClientError) as raised:
+        unknown.list_collections()
     assert raised.value.response["Error"]["Code"] == "UnrecognizedClientException"
     for wrong in ({"region_name": "eu-west-1"}, {"aws_secret_access_key": "a wrong secret...."}):
         settings = {"aws_access_key_id": "ADMIN", "aws_secret_access_key": SECRETS["ADMIN"]}

@@ -249,10 +249,10 @@ def test_an_invalid_date_is_refused(date: str) -> None:
 
 
 def test_a_repeated_signature_is_refused() -> None:
-    seen = ReplayGuard()
-    seen.check("a" * 64, 1000.0)
-    seen.check("b" * 64, 1000.0)
+    guard = ReplayGuard()
+    guard.check("a" * 64, 1000.0)
+    guard.check("b" * 64, 1000.0)
     with pytest.raises(Refusal, match="used before"):
-        seen.check("a" * 64, 1000.0 + 2 * MAX_CLOCK_SKEW_SECONDS)
+        guard.check("a" * 64, 1000.0 + 2 * MAX_CLOCK_SKEW_SECONDS)
     # By then the date has passed, and the clock refuses it.
-    seen.check("a" * 64, 1001.0 + 2 * MAX_CLOCK_SKEW_SECONDS)
+    guard.check("a" * 64, 1001.0 + 2 * MAX_CLOCK_SKEW_SECONDS)

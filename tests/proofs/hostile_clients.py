@@ -1,4 +1,4 @@
-"""A server under a flood, slow clients and lies, while an ordinary client goes on with its work.
+"""A server under a flood, slow clients and lies, beside which an ordinary client works on.
 
     python -m tests.proofs.hostile_clients --seconds 60 --clients 500
 
@@ -32,19 +32,19 @@ from tests.support.server import Running, running
 
 from onlooker.cli.demo_video import photographs
 
-MEMORY = 1 << 30
-"""Bytes that the server may have."""
+MAX_MEMORY_BYTES = 1 << 30
+"""Bytes of memory that the server may use."""
 RETRYABLE = {"ThrottlingException", "ProvisionedThroughputExceededException"}
 HEAD = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.{}\r\nContent-Length: {}\r\n"
 ATTEMPTS = 60
 COLLEAGUES = 4
-"""Who send pictures in busy times: more than two cores have threads for, which so never wait."""
+"""Clients that send images in busy times: more than two cores, so that no core is idle."""
 ELSEWHERE = "127.0.0.2"
-"""Where the ordinary client comes from; the others come from the server's own address."""
+"""Address of the ordinary client; the others have the server's own address."""
 
 
 class Address(NamedTuple):
-    """Where the server listens."""
+    """Address of the server."""
 
     host: str
     port: int
@@ -57,21 +57,21 @@ class Took(NamedTuple):
     p99: dict[str, float]
 
 
-class Seen(NamedTuple):
-    """What an ordinary client and the hostile ones saw."""
+class Outcome(NamedTuple):
+    """The experience of an ordinary client and of the hostile ones."""
 
     took: Took
     results: Counter[str]
     memory: int
-    """Most bytes of the server."""
+    """Maximum bytes of the server's memory."""
 
 
 def ordinary(host: str, port: int) -> None:
     """Print the seconds that each request of an ordinary client takes, until the input ends."""
     took: dict[str, list[float]] = {"ListCollections": [], "DetectFaces": []}
     portrait = cv2.imencode(".jpg", photographs().astronaut)[1].tobytes()
-    picture = json.dumps({"Image": {"Bytes": base64.b64encode(portrait).decode()}}).encode()
-    bodies = {"ListCollections": b'{"MaxResults":10}', "DetectFaces": picture}
+    image = json.dumps({"Image": {"Bytes": base64.b64encode(portrait).decode()}}).encode()
+    bodies = {"ListCollections": b'{"MaxResults":10}', "DetectFaces": image}
     connection = HTTPConnection(host, port, timeout=60, source_address=(ELSEWHERE, 0))
     while not select.select([sys.stdin], [], [], 0.01)[0]:
         # Mostly the light operation, whose 99th percentile needs many.
@@ -90,8 +90,8 @@ def ordinary(host: str, port: int) -> None:
 Attack = Callable[[Address, float, int], Coroutine[None, None, Counter[str]]]
 
 
-def watch(server: Running, attack: Attack | None, seconds: float, clients: int) -> Seen:
-    """An ordinary client beside others, who go on for so many seconds."""
+def watch(server: Running, attack: Attack | None, seconds: float, clients: int) -> Outcome:
+    """Run an ordinary client beside others for so many seconds."""
     most = [0]
     address = [server.host, str(server.port)]
     client = subprocess.Popen(
@@ -122,7 +122,7 @@ def watch(server: Running, attack: Attack | None, seconds: float, clients: int) 
     took: dict[str, list[float]] = json.loads(client.communicate()[0])
     assert client.returncode == 0
     ordered = {name: sorted(seconds) for name, seconds in took.items()}
-    return Seen(
+    return Outcome(
         Took(
             {name: one[len(one) // 2] for name, one in ordered.items()},
             {name: one[int(len(one) * 0.99)] for name, one in ordered.items()},
@@ -133,7 +133,7 @@ def watch(server: Running, attack: Attack | None, seconds: float, clients: int) 
 
 
 async def busy(server: Address, seconds: float, clients: int) -> Counter[str]:
-    """Nobody hostile: each sends a picture, waits for its answer, and sends the next."""
+    """Not hostile: each client sends an image, waits for its answer, and sends the next."""
     end = time.monotonic() + seconds
     results: Counter[str] = Counter()
     request = _picture_request()
@@ -147,7 +147,7 @@ async def busy(server: Address, seconds: float, clients: int) -> Counter[str]:
 
 
 async def slowloris(server: Address, seconds: float, clients: int) -> Counter[str]:
-    """A byte a second, of the headers or of the body."""
+    """Send a byte per second, of the headers or of the body."""
     end = time.monotonic() + seconds
     results: Counter[str] = Counter()
 
@@ -172,7 +172,7 @@ async def slowloris(server: Address, seconds: float, clients: int) -> Counter[st
 
 
 async def lies(server: Address, seconds: float, clients: int) -> Counter[str]:
-    """Lengths that are not true, deep JSON, large bodies of nothing, bodies that end early."""
+    """Send false lengths, deep JSON, large bodies of nothing, bodies that end early."""
     end = time.monotonic() + seconds
     results: Counter[str] = Counter()
     deep = b'{"Image":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
@@ -201,7 +201,7 @@ async def lies(server: Address, seconds: float, clients: int) -> Counter[str]:
 
 
 async def flood(server: Address, seconds: float, clients: int) -> Counter[str]:
-    """Pictures from all clients at once; each sends its own again until it is answered.
+    """Send images from all clients at once; each retries until it is answered.
 
     As boto3's standard retries do: after a random part of a pause that doubles, 20 s at most.
     """
@@ -226,10 +226,8 @@ async def flood(server: Address, seconds: float, clients: int) -> Counter[str]:
 
 
 def _picture_request() -> bytes:
-    picture = cv2.resize(
-        np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8), (640, 480)
-    )
-    data = base64.b64encode(cv2.imencode(".jpg", picture)[1].tobytes()).decode()
+    image = cv2.resize(np.random.default_rng(1).integers(0, 256, (12, 16, 3), np.uint8), (640, 480))
+    data = base64.b64encode(cv2.imencode(".jpg", image)[1].tobytes()).decode()
     body = json.dumps({"Image": {"Bytes": data}}).encode()
     return (HEAD.format("DetectFaces", len(body)) + "\r\n").encode() + body
 
@@ -284,13 +282,13 @@ def main() -> None:
             if given.only not in (None, name):
                 continue
             clients = {"slowloris": 200, "lies": 16}.get(name, given.clients)
-            seen = watch(server, attack, given.seconds, clients)
-            _show(name, seen, quiet=quiet, busy=usual)
-            if seen.memory > MEMORY:
+            outcome = watch(server, attack, given.seconds, clients)
+            _show(name, outcome, quiet=quiet, busy=usual)
+            if outcome.memory > MAX_MEMORY_BYTES:
                 failed.append(f"{name}: memory")
-            if set(seen.results) & {"InternalServerError", "given up"}:
-                failed.append(f"{name}: {seen.results}")
-            if name == "flood" and set(seen.results) - RETRYABLE - {"answered", "connection"}:
+            if set(outcome.results) & {"InternalServerError", "given up"}:
+                failed.append(f"{name}: {outcome.results}")
+            if name == "flood" and set(outcome.results) - RETRYABLE - {"answered", "connection"}:
                 failed.append(f"{name}: an answer that cannot be retried")
         if len(server.workers()) != 1 or any(line["level"] == "error" for line in server.lines()):
             failed.append("a process died, or failed")
@@ -298,16 +296,16 @@ def main() -> None:
         sys.exit(f"FAILED: {'; '.join(failed)}")
 
 
-def _show(name: str, seen: Seen, **usual: Seen) -> None:
-    for operation, p99 in seen.took.p99.items():
+def _show(name: str, outcome: Outcome, **usual: Outcome) -> None:
+    for operation, p99 in outcome.took.p99.items():
         beside = "".join(
             f", x{p99 / other.took.p99[operation]:.1f} of {when}" for when, other in usual.items()
         )
         print(
-            f"{name:10} {operation:15} p50 {seen.took.p50[operation] * 1e3:6.1f} ms  "
+            f"{name:10} {operation:15} p50 {outcome.took.p50[operation] * 1e3:6.1f} ms  "
             f"p99 {p99 * 1e3:6.1f} ms{beside}"
         )
-    print(f"{name:10} {seen.memory >> 20} MB  {dict(seen.results)}", flush=True)
+    print(f"{name:10} {outcome.memory >> 20} MB  {dict(outcome.results)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 
 
 def problems(value: Any, name: str) -> list[str]:
-    """What of `value` is not as the shape `name` has it, each with its place."""
+    """Return where `value` differs from the shape `name`, one text for each place."""
     return list(_problems(value, model.shape_for(name), "$"))
 
 

@@ -84,10 +84,10 @@ def test_a_face_that_is_indexed_is_found_by_the_next_search(
         CollectionId=collection, Image=image(people / "barack_obama" / "1.jpg")
     )
     assert same["FaceMatches"][0]["Similarity"] == 100
-    stranger = client.search_faces_by_image(
+    other = client.search_faces_by_image(
         CollectionId=collection, Image=image(people / "joe_biden" / "1.jpg")
     )
-    assert stranger["FaceMatches"] == []
+    assert other["FaceMatches"] == []
     with pytest.raises(client.exceptions.InvalidParameterException, match="no faces in the image"):
         client.search_faces_by_image(CollectionId=collection, Image=blank())
 
@@ -119,8 +119,8 @@ def test_faces_beyond_the_maximum_are_listed_but_not_indexed(
     assert len(response["FaceRecords"]) == 1
     assert other["Reasons"] == ["EXCEEDS_MAX_FACES"]
     assert set(other["FaceDetail"]) == DEFAULT_MEMBERS
-    nobody = client.index_faces(CollectionId=collection, Image=blank())
-    assert nobody["FaceRecords"] == nobody["UnindexedFaces"] == []
+    empty = client.index_faces(CollectionId=collection, Image=blank())
+    assert empty["FaceRecords"] == empty["UnindexedFaces"] == []
 
 
 def test_search_faces_omits_the_searched_face(client: Any, collection: str, faces: Path) -> None:

@@ -1,6 +1,6 @@
-"""Thousands of broken pictures to a running server: no crash, no 500, nothing slow, memory flat.
+"""Thousands of broken images sent to a running server: no crash, no 500, nothing slow, memory flat.
 
-    python -m tests.proofs.broken_pictures --pictures 10000 --seed 1
+    python -m tests.proofs.broken_images --images 10000 --seed 1
 
 The tests do the same with a few hundred.
 """
@@ -22,34 +22,34 @@ import cv2
 import numpy as np
 from tests.support.server import Running, running
 
-SLOWEST = 1.0
+MAX_SECONDS = 1.0
 """Seconds that an answer may take."""
-SHOWN = 5
+MAX_PRINTED = 5
 """Slowest answers that are printed."""
-GROWTH = 64 << 20
-"""Bytes that the server may have grown by in the second half."""
+MAX_GROWTH_BYTES = 64 << 20
+"""Bytes by which the server's memory may grow in the second half."""
 EXPECTED = {
     "",
     "ImageTooLargeException",
     "InvalidImageFormatException",
     "InvalidParameterException",
 }
-"""Answers: none is the server's fault, and none is to be sent again."""
+"""Responses: none is the server's fault, and none is to be retried."""
 
 
-class Seen(NamedTuple):
-    """What became of all pictures."""
+class Outcome(NamedTuple):
+    """The responses to all images."""
 
     results: Counter[str]
     slowest: list[tuple[float, str]]
-    """Seconds of the slowest answers, the slowest first, and what they were."""
+    """Seconds and description of the slowest answers, the slowest first."""
     growth: int
     replaced: int
     """Processes that died."""
 
 
 def originals() -> list[bytes]:
-    """Whole pictures of every kind: the colours and depths of JPEG and PNG."""
+    """Return whole images of every kind: the colours and depths of JPEG and PNG."""
     rng = np.random.default_rng(1)
     small = rng.integers(0, 256, (12, 16, 3), np.uint8)
     colour = cv2.resize(small, (160, 120), interpolation=cv2.INTER_CUBIC)
@@ -64,7 +64,7 @@ def originals() -> list[bytes]:
 
 
 def mutants(number: int, seed: int) -> Iterator[bytes]:
-    """So many broken pictures, always the same for a seed."""
+    """Yield `number` broken images, always the same for a seed."""
     chance, whole = random.Random(seed), originals()
     special = list(bombs())
     for _ in range(number):
@@ -96,7 +96,7 @@ def mutants(number: int, seed: int) -> Iterator[bytes]:
 
 
 def _resized(data: bytearray, chance: random.Random) -> bytes:
-    """The same pixels under another size."""
+    """Return the same pixels with another size in the header."""
     width, height = (chance.choice((0, 1, 79, 6999, 65500, 2**31 - 1)) for _ in range(2))
     if data.startswith(b"\x89PNG"):
         data[16:24] = struct.pack(">II", width, height)
@@ -108,7 +108,7 @@ def _resized(data: bytearray, chance: random.Random) -> bytes:
 
 
 def _turned(data: bytearray, orientation: int, chance: random.Random) -> bytes:
-    """With EXIF that says an orientation; some of it is nonsense."""
+    """Return the image with an orientation in EXIF; some of it is nonsense."""
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"
     exif += bytes((orientation,)) + bytes(6)
     if chance.random() < 0.3:
@@ -118,7 +118,7 @@ def _turned(data: bytearray, orientation: int, chance: random.Random) -> bytes:
 
 
 def bombs() -> Iterator[bytes]:
-    """Small files that ask for much, and other formats."""
+    """Yield small files that cost much to decode, and other formats."""
     png, *_, progressive, _ = originals()
     head, rest = png[:33], png[33:]
     for kind in (b"zTXt", b"iCCP", b"iTXt"):
@@ -144,8 +144,8 @@ def bombs() -> Iterator[bytes]:
     yield b"\x89PNG\r\n\x1a\n"
 
 
-def prove(server: Running, number: int, seed: int) -> Seen:
-    """Send them all, and say what became of them."""
+def prove(server: Running, number: int, seed: int) -> Outcome:
+    """Send all images, and return the responses."""
     before, connection = server.workers(), server.connect()
     results: Counter[str] = Counter()
     slowest: list[tuple[float, str]] = []
@@ -158,30 +158,35 @@ def prove(server: Running, number: int, seed: int) -> Seen:
         seconds = time.perf_counter() - began
         results[answer.error] += 1
         described = f"number {count}, {operation}, {len(data)} bytes, {answer.error or 'answered'}"
-        slowest = sorted([*slowest, (seconds, described)], reverse=True)[:SHOWN]
+        slowest = sorted([*slowest, (seconds, described)], reverse=True)[:MAX_PRINTED]
         if count == number // 2:
             middle = server.memory()
     connection.close()
     replaced = len(set(before) - set(server.workers()))
-    return Seen(results, slowest, server.memory() - middle, replaced)
+    return Outcome(results, slowest, server.memory() - middle, replaced)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as server:
-        seen = prove(server, given.pictures, given.seed)
-        print(f"seed {given.seed}: {given.pictures} pictures")
-        for result, count in seen.results.most_common():
+        outcome = prove(server, given.images, given.seed)
+        print(f"seed {given.seed}: {given.images} images")
+        for result, count in outcome.results.most_common():
             print(f"  {result or 'answered'}: {count}")
-        for seconds, described in seen.slowest:
+        for seconds, described in outcome.slowest:
             print(f"  slowest {seconds:.3f} s: {described}")
-        print(f"  memory of the second half {seen.growth / 2**20:+.1f} MB")
-        print(f"  processes that died: {seen.replaced}")
-    bad = set(seen.results) - EXPECTED
-    if bad or seen.slowest[0][0] > SLOWEST or seen.growth > GROWTH or seen.replaced:
+        print(f"  memory of the second half {outcome.growth / 2**20:+.1f} MB")
+        print(f"  processes that died: {outcome.replaced}")
+    bad = set(outcome.results) - EXPECTED
+    if (
+        bad
+        or outcome.slowest[0][0] > MAX_SECONDS
+        or outcome.growth > MAX_GROWTH_BYTES
+        or outcome.replaced
+    ):
         sys.exit("FAILED")
 
 
