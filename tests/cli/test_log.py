@@ -176,7 +176,7 @@ def test_keys(tmp_path: Path) -> None:
 
 def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "onlooker", "stream"]
-    for words, said in (
+    for words, message in (
         ([], "there is no stream: write [streams.door]"),
         (["door"], "write a stream as NAME=URL"),
         (["door=http://127.0.0.1:9/x", "video=missing.mp4"], "missing.mp4: No such file"),
@@ -185,5 +185,5 @@ def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
             [*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
         )
         assert done.returncode != 0
-        assert said in done.stderr
+        assert message in done.stderr
         assert "Traceback" not in done.stderr

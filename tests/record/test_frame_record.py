@@ -36,7 +36,7 @@ ANNA = StoredFace(
     box=(0.103426, 0.206731, 0.749838, 0.557692),
     confidence=99.9992,
 )
-STRANGER = StoredFace(
+UNNAMED = StoredFace(
     face_id="00000000-d6af-4158-989a-ff586c931545",
     image_id="70e09693-2114-57e1-807c-50b6d61fa4dc",
     external_image_id=None,
@@ -51,7 +51,7 @@ FACE = Face(
     quality=Quality(brightness=40.592964, sharpness=96.1),
     identities=(
         Identity(similarity=100.0, face=ANNA),
-        Identity(similarity=88.8639601, face=STRANGER),
+        Identity(similarity=88.8639601, face=UNNAMED),
     ),
 )
 LINES = (
@@ -130,8 +130,8 @@ faces = st.builds(
 
 
 @given(st.tuples(faces, faces), st.integers(0, 10**6), st.floats(0, 2e9))
-def test_form_of_whatever_is_seen(seen: tuple[Face, Face], index: int, started: float) -> None:
-    schema(record(frame(index, faces=seen, started=started)))
+def test_form_of_any_faces(found: tuple[Face, Face], index: int, started: float) -> None:
+    schema(record(frame(index, faces=found, started=started)))
 
 
 class TestNumbers:
@@ -187,7 +187,7 @@ class TestFaces:
             "ExternalImageId": "anna",
             "Confidence": 99.9992,
         }
-        assert second["Face"]["FaceId"] == STRANGER.face_id
+        assert second["Face"]["FaceId"] == UNNAMED.face_id
         assert "ExternalImageId" not in second["Face"]
 
     def test_nobody_is_an_empty_list(self) -> None:
@@ -377,7 +377,7 @@ def test_amazons_documented_record_fits_the_shapes() -> None:
 
 
 def test_order_of_members() -> None:
-    """Amazon's come first and in Amazon's order, for people who look at the lines."""
+    """Amazon's come first and in Amazon's order, for readers of the lines."""
     assert list(record(frame()))[:3] == [
         "InputInformation",
         "StreamProcessorInformation",

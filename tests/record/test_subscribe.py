@@ -197,18 +197,20 @@ def test_unknown_kind() -> None:
         subscribe("tcp://127.0.0.1:5555", kinds=("faces",))
 
 
-@pytest.mark.parametrize("case", ["nobody", "no key", "wrong server", "stranger"])
-def test_who_hears_nothing_is_told_why_once(
+@pytest.mark.parametrize("case", ["no publisher", "no key", "wrong server", "unknown"])
+def test_a_subscriber_without_messages_warns_once(
     case: str, log: Writer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("onlooker.record.subscribe.SILENCE_SECONDS", 0.3)
     pairs = [KeyPair(*(half.decode() for half in zmq.curve_keypair())) for _ in range(3)]
-    pair, friend, stranger = pairs
-    with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({friend.public})) as publisher:
-        endpoint = "tcp://127.0.0.1:9" if case == "nobody" else publisher.endpoint
-        server = {"no key": None, "wrong server": stranger.public}.get(case, pair.public)
-        mine = {"no key": None, "stranger": stranger}.get(case, friend)
+    pair, client, unknown = pairs
+    with Publisher(log, "tcp://127.0.0.1:*", None, pair, frozenset({client.public})) as publisher:
+        endpoint = "tcp://127.0.0.1:9" if case == "no publisher" else publisher.endpoint
+        server = {"no key": None, "wrong server": unknown.public}.get(case, pair.public)
+        mine = {"no key": None, "unknown": unknown}.get(case, client)
         with pytest.raises(TimeoutError):
             list(subscribe(endpoint, since=0, timeout=2, keys=mine, server=server))
-    [said] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
-    assert ("no publisher is listening" if case == "nobody" else "refuses this subscriber") in said
+    [warning] = [each.getMessage() for each in caplog.records if each.name.endswith("subscribe")]
+    assert (
+        "no publisher is listening" if case == "no publisher" else "refuses this subscriber"
+    ) in warning

@@ -44,7 +44,7 @@ def line(text: str, score: float = 0.9) -> TextLine:
     return TextLine(text=text, score=score, quad=QUAD, words=(word,))
 
 
-def frame(index: int, *, error: str | None = None, **seen: tuple[object, ...]) -> Frame:
+def frame(index: int, *, error: str | None = None, **found: tuple[object, ...]) -> Frame:
     return Frame(
         stream="video",
         epoch="e",
@@ -57,7 +57,7 @@ def frame(index: int, *, error: str | None = None, **seen: tuple[object, ...]) -
         width=100,
         height=50,
         error=error,
-        **seen,  # type: ignore[arg-type]
+        **found,  # type: ignore[arg-type]
     )
 
 
@@ -68,18 +68,21 @@ def test_people_and_lines_are_counted_by_frame() -> None:
         frame(2, error="decode: broken"),
         frame(3, faces=(face("grace", 85),), lines=(line("WAY OUT"),)),
     ]
-    seen = Summary()
+    summary = Summary()
     records = [build(item, Config(), "d") for item in frames]
-    assert list(seen.counting(records)) == records
-    assert (seen.frames, seen.failed, seen.faces) == (4, 1, 4)
-    ada, grace = seen.people
+    assert list(summary.counting(records)) == records
+    assert (summary.frames, summary.failed, summary.faces) == (4, 1, 4)
+    ada, grace = summary.people
     assert (ada.name, ada.frames, ada.first, ada.last, ada.best) == ("ada", 2, 0.0, 0.5, 96.0)
     assert (grace.name, grace.frames, grace.first, grace.last) == ("grace", 1, 1.5, 1.5)
-    assert [(s.name, s.frames, s.best) for s in seen.text] == [("EXIT", 2, 90), ("WAY OUT", 1, 90)]
+    assert [(s.name, s.frames, s.best) for s in summary.text] == [
+        ("EXIT", 2, 90),
+        ("WAY OUT", 1, 90),
+    ]
 
 
 def test_a_face_without_a_name_is_listed_by_its_id() -> None:
-    seen = Summary()
-    seen.add(build(frame(0, faces=(face(None, 88),)), Config(), "d"))
-    [person] = seen.people
+    summary = Summary()
+    summary.add(build(frame(0, faces=(face(None, 88),)), Config(), "d"))
+    [person] = summary.people
     assert person.name == "11111111-2222-4333-8444-555555555555"

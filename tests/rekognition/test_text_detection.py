@@ -48,12 +48,12 @@ def line(x: float, y: float, text: str, degrees: float = 0, score: float = 0.9) 
 SIGN = [line(100, 100, "IT'S MONDAY"), line(120, 200, "but keep"), line(300, 300, "Smiling")]
 
 
-def told(found: tuple[TextDetection, ...]) -> list[tuple[str, str, int, int | None]]:
+def summary(found: tuple[TextDetection, ...]) -> list[tuple[str, str, int, int | None]]:
     return [(each.Type, each.DetectedText, each.Id, each.ParentId) for each in found]
 
 
 def test_lines_come_first_then_their_words() -> None:
-    assert told(text_detections(SIGN, SIZE)) == [
+    assert summary(text_detections(SIGN, SIZE)) == [
         ("LINE", "IT'S MONDAY", 0, None),
         ("LINE", "but keep", 1, None),
         ("LINE", "Smiling", 2, None),
@@ -78,7 +78,7 @@ def test_a_polygon_follows_the_text_and_a_box_stands_upright_around_it() -> None
 
 def test_words_beyond_the_limit_are_left_out_and_lines_without_words() -> None:
     found = text_detections(SIGN, SIZE, max_words=3)
-    assert told(found) == [
+    assert summary(found) == [
         ("LINE", "IT'S MONDAY", 0, None),
         ("LINE", "but keep", 1, None),
         ("WORD", "IT'S", 2, 0),
@@ -126,7 +126,7 @@ def test_a_word_filter_without_a_confidence_asks_for_eighty() -> None:
 def test_small_words_can_be_left_out() -> None:
     asked = TextFilters(WordFilter=DetectionFilter(MinConfidence=0, MinBoundingBoxWidth=0.05))
     found = text_detections(SIGN, SIZE, filters=asked)
-    assert told(found) == [
+    assert summary(found) == [
         ("LINE", "IT'S MONDAY", 0, None),
         ("LINE", "Smiling", 1, None),
         ("WORD", "MONDAY", 2, 0),
@@ -169,7 +169,7 @@ places = st.floats(0.02, 0.98)
 def test_regions_of_any_shape_hold_what_painting_them_shows(
     outline: list[tuple[float, float]], x: float, y: float, degrees: float
 ) -> None:
-    """Against the pixels that OpenCV paints; a case that a pixel could decide is not looked at."""
+    """Against the pixels that OpenCV paints; cases that one pixel could decide are left out."""
     # In the order of their angles about a middle, corners make a polygon without crossings.
     middle = np.mean(outline, axis=0)
     outline.sort(key=lambda p: math.atan2(p[1] - middle[1], p[0] - middle[0]))

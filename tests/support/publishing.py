@@ -54,15 +54,15 @@ class Listener:
         kinds: tuple[str, ...] = (),
         since: Since | None = None,
     ) -> None:
-        self.heard: list[StreamRecord] = []
+        self.received: list[StreamRecord] = []
         self._records = subscribe(endpoint, streams, kinds, since, timeout=20)
-        self._thread = threading.Thread(target=lambda: self.heard.extend(self._records))
+        self._thread = threading.Thread(target=lambda: self.received.extend(self._records))
         self._thread.start()
 
     def all(self) -> list[StreamRecord]:
         self._thread.join(25)
         assert not self._thread.is_alive()
-        return self.heard
+        return self.received
 
 
 def joined(publisher: Publisher) -> None:

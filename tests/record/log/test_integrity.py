@@ -1,4 +1,4 @@
-"""Faults that somebody else made in a log."""
+"""Faults made in a log from outside."""
 
 import contextlib
 import sqlite3

@@ -151,7 +151,7 @@ def test_a_query_gives_what_going_through_the_log_would(
 
 
 class TestCost:
-    """Nothing but a search of everything goes through the whole log, and that once."""
+    """No query but that for everything reads the whole log."""
 
     @pytest.fixture
     def logs_of_two_sizes(self, tmp_path: Path, records: Records) -> Iterator[tuple[Log, Log]]:

@@ -212,7 +212,7 @@ class TestFullDisk:
 
 
 def test_killed_writers_lose_nothing_and_repeat_nothing(path: Path, records: Records) -> None:
-    """Twenty writers in turn, each killed at some instant; the next goes on where the log ends."""
+    """Twenty writers in turn, each killed at some instant; the next continues at the log's end."""
     made = records(2000)
     lines = [encode(record) for record in made]
     for seed in range(20):

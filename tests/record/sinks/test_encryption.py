@@ -20,13 +20,13 @@ Records = Callable[..., list[StreamRecord]]
 
 
 class Tap:
-    """Hands on what two ends of a connection say, and keeps it."""
+    """A proxy between two ends of a connection, which keeps what passes."""
 
     def __init__(self, port: int) -> None:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
         self._target = port
-        self.seen = b""
+        self.captured = b""
 
     def __enter__(self) -> "Tap":
         threading.Thread(target=self._accept, daemon=True).start()
@@ -46,7 +46,7 @@ class Tap:
     def _copy(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError), source, target:
             while data := source.recv(65536):
-                self.seen += data
+                self.captured += data
                 target.sendall(data)
 
 
@@ -55,10 +55,10 @@ class TestEncryption:
     def pair(self, tmp_path: Path) -> KeyPair:
         return curve_keys.generate(tmp_path / "server.key")
 
-    def heard(
+    def received(
         self, endpoint: str, pair: KeyPair | None = None, server: str | None = None
     ) -> list[StreamRecord]:
-        """What a subscriber gets that asks for all."""
+        """Return what a subscriber gets that asks for all records."""
         found: list[StreamRecord] = []
         with contextlib.suppress(TimeoutError):
             found.extend(subscribe(endpoint, since=0, timeout=2, keys=pair, server=server))
@@ -67,21 +67,21 @@ class TestEncryption:
     def test_only_a_known_client_with_the_servers_key_gets_anything(
         self, tmp_path: Path, log: Writer, records: Records, pair: KeyPair
     ) -> None:
-        friend, stranger = (curve_keys.generate(tmp_path / name) for name in ("friend", "stranger"))
+        client, unknown = (curve_keys.generate(tmp_path / name) for name in ("client", "unknown"))
         log.append(records(20))
         results: dict[str, list[StreamRecord]] = {}
-        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
+        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {client.public}) as publisher:
             asked = {
-                "friend": (friend, pair.public),
-                "unknown key": (stranger, pair.public),
-                "wrong server key": (friend, stranger.public),
+                "client": (client, pair.public),
+                "unknown key": (unknown, pair.public),
+                "wrong server key": (client, unknown.public),
                 "plain": (None, None),
                 "some key": (None, pair.public),
             }
             threads = [
                 threading.Thread(
                     target=lambda name=name, given=given: results.update(
-                        {name: self.heard(publisher.endpoint, *given)}
+                        {name: self.received(publisher.endpoint, *given)}
                     )
                 )
                 for name, given in asked.items()
@@ -91,7 +91,7 @@ class TestEncryption:
             while any(thread.is_alive() for thread in threads):
                 pump(publisher, 0.01)
         assert {name: len(found) for name, found in results.items()} == {
-            "friend": 20,
+            "client": 20,
             "unknown key": 0,
             "wrong server key": 0,
             "plain": 0,
@@ -101,14 +101,14 @@ class TestEncryption:
     def test_nobody_can_read_along(
         self, log: Writer, records: Records, pair: KeyPair, tmp_path: Path
     ) -> None:
-        """What goes over the wire, through a proxy that keeps it, has no word of a record."""
-        friend = curve_keys.generate(tmp_path / "friend")
+        """No word of a record goes over the wire."""
+        client = curve_keys.generate(tmp_path / "client")
         log.append(records(20))
-        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {friend.public}) as publisher:
+        with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {client.public}) as publisher:
             port = int(publisher.endpoint.rpartition(":")[2])
             with Tap(port) as tap:
                 reading = subscribe(
-                    f"tcp://127.0.0.1:{tap.port}", since=0, keys=friend, server=pair.public
+                    f"tcp://127.0.0.1:{tap.port}", since=0, keys=client, server=pair.public
                 )
                 done = threading.Event()
                 got: list[StreamRecord] = []
@@ -122,9 +122,9 @@ class TestEncryption:
                 while not done.is_set():
                     pump(publisher, 0.01)
         assert len(got) == 20
-        assert len(tap.seen) > 20_000
+        assert len(tap.captured) > 20_000
         for word in (b"video", b"BoundingBox", b"KinesisVideo", "Grüße".encode()):
-            assert word not in tap.seen
+            assert word not in tap.captured
 
     def test_with_keys_others_may_be_let_in(self, log: Writer, pair: KeyPair) -> None:
         with Publisher(log, "tcp://0.0.0.0:*", None, pair) as publisher:

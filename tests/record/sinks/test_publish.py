@@ -1,4 +1,4 @@
-"""Publisher and subscriber, against each other and against strangers."""
+"""Publisher and subscriber, against each other and against other programs."""
 
 import os
 import random
@@ -100,13 +100,13 @@ class TestWhatWasMissed:
             for number in range(400, 900, 10):
                 log.append([*made[number : number + 10], *others[number : number + 10]])
                 time.sleep(0.005)
-        heard = listener.all()
-        assert stream(heard, "a") == list(range(since + 1, 901))
+        received = listener.all()
+        assert stream(received, "a") == list(range(since + 1, 901))
         # Of a stream that it did not name it gets what comes since it came.
-        others_heard = stream(heard, "b")
-        assert others_heard == list(range(901 - len(others_heard), 901))
+        others_received = stream(received, "b")
+        assert others_received == list(range(901 - len(others_received), 901))
 
-    def test_a_slow_one_gets_all_and_holds_nobody_back(
+    def test_a_slow_one_gets_all_and_delays_no_other(
         self, tmp_path: Path, log: Writer, records: Records, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("onlooker.record.sinks.publish.MAX_QUEUE_RECORDS", 20)
@@ -121,11 +121,11 @@ class TestWhatWasMissed:
             began = time.monotonic()
             for number in range(1, 1500, 25):
                 log.append(made[number : number + 25])
-            while len(quick.heard) < 1500:
+            while len(quick.received) < 1500:
                 assert time.monotonic() - began < 20
                 time.sleep(0.01)
-            heard = [next(slow) for _ in made[1:]]
-        assert heard == made[1:]
+            received = [next(slow) for _ in made[1:]]
+        assert received == made[1:]
         assert quick.all() == made
 
     def test_a_subscriber_that_is_started_again_and_again(
@@ -133,17 +133,17 @@ class TestWhatWasMissed:
     ) -> None:
         """Fifty times, each with the Sequence that the one before it had last."""
         made = records(2000)
-        heard: list[StreamRecord] = []
+        received: list[StreamRecord] = []
         chance = random.Random(50)
         with Pump(log.path, "tcp://127.0.0.1:*") as pumped:
             for life in range(50):
                 log.append(made[40 * life : 40 * life + 40])
-                reading = subscribe(pumped.endpoint, since=len(heard), timeout=20)
-                heard += [next(reading) for _ in range(chance.randint(1, 40))]
+                reading = subscribe(pumped.endpoint, since=len(received), timeout=20)
+                received += [next(reading) for _ in range(chance.randint(1, 40))]
                 reading.close()  # type: ignore[attr-defined]
-            rest = Listener(pumped.endpoint, since=len(heard))
+            rest = Listener(pumped.endpoint, since=len(received))
             time.sleep(0.3)
-        assert [*heard, *rest.all()] == made
+        assert [*received, *rest.all()] == made
 
     def test_a_killed_publisher_makes_no_gap_and_no_repeat(
         self, tmp_path: Path, log: Writer, records: Records
@@ -163,13 +163,13 @@ while True:
         listener = Listener(endpoint, since=0)
         for number in range(1, 60, 20):
             with subprocess.Popen([sys.executable, "-c", code, str(log.path), endpoint]) as process:
-                while len(listener.heard) < number:
+                while len(listener.received) < number:
                     time.sleep(0.01)
                 log.append(made[number : number + 10])
                 process.kill()
-            log.append(made[number + 10 : number + 20])  # while nobody publishes
+            log.append(made[number + 10 : number + 20])  # while no publisher runs
         with Pump(log.path, endpoint, position=0):
-            while len(listener.heard) < 60:
+            while len(listener.received) < 60:
                 time.sleep(0.01)
         assert listener.all() == made
 
@@ -189,7 +189,7 @@ while True:
     def test_a_damaged_record_is_a_gap(
         self, publisher: Publisher, log: Writer, records: Records
     ) -> None:
-        """For who listens, and for who asks later."""
+        """For live subscribers, and for those that ask later."""
         listener = Listener(publisher.endpoint, since=0)
         joined(publisher)
         made = records(9)
@@ -211,7 +211,7 @@ while True:
             (b"m" * 99, 1, "video", 0, 9),
         ],
     )
-    def test_a_strangers_request_is_dropped(
+    def test_an_invalid_request_is_dropped(
         self,
         publisher: Publisher,
         log: Writer,
@@ -233,7 +233,7 @@ while True:
             pump(publisher, 0.2)
         assert len(caplog.records) == 1  # what is as large as the last does not even come
 
-    def test_a_publisher_that_ends_before_it_answers_is_told(
+    def test_a_publisher_that_ends_before_it_answers_is_an_error(
         self, tmp_path: Path, records: Records
     ) -> None:
         endpoint = f"ipc://{tmp_path}/records"
@@ -290,9 +290,9 @@ class TestTopics:
         listener = Listener(publisher.endpoint, streams, kinds, since=0)
         joined(publisher)
         publisher.close()
-        heard = listener.all()
-        assert [name for name, record in sent.items() if record in heard] == list(expected)
-        assert len(heard) == len(expected)
+        received = listener.all()
+        assert [name for name, record in sent.items() if record in received] == list(expected)
+        assert len(received) == len(expected)
 
 
 class TestEndpoints:

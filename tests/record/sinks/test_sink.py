@@ -16,7 +16,7 @@ Records = Callable[..., list[StreamRecord]]
 
 
 class Kept:
-    """A sink that has room for so many records."""
+    """A sink with room for `room` records."""
 
     def __init__(self, room: int = 10**6) -> None:
         self.position = 0

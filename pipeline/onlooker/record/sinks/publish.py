@@ -1,6 +1,6 @@
 """The ZeroMQ sink: records to every subscriber, over an XPUB socket.
 
-A subscriber that cannot keep up holds nobody back: records that do not fit its queue are dropped,
+A slow subscriber delays no other: records that do not fit its queue are dropped,
 which show there as gaps in `Sequence`. `onlooker.record.subscribe` then asks for them, and the
 publisher answers from the log. `onlooker.record.sinks.publish_messages` has the messages.
 """
@@ -98,7 +98,7 @@ class Publisher:
             self._release()
             raise PublishError(
                 f"{endpoint}: cannot publish there: {error}; write tcp://HOST:PORT, with a "
-                "port that nobody uses"
+                "port that is free"
             ) from error
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
         """With the port that `tcp://127.0.0.1:*` was given."""

@@ -12,7 +12,7 @@ kind tells what is in the record:
 ZeroMQ filters by prefix, so `stream/face` also matches records with faces and text. Any SUB socket
 can subscribe; topics that begin with a zero byte are for `onlooker.record.subscribe`. The pattern
 is Clone, of the ZeroMQ guide: a subscriber that has missed records sends a Request over the same
-connection, and the Answer has a topic to which nobody else has subscribed.
+connection, and the Answer has a topic to which no other has subscribed.
 """
 
 from typing import Annotated
