@@ -210,7 +210,7 @@ def test_hls_is_paced(tmp_path: Path) -> None:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 120, "yuv420p", 10
         for number in range(30):
-            pixels = cameras.picture(number, 160, 120)
+            pixels = cameras.image(number, 160, 120)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
         container.mux(stream.encode(None))
 

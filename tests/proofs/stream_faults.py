@@ -42,7 +42,7 @@ FPS = 25
 
 
 class Faulty(cameras.Rtsp):
-    """A camera that is well for a while in every other connection, and ends in some way in all."""
+    """A camera whose every other connection works for a while; all fail in the end."""
 
     def __init__(self, seed: int) -> None:
         super().__init__("well", fps=FPS, size=(96, 64))
@@ -79,7 +79,7 @@ class Faulty(cameras.Rtsp):
 
 
 def faults(number: int, seed: int, folder: Path) -> bool:
-    """Whether all went well."""
+    """Cause faults; return whether all streams recovered in time."""
     held: dict[str, tuple[int, int]] = {}
     worse: list[str] = []
     with ExitStack() as closing:
@@ -130,7 +130,7 @@ def faults(number: int, seed: int, folder: Path) -> bool:
 
 
 def changes(number: int, folder: Path) -> bool:
-    """Whether adding and removing streams leaves nothing behind."""
+    """Add and remove streams; return whether memory stays flat."""
     made, memory = 0, list[tuple[float, float]]()
     sources = {"stays": SourceConfig(url="test://moving?size=64x48&fps=5", policy="live")}
     beyond: dict[str, SourceConfig] = {}

@@ -33,7 +33,7 @@ SETTINGS = Pipeline(workers=1, window=8, heartbeat=0.3)
 
 
 class Run:
-    """`serve`, told to stop from its own progress display: what a user does with Ctrl-C."""
+    """`serve`, stopped from its own progress display, as a user does with Ctrl-C."""
 
     def __init__(self, tmp_path: Path, stages: tuple[Stage, ...] = steps.LIGHT) -> None:
         self.outputs = Outputs(log=tmp_path / "r.db", records=tmp_path / "r.jsonl", patient=True)
@@ -163,7 +163,7 @@ def test_streams_come_go_and_change_without_the_others(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"asker", b"\xff\xfe\x00ab"])
-def test_the_hub_answers_whoever_asks(tmp_path: Path, name: bytes) -> None:
+def test_the_hub_answers_any_client(tmp_path: Path, name: bytes) -> None:
     run = Run(tmp_path)
     run.sources = {"door": live("test://moving?fps=20&size=96x64")}
 

@@ -13,7 +13,7 @@ from onlooker.stream.feeds import Feed
 from onlooker.stream.messages import Counts
 from onlooker.stream.source import Source
 
-FILM = SourceConfig(url="a.mp4", policy="every")
+VIDEO = SourceConfig(url="a.mp4", policy="every")
 
 
 def planes(width: int, height: int) -> Planes:
@@ -23,7 +23,7 @@ def planes(width: int, height: int) -> Planes:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
-    feed = Feed(stream="a", source=FILM, digest="d", start=5, frames=9, width=4, height=4)
+    feed = Feed(stream="a", source=VIDEO, digest="d", start=5, frames=9, width=4, height=4)
     return Source(feed, f"{tmp_path}/source-0.3", window=2, session=3)
 
 
@@ -32,7 +32,7 @@ def start(source: Source, index: int, in_flight: tuple[int, ...] = ()) -> list[m
     return [message for message, _ in sends]
 
 
-def test_it_begins_where_the_hub_says(source: Source) -> None:
+def test_it_starts_where_the_hub_says(source: Source) -> None:
     assert source.registration(None) == messages.Open("a", 3, "every", 5, (), 9, Counts(5, 5), None)
     assert not source.ready
     assert start(source, 7) == []
@@ -57,7 +57,7 @@ def test_it_waits_while_the_ring_is_full(source: Source) -> None:
     assert third.slot.generation > first.slot.generation
 
 
-def test_a_new_hub_hears_what_the_old_one_said(source: Source) -> None:
+def test_a_new_hub_is_given_the_state_of_the_old_one(source: Source) -> None:
     start(source, 5)
     source.offer(frame("a", 5), planes(4, 4), 0.1, 0.0)
     source.offer(frame("a", 6), planes(4, 4), 0.2, 0.0)
@@ -82,7 +82,7 @@ def test_a_new_hub_does_not_end_the_motion_gate(tmp_path: Path) -> None:
     assert messages.unpack_frame(data).same == 0
 
 
-def test_what_the_hub_still_has_is_kept_and_not_offered_again(source: Source) -> None:
+def test_frames_that_the_hub_still_has_are_kept_and_not_offered_again(source: Source) -> None:
     start(source, 5)
     for index in (5, 6):
         source.offer(frame("a", index), planes(4, 4), 0.1, 0.0)
@@ -100,7 +100,7 @@ def test_the_end_is_said_again_too(source: Source) -> None:
     assert start(source, 5) == [messages.End("a", 3, 5, "the disk went away")]
 
 
-def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
+def test_a_larger_image_gets_a_larger_ring(source: Source) -> None:
     start(source, 5)
     slots = []
     for index, size in ((5, (4, 4)), (6, (8, 6)), (7, (4, 4)), (8, (2, 2))):
@@ -118,14 +118,14 @@ def test_a_picture_that_has_grown_gets_a_larger_ring(source: Source) -> None:
 
 
 def test_no_room_for_the_ring_is_an_error(tmp_path: Path) -> None:
-    feed = Feed(stream="a", source=FILM, digest="d", width=4, height=4)
+    feed = Feed(stream="a", source=VIDEO, digest="d", width=4, height=4)
     source = Source(feed, f"{tmp_path}/nowhere/source-0.1", window=2, session=3)
     start(source, 0)
     with pytest.raises(OSError, match="nowhere"):
         source.offer(frame("a", 0), planes(4, 4), 0.1, 0.0)
 
 
-def test_what_is_meant_for_its_predecessor_is_ignored(source: Source) -> None:
+def test_a_message_for_its_predecessor_is_ignored(source: Source) -> None:
     assert source.receive(messages.Start(2, 9, (), Counts(9, 9))) == []
     assert not source.started
     assert source.registration(None).counts == Counts(5, 5)

@@ -1,4 +1,4 @@
-"""The line as it is, with its processes, videos and accidents."""
+"""The pipeline with its processes, videos and accidents."""
 
 import os
 import signal
@@ -218,7 +218,7 @@ def test_a_worker_that_cannot_work_ends_the_run_with_one_error(
     assert time.monotonic() - began < 15
 
 
-def test_what_a_recorder_cannot_put_away_ends_the_run(video: Path, outputs: Outputs) -> None:
+def test_a_recorder_that_cannot_close_its_log_ends_the_run(video: Path, outputs: Outputs) -> None:
     stages = (*steps.LIGHT[:2], Stage("record", steps.untidy, workers=1, ordered=True))
     with pytest.raises(RunError, match="record: OSError: the disk went away"):
         replay([video], CONFIG, outputs, quiet, stages)
@@ -231,7 +231,9 @@ def test_records_that_cannot_be_written_end_the_run_before_it_begins(
         replay([video], CONFIG, Outputs(records=tmp_path / "no-such-folder" / "r.jsonl"), quiet)
 
 
-def test_what_is_no_video_ends_the_run_before_it_begins(tmp_path: Path, outputs: Outputs) -> None:
+def test_a_file_that_is_no_video_ends_the_run_before_it_begins(
+    tmp_path: Path, outputs: Outputs
+) -> None:
     text = tmp_path / "text.mp4"
     text.write_text("not a video")
     with pytest.raises(MediaError, match=r"text\.mp4"):
@@ -260,7 +262,7 @@ def test_a_subscriber_hears_the_end_though_the_publisher_falls_silent_before_it(
         target=lambda: heard.extend(subscribe(endpoint, since=0, timeout=30)), daemon=True
     )
     listener.start()
-    # So patient that nobody misses it before the video has ended.
+    # With so long a heartbeat that its silence is not noticed before the video has ended.
     config = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=5))
     stopped: list[int] = []
 

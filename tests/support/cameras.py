@@ -1,14 +1,14 @@
-"""Cameras for tests: HTTP (MJPEG, MPEG-TS) and RTSP servers on loopback that do what they are told.
+"""Cameras for tests: HTTP (MJPEG, MPEG-TS) and RTSP servers on loopback that fail on demand.
 
-Each connection takes the next of `moods`; the last one stays. What a mood means:
+Each connection takes the next of `moods`; the last one stays:
 
-    well        pictures, for ever
-    brief       twenty pictures, and an orderly end
-    reset       some pictures, and the connection is torn down
-    stall       some pictures, and then nothing, with the connection open
-    garbage     some pictures, and then bytes that are none
-    damaged     pictures of which every other one is damaged
-    larger      pictures whose size changes half-way
+    well        images without end
+    brief       twenty images, and an orderly end
+    reset       some images, and the connection is reset
+    stall       some images, and then nothing, with the connection open
+    garbage     some images, and then random bytes
+    damaged     images of which every other one is damaged
+    larger      images whose size changes half-way
     jumpy       time stamps that leap forward and back (RTSP)
     lossy       one packet in ten is lost on the way (RTSP)
     refused     401
@@ -34,12 +34,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-SOME = 6
-"""Pictures before something happens."""
+FAILURE_AFTER = 6
+"""Images before a connection fails."""
 
 
-def picture(number: int, width: int, height: int) -> NDArray[np.uint8]:
-    """Number `number` of a moving scene, with a camera's noise."""
+def image(number: int, width: int, height: int) -> NDArray[np.uint8]:
+    """Return image `number` of a moving scene, with a camera's noise."""
     noise = np.random.default_rng(number).integers(0, 20, (height, width, 3), np.uint8)
     canvas = np.full((height, width, 3), 90, np.uint8)
     canvas += noise
@@ -95,11 +95,11 @@ class Camera:
         self._over.wait(60)
 
     def numbers(self, mood: str) -> Iterator[int]:
-        """Picture after picture, in time, until the mood has its way."""
+        """Yield the numbers of images, at the camera's pace, until the connection fails."""
         for number in itertools.count():
             if self._over.is_set() or (mood == "brief" and number == 20):
                 return
-            if mood in ("reset", "stall", "garbage") and number == SOME:
+            if mood in ("reset", "stall", "garbage") and number == FAILURE_AFTER:
                 return
             yield number
             time.sleep(1 / self.fps)
@@ -141,9 +141,9 @@ class Http(Camera):
         )
         for number in self.numbers(mood):
             width, height = self.size
-            if mood == "larger" and number >= SOME:
+            if mood == "larger" and number >= FAILURE_AFTER:
                 width, height = width * 2, height * 2
-            data = cv2.imencode(".jpg", picture(number, width, height))[1].tobytes()
+            data = cv2.imencode(".jpg", image(number, width, height))[1].tobytes()
             if mood == "damaged" and number % 2:
                 data = data[:200] + bytes(len(data) - 200)
             head = f"--xx\r\nContent-Type: image/jpeg\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -157,7 +157,7 @@ class Http(Camera):
             stream.pix_fmt, stream.gop_size = "yuv420p", 5
             stream.time_base = Fraction(1, 90_000)
             for number in self.numbers(mood):
-                frame = av.VideoFrame.from_ndarray(picture(number, *self.size), format="bgr24")
+                frame = av.VideoFrame.from_ndarray(image(number, *self.size), format="bgr24")
                 frame.pts, frame.time_base = number * 3600, stream.time_base
                 container.mux(stream.encode(frame))
 
@@ -245,12 +245,12 @@ class Rtsp(Camera):
         counter, shift = 0, 0
         for number in self.numbers(mood):
             size = self.size
-            if mood == "larger" and number >= SOME:
+            if mood == "larger" and number >= FAILURE_AFTER:
                 size = (size[0] * 2, size[1] * 2)
-                encoder = _encoder(*size) if number == SOME else encoder
+                encoder = _encoder(*size) if number == FAILURE_AFTER else encoder
             if mood == "jumpy" and number % 20 == 19:
                 shift = random.Random(number).choice((0, 40, 3000)) * 90_000
-            frame = av.VideoFrame.from_ndarray(picture(number, *size), format="bgr24")
+            frame = av.VideoFrame.from_ndarray(image(number, *size), format="bgr24")
             frame.pts = number
             for packet in encoder.encode(frame):
                 units = [unit for unit in bytes(packet).split(b"\0\0\1") if unit.strip(b"\0")]
