@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class ProcessStatus(msgspec.Struct, frozen=True):
-    """How a child is."""
+    """The state of a child."""
 
     name: str
     id: int
@@ -87,7 +87,7 @@ class Child:
 
     @property
     def status(self) -> ProcessStatus:
-        """How it is, for the user."""
+        """The state of the child, for the user."""
         if self.process is None:
             state, number = ("stopped" if self.stopping is not None else "waiting"), 0
         else:

@@ -252,7 +252,7 @@ def test_a_collection_is_made_searched_and_deleted(place: Path, tmp_path: Path) 
     assert "staff" in again.stderr
     done = run(place, "collection", "index", "staff", str(grey), str(deep))
     assert done.returncode == 0, done.stderr
-    assert "2 pictures for staff: 2 indexed" in done.stdout
+    assert "2 images for staff: 2 indexed" in done.stdout
     listed = run(place, "collection", "list", "staff").stdout
     assert "grey" in listed
     assert "deep" in listed

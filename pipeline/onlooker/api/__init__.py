@@ -1,1 +1,1 @@
-"""The HTTP side: Amazon Rekognition's image and collection operations, for unchanged clients."""
+"""The HTTP server: Amazon Rekognition's image and collection operations for unchanged clients."""

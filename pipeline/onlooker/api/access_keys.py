@@ -1,4 +1,4 @@
-"""Who may do what: the file of access keys that `[serve] keys` names.
+"""Access keys and their permissions: the file that `[serve] keys` names.
 
     [[key]]
     id = "ONLOOKERKIOSK"              # AWS_ACCESS_KEY_ID

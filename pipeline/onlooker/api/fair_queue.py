@@ -82,7 +82,7 @@ class FairQueue:
     ) -> Result:
         """Run `work` and return what it returns, or raise what it raises.
 
-        Raises Refusal after so many seconds, or if the queue is full. `began` is for the later
+        Raises Refusal after `seconds`, or if the queue is full. `began` is for the later
         parts of a request whose first part had room: its time, by the loop's clock. They are not
         refused if the queue is full, and the seconds count from then.
         """

@@ -151,7 +151,7 @@ def _serve_metrics(host: str, port: int, folder: str) -> Callable[[], None]:
 
 @dataclass(slots=True)
 class Life:
-    """When a process last gave signs of life, on `time.monotonic`'s clock."""
+    """Times of the last reports of a process, on `time.monotonic`'s clock."""
 
     loop: float
     threads: float

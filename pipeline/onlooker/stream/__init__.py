@@ -1,1 +1,1 @@
-"""How frames travel: `stages` is the table, `hub` and `worker` the machinery around it."""
+"""The transport of frames between processes: `stages` is the table, `hub` the middle."""

@@ -1,4 +1,4 @@
-"""What the hub keeps: frames in flight, the streams that they belong to, and workers."""
+"""The hub's state: frames in flight, the streams that they belong to, and workers."""
 
 from collections import deque
 from dataclasses import dataclass, field

@@ -105,7 +105,7 @@ def workers(config: Config) -> int:
 
 @dataclass(slots=True)
 class Setup:
-    """What a stage's factory receives, and the hooks that it may set."""
+    """The arguments of a stage's factory, and the hooks that it may set."""
 
     config: Config
     closing: ExitStack

@@ -310,7 +310,7 @@ class Run:
         self.status = replace(status, streams=tuple(ordered))
 
     def _leave(self, child: Child) -> None:
-        """A source has ended for good, and so has its stream, unless another feeds it by now."""
+        """End the stream of a source that has ended for good, unless another feeds it by now."""
         feed = self._sources.pop(child, None)
         if feed is not None and self._feeds.get(feed.stream) is not feed:
             self._leaving.append(feed)

@@ -28,7 +28,7 @@ from onlooker.vision.text_reader import TextReader
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to find out about an image."""
+    """The parts of an analysis to make."""
 
     faces: bool = True
     text: bool = True
@@ -47,7 +47,7 @@ ALL = Wanted(mesh=True, attributes=EVERYTHING, select=passing("NONE"))
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """Where faces and text are in an image."""
+    """The places of faces and text in an image."""
 
     faces: tuple[Face, ...] = ()
     """Largest first."""
@@ -76,7 +76,7 @@ class AnalysedFace:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What was found out about an image."""
+    """The results for an image."""
 
     faces: tuple[AnalysedFace, ...] = ()
     """Largest first."""

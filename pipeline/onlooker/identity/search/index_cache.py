@@ -38,7 +38,7 @@ class IndexCache(Generic[K, I]):
     """Indexes by key, built by `build` when first asked for.
 
     Threads may use it together. While one index is built only threads that want this one wait. A
-    thread may go on with an index that was dropped; it is closed without waiting for its work.
+    thread may continue with an index that was dropped; it is closed without waiting for its work.
     """
 
     def __init__(
