@@ -20,7 +20,7 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
 from onlooker.identity import backup as backups
 from onlooker.identity import transfer
-from onlooker.identity.collection import Collection
+from onlooker.identity.collection import LARGEST, Collection
 from onlooker.identity.enrol import Outcome, image_files, wanted
 from onlooker.identity.errors import NoFaceFound
 from onlooker.identity.search.engines import open_searcher
@@ -172,6 +172,7 @@ def search(
 
     Example: `onlooker collection search staff visitor.jpg`
     """
+    pull_models(analyser.cards(load(), LARGEST))
     with Collection(name) as collection:
         try:
             identities = collection.search(image, threshold)
