@@ -8,7 +8,7 @@ import pytest
 import zmq
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.record.conftest import make_records
+from tests.support.frame_records import make_records
 from tests.support.publishing import joined
 
 from onlooker.record.curve_keys import KeyPair

@@ -1,4 +1,4 @@
-"""Whether a JSON value is what botocore's own model of Rekognition allows."""
+"""A check of JSON values against botocore's own model of Rekognition."""
 
 import math
 import re

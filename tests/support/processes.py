@@ -1,4 +1,4 @@
-"""Which processes a run has, as the operating system sees them."""
+"""The processes of a run, as the operating system sees them."""
 
 import os
 import time

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from tests.support.frame_records import make_records
 from tests.support.logs import steps
 
 from onlooker.record.log import reader as logs
@@ -96,8 +97,6 @@ class TestQuery:
 @pytest.fixture(scope="module")
 def varied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A log of three streams in turn, with people, lines and times in many combinations."""
-    from tests.record.conftest import make_records
-
     path = tmp_path_factory.mktemp("varied") / "records.db"
     made = [make_records(100, stream=stream) for stream in "abc"]
     with Writer(path) as log:
