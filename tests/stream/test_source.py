@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from tests.support.frames import frame
 
 from onlooker.config.schema import SourceConfig
@@ -80,6 +81,20 @@ def test_a_new_hub_does_not_end_the_motion_gate(tmp_path: Path) -> None:
     start(source, 2)
     [(_, data)] = source.offer(frame("a", 2), planes(4, 4), 0.1, 0.0)
     assert messages.unpack_frame(data).same == 0
+
+
+def test_no_frame_repeats_one_of_an_earlier_connection(tmp_path: Path) -> None:
+    """Its record has a RecordId of another epoch, by which the recorder would not find it."""
+    camera = SourceConfig(url="rtsp://door", policy="live", motion_threshold=0.5)
+    source = Source(Feed(stream="a", source=camera), f"{tmp_path}/source-0.3", 4, 3)
+    start(source, 0)
+    found = []
+    for index, epoch in enumerate(("first", "first", "second", "second")):
+        one = replace(frame("a", index), epoch=epoch)
+        [(_, data)] = source.offer(one, planes(4, 4), 0.1, 0.0)
+        found.append(messages.unpack_frame(data).same)
+        source.receive(messages.Free(3, index, Counts(index + 1, index + 1), True))
+    assert found == [None, 0, None, 2]
 
 
 def test_frames_that_the_hub_still_has_are_kept_and_not_offered_again(source: Source) -> None:

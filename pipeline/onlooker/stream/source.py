@@ -43,7 +43,9 @@ class Source:
         self.ended = False
         self._end: Sends = []
         self._counts = feed.counts
-        self.gate = LiveGate(feed.source.motion_threshold if feed.live else None)
+        self._epoch = ""
+        """Of the last frame."""
+        self.gate = self._new_gate()
         self._offered: dict[int, tuple[messages.Offer, bytes]] = {}
         """Frames that are not settled, by index, ascending."""
         self._ring: Ring | None = None
@@ -83,6 +85,9 @@ class Source:
         ring.
         """
         slot = None
+        if frame.epoch != self._epoch:
+            # The camera was connected again: a RecordId of this epoch names no earlier frame.
+            self._epoch, self.gate = frame.epoch, self._new_gate()
         if planes is not None and dropped is None:
             same = self.gate.same(planes)
             if same is not None:
@@ -132,6 +137,9 @@ class Source:
                 again = [sent for i, sent in self._offered.items() if i >= message.next]
                 return again + self._end
         return []
+
+    def _new_gate(self) -> LiveGate:
+        return LiveGate(self.feed.source.motion_threshold if self.feed.live else None)
 
     def _write(self, planes: "Planes") -> Slot | None:
         """Return the planes' place in the ring; None if that is full, which a video's never is."""
