@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from onlooker.cli.run import run_program
 from onlooker.config.load import load
+from onlooker.config.schema import Metrics
 
 
 def serve(
@@ -26,6 +27,11 @@ def serve(
     settings = load(config)
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
-    settings = replace(settings, serve=replace(settings.serve, **changed), streams={})
+    settings = replace(
+        settings,
+        serve=replace(settings.serve, **changed),
+        streams={},
+        metrics=Metrics(),  # that port is for `onlooker stream`, which may run beside this
+    )
     json_log.begin()
     run_program(lambda: settings, None, api=settings)
