@@ -13,7 +13,9 @@ import zmq
 from tests.support import cameras, steps
 from tests.support.processes import called, children, directories, wait_until
 
+from onlooker.child_process import ProcessStatus
 from onlooker.config.schema import Config, Pipeline, SourceConfig
+from onlooker.models.card import WeightsError
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -182,6 +184,27 @@ def test_the_hub_answers_any_client(tmp_path: Path, name: bytes) -> None:
             return message.streams[0].counts.done >= 5
 
     run(answered)
+
+
+def test_a_configuration_with_an_unknown_model_does_not_end_the_run(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.sources = {"a": live("test://moving?size=64x36&fps=30")}
+    known, loaded = run.load, 0
+
+    def load() -> Config:
+        nonlocal loaded
+        loaded += 1
+        if loaded > 1:
+            raise WeightsError("no model is called 'typo'")
+        return known()
+
+    def change(run: Run) -> bool:
+        if loaded == 1 and run.done("a"):
+            run.change()
+        return loaded > 1
+
+    run.load = load  # type: ignore[method-assign]
+    assert run(change).streams[0].health == ""
 
 
 def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
@@ -371,3 +394,31 @@ def test_an_order_to_stop_is_obeyed_while_the_disk_is_full(
     assert not [said for said in caplog.messages if "did not stop" in said], "none was killed"
     with reader.Log(run.outputs.log_path) as log:
         assert log.check() == []
+
+
+def test_a_hangup_ends_a_program_that_has_nothing_to_read_again(tmp_path: Path) -> None:
+    """As `onlooker serve`, whose terminal is closed."""
+
+    class Others:
+        finished = False
+        stopped = False
+
+        def watch(self, seconds: float) -> None:
+            os.kill(os.getpid(), signal.SIGTERM if self.stopped else signal.SIGHUP)
+
+        def stop(self) -> None:
+            self.stopped = True
+
+        def processes(self) -> list[ProcessStatus]:
+            return []
+
+    others, loaded = Others(), []
+
+    def load() -> Config:
+        loaded.append(others.stopped)
+        others.stopped = len(loaded) > 1  # then it is to end all the same
+        return Config(pipeline=SETTINGS)
+
+    serve(load, Outputs(log=tmp_path / "r.db"), steps.quiet, others=[others])
+    assert others.stopped
+    assert len(loaded) == 1

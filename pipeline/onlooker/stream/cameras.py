@@ -7,9 +7,8 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from onlooker.child_process import Group, ProcessStatus, every, signals, supervise
-from onlooker.config.schema import Config, ConfigError, SourceConfig
-from onlooker.media.errors import MediaError
-from onlooker.record.log.reader import LogError
+from onlooker.config.schema import Config, SourceConfig
+from onlooker.errors import OnlookerError
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
@@ -38,8 +37,9 @@ def serve(
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
     On SIGHUP, and if the file `watched` changes, it is loaded again: streams come, go and change
-    without the others; other changes take effect at the next start. Returns when all
-    streams have ended, which cameras never do, or on a signal to stop. Raises RunError, and what
+    without the others; other changes take effect at the next start. With neither streams nor a
+    file, SIGHUP stops as SIGTERM does. Returns when all streams have ended, which cameras never do,
+    or on a signal to stop. Raises RunError, and what
     `load` and `feeds_of` do for the first configuration.
 
     others: groups of processes that run beside the streams, of which there may be none then.
@@ -66,7 +66,8 @@ def serve(
             check()
             report()
 
-        if supervise(groups, received, each_round, reload) is None:
+        follow = reload if config.streams or watched is not None else None
+        if supervise(groups, received, each_round, follow) is None:
             run.finish()
             on_status(run.status)
         return run.status
@@ -88,7 +89,7 @@ class Streams:
         """Start and stop streams as the configuration says; change nothing if it cannot be used."""
         try:
             config = load()
-        except ConfigError as error:
+        except OnlookerError as error:
             logger.error("configuration not taken error=%s", error)
             return
         if replace(config, streams={}) != replace(self._config, streams={}):
@@ -107,7 +108,7 @@ class Streams:
                 continue
             try:
                 [feed] = feeds_of({name: source}, self._config, self._outputs, self._next)
-            except (MediaError, LogError) as error:
+            except OnlookerError as error:
                 logger.error("stream not started stream=%s error=%s", name, error)
                 continue
             if name in self._sources:
@@ -115,7 +116,7 @@ class Streams:
             self._next += 1
             try:
                 self._run.add(feed)
-            except OSError as error:
+            except (OnlookerError, OSError) as error:
                 logger.error("stream not started stream=%s error=%s", name, error)
                 continue
             logger.warning("stream started stream=%s", name)
