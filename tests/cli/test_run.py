@@ -7,12 +7,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.support.processes import alive, descendants, wait_until
 
+from onlooker.cli import run
+from onlooker.config.schema import Config, ConfigError
 from onlooker.record.log.reader import Log
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
@@ -123,3 +126,22 @@ def test_a_server_that_others_could_reach_is_refused(tmp_path: Path) -> None:
     done = onlooker(tmp_path, "run")
     assert done.returncode == 1
     assert "[serve] host: 0.0.0.0 can be reached from other machines" in done.stderr
+
+
+def test_a_file_that_is_empty_for_a_moment_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Editors empty a file before they write it; the program would end, as if all were done."""
+    file = tmp_path / "onlooker.toml"
+    stream = '[streams.door]\nurl = "rtsp://10.0.0.7/1"\n'
+    file.write_text(stream)
+
+    def change(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
+        file.write_text("")
+        with pytest.raises(ConfigError, match="there is nothing to run"):
+            reload()
+        file.write_text(stream)
+        assert list(reload().streams) == ["door"]
+
+    monkeypatch.setattr(run, "run_program", change)
+    run.run(config=file)

@@ -44,16 +44,18 @@ def run(
     def reload() -> Config:
         settings = load(path)
         check(settings)
+        if not settings.streams and not serves():  # also a file that is just being written
+            raise ConfigError(
+                'there is nothing to run: write [streams.door] with url = "rtsp://...", or '
+                f"[serve], into {path or 'onlooker.toml'}"
+            )
         return settings
 
+    def serves() -> bool:
+        return path is not None and has_section("serve", path)
+
     settings = reload()
-    asked = path is not None and has_section("serve", path)
-    if not asked and not settings.streams:
-        raise ConfigError(
-            'there is nothing to run: write [streams.door] with url = "rtsp://...", or [serve], '
-            f"into {path or 'onlooker.toml'}"
-        )
-    run_program(reload, path, api=settings if asked else None)
+    run_program(reload, path, api=settings if serves() else None)
 
 
 def run_program(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
