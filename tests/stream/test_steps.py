@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import msgspec
 import pytest
+from msgspec.structs import replace
 from tests.support import steps as light
 from tests.support.frames import frame
 
@@ -15,6 +16,7 @@ from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, FaceAttribute, Faces, SourceConfig, Text
 from onlooker.record.log.reader import LogFull, read_log
 from onlooker.record.log.writer import Writer
+from onlooker.record.sinks import json_lines
 from onlooker.stream import steps
 from onlooker.stream.feeds import Feed
 from onlooker.stream.inline import inline
@@ -111,3 +113,24 @@ def test_results_of_a_cropped_part_are_moved_to_their_place_in_the_image() -> No
 
     assert steps.moved(found(3.0, 4.0, (100, 50))) == found(103.0, 54.0, (0, 0))
     assert steps.moved(found(3.0, 4.0, (0, 0))) == found(3.0, 4.0, (0, 0))
+
+
+def test_feeds_that_share_a_log_each_have_their_json_lines(tmp_path: Path) -> None:
+    log, files = tmp_path / "r.db", [None, tmp_path / "1.jsonl", tmp_path / "2.jsonl"]
+    source = SourceConfig(url="a")
+
+    def feed(number: int) -> Feed:
+        outputs = Outputs(log=log, records=files[number])
+        return Feed(stream="a", source=source, digest="e", number=number, outputs=outputs)
+
+    with ExitStack() as closing:
+        made = Setup(Config(), closing, feed)
+        record = steps.record(made)
+        for index in range(6):
+            one = replace(frame("a", index), feed=index % 3)
+            record([Work(one, NoPicture())])
+            made.commit()
+    whole = list(read_log(log))
+    assert [record.FrameInformation.Index for record in whole] == list(range(6))
+    assert list(json_lines.read(tmp_path / "1.jsonl")) == whole
+    assert list(json_lines.read(tmp_path / "2.jsonl")) == whole

@@ -164,24 +164,27 @@ def record(setup: Setup) -> Step:
 
     recorders: dict[Path, tuple[Outputs, Recorder, list[Follower]]] = {}
     """By log, each opened with the first frame whose record goes there."""
+    logs: dict[Path, Writer] = {}
+    lines: set[tuple[Path, Path]] = set()
+    """The JSON-lines files that follow, each with its log."""
 
-    def opened(outputs: Outputs) -> tuple[Outputs, Recorder, list[Follower]]:
-        closing = setup.closing
+    def recorder_of(outputs: Outputs) -> Recorder:
+        path, closing = outputs.log_path, setup.closing
         try:
-            log = closing.enter_context(Writer(outputs.log_path, outputs.limits))
-            followers: list[Follower] = []
-            if outputs.records:
-                lines = closing.enter_context(JsonLines(outputs.records, log, outputs.limits))
-                followers.append(Follower(log, lines))
-            return outputs, Recorder(log), followers
+            if path not in recorders:
+                logs[path] = closing.enter_context(Writer(path, outputs.limits))
+                recorders[path] = outputs, Recorder(logs[path]), []
+            _, recorder, followers = recorders[path]
+            if outputs.records is not None and (path, outputs.records) not in lines:
+                sink = JsonLines(outputs.records, logs[path], outputs.limits)
+                followers.append(Follower(logs[path], closing.enter_context(sink)))
+                lines.add((path, outputs.records))
         except LogError as error:
             raise StageError(str(error)) from error
+        return recorder
 
     def step(frame: Frame, picture: "Picture") -> Frame:
-        outputs = setup.outputs(frame)
-        if outputs.log_path not in recorders:
-            recorders[outputs.log_path] = opened(outputs)
-        _, recorder, _ = recorders[outputs.log_path]
+        recorder = recorder_of(setup.outputs(frame))
         recorder.add(frame, setup.of(frame), setup.analysis(frame))
         return frame
 
