@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from onlooker.child_process import (
     every,
     signals,
     stop,
+    stop_event,
     supervise,
 )
 
@@ -185,3 +187,33 @@ def test_every_calls_again_only_after_some_time(monkeypatch: pytest.MonkeyPatch)
     for now in (10.5, 11.5, 12.0, 12.6):  # noqa: B007
         maybe()
     assert calls == [11.5, 12.6]
+
+
+def test_a_second_order_to_stop_while_the_first_is_being_obeyed_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As from a supervisor that stops a source that has ended, and then all processes."""
+    taken: list[bool] = []
+
+    class Interrupted(threading.Event):
+        lock = threading.Lock()
+
+        def set(self) -> None:
+            taken.append(self.lock.acquire(timeout=2))
+            if len(taken) == 1:
+                signal.raise_signal(signal.SIGTERM)
+            super().set()
+            if taken[-1]:
+                self.lock.release()
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading, "Event", Interrupted)
+            stop = stop_event("worker")
+        signal.raise_signal(signal.SIGTERM)
+        assert wait_until(lambda: len(taken) == 2, 10)
+        assert stop.wait(10)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert taken == [True, True]

@@ -4,6 +4,7 @@ The pipeline and the API are groups of children. `supervise` watches over all gr
 until they have finished, or until a signal says to stop.
 """
 
+import _thread
 import logging
 import os
 import signal
@@ -301,7 +302,9 @@ def stop_event(name: str) -> threading.Event:
         format=f"%(levelname)s {name} %(message)s",
     )
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Not in the handler itself: it would wait for ever for the event's lock if it interrupts this
+    # very thread while it has that, in `wait` or in the handler of the signal before.
+    signal.signal(signal.SIGTERM, lambda *_: _thread.start_new_thread(stop.set, ()))
     return stop
 
 
