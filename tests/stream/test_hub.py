@@ -1,13 +1,16 @@
 """The hub: registration, leases, failures, restarts of everything, and the counts."""
 
 from collections import deque
+from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.support.frames import frame
-from tests.support.line import FRAMES, PLANES, SETTINGS, STAGES, WINDOW, Line, jobs
+from tests.support.line import FRAMES, ORDERED, PLANES, SETTINGS, STAGES, WINDOW, Line, jobs
 
 from onlooker.stream import messages
 from onlooker.stream.hub import Hub
+from onlooker.stream.stage import StageRow
 
 
 def test_a_frame_goes_through_all_stages_and_frees_its_slot(line: Line) -> None:
@@ -36,6 +39,22 @@ def test_a_frame_that_failed_goes_to_the_ordered_stage_only(line: Line) -> None:
     assert job.failed == "detect: ValueError: no"
     line.work("w")
     assert line.counts("a") == messages.Counts(received=1, failed={"error": 1})
+
+
+def test_an_unchanged_frame_goes_to_the_ordered_stages_only(tmp_path: Path) -> None:
+    refine = StageRow(name="refine", make="", ordered=False)
+    line = Line(tmp_path, (*ORDERED[:2], refine, ORDERED[2]))
+    line.open("a")
+    line.read("a.1")
+    for name in ("detect", "track", "refine", "record"):
+        line.join(name, name)
+    unchanged = replace(frame("a", 0), same=0)
+    for sent in line.sources["a.1"].offer(unchanged, None, 0.0, 0.0):
+        line.say("a.1", *sent)
+    line.work("track")
+    assert jobs(line, "refine") == []
+    line.work("record")
+    assert line.counts("a") == messages.Counts(received=1, done=1)
 
 
 def test_a_frame_that_could_not_be_decoded_is_recorded(line: Line) -> None:

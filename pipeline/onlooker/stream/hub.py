@@ -243,13 +243,20 @@ class Hub:
         stream.seconds = message.seconds
         why: messages.Failure | None = "undecodable" if message.failed is not None else None
         flight = Flight(
-            stream, message.index, message.slot, frame, message.failed, why, message.captured
+            stream,
+            message.index,
+            message.slot,
+            frame,
+            message.failed,
+            why,
+            message.captured,
+            message.same,
         )
         stream.flights[flight.index] = flight
         if message.dropped is not None:
             self._settle(flight, message.dropped)
             return
-        if flight.failed is not None or message.same:
+        if flight.ordered_only:
             flight.stage = self._scheduler.next_ordered(0)
         self._queue(flight)
 
@@ -375,7 +382,7 @@ class Hub:
     def _advance(self, flight: Flight) -> None:
         flight.deaths = 0
         stage = flight.stage + 1
-        if flight.failed is not None and stage < len(self.stages):
+        if flight.ordered_only and stage < len(self.stages):
             stage = self._scheduler.next_ordered(stage)
         flight.stage = stage
         if stage < len(self.stages):

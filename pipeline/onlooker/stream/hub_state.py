@@ -23,11 +23,18 @@ class Flight:
     """The kind of failure."""
     captured: float
     """When the source captured it, by the clock of the hub."""
+    same: bool = False
+    """Whether it repeats the result of an earlier frame."""
     stage: int = 0
     lease: int | None = None
     """Number of the valid lease; None while the frame waits."""
     deaths: int = 0
     """Workers that died over it in this stage."""
+
+    @property
+    def ordered_only(self) -> bool:
+        """Whether only the ordered stages get it."""
+        return self.same or self.failed is not None
 
 
 @dataclass(slots=True, eq=False)
