@@ -125,6 +125,49 @@ def test_later_parts_of_a_request_are_not_refused_but_have_the_same_time() -> No
     queue.close()
 
 
+def test_a_later_part_of_a_request_makes_no_room_for_others() -> None:
+    queue, go = FairQueue("test", 1, 3), threading.Event()
+
+    async def use() -> None:
+        began = asyncio.get_running_loop().time()
+        running = asyncio.create_task(queue.run("a", partial(go.wait, 2), 5))
+        await asyncio.sleep(0)
+        first = [asyncio.create_task(queue.run("a", lambda: "first", 5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        later = asyncio.create_task(queue.run("a", lambda: "later", 5, began))
+        await asyncio.sleep(0)
+        # The queue is full, and `a` has three functions in it: its newest first part makes room.
+        other = asyncio.create_task(queue.run("b", lambda: "other", 5))
+        await asyncio.sleep(0)
+        go.set()
+        assert await later == "later"
+        assert await other == "other"
+        assert await running
+        results = await asyncio.gather(*first, return_exceptions=True)
+        assert [type(each) for each in results] == [str, Refusal]
+
+    asyncio.run(use())
+    queue.close()
+
+
+def test_later_parts_alone_make_no_room() -> None:
+    queue, go = FairQueue("test", 1, 2), threading.Event()
+
+    async def use() -> None:
+        began = asyncio.get_running_loop().time()
+        running = asyncio.create_task(queue.run("a", partial(go.wait, 2), 5))
+        await asyncio.sleep(0)
+        later = [asyncio.create_task(queue.run("a", lambda: 7, 5, began)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Refusal, match="2 wait"):
+            await queue.run("b", lambda: 7, 5)
+        go.set()
+        assert await asyncio.gather(running, *later) == [True, 7, 7, 7]
+
+    asyncio.run(use())
+    queue.close()
+
+
 def test_failed_work_is_not_kept_in_memory() -> None:
     class Body:
         pass

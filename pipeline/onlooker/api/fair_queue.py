@@ -27,6 +27,8 @@ class _Job:
     client: str
     work: Callable[[], Any]
     done: asyncio.Future[Any]
+    later: bool
+    """Whether it is a later part of a request, which is not refused any more."""
     begun: bool = False
 
 
@@ -70,7 +72,7 @@ class FairQueue:
         if not self._full:
             return
         own = len(self._waiting.get(client, ()))
-        if not self._waiting or len(self._waiting[self._greediest()]) <= own + 1:
+        if not self._waiting or len(self._refusable(self._greediest())) <= own + 1:
             raise self._refusal()
 
     async def run(
@@ -87,15 +89,19 @@ class FairQueue:
         refused if the queue is full, and the seconds count from then.
         """
         loop = asyncio.get_running_loop()
+        later = began is not None
         if began is None:
             began = loop.time()
             self.check(client)
             if self._full:
-                self._withdraw(self._greediest()).done.set_exception(self._refusal())
+                greediest = self._greediest()
+                newest = self._refusable(greediest)[-1]
+                self._withdraw(greediest, newest)
+                newest.done.set_exception(self._refusal())
         self._last_request.pop(client, None)
         if client:
             self._last_request[client] = loop.time()
-        job = _Job(client, work, loop.create_future())
+        job = _Job(client, work, loop.create_future(), later)
         self._waiting.setdefault(client, deque()).append(job)
         self._begin()
         try:
@@ -113,8 +119,12 @@ class FairQueue:
             del job  # or an error and its traceback keep each other, and the request, in memory
 
     def _greediest(self) -> str:
-        """Return the client that has most functions waiting."""
-        return max(self._waiting, key=lambda client: len(self._waiting[client]))
+        """Return the client that has most functions waiting that can be refused."""
+        return max(self._waiting, key=lambda client: len(self._refusable(client)))
+
+    def _refusable(self, client: str) -> list[_Job]:
+        """Return a client's jobs that wait, oldest first, without later parts of requests."""
+        return [job for job in self._waiting[client] if not job.later]
 
     def _refusal(self) -> Refusal:
         return throttled(
@@ -122,15 +132,13 @@ class FairQueue:
             "try again in a moment."
         )
 
-    def _withdraw(self, client: str, job: _Job | None = None) -> _Job:
-        """Take a client's job out of the queue; None means its newest one."""
+    def _withdraw(self, client: str, job: _Job) -> None:
+        """Take a client's job out of the queue."""
         jobs = self._waiting[client]
-        job = job or jobs[-1]
         jobs.remove(job)
         if not jobs:
             del self._waiting[client]
         self._on_change(self.pending)
-        return job
 
     def _begin(self) -> None:
         """Give work to free threads: each client's oldest job in turn, up to the client's share."""
