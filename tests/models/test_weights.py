@@ -221,24 +221,26 @@ def test_a_build_that_fails_on_first_use_is_not_tried_for_each_frame(
     assert weights.path("yunet").is_file()
 
 
-def test_old_builds_of_todays_models_are_removed_and_nothing_else(empty: Path) -> None:
+def test_builds_that_were_replaced_long_ago_are_removed_and_nothing_else(empty: Path) -> None:
     empty.mkdir()
-    old = [
-        empty / "yunet-0123456789ab.onnx",
-        empty / "yunet-0123456789ab-bf16-0123456789ab.json",
-        empty / "age-abcdef012345.onnx",
-    ]
-    kept = [
-        empty / "mine-0123456789ab.onnx",  # no card of today
-        empty / "yunet-export.onnx",
-        empty / "yunet-0123456789ab.onnx.bak",
-        empty / "notes.txt",
-        empty / "gender-0123456789ab.onnx",  # built yesterday: another version may use it
-        empty / "gender-0123456789ab-bf16-0123456789ab.json",
-    ]
-    for file in (*old, *kept):
-        file.write_bytes(b"data")
-        days = 1 if file.name.startswith("gender") else weights.OLD_BUILD_DAYS + 1
-        os.utime(file, (time.time() - days * 86400,) * 2)
+    removed = {
+        "yunet-0123456789ab.onnx": 300,
+        "yunet-0123456789ab-bf16-0123456789ab.json": 300,
+    }
+    kept = {
+        "yunet-ba9876543210.onnx": 200,  # replaced just now: another version may use it
+        "yunet-ba9876543210-bf16-0123456789ab.json": 200,
+        "age-abcdef012345.onnx": 300,  # not replaced
+        "gender-0123456789ab.onnx": 300,
+        "gender-ba9876543210.onnx": 1,  # it was replaced yesterday
+        "mine-0123456789ab.onnx": 300,  # no card of today
+        "mine-ba9876543210.onnx": 200,
+        "yunet-export.onnx": 300,
+        "yunet-0123456789ab.onnx.bak": 300,
+        "notes.txt": 300,
+    }
+    for name, days in (removed | kept).items():
+        (empty / name).write_bytes(b"data")
+        os.utime(empty / name, (time.time() - days * 86400,) * 2)
     (path,) = weights.pull(["yunet"])
-    assert sorted(empty.iterdir()) == sorted([path, *kept])
+    assert {file.name for file in empty.iterdir()} == {path.name, *kept}

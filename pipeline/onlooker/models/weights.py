@@ -11,6 +11,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -23,8 +24,8 @@ from onlooker.models.card import Archive, Card, WeightsError, card, cards
 AUTOMATIC_RETRY_SECONDS = 60.0
 """After a model could not be built on first use, the next attempt waits for this long."""
 OLD_BUILD_DAYS = 30
-"""A build of an earlier version of a card is kept for this long: the version may still be in use
-beside this one."""
+"""A build is kept for this long after a newer version of its card was built: the older one may
+still be in use beside it."""
 BUILD = re.compile(r"(?P<name>.+)-[0-9a-f]{12}\.onnx")
 """Names of built files: see `Card.file`."""
 FINDING = re.compile(r"(?P<stem>.+-[0-9a-f]{12})-bf16-[0-9a-f]{12}\.json")
@@ -121,14 +122,23 @@ def _remove_old_builds(place: Path) -> None:
     """Remove old builds of today's cards, and the findings about builds that are gone."""
     oldest = time.time() - OLD_BUILD_DAYS * 86400
     known = cards()
-    for file in place.iterdir():
-        build, finding = BUILD.fullmatch(file.name), FINDING.fullmatch(file.name)
-        with contextlib.suppress(OSError):
-            if build and build["name"] in known and file.name != known[build["name"]].file:
-                if file.stat().st_mtime < oldest:
+    files = list(place.iterdir())
+    builds: dict[str, list[tuple[float, Path]]] = {}
+    with contextlib.suppress(OSError):
+        for file in files:
+            build = BUILD.fullmatch(file.name)
+            if build and build["name"] in known:
+                builds.setdefault(build["name"], []).append((file.stat().st_mtime, file))
+    for name, versions in builds.items():
+        for (_, file), (replaced, _) in pairwise(sorted(versions)):
+            if replaced < oldest and file.name != known[name].file:
+                with contextlib.suppress(OSError):
                     file.unlink()
                     logger.info("old build removed file=%s", file)
-            elif finding and not (place / f"{finding['stem']}.onnx").is_file():
+    for file in files:
+        finding = FINDING.fullmatch(file.name)
+        if finding and not (place / f"{finding['stem']}.onnx").is_file():
+            with contextlib.suppress(OSError):
                 file.unlink()
 
 
