@@ -25,7 +25,7 @@ from tests.support.records import EILEEN, face
 from tests.support.requests import PNG
 from tests.support.server import Answer, Running, answered, running
 
-from onlooker.api.app import Server
+from onlooker.api.app import BUCKET_THREADS, Server
 from onlooker.identity.faces import CollectionInfo, CollectionPage, NewFace
 from onlooker.models.card import space
 from onlooker.types import StoredFace
@@ -181,6 +181,36 @@ def test_slow_buckets_keep_no_other_request_from_the_models() -> None:
     server = Server(context(buckets=SlowBuckets()), None)
     image = {"Image": {"S3Object": {"Bucket": "slow", "Name": "a.png"}}}
     assert asyncio.run(beside(server, gate, "DetectFaces", image, 4)) == [200] * 5
+    server.close()
+
+
+def test_slow_buckets_do_not_make_the_threads_seem_to_hang() -> None:
+    gate = Gate()
+
+    class SlowBuckets:
+        def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+            gate.wait()
+            return PNG
+
+    server = Server(context(buckets=SlowBuckets()), None)
+    body = {"Image": {"S3Object": {"Bucket": "slow", "Name": "a.png"}}}
+
+    async def use() -> list[int]:
+        tasks = [
+            asyncio.create_task(ask(server, "RekognitionService.DetectFaces", body))
+            for _ in range(BUCKET_THREADS)
+        ]
+        for _ in range(BUCKET_THREADS):
+            assert await asyncio.to_thread(gate.reached.acquire, timeout=60)
+        try:
+            for probe in server.probe():
+                probe.result(5)
+        finally:
+            gate.opened.set()
+            answers = await asyncio.gather(*tasks)
+        return [answer.status_code for answer in answers]
+
+    assert asyncio.run(use()) == [200] * BUCKET_THREADS
     server.close()
 
 
