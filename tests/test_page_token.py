@@ -31,7 +31,7 @@ def test_no_token_is_the_beginning() -> None:
 )
 def test_is_good_for_one_list_of_one_store(secret: bytes, scope: tuple[object, ...]) -> None:
     token = page_token.token(SECRET, ("faces", 1, ["a"]), 7)
-    with pytest.raises(InvalidToken, match="Invalid Token"):
+    with pytest.raises(InvalidToken, match="Invalid Token: it was not made here"):
         page_token.last(secret, scope, token)
 
 

@@ -41,8 +41,7 @@ def verify(secret: bytes, scope: Scope, token: str) -> bytes:
     content, signature = data[:-SIGNATURE_BYTES], data[-SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _signature(secret, scope, content)):
         raise InvalidToken(
-            "Invalid Token: it is not the token of this list's last page; ask for the first page "
-            "again"
+            "Invalid Token: it was not made here for this request; ask again without a token"
         )
     return content
 

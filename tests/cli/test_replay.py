@@ -356,6 +356,13 @@ def test_options_that_are_wrong_are_a_usage_error(option: tuple[str, ...], tmp_p
     assert option[0] in done.stderr
 
 
+def test_a_url_is_sent_to_the_command_for_streams(tmp_path: Path) -> None:
+    done = onlooker("replay", "test://moving", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "onlooker stream" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_video_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with VideoWriter(tmp_path / "grey.mp4", 64, 48, 25) as video:
         video.write(np.full((48, 64, 3), 90, np.uint8))

@@ -122,6 +122,15 @@ def test_a_configuration_that_names_nothing_says_what_to_write(tmp_path: Path) -
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("command", [["run"], ["config", "check"]])
+def test_metrics_and_the_server_cannot_share_an_address(tmp_path: Path, command: list[str]) -> None:
+    text = '[serve]\nport = 9464\n[metrics]\nlisten = "127.0.0.1:9464"\n'
+    (tmp_path / "onlooker.toml").write_text(text)
+    done = onlooker(tmp_path, *command)
+    assert done.returncode == 1
+    assert "[metrics] listen: 127.0.0.1:9464 is an address of [serve] too" in done.stderr
+
+
 def test_a_server_that_others_could_reach_is_refused(tmp_path: Path) -> None:
     (tmp_path / "onlooker.toml").write_text('[serve]\nhost = "0.0.0.0"\n')
     done = onlooker(tmp_path, "run")

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from onlooker.config.schema import Config, ConfigError, Faces, Match, Pipeline, SourceConfig, Text
+from onlooker.config.schema import (
+    Config,
+    ConfigError,
+    Faces,
+    Match,
+    Pipeline,
+    Serve,
+    SourceConfig,
+    Text,
+)
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:
@@ -54,6 +63,11 @@ def test_thorough_detection_changes_nothing_else() -> None:
 def test_settings_that_select_nothing(settings: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         SourceConfig(url="a.mp4", **settings)
+
+
+def test_metrics_have_a_port_of_their_own_or_none() -> None:
+    with pytest.raises(ConfigError, match="metrics_port: is the API's port"):
+        Serve(port=8600, metrics_port=8600)
 
 
 def test_a_region_may_reach_the_edge_in_spite_of_rounding() -> None:

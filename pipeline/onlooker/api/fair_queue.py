@@ -182,7 +182,7 @@ class FairQueue:
         return self._pool.submit(lambda: None)
 
     def close(self) -> None:
-        """Wait for what runs; what waits is not begun."""
+        """Wait for the calls that run; those that wait are never begun."""
         self._pool.shutdown(cancel_futures=True)
 
 

@@ -115,7 +115,7 @@ def _optional(hint: Any) -> bool:
 
 
 def _rule(hint: Any) -> Rule | None:
-    """Return the rule that checks everything in an annotation; None if there is no limit."""
+    """Return the rule that checks a value against its annotation; None if that has no limit."""
     if _optional(hint):
         (hint,) = [part for part in get_args(hint) if part is not type(None)]
     limit = None

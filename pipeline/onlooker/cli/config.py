@@ -9,7 +9,7 @@ from rich.text import Text
 
 from onlooker.cli import run
 from onlooker.cli.terminal import complaints, console, plain
-from onlooker.config.load import dump, find, load
+from onlooker.config.load import dump, find, has_section, load
 from onlooker.media.check_source import check_sources
 from onlooker.media.url import redacted
 from onlooker.models import session
@@ -51,6 +51,9 @@ def check(
     for name in analyser.cards(settings):
         session.choose(find_card(name), settings.runtime.provider)
     run.check(settings)
+    file = path or find()
+    if file is not None and has_section("serve", file):
+        run.check_ports(settings)
     if settings.streams and not no_sources:
         with console.status("trying the streams"):
             found = check_sources(settings.streams)
@@ -59,4 +62,4 @@ def check(
                 complaints.print(Text.assemble(("error:", "red"), f" [streams.{name}] {cause}"))
         if any(found.values()):
             raise typer.Exit(1)
-    plain.print(f"{path or find() or 'the defaults'}: fine")
+    plain.print(f"{file or 'the defaults'}: fine")

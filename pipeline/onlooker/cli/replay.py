@@ -75,6 +75,11 @@ def replay(
     """
     if annotate is not None and len(videos) > 1:
         raise typer.BadParameter("--annotate takes one video; replay them one by one")
+    for video in videos:
+        if re.match(r"\w+:/", str(video)):
+            raise typer.BadParameter(
+                f"{str(video)!r} is a URL, not a file; run it with `onlooker stream NAME=URL`"
+            )
     if not re.fullmatch(schema.SPEED, speed):
         raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
     settings = load()

@@ -70,6 +70,7 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
     config = reload()
     outputs = outputs_of(config)
     if api is not None:
+        check_ports(api)
         api = api.with_thorough_detection() if api.serve.thorough else api
         server.check(api)
         pull_models(analyser.cards(api, analyser.ALL))
@@ -152,6 +153,16 @@ def check(config: Config) -> None:
                     searcher.collection(asked.match.collection)
             except StoreError as error:
                 raise ConfigError(f"[streams.{name}] collection: {error}") from error
+
+
+def check_ports(config: Config) -> None:
+    """Raise ConfigError if [metrics] and [serve] would listen at one address."""
+    host, _, port = (config.metrics.listen or "").rpartition(":")
+    if host == config.serve.host and int(port) in (config.serve.port, config.serve.metrics_port):
+        raise ConfigError(
+            f"[metrics] listen: {config.metrics.listen} is an address of [serve] too; name another "
+            "port"
+        )
 
 
 def outputs_of(config: Config) -> Outputs:

@@ -334,6 +334,10 @@ class Serve(Section, frozen=True, kw_only=True):
     )
     """Name of the exception for a violated limit; Amazon has used both."""
 
+    def __post_init__(self) -> None:
+        if self.metrics_port == self.port:
+            raise ConfigError("metrics_port: is the API's port, which has /metrics without it")
+
 
 class Config(Section, frozen=True, kw_only=True):
     """The whole file."""

@@ -10,14 +10,10 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from onlooker.media.camera import Camera, CameraFrame
 from onlooker.media.errors import MediaError
 from onlooker.stream import messages
-
-if TYPE_CHECKING:
-    pass
 
 MIN_RECONNECT_SECONDS = 1.0
 """Wait before the first attempt to reconnect; each further one waits twice as long."""

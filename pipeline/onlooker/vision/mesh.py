@@ -223,7 +223,7 @@ def _meshed(face: Face, mesh: Mesh) -> MeshedFace:
 
 
 def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) -> Mesh:
-    """Return the model's outputs for one crop in pixels of the image."""
+    """Return the mesh of one crop, its points moved from the crop to pixels of the image."""
     back = cv2.invertAffineTransform(square.matrix(size))
     solid = outputs["output_mesh_identity"].reshape(-1, 3)
     # All points at once: five small products would take five times as long.
