@@ -27,7 +27,8 @@ from onlooker.identity.errors import StoreError
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Bytes of a request: two images of 5 MiB in base64, and a little more."""
 MAX_BODIES_BYTES = 256 * 1024 * 1024
-"""Bytes of all bodies that a process holds at once."""
+"""Bytes of all bodies, and objects of buckets, that a process holds at once."""
+TOO_MUCH_HELD = "Too many large requests are under way."
 MAX_COMMAS = 50_000
 """Commas in a request's JSON. No operation takes as many values, and reading a million of them
 would keep all other requests waiting."""
@@ -172,9 +173,17 @@ class Server:
         seconds = self._context.settings.serve.request_timeout
         began = asyncio.get_running_loop().time()
         result = await self._queues[pending.queue].run(client, pending.work, seconds)
-        while isinstance(result, Pending):
-            queue = self._queues[result.queue]
-            result = await queue.run(client, result.work, seconds, began)
+        held = 0
+        try:
+            while isinstance(result, Pending):
+                if self._held + result.held > MAX_BODIES_BYTES:
+                    raise throttled(TOO_MUCH_HELD)
+                self._held += result.held
+                held += result.held
+                queue = self._queues[result.queue]
+                result = await queue.run(client, result.work, seconds, began)
+        finally:
+            self._held -= held
         return result
 
     @contextmanager
@@ -198,7 +207,7 @@ class Server:
                     entry.received += len(piece)
                     _check_length(entry.received)
                     if self._held + len(piece) > MAX_BODIES_BYTES:
-                        raise throttled("Too many large requests are under way.")
+                        raise throttled(TOO_MUCH_HELD)
                     commas += piece.count(b",")
                     if commas > MAX_COMMAS:
                         raise unreadable("The body has more values than any operation takes.")

@@ -43,6 +43,8 @@ class Pending:
 
     queue: str
     work: "Callable[[], bytes | Pending]"
+    held: int = 0
+    """Bytes that it keeps in memory besides the request's body."""
 
 
 def handle(call: Call, context: Context, replays: sigv4.ReplayGuard | None) -> bytes | Pending:
@@ -71,7 +73,7 @@ def _run(call: Call, context: Context, work: Callable[[], Result]) -> bytes | Pe
             raise
         raise refusal from error
     if isinstance(result, Continue):
-        return Pending(result.queue, partial(_run, call, context, result.work))
+        return Pending(result.queue, partial(_run, call, context, result.work), result.held)
     return msgspec.json.encode(call.service.response(call.operation, result, call.key, context))
 
 

@@ -22,6 +22,8 @@ class Continue:
 
     queue: QueueName
     work: Callable[[], "Result"]
+    held: int = 0
+    """Bytes that it keeps in memory besides the request's body."""
 
 
 Result = msgspec.Struct | Continue

@@ -1,14 +1,23 @@
 """Images of requests: bytes, and objects in buckets."""
 
+import asyncio
 import shutil
+import threading
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
 import pytest
+from tests.support.api import ask, context
 from tests.support.rekognition import blank
+from tests.support.requests import PNG
 from tests.support.server import Running
+
+from onlooker.api import app
+from onlooker.api.context import AnalyserPool
+from onlooker.vision.analyser import Analyser, Analysis
 
 
 def test_the_server_reads_its_bucket(server: Running, bucket: Path, samples: Path) -> None:
@@ -61,3 +70,45 @@ def test_images_must_be_of_an_allowed_size(client: Any) -> None:
 def test_the_error_names_the_likely_mistake(client: Any, data: bytes, hint: str) -> None:
     with pytest.raises(client.exceptions.InvalidImageFormatException, match=hint):
         client.detect_faces(Image={"Bytes": data})
+
+
+def test_fetched_objects_that_wait_for_the_models_are_bounded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go = threading.Event()
+
+    class FastBuckets:
+        def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+            return PNG
+
+    class SlowAnalyser:
+        def __call__(self, pictures: list[Any], wanted: list[Any]) -> list[Analysis]:
+            assert go.wait(20)
+            return [Analysis() for _ in pictures]
+
+    body = b'{"Image":{"S3Object":{"Bucket":"fast","Name":"a.png"}}}'
+    monkeypatch.setattr(app, "MAX_BODIES_BYTES", 3 * len(PNG) + 6 * len(body))
+    models = AnalyserPool([cast(Analyser, SlowAnalyser())])
+    server = app.Server(replace(context(buckets=FastBuckets()), analysers=models), None)
+
+    async def send() -> "asyncio.Task[Any]":
+        return asyncio.create_task(ask(server, "RekognitionService.DetectFaces", body))
+
+    async def use() -> list[int]:
+        tasks = [await send() for _ in range(6)]
+        # While the models work for the first, those that are refused are answered.
+        for _ in range(3):
+            async with asyncio.timeout(10):
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            tasks = [task for task in tasks if task not in done]
+            if len(tasks) == 3:
+                break
+        go.set()
+        answers = [*await asyncio.gather(*tasks), await (await send())]
+        return [answer.status_code for answer in answers]
+
+    try:
+        assert asyncio.run(use()) == [200] * 4
+    finally:
+        go.set()
+        server.close()

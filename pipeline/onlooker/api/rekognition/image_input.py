@@ -83,7 +83,8 @@ def with_images(
             for member, source in sources.items()
             if isinstance(source, S3Object)
         }
-        return Continue("images", partial(analysed, request, sources, objects, context))
+        held = sum(map(len, objects.values()))
+        return Continue("images", partial(analysed, request, sources, objects, context), held)
 
     def analysed(
         request: Any, sources: Mapping[str, Source], objects: Mapping[str, bytes], context: Context
