@@ -54,6 +54,25 @@ def test_each_is_built_once() -> None:
     assert build.built == ["a", "b"]
 
 
+def test_one_that_is_dropped_while_it_is_built_is_closed() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def build(key: str) -> Fake:
+        begun.set()
+        assert go_on.wait(30)
+        return Fake()
+
+    cache = IndexCache(build)
+    got: list[Fake] = []
+    thread = threading.Thread(target=lambda: got.append(cache.get("a")))
+    thread.start()
+    assert begun.wait(30)
+    cache.close()
+    go_on.set()
+    thread.join(30)
+    assert [index.closed_after for index in got] == [[0.0]]
+
+
 def test_while_one_is_built_others_are_searched() -> None:
     """Ten threads that want a slow one wait for one build; one that wants another does not."""
     begun, go_on = threading.Event(), threading.Event()

@@ -83,6 +83,10 @@ class IndexCache(Generic[K, I]):
                             if self._entries.get(key) is entry:
                                 del self._entries[key]
                         raise
+                    with self._lock:
+                        dropped = self._entries.get(key) is not entry
+                    if dropped:  # meanwhile, and nobody else would close it
+                        index.close()
         return index
 
     def drop(self, key: K) -> None:
