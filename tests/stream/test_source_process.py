@@ -31,6 +31,16 @@ def follow(source: Source, stop: threading.Event) -> Iterator[list[messages.ToHu
         yield [message for message, _ in sends]
 
 
+class Behind:
+    """A hub whose messages have not been read for a while."""
+
+    def __init__(self) -> None:
+        self.unread = [messages.Free(1, index, Counts(), True) for index in range(1000)]
+
+    def receive(self, wait: bool) -> tuple[messages.FromHub, bytes] | None:
+        return (self.unread.pop(), b"") if self.unread else None
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Source:
     """Of a synthetic camera of two frames, told to begin."""
@@ -79,6 +89,17 @@ def test_a_reader_that_raises_anything_is_reported_and_connects_again(
     [bad, good] = [message for message in said if isinstance(message, messages.Health)]
     assert bad.text == "ZeroDivisionError: a fault of a library"
     assert good.text == ""
+
+
+def test_all_that_the_hub_has_said_is_read_before_the_next_frame(source: Source) -> None:
+    """Otherwise a camera whose frames come fast would never again be up to date."""
+    hub, stop = Behind(), threading.Event()
+    follow_camera = source_process._follow_camera
+    for sends in follow_camera(source.feed, source, cast(HubClient, hub), stop):
+        if any(isinstance(message, messages.Offer) for message, _ in sends):
+            stop.set()
+    assert source.next == 1
+    assert hub.unread == []
 
 
 @pytest.mark.timeout(20)

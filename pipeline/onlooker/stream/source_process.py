@@ -126,7 +126,9 @@ def _follow_camera(
     # A video that is played may show one image for any time.
     hang = 2 * feed.source.timeout + HANG_SECONDS if is_camera(feed.source.url) else math.inf
     while not stop.is_set():
-        if received := hub.receive(wait=not source.started):
+        # All that have come: each frame has an answer, so that those of a hub that was restarted
+        # would for ever be that many behind, and their slots taken.
+        while received := hub.receive(wait=not source.started):
             yield source.receive(received[0])
         if not source.started:
             continue
