@@ -1,8 +1,10 @@
+import gc
 import multiprocessing
 import os
 import resource
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
@@ -389,3 +391,15 @@ def _add_for_ever(path: Path, end: Connection) -> None:
         while True:
             [stored] = store.add("staff", [new(1)])
             end.send(stored.face_id)
+
+
+def test_a_change_that_is_on_the_disk_is_not_kept_in_memory(database: Database) -> None:
+    def change(writer: sqlite3.Connection) -> None:
+        writer.execute("INSERT INTO numbers VALUES (1)")
+
+    kept = weakref.ref(change)
+    database.write(change)
+    del change
+    gc.collect()
+    assert kept() is None
+    assert numbers(database) == [1]

@@ -150,6 +150,7 @@ class Database:
             try:
                 while not wanted.done:
                     self._commit(self._waiting())
+                self._remove_finished()  # their images need no room any more
             except BaseException:
                 # This thread is interrupted, by Ctrl-C or SIGTERM. Changes of others that are not
                 # committed stay in the queue, and their threads carry them out.
@@ -197,10 +198,13 @@ class Database:
         The caller holds the turn. An interrupted thread's change, which is finished, may be behind
         others.
         """
-        while self._queue[0].done:
-            self._queue.popleft()
+        self._remove_finished()
         count = min(MAX_SHARED_WRITES, len(self._queue))
         return [write for write in map(self._queue.__getitem__, range(count)) if not write.done]
+
+    def _remove_finished(self) -> None:
+        while self._queue and self._queue[0].done:
+            self._queue.popleft()
 
     def _commit(self, writes: list[_Write[Any]]) -> None:
         """Carry out these changes and set their outcomes, except if interrupted."""
