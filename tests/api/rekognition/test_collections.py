@@ -3,10 +3,24 @@
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
+import numpy as np
 import pytest
+from tests.support.api import FakeAnalyser, context
+from tests.support.records import face
 from tests.support.rekognition import DEFAULT_MEMBERS, VERSION, blank, image, indexed
+from tests.support.requests import PNG
+
+from onlooker.api.rekognition import requests, responses
+from onlooker.api.rekognition.collections import index_faces
+from onlooker.api.rekognition.image_input import DecodedImage
+from onlooker.identity.faces import NewFace
+from onlooker.media.picture import Still
+from onlooker.models.card import space
+from onlooker.types import Quality, StoredFace
+from onlooker.vision.analyser import AnalysedFace, Analyser
 
 
 def test_collections_are_created_listed_and_deleted(client: Any) -> None:
@@ -152,3 +166,38 @@ def test_deleted_faces_are_gone_and_unknown_ones_are_reported(
         {"FaceId": unknown, "Reasons": ["FACE_NOT_FOUND"]}
     ]
     assert client.list_faces(CollectionId=collection)["Faces"] == []
+
+
+def test_unindexed_faces_are_largest_first_those_that_are_too_many_last() -> None:
+    class Searcher:
+        space = space("mobilefacenet")
+
+        def add(self, name: str, faces: list[NewFace]) -> list[StoredFace]:
+            assert not faces
+            return []
+
+    too_many, small = ("EXCEEDS_MAX_FACES",), ("SMALL_BOUNDING_BOX", "LOW_FACE_QUALITY")
+    found = [
+        AnalysedFace(
+            msgspec.structs.replace(
+                face(),
+                box=(0.0, 0.0, width, width),
+                quality=Quality(brightness=50, sharpness=sharpness),
+            ),
+            reasons=why,
+        )
+        for width, sharpness, why in (
+            (60.0, 50, too_many),
+            (50.0, 90, too_many),
+            (20.0, 50, small),
+            (10.0, 90, small),
+        )
+    ]
+    request = requests.IndexFaces(CollectionId="a", Image=requests.Image(Bytes=msgspec.Raw(b'""')))
+    decoded = DecodedImage(PNG, Still(np.zeros((100, 100, 3), np.uint8)))
+    analyser = cast(Analyser, FakeAnalyser(found))
+    answer = index_faces(request, [decoded], context(Searcher()), analyser).work()
+    assert isinstance(answer, responses.IndexFaces)
+    assert answer.UnindexedFaces is not None
+    widths = [each.FaceDetail.BoundingBox.Width for each in answer.UnindexedFaces]
+    assert widths == pytest.approx([0.2, 0.1, 0.6, 0.5])
