@@ -70,7 +70,7 @@ def test_nothing_indexed_is_status_1(tmp_path: Path) -> None:
     (tmp_path / "2.jpg").write_text("no picture")
     done = run("index", "staff", "2.jpg")
     assert done.exit_code == 1
-    assert "1 images for staff: 1 not indexed" in done.output
+    assert "1 image for staff: 1 not indexed" in done.output
 
 
 def test_backup_and_restore() -> None:

@@ -47,7 +47,7 @@ def test_a_key_without_the_publishers_is_refused(tmp_path: Path) -> None:
     onlooker("keys", "generate", "mine", cwd=tmp_path)
     done = onlooker("watch", f"ipc://{tmp_path}/records", "--key", "mine", cwd=tmp_path)
     assert done.returncode == 2
-    assert "without the publisher's public key" in " ".join(done.stderr.split())
+    assert "--key needs --server, the publisher's public key" in " ".join(done.stderr.split())
 
 
 def test_a_negative_sequence_is_refused() -> None:

@@ -115,7 +115,7 @@ def index(
                 counts["not indexed"] += 1
                 _complain(outcome, lines)
     summary = ", ".join(f"{number} {result}" for result, number in counts.items())
-    console.print(f"{count} images for {name}: {summary}")
+    console.print(f"{count} image{'s' * (count != 1)} for {name}: {summary}")
     for external, times in names.most_common(MAX_NAMES_SHOWN):
         console.print(f"  {external}  {times}")
     if len(names) > MAX_NAMES_SHOWN:

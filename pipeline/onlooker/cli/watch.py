@@ -32,6 +32,8 @@ def watch(
     Waits for a publisher that is not there yet, and asks for the records that it missed.
     Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby --since 0`
     """
+    if key is not None and server is None:
+        raise typer.BadParameter("--key needs --server, the publisher's public key")
     try:
         records = subscribe(
             endpoint,
