@@ -150,6 +150,27 @@ def test_a_later_part_of_a_request_makes_no_room_for_others() -> None:
     queue.close()
 
 
+def test_cancelled_work_is_not_begun() -> None:
+    queue, go = FairQueue("test", 1, 1), threading.Event()
+    began: list[int] = []
+
+    async def use() -> None:
+        running = asyncio.create_task(queue.run("a", partial(go.wait, 2), 5))
+        behind = asyncio.create_task(queue.run("a", lambda: began.append(1), 5))
+        await asyncio.sleep(0)
+        assert queue.pending == 2
+        behind.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await behind
+        assert queue.pending == 1
+        go.set()
+        assert await running
+
+    asyncio.run(use())
+    queue.close()
+    assert began == []
+
+
 def test_later_parts_alone_make_no_room() -> None:
     queue, go = FairQueue("test", 1, 2), threading.Event()
 

@@ -115,6 +115,10 @@ class FairQueue:
                 raise failed(f"It takes more than {seconds:g} s.") from None
             self._withdraw(client, job)
             raise throttled(f"No thread was free for {seconds:g} s.") from None
+        except asyncio.CancelledError:
+            if not job.begun and not job.done.done():
+                self._withdraw(client, job)
+            raise
         finally:
             del job  # or an error and its traceback keep each other, and the request, in memory
 
