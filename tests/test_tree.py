@@ -30,7 +30,6 @@ TESTED_BY = {
     "api/server_process": "api/test_server",
     "api/service": "api/test_services",
     "cli/pull_models": "cli/test_models",
-    "cli/serve": "cli/test_run",
     "cli/status": "cli/test_stream",
     "cli/terminal": "cli/test_main",
     "identity/errors": "identity/test_store",
