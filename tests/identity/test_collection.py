@@ -10,13 +10,13 @@ from onlooker.cli.demo_video import photographs
 from onlooker.config import load
 from onlooker.config.schema import Config, Faces
 from onlooker.identity.collection import Collection
+from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import (
     CollectionNotFound,
     InvalidName,
     ModelMismatch,
     NoFaceFound,
 )
-from onlooker.identity.faces import image_id
 from onlooker.identity.store import Store, default_path
 from onlooker.media.errors import MediaError
 

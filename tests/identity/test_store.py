@@ -15,6 +15,7 @@ import pytest
 from tests.support.stores import face as new
 
 from onlooker.identity import backup, schema
+from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -22,7 +23,7 @@ from onlooker.identity.errors import (
     InvalidName,
     TooMany,
 )
-from onlooker.identity.faces import NewFace, image_id
+from onlooker.identity.faces import NewFace
 from onlooker.identity.store import Store, default_path
 from onlooker.page_token import InvalidToken
 

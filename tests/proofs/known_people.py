@@ -25,8 +25,9 @@ from pathlib import Path
 import numpy as np
 
 from onlooker.identity import backup
+from onlooker.identity.duplicates import face_id, image_id
 from onlooker.identity.errors import StoreFull
-from onlooker.identity.faces import NewFace, face_id, image_id
+from onlooker.identity.faces import NewFace
 from onlooker.identity.search import index_builder, index_file, replica
 from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from onlooker import page_token
+from onlooker.identity.duplicates import face_id, image_id
 from onlooker.identity.errors import (
     CollectionExists,
     FaceNotFound,
@@ -34,8 +35,6 @@ from onlooker.identity.faces import (
     Vectors,
     check_face,
     check_name,
-    face_id,
-    image_id,
 )
 from onlooker.identity.search.matcher import likeness
 from onlooker.models.card import Space

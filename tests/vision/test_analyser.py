@@ -20,7 +20,7 @@ from onlooker.types import Face
 from onlooker.vision import analyser
 from onlooker.vision.analyser import ALL, Analyser, Analysis, Detection, Wanted
 from onlooker.vision.attributes import EVERYTHING
-from onlooker.vision.quality import Reasons, everyone, passing
+from onlooker.vision.unindexed_reasons import Reasons, everyone, passing
 
 NO_TEXT = Text(enabled=False)
 

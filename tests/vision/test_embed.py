@@ -16,7 +16,7 @@ from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models.card import WeightsError
 from onlooker.vision.mesh import MeshedFace
-from onlooker.vision.quality import reasons
+from onlooker.vision.unindexed_reasons import reasons
 
 
 @pytest.fixture(scope="module")

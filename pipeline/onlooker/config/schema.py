@@ -24,7 +24,7 @@ Provider = Literal["auto", "cpu", "openvino", "cuda"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 
 QualityFilter = Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"]
-"""Amazon's filter of faces; the thresholds are in `onlooker.vision.quality`."""
+"""Amazon's filter of faces; the thresholds are in `onlooker.vision.unindexed_reasons`."""
 
 FaceAttribute = Literal[
     "ALL",

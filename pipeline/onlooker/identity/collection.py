@@ -23,7 +23,7 @@ from onlooker.media.picture import Still
 from onlooker.models.card import space
 from onlooker.types import Identity, StoredFace
 from onlooker.vision.analyser import Analyser, Wanted
-from onlooker.vision.quality import everyone
+from onlooker.vision.unindexed_reasons import everyone
 
 Image: TypeAlias = str | PathLike[str] | bytes | NDArray[np.uint8]
 """The path of a JPEG or PNG, its bytes, or pixels (height, width, 3) in the order blue, green,

@@ -23,8 +23,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker.config.schema import Config
+from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import mismatch
-from onlooker.identity.faces import NewFace, image_id
+from onlooker.identity.faces import NewFace
 from onlooker.identity.search.searcher import Searcher, all_faces
 from onlooker.media import image
 from onlooker.media.errors import MediaError
@@ -32,7 +33,7 @@ from onlooker.media.picture import Picture
 from onlooker.rekognition.ratios import bounding_box
 from onlooker.types import Box, StoredFace
 from onlooker.vision.analyser import Analyser, Wanted
-from onlooker.vision.quality import passing
+from onlooker.vision.unindexed_reasons import passing
 
 MIN_IMAGES_PER_PROCESS = 20
 """A process has to load the models first; with fewer images it does not pay."""

@@ -1,8 +1,6 @@
-"""Collections, faces and users as values, their ids, and the checks of what comes in."""
+"""Collections, faces and users as values, and the checks of what comes in."""
 
-import hashlib
 import re
-import uuid
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -12,8 +10,6 @@ from numpy.typing import NDArray
 
 from onlooker.identity.errors import InvalidName
 from onlooker.types import Box, StoredFace
-
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/faces")
 
 Vectors: TypeAlias = NDArray[np.float32]
 """(n, dim) embeddings, one face or user a row; (dim,) where the text says so."""
@@ -147,22 +143,6 @@ class NewFace:
     """0 to 100."""
     vector: Vectors
     """(dim,) as the embedder returns it."""
-
-
-def image_id(data: bytes) -> str:
-    """Return the ImageId of an image file's bytes; the same bytes have the same id everywhere."""
-    return str(uuid.uuid5(NAMESPACE, hashlib.sha256(data).hexdigest()))
-
-
-def face_id(new: NewFace, model: str, image_id: str) -> str:
-    """Return a FaceId: always the same for a named face, a random one for an unnamed face."""
-    if new.external_image_id is None:
-        return str(uuid.uuid4())
-    # In thousandths of the image: two faces never share them, and rounding errors rarely change
-    # them.
-    box = ",".join(str(round(value * 1000)) for value in new.box)
-    parts = (model, image_id, new.external_image_id, box)
-    return str(uuid.uuid5(NAMESPACE, "|".join(parts)))
 
 
 def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from onlooker.identity.duplicates import face_id
 from onlooker.identity.errors import TooMany, not_found
 from onlooker.identity.faces import (
     MAX_FACES,
@@ -19,7 +20,6 @@ from onlooker.identity.faces import (
     NewFace,
     Vectors,
     are_off,
-    face_id,
 )
 from onlooker.types import StoredFace
 

@@ -17,6 +17,7 @@ from onlooker import idempotency, page_token
 from onlooker.config import paths
 from onlooker.identity import schema, user_table
 from onlooker.identity.database import Database
+from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import CollectionExists, FaceNotFound, TooMany
 from onlooker.identity.faces import (
     FACES_PER_PAGE,
@@ -37,7 +38,6 @@ from onlooker.identity.faces import (
     Vectors,
     check_face,
     check_name,
-    image_id,
 )
 from onlooker.identity.schema import Row, row_of
 from onlooker.identity.search import index_file

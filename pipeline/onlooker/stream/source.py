@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from onlooker.media.motion import LiveGate
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
-from onlooker.stream.messages import Slot
-from onlooker.stream.ring import Ring
+from onlooker.stream.ring_slots import RingSlots
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Planes
@@ -33,7 +32,6 @@ class Source:
 
     def __init__(self, feed: Feed, place: str, window: int, session: int) -> None:
         self.feed = feed
-        self.place = place
         self.window = window
         self.session = session
         self.next = feed.start
@@ -48,9 +46,7 @@ class Source:
         self.gate = self._new_gate()
         self._offered: dict[int, tuple[messages.Offer, bytes]] = {}
         """Frames that are not settled, by index, ascending."""
-        self._ring: Ring | None = None
-        self._free: list[int] = []
-        """Slots of the ring that may be written."""
+        self._slots = RingSlots(place, window)
 
     @property
     def ready(self) -> bool:
@@ -94,7 +90,7 @@ class Source:
                 frame, planes = replace(frame, same=same), None
         if planes is not None and dropped is None:
             self.gate.offered(frame.index)
-            slot = self._write(planes)
+            slot = self._slots.write(planes)
             dropped = "shed" if slot is None else None
         offer = messages.Offer(
             self.feed.stream,
@@ -141,23 +137,7 @@ class Source:
     def _new_gate(self) -> LiveGate:
         return LiveGate(self.feed.source.motion_threshold if self.feed.live else None)
 
-    def _write(self, planes: "Planes") -> Slot | None:
-        """Return the planes' place in the ring; None if that is full, which a video's never is."""
-        if self._ring is None or not self._ring.fits(planes.width, planes.height):
-            # The first image, or one that is larger than all before. Frames in the smaller ring
-            # stay there; its memory is freed with the run's directory.
-            path = f"{self.place}.{planes.width}x{planes.height}.ring"
-            room = Ring.slot_bytes_for(planes.width, planes.height)
-            self._ring = Ring.create(path, self.window, room)
-            self._free = list(range(self.window))
-        if not self._free:
-            return None
-        number = self._free.pop()
-        generation = self._ring.write(number, planes.y, planes.u, planes.v)
-        return Slot(str(self._ring.path), number, generation)
-
     def _settle(self, index: int) -> None:
         offer, _ = self._offered.pop(index, (None, b""))
-        slot = offer.slot if offer is not None else None
-        if slot is not None and self._ring is not None and slot.ring == str(self._ring.path):
-            self._free.append(slot.slot)
+        if offer is not None and offer.slot is not None:
+            self._slots.release(offer.slot)

@@ -115,7 +115,7 @@ def _wanted(config: Config) -> "Wanted":
     """Return what is recorded of a frame with this configuration."""
     from onlooker.rekognition.face_detail import fields
     from onlooker.vision.analyser import Wanted
-    from onlooker.vision.quality import passing
+    from onlooker.vision.unindexed_reasons import passing
 
     return Wanted(
         faces=config.faces.enabled,

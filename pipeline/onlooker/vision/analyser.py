@@ -21,9 +21,9 @@ from onlooker.vision.attributes import EVERYTHING, FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesh, MeshedFace, Mesher
-from onlooker.vision.quality import Reasons, Select, passing
 from onlooker.vision.text_finder import TextFinder
 from onlooker.vision.text_reader import TextReader
+from onlooker.vision.unindexed_reasons import Reasons, Select, passing
 
 
 @dataclass(frozen=True, slots=True)

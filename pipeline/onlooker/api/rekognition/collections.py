@@ -22,7 +22,7 @@ from onlooker.identity.faces import FACES_PER_PAGE, NewFace
 from onlooker.rekognition.face_detail import face_match, stored_face
 from onlooker.rekognition.ratios import bounding_box, percent
 from onlooker.rekognition.shapes import Reason, UnindexedFace
-from onlooker.vision import quality
+from onlooker.vision import unindexed_reasons
 from onlooker.vision.analyser import Analyser
 
 
@@ -81,7 +81,7 @@ def index_faces(
     default = "NONE" if context.settings.serve.profile == "2017-11" else "AUTO"
     level = cast(QualityFilter, request.QualityFilter or default)
     attributes = request.DetectionAttributes or ()
-    wanted = wanted_faces(attributes, quality.best(level, request.MaxFaces))
+    wanted = wanted_faces(attributes, unindexed_reasons.best(level, request.MaxFaces))
     found, orientation = find_faces(context, analyser, image, wanted)
     indexed = [each for each in found if each.vector is not None]
     # Those that are not good enough first, then those that are too many.
@@ -177,7 +177,7 @@ def search_faces_by_image(
 ) -> Continue:
     """Embed the largest face; it is searched without the models."""
     [image] = images
-    select = quality.passing(cast(QualityFilter, request.QualityFilter or "NONE"))
+    select = unindexed_reasons.passing(cast(QualityFilter, request.QualityFilter or "NONE"))
     faces, _ = find_faces(context, analyser, image, wanted_faces(select=select, max_faces=1))
     searched = largest(faces, "Image")
     box = bounding_box(searched.face.box, image.size)

@@ -16,7 +16,7 @@ from onlooker.identity.faces import MIN_SIMILARITY
 from onlooker.rekognition.face_detail import face_detail, fields
 from onlooker.rekognition.shapes import FaceDetail
 from onlooker.vision.analyser import AnalysedFace, Analyser, Detection, Wanted
-from onlooker.vision.quality import Select
+from onlooker.vision.unindexed_reasons import Select
 
 
 def wanted_faces(

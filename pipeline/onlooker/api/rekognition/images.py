@@ -23,7 +23,7 @@ from onlooker.rekognition.face_detail import detected_face
 from onlooker.rekognition.ratios import bounding_box, percent, rounded
 from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
 from onlooker.rekognition.text_detection import text_detections
-from onlooker.vision import quality
+from onlooker.vision import unindexed_reasons
 from onlooker.vision.analyser import AnalysedFace, Analyser, Wanted
 
 MAX_WORDS = {"current": 100, "2017-11": 50}
@@ -91,7 +91,7 @@ def compare_faces(
 ) -> responses.CompareFaces:
     source, target = images
     level = cast(QualityFilter, request.QualityFilter or "NONE")
-    select = quality.passing(level)
+    select = unindexed_reasons.passing(level)
     faces, source_orientation = find_faces(
         context, analyser, source, wanted_faces(select=select, max_faces=1)
     )

@@ -23,7 +23,7 @@ from onlooker.api.service import Continue
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.faces import MIN_ASSOCIATION, USERS_PER_PAGE, Associations, UserIdentity
 from onlooker.rekognition.ratios import rounded
-from onlooker.vision import quality
+from onlooker.vision import unindexed_reasons
 from onlooker.vision.analyser import Analyser
 
 
@@ -133,7 +133,7 @@ def search_users_by_image(
 ) -> Continue:
     """Embed the largest face and describe all; users are searched without the models."""
     [image] = images
-    select = quality.largest(cast(QualityFilter, request.QualityFilter or "NONE"))
+    select = unindexed_reasons.largest(cast(QualityFilter, request.QualityFilter or "NONE"))
     faces, _ = find_faces(context, analyser, image, wanted_faces(select=select))
     vectors = largest(faces, "Image").row
     searched, *others = face_details(image, faces)
