@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onlooker.identity import backup
+from onlooker.identity import backup, index_paths
 from onlooker.identity.duplicates import face_id, image_id
 from onlooker.identity.errors import StoreFull
 from onlooker.identity.faces import NewFace
@@ -262,7 +262,7 @@ def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
 
 def _build_for_ever(path: Path, end: Connection) -> None:
     with small_files(), Store(path) as store:
-        place = index_file.base_path(path.parent, NAME, MODEL, "faces")
+        place = index_paths.base_path(path.parent, NAME, MODEL, "faces")
         while True:
             before = index_file.read_manifest(place)
             index_builder.build(store, NAME, MODEL, "cosine", "faces")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from onlooker import durable_file
-from onlooker.identity import schema
+from onlooker.identity import index_paths, schema
 from onlooker.identity.database import check, exclusive, explain
 from onlooker.identity.errors import CopyError
 from onlooker.identity.faces import KINDS
@@ -45,7 +45,7 @@ def verify(store: Store) -> Iterator[str]:
                     f"{row.faces} and {row.users}"
                 )
             for kind in KINDS:
-                base = index_file.base_path(store.path.parent, name, row.model, kind)
+                base = index_paths.base_path(store.path.parent, name, row.model, kind)
                 if index_file.is_damaged(base):
                     yield (
                         f"{name}: its index file is damaged and not used; the next search writes a "

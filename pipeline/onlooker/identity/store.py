@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 from onlooker import idempotency, page_token
 from onlooker.config import paths
-from onlooker.identity import schema, user_table
+from onlooker.identity import index_paths, schema, user_table
 from onlooker.identity.database import Database
 from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import CollectionExists, FaceNotFound, TooMany
@@ -40,7 +40,6 @@ from onlooker.identity.faces import (
     check_name,
 )
 from onlooker.identity.schema import Row, row_of
-from onlooker.identity.search import index_file
 from onlooker.identity.user_table import Likeness
 from onlooker.types import StoredFace
 
@@ -126,7 +125,7 @@ class Store:
 
         model = self.database.write(rename)
         for kind in KINDS:
-            index_file.remove(index_file.base_path(self.path.parent, name, model, kind))
+            index_paths.remove(index_paths.base_path(self.path.parent, name, model, kind))
         # There may be others, if processes were killed during this.
         while self.database.write(schema.sweep):
             pass

@@ -14,6 +14,7 @@ from tests.support import indexes
 from tests.support.indexes import files, people
 from tests.support.stores import new
 
+from onlooker.identity import index_paths
 from onlooker.identity.errors import CollectionNotFound
 from onlooker.identity.search import index_builder, index_file, replica
 from onlooker.identity.search.index_builder import Builder, BuildError
@@ -33,7 +34,7 @@ def full(tmp_path: Path) -> Iterator[Store]:
 
 
 def base(store: Store) -> Path:
-    return index_file.base_path(store.path.parent, "staff", "m", "faces")
+    return index_paths.base_path(store.path.parent, "staff", "m", "faces")
 
 
 def test_the_process_writes_the_file(full: Store) -> None:

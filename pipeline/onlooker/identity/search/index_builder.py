@@ -16,7 +16,7 @@ from typing import cast
 
 from onlooker import child_process
 from onlooker.errors import OnlookerError
-from onlooker.identity import changes
+from onlooker.identity import changes, index_paths
 from onlooker.identity.errors import CollectionNotFound, StoreError
 from onlooker.identity.faces import Kind, Metric
 from onlooker.identity.search import index_file
@@ -37,14 +37,15 @@ class BuildError(OnlookerError):
 
 def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind) -> None:
     """Write the file if a new one pays; one process at a time does. Raises StoreError, OSError."""
-    base = index_file.base_path(store.path.parent, collection, model, kind)
+    base = index_paths.base_path(store.path.parent, collection, model, kind)
     with index_file.locked(base):
         replica = Replica(store, collection, model, metric, kind)
         if not replica.is_stale():
-            index_file.remove_unused(base, index_file.read_manifest(base))
+            manifest = index_file.read_manifest(base)
+            index_paths.remove_unused(base, manifest.files if manifest else ())
             return
         if not len(replica):
-            index_file.remove(base)
+            index_paths.remove(base)
             return
         views = replica.views()
         parts = [view for view in (views.mapped, views.recent) if view is not None]
@@ -53,7 +54,7 @@ def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind)
         try:
             changes.last(store.database, collection)
         except CollectionNotFound:  # deleted meanwhile, so its files must go too
-            index_file.remove(base)
+            index_paths.remove(base)
             raise
 
 

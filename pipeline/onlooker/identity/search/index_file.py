@@ -22,7 +22,8 @@ from annoy import AnnoyIndex
 from numpy.typing import NDArray
 
 from onlooker import durable_file
-from onlooker.identity.faces import Kind, Metric, Vectors
+from onlooker.identity import index_paths
+from onlooker.identity.faces import Metric, Vectors
 from onlooker.identity.search import quantized
 from onlooker.identity.search.vectors import Numbers, View, rotated
 
@@ -34,7 +35,6 @@ TREES = 50
 MIN_VISITED = 10_000
 VISITED_SHARE = 0.3
 """Faces that a search by Annoy visits: MIN_VISITED, and this share of all."""
-SUFFIXES = (".vectors", ".ann")
 
 ANNOY_METRICS: dict[Metric, Literal["angular", "euclidean"]] = {
     "cosine": "angular",
@@ -64,6 +64,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     vectors: Part
     trees: Part | None
 
+    @property
+    def files(self) -> set[str]:
+        """Names of the files it belongs with."""
+        return {part.file for part in (self.vectors, self.trees) if part is not None}
+
 
 class Trees(NamedTuple):
     """Annoy over the rows of an index file."""
@@ -84,12 +89,6 @@ class IndexFile(NamedTuple):
     manifest: Manifest
     view: View
     trees: Trees | None
-
-
-def base_path(folder: Path, collection: str, model: str, kind: Kind) -> Path:
-    """Return the path, without a suffix, of a collection's files. Any name fits into a digest."""
-    name = f"{collection}|{model}|{kind}".encode()
-    return folder / "index" / hashlib.sha256(name).hexdigest()[:32]
 
 
 def load(base: Path, key: str, metric: Metric) -> IndexFile | None:
@@ -128,7 +127,7 @@ def write(
     dim = next(view.vectors.shape[1] for view in views if len(view.numbers))
     # New names: processes that have mapped the old files keep them.
     new = base.with_name(f"{base.name}-{secrets.token_hex(8)}")
-    files = [new.with_name(new.name + suffix) for suffix in SUFFIXES]
+    files = [new.with_name(new.name + suffix) for suffix in index_paths.SUFFIXES]
     try:
         with files[0].open("xb") as opened:
             opened.writelines(_contents(views, count, dim, metric))
@@ -152,28 +151,7 @@ def write(
         for file in files:  # a part of one would only keep the disk full
             file.unlink(missing_ok=True)
         raise
-    remove_unused(base, manifest)
-
-
-def remove_unused(base: Path, manifest: Manifest | None) -> None:
-    """Remove files that `manifest` does not name: older ones, and those of a killed process.
-
-    Only within `locked`, or for a collection that is gone. Raises OSError.
-    """
-    parts = (manifest.vectors, manifest.trees) if manifest else ()
-    named = {part.file for part in parts if part is not None}
-    for suffix in SUFFIXES:
-        for file in base.parent.glob(f"{base.name}-*{suffix}"):
-            if file.name not in named:
-                file.unlink(missing_ok=True)
-    for file in base.parent.glob(f".{base.name}.*"):  # manifests that were never completed
-        file.unlink(missing_ok=True)
-
-
-def remove(base: Path) -> None:
-    """Remove all files at `base`. Raises OSError."""
-    base.with_suffix(".manifest").unlink(missing_ok=True)
-    remove_unused(base, None)
+    index_paths.remove_unused(base, manifest.files)
 
 
 @contextmanager

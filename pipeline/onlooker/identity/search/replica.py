@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from onlooker.identity import changes
+from onlooker.identity import changes, index_paths
 from onlooker.identity.errors import ModelMismatch, mismatch
 from onlooker.identity.faces import Kind, Method, Metric, Vectors, are_off
 from onlooker.identity.search import index_file
@@ -81,7 +81,7 @@ class Replica:
         self.metric: Metric = metric
         self.kind: Kind = kind
         self.method: Method | None = None
-        self.base = index_file.base_path(store.path.parent, collection, model, kind)
+        self.base = index_paths.base_path(store.path.parent, collection, model, kind)
         self._number = -1
         self._mapped: IndexFile | None = None
         self._recent = VectorTable(metric)
