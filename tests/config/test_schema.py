@@ -72,7 +72,8 @@ def test_metrics_have_a_port_of_their_own_or_none() -> None:
 
 def test_a_region_may_reach_the_edge_in_spite_of_rounding() -> None:
     for left in (0.1, 0.3, 0.7):
-        SourceConfig(url="a.mp4", region=(left, 0.0, 1 - left, 1.0))
+        region = (left, 0.0, 1 - left, 1.0)
+        assert SourceConfig(url="a.mp4", region=region).region == region
 
 
 @pytest.mark.parametrize(

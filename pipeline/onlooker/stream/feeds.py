@@ -3,7 +3,6 @@
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from onlooker.stream.messages import Counts
 from onlooker.stream.outputs import Outputs
 
 if TYPE_CHECKING:
+    from onlooker.media.video import Video
     from onlooker.record.log.reader import Log
 
 MAX_LIVES = 1_000_000
@@ -92,66 +92,61 @@ def feeds_of(
     first: number of the first feed; not 0 if a run may be writing to the log already. Raises as
     `feeds` does, and MediaError if a camera has the policy "every".
     """
-    from onlooker.media.errors import MediaError
     from onlooker.media.open import open_video
     from onlooker.media.url import is_camera
-    from onlooker.media.video import Video
     from onlooker.record.frame_record import analysis_digest
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
     from onlooker.record.sinks.json_lines import JsonLines
     from onlooker.record.sinks.sink import Follower
 
+    # All videos before the log: no log is made for a file that is no video.
+    videos: dict[str, Video] = {}
+    for name, source in sources.items():
+        if not is_camera(source.url):
+            with open_video(source.url) as video:  # not kept open: there may be thousands
+                videos[name] = video
+    if not first or not outputs.log_path.exists():  # else the run may be writing to it
+        with Writer(outputs.log_path, outputs.limits) as writer:
+            if outputs.records:
+                with JsonLines(outputs.records, writer, outputs.limits) as lines:
+                    Follower(writer, lines).catch_up()
     found: list[Feed] = []
-    with ExitStack() as closing:
-        # All videos before the log: no log is made for a file that is no video.
-        videos: dict[str, Video] = {}
-        for name, source in sources.items():
-            if not is_camera(source.url):
-                with open_video(source.url) as video:  # not kept open: there may be thousands
-                    videos[name] = video
-        if not first or not outputs.log_path.exists():  # else the run may be writing to it
-            with Writer(outputs.log_path, outputs.limits) as writer:
-                if outputs.records:
-                    with JsonLines(outputs.records, writer, outputs.limits) as lines:
-                        Follower(writer, lines).catch_up()
-        log = closing.enter_context(Log(outputs.log_path))
-        for name, source in sources.items():
-            known, analysis = videos.get(name), analysis_digest(config.for_source(source))
-            if known is None and source.policy == "every":
-                raise MediaError(f"{name}: a camera does not wait; its policy cannot be 'every'")
-            if (
-                known is None
-                or source.policy == "live"
-                or (source.policy is None and known.endless)
-            ):
-                found.append(
-                    Feed(
-                        stream=name,
-                        source=replace(source, policy="live"),
-                        outputs=outputs,
-                        analysis=analysis,
-                    )
-                )
-                continue
-            selection = source.selection()
-            epoch = known.digest
-            if selection:
-                epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
-            found.append(
-                Feed(
-                    stream=name,
-                    source=replace(source, policy="every"),
-                    outputs=outputs,
-                    digest=epoch,
-                    analysis=analysis,
-                    start=_first_missing(log, name, epoch, analysis),
-                    frames=None if selection else known.frames_expected,
-                    width=known.width,
-                    height=known.height,
-                )
+    with Log(outputs.log_path) as log:
+        for number, (name, source) in enumerate(sources.items(), first):
+            analysis = analysis_digest(config.for_source(source))
+            feed = Feed(
+                stream=name, source=source, number=number, outputs=outputs, analysis=analysis
             )
-    return [replace(feed, number=number) for number, feed in enumerate(found, first)]
+            found.append(_with_policy(feed, videos.get(name), log))
+    return found
+
+
+def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
+    """Return the feed with the policy decided: live, or every frame of `video` after the log's.
+
+    video: None for a camera. Raises MediaError if a camera has the policy "every".
+    """
+    from onlooker.media.errors import MediaError
+
+    policy = feed.source.policy
+    if video is None and policy == "every":
+        raise MediaError(f"{feed.stream}: a camera does not wait; its policy cannot be 'every'")
+    if video is None or policy == "live" or (policy is None and video.endless):
+        return replace(feed, source=replace(feed.source, policy="live"))
+    selection = feed.source.selection()
+    epoch = video.digest
+    if selection:
+        epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
+    return replace(
+        feed,
+        source=replace(feed.source, policy="every"),
+        digest=epoch,
+        start=_first_missing(log, feed.stream, epoch, feed.analysis),
+        frames=None if selection else video.frames_expected,
+        width=video.width,
+        height=video.height,
+    )
 
 
 def _first_missing(log: "Log", stream: str, digest: str, analysis: str) -> int:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from onlooker.record.sinks.publish_messages import (
     MAX_SEQUENCE,
+    Answer,
     Request,
     kind,
     pack_sequences,
@@ -35,9 +36,10 @@ def test_kinds(records: Records) -> None:
     | st.lists(st.integers(-(2**63), 2**63) | st.binary() | st.text()).map(msgspec.msgpack.encode)
 )
 def test_whatever_comes_is_a_request_or_an_error_of_ours(message: bytes) -> None:
-    for unpack in (unpack_request, unpack_answer, unpack_sequences):
+    kinds = {unpack_request: Request, unpack_answer: Answer, unpack_sequences: dict}
+    for unpack, kind_of_message in kinds.items():
         with contextlib.suppress(RecordError):
-            unpack(message)
+            assert isinstance(unpack(message), kind_of_message)
 
 
 def test_there_and_back() -> None:
