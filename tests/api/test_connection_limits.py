@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import pytest
 from tests.support.server import Running
+from tests.support.sockets import exchange, received_piece
 
 from onlooker.api.connection_limits import LimitedConnection
 
@@ -29,32 +30,15 @@ def test_the_address_that_has_most_loses_one(monkeypatch: pytest.MonkeyPatch) ->
     assert few._one_to_close() in many
 
 
-def raw(server: Running, data: bytes) -> bytes:
-    """Send some bytes; return all that comes back until the server closes the connection."""
-    with socket.create_connection((server.host, server.port), 30) as connection:
-        connection.sendall(data)
-        pieces = []
-        while piece := _received(connection):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-
-def _received(connection: socket.socket) -> bytes:
-    try:
-        return connection.recv(65536)
-    except ConnectionError:
-        return b""
-
-
 def test_invalid_http_is_refused(server: Running) -> None:
-    assert raw(server, b"\x16\x03\x01\x02\x00\x01\x00\x01").startswith(b"HTTP/1.1 400")
-    assert raw(server, b"GET\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert exchange(server, b"\x16\x03\x01\x02\x00\x01\x00\x01").startswith(b"HTTP/1.1 400")
+    assert exchange(server, b"GET\r\n\r\n").startswith(b"HTTP/1.1 400")
     head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: "
-    assert raw(server, head + b"-1\r\n\r\n").startswith(b"HTTP/1.1 400")
-    assert raw(server, head + b"1\r\nContent-Length: 2\r\n\r\nab").startswith(b"HTTP/1.1 400")
+    assert exchange(server, head + b"-1\r\n\r\n").startswith(b"HTTP/1.1 400")
+    assert exchange(server, head + b"1\r\nContent-Length: 2\r\n\r\nab").startswith(b"HTTP/1.1 400")
     endless = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: a\r\n" % n for n in range(100_000))
-    assert raw(server, endless) == b""
-    short = raw(server, head + b"2\r\nConnection: close\r\n\r\n{}GET / HTTP/1.1\r\n\r\n")
+    assert exchange(server, endless) == b""
+    short = exchange(server, head + b"2\r\nConnection: close\r\n\r\n{}GET / HTTP/1.1\r\n\r\n")
     assert short.count(b"HTTP/1.1 ") == 1
 
 
@@ -79,10 +63,10 @@ def test_slow_connections_are_aborted_and_delay_no_other(server: Running) -> Non
     connection.close()
     for one in (*silent, *headers):
         one.settimeout(60)
-        assert _received(one) == b""
+        assert received_piece(one) == b""
     for one in bodies:
         one.settimeout(60)
-        answer = _received(one)
+        answer = received_piece(one)
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"RequestTimeoutException" in answer
     for one in (*silent, *headers, *bodies):

@@ -78,7 +78,7 @@ def test_every_operation_has_its_row() -> None:
 
 
 def test_the_toml_of_the_page_can_be_used(tmp_path: Path) -> None:
-    first, second = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    first, second, third = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
     path = tmp_path / "keys.toml"
     path.write_text(first)
     path.chmod(0o600)
@@ -87,3 +87,4 @@ def test_the_toml_of_the_page_can_be_used(tmp_path: Path) -> None:
         "kiosk",
     }
     assert msgspec.convert(tomllib.loads(second), Config).serve.keys == "keys.toml"
+    assert msgspec.convert(tomllib.loads(third), Config).serve.cors_origins

@@ -1,10 +1,12 @@
 """Signatures, made by botocore and then tampered with."""
 
+import hmac
 import re
 import time
 from calendar import timegm
 from collections.abc import Callable
 from hashlib import sha256
+from urllib.parse import quote
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -32,11 +34,12 @@ def signed(
     service: str = "rekognition",
     secret: str = SECRET,
     more: dict[str, str] | None = None,
+    query: str = "",
 ) -> Sent:
     """The headers that botocore sends, in the form that the server gets them."""
     request = AWSRequest(
         method="POST",
-        url="http://127.0.0.1:8600/",
+        url=f"http://127.0.0.1:8600/{query and '?'}{query}",
         data=body,
         headers={
             "Content-Type": "application/x-amz-json-1.1",
@@ -56,11 +59,12 @@ def judge(
     ahead: float = 0.0,
     now: float | None = None,
     service: str = "rekognition",
+    query: str = "",
 ) -> str:
     """User of the key, or the error's name; `ahead`: seconds of the server's clock."""
     try:
         moment = (time.time() if now is None else now) + ahead
-        found = claim(headers, KEYS, service, region, moment)
+        found = claim(headers, KEYS, service, region, moment, query)
         verify(found, headers, sha256(body).hexdigest())
     except Refusal as refusal:
         return refusal.name
@@ -177,7 +181,7 @@ def test_a_wrong_secret_region_or_service_is_refused() -> None:
 
 def test_headers_that_are_missing_or_doubled_are_refused() -> None:
     headers = signed()
-    for name in ("host", "content-type", "x-amz-date", "x-amz-target"):
+    for name in ("host", "x-amz-date", "x-amz-target"):
         without = [pair for pair in headers if pair[0] != name]
         assert judge(without) in (WRONG, HALF), name
         for value in ("other", dict(headers)[name]):
@@ -198,6 +202,69 @@ def test_a_header_that_comes_twice_is_signed_in_the_order_it_came() -> None:
 
 def test_unsigned_headers_may_change() -> None:
     assert judge([*signed(), ("amz-sdk-request", "attempt=2"), ("via", "a proxy")]) == "kiosk"
+    unsigned = signed_without_content_type()
+    assert judge(unsigned) == "kiosk"
+    assert judge([*unsigned, ("content-type", "text/plain"), ("content-type", "a/b")]) == "kiosk"
+
+
+def signed_without_content_type() -> Sent:
+    """The headers as the SDKs sign them that leave the content type out."""
+
+    class Signer(SigV4Auth):  # type: ignore[misc]
+        def headers_to_sign(self, request: AWSRequest) -> object:
+            headers = super().headers_to_sign(request)
+            del headers["content-type"]
+            return headers
+
+    headers = {"X-Amz-Target": "RekognitionService.SearchFaces", "Host": "127.0.0.1:8600"}
+    headers["Content-Type"] = "application/x-amz-json-1.1"
+    request = AWSRequest("POST", "http://127.0.0.1:8600/", headers, BODY)
+    Signer(Credentials(KEY.id, SECRET, None), "rekognition", "us-east-1").add_auth(request)
+    assert "content-type" not in request.headers["Authorization"]
+    return [(name.lower(), value) for name, value in request.headers.items()]
+
+
+def test_spaces_in_a_header_are_those_of_ascii() -> None:
+    """The UTF-8 of "à" has the byte A0, which is a space in Latin-1."""
+    date = dict(signed())["x-amz-date"]
+    names = ("host", "x-amz-date", "x-amz-target", "x-mine")
+    headers = {"host": "a", "x-amz-date": date, "x-amz-target": "b", "x-mine": "c\u00c3\u00a0 d"}
+    scope = f"{date[:8]}/us-east-1/rekognition/aws4_request"
+    lines = "".join(f"{name}:{headers[name]}\n" for name in names)
+    canonical = f"POST\n/\n\n{lines}\n{';'.join(names)}\n{sha256(BODY).hexdigest()}"
+    digest = sha256(canonical.encode("latin-1")).hexdigest()
+    key = f"AWS4{SECRET}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    text = f"AWS4-HMAC-SHA256\n{date}\n{scope}\n{digest}"
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    authorization = (
+        f"AWS4-HMAC-SHA256 Credential={KEY.id}/{scope}, SignedHeaders={';'.join(names)}, "
+        f"Signature={signature}"
+    )
+    for value in ("c\u00c3\u00a0 d", "  c\u00c3\u00a0 \t  d\t "):
+        sent = {**headers, "x-mine": value, "authorization": authorization}
+        assert judge([*sent.items()]) == "kiosk"
+    assert judge([*{**headers, "x-mine": "c d", "authorization": authorization}.items()]) == WRONG
+
+
+@given(
+    st.lists(
+        st.tuples(*[st.text(st.characters(codec="utf-8"), min_size=1, max_size=6)] * 2), max_size=4
+    )
+)
+def test_a_query_is_signed(parts: list[tuple[str, str]]) -> None:
+    query = "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in parts)
+    headers = signed(query=query)
+    assert judge(headers, query=query) == "kiosk"
+    assert judge(headers, query=f"{query}&x=1") == WRONG
+
+
+def test_a_signature_in_the_query_is_refused_with_what_to_do() -> None:
+    headers = [pair for pair in signed() if pair[0] != "authorization"]
+    query = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00"
+    with pytest.raises(Refusal, match=r"Sign the headers; a signature in the URL is not taken"):
+        claim(headers, KEYS, "rekognition", None, query=query)
 
 
 def test_the_session_token_must_be_the_keys_and_signed() -> None:
@@ -212,9 +279,12 @@ def test_the_session_token_must_be_the_keys_and_signed() -> None:
 
 
 def test_the_body_must_be_signed() -> None:
-    headers = signed(more={"X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD"})
-    assert judge(headers) == WRONG
-    assert judge(headers, b"anything") == WRONG
+    for value in ("UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", ""):
+        headers = signed(more={"X-Amz-Content-SHA256": value})
+        assert judge(headers) == WRONG
+        with pytest.raises(Refusal, match=f"{value!r}, but the body must be signed"):
+            claim(headers, KEYS, "rekognition", None)
+    assert judge(signed(more={"X-Amz-Content-SHA256": sha256(b"").hexdigest()})) == WRONG
     right = signed(more={"X-Amz-Content-SHA256": sha256(BODY).hexdigest()})
     assert judge(right) == "kiosk"
 

@@ -61,6 +61,11 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[streams.door]\nurl = 'a.mp4'\nmotion = 0.1\n", "did you mean `motion_threshold`?"),
         ("[streams.'a b']\nurl = 'a.mp4'\n", "a stream's name has 1 to 128 letters"),
         ("[streams.door]\nurl = 'a.mp4'\nspeed = 'fast'\n", 'write "max" or a factor'),
+        (
+            "[serve]\ncors_origins = ['*', 'http://a/']\n",
+            'an origin is like "http://localhost:3000"',
+        ),
+        ("[serve]\ncors_origins = ['null']\n", "cors_origins[0]"),
         ("[faces\n", "Expected"),
         ("[publish]\nclients = ['abc']\n", "clients needs key: create one with"),
         ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: the port must be 1 to 65535"),

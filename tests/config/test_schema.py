@@ -70,6 +70,12 @@ def test_metrics_have_a_port_of_their_own_or_none() -> None:
         Serve(port=8600, metrics_port=8600)
 
 
+def test_not_every_web_page_may_use_a_server_without_keys() -> None:
+    with pytest.raises(ConfigError, match="set keys, or name the pages' origins"):
+        Serve(cors_origins=("http://localhost", "*"))
+    assert Serve(cors_origins=("*",), keys="keys.toml").cors_origins == ("*",)
+
+
 def test_a_region_may_reach_the_edge_in_spite_of_rounding() -> None:
     for left in (0.1, 0.3, 0.7):
         region = (left, 0.0, 1 - left, 1.0)

@@ -1,7 +1,7 @@
 """The API's server in the test's own process, with made-up models, collections and buckets."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -55,3 +55,29 @@ async def ask(
         return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
     return await server.answer(Request(scope, receive))
+
+
+async def respond(
+    app: Any, method: str, path: str, headers: Mapping[str, str]
+) -> tuple[int, dict[str, str], bytes]:
+    """Send a request without a body to an application; return status, headers and body."""
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"",
+        "client": ("127.0.0.1", 1),
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+    }
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = sent
+    named = {name.decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], named, b"".join(each.get("body", b"") for each in rest)

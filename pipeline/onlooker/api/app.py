@@ -4,13 +4,15 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -40,6 +42,8 @@ BUCKET_THREADS = 8
 """Objects of buckets that are fetched at once."""
 READY_SECONDS = 5.0
 """Seconds that the store may take to answer /readyz."""
+EXPOSED_HEADERS = ("x-amzn-RequestId", "x-amzn-ErrorType", "Date")
+"""Headers of responses that web pages may read."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +85,16 @@ class Server:
     def app(self) -> Starlette:
         """Return the application with all routes."""
         routes = [
-            Route("/", self.answer, methods=["POST"]),
             Route("/healthz", self.healthy),
             Route("/readyz", self.ready),
         ]
-        if self._context.settings.serve.metrics_port is None:
+        serve = self._context.settings.serve
+        if serve.metrics_port is None:
             routes.append(Route("/metrics", self.metrics))
+        routes.append(Route("/{path:path}", self.answer, methods=["POST"]))
         return Starlette(
             routes=routes,
+            middleware=[_cors(serve.cors_origins)] if serve.cors_origins else [],
             exception_handlers={404: _not_found, 405: _not_found, 500: _broken},
         )
 
@@ -145,15 +151,18 @@ class Server:
 
     async def _operate(self, request: Request, entry: LogEntry) -> bytes:
         """Return the response's body. Raises Refusal."""
+        _check_path(request)
         service, operation = services.find(request.headers.get("x-amz-target"))
         entry.operation, entry.content_type = operation.name, service.content_type
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw]
         claim = None
         if self._keys is not None:
-            claim = sigv4.claim(headers, self._keys, service.name, self._region)
+            query = request.scope.get("query_string", b"").decode("latin-1")
+            claim = sigv4.claim(headers, self._keys, service.name, self._region, query=query)
             entry.user = claim.key.user
         # The key is only claimed so far: by it alone one could take another client's turns.
         client = f"{_address(request)} {entry.user}"
+        _check_coding(request)
         # Before the body is read: a client that has to retry is refused at no cost.
         self._queues[operation.queue].check(client)
         with self._body() as body:
@@ -250,6 +259,36 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def _cors(origins: Sequence[str]) -> Middleware:
+    """Return what lets web pages of these origins send requests, and read the answers."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["POST"],
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=EXPOSED_HEADERS,
+    )
+
+
+def _check_path(request: Request) -> None:
+    """Raise Refusal if a request is for another path than "/", however many slashes that has."""
+    path = request.scope["path"]
+    if path.strip("/"):
+        raise _nothing_at(request)
+
+
+def _check_coding(request: Request) -> None:
+    """Raise Refusal if a request's body is compressed."""
+    for header, plain in (("content-encoding", "identity"), ("transfer-encoding", "chunked")):
+        coding = ", ".join(request.headers.getlist(header))
+        if coding.strip().lower() not in ("", plain):
+            raise unreadable(
+                f"The body has {header} {coding[:100]!r}; only {plain!r} is taken: send it "
+                "uncompressed."
+            )
+
+
 def _check_length(length: int) -> None:
     if length > MAX_BODY_BYTES:
         raise Refusal(
@@ -263,12 +302,21 @@ def _logged(entry: LogEntry) -> Refusal:
     return failed(f"The server's log says more, under {entry.request_id}.")
 
 
-async def _not_found(request: Request, _: Exception) -> Response:
-    refusal = Refusal(
-        "UnknownOperationException",
-        f"There is nothing at {request.method} {request.url.path}; operations are POST /.",
+def _nothing_at(request: Request) -> Refusal:
+    preflight = "access-control-request-method" in request.headers
+    advice = (
+        "web pages may ask if [serve] cors_origins names their origin"
+        if preflight
+        else "operations are POST /, so the endpoint that clients are given has no path"
     )
-    return _refused(refusal)
+    return Refusal(
+        "UnknownOperationException",
+        f"There is nothing at {request.method} {request.scope['path'][:100]}; {advice}.",
+    )
+
+
+async def _not_found(request: Request, _: Exception) -> Response:
+    return _refused(_nothing_at(request))
 
 
 async def _broken(_: Request, error: Exception) -> Response:

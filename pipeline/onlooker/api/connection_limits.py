@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from onlooker.api.http_parser import DecliningParser
+
 HEADER_SECONDS = 10.0
 """Seconds for a request's headers; for the rest of a body, and to take the response, after the
 request was answered."""
@@ -27,6 +29,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser: DecliningParser | None = DecliningParser(self)  # type: ignore[assignment]
         self._timer: asyncio.TimerHandle | None = None
         self._unread = 0
         """Bytes that have arrived of the headers."""
@@ -63,11 +66,15 @@ class LimitedConnection(HttpToolsProtocol):
         self._start_timer()
 
     def on_headers_complete(self) -> None:
+        if self._will_be_parsed_again():
+            return
         self.awaiting_headers.pop(self, None)
         self._stop_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        if self._will_be_parsed_again():
+            return
         super().on_message_complete()
         self._ended = True
         if self.cycle.response_complete:  # it was answered before its body had arrived
@@ -98,6 +105,10 @@ class LimitedConnection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._stop_timer()
+
+    def _will_be_parsed_again(self) -> bool:
+        """Return whether this is the first pass over a head that offers another protocol."""
+        return self.parser is not None and self.parser.should_upgrade()
 
     def _resume_reading(self) -> None:
         if not self.transport.is_closing():

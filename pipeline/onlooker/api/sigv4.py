@@ -1,8 +1,10 @@
 """AWS Signature Version 4: the check of who sent a request, and that nobody changed it on its way.
 
 The client signs a canonical form of the request with a key made of its secret, the day, the region
-and the service; the server makes the same signature. Stricter than Amazon in one thing: the headers
-that say what is to be done must be signed. Every AWS SDK signs them.
+and the service; the server makes the same signature. What the server acts on must be signed: the
+host, the date, the operation (`x-amz-target`), the session token if there is one, and the body. The
+content type need not be, because the server does not act on it: the SDKs for PHP and JavaScript
+(version 2) and aws4fetch leave it out, as proxies and browsers may change it.
 
 Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
 """
@@ -15,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from urllib.parse import quote, unquote_to_bytes
 
 from onlooker.api.access_keys import Key
 from onlooker.api.errors import Refusal
@@ -22,17 +25,20 @@ from onlooker.api.errors import Refusal
 ALGORITHM = "AWS4-HMAC-SHA256"
 MAX_CLOCK_SKEW_SECONDS = 300
 """Seconds that the clocks of client and server may differ."""
-SIGNED_HEADERS = ("content-type", "host", "x-amz-date", "x-amz-target")
+SIGNED_HEADERS = ("host", "x-amz-date", "x-amz-target")
 """Headers that must be signed."""
 
 Headers = Sequence[tuple[str, str]]
 """Names in lower case and values, in the order they came; a name may come twice."""
 
 _AUTHORIZATION = re.compile(
-    ALGORITHM + r" +Credential=(?P<credential>[^ ,]+), *SignedHeaders=(?P<signed>[a-z0-9;-]+), *"
+    ALGORITHM + r" +Credential=(?P<credential>[^ ,]+), *"
+    r"SignedHeaders=(?P<signed>[!#$%&'*+.^_`|~a-z0-9;-]+), *"
     r"Signature=(?P<signature>[0-9a-f]{64})"
 )
 _DATE = re.compile(r"\d{8}T\d{6}Z")
+_DIGEST = re.compile("[0-9a-f]{64}")
+_SPACES = re.compile("[ \t]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,8 @@ class Claim:
     signed: tuple[str, ...]
     """Names of the signed headers."""
     signature: str
+    query: str = ""
+    """The part of the URL after the question mark, in its canonical form."""
 
 
 def claim(
@@ -55,15 +63,17 @@ def claim(
     service: str,
     region: str | None,
     now: float | None = None,
+    query: str = "",
 ) -> Claim:
     """Read the headers of a request, and check all that can be checked without its body.
 
     The request must be signed for `service`, and for `region` unless that is None. `now` is in
-    epoch seconds. Raises Refusal.
+    epoch seconds; `query` is the URL's. Raises Refusal.
     """
     given = [value for name, value in headers if name == "authorization"]
     if not given:
-        raise Refusal("MissingAuthenticationTokenException", "Missing Authentication Token")
+        more = ". Sign the headers; a signature in the URL is not taken." if query else ""
+        raise Refusal("MissingAuthenticationTokenException", f"Missing Authentication Token{more}")
     found = _AUTHORIZATION.fullmatch(given[0].strip())
     if found is None or len(given) > 1:
         raise _incomplete(
@@ -80,11 +90,15 @@ def claim(
     _check_clock(date, time.time() if now is None else now)
     key = keys.get(scope[0])
     if key is None or not _same_token(key, headers):
+        # One text for all, so that it tells nobody which keys there are.
         raise Refusal(
             "UnrecognizedClientException",
-            "The security token included in the request is invalid.",
+            "The security token included in the request is invalid. No key has this id "
+            "(AWS_ACCESS_KEY_ID), or the key's session token (AWS_SESSION_TOKEN) is another, or "
+            "it has none.",
         )
-    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"])
+    _check_body_is_signed(headers)
+    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"], _canonical(query))
 
 
 def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
@@ -96,7 +110,7 @@ def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
         if name == "x-amz-content-sha256" and value != body_hash:
             raise _wrong("x-amz-content-sha256 is not the SHA-256 of the body.")
     lines = "".join(f"{name}:{_value(headers, name)}\n" for name in claim.signed)
-    canonical = f"POST\n/\n\n{lines}\n{';'.join(claim.signed)}\n{body_hash}"
+    canonical = f"POST\n/\n{claim.query}\n{lines}\n{';'.join(claim.signed)}\n{body_hash}"
     digest = sha256(canonical.encode("latin-1")).hexdigest()
     expected = _sign(claim, f"{ALGORITHM}\n{claim.date}\n{claim.scope}\n{digest}")
     if not hmac.compare_digest(expected, claim.signature):
@@ -114,8 +128,22 @@ def _sign(claim: Claim, text: str) -> str:
 
 
 def _value(headers: Headers, name: str) -> str:
-    """Return all values of a header, without needless spaces."""
-    return ",".join(" ".join(value.split()) for other, value in headers if other == name)
+    """Return all values of a header, without needless spaces.
+
+    Of ASCII alone: the bytes of a UTF-8 letter may look like a space of Latin-1.
+    """
+    values = (value for other, value in headers if other == name)
+    return ",".join(_SPACES.sub(" ", value).strip(" ") for value in values)
+
+
+def _canonical(query: str) -> str:
+    """Return a URL's query in the canonical form: each part encoded anew, in order."""
+    pairs = (part.partition("=")[::2] for part in query.split("&") if part)
+    return "&".join("=".join(each) for each in sorted(tuple(map(_encoded, one)) for one in pairs))
+
+
+def _encoded(text: str) -> str:
+    return quote(unquote_to_bytes(text), safe="-_.~")
 
 
 def _only(headers: Headers, name: str) -> str:
@@ -134,8 +162,17 @@ def _check_signed(signed: Sequence[str], headers: Headers) -> None:
         raise _wrong(f"These headers must be signed: {', '.join(sorted(unsigned))}.")
     if missing := set(signed) - sent:
         raise _wrong(f"These headers are signed but not sent: {', '.join(sorted(missing))}.")
-    for name in ("x-amz-target", "content-type", "host"):
+    for name in ("x-amz-target", "host"):
         _only(headers, name)
+
+
+def _check_body_is_signed(headers: Headers) -> None:
+    for name, value in headers:
+        if name == "x-amz-content-sha256" and not _DIGEST.fullmatch(value):
+            raise _wrong(
+                f"x-amz-content-sha256 is {value!r}, but the body must be signed: give its SHA-256 "
+                "in hex, or leave the header out."
+            )
 
 
 def _check_scope(scope: Sequence[str], date: str, service: str, region: str | None) -> None:

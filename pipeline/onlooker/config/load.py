@@ -21,6 +21,7 @@ FORMATS = {
     "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores",
     "account": "an account has 12 digits",
     "listen": "write an address and a port, such as 127.0.0.1:9464",
+    "cors_origins": 'an origin is like "http://localhost:3000": in lower case, without a path',
     "speed": 'write "max" or a factor such as "8x"',
 }
 """Values that a regular expression checks, in words."""
@@ -108,7 +109,8 @@ def _hint(message: str) -> str:
     if enum := re.fullmatch(f"Invalid enum value .* - at {place}", message):
         section, key = enum.groups()
         return f"; known values are {', '.join(_words(get_type_hints(_struct(section))[key]))}"
-    if wrong := re.fullmatch(r"Expected `str` matching regex .* - at .*\.(\w+)`", message):
+    matching = r"Expected `str` matching regex .* - at .*\.(\w+)(\[\d+\])?`"
+    if wrong := re.fullmatch(matching, message):
         return f"; {FORMATS[wrong[1]]}"
     if re.fullmatch(r"Expected `object`, got .* - at `\$\.streams\[\.\.\.\]`", message):
         return "; write [streams.NAME] above the settings of a stream"

@@ -50,6 +50,9 @@ URL_SCHEMES = (*CAMERA_SCHEMES, "test", "file")
 STREAM_NAME = r"^[A-Za-z0-9_.\-]{1,128}$"
 StreamName = Annotated[str, Meta(pattern=STREAM_NAME)]
 
+ORIGIN = r"^(\*|[a-z][a-z0-9+.\-]*://[^/\sA-Z]+)$"
+"""Origin of a web page as browsers send it, or "*"."""
+
 SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"
 """Playback speed of a video: "max", or a factor such as "8x"."""
 
@@ -327,6 +330,9 @@ class Serve(Section, frozen=True, kw_only=True):
     """File with the TLS certificate and its chain, in PEM."""
     private_key: str | None = None
     """File with the certificate's key; None means that `certificate` has it."""
+    cors_origins: tuple[Annotated[str, Meta(pattern=ORIGIN)], ...] = ()
+    """Origins of web pages that may send requests from a browser, such as "http://localhost:3000";
+    "*" means any, and needs `keys`."""
     metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     """Port of /metrics; None means `port`."""
     validation_error: Literal["InvalidParameterException", "ValidationException"] = (
@@ -337,6 +343,11 @@ class Serve(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.metrics_port == self.port:
             raise ConfigError("metrics_port: is the API's port, which has /metrics without it")
+        if "*" in self.cors_origins and self.keys is None:
+            raise ConfigError(
+                'cors_origins: "*" lets any web page that is open on this machine do everything; '
+                "set keys, or name the pages' origins"
+            )
 
 
 class Config(Section, frozen=True, kw_only=True):

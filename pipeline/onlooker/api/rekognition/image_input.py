@@ -145,18 +145,9 @@ def _from_base64(raw: msgspec.Raw, member: str, context: Context) -> bytes:
     if text[0] != ord('"'):
         raise unreadable(f"{member}.Bytes can not be converted to a Blob: it must be a string.")
     try:
-        try:
-            data = pybase64.b64decode(text[1:-1], validate=True)
-        except binascii.Error:
-            # JSON may write a slash with a backslash before it.
-            if b"\\" not in bytes(raw):
-                raise
-            plain: str = msgspec.json.decode(raw)
-            data = pybase64.b64decode(plain.encode(), validate=True)
-    except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise unreadable(
-            f"{member}.Bytes can not be converted to a Blob: it is not base64 ({error})."
-        ) from error
+        data = pybase64.b64decode(text[1:-1], validate=True)
+    except binascii.Error:
+        data = _from_odd_base64(raw, member)
     if not 1 <= len(data) <= MAX_IMAGE_BYTES:
         path = f"{member[0].lower()}{member[1:]}.bytes"
         if data:
@@ -170,6 +161,29 @@ def _from_base64(raw: msgspec.Raw, member: str, context: Context) -> bytes:
             + f". {why}",
         )
     return data
+
+
+def _from_odd_base64(raw: msgspec.Raw, member: str) -> bytes:
+    """Return the bytes of base64 that JSON has escaped, or that is broken into lines.
+
+    JSON may write a slash with a backslash before it. Many encoders end a line after 64 or 76
+    characters (RFC 2045). Raises Refusal if it is not base64 for all that.
+    """
+    hint = ""
+    try:
+        plain: str = msgspec.json.decode(raw)
+        if plain.startswith("data:"):
+            hint = "; of a data: URL, send what follows the comma"
+        elif not {"-", "_"}.isdisjoint(plain):
+            hint = "; the alphabet for URLs, with - and _, is another one"
+        text = plain.encode().translate(None, b" \t\r\n")
+        if not hint and len(text) % 4:
+            hint = "; without line ends its length must be a multiple of 4, filled up with ="
+        return pybase64.b64decode(text, validate=True)
+    except (binascii.Error, msgspec.DecodeError, UnicodeError) as error:
+        raise unreadable(
+            f"{member}.Bytes can not be converted to a Blob: it is not base64 ({error}){hint}."
+        ) from error
 
 
 def decoded(data: bytes, member: str) -> DecodedImage:
