@@ -37,7 +37,7 @@ from onlooker.config import schema
 from onlooker.media.picture import Still
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
-from onlooker.models import session, weights
+from onlooker.models import model, weights
 from onlooker.models.card import card as find_card
 from onlooker.vision import analyser
 from onlooker.vision.attributes import FaceDescriber
@@ -159,13 +159,13 @@ def detect_faces(rounds: int) -> None:
         find = FaceFinder(schema.Faces(detection=detection), "auto")
         whole, models = [], []
         for _ in range(rounds + 1):
-            begin, before = time.perf_counter(), session.seconds()
+            begin, before = time.perf_counter(), model.seconds()
             [detected] = find([picture])
             places = [picture] * len(detected)
             faces = fit(places, detected)
             describe(places, faces)
             whole.append(time.perf_counter() - begin)
-            models.append(session.seconds() - before)
+            models.append(model.seconds() - before)
             assert len(faces) == 1
         middle, alone = statistics.median(whole[1:]), statistics.median(models[1:])
         print(f"{detection:<22}{1000 * middle:>12.2f}{1000 * alone:>8.2f}{middle / alone:>8.2f}")

@@ -34,7 +34,7 @@ from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.picture import Picture
 from onlooker.media.video_writer import VideoWriter
-from onlooker.models import session, weights
+from onlooker.models import model, weights
 from onlooker.models.card import card as find_card
 from onlooker.models.card import space
 from onlooker.record.sinks.json_lines import read
@@ -184,7 +184,7 @@ def efficiency(
         return each(step)
 
     def mark(status: Status) -> None:
-        marks.append((time.perf_counter(), session.seconds()))
+        marks.append((time.perf_counter(), model.seconds()))
 
     stages = (Stage("clock", clock, ordered=True), *STAGES)
     inline([video], settings, outputs, mark, stages, store=store)
@@ -249,10 +249,10 @@ def main() -> None:
         statistics.median(t.fps for t in timings[name]) for name in ("onlooker replay", "one core")
     )
     print(f"a second core and worker: x{both / one:.2f}")
-    for model, decode, total in alone_for:
+    for running, decode, total in alone_for:
         print(
-            f"one process: models {model:.2f} s + decoding {decode:.2f} s of {total:.2f} s,"
-            f" efficiency {(model + decode) / total:.3f}"
+            f"one process: models {running:.2f} s + decoding {decode:.2f} s of {total:.2f} s,"
+            f" efficiency {(running + decode) / total:.3f}"
         )
 
 

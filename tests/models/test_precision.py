@@ -48,11 +48,15 @@ def test_bf16_is_sound_if_its_outputs_are_those_of_fp32(
 def test_a_finding_is_kept_for_one_build_and_one_runtime(tmp_path: Path) -> None:
     built = tmp_path / YUNET.file
     finding = precision.Finding(True, 0.9995, ())
-    assert precision.read(YUNET, built, "onnxruntime 1.0") is None
-    precision.keep(YUNET, built, "onnxruntime 1.0", finding)
-    assert precision.read(YUNET, built, "onnxruntime 1.0") == finding
-    assert precision.read(YUNET, built, "onnxruntime 1.1") is None
-    assert precision.read(YUNET, tmp_path / "yunet-000000000000.onnx", "onnxruntime 1.0") is None
+    assert precision.read(YUNET, built, "onnxruntime 1.0", "bf16") is None
+    precision.keep(YUNET, built, "onnxruntime 1.0", "bf16", finding)
+    assert precision.read(YUNET, built, "onnxruntime 1.0", "bf16") == finding
+    assert precision.read(YUNET, built, "onnxruntime 1.1", "bf16") is None
+    assert precision.read(YUNET, built, "onnxruntime 1.0", "tf32") is None
+    assert (
+        precision.read(YUNET, tmp_path / "yunet-000000000000.onnx", "onnxruntime 1.0", "bf16")
+        is None
+    )
 
 
 def test_another_processor_makes_its_own_finding(
@@ -63,12 +67,12 @@ def test_another_processor_makes_its_own_finding(
         cpuinfo = tmp_path / f"cpuinfo{number}"
         cpuinfo.write_text(f"model name\t: Processor {number}\nflags\t: amx_bf16\n")
         monkeypatch.setattr(precision, "CPUINFO", cpuinfo)
-        assert precision.read(YUNET, built, "onnxruntime") is None
-        precision.keep(YUNET, built, "onnxruntime", precision.Finding(number == 1, 0.9, ()))
+        assert precision.read(YUNET, built, "onnxruntime", "tf32") is None
+        precision.keep(YUNET, built, "onnxruntime", "tf32", precision.Finding(number == 1, 0.9, ()))
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     built = tmp_path / "absent" / YUNET.file
-    precision.keep(YUNET, built, "onnxruntime", precision.Finding(True, 1.0, ()))
-    assert precision.read(YUNET, built, "onnxruntime") is None
+    precision.keep(YUNET, built, "onnxruntime", "tf32", precision.Finding(True, 1.0, ()))
+    assert precision.read(YUNET, built, "onnxruntime", "tf32") is None

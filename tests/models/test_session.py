@@ -4,7 +4,6 @@ import logging
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,71 +13,12 @@ from numpy.typing import NDArray
 
 from onlooker.models import precision, self_test, session, weights
 from onlooker.models.card import WeightsError, card
+from onlooker.models.model import OneByOne
 
 needs_openvino = pytest.mark.skipif(
     "openvino" not in session.available(), reason="onnxruntime-openvino is not installed"
 )
 PROVIDERS = ["cpu", pytest.param("openvino", marks=needs_openvino)]
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_a_batch_is_its_images_one_by_one(provider: str) -> None:
-    model = session.load("mobilefacenet", provider)
-    rng = np.random.default_rng(7)
-    pictures = rng.integers(0, 256, (3, 112, 112, 3), np.uint8)
-    (together,) = model(pictures)
-    alone = np.concatenate([model(pictures[at : at + 1])[0] for at in range(3)])
-    assert together.shape == (3, 192)
-    np.testing.assert_array_equal(together, alone)
-
-
-def test_a_batch_of_nothing_is_an_error() -> None:
-    with pytest.raises(ValueError, match="mobilefacenet: the batch has no images"):
-        session.load("mobilefacenet", "cpu")(np.empty((0, 112, 112, 3), np.uint8))
-
-
-def test_a_model_counts_its_calls_and_their_time() -> None:
-    model = session.load("gender", "cpu")
-    assert (model.calls, model.seconds) == (0, 0.0)
-    before, began = session.seconds(), time.perf_counter()
-    model(self_test.batch(model.card))
-    once = model.seconds
-    model(self_test.batch(model.card))
-    assert model.calls == 2
-    assert 0 < once < model.seconds < time.perf_counter() - began
-    assert session.seconds() - before == pytest.approx(model.seconds)
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_images_of_several_sizes_are_run_as_each_alone(provider: str) -> None:
-    model = session.load("yunet", provider)
-    rng = np.random.default_rng(3)
-    sizes = [(64, 96), (32, 64), (64, 96), (96, 64)]
-    images = [rng.integers(0, 256, (*size, 3), np.uint8) for size in sizes]
-    together = model.run_each(images)
-    assert model.run_each([]) == []
-    assert len(together) == 4
-    for each, outputs in zip(images, together, strict=True):
-        for one, alone in zip(outputs, model(each[None]), strict=True):
-            np.testing.assert_array_equal(one, alone)
-
-
-def test_a_graph_with_a_free_batch_gets_the_whole_batch() -> None:
-    runs: list[int] = []
-
-    class Free(Session):
-        def get_inputs(self) -> list[SimpleNamespace]:
-            return [SimpleNamespace(name="x", shape=["n", 2, 2, 3])]
-
-        def run(self, names: None, feeds: object) -> list[NDArray[np.float32]]:
-            assert isinstance(feeds, dict)
-            runs.append(len(feeds["x"]))
-            return [np.arange(len(feeds["x"]), dtype=np.float32)[:, None]]
-
-    model = session.Model(card("yunet"), "cpu", "fp32", Free(np.zeros(1, np.float32)))
-    same = [np.zeros((2, 2, 3), np.uint8)] * 3
-    assert [outputs[0].item() for outputs in model.run_each(same)] == [0, 1, 2]
-    assert runs == [3]
 
 
 def test_outputs_come_in_the_graphs_order() -> None:
@@ -265,40 +205,11 @@ def test_a_run_that_a_provider_fails_is_not_tried_again_on_the_processor(
             raise EPFail("the card is gone")
 
     model = session.load("yunet", "openvino")
-    monkeypatch.setattr(model._session, "_sess", Failing())
+    runner = model._runner
+    assert isinstance(runner, OneByOne)
+    monkeypatch.setattr(runner._session, "_sess", Failing())
     with pytest.raises(EPFail):
         model(np.zeros((1, 64, 64, 3), np.uint8))
-
-
-def test_on_cuda_each_shape_has_its_session_and_there_are_few_shapes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    made: list[list[tuple[int, ...]]] = []
-
-    class Seeing(Session):
-        def __init__(self) -> None:
-            super().__init__(np.zeros((1, 1), np.float32))
-            made.append([])
-            self.seen = made[-1]
-
-        def run(self, names: None, feeds: object) -> list[NDArray[np.float32]]:
-            assert isinstance(feeds, dict)
-            self.seen.append(feeds["x"].shape)
-            return super().run(names, feeds)
-
-    monkeypatch.setattr(session, "available", lambda: ("cpu", "cuda"))
-    monkeypatch.setattr(session, "_session", lambda *_: Seeing())
-    model = session.load("ppocrv6_rec_small", "cuda")
-    lengths = [model.length(least) for least in range(8, 4801)]
-    for length in [320, 8, 320, 64, 8, 320]:
-        model(np.zeros((1, 48, length, 3), np.uint8))
-    assert made == [[(1, 48, 320, 3)] * 3, [(1, 48, 8, 3)] * 2, [(1, 48, 64, 3)]]
-
-    assert len(set(lengths)) <= session.MAX_SHAPES
-    assert all(least <= length < 1.25 * least + 8 for least, length in enumerate(lengths, 8))
-    assert all(length % 8 == 0 for length in lengths)
-    finest = session.load("ppocrv6_rec_small", "cpu")
-    assert [finest.length(least) for least in (1, 8, 9, 1001)] == [8, 8, 16, 1008]
 
 
 def test_without_onnx_runtime_the_error_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

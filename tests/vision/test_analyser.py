@@ -15,7 +15,7 @@ from onlooker.media.picture import Still
 from onlooker.models import card as model_card
 from onlooker.models import session
 from onlooker.models.card import Card, WeightsError
-from onlooker.models.session import Model
+from onlooker.models.model import Model
 from onlooker.types import Face
 from onlooker.vision import analyser
 from onlooker.vision.analyser import ALL, Analyser, Analysis, Detection, Wanted

@@ -16,6 +16,7 @@ from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models import session
+from onlooker.models.model import Model
 from onlooker.types import Attributes, Pose
 from onlooker.vision import attributes
 from onlooker.vision.attributes import EVERYTHING, gaze, probability, visible
@@ -160,7 +161,7 @@ def test_nothing_is_run_for_nothing(
     loaded = []
     load = session.load
 
-    def noted(name: str, provider: str) -> session.Model:
+    def noted(name: str, provider: str) -> Model:
         loaded.append(name)
         return load(name, provider)
 

@@ -7,7 +7,7 @@ that it is started with; any process can read them. Without it a process counts 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from onlooker.models import session
+from onlooker.models import model
 
 REQUESTS = Counter(
     "onlooker_requests_total",
@@ -39,11 +39,11 @@ class ModelSeconds:
     """Adds the run time of this process's models to MODELS."""
 
     def __init__(self) -> None:
-        self._counted = session.seconds()
+        self._counted = model.seconds()
 
     def update(self) -> None:
         """Add the seconds since the last update."""
-        now = session.seconds()
+        now = model.seconds()
         MODELS.inc(max(0.0, now - self._counted))
         self._counted = now
 

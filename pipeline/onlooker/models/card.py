@@ -21,7 +21,7 @@ from onlooker.errors import OnlookerError
 
 CARDS = Path(__file__).resolve().parent.parent / "cards"
 
-REVISION = 4
+REVISION = 5
 """Version of the converters: raise it whenever `onlooker.models.convert` builds another file from
 the same card."""
 

@@ -1,7 +1,7 @@
-"""bf16: whether a model may run in it on this machine.
+"""Lower precisions: whether a model may run in bf16 (OpenVINO) or in TF32 (CUDA) on this machine.
 
-A model runs in bf16 only if that is fast here and its outputs for the card's probe are those of
-fp32. The finding is kept beside the built file, for this processor and this runtime, so that a
+It may only if its outputs for the card's probe are those of fp32, and in bf16 only if that is fast
+here. The finding is kept beside the built file, for this processor and this runtime, so that a
 process does not load and run each model twice at its start.
 """
 
@@ -21,7 +21,7 @@ from onlooker.models import self_test
 from onlooker.models.card import Card
 
 MIN_COSINE = 0.999
-"""Minimum cosine between each output in bf16 and in fp32."""
+"""Minimum cosine between each output in the lower precision and in fp32."""
 CPUINFO = Path("/proc/cpuinfo")
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class Finding(msgspec.Struct, frozen=True):
     """The result of the comparison, as it is kept."""
 
     sound: bool
-    """The model may run in bf16."""
+    """The model may run in the lower precision."""
     min_cosine: float
     differences: tuple[str, ...]
 
@@ -49,10 +49,10 @@ def compare(
     exact: Sequence[NDArray[Any]],
     rounded: Sequence[NDArray[Any]],
 ) -> Finding:
-    """Compare a model's outputs, called `names`, for its card's probe: fp32 and bf16.
+    """Compare a model's outputs, called `names`, for its card's probe: fp32 and rounded.
 
-    The bf16 ones must be free of NaN, nearly parallel to the fp32 ones, and have their figures: a
-    small part of an output can be wrong although the whole still points the same way.
+    The rounded ones must be free of NaN, nearly parallel to the fp32 ones, and have their figures:
+    a small part of an output can be wrong although the whole still points the same way.
     """
     cosines = [self_test.cosine(*pair) for pair in zip(exact, rounded, strict=True)]
     expected = replace(card.probe, expect=tuple(self_test.measure(names, exact)))
@@ -62,26 +62,26 @@ def compare(
     return Finding(sound, min(cosines), tuple(differences))
 
 
-def read(card: Card, built: Path, runtime: str) -> Finding | None:
+def read(card: Card, built: Path, runtime: str, kind: str) -> Finding | None:
     """Return the finding about the built file on this machine; None if it is to be made.
 
-    runtime: name and version of the library that runs the model.
+    runtime: name and version of the library that runs the model. kind: "bf16" or "tf32".
     """
     try:
-        return msgspec.json.decode(_file(card, built, runtime).read_bytes(), type=Finding)
+        return msgspec.json.decode(_file(card, built, runtime, kind).read_bytes(), type=Finding)
     except (OSError, msgspec.MsgspecError):
         return None
 
 
-def keep(card: Card, built: Path, runtime: str, finding: Finding) -> None:
+def keep(card: Card, built: Path, runtime: str, kind: str, finding: Finding) -> None:
     """Keep the finding beside the built file, if the folder can be written."""
     try:
-        durable_file.write(_file(card, built, runtime), msgspec.json.encode(finding))
+        durable_file.write(_file(card, built, runtime, kind), msgspec.json.encode(finding))
     except OSError as error:
         logger.debug("finding not kept model=%s error=%s", card.name, error)
 
 
-def _file(card: Card, built: Path, runtime: str) -> Path:
+def _file(card: Card, built: Path, runtime: str, kind: str) -> Path:
     """Return the finding's file: one for each processor, runtime and way to compare."""
     processor = _processor(CPUINFO)
     parts = [
@@ -93,7 +93,7 @@ def _file(card: Card, built: Path, runtime: str) -> Path:
         MIN_COSINE,
     ]
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
-    return built.with_name(f"{built.stem}-bf16-{digest}.json")
+    return built.with_name(f"{built.stem}-{kind}-{digest}.json")
 
 
 @functools.cache

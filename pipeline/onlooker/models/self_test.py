@@ -36,7 +36,7 @@ LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123
 
 FIRST_VALUES = 4
 """Number of values of an output on a card."""
-TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2}
+TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2, "tf32": 5e-2}
 """Allowed difference of each figure, as a share of the larger of the figure and the deviation."""
 MIN_FIGURE = 1e-3
 """Figures much smaller than this are rounding errors."""

@@ -9,20 +9,18 @@ import functools
 import json
 import logging
 import sys
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from onlooker.models import precision, self_test, weights
+from onlooker.models.batches import Batches
+from onlooker.models.buffers import Buffers, page_lock
 from onlooker.models.card import Card, WeightsError
 from onlooker.models.card import card as find_card
+from onlooker.models.model import Model, OneByOne
 
 logger = logging.getLogger(__name__)
 
@@ -36,117 +34,6 @@ EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
 NEEDS = {"cuda": "`nvidia-smi` must show a card; for the libraries "}
 """What a provider needs besides its extra, for error texts."""
 
-MAX_SHAPES = 40
-"""Input shapes for which a model on CUDA keeps a session each."""
-
-
-class Model:
-    """A loaded model; calling it runs it. Not to be used from two threads at once.
-
-    The images of a batch run one by one if the session's batch is fixed at 1, as that of our models
-    is: it makes OpenVINO x1.6 faster than a free batch (MobileFaceNet, mesh), and no result can
-    depend on the other images.
-
-    provider: "cpu", "openvino" or "cuda". precision: "fp32" or "bf16". outputs: the outputs' names,
-    in the graph's order. metadata: that of the file. calls, seconds: number of runs so far, and the
-    time they took.
-    """
-
-    def __init__(self, card: Card, provider: str, precision: str, session: Any) -> None:
-        self.name = card.name
-        self.card = card
-        self.provider = provider
-        self.precision = precision
-        self.outputs: tuple[str, ...] = tuple(each.name for each in session.get_outputs())
-        self.metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
-        self.calls = 0
-        self.seconds = 0.0
-        [given] = session.get_inputs()
-        self._input = given.name
-        self._one_by_one = given.shape[0] == 1
-        self._session = session
-
-    def __call__(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        """Return the graph's outputs, in its order, for images (n, height, width, 3), BGR.
-
-        Raises ValueError if there are none.
-        """
-        began = time.perf_counter()
-        size = len(images)
-        if size == 0:
-            raise ValueError(f"{self.name}: the batch has no images")
-        if size > 1 and self._one_by_one:
-            runs = [self._run(images[at : at + 1]) for at in range(size)]
-            outputs = [np.concatenate(each) for each in zip(*runs, strict=True)]
-        else:
-            outputs = self._run(images)
-        took = time.perf_counter() - began
-        self.seconds += took
-        self.calls += 1
-        _add_seconds(took)
-        return outputs
-
-    def run_each(self, images: Sequence[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
-        """Return the graph's outputs for each image (height, width, 3), BGR, of any sizes.
-
-        Images of one size go in one batch. Each output keeps its batch axis, of length 1.
-        """
-        by_shape: dict[tuple[int, ...], list[int]] = {}
-        for number, image in enumerate(images):
-            by_shape.setdefault(image.shape, []).append(number)
-        found: list[list[NDArray[Any]]] = [[] for _ in images]
-        for numbers in by_shape.values():
-            outputs = self(_stacked([images[number] for number in numbers]))
-            for place, number in enumerate(numbers):
-                found[number] = [output[place : place + 1] for output in outputs]
-        return found
-
-    def length(self, min_length: int) -> int:
-        """Return the length for an input that may have any from `min_length` on.
-
-        On CUDA, where the first run of each shape is slow, there are only four steps from one power
-        of two to the next.
-        """
-        step = self.card.multiple
-        if self.provider == "cuda":
-            step = max(step, 1 << max(0, min_length.bit_length() - 3))
-        return -(-min_length // step) * step
-
-    def _run(self, images: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        outputs: list[NDArray[Any]] = self._session.run(None, {self._input: images})
-        return outputs
-
-
-def _stacked(images: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return images[0][None] if len(images) == 1 else np.stack(images)
-
-
-class _Shapes:
-    """A session for each input shape.
-
-    On CUDA a session plans all its convolutions again whenever the input shape changes, which took
-    720 ms while a run took 2.7 (the reader, on an H200).
-    """
-
-    def __init__(self, make: Callable[[], Any]) -> None:
-        unused = [make()]
-        self._inputs, self._outputs = unused[0].get_inputs(), unused[0].get_outputs()
-        self._metadata = unused[0].get_modelmeta()
-        self._of = functools.lru_cache(MAX_SHAPES)(lambda shape: unused.pop() if unused else make())
-
-    def get_inputs(self) -> Any:
-        return self._inputs
-
-    def get_outputs(self) -> Any:
-        return self._outputs
-
-    def get_modelmeta(self) -> Any:
-        return self._metadata
-
-    def run(self, outputs: None, feeds: Mapping[str, NDArray[Any]]) -> Any:
-        [images] = feeds.values()
-        return self._of(images.shape).run(outputs, feeds)
-
 
 def load(name: str, provider: str = "auto") -> Model:
     """Return the model called `name`, ready to run; its weights are built on first use.
@@ -157,27 +44,13 @@ def load(name: str, provider: str = "auto") -> Model:
     card = find_card(name)
     path = weights.path(name)
     chosen = choose(card, provider)
-    model = _in_bf16(card, path) if provider in ("auto", "openvino") else None
-    if model is None:
-        make = functools.partial(_session, card, path, chosen, "fp32")
-        model = Model(card, chosen, "fp32", _Shapes(make) if chosen == "cuda" else make())
+    if chosen == "cuda":
+        model = _on_card(card, path)
+    else:
+        rounded = _in_bf16(card, path) if provider in ("auto", "openvino") else None
+        model = rounded or _one_by_one(card, path, chosen, "fp32")
     logger.debug("model=%s provider=%s precision=%s", name, model.provider, model.precision)
     return model
-
-
-_seconds = 0.0
-_seconds_lock = threading.Lock()  # Python without a GIL may lose additions
-
-
-def _add_seconds(took: float) -> None:
-    global _seconds
-    with _seconds_lock:
-        _seconds += took
-
-
-def seconds() -> float:
-    """Return the time that all models of this process have run so far, over all threads."""
-    return _seconds
 
 
 def available() -> tuple[str, ...]:
@@ -233,7 +106,13 @@ def _find_libraries() -> None:
         _onnxruntime().preload_dlls(directory="")
 
 
-def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
+def _one_by_one(card: Card, path: Path, provider: str, precision: str) -> Model:
+    session = _session(card, path, provider, precision)
+    return Model(card, provider, precision, OneByOne(session))
+
+
+def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int) -> Any:
+    """Return a session. sizes: of the input's free dimensions n (1 by default), height, width."""
     onnxruntime = _onnxruntime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -241,7 +120,8 @@ def _session(card: Card, path: Path, provider: str, precision: str) -> Any:
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.add_free_dimension_override_by_name("n", 1)
+    for name, size in {"n": 1, **sizes}.items():
+        options.add_free_dimension_override_by_name(name, size)
     options.log_severity_level = 3  # errors; warnings name nodes that a provider leaves to the CPU
     providers: list[Any] = [(PROVIDERS[provider], _provider_options(provider, precision))]
     if provider != "cpu":
@@ -272,9 +152,9 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
     if provider == "cpu":
         return {}
     if provider == "cuda":
-        # By default kernels are timed to choose one, again for each image size, and multiply in
-        # TF32, with which readers and meshes differ from their cards.
-        return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": "0"}
+        # By default kernels are timed to choose one, which takes seconds for each shape.
+        tf32 = str(int(precision == "tf32"))
+        return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": tf32}
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
@@ -291,19 +171,43 @@ def _in_bf16(card: Card, path: Path) -> Model | None:
     """Return the model in bf16 if `onlooker.models.precision` allows it on this machine."""
     if not (card.run.bfloat16 and precision.has_bfloat16() and "openvino" in available()):
         return None
+    return _rounded(card, path, "bf16", lambda: _one_by_one(card, path, "openvino", "bf16"))
+
+
+def _on_card(card: Card, path: Path) -> Model:
+    """Return the model on CUDA, in TF32 if `onlooker.models.precision` allows it."""
+
+    def batched(precision: str) -> Model:
+        def make(batch: int, height: int, width: int) -> Any:
+            return _session(card, path, "cuda", precision, n=batch, height=height, width=width)
+
+        width, height = card.probe.size
+        return Model(card, "cuda", precision, Batches(make, _page_locked(), (height, width)))
+
+    return _rounded(card, path, "tf32", lambda: batched("tf32")) or batched("fp32")
+
+
+@functools.cache
+def _page_locked() -> Buffers:
+    """Return the memory that all models on the card share."""
+    return Buffers(page_lock)
+
+
+def _rounded(card: Card, path: Path, kind: str, make: Callable[[], Model]) -> Model | None:
+    """Return the model that `make` returns if its outputs in the precision `kind` are sound."""
     onnxruntime = _onnxruntime()
     runtime = f"{onnxruntime.__name__} {onnxruntime.__version__}"
-    finding = precision.read(card, path, runtime)
+    finding = precision.read(card, path, runtime, kind)
     if finding is not None and not finding.sound:
         return None
-    model = Model(card, "openvino", "bf16", _session(card, path, "openvino", "bf16"))
+    model = make()
     if finding is None:
-        exact = Model(card, "cpu", "fp32", _session(card, path, "cpu", "fp32"))
+        exact = _one_by_one(card, path, "cpu", "fp32")
         images = self_test.batch(card)
         finding = precision.compare(card, model.outputs, exact(images), model(images))
-        precision.keep(card, path, runtime, finding)
+        precision.keep(card, path, runtime, kind, finding)
         logger.debug(
-            "model=%s bf16=%s min_cosine=%.6f differences=%s",
-            *(card.name, finding.sound, finding.min_cosine, finding.differences),
+            "model=%s %s=%s min_cosine=%.6f differences=%s",
+            *(card.name, kind, finding.sound, finding.min_cosine, finding.differences),
         )
     return model if finding.sound else None

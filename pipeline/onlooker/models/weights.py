@@ -28,7 +28,7 @@ OLD_BUILD_DAYS = 30
 still be in use beside it."""
 BUILD = re.compile(r"(?P<name>.+)-[0-9a-f]{12}\.onnx")
 """Names of built files: see `Card.file`."""
-FINDING = re.compile(r"(?P<stem>.+-[0-9a-f]{12})-bf16-[0-9a-f]{12}\.json")
+FINDING = re.compile(r"(?P<stem>.+-[0-9a-f]{12})-(?:bf16|tf32)-[0-9a-f]{12}\.json")
 """Names of the files beside them that `onlooker.models.precision` writes."""
 
 Track: TypeAlias = Callable[[Sequence[Archive]], Iterable[Archive]]

@@ -32,12 +32,12 @@ FULL_DISK_RETRY_SECONDS = 1.0
 
 def detect(setup: Setup) -> Step:
     """Find faces and text."""
-    from onlooker.models import session
+    from onlooker.models import model
     from onlooker.vision.analyser import Analyser
 
     analyser = Analyser(setup.config)
     analyser.prepare_detection(_wanted(setup.config))
-    setup.model_seconds = session.seconds
+    setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
         wanted = [_wanted(setup.of(work.frame)) for work in works]
@@ -58,7 +58,7 @@ def recognise(setup: Setup) -> Step:
     from onlooker.identity.search.engines import open_searcher
     from onlooker.identity.search.searcher import Searcher
     from onlooker.identity.store import default_path
-    from onlooker.models import session
+    from onlooker.models import model
     from onlooker.models.card import space
     from onlooker.vision.analyser import Analyser, Analysis, Detection
 
@@ -76,7 +76,7 @@ def recognise(setup: Setup) -> Step:
             searcher().prepare(config.match.collection)
     except StoreError as error:
         raise StageError(str(error)) from error
-    setup.model_seconds = session.seconds
+    setup.model_seconds = model.seconds
 
     def identified(analysis: Analysis, collection: str | None) -> tuple[Face, ...]:
         vectors = [one.vector for one in analysis.faces if one.vector is not None]

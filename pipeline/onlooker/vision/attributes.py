@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onlooker.media.picture import Picture, Pixels
 from onlooker.models import card, session
 from onlooker.models.card import Template, WeightsError
-from onlooker.models.session import Model
+from onlooker.models.model import Model
 from onlooker.types import Attributes, EyeDirection, Face, Pose
 from onlooker.vision import geometry
 from onlooker.vision.crops import batch

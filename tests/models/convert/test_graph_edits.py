@@ -122,8 +122,11 @@ def test_a_free_size_is_free() -> None:
     graph.output("cells", cells, [1, 49, 3])
     model = graph.model("detector")
     graph_edits.free_size(model, card("yunet"))
-    (y,) = run(model, floats(1, 3, 5, 9))
-    assert y.shape == (1, 4 * 8, 3)
+    (y,) = run(model, x := floats(2, 3, 5, 9))
+    assert y.shape == (2, 4 * 8, 3)
+    # Each image of a batch is reshaped by itself.
+    (alone,) = run(model, x[1:])
+    np.testing.assert_array_equal(y[1:], alone)
 
 
 @pytest.mark.parametrize("colour", ["BGR", "RGB"])

@@ -37,8 +37,8 @@ def build(card: Card, members: Sequence[bytes]) -> bytes:
     model = FORMATS[card.build.format](*members)
     for name in card.build.edits:
         EDITS[name](model, card)
-    graph_edits.name_batch(model)
     graph_edits.take_images(model, card)
+    graph_edits.name_sizes(model)
     graph_edits.zero_denormals(model)
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)

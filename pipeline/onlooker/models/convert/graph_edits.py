@@ -28,12 +28,13 @@ def zero_denormals(model: onnx.ModelProto) -> None:
             tensor.CopyFrom(numpy_helper.from_array(kept, tensor.name))
 
 
-def name_batch(model: onnx.ModelProto) -> None:
-    """Name the free batch of every input `n`, the name that `onlooker.models.session` fixes."""
-    for each in model.graph.input:
-        batch = each.type.tensor_type.shape.dim[0]
-        if not batch.HasField("dim_value"):
-            batch.dim_param = "n"
+def name_sizes(model: onnx.ModelProto) -> None:
+    """Name the free sizes of the images: `onlooker.models.session` fixes them by these names."""
+    [picture] = model.graph.input
+    sizes = picture.type.tensor_type.shape.dim[:3]
+    for place, name in zip(sizes, ("n", "height", "width"), strict=True):
+        if not place.HasField("dim_value"):
+            place.dim_param = name
 
 
 def take_images(model: onnx.ModelProto, card: Card) -> None:
@@ -97,21 +98,26 @@ def count_denormals(data: bytes) -> int:
 
 
 def free_size(model: onnx.ModelProto, card: Card) -> None:
-    """Let a detector that was exported at one image size take any, one image at a time.
+    """Let a detector that was exported for one image of one size take any number of any size.
 
     The number of its cells then depends on the image: the second dimension of an output
-    (1, cells, k), or the last two of a map (1, k, rows, columns).
+    (n, cells, k), or the last two of a map (n, k, rows, columns).
     """
     batch, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
-    batch.dim_value = 1
-    height.dim_param, width.dim_param = "height", "width"
+    batch.dim_param, height.dim_param, width.dim_param = "n", "height", "width"
     for output in model.graph.output:
         sizes = output.type.tensor_type.shape.dim
-        sizes[0].dim_value = 1
+        sizes[0].dim_param = "n"
         if len(sizes) == 3:
             sizes[1].dim_param = f"cells_{output.name}"
         else:
             sizes[2].dim_param, sizes[3].dim_param = f"rows_{output.name}", f"columns_{output.name}"
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        shape = weights.get(node.input[1]) if node.op_type == "Reshape" else None
+        if shape is not None and (sizes := numpy_helper.to_array(shape))[0] == 1:
+            # 0 means the batch of the operator's input.
+            shape.CopyFrom(numpy_helper.from_array(np.array([0, *sizes[1:]]), shape.name))
     # Sizes of inner values, for the old input size.
     del model.graph.value_info[:]
 
