@@ -15,6 +15,7 @@ TOP = {
     "child_process": "processes of a run and of the server",
     "durable_file": "written by collections, logs, models and runs",
     "errors": "the root of all expected errors",
+    "escape": "names of people and of streams, written in few characters",
     "idempotency": "ClientRequestTokens of collections and of jobs",
     "page_token": "tokens of lists and of positions in the log",
     "types": "the nouns that travel",

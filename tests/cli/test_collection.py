@@ -66,6 +66,45 @@ def test_pictures_are_indexed_once_and_what_was_not_is_reported(tmp_path: Path) 
     assert "100.0" in said("search", "staff", "people/eileen/1.png")
 
 
+def test_names_in_any_script_stay_apart_and_are_shown_as_they_were(tmp_path: Path) -> None:
+    """Müller twice: as Linux and as macOS write it, with another photograph each."""
+    names = ["李雷", "王芳", "Möller", "Müller", "Mu\u0308ller", "Anna Schmidt", "Anna_Schmidt"]
+    astronaut = photographs().astronaut
+    for number, name in enumerate(names):
+        (tmp_path / "people" / name).mkdir(parents=True)
+        astronaut[0, 0] = number
+        cv2.imwrite(str(tmp_path / "people" / name / "1.png"), astronaut)
+    output = said("index", "staff", "people", "--jobs", "1")
+    assert "7 images for staff: 7 indexed" in output
+    written = {"李雷": ":674e.96f7:", "王芳": ":738b.82b3:", "Möller": "M:f6:ller"}
+    for name, external in {**written, "Anna Schmidt": "Anna::Schmidt"}.items():
+        assert f"  {name} ({external})  1\n" in output
+    assert "  Müller (M:fc:ller)  2\n" in output
+    assert "  Anna_Schmidt  1\n" in output
+    assert "one name Müller for images of 2 folders: people/Mu\u0308ller, people/Müller" in output
+    assert "7 indexed already" in said("index", "staff", "people", "--jobs", "1")
+    with Store(default_path()) as store:
+        assert len({face.external_image_id for face in store.faces("staff").faces}) == 6
+    said("index", "one", "people/李雷")
+    for words in (("list", "staff"), ("search", "one", "people/李雷/1.png")):
+        output = said(*words)
+        assert "李雷" in output
+        assert "(:674e.96f7:)" in output
+    done = run("create", "Müller")
+    assert isinstance(done.exception, StoreError)
+    assert "'M_ufc_ller' would do" in str(done.exception)
+
+
+def test_folders_of_one_name_are_told(tmp_path: Path) -> None:
+    for number, person in enumerate(("anna", "ben")):
+        (tmp_path / "people" / person / "2026").mkdir(parents=True)
+        astronaut = photographs().astronaut
+        astronaut[0, 0] = number
+        cv2.imwrite(str(tmp_path / "people" / person / "2026" / "1.png"), astronaut)
+    output = said("index", "staff", "people", "--jobs", "1")
+    assert "one name 2026 for images of 2 folders: people/anna/2026, people/ben/2026" in output
+
+
 def test_nothing_indexed_is_status_1(tmp_path: Path) -> None:
     (tmp_path / "2.jpg").write_text("no picture")
     done = run("index", "staff", "2.jpg")

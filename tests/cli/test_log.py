@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from onlooker.cli.log import seconds
 from onlooker.cli.main import app
 from onlooker.config.schema import Config
+from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
 from onlooker.record.frame_record import build
 from onlooker.record.log.reader import Entry, Log, LogError
@@ -71,6 +72,18 @@ def test_tail(log: Path) -> None:
     assert indexes(run("log", "tail", "--log", str(log), "-n", "2")) == [("door", 99), ("yard", 0)]
     found = run("log", "tail", "--log", str(log), "-n", "2", "--stream", "door")
     assert indexes(found) == [("door", 98), ("door", 99)]
+
+
+def test_a_stream_is_named_as_its_video_was(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with Writer(path) as writer:
+        for name in ("Büro", "Büro 2"):
+            stream = STREAMS.encode(name)
+            writer.append([build(frame(stream, 0, "EXIT"), Config(), "d")])
+    for command in ("tail", "export", "query"):
+        for name in ("Büro", "Bu\u0308ro", "B_ufc_ro"):
+            found = run("log", command, "--log", str(path), "--stream", name)
+            assert indexes(found) == [("B_ufc_ro", 0)]
 
 
 def test_a_followed_log_repeats_nothing_that_comes_meanwhile(

@@ -19,10 +19,12 @@ import pytest
 from msgspec.structs import replace
 from tests.support.commands import ONLOOKER, environment, onlooker
 from tests.support.frames import frame
+from tests.support.records import EILEEN, face
 
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import other_records, own_records, print_summary, replay_videos
 from onlooker.config.schema import Config, Faces, SourceConfig, Text
+from onlooker.escape import PEOPLE
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
@@ -320,6 +322,19 @@ def test_text_is_printed_as_it_was_read(capsys: pytest.CaptureFixture[str]) -> N
     summary.add(build(replace(frame("door", 0), lines=(line,)), Config(), "d"))
     print_summary(summary)
     assert read in capsys.readouterr().out
+
+
+def test_people_are_shown_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = Summary()
+    for name in ("李雷", "Möller"):
+        known = replace(EILEEN.face, external_image_id=PEOPLE.encode(name))
+        found = face(replace(EILEEN, face=known))
+        summary.add(build(replace(frame("door", 0), faces=(found,)), Config(), "d"))
+    print_summary(summary)
+    output = capsys.readouterr().out
+    assert "李雷" in output
+    assert "Möller" in output
+    assert ":f6:" not in output
 
 
 def test_a_log_of_other_settings_is_refused(place: Path, truth: bytes, tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
+from onlooker.escape import PEOPLE
 from onlooker.identity.enrol import _Known, enrol, external_image_id, image_files
-from onlooker.identity.errors import ModelMismatch
+from onlooker.identity.errors import InvalidName, ModelMismatch
 from onlooker.identity.search.sqlite_searcher import SqliteSearcher
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
@@ -41,7 +42,7 @@ def test_folders_name_their_images_and_flat_files_name_themselves(tmp_path: Path
 
 def test_a_file_that_is_named_gets_its_stem(tmp_path: Path) -> None:
     touch(tmp_path / "Ada Lovelace.jpg")
-    assert [name for _, name in image_files([tmp_path / "Ada Lovelace.jpg"])] == ["Ada_Lovelace"]
+    assert [name for _, name in image_files([tmp_path / "Ada Lovelace.jpg"])] == ["Ada Lovelace"]
 
 
 def test_a_missing_path_is_named(tmp_path: Path) -> None:
@@ -49,11 +50,23 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
         list(image_files([tmp_path / "nowhere"]))
 
 
-@pytest.mark.parametrize(
-    ("name", "becomes"), [("Zoë Q.", "Zo__Q."), ("a:b-c_d.e", "a:b-c_d.e"), ("", "_")]
-)
-def test_names_fit_amazons_pattern(name: str, becomes: str) -> None:
-    assert external_image_id(name) == becomes
+def test_a_name_that_is_too_long_is_refused_and_the_others_are_not(tmp_path: Path) -> None:
+    """A name of 85 Chinese characters is as long as a file system allows."""
+    portrait = cv2.imencode(".png", photographs().astronaut)[1].tobytes()
+    names = ["王" * 50, "王" * 51 + "ab", "x" * 250, "王" * 80, "Zoë Q.", "anna", "Anna"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(portrait)
+    with opened(tmp_path) as store:
+        store.create_collection("c")
+        outcomes = list(enrol(store, "c", list(image_files([tmp_path])), Config()))
+        stored = {face.external_image_id or "" for face in store.faces("c").faces}
+    refused = {each.path.parent.name: each.reason for each in outcomes if each.new is None}
+    assert {*map(PEOPLE.decode, stored)} | {*refused} == {*names}
+    assert [*refused] == ["王" * 51 + "ab", "王" * 80]
+    assert "written with 258; give the folder or file a shorter one" in refused["王" * 51 + "ab"]
+    with pytest.raises(InvalidName, match="1 to 255 characters, and this name is written with 0"):
+        external_image_id("")
 
 
 def test_a_portrait_is_stored_and_others_have_a_reason(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from tests.support.records import EILEEN, HEIGHT, WIDTH, face, line, record
 
+from onlooker.escape import PEOPLE
 from onlooker.media.picture import Pixels
 from onlooker.rekognition.face_detail import face_detail
 from onlooker.render.draw import (
@@ -40,6 +41,18 @@ def test_a_named_face_has_its_box_and_its_name_above() -> None:
     label = where(drawn(faces=(face(EILEEN),)), INK)
     assert label[3] < 120
     assert label[2] - label[0] > 60
+
+
+def test_a_name_is_drawn_as_it_is_unless_the_font_has_no_letters_for_it() -> None:
+    def label(external_image_id: str) -> Pixels:
+        replace = msgspec.structs.replace
+        known = replace(EILEEN.face, external_image_id=external_image_id)
+        return drawn(faces=(face(replace(EILEEN, face=known)),))
+
+    assert np.array_equal(label("Eileen::Collins"), label("Eileen Collins"))
+    # Two people never have one label.
+    labels = [label(PEOPLE.encode(name)) for name in ("李雷", "王芳", "M\u00fcller", "Möller")]
+    assert len({each.tobytes() for each in labels}) == 4
 
 
 def test_an_unknown_face_has_a_box_only() -> None:

@@ -24,6 +24,28 @@ def test_frames_whose_records_retention_removed_are_not_analysed_again(
     assert feed.start == steps.FRAMES
 
 
+def test_no_two_videos_are_one_stream(small: Path, tmp_path: Path) -> None:
+    """Whichever others are replayed with a video, and in which order."""
+    names = ["李雷.mp4", "王芳.mp4", "my video.mp4", "my_video.mp4", "a.mp4", "x/a.mp4", "a-2.mp4"]
+    (tmp_path / "x").mkdir()
+    for name in names:
+        (tmp_path / name).symlink_to(small)
+    outputs = Outputs(log=tmp_path / "r.db")
+    found = feeds([tmp_path / name for name in names], Config(), outputs)
+    assert [feed.stream for feed in found] == [
+        "_u674e.96f7_",
+        "_u738b.82b3_",
+        "my_u_video",
+        "my_video",
+        "a",
+        "a-2",
+        "a-2-2",
+    ]
+    assert [feed.source.url for feed in found] == [str(tmp_path / name) for name in names]
+    [alone] = feeds([tmp_path / "王芳.mp4"], Config(), outputs)
+    assert alone.stream == found[1].stream
+
+
 def test_lost_lines_are_written_again(small: Path, tmp_path: Path) -> None:
     records = tmp_path / "r.jsonl"
     outputs = Outputs(records=records)

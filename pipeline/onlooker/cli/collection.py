@@ -3,7 +3,7 @@
 import contextlib
 import enum
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.text import Text
 
 from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
+from onlooker.escape import PEOPLE
 from onlooker.identity import backup as backups
 from onlooker.identity import transfer
 from onlooker.identity.collection import LARGEST, Collection
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
 MAX_NAMES_SHOWN = 50
+MAX_FOLDERS_SHOWN = 3
 
 
 class Method(enum.Enum):
@@ -52,6 +54,13 @@ console = Console(markup=False, emoji=False, highlight=False)
 def _person() -> tuple[Column, Column]:
     """Return columns for a name, which may be long, and for the FaceId, which must be complete."""
     return Column("ExternalImageId", overflow="fold"), Column("FaceId", no_wrap=True)
+
+
+def _named(external_image_id: str | None) -> str:
+    """Return an ExternalImageId, with the name before it if that is written otherwise."""
+    written = external_image_id or ""
+    name = PEOPLE.shown(written)
+    return name if name == written else f"{name} ({written})"
 
 
 @contextmanager
@@ -87,8 +96,10 @@ def index(
     """Add the largest face of each image.
 
     In a folder of folders every image gets its folder's name as ExternalImageId; in a flat folder
-    it gets the file's stem. The collection is created if it does not exist. An interrupted run is
-    resumed by the same command: images that are indexed already are not analysed again.
+    it gets the file's stem. Amazon allows few characters there: the others are written in hex, as
+    in M:fc:ller for Müller, a space as two colons. The collection is created if it does not exist.
+    An interrupted run is resumed by the same command: images that are indexed already are not
+    analysed again.
 
     Example: `onlooker collection index staff people/`
     """
@@ -99,12 +110,14 @@ def index(
     pull_models(analyser.cards(settings, wanted(settings)))
     counts: Counter[str] = Counter()
     names: Counter[str] = Counter()
+    folders: defaultdict[str, set[Path]] = defaultdict(set)
     with Collection(name, config=settings) as collection, _opened_report(report) as lines:
         outcomes = collection.index_files(paths, jobs)
         for outcome in track(outcomes, "indexing", count, console=console):
             if outcome.new is not None:
                 counts["indexed"] += 1
                 names[outcome.external_image_id] += 1
+                folders[outcome.external_image_id].add(outcome.path.parent)
                 if outcome.passed_over:
                     console.print(
                         f"{outcome.path}: took the largest of {outcome.passed_over + 1} faces"
@@ -117,9 +130,18 @@ def index(
     summary = ", ".join(f"{number} {result}" for result, number in counts.items())
     console.print(f"{count} image{'s' * (count != 1)} for {name}: {summary}")
     for external, times in names.most_common(MAX_NAMES_SHOWN):
-        console.print(f"  {external}  {times}")
+        console.print(f"  {_named(external)}  {times}")
     if len(names) > MAX_NAMES_SHOWN:
         console.print(f"  and {len(names) - MAX_NAMES_SHOWN} more names")
+    for external, places in folders.items():
+        if len(places) > 1:
+            shown = ", ".join(map(str, sorted(places)[:MAX_FOLDERS_SHOWN]))
+            console.print(
+                Text.assemble(
+                    ("one name", "yellow"),
+                    f" {PEOPLE.shown(external)} for images of {len(places)} folders: {shown}",
+                )
+            )
     if not counts["indexed"] + counts["indexed already"]:
         raise typer.Exit(1)
 
@@ -156,7 +178,9 @@ def list_(
         table = Table(*_person(), "Confidence")
         with Collection(name) as collection:
             for face in collection.list():
-                table.add_row(face.external_image_id or "", face.face_id, f"{face.confidence:.1f}")
+                table.add_row(
+                    _named(face.external_image_id), face.face_id, f"{face.confidence:.1f}"
+                )
     console.print(table)
 
 
@@ -183,7 +207,7 @@ def search(
         for identity in identities:
             table.add_row(
                 f"{identity.similarity:.1f}",
-                identity.face.external_image_id or "",
+                _named(identity.face.external_image_id),
                 identity.face.face_id,
             )
         console.print(table if identities else "no face of the collection matches")

@@ -11,6 +11,7 @@ import typer
 
 from onlooker.cli.terminal import complaints, plain
 from onlooker.config.load import load
+from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log.reader import Log, LogError, default_path
 from onlooker.rekognition.shapes import encode
 
@@ -23,7 +24,10 @@ LogPath = Annotated[
     Path | None,
     typer.Option("--log", help="Log to read. [default: that of `onlooker stream`]"),
 ]
-StreamName = Annotated[str | None, typer.Option(help="Only this stream.")]
+StreamName = Annotated[
+    str | None,
+    typer.Option(help="Only this stream.", parser=STREAMS.meant, metavar="NAME"),
+]
 
 
 @app.command()
@@ -85,7 +89,10 @@ def export(
 def query(
     log: LogPath = None,
     stream: StreamName = None,
-    person: Annotated[str | None, typer.Option(help="ExternalImageId, or FaceId.")] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(help="Name or FaceId.", parser=PEOPLE.meant, metavar="NAME"),
+    ] = None,
     text: Annotated[str | None, typer.Option(help="Part of a line of text.")] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="At this time or later.", metavar="TIME")

@@ -21,6 +21,7 @@ from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
+from onlooker.escape import PEOPLE, STREAMS
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
@@ -134,7 +135,7 @@ def replay_videos(
     for path in filter(None, (outputs.records, records)):
         plain.print(f"records         {path}")
     for stream, error in errors.items():
-        complaints.print(f"{stream} ended early: {error}")
+        complaints.print(f"{STREAMS.shown(stream)} ended early: {error}")
     if summary.failed:
         complaints.print(f"{summary.failed} frames could not be processed; their records say why")
     if summary.failed == summary.frames:
@@ -219,7 +220,7 @@ def print_summary(summary: Summary) -> None:
         for sighting in sightings:
             table.add_row(
                 kind,
-                sighting.name,
+                PEOPLE.shown(sighting.name) if kind == "who" else sighting.name,
                 f"{sighting.first:.1f} s",
                 f"{sighting.last:.1f} s",
                 str(sighting.frames),

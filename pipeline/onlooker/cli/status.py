@@ -13,6 +13,7 @@ from rich.table import Table
 
 from onlooker.child_process import ProcessStatus
 from onlooker.cli.terminal import console
+from onlooker.escape import STREAMS
 from onlooker.stream import messages, run_directory
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.supervisor import RunError
@@ -119,7 +120,7 @@ def streams_table(now: Status, before: Status | None, seconds: float) -> Table:
         counts, old = stream.counts, known.get(stream.name)
         rate = (counts.done - old.counts.done) / seconds if old and seconds else 0.0
         made.add_row(
-            stream.name,
+            STREAMS.shown(stream.name),
             f"{rate:.1f}",
             str(counts.received),
             str(counts.done),

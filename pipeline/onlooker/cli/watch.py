@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from onlooker.cli.terminal import complaints
+from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
 from onlooker.record.subscribe import subscribe
 from onlooker.rekognition.shapes import encode
@@ -14,7 +15,10 @@ from onlooker.rekognition.shapes import encode
 
 def watch(
     endpoint: Annotated[str, typer.Argument(help="Endpoint that the records are published on.")],
-    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
+    stream: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this stream; repeatable.", parser=STREAMS.meant, metavar="NAME"),
+    ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
     since: Annotated[
         int | None,

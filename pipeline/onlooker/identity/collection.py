@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from onlooker.config.load import load
 from onlooker.config.schema import Config
-from onlooker.identity.enrol import Enroller, Outcome, enrol, external_image_id, image_files
+from onlooker.identity import enrol
+from onlooker.identity.enrol import Enroller, Outcome, image_files
 from onlooker.identity.errors import CollectionExists, NoFaceFound, mismatch
 from onlooker.identity.faces import CollectionInfo, Deletions, NewFace
 from onlooker.identity.search.engines import open_searcher
@@ -86,20 +87,23 @@ class Collection:
     def index(self, image: Image, external_image_id: str | None = None) -> StoredFace:
         """Add the largest face of an image, and return it as stored.
 
-        `external_image_id` is the person's name. None means the stem of a file's name, and no name
-        for bytes and pixels. A named face that is stored already is not stored again. Raises
-        NoFaceFound if there is no face or if it is not good enough to be recognised, MediaError if
-        the image cannot be read, InvalidName, and ModelMismatch if the collection is of another
-        model.
+        `external_image_id` is the person's name, as `onlooker.escape` writes it. None means the
+        stem of a file's name, and no name for bytes and pixels. A named face that is stored already
+        is not stored again. Raises NoFaceFound if there is no face or if it is not good enough to
+        be recognised, MediaError if the image cannot be read, InvalidName, and ModelMismatch if the
+        collection is of another model.
         """
         data, still, name = _opened(image)
+        written = external_image_id
+        if written is None and name is not None:
+            written = enrol.external_image_id(name)
         portrait = self._enroller.portrait(still)
         if portrait.vector is None:
             raise NoFaceFound(f"{name or 'image'}: {portrait.reason}")
         self._create()
         new = NewFace(
             picture=data,
-            external_image_id=external_image_id or name,
+            external_image_id=written,
             box=portrait.box,
             confidence=portrait.confidence,
             vector=portrait.vector,
@@ -116,7 +120,7 @@ class Collection:
         """
         found = list(image_files(map(Path, paths)))
         self._create()
-        yield from enrol(self._searcher, self.name, found, self._config, jobs)
+        yield from enrol.enrol(self._searcher, self.name, found, self._config, jobs)
 
     def search(
         self, image: Image, threshold: float | None = None, max_faces: int | None = None
@@ -170,7 +174,7 @@ class Collection:
 
 
 def _opened(image: Image) -> tuple[bytes, Still, str | None]:
-    """Return an image's bytes, the decoded image, and the name of the person in it."""
+    """Return an image's bytes, the decoded image, and a file's name without its suffix."""
     if isinstance(image, np.ndarray):
         return image.tobytes(), Still(image), None
     if isinstance(image, bytes):
@@ -180,4 +184,4 @@ def _opened(image: Image) -> tuple[bytes, Still, str | None]:
         data = path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path}: {error.strerror}") from error
-    return data, images.decode(data, str(path)), external_image_id(path.stem)
+    return data, images.decode(data, str(path)), path.stem

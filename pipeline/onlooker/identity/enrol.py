@@ -1,12 +1,12 @@
 """Enrolment: people from image files into a collection.
 
-In a folder of folders, an image's ExternalImageId is its folder's name; for images that lie flat in
-the given folder, or are named themselves, it is the file's stem.
+In a folder of folders, the name of the person in an image is that of the folder; for images that
+lie flat in the given folder, or are named themselves, it is the file's stem. `onlooker.escape` says
+how it is written as an ExternalImageId.
 """
 
 import hashlib
 import multiprocessing
-import re
 import signal
 import time
 from collections import deque
@@ -23,8 +23,9 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker.config.schema import Config
+from onlooker.escape import PEOPLE
 from onlooker.identity.duplicates import image_id
-from onlooker.identity.errors import mismatch
+from onlooker.identity.errors import InvalidName, mismatch
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search.searcher import Searcher, all_faces
 from onlooker.media import image
@@ -39,6 +40,8 @@ MIN_IMAGES_PER_PROCESS = 20
 """A process has to load the models first; with fewer images it does not pay."""
 MAX_IMAGES_AHEAD = 4
 """Images of each process that are read before their faces are stored."""
+MAX_ID_LENGTH = 255
+"""Characters of an ExternalImageId."""
 MAX_COMMIT_IMAGES = 32
 MAX_COMMIT_SECONDS = 2.0
 """A commit is due after this many images or seconds, whichever comes first."""
@@ -66,7 +69,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one image."""
 
     path: Path
-    external_image_id: str
+    external_image_id: str = ""
+    """The person's name as it is stored; empty if it cannot be."""
     new: NewFace | None = None
     """The face to store; None if there is none, or if it is stored already."""
     passed_over: int = 0
@@ -78,7 +82,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def image_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield every JPEG and PNG under `paths` with its ExternalImageId, in a stable order.
+    """Yield every JPEG and PNG under `paths` with the name of the person, in a stable order.
 
     Raises MediaError if a path does not exist.
     """
@@ -86,17 +90,22 @@ def image_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
         if not root.exists():
             raise MediaError(f"{root}: no such file or folder")
         if root.is_file():
-            yield root, external_image_id(root.stem)
+            yield root, root.stem
             continue
         for path in sorted(root.rglob("*")):
             if path.suffix.lower() in image.IMAGE_SUFFIXES and path.is_file():
-                name = path.stem if path.parent == root else path.parent.name
-                yield path, external_image_id(name)
+                yield path, path.stem if path.parent == root else path.parent.name
 
 
 def external_image_id(name: str) -> str:
-    """Return `name` with an underscore for all that Amazon's pattern [a-zA-Z0-9_.:-]+ forbids."""
-    return re.sub(r"[^a-zA-Z0-9_.:-]", "_", name)[:255] or "_"
+    """Return how a person's name is stored. Raises InvalidName if it is too long for that."""
+    written = PEOPLE.encode(name)
+    if not 1 <= len(written) <= MAX_ID_LENGTH:
+        raise InvalidName(
+            f"{name!r} cannot be an ExternalImageId: it takes 1 to {MAX_ID_LENGTH} characters, and "
+            f"this name is written with {len(written)}; give the folder or file a shorter one"
+        )
+    return written
 
 
 def wanted(config: Config) -> Wanted:
@@ -214,13 +223,15 @@ def _outcomes(
 
 def _started(path: Path, name: str, known: _Known, analyse: Analyse) -> Callable[[], Outcome]:
     """Start an image's analysis; return a function that waits for the outcome."""
-    outcome = Outcome(path=path, external_image_id=name)
+    outcome = Outcome(path=path)
     try:
+        written = external_image_id(name)
         data = path.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (InvalidName, OSError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return lambda: replace(outcome, reason=reason)
-    if (image_id(data), name) in known:
+    outcome = replace(outcome, external_image_id=written)
+    if (image_id(data), written) in known:
         return lambda: replace(outcome, reason="is indexed already", known=True)
     result = analyse(data, str(path))
 
@@ -230,7 +241,7 @@ def _started(path: Path, name: str, known: _Known, analyse: Analyse) -> Callable
             return replace(outcome, reason=portrait.reason)
         new = NewFace(
             picture=data,
-            external_image_id=name,
+            external_image_id=written,
             box=portrait.box,
             confidence=portrait.confidence,
             vector=portrait.vector,

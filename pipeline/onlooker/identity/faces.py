@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.escape import PEOPLE, STREAMS
 from onlooker.identity.errors import InvalidName
 from onlooker.types import Box, StoredFace
 
@@ -149,8 +150,9 @@ def check_name(kind: str, name: str, characters: str, most: int = 255) -> None:
     """Raise InvalidName, with a valid proposal, if a name has other characters or too many."""
     if re.fullmatch(f"[{characters}]{{1,{most}}}", name):
         return
-    better = re.sub(f"[^{characters}]", "_", name)[:most]
-    advice = f"; {better!r} would do" if better else ""
+    # Distinct for each name, so that who follows the advice does not merge two.
+    better = (PEOPLE if ":" in characters else STREAMS).encode(name)
+    advice = f"; {better!r} would do" if 1 <= len(better) <= most else ""
     raise InvalidName(
         f"{name!r} cannot be the {kind}: it takes 1 to {most} of [{characters}]{advice}"
     )

@@ -6,7 +6,6 @@ decimals; `onlooker.rekognition.ratios` rounds the other numbers.
 
 import functools
 import hashlib
-import re
 import uuid
 from fractions import Fraction
 
@@ -14,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
+from onlooker.escape import STREAMS
 from onlooker.rekognition.face_detail import detected_face, face_match
 from onlooker.rekognition.ratios import Size, rounded
 from onlooker.rekognition.shapes import (
@@ -75,11 +75,6 @@ def repeated(record: StreamRecord, reference: StreamRecord) -> StreamRecord:
     )
 
 
-def spelled(stream: str) -> str:
-    """Return a stream's name in the letters that an ARN may have."""
-    return re.sub(r"[^a-zA-Z0-9_.\-]", "_", stream)
-
-
 def record_id(stream: str, epoch: str, index: int, analysis: str) -> str:
     """Return a frame's RecordId, which is that of the same frame analysed in the same way."""
     name = msgspec.json.encode([stream, epoch, index, analysis])
@@ -119,7 +114,7 @@ def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
     """Return a stream's ARN, which ends in digits of the epoch; Amazon's in a time of creation."""
     made = hashlib.sha256(msgspec.json.encode([stream, epoch])).digest()
     digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
-    return f"arn:aws:kinesisvideo:{region}:{account}:stream/{spelled(stream)}/{digits}"
+    return f"arn:aws:kinesisvideo:{region}:{account}:stream/{STREAMS.meant(stream)}/{digits}"
 
 
 def _face(face: Face, size: Size, config: Config) -> FaceSearch:

@@ -7,7 +7,8 @@ forces a write to the disk.
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.record.frame_record import build, record_id, repeated, spelled
+from onlooker.escape import STREAMS
+from onlooker.record.frame_record import build, record_id, repeated
 from onlooker.record.log.states import StageState
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
@@ -78,7 +79,7 @@ class Recorder:
         Between a reference frame and `frame` there are only failed frames and others that repeat
         it, and retention keeps the newest record.
         """
-        newest = self._log.newest(spelled(frame.stream))
+        newest = self._log.newest(STREAMS.meant(frame.stream))
         if newest is None or not newest.FrameInformation.Same:
             return None
         since = newest.FrameInformation.Index

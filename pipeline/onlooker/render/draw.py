@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import cv2
 import numpy as np
 
+from onlooker.escape import PEOPLE
 from onlooker.media.picture import Pixels
 from onlooker.rekognition.shapes import (
     BoundingBox,
@@ -80,7 +81,10 @@ def _draw_face(image: Pixels, face: FaceSearch) -> None:
     colour = NAMED if best else UNNAMED
     cv2.rectangle(image, (left, top), (right, bottom), colour, _stroke(image), cv2.LINE_AA)
     if best is not None:
-        name = best.Face.ExternalImageId or best.Face.FaceId
+        written = best.Face.ExternalImageId or best.Face.FaceId
+        name = PEOPLE.shown(written)
+        if not name.isascii():  # the font has no other letters, and ?? would be anybody
+            name = written
         letters = image.shape[0] / 30
         _draw_label(image, f"{name}  {best.Similarity:.1f}", left, top, letters, colour)
 

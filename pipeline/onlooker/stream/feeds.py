@@ -1,8 +1,8 @@
 """The feeds of a run: the sources of its streams, and the outputs of their records."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config, SourceConfig
+from onlooker.escape import STREAMS
 from onlooker.stream.messages import Counts
 from onlooker.stream.outputs import Outputs
 
@@ -66,18 +67,17 @@ def feeds(
 ) -> list[Feed]:
     """Return a feed for each video, named after it, that starts where the log ends.
 
+    Further videos of one name get numbers, and `onlooker.escape` says how names are written.
+
     `speed` is that of `onlooker.config.schema.SourceConfig`. Raises MediaError if a file is no
     video, LogError if the log or the file of records cannot be resumed.
     """
-    from onlooker.record.frame_record import spelled
-
-    names: Counter[str] = Counter()
     sources: dict[str, SourceConfig] = {}
     for video in videos:
-        name = spelled(video.stem)
-        names[name] += 1
-        number = "" if names[name] == 1 else f"-{names[name]}"
-        sources[name + number] = SourceConfig(url=str(video), speed=speed)
+        stem = STREAMS.encode(video.stem)
+        numbered = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
+        name = next(each for each in numbered if each not in sources)
+        sources[name] = SourceConfig(url=str(video), speed=speed)
     return feeds_of(sources, config, outputs)
 
 

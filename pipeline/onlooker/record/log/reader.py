@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Self
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
+from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log import integrity, schema, states
 from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
@@ -79,9 +80,9 @@ def read_log(
     """Yield the records of a log that meet all conditions, in the order of the log.
 
     path: the log's file; None means the user's own log. stream: the name of one stream. person:
-    ExternalImageId, or FaceId, of a face's best match. text: a part of a line of text, in upper or
-    lower case. start, end: seconds of the video, or since 1970 if the stream is live; `end` itself
-    is excluded.
+    name, ExternalImageId or FaceId of a face's best match. text: a part of a line of text, in upper
+    or lower case. start, end: seconds of the video, or since 1970 if the stream is live; `end`
+    itself is excluded.
 
     A process may be writing to the log meanwhile; records that it adds are not waited for. Raises
     LogError if there is no log, and if a record is damaged.
@@ -90,6 +91,7 @@ def read_log(
             print(record.FrameInformation.Time)
     """
     with Log(default_path() if path is None else Path(path)) as log:
+        stream, person = stream and STREAMS.meant(stream), person and PEOPLE.meant(person)
         yield from log.query(stream, person, text, start, end)
 
 
