@@ -85,7 +85,11 @@ def test_a_graph_with_a_free_batch_gets_the_whole_batch() -> None:
     assert runs == [3]
 
 
-def test_on_cuda_there_are_few_lengths() -> None:
+@pytest.mark.parametrize(
+    ("provider", "number", "padding"),
+    [("cuda", 40, 1 / 4), ("openvino", 60, 1 / 8), ("cpu", 600, 0)],
+)
+def test_there_are_few_lengths(provider: str, number: int, padding: float) -> None:
     class Nothing:
         outputs: tuple[str, ...] = ()
         metadata: Mapping[str, str] = {}
@@ -93,10 +97,13 @@ def test_on_cuda_there_are_few_lengths() -> None:
         def __call__(self, images: models.Images) -> models.Outputs:
             return []
 
-    on_card = models.Model(card("ppocrv6_rec_small"), "cuda", "tf32", Nothing())
-    lengths = [on_card.length(least) for least in range(8, 4801)]
-    assert len(set(lengths)) <= 40
-    assert all(least <= length < 1.25 * least + 8 for least, length in enumerate(lengths, 8))
-    assert all(length % 8 == 0 for length in lengths)
-    finest = session.load("ppocrv6_rec_small", "cpu")
-    assert [finest.length(least) for least in (1, 8, 9, 1001)] == [8, 8, 16, 1008]
+        def prepare(self, height: int, width: int) -> None:
+            pass
+
+    model = models.Model(card("ppocrv6_rec_small"), provider, "fp32", Nothing())
+    lengths = [model.length(least) for least in range(8, 4801)]
+    assert len(set(lengths)) <= number
+    for least, length in enumerate(lengths, 8):
+        assert least <= length < (1 + padding) * least + 8
+        assert length % 8 == 0
+    assert [model.length(least) for least in (1, 8, 9)] == [8, 8, 16]

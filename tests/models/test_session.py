@@ -226,3 +226,34 @@ def test_a_damaged_file_is_an_error_with_the_command(
     (tmp_path / whole.name).write_bytes(whole.read_bytes()[:1000])
     with pytest.raises(WeightsError, match="onlooker models pull --force yunet"):
         session.load("yunet", "cpu")
+
+
+SHAPES = """
+import os, sys
+import numpy as np
+from onlooker.models import session
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+model = session.load("yunet", sys.argv[1])
+shapes = [(32 * rows, 32 * columns) for rows in range(1, 17) for columns in range(1, 17)]
+np.random.default_rng(3).shuffle(shapes)
+for number, shape in enumerate([(512, 512), *shapes[:150]]):
+    model(np.zeros((1, *shape, 3), np.uint8))
+    if number == 30:
+        before = resident()
+print((resident() - before) / 1e6)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_new_shapes_take_no_more_memory(provider: str) -> None:
+    """Each of 120 further shapes would take 3 MB on OpenVINO if nothing bounded them."""
+    done = subprocess.run(
+        [sys.executable, "-c", SHAPES, provider], capture_output=True, text=True, timeout=100
+    )
+    most = {"cpu": 5, "openvino": 60}[provider]
+    assert float(done.stdout) < most, done.stderr

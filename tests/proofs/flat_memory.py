@@ -1,116 +1,199 @@
-"""Proof that looking at pictures leaves nothing behind: memory stays flat over thousands.
+"""Proof that the memory of an analyser is bounded, whatever the sizes of its images.
 
-Faces: pictures of all sizes with no, one and some faces go through finding, mesh, all attributes
-and embedding in this process. Text: pages of all sizes, with no, some and much writing, are
-searched and read. The resident size after the first tenth may grow by 5 MB for faces, and by 10 MB
-for text, whose crops have any width.
+Images of ever new sizes, with faces and with text of any width, go through all models. Each comes
+as a JPEG from this process, so that the one that is measured does nothing but analyse: as an
+analyser of its own, or as a process of `onlooker serve` with one thread, which is asked DetectText
+and DetectFaces by turns.
 
-    python -m tests.proofs.flat_memory [--what faces] [--pictures 5000] [--detection balanced]
-    python -m tests.proofs.flat_memory --what text --pictures 3000 --detection thorough
+    python -m tests.proofs.flat_memory [--provider openvino] [--images 3000] [--through api]
+        [--detection fast] [--photographs FOLDER]
+
+It prints the resident size and the time of the processor as they grow. Exits with 1 if the size is
+above the limit at the end, or has grown by more than MAX_GROWTH_MB over the last third.
 """
 
 import argparse
+import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
-from tests.support.single import (
-    FaceDescriber,
-    FaceEmbedder,
-    FaceFinder,
-    Mesher,
-    TextFinder,
-    TextReader,
-)
+import skimage
+from tests.support.server import running
 
-from onlooker.cli.demo_video import photographs
-from onlooker.config import schema
+from onlooker.config.schema import Config
 from onlooker.media import image
+from onlooker.media.picture import Pixels
+from onlooker.vision.analyser import ALL, Analyser
 
-MOST = {"faces": 5e6, "text": 10e6}
-"""Bytes that the resident size may grow."""
+MAX_MB = {"auto": 700, "openvino": 1050, "cpu": 550}
+"""Megabytes that a process with one analyser may hold, by provider. "openvino" runs all models on
+OpenVINO, and each keeps the memory of its own largest image."""
+MAX_GROWTH_MB = 10
+"""Megabytes that it may grow by over the last third of the images."""
+SIDES = (96, 1400)
+"""Pixels of an image's sides, which are independent of each other."""
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
-Pixels = NDArray[np.uint8]
-Count = Callable[[Pixels, int], int]
-"""How much there is in a canvas that is drawn on; the number of the picture says what is drawn."""
-
-
-def resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def faces(detection: str) -> Count:
-    """Counts the faces of a canvas, on which it puts one in three of four pictures."""
-    settings = msgspec.convert({"detection": detection}, schema.Faces)
-    find, lay = FaceFinder(settings, "auto"), Mesher("auto")
-    embed, describe = FaceEmbedder(settings, "auto"), FaceDescriber("auto")
-    astronaut = photographs().astronaut
-
-    def count(canvas: Pixels, number: int) -> int:
-        side = min(canvas.shape[:2])
-        if number % 4:
-            canvas[:side, :side] = cv2.resize(astronaut, (side, side))
-        picture = image.decode(cv2.imencode(".jpg", canvas)[1].tobytes())
-        seen = lay(picture, find(picture))
-        describe(picture, seen)
-        embed(picture, seen)
-        return len(seen)
-
-    return count
+Analyse = Callable[[bytes], tuple[int, int]]
+"""Return the numbers of faces and of words in a JPEG."""
 
 
-def text(detection: str) -> Count:
-    """Counts the words of a canvas, on which it writes in three of four pictures."""
-    settings = msgspec.convert({"detection": detection}, schema.Text)
-    find, read = TextFinder(settings, "auto"), TextReader(settings, "auto")
-    chance = np.random.default_rng(6)
+def jpegs(number: int, photographs: Sequence[Pixels], seed: int) -> Iterator[bytes]:
+    """Yield images of random sizes: a part of a photograph each, two in three with text on it."""
+    rng = np.random.default_rng(seed)
+    low, high = np.log(SIDES)
+    for n in range(number):
+        width, height = np.exp(rng.uniform(low, high, 2)).astype(int).tolist()
+        canvas = _part(photographs[n % len(photographs)], width, height, rng)
+        for _ in range(int(rng.integers(0, 12)) * (n % 3 > 0)):
+            word = "".join(rng.choice(list(LETTERS), int(rng.integers(1, 24))))
+            place = (int(rng.integers(0, max(1, width // 2))), int(rng.integers(10, height)))
+            grey = int(rng.integers(0, 2)) * 255
+            cv2.putText(canvas, word, place, int(rng.integers(0, 5)), float(rng.uniform(0.3, 2.5)),
+                        (grey,) * 3, int(rng.integers(1, 4)), cv2.LINE_AA)  # fmt: skip
+        yield cv2.imencode(".jpg", canvas)[1].tobytes()
 
-    def count(canvas: Pixels, number: int) -> int:
-        for _ in range(2 * (number % 4)):
-            x, y = (int(chance.integers(0, side)) for side in canvas.shape[1::-1])
-            word = "".join(map(chr, chance.integers(97, 123, int(chance.integers(2, 12)))))
-            scale = float(chance.uniform(0.4, 2))
-            cv2.putText(canvas, word, (x // 2, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,) * 3, 2)
-        picture = image.decode(cv2.imencode(".jpg", canvas)[1].tobytes())
-        return sum(len(line.words) for line in read(picture, find(picture)))
 
-    return count
+def _part(photograph: Pixels, width: int, height: int, rng: np.random.Generator) -> Pixels:
+    """Return a random part of a photograph, resized to `width` x `height`."""
+    rows, columns = photograph.shape[:2]
+    zoom = min(columns / width, rows / height) * float(rng.uniform(0.5, 1))
+    wide, high = max(1, int(width * zoom)), max(1, int(height * zoom))
+    x, y = int(rng.integers(0, columns - wide + 1)), int(rng.integers(0, rows - high + 1))
+    part = photograph[y : y + high, x : x + wide]
+    return np.ascontiguousarray(cv2.resize(part, (width, height)), np.uint8)
+
+
+def photographs(folder: Path | None) -> list[Pixels]:
+    """Return scikit-image's photographs, or those of a folder and of the folders in it."""
+    if folder is None:
+        names = ("astronaut", "coffee", "chelsea", "rocket")
+        rgb = [getattr(skimage.data, name)() for name in names]
+        return [np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2BGR), np.uint8) for each in rgb]
+    files = sorted(each for each in folder.rglob("*") if each.suffix in (".jpg", ".png"))
+    found = [cv2.imread(str(each)) for each in files[:: max(1, len(files) // 100)]]
+    return [np.asarray(each, np.uint8) for each in found if each is not None]
+
+
+def configuration(provider: str, detection: str) -> str:
+    """Return a configuration file."""
+    thorough = str(detection == "thorough").lower()
+    return f"""
+runtime.provider = "{provider}"
+faces.detection = "{detection}"
+text.detection = "{detection}"
+serve.threads = 1
+serve.thorough = {thorough}
+"""
+
+
+@contextmanager
+def through_analyser(config: str) -> Iterator[tuple[int, Analyse]]:
+    """Yield the id of a process with an analyser, and the way through it."""
+    fork = multiprocessing.get_context("spawn")
+    here, there = fork.Pipe()
+    process = fork.Process(target=_analyse, args=(there, config))
+    process.start()
+    there.close()
+
+    def ask(jpeg: bytes) -> tuple[int, int]:
+        here.send_bytes(jpeg)
+        faces, words = here.recv()
+        return faces, words
+
+    try:
+        yield process.pid or 0, ask
+    finally:
+        here.close()
+        process.join()
+
+
+def _analyse(pipe: Connection, config: str) -> None:
+    """Analyse what comes until the pipe is closed."""
+    cv2.setNumThreads(1)
+    analyser = Analyser(msgspec.toml.decode(config, type=Config))
+    analyser.warm_up(ALL)
+    while True:
+        try:
+            jpeg = pipe.recv_bytes()
+        except EOFError:
+            return
+        [found] = analyser([image.decode(jpeg)], [ALL])
+        pipe.send((len(found.faces), sum(len(line.words) for line in found.lines)))
+
+
+@contextmanager
+def through_api(config: str) -> Iterator[tuple[int, Analyse]]:
+    """Yield the id of a process of `onlooker serve`, and the way through it."""
+    with tempfile.TemporaryDirectory() as folder, running(Path(folder), config) as server:
+        client = server.client()
+        [process] = server.workers()
+
+        def ask(jpeg: bytes) -> tuple[int, int]:
+            given = {"Bytes": jpeg}
+            faces = client.detect_faces(Image=given, Attributes=["ALL"])["FaceDetails"]
+            found = client.detect_text(Image=given)["TextDetections"]
+            return len(faces), sum(each["Type"] == "WORD" for each in found)
+
+        yield process, ask
+
+
+def resident_mb(process: int) -> float:
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def processor_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--what", choices=["faces", "text"], default="faces")
-    arguments.add_argument("--pictures", type=int, default=5000)
-    arguments.add_argument("--detection")
-    arguments.add_argument("--largest", type=int, default=900, help="longest side of a picture")
-    chosen = arguments.parse_args()
-    makers = {"faces": (faces, "balanced"), "text": (text, "thorough")}
-    make, detection = makers[chosen.what]
-    count = make(chosen.detection or detection)
-    behind = photographs().motorcycle
-    rng = np.random.default_rng(5)
-    # A hundred sizes, each again and again: what grows then is a leak, not another size.
-    sizes = rng.integers(120, chosen.largest, (100, 2)).tolist()
-    found, began = 0, 0
-    for number in range(chosen.pictures):
-        canvas = np.array(cv2.resize(behind, sizes[number % len(sizes)]), np.uint8)
-        found += count(canvas, number)
-        if number + 1 == chosen.pictures // 10:
-            began = resident()
-        if (number + 1) % max(1, chosen.pictures // 10) == 0:
-            seen = f"{found} {'words' if chosen.what == 'text' else 'faces'}"
-            print(f"{number + 1} pictures, {seen}, {resident() / 1e6:.1f} MB", flush=True)
-    grown, most = resident() - began, MOST[chosen.what]
-    print(f"grew by {grown / 1e6:.2f} MB after the first tenth; at most {most / 1e6:.0f} may be")
-    return int(grown > most)
+    parser.add_argument("--provider", choices=list(MAX_MB), default="auto")
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--through", choices=["analyser", "api"], default="analyser")
+    parser.add_argument("--detection", default="thorough")
+    parser.add_argument("--photographs", type=Path, help="a folder of photographs to use")
+    parser.add_argument("--max-minutes", type=float, default=120)
+    asked = parser.parse_args()
+    ways = {"analyser": through_analyser, "api": through_api}
+    end = time.monotonic() + 60 * asked.max_minutes
+    sizes: list[float] = []
+    faces = words = 0
+    with ways[asked.through](configuration(asked.provider, asked.detection)) as (process, analyse):
+        print(f"{asked.provider}: {resident_mb(process):.0f} MB at first", flush=True)
+        began = processor_seconds(process)
+        for jpeg in jpegs(asked.images, photographs(asked.photographs), seed=6):
+            more_faces, more_words = analyse(jpeg)
+            faces, words = faces + more_faces, words + more_words
+            sizes.append(resident_mb(process))
+            if len(sizes) % max(1, asked.images // 12) == 0:
+                took = processor_seconds(process) - began
+                print(f"{len(sizes)} images, {faces} faces, {words} words, {sizes[-1]:.0f} MB, "
+                      f"{took:.0f} s of a core", flush=True)  # fmt: skip
+            if time.monotonic() > end:
+                print(f"{len(sizes)} of {asked.images} images in {asked.max_minutes:g} minutes")
+                return 1
+    # A single image may need more for a moment.
+    third = len(sizes) // 3
+    size = float(np.median(sizes[-third // 4 :]))
+    grown = size - float(np.median(sizes[-third : -third + third // 4]))
+    most = MAX_MB[asked.provider]
+    print(f"{size:.0f} MB, at most {most} may be; {grown:+.1f} MB in the last third, at most "
+          f"{MAX_GROWTH_MB} may be")  # fmt: skip
+    return int(size > most or grown > MAX_GROWTH_MB)
 
 
 if __name__ == "__main__":

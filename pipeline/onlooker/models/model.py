@@ -16,6 +16,10 @@ Outputs: TypeAlias = "list[NDArray[Any]]"
 """The outputs of a graph, in its order; the first axis of each is the batch."""
 
 
+LENGTH_DIGITS = {"openvino": 4, "cuda": 3}
+"""Binary digits of the lengths that a provider is given, the further ones being 0."""
+
+
 class Runner(Protocol):
     """The way in which a provider runs the images of one size."""
 
@@ -106,12 +110,13 @@ class Model:
     def length(self, min_length: int) -> int:
         """Return the length for an input that may have any from `min_length` on.
 
-        On CUDA, which plans each shape, there are only four steps from one power of two to the
-        next.
+        OpenVINO compiles kernels for each shape, and CUDA plans it. So there are only eight steps
+        from one power of two to the next on OpenVINO, and four on CUDA.
         """
         step = self.card.multiple
-        if self.provider == "cuda":
-            step = max(step, 1 << max(0, min_length.bit_length() - 3))
+        if self.provider in LENGTH_DIGITS:
+            digits = LENGTH_DIGITS[self.provider]
+            step = max(step, 1 << max(0, min_length.bit_length() - digits))
         return -(-min_length // step) * step
 
     def _count(self, took: float) -> None:

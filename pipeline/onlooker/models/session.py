@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from onlooker.models import precision, self_test, weights
+from onlooker.models import heap, precision, self_test, weights
 from onlooker.models.batches import Batches
 from onlooker.models.buffers import Buffers, page_lock
 from onlooker.models.card import Card, WeightsError
@@ -33,6 +33,10 @@ EXTRAS = {"cpu": "cpu", "openvino": "openvino", "cuda": "gpu"}
 """The extra of the package with a provider."""
 NEEDS = {"cuda": "`nvidia-smi` must show a card; for the libraries "}
 """What a provider needs besides its extra, for error texts."""
+
+MAX_KERNELS = 300
+"""Kernels of each kind that a model on OpenVINO keeps: those of the last ten shapes of a text
+detector. It compiles its own for each input shape, 3 MB in all, and by default keeps 5000."""
 
 
 def load(name: str, provider: str = "auto") -> Model:
@@ -117,8 +121,11 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
+    heap.return_large_blocks()
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
+    # A pattern is one block of memory for a whole run, and there would be one for each input shape.
+    options.enable_mem_pattern = False
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     for name, size in {"n": 1, **sizes}.items():
         options.add_free_dimension_override_by_name(name, size)
@@ -159,6 +166,7 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "PERFORMANCE_HINT": "LATENCY",
+        "CPU_RUNTIME_CACHE_CAPACITY": str(MAX_KERNELS),
     }
     return {
         "device_type": "CPU",

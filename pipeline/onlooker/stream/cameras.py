@@ -10,7 +10,6 @@ from onlooker.child_process import Group, ProcessStatus, every, signals, supervi
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.errors import OnlookerError
 from onlooker.stream import run_directory
-from onlooker.stream.apart import Apart
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -43,8 +42,7 @@ def serve(
     or on a signal to stop. Raises RunError, and what
     `load` and `feeds_of` do for the first configuration.
 
-    others: groups of processes that run beside the streams, of which there may be none then. If the
-    streams fail, the others continue, and RunError is raised after a signal to stop.
+    others: groups of processes that run beside the streams, of which there may be none then.
     """
     config = load()
     expected = EXPECTED_STREAMS if config.streams else 0
@@ -52,19 +50,15 @@ def serve(
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)
-        apart = Apart(run)
         changed = Changed(watched)
 
         def reload() -> None:
-            if apart.error is None:
-                streams.reload(load)
-            else:
-                logger.error("configuration not taken error=the streams have failed; restart")
+            streams.reload(load)
 
-        show = every(STATUS_SECONDS, lambda: on_status(apart.status))
+        show = every(STATUS_SECONDS, lambda: on_status(run.status))
         check = every(RELOAD_SECONDS, lambda: reload() if changed() else None)
 
-        groups = [apart if others else run, *others]
+        groups = [run, *others]
         report = every(STATUS_SECONDS, Report(run.run, groups))
 
         def each_round() -> None:
@@ -76,8 +70,6 @@ def serve(
         if supervise(groups, received, each_round, follow) is None:
             run.finish()
             on_status(run.status)
-        if apart.error is not None:
-            raise apart.error
         return run.status
 
 

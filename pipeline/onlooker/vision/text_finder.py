@@ -31,7 +31,8 @@ much space round a word; this ratio fits the words of ICDAR 2015 best."""
 MIN_SIDE, MIN_HEIGHT = 3.0, 4.4
 MAX_QUADS = 1000
 # Larger inputs go through the detector in tiles that overlap: its memory grows with its input.
-MAX_TILE_PIXELS, TILE_OVERLAP_PIXELS = 1024, 64
+MAX_INPUT_PIXELS, TILE_OVERLAP_PIXELS = 960, 64
+MAX_TILE_PIXELS = MAX_INPUT_PIXELS - 2 * TILE_OVERLAP_PIXELS
 
 # The thorough search begins with an input of at least this long side. Around text lower than
 # SMALL_HEIGHT, and around candidates, it detects again, twice as large each time, up to
@@ -186,7 +187,7 @@ class TextFinder:
 
     def _maps(self, inputs: Sequence[Pixels]) -> list[Floats]:
         """Return, for each pixel of each input, how likely it lies in the core of text."""
-        whole = [n for n, given in enumerate(inputs) if max(given.shape) <= MAX_TILE_PIXELS]
+        whole = [n for n, given in enumerate(inputs) if max(given.shape) <= MAX_INPUT_PIXELS]
         maps = dict(zip(whole, self._run([inputs[n] for n in whole]), strict=True))
         return [
             np.ascontiguousarray(maps[n]) if n in maps else self._tiled(given)

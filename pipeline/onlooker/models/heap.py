@@ -1,0 +1,28 @@
+"""The heap of a process that runs models."""
+
+import ctypes
+import functools
+import logging
+
+M_MMAP_THRESHOLD = -3
+"""The number of this option in glibc's <malloc.h>."""
+LARGE_BYTES = 1 << 20
+"""A block of this size or more is a mapping of its own, which is returned when it is freed."""
+
+logger = logging.getLogger(__name__)
+
+
+@functools.cache
+def return_large_blocks() -> None:
+    """Have memory of LARGE_BYTES or more returned to the system as soon as it is freed.
+
+    glibc raises that size whenever a larger block is freed, up to 32 MB. From then on the buffers
+    of models, which grow with the largest image so far, leave holes in the heap: 100 MB for a text
+    detector. On systems with another heap this does nothing.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:
+        logger.debug("the heap has no mallopt")
+        return
+    mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
