@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from onlooker import durable_file
-from onlooker.durable_file import FileLock, abandoned, is_locked, replacing, write
+from onlooker.durable_file import (
+    FileLock,
+    Occupied,
+    abandoned,
+    claim,
+    is_locked,
+    replacing,
+    write,
+)
 
 
 def test_a_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -130,3 +138,45 @@ def test_a_lock_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
 def test_a_folder_can_be_locked(tmp_path: Path) -> None:
     with FileLock(tmp_path), pytest.raises(BlockingIOError):
         FileLock(tmp_path, wait=False)
+
+
+class TestClaim:
+    """The one decision whether a name may be written to."""
+
+    def test_a_free_name(self, tmp_path: Path) -> None:
+        assert not claim(tmp_path / "new")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_file(self, tmp_path: Path) -> None:
+        path = tmp_path / "notes"
+        path.write_text("mine")
+        (tmp_path / "link").symlink_to(path)
+        for name in (path, tmp_path / "link"):
+            with pytest.raises(Occupied, match="is there already; delete it, or name another file"):
+                claim(name)
+            with pytest.raises(Occupied, match="is not a diary; name another file"):
+                claim(name, lambda file: file.read() != b"mine", "a diary")
+            assert claim(name, lambda file: file.read() == b"mine")
+
+    def test_what_is_no_file(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "fifo")
+        (tmp_path / "dangling").symlink_to("nowhere")
+        kinds = {
+            tmp_path: "is a folder",
+            tmp_path / "fifo": "is a FIFO",
+            tmp_path / "dangling": "is a link that leads nowhere",
+            Path("/dev/null"): "is a device",
+        }
+        for path, text in kinds.items():
+            with pytest.raises(Occupied, match=text):
+                claim(path, lambda _: True)
+            with pytest.raises(Occupied, match=text):
+                write(path, b"replaced")
+            assert path.exists() or path.is_symlink()
+        with pytest.raises(NotADirectoryError):
+            claim(Path("/dev/null/x"))
+
+    def test_parts_of_others_are_not_taken_for_ours(self, tmp_path: Path) -> None:
+        for name in (".movie.mp4.part", ".partly", ".x.12345678.party", "x.0123abcd.part"):
+            (tmp_path / name).touch()
+        assert list(abandoned(tmp_path)) == []

@@ -1,24 +1,79 @@
-"""Files that are written whole or not at all, and locks between processes.
+"""Files that are written whole or not at all, names that are free to write to, and locks.
 
 A file is written under a temporary name in its own folder, forced to the disk, renamed, and the
 folder is forced to the disk too. So a reader sees the old content or the new one, also after a
-crash or a loss of power. Locks are `flock`'s: they end with the process that holds them.
+crash or a loss of power. `claim` decides whether a name may be written to: nothing that exists and
+is not Onlooker's own is replaced, emptied or appended to. Locks are `flock`'s: they end with the
+process that holds them.
 """
 
 import contextlib
+import errno
 import os
+import re
 import secrets
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
+
+from onlooker.errors import OnlookerError
 
 if sys.platform != "win32":
     import fcntl
 
 PART = ".part"
 """Part of the name of a file that is being written."""
+PART_NAME = re.compile(r"\..*\.[0-9a-f]{8}\.part(\.[^.]*)?")
+"""Form of the whole name."""
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Occupied(OnlookerError, FileExistsError):
+    """Something that is not Onlooker's own has the name; the text says what, and what to do."""
+
+    def __init__(self, path: Path, what: str = "is there already") -> None:
+        advice = "delete it, or name another file" if what == "is there already" else ""
+        super().__init__(f"{path}: {what}; {advice or 'name another file'}")
+        self.errno, self.strerror, self.filename = errno.EEXIST, str(self.args[0]), str(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def claim(
+    path: Path, ours: Callable[[BinaryIO], bool] | None = None, kind: str = "a file of Onlooker's"
+) -> bool:
+    """Return whether a file of ours is at `path`; False if the name is free.
+
+    ours: returns whether an open file is Onlooker's own, of this `kind`, and may be continued or
+    replaced; None means that no file is. Raises Occupied if another file has the name, or anything
+    that is not a regular file: a folder, a FIFO, a device, a socket, a link that leads nowhere.
+    Raises OSError if it cannot be found out.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise Occupied(path, "is a link that leads nowhere") from None
+        return False
+    if not stat.S_ISREG(mode):
+        raise Occupied(path, f"is {KINDS.get(stat.S_IFMT(mode), 'not a file')}")
+    if ours is None:
+        raise Occupied(path)
+    with path.open("rb") as file:
+        if not ours(file):
+            raise Occupied(path, f"is not {kind}")
+    return True
 
 
 def write(path: Path, data: bytes) -> None:
@@ -32,9 +87,10 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yield a temporary path, whose file becomes the one at `path` if the block ends well.
 
     The temporary path is in the same folder, ends as `path` does and is new. Its file is removed
-    if the block raises. If not `overwrite`, a file that is at `path` by then is kept and
-    FileExistsError raised. Raises OSError.
+    if the block raises. `overwrite`: replace a file of ours that is at `path`. Otherwise Occupied
+    is raised, at once or if a file has come by then, which is kept. Raises OSError.
     """
+    claim(path, (lambda _: True) if overwrite else None)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{PART}{path.suffix}")
     try:
         yield part
@@ -49,19 +105,22 @@ def replacing(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
 
 
 def _place(part: Path, path: Path) -> None:
-    """Give the file `part` the name `path`. Raises FileExistsError if there is such a file."""
+    """Give the file `part` the name `path`. Raises Occupied if something has it."""
     try:
-        os.link(part, path)
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # the file system, such as exFAT, has no hard links: reserve the name
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+            part.replace(path)
     except FileExistsError:
-        raise
-    except OSError:  # the file system, such as exFAT, has no hard links: reserve the name instead
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        part.replace(path)
+        raise Occupied(path) from None
 
 
 def abandoned(folder: Path) -> Iterator[Path]:
     """Yield temporary files in `folder`. If no process writes there, killed ones left them."""
-    yield from folder.glob(f".*{PART}*")
+    yield from (file for file in folder.glob(f".*{PART}*") if PART_NAME.fullmatch(file.name))
 
 
 def to_disk(path: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from onlooker.cli.main import app
+from onlooker.durable_file import Occupied
 from onlooker.record import curve_keys
-from onlooker.record.curve_keys import BadKey
 
 
 def test_generate_prints_the_public_key_that_show_prints(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_a_key_is_not_overwritten(tmp_path: Path) -> None:
     CliRunner().invoke(app, ["keys", "generate", str(path)])
     before = path.read_bytes()
     again = CliRunner().invoke(app, ["keys", "generate", str(path)])
-    assert isinstance(again.exception, BadKey)
-    with pytest.raises(BadKey, match=r"mine\.key"):
+    assert isinstance(again.exception, Occupied)
+    with pytest.raises(Occupied, match=r"mine\.key"):
         raise again.exception
     assert path.read_bytes() == before

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.stores import everything, filled, new
 
+from onlooker.durable_file import Occupied
 from onlooker.identity import backup
 from onlooker.identity.database import _Presence
 from onlooker.identity.errors import CopyError, StoreDamaged, StoreError, StoreLocked
@@ -61,7 +62,7 @@ class TestBackup:
 
     def test_never_writes_over_a_file(self, store: Store, tmp_path: Path) -> None:
         (tmp_path / "copy.db").write_text("mine")
-        with pytest.raises(CopyError, match=r"copy\.db: exists already"):
+        with pytest.raises(Occupied, match=r"copy\.db: is there already"):
             backup.backup(store, tmp_path / "copy.db")
         assert (tmp_path / "copy.db").read_text() == "mine"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tests.support.stores import everything, filled
 
+from onlooker.durable_file import Occupied
 from onlooker.identity import backup, schema, transfer
 from onlooker.identity.errors import (
     CollectionExists,
@@ -81,7 +82,7 @@ class TestExport:
         with pytest.raises(CopyError, match=r"name a file that ends in \.jsonl"):
             transfer.export(store, "staff", tmp_path / "staff.json")
         transfer.export(store, "staff", tmp_path / "staff.jsonl")
-        with pytest.raises(CopyError, match="exists already"):
+        with pytest.raises(Occupied, match="is there already"):
             transfer.export(store, "staff", tmp_path / "staff.jsonl")
         with pytest.raises(CollectionExists, match="import under another name"):
             transfer.import_(store, tmp_path / "staff.jsonl")
@@ -182,7 +183,7 @@ class TestExport:
         monkeypatch.setattr(
             transfer, "_write", lambda *_: (folder / "staff.npy").write_bytes(b"another's")
         )
-        with pytest.raises(CopyError, match="exists already"):
+        with pytest.raises(Occupied, match="is there already"):
             transfer.export(store, "staff", folder / "staff.jsonl")
         assert [file.name for file in folder.iterdir()] == ["staff.npy"]
         assert (folder / "staff.npy").read_bytes() == b"another's"

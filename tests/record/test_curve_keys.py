@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from onlooker.durable_file import Occupied
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
 
@@ -13,7 +14,7 @@ def test_only_a_whole_pair_is_read(tmp_path: Path) -> None:
     pair = curve_keys.generate(path)
     assert path.stat().st_mode & 0o777 == 0o600
     assert curve_keys.read(path) == pair
-    with pytest.raises(BadKey, match="is there already"):
+    with pytest.raises(Occupied, match="is there already"):
         curve_keys.generate(path)
     with pytest.raises(BadKey, match="onlooker keys generate"):
         curve_keys.read(tmp_path / "none")

@@ -22,8 +22,7 @@ from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
-from onlooker.record import curve_keys
-from onlooker.record.sinks.publish import check_private
+from onlooker.record import curve_keys, endpoints
 from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import RunError
@@ -137,7 +136,7 @@ def check(config: Config) -> None:
     publish = config.publish
     try:
         if publish.endpoint:
-            check_private(publish.endpoint, publish.key is not None)
+            endpoints.check_publishable(publish.endpoint, publish.key is not None)
         if publish.key:
             curve_keys.read(Path(publish.key))
         for client in publish.clients:

@@ -3,6 +3,7 @@
 A backup is one SQLite file as of one moment, made while others read and write.
 """
 
+import os
 import secrets
 import sqlite3
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from onlooker import durable_file
+from onlooker.durable_file import Occupied
 from onlooker.identity import index_paths, schema
 from onlooker.identity.database import check, exclusive, explain
 from onlooker.identity.errors import CopyError
@@ -59,17 +61,16 @@ def verify(store: Store) -> Iterator[str]:
 
 
 def backup(store: Store, to: Path) -> None:
-    """Copy the store as it is now into the file `to`. Raises CopyError if that exists."""
+    """Copy the store as it is now into the file `to`. Raises CopyError, Occupied if that exists."""
     try:
-        if to.exists():
-            raise FileExistsError
         with (
             durable_file.replacing(to, overwrite=False) as part,
             closing(store.database.connect()) as database,
         ):
-            database.execute("VACUUM INTO ?", (str(part),))
-    except FileExistsError as error:
-        raise CopyError(f"{to}: exists already; delete it, or name another file") from error
+            # As bytes: the name need not be UTF-8.
+            database.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(part),))
+    except Occupied:
+        raise
     except sqlite3.Error as error:
         raise explain(to, error) from error
     except OSError as error:
@@ -84,9 +85,9 @@ def restore(path: Path, source: Path) -> Path | None:
     """
     if not source.is_file():
         raise CopyError(f"{source}: no such file")
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, part)
         with Store(part) as store:
             with store.database.reading() as database:
@@ -97,13 +98,13 @@ def restore(path: Path, source: Path) -> Path | None:
             old = _keep(path)
             part.rename(path)
             durable_file.to_disk(path.parent)
-            for file in (path.parent / "index").glob("*"):
-                file.unlink()
+            index_paths.remove_all(path.parent)
     except OSError as error:
         raise CopyError(f"{path}: {error.strerror}") from error
     finally:
-        for suffix in ("", ".lock"):
-            part.with_name(part.name + suffix).unlink(missing_ok=True)
+        for ending in ("", ".lock"):
+            with suppress(OSError):
+                part.with_name(part.name + ending).unlink(missing_ok=True)
     return old
 
 
@@ -136,6 +137,7 @@ def _keep(path: Path) -> Path | None:
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+    durable_file.claim(old)
     for suffix in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(old.with_name(old.name + suffix))

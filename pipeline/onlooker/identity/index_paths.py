@@ -5,12 +5,15 @@ deletes, and the search stands on the store.
 """
 
 import hashlib
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from onlooker.identity.faces import Kind
 
 SUFFIXES = (".vectors", ".ann")
+NAME = re.compile(r"\.?[0-9a-f]{32}(-[0-9a-f]+)?\..*")
+"""Form of the names of all search files, locks and manifests that were never completed."""
 
 
 def base_path(folder: Path, collection: str, model: str, kind: Kind) -> Path:
@@ -36,3 +39,10 @@ def remove_unused(base: Path, used: Collection[str]) -> None:
                 file.unlink(missing_ok=True)
     for file in base.parent.glob(f".{base.name}.*"):  # manifests that were never completed
         file.unlink(missing_ok=True)
+
+
+def remove_all(folder: Path) -> None:
+    """Remove the search files of all collections, while no process uses them. Raises OSError."""
+    for file in (folder / "index").glob("*"):
+        if NAME.fullmatch(file.name):
+            file.unlink(missing_ok=True)

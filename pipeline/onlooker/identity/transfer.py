@@ -5,7 +5,6 @@ line a face, in Amazon's words. `NAME.npy`, NumPy's own format, has a row of flo
 in the same order.
 """
 
-import errno
 import sqlite3
 import time
 import tokenize
@@ -20,6 +19,7 @@ import numpy as np
 from msgspec import Meta
 
 from onlooker import durable_file
+from onlooker.durable_file import Occupied
 from onlooker.identity import schema, user_table
 from onlooker.identity.errors import CollectionExists, CopyError
 from onlooker.identity.faces import (
@@ -83,15 +83,14 @@ class Line(
 def export(store: Store, collection: str, to: Path) -> int:
     """Write a collection into `to` (.jsonl) and its vectors beside it; return the number of faces.
 
-    Each file appears when it is complete. Raises CollectionNotFound, and CopyError if a file exists
-    or cannot be written.
+    Each file appears when it is complete. Raises CollectionNotFound, Occupied if a file exists, and
+    CopyError if one cannot be written.
     """
     beside = _vectors_beside(to)
     placed = False
     try:
         for file in (to, beside):
-            if file.exists():
-                raise FileExistsError(errno.EEXIST, "", str(file))
+            durable_file.claim(file)
         with durable_file.replacing(to, overwrite=False) as lines_part:
             with (
                 durable_file.replacing(beside, overwrite=False) as vectors_part,
@@ -104,10 +103,7 @@ def export(store: Store, collection: str, to: Path) -> int:
     except BaseException as error:
         if placed:
             beside.unlink(missing_ok=True)
-        if isinstance(error, FileExistsError):
-            file = error.filename2 or error.filename
-            raise CopyError(f"{file}: exists already; delete it, or name another file") from error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, Occupied):
             raise CopyError(f"{to}: {error.strerror}") from error
         raise
     return row.faces

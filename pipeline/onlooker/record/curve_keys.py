@@ -13,6 +13,7 @@ import msgspec
 import zmq
 
 from onlooker import durable_file
+from onlooker.durable_file import Occupied
 from onlooker.errors import OnlookerError
 
 PUBLIC_KEY = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
@@ -31,7 +32,7 @@ class KeyPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def generate(path: Path) -> KeyPair:
-    """Write a new key pair to `path`, which only the user may read. Raises BadKey."""
+    """Write a new key pair to `path`, which only the user may read. Raises BadKey, Occupied."""
     public, secret = (half.decode() for half in zmq.curve_keypair())
     text = f"# Keep this file to yourself; tell others the public key.\npublic = '{public}'\n"
     try:
@@ -39,8 +40,8 @@ def generate(path: Path) -> KeyPair:
             file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(file, "w") as opened:
                 opened.write(f"{text}secret = '{secret}'\n")
-    except FileExistsError:
-        raise BadKey(f"{path}: is there already; name another file, or delete it") from None
+    except Occupied:
+        raise
     except OSError as error:
         raise BadKey(f"{path}: {error.strerror}") from error
     return KeyPair(public, secret)

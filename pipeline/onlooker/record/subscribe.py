@@ -11,7 +11,7 @@ from typing import TypeAlias
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from onlooker.record import curve_keys
+from onlooker.record import curve_keys, endpoints
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.sinks.publish_messages import (
     AT,
@@ -101,6 +101,7 @@ class Subscriber:
         keys: KeyPair | None,
         server: str | None,
     ) -> None:
+        endpoints.check(endpoint)
         self.endpoint = endpoint
         self._streams = streams
         self._floor = since if isinstance(since, int) else None
@@ -130,6 +131,7 @@ class Subscriber:
             ]
             for topic in [*topics, END, INBOX + self._inbox, AT]:
                 self._socket.send(b"\x01" + topic)
+            endpoints.prepare(self._socket, endpoint)
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
             self._context.destroy(linger=0)

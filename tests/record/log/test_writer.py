@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -165,7 +166,7 @@ class TestDamage:
         tried = 0
         for page in overwritten:
             tried += 1
-            path.with_name("records.db-writer").write_text("another boot")
+            path.with_name("records.db-writer").write_text(str(uuid.uuid4()))
             with pytest.raises(LogError, match="damaged|not a log of records" if page else "not a"):
                 Writer(path)
         assert tried > 20

@@ -127,7 +127,7 @@ class TestOtherFiles:
         assert log.path.read_bytes() == held
 
     def test_records_of_another_log(self, path: Path, log: Writer, records: Records) -> None:
-        path.write_bytes(encode(records(1)[0]) + b"\n" + b"unfinished")
+        path.write_bytes(encode(records(1)[0]) + b"\n" + b'{"Input')
         with pytest.raises(LogError, match="holds records that are not in the log"):
             JsonLines(path, log)
 
@@ -139,11 +139,11 @@ class TestOtherFiles:
     def test_a_device(self, device: str, log: Writer) -> None:
         if not Path(device).exists():
             pytest.skip(f"there is no {device} here")
-        with pytest.raises(LogError, match=f"{device}: not a regular file; name another"):
+        with pytest.raises(LogError, match=f"{device}: is a device; name another file"):
             JsonLines(Path(device), log)
 
     def test_a_folder(self, tmp_path: Path, log: Writer) -> None:
-        with pytest.raises(LogError, match="Is a directory; records cannot be written there"):
+        with pytest.raises(LogError, match="is a folder; name another file"):
             JsonLines(tmp_path, log)
 
 

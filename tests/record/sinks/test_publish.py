@@ -324,7 +324,7 @@ class TestEndpoints:
         "endpoint", ["records", "http://x", "tcp://127.0.0.1", "ipc:///no/such/x"]
     )
     def test_that_are_none(self, log: Writer, endpoint: str) -> None:
-        with pytest.raises(PublishError, match="cannot publish there"):
+        with pytest.raises(PublishError, match=r"not an endpoint|there is no folder"):
             Publisher(log, endpoint)
 
     def test_taken(self, log: Writer, publisher: Publisher) -> None:

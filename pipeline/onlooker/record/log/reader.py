@@ -105,8 +105,9 @@ class Log:
         self.path = path
         if not path.exists():
             raise LogError(f"{path}: there is no log of records here")
-        if path.is_dir():
-            raise LogError(f"{path}: a folder, not a log of records; name the file")
+        if not path.is_file():  # SQLite would wait for a FIFO for ever
+            kind = "a folder" if path.is_dir() else "not a file"
+            raise LogError(f"{path}: {kind}, not a log of records; name the file")
         with self._errors():
             self._database = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",

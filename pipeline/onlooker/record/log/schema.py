@@ -1,9 +1,12 @@
 """The tables of the record log, and how a log of an earlier format becomes one of today's."""
 
 import sqlite3
+from typing import BinaryIO
 
 APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
+MARK_OFFSET = 68
+"""Place of the mark in an SQLite file, as its documentation of the database header says."""
 FORMAT = 2
 """Number of the tables' form, kept as SQLite's user_version."""
 
@@ -84,3 +87,9 @@ def upgrade(database: sqlite3.Connection, found: int) -> None:
         if database.in_transaction:
             database.execute("ROLLBACK")
         raise
+
+
+def is_log(file: BinaryIO) -> bool:
+    """Return whether an open file is a log, or empty."""
+    header = file.read(MARK_OFFSET + 4)
+    return not header or header[MARK_OFFSET:] == APPLICATION_ID.to_bytes(4, "big")

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sqlite3
 import time
 import uuid
@@ -9,12 +10,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec.structs import replace
 
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
-from onlooker.durable_file import FileLock
+from onlooker.durable_file import FileLock, Occupied
 from onlooker.record.log import integrity, retention, schema, states
 from onlooker.record.log.reader import (
     LOCK_TIMEOUT_SECONDS,
@@ -71,7 +73,8 @@ class Writer(Log):
                 self._database.close()
                 raise
         except BaseException:
-            self._lock.close()
+            # The log is as the writer before left it: closed, or not.
+            self._lock.close(remove=not boot)
             raise
 
     def append(
@@ -219,18 +222,27 @@ def _names(record: StreamRecord) -> Iterator[tuple[str, str]]:
 
 
 def _make(path: Path) -> None:
-    """Make an empty log at `path`, whole or not at all, unless something is there."""
-    if path.exists() and path.stat().st_size:
-        return
+    """Make an empty log at `path`, whole or not at all, unless one is there. Raises LogError."""
     try:
-        with durable_file.replacing(path) as part:
+        there = durable_file.claim(path, schema.is_log, "a log of records")
+        if there and path.stat().st_size:
+            return
+        for suffix in ("-wal", "-shm", "-journal"):  # SQLite would take what is in them for ours
+            if (rest := path.with_name(path.name + suffix)).exists():
+                raise LogError(
+                    f"{rest}: is left of another log; delete it, or name another file than {path}"
+                )
+        with durable_file.replacing(path, overwrite=there) as part:
             database = sqlite3.connect(part, isolation_level=None)
             try:
                 schema.create(database)
             finally:
                 database.close()
+    except Occupied as error:
+        raise LogError(str(error)) from error
     except (OSError, sqlite3.Error) as error:
-        raise LogError(f"{path}: {error}; records cannot be logged there") from error
+        cause = getattr(error, "strerror", None) or error
+        raise LogError(f"{path}: {cause}; records cannot be logged there") from error
 
 
 def _locked(path: Path) -> tuple[FileLock, str]:
@@ -242,7 +254,11 @@ def _locked(path: Path) -> tuple[FileLock, str]:
     try:
         if path == default_path():
             path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + LOCK_SUFFIX), wait=False)
+        beside = path.with_name(path.name + LOCK_SUFFIX)
+        durable_file.claim(beside, _is_boot, "the lock of a log")
+        lock = FileLock(beside, wait=False)
+    except Occupied as error:
+        raise LogError(str(error)) from error
     except BlockingIOError:
         raise LogError(
             f"{path}: another process is writing records there; wait for it, or name another file"
@@ -255,6 +271,10 @@ def _locked(path: Path) -> tuple[FileLock, str]:
     os.ftruncate(lock.file, 0)
     os.pwrite(lock.file, _boot().encode(), 0)
     return lock, before
+
+
+def _is_boot(lock: BinaryIO) -> bool:
+    return re.fullmatch(rb"[\0?]*|[0-9a-f-]{36}", lock.read(64)) is not None
 
 
 def _boot() -> str:

@@ -6,11 +6,11 @@ file that has grown to its limit becomes NAME.1, the one before NAME.2, and so o
 """
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
+from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.record.log.reader import Entry, Log, LogError, LogFull
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
@@ -32,6 +32,8 @@ class JsonLines:
         self._limits = limits
         if path.exists() and path.samefile(log.path):
             raise LogError(f"{path}: is the log itself; name another file for the lines")
+        for number in range(1, self._limits.json_lines_max_files + 1):
+            self._claim(self._rotated(number))
         self._open()
         try:
             self.position = self._recover(log)
@@ -54,35 +56,37 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _rotated(self, number: int) -> Path:
+        return Path(f"{self.path}.{number}") if number else self.path
+
+    def _claim(self, path: Path) -> bool:
+        """Return whether there is a file of records. Raises LogError if it is something else."""
+        try:
+            return durable_file.claim(path, _is_ours, "a file of stream records")
+        except OSError as error:
+            raise LogError(str(error.strerror)) from error
+
     def _open(self) -> None:
+        self._claim(self.path)
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
             raise LogError(
                 f"{self.path}: {error.strerror}; records cannot be written there, name another file"
             ) from error
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            os.close(file)
-            raise LogError(f"{self.path}: not a regular file; name another to write records to")
-        self._file, self._size = file, status.st_size
+        self._file, self._size = file, os.fstat(file).st_size
 
     def _recover(self, log: Log) -> int:
         """Cut off an unfinished last line; return the position in `log` of the one before."""
         last, whole = _last_line(self._file, self._size)
-        unfinished = os.pread(self._file, len(BEGINNING), whole)
-        ours = last.startswith(BEGINNING) if last else BEGINNING.startswith(unfinished)
-        if not ours:
-            raise LogError(f"{self.path}: does not hold stream records; name another file")
         position = self._position_of(last, log)
-        # Nothing is cut off before the file is known to be ours.
         os.ftruncate(self._file, whole)
         self._size = whole
         return position
 
     def _position_of(self, last: bytes, log: Log) -> int:
         """Return the position in `log` of the record in the file's last line."""
-        earlier = Path(f"{self.path}.1")
+        earlier = self._rotated(1)
         if not last and earlier.exists():
             with earlier.open("rb") as file:
                 last, _ = _last_line(file.fileno(), earlier.stat().st_size)
@@ -122,9 +126,10 @@ class JsonLines:
         full = self._file
         try:
             for number in range(self._limits.json_lines_max_files, 0, -1):
-                younger = Path(f"{self.path}.{number - 1}" if number > 1 else self.path)
+                younger, older = self._rotated(number - 1), self._rotated(number)
+                self._claim(older)
                 if younger.exists():
-                    younger.replace(f"{self.path}.{number}")
+                    younger.replace(older)
         except OSError as error:
             raise LogError(f"{self.path}: cannot be rotated: {error.strerror}") from error
         self._open()
@@ -148,6 +153,15 @@ def read(path: Path) -> Iterator[StreamRecord]:
                     raise LogError(f"{path}: line {number}: {error}") from error
     except OSError as error:
         raise LogError(f"{path}: {error.strerror}") from error
+
+
+def _is_ours(file: BinaryIO) -> bool:
+    """Return whether an open file holds records, the beginning of one, or nothing."""
+    size = os.fstat(file.fileno()).st_size
+    last, whole = _last_line(file.fileno(), size)
+    # A loss of power may leave zeros.
+    rest = os.pread(file.fileno(), len(BEGINNING), whole).rstrip(b"\0")
+    return BEGINNING.startswith(rest) and (not last or last.startswith(BEGINNING))
 
 
 def _last_line(file: int, size: int) -> tuple[bytes, int]:

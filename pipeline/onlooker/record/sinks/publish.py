@@ -5,20 +5,18 @@ which show there as gaps in `Sequence`. `onlooker.record.subscribe` then asks fo
 publisher answers from the log. `onlooker.record.sinks.publish_messages` has the messages.
 """
 
-import ipaddress
 import logging
-import re
 import time
 from collections.abc import Collection, Sequence
-from socket import AF_UNIX
-from socket import socket as UnixSocket
 from typing import Self
 
 import msgspec
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
+from onlooker.record import endpoints
 from onlooker.record.curve_keys import KeyPair
+from onlooker.record.endpoints import Binding
 from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.record.sinks.publish_messages import (
     AT,
@@ -69,8 +67,7 @@ class Publisher:
         keys: KeyPair | None = None,
         clients: Collection[str] = (),
     ) -> None:
-        check_private(endpoint, keys is not None)
-        _check_free(endpoint)
+        endpoints.check_publishable(endpoint, keys is not None)
         self._log = log
         self.position = log.position if position is None else position
         self.follower = Follower(log, self, BATCH_RECORDS)
@@ -92,14 +89,12 @@ class Publisher:
             self._socket.curve_server = 1
             self._socket.curve_secretkey = keys.secret.encode()
             self._socket.zap_domain = b"onlooker"
+        self._binding: Binding | None = None
         try:
-            self._socket.bind(endpoint)
-        except zmq.ZMQError as error:
+            self._binding = Binding(self._socket, endpoint)
+        except PublishError:
             self._release()
-            raise PublishError(
-                f"{endpoint}: cannot publish there: {error}; write tcp://HOST:PORT, with a "
-                "port that is free"
-            ) from error
+            raise
         self.endpoint = self._socket.get_string(zmq.LAST_ENDPOINT)
         """With the port that `tcp://127.0.0.1:*` was given."""
 
@@ -170,6 +165,8 @@ class Publisher:
         self.close()
 
     def _release(self) -> None:
+        if self._binding is not None:
+            self._binding.close()
         self._socket.close()
         if self._guard is not None:
             self._guard.stop()
@@ -213,35 +210,3 @@ def _guard(
     guard.start()
     guard.configure_curve_callback("onlooker", Known())
     return guard
-
-
-def check_private(endpoint: str, encrypted: bool) -> None:
-    """Raise PublishError if records would leave this machine without encryption."""
-    found = re.fullmatch(r"tcp://(.*):(.*)", endpoint)
-    if not found:
-        return
-    host, port = found.groups()
-    # ZeroMQ takes 99999 for 34463.
-    if port.isdigit() and not 1 <= int(port) <= 65535:
-        raise PublishError(f"{endpoint}: a port is 1 to 65535, not {port}")
-    try:
-        private = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name, an interface, or * for all of them
-        private = False
-    if not private and not encrypted:
-        raise PublishError(
-            f"{endpoint}: everybody who reaches this machine could read the records; publish at "
-            "tcp://127.0.0.1:PORT, or set `[publish] key` and `clients` (`onlooker keys generate`)"
-        )
-
-
-def _check_free(endpoint: str) -> None:
-    """Raise PublishError if another publisher uses the ipc path, which ZeroMQ would take over."""
-    if not endpoint.startswith("ipc://"):
-        return
-    with UnixSocket(AF_UNIX) as probe:
-        try:
-            probe.connect(endpoint.removeprefix("ipc://"))
-        except OSError:
-            return  # free; any other fault shows when it is bound
-    raise PublishError(f"{endpoint}: another publisher is there; name another endpoint")
