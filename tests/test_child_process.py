@@ -144,9 +144,12 @@ class Group:
     def finished(self) -> bool:
         return self.rounds <= 0
 
-    def watch(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
         self.rounds -= 1
         self.on_round()
+
+    def watch(self) -> None:
+        pass
 
     def stop(self) -> None:
         self.stopped = True

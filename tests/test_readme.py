@@ -13,7 +13,7 @@ import typer.main
 from typer.testing import CliRunner
 
 import onlooker
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 from onlooker.config.schema import Config
 from onlooker.models.card import cards
 

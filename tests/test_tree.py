@@ -18,6 +18,7 @@ TOP = {
     "escape": "names of people and of streams, written in few characters",
     "idempotency": "ClientRequestTokens of collections and of jobs",
     "page_token": "tokens of lists and of positions in the log",
+    "program_log": "lines of one form from all processes of a program",
     "types": "the nouns that travel",
 }
 """Modules beside the packages, each because several packages need it."""

@@ -35,8 +35,9 @@ cli          one module per command
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False
+"""As in `typing`, which takes longer to load than all else that the program needs at first."""
 if TYPE_CHECKING:
     from onlooker.identity.collection import Collection
     from onlooker.record.log.reader import read_log
@@ -54,7 +55,7 @@ _MODULES = {
 """The module of each public name. It is imported on first use: a process of a run needs none."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)

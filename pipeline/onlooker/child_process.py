@@ -18,6 +18,8 @@ from typing import Protocol
 
 import msgspec
 
+from onlooker import program_log
+
 PATROL_SECONDS = 0.1
 """Time between two rounds of `supervise`."""
 MAX_RESTART_SECONDS = 32.0
@@ -208,7 +210,8 @@ def _wait(child: Child, end: float) -> int:
     try:
         child.process.wait(max(0.0, end - time.monotonic()))
     except subprocess.TimeoutExpired:
-        logger.warning("child did not stop name=%s", child.name)
+        if child.ready:  # others may be loading, and have nothing to finish
+            logger.warning("child did not stop name=%s", child.name)
         child.process.kill()
     code = child.process.wait()
     child._let_go()
@@ -232,7 +235,12 @@ def environment() -> dict[str, str]:
     """
     path = os.pathsep.join(os.path.abspath(place) for place in sys.path if place)
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
-    return {**dict.fromkeys(threads, "1"), **os.environ, "PYTHONPATH": path}
+    return {
+        **dict.fromkeys(threads, "1"),
+        **os.environ,
+        **program_log.environment(),
+        "PYTHONPATH": path,
+    }
 
 
 class Group(Protocol):
@@ -242,8 +250,11 @@ class Group(Protocol):
     def finished(self) -> bool:
         """Whether everything there was to do is done; never, if requests may always come."""
 
-    def watch(self, seconds: float) -> None:
-        """Wait for news for some time, then see to the children. Raises OnlookerError."""
+    def wait(self, seconds: float) -> None:
+        """Wait for news of the children for some time. Raises OnlookerError."""
+
+    def watch(self) -> None:
+        """See to the children: start, restart, kill. Raises OnlookerError."""
 
     def stop(self) -> None:
         """Have the children finish what they do; do not wait for it."""
@@ -267,8 +278,8 @@ def supervise(
     """
     while not all(group.finished for group in groups):
         for group in groups:
-            group.watch(PATROL_SECONDS / len(groups))
-        each_round()
+            group.wait(PATROL_SECONDS / len(groups))
+        # Before the children are seen to: the same signal may have ended them.
         while received:
             number = received.pop(0)
             if number != signal.SIGHUP or reload is None:
@@ -276,6 +287,9 @@ def supervise(
                     group.stop()
                 return number
             reload()
+        for group in groups:
+            group.watch()
+        each_round()
     return None
 
 
@@ -292,15 +306,22 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
     return maybe
 
 
+@contextmanager
+def stoppable_at_once() -> Iterator[None]:
+    """Have SIGTERM end this process at once: while it loads models, it could not stop otherwise."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def stop_event(name: str) -> threading.Event:
     """Return an event that SIGTERM sets, and have this process log to stderr as `name`.
 
     Every child process of the pipeline begins with this.
     """
-    logging.basicConfig(
-        level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
-        format=f"%(levelname)s {name} %(message)s",
-    )
+    program_log.begin(name)
     stop = threading.Event()
     # Not in the handler itself: it would wait for ever for the event's lock if it interrupts this
     # very thread while it has that, in `wait` or in the handler of the signal before.

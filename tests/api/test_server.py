@@ -38,7 +38,8 @@ def started(
 
         def watch_until(true: Callable[[], bool], seconds: float) -> bool:
             def watched() -> bool:
-                processes.watch(0.05)
+                processes.wait(0.05)
+                processes.watch()
                 return true()
 
             return wait_until(watched, seconds)
@@ -75,15 +76,15 @@ def test_a_process_that_cannot_be_started_is_an_error_at_first_and_retried_later
     with running(CONFIG, tmp_path / "faces.db", lambda _: None) as processes:
         monkeypatch.setattr(sys, "executable", "/none")
         with pytest.raises(ServeError, match="No such file"):
-            processes.watch(0.0)
+            processes.watch()
         [child] = processes._children
         processes._announced = True
-        processes.watch(0.0)
-        processes.watch(0.0)
+        processes.watch()
+        processes.watch()
         assert not child.running
         tried, deaths = child.due, child.deaths
         assert deaths >= 2
-        processes.watch(0.0)
+        processes.watch()
         assert (child.due, child.deaths) == (tried, deaths), "not before its time"
 
 
@@ -97,7 +98,8 @@ def test_files_of_the_current_folder_are_not_imported(
 
         def end() -> None:
             while True:
-                processes.watch(0.1)
+                processes.wait(0.1)
+                processes.watch()
 
         with pytest.raises(ServeError, match="exit status 1"):
             end()

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from onlooker.cli.commands import app
 from onlooker.cli.demo_video import photographs
-from onlooker.cli.main import app
 from onlooker.identity.errors import StoreError
 from onlooker.identity.faces import NewFace
 from onlooker.identity.store import Store, default_path

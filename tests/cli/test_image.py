@@ -9,7 +9,7 @@ import pytest
 import skimage.data
 from typer.testing import CliRunner, Result
 
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 from onlooker.media.errors import MediaError
 
 FOLDER = Path(skimage.data.__file__).parent

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 from onlooker.durable_file import Occupied
 from onlooker.record import curve_keys
 

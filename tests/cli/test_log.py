@@ -12,8 +12,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from onlooker.cli.commands import app
 from onlooker.cli.log import seconds
-from onlooker.cli.main import app
 from onlooker.config.schema import Config
 from onlooker.escape import STREAMS
 from onlooker.record import curve_keys

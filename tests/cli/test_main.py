@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,14 +12,18 @@ from pathlib import Path
 import pytest
 from tests.support.commands import ONLOOKER, onlooker
 
+from onlooker.cli import commands
 from onlooker.cli import main as program
 from onlooker.errors import OnlookerError
+
+HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
     """Call the command line in this process, in an empty folder with no collections."""
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in HANDLED}
+    hooks = sys.unraisablehook, threading.excepthook
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
 
@@ -27,7 +32,9 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
         program.main()
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    sys.unraisablehook, threading.excepthook = hooks
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +86,7 @@ def test_a_defect_of_our_own_is_not_told_as_the_users_mistake(
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr(program, "app", fail)
+    monkeypatch.setattr(commands, "app", fail)
     with pytest.raises(type(error), match="gone"):
         call()
 
@@ -95,7 +102,7 @@ def test_every_expected_error_is_one_line(
     def fail() -> None:
         raise LensError("[lens] cap: is on; take it off :fire:")
 
-    monkeypatch.setattr(program, "app", fail)
+    monkeypatch.setattr(commands, "app", fail)
     with pytest.raises(SystemExit) as ended:
         call()
     assert ended.value.code == 1

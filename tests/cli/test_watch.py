@@ -10,7 +10,7 @@ from tests.support.frames import frame
 from typer.testing import CliRunner
 
 from onlooker.cli import watch
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
 from onlooker.rekognition.shapes import StreamRecord, decode

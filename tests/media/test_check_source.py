@@ -7,7 +7,7 @@ import pytest
 from tests.support import cameras
 from typer.testing import CliRunner
 
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 from onlooker.config.schema import SourceConfig
 from onlooker.media import check_source
 from onlooker.media.check_source import MAX_TIMEOUTS, check_sources

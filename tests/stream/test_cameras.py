@@ -403,8 +403,11 @@ def test_a_hangup_ends_a_program_that_has_nothing_to_read_again(tmp_path: Path) 
         finished = False
         stopped = False
 
-        def watch(self, seconds: float) -> None:
+        def wait(self, seconds: float) -> None:
             os.kill(os.getpid(), signal.SIGTERM if self.stopped else signal.SIGHUP)
+
+        def watch(self) -> None:
+            pass
 
         def stop(self) -> None:
             self.stopped = True

@@ -309,17 +309,20 @@ def test_a_run_takes_feeds_while_it_runs_and_each_has_outputs_of_its_own(
     one = Outputs(records=tmp_path / "one.jsonl")
     two = Outputs(records=tmp_path / "two.jsonl", publish=endpoint)
     with running(CONFIG, steps.LIGHT, room=1 << 20) as run:
-        run.watch(0.1)
+        run.wait(0.1)
+        run.watch()
         assert run.finished
         assert children() == {}
         run.add(feeds_of({"small": SourceConfig(url=str(video))}, CONFIG, one)[0])
         while not run.finished:
-            run.watch(0.1)
+            run.wait(0.1)
+            run.watch()
         workers = {name for name in children() if name.startswith("detect")}
         [feed] = feeds_of({"small-2": SourceConfig(url=str(video))}, CONFIG, two, first=1)
         run.add(feed)
         while not run.finished:
-            run.watch(0.1)
+            run.wait(0.1)
+            run.watch()
         assert {name for name in children() if name.startswith("detect")} == workers
         run.finish()
     listener.join(20)

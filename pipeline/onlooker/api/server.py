@@ -68,8 +68,8 @@ def is_loopback(host: str) -> bool:
 def resolved(host: str) -> str:
     """Return the address of a host. Raises ConfigError if there is none."""
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except OSError as error:
+        found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
         raise ConfigError(f"[serve] host: {host}: {error}") from error
     return str(found[0][4][0])
 
@@ -194,12 +194,20 @@ class Processes:
         scheme = "https" if self._settings.config.serve.certificate else "http"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def watch(self, seconds: float) -> None:
-        """Wait for signs of life for some time, then see to the processes.
+    def wait(self, seconds: float) -> None:
+        """Wait for signs of life for some time."""
+        running = [child.process for child in self._children if child.process is not None]
+        pipes = [process.stdout for process in running if process.stdout is not None]
+        if pipes:
+            select.select(pipes, [], [], seconds)
+        else:
+            time.sleep(seconds)
+
+    def watch(self) -> None:
+        """See to the processes.
 
         Raises ServeError if one ends before all have listened for the first time.
         """
-        self._wait(seconds)
         now = time.monotonic()
         away, self._watched = now - self._watched, now
         for child in self._children:
@@ -233,14 +241,6 @@ class Processes:
     def close(self) -> None:
         """Stop the processes, and wait until they have."""
         stop(self._children, self._stop_seconds)
-
-    def _wait(self, seconds: float) -> None:
-        running = [child.process for child in self._children if child.process is not None]
-        pipes = [process.stdout for process in running if process.stdout is not None]
-        if pipes:
-            select.select(pipes, [], [], seconds)
-        else:
-            time.sleep(seconds)
 
     def _listen(self, child: Child, now: float, away: float) -> None:
         """Take a process's signs of life; kill it if it has given none for too long."""

@@ -16,12 +16,14 @@ from pathlib import Path
 import cv2
 import uvicorn
 
-from onlooker.api import access_keys, json_log, metrics, process_protocol, services
+from onlooker import program_log
+from onlooker.api import access_keys, metrics, process_protocol, services
 from onlooker.api.app import Server
 from onlooker.api.connection_limits import LimitedConnection
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, listening
 from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.child_process import stoppable_at_once
 from onlooker.config.schema import Config, ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
@@ -41,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Answer requests until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
-    json_log.begin()
+    program_log.begin(form="json", level="INFO")
     signs = Signs()
     settings = process_protocol.unpack(sys.stdin.buffer.readline())
     # The server says when to stop. An interrupt from the terminal reaches this process too.
@@ -78,7 +80,8 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
     known = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
     embedding = space(config.faces.embedder)
     with open_searcher(settings.store, embedding) as searcher:
-        analysers = AnalyserPool(_analysers(config, settings.threads))
+        with stoppable_at_once():
+            analysers = AnalyserPool(_analysers(config, settings.threads))
         context = Context(config, searcher, open_buckets(serve.buckets), analysers)
         server = Server(context, known)
         http = uvicorn.Config(

@@ -16,9 +16,12 @@ from rich.progress import track
 from rich.table import Column, Table
 from rich.text import Text
 
+from onlooker import durable_file
 from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
 from onlooker.escape import PEOPLE
+from onlooker.durable_file import Occupied
+from onlooker.errors import printable
 from onlooker.identity import backup as backups
 from onlooker.identity import transfer
 from onlooker.identity.collection import LARGEST, Collection
@@ -38,6 +41,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="Name of the collection.", metavar="NAME")]
 MAX_NAMES_SHOWN = 50
 MAX_FOLDERS_SHOWN = 3
+MAX_REPORT_LINE_BYTES = 1 << 16
 
 
 class Method(enum.Enum):
@@ -150,15 +154,35 @@ def _complain(outcome: Outcome, report: BinaryIO | None) -> None:
     """Print why an image was not indexed, and write it to the report if there is one."""
     console.print(Text.assemble(("not indexed", "yellow"), f" {outcome.path}: {outcome.reason}"))
     if report is not None:
-        line = {"Path": str(outcome.path), "Reason": outcome.reason}
+        line = {"Path": printable(str(outcome.path)), "Reason": printable(outcome.reason)}
         report.write(msgspec.json.encode(line) + b"\n")
 
 
 def _opened_report(file: Path | None) -> contextlib.AbstractContextManager[BinaryIO | None]:
+    """Open the report, in place of one that an earlier run wrote. Raises Occupied."""
+    if file is None:
+        return contextlib.nullcontext()
     try:
-        return contextlib.nullcontext() if file is None else file.open("wb")
+        durable_file.claim(file, _is_report, "a report of images")
+        return file.open("wb")
+    except Occupied:
+        raise
     except OSError as error:
         raise typer.BadParameter(f"{file}: {error.strerror}") from error
+
+
+def _is_report(file: BinaryIO) -> bool:
+    """Return whether an open file has nothing but lines of a report; the last may be unfinished."""
+    while line := file.readline(MAX_REPORT_LINE_BYTES):
+        if not line.endswith(b"\n"):
+            beginning = b'{"Path":'
+            return line.startswith(beginning) or beginning.startswith(line)
+        try:
+            if set(msgspec.json.decode(line)) != {"Path", "Reason"}:
+                return False
+        except (msgspec.DecodeError, TypeError):
+            return False
+    return True
 
 
 @app.command("list")

@@ -38,7 +38,7 @@ def demo(
         video, people = make_video(folder)
     records, store = folder / "records.jsonl", folder / "faces.db"
     annotated = folder / "annotated.mp4"
-    for old in (records, annotated, *folder.glob("faces.db*"), *folder.glob("records.db*")):
+    for old in (records, annotated, *_with_parts(store), *_with_parts(records.with_suffix(".db"))):
         old.unlink(missing_ok=True)
     settings = load()
     settings = replace(settings, match=replace(settings.match, collection="demo"))
@@ -47,3 +47,8 @@ def demo(
         list(known.index_files([people]))
     plain.print(f"video           {video}")
     replay_videos([video], settings, Outputs(records=records), annotated, store=store)
+
+
+def _with_parts(database: Path) -> list[Path]:
+    """Return the paths of an SQLite file, and of what a process that was killed left beside it."""
+    return [database.with_name(database.name + end) for end in ("", "-wal", "-shm", "-writer")]

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from onlooker import durable_file
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels
@@ -83,8 +84,8 @@ def make_video(folder: Path) -> tuple[Path, Path]:
     video, people = folder / "video.mp4", folder / "people"
     try:
         (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
-        (people / "Eileen Collins" / "portrait.png").write_bytes(_portrait(photos))
-        (folder / "visitor.png").write_bytes(_png(render(photos.astronaut, VISITOR)))
+        durable_file.write(people / "Eileen Collins" / "portrait.png", _portrait(photos))
+        durable_file.write(folder / "visitor.png", _png(render(photos.astronaut, VISITOR)))
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}") from error
     with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE, overwrite=True) as writer:

@@ -9,10 +9,12 @@ import cv2
 import msgspec
 import typer
 
+from onlooker import durable_file
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints
 from onlooker.config.load import load
 from onlooker.config.schema import Config
+from onlooker.durable_file import Occupied
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels, Still
@@ -42,13 +44,14 @@ def faces(
     """Print DetectFaces' answer for an image as JSON.
 
     Uses the settings of `[faces]`, but detects thoroughly. The copy is `NAME-faces.png` in the
-    current folder. Example: `onlooker faces --annotate family.jpg`
+    current folder, which must not exist. Example: `onlooker faces --annotate family.jpg`
     """
     attributes = attribute or ["ALL"]
     for name in attributes:
         if name not in FIELDS and name not in ("DEFAULT", "ALL"):
             known = ", ".join(["DEFAULT", "ALL", *FIELDS])
             raise typer.BadParameter(f"{name!r} is no attribute; known ones are {known}")
+    copy = _copy_of(file, "faces", annotate)
     wanted = Wanted(text=False, mesh=True, attributes=fields(attributes))
     picture, analysis = _analysed(file, load(), wanted)
     size = picture.width, picture.height
@@ -59,8 +62,8 @@ def faces(
         for detail in found:
             draw_face_detail(pixels, detail)
 
-    if annotate:
-        _annotate(picture, draw, Path(f"{file.stem}-faces.png"))
+    if copy is not None:
+        _annotate(picture, draw, copy)
 
 
 def text(
@@ -76,9 +79,9 @@ def text(
     """Print DetectText's answer for an image as JSON: lines, then their words.
 
     Uses the settings of `[text]`, but detects thoroughly. The copy is `NAME-text.png` in the
-    current folder. Example: `onlooker text --annotate menu.jpg`
+    current folder, which must not exist. Example: `onlooker text --annotate menu.jpg`
     """
-    config = load()
+    copy, config = _copy_of(file, "text", annotate), load()
     filters = None
     if min_confidence is not None:
         filters = TextFilters(WordFilter=DetectionFilter(MinConfidence=min_confidence))
@@ -91,8 +94,20 @@ def text(
         max_angle=MAX_TEXT_DEGREES,
     )
     _print({"TextDetections": found, "TextModelVersion": config.text.model_version})
-    if annotate:
-        _annotate(picture, lambda pixels: draw_lines(pixels, found), Path(f"{file.stem}-text.png"))
+    if copy is not None:
+        _annotate(picture, lambda pixels: draw_lines(pixels, found), copy)
+
+
+def _copy_of(file: Path, kind: str, wanted: bool) -> Path | None:
+    """Return the path of the copy to draw into, which is free; None if none is wanted.
+
+    Raises Occupied.
+    """
+    copy = Path(f"{file.stem}-{kind}.png")
+    if not wanted:
+        return None
+    durable_file.claim(copy)
+    return copy
 
 
 def _analysed(file: Path, config: Config, wanted: Wanted) -> tuple[Still, Analysis]:
@@ -114,6 +129,11 @@ def _annotate(picture: Still, draw: Callable[[Pixels], None], out: Path) -> None
     """Draw into a copy of the image and write it to `out`."""
     copy = picture.bgr.copy()
     draw(copy)
-    if not cv2.imwrite(str(out), copy):
-        raise MediaError(f"{out}: cannot be written")
+    try:
+        with durable_file.replacing(out, overwrite=False) as part:
+            part.write_bytes(cv2.imencode(".png", copy)[1].tobytes())
+    except Occupied:
+        raise
+    except OSError as error:
+        raise MediaError(f"{out}: cannot be written: {error.strerror}") from error
     complaints.print(f"drawn into {out}")

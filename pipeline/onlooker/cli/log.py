@@ -48,15 +48,12 @@ def tail(
         for entry in opened.last(number, stream):
             if entry.position <= position:  # later ones come below
                 _print(entry.body)
-        try:
-            while follow:
-                for entry in opened.after(position):
-                    position = entry.position
-                    if stream in (None, entry.stream):
-                        _print(entry.body)
-                time.sleep(POLL_SECONDS)
-        except KeyboardInterrupt:
-            return
+        while follow:
+            for entry in opened.after(position):
+                position = entry.position
+                if stream in (None, entry.stream):
+                    _print(entry.body)
+            time.sleep(POLL_SECONDS)
 
 
 @app.command()
@@ -144,13 +141,8 @@ def _path(given: Path | None) -> Path:
 
 
 def _print(body: bytes) -> None:
-    try:
-        sys.stdout.buffer.write(body + b"\n")
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise LogError(f"records cannot be written to stdout: {error.strerror}") from error
+    sys.stdout.buffer.write(body + b"\n")
+    sys.stdout.buffer.flush()
 
 
 def seconds(time: str | None) -> float | None:

@@ -1,78 +1,50 @@
-"""The command line: the program `onlooker`, its commands, and how it ends."""
+"""The program `onlooker`: what it does about signals, and how it ends.
+
+The commands take half a second to load, and Ctrl-C may come at any instant. So this module imports
+nothing that is slow before it has the signals in hand.
+"""
 
 import os
 import signal
 import sys
-from importlib.metadata import version
-from typing import Annotated
+from collections.abc import Callable
 
-import typer
-from rich.text import Text
-
-from onlooker.cli import collection, config, keys, log, models
-from onlooker.cli.demo import demo
-from onlooker.cli.image import faces, text
-from onlooker.cli.replay import replay
-from onlooker.cli.run import run
-from onlooker.cli.serve import serve
-from onlooker.cli.status import status
-from onlooker.cli.stream import stream
-from onlooker.cli.terminal import complaints, plain
-from onlooker.cli.watch import watch
-from onlooker.errors import OnlookerError
-from onlooker.stream.supervisor import Stopped
-
-SUMMARY = "Recognise faces and read text in images and video, with Amazon Rekognition's answers."
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help=SUMMARY,
-)
-for command in (demo, replay, run, stream, status, serve, watch, faces, text):
-    app.command()(command)
-app.add_typer(collection.app, name="collection")
-app.add_typer(log.app, name="log")
-app.add_typer(models.app, name="models")
-app.add_typer(keys.app, name="keys")
-app.add_typer(config.app, name="config")
+CLEANUP_SECONDS = 6.0
+"""Time that a command has to clean up after a signal; after that another one ends it at once."""
 
 
 def main() -> None:
-    """Run the command line. An expected error is one line on stderr, and status 1."""
-    signal.signal(signal.SIGTERM, _terminate)
+    """Run the command line. An expected error is one line on stderr, and status 1.
+
+    SIGINT, SIGTERM and SIGHUP end it with status 128 + number, once files are closed and processes
+    are stopped.
+    """
+    _handle(_end_now)
+    from onlooker.cli import standard_streams
+
+    standard_streams.prepare()
+    from onlooker.cli import ending
+    from onlooker.cli.commands import app
+
+    interruption = ending.Interruption(CLEANUP_SECONDS)
+    _handle(interruption)
     try:
-        app()
-    except Stopped as stop:
-        complaints.print(f"stopped: {stop}")
-        sys.exit(128 + stop.signal)
-    except OnlookerError as error:
-        complaints.print(Text.assemble(("error:", "red"), f" {error}"))
-        sys.exit(1)
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = ending.run(app)
+    finally:
+        # What is left is Python's own end, and Ctrl-C is too late.
+        _handle(_end_now)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if interruption.number is not None:
+        os._exit(status)  # neither threads nor models are waited for
+    sys.exit(status)
 
 
-def _terminate(number: int, _: object) -> None:
-    """Exit in the usual way, so that files are closed and processes are stopped."""
-    sys.exit(128 + number)
+def _handle(handler: Callable[[int, object], None]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
+            signal.signal(number, handler)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        plain.print(f"onlooker {version('onlooker')}")
-        raise typer.Exit()
-
-
-@app.callback(help=SUMMARY)
-def options(
-    _: Annotated[
-        bool,
-        typer.Option(
-            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
-        ),
-    ] = False,
-) -> None:
-    """Accept the options that stand before a command."""
+def _end_now(number: int, _: object) -> None:
+    """End the process, which has nothing to clean up."""
+    os._exit(128 + number)

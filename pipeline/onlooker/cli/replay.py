@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from onlooker import durable_file
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
@@ -26,6 +27,7 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
+from onlooker.record import endpoints
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.summary import Summary
@@ -103,7 +105,7 @@ def replay_videos(
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     records = outputs.log_path
-    _check(settings, annotated, store or default_path())
+    _check(settings, outputs, annotated, store or default_path())
     pull_models(analyser.cards(settings))
     streams = feeds(videos, settings, outputs, speed)
     if others := other_records(records, streams):
@@ -142,13 +144,18 @@ def replay_videos(
         raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
 
-def _check(settings: Config, annotated: Path | None, store: Path) -> None:
-    """Raise now what would otherwise end the run at its end, or in a worker."""
+def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path) -> None:
+    """Raise now what would otherwise end the run at its end, or in another process."""
+    if outputs.publish is not None:
+        endpoints.check_publishable(outputs.publish, encrypted=False)
+        endpoints.check_free(outputs.publish)
     if settings.match.collection is not None:
         with open_searcher(store, space(settings.faces.embedder)) as searcher:
             searcher.collection(settings.match.collection)
-    if annotated is not None and annotated.exists():
-        raise MediaError(f"{annotated}: is there already; delete it, or draw into another file")
+    if annotated is not None:
+        durable_file.claim(annotated)
+    if annotated in (outputs.records, outputs.log_path):
+        raise MediaError(f"{annotated}: records go there; draw into another file")
     if annotated is not None and not annotated.absolute().parent.is_dir():
         raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
 

@@ -3,8 +3,6 @@
 `onlooker stream` and `onlooker serve` are the same with one half each.
 """
 
-import logging
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from onlooker import program_log
 from onlooker.child_process import Group
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.status import streams_table
@@ -25,7 +24,7 @@ from onlooker.models.card import space
 from onlooker.record import curve_keys, endpoints
 from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.supervisor import RunError
+from onlooker.stream.supervisor import RunError, Stopped
 from onlooker.vision import analyser
 
 
@@ -37,7 +36,6 @@ def run(
     Continues until it is stopped; follows changes of the file's [streams]. `onlooker status` shows
     how it is. Example: `onlooker run --config onlooker.toml`
     """
-    log_plainly()
     path = config or find()
 
     def reload() -> Config:
@@ -54,6 +52,7 @@ def run(
         return path is not None and has_section("serve", path)
 
     settings = reload()
+    program_log.begin(form="json" if serves() else "plain")
     run_program(reload, path, api=settings if serves() else None)
 
 
@@ -68,6 +67,8 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
 
     config = reload()
     outputs = outputs_of(config)
+    if outputs.publish is not None and config.streams:
+        endpoints.check_free(outputs.publish)
     if api is not None:
         check_ports(api)
         api = api.with_thorough_detection() if api.serve.thorough else api
@@ -107,17 +108,15 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
                 processes.register_metrics(metrics.registry)
             plain.print(f"metrics  http://{config.metrics.listen}/metrics")
         on_status = metrics.update if metrics is not None else lambda status: None
-        status = serve(reload, outputs, on_status, watched, others=groups)
+        stopped: Stopped | None = None
+        try:
+            status = serve(reload, outputs, on_status, watched, others=groups)
+        except Stopped as stop:
+            status, stopped = stop.status, stop
     if config.streams:
         console.print(streams_table(status, None, 0.0))
-
-
-def log_plainly() -> None:
-    """Log to stderr, a line for each event."""
-    logging.basicConfig(
-        level=os.environ.get("ONLOOKER_LOG", "WARNING").upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
+    if stopped is not None:
+        raise stopped
 
 
 def check(config: Config) -> None:

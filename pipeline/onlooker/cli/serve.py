@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from onlooker import program_log
 from onlooker.cli.run import run_program
 from onlooker.config.load import load
 from onlooker.config.schema import Metrics
@@ -22,8 +23,6 @@ def serve(
     Point a client here with its endpoint setting, or with AWS_ENDPOINT_URL_REKOGNITION.
     The section [serve] of the configuration says more. Example: `onlooker serve --port 8600`
     """
-    from onlooker.api import json_log
-
     settings = load(config)
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -33,5 +32,5 @@ def serve(
         streams={},
         metrics=Metrics(),  # that port is for `onlooker stream`, which may run beside this
     )
-    json_log.begin()
+    program_log.begin(form="json", level="INFO")
     run_program(lambda: settings, None, api=settings)

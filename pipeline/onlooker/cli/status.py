@@ -45,27 +45,24 @@ def status(
         if once:
             time.sleep(REFRESH_SECONDS)
         live = None if once else closing.enter_context(Live(console=console, auto_refresh=False))
-        try:
-            while any(before) or any(program.processes() for program in programs):
-                if live is not None:
-                    time.sleep(REFRESH_SECONDS)
-                now = [program.ask() for program in programs]
-                seconds, began = time.monotonic() - began, time.monotonic()
-                shown = Table.grid()
-                for program, new, old in zip(programs, now, before, strict=True):
-                    if len(programs) > 1:
-                        shown.add_row(program.title)
-                    if new is not None:
-                        shown.add_row(streams_table(new, old, seconds))
-                        shown.add_row(workers_table(new, old, seconds))
-                    shown.add_row(processes_table(program.processes()))
-                before = now
-                if live is None:
-                    console.print(shown)
-                    return
-                live.update(shown, refresh=True)
-        except KeyboardInterrupt:
-            return
+        while any(before) or any(program.processes() for program in programs):
+            if live is not None:
+                time.sleep(REFRESH_SECONDS)
+            now = [program.ask() for program in programs]
+            seconds, began = time.monotonic() - began, time.monotonic()
+            shown = Table.grid()
+            for program, new, old in zip(programs, now, before, strict=True):
+                if len(programs) > 1:
+                    shown.add_row(program.title)
+                if new is not None:
+                    shown.add_row(streams_table(new, old, seconds))
+                    shown.add_row(workers_table(new, old, seconds))
+                shown.add_row(processes_table(program.processes()))
+            before = now
+            if live is None:
+                console.print(shown)
+                return
+            live.update(shown, refresh=True)
 
 
 class Program:

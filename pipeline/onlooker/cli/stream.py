@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from onlooker.cli.run import check, log_plainly, run_program
+from onlooker import program_log
+from onlooker.cli.run import check, run_program
 from onlooker.config import schema
 from onlooker.config.load import find, load
 from onlooker.config.schema import Config, ConfigError, SourceConfig
@@ -23,7 +24,7 @@ def stream(
     Continues until it is stopped; follows changes of the file's [streams]. Example: `onlooker
     stream door=rtsp://user:password@10.0.0.7/1`
     """
-    log_plainly()
+    program_log.begin()
     more = _named(sources or [])
     path = find()
 

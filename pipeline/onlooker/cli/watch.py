@@ -50,12 +50,9 @@ def watch(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     received, first = 0, 0
-    try:
-        for record in records:
-            received, first = received + 1, first or record.Sequence
-            sys.stdout.buffer.write(encode(record) + b"\n")
-            sys.stdout.buffer.flush()
-    except KeyboardInterrupt:
-        return
+    for record in records:
+        received, first = received + 1, first or record.Sequence
+        sys.stdout.buffer.write(encode(record) + b"\n")
+        sys.stdout.buffer.flush()
     beginning = f", from Sequence {first} on" if first > 1 else ""
     complaints.print(f"the publisher has ended; it sent {received} such records{beginning}")

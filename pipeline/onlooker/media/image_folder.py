@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import os
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
@@ -47,7 +48,7 @@ class ImageFolder(Video):
                     content = hashlib.file_digest(file, "sha256").digest()
             except OSError as error:
                 raise MediaError(f"{path}: {error.strerror}") from error
-            whole.update(path.name.encode() + b"\0" + content)
+            whole.update(os.fsencode(path.name) + b"\0" + content)
         return whole.hexdigest()
 
     def _frames(self, stream: str, start: int) -> Generator[tuple[Frame, Planes | None]]:

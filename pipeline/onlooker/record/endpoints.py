@@ -17,6 +17,7 @@ import zmq
 
 from onlooker import durable_file
 from onlooker.durable_file import Occupied
+from onlooker.errors import printable
 from onlooker.record.sinks.publish_messages import PublishError
 
 BACKLOG = 100
@@ -29,6 +30,8 @@ def check(endpoint: str, *, any_port: bool = False) -> None:
 
     any_port: whether the port may be `*`, a free one that the system chooses.
     """
+    if printable(endpoint) != endpoint:
+        raise PublishError(f"{endpoint}: not UTF-8; name another endpoint")
     if (path := path_of(endpoint)) is not None:
         if endpoint in ("ipc://", "ipc://*") or endpoint.startswith("ipc://@"):
             raise PublishError(f"{endpoint}: names no file; {FORMS}")

@@ -1,6 +1,7 @@
 """Streams of the configuration, which come, go and change while a run lasts."""
 
 import logging
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import Stage
 from onlooker.stream.stages import STAGES
-from onlooker.stream.supervisor import STATUS_SECONDS, Run, running
+from onlooker.stream.supervisor import STATUS_SECONDS, Run, Stopped, running
 
 RELOAD_SECONDS = 1.0
 """Time between two checks of the configuration's file."""
@@ -39,8 +40,8 @@ def serve(
     On SIGHUP, and if the file `watched` changes, it is loaded again: streams come, go and change
     without the others; other changes take effect at the next start. With neither streams nor a
     file, SIGHUP stops as SIGTERM does. Returns when all streams have ended, which cameras never do,
-    or on a signal to stop. Raises RunError, and what
-    `load` and `feeds_of` do for the first configuration.
+    or on a signal to stop. Raises Stopped after SIGINT, RunError, and what `load` and `feeds_of` do
+    for the first configuration.
 
     others: groups of processes that run beside the streams, of which there may be none then.
     """
@@ -67,9 +68,12 @@ def serve(
             report()
 
         follow = reload if config.streams or watched is not None else None
-        if supervise(groups, received, each_round, follow) is None:
+        number = supervise(groups, received, each_round, follow)
+        if number is None:
             run.finish()
             on_status(run.status)
+        if number == signal.SIGINT:  # not the usual end of a service, as SIGTERM is
+            raise Stopped(number, run.status)
         return run.status
 
 

@@ -97,7 +97,7 @@ def feeds_of(
     from onlooker.record.frame_record import analysis_digest
     from onlooker.record.log.reader import Log
     from onlooker.record.log.writer import Writer
-    from onlooker.record.sinks.json_lines import JsonLines
+    from onlooker.record.sinks.json_lines import JsonLines, claim
     from onlooker.record.sinks.sink import Follower
 
     # All videos before the log: no log is made for a file that is no video.
@@ -107,6 +107,8 @@ def feeds_of(
             with open_video(source.url) as video:  # not kept open: there may be thousands
                 videos[name] = video
     if not first or not outputs.log_path.exists():  # else the run may be writing to it
+        if outputs.records:
+            claim(outputs.records)  # no log is made beside a file that is another's
         with Writer(outputs.log_path, outputs.limits) as writer:
             if outputs.records:
                 with JsonLines(outputs.records, writer, outputs.limits) as lines:

@@ -3,6 +3,7 @@
 It is in memory if there is room, and is removed when the run ends.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from onlooker import durable_file
 from onlooker.child_process import ProcessStatus
 from onlooker.config.schema import Config
 from onlooker.durable_file import FileLock, is_locked
+from onlooker.errors import OnlookerError, printable
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
@@ -32,6 +34,10 @@ PREFIX = "onlooker-run-"
 
 
 logger = logging.getLogger(__name__)
+
+
+class DirectoryError(OnlookerError):
+    """There is no place for the directory of a run; the text says why and what to do."""
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,12 +111,14 @@ def read_processes(run: Path) -> tuple[ProcessStatus, ...]:
 
 
 def _write(path: Path, what: msgspec.Struct) -> None:
-    durable_file.write(path, msgspec.json.encode(what, enc_hook=str))
+    # Not by msgspec, which refuses names of files that are not UTF-8.
+    text = json.dumps(msgspec.to_builtins(what, enc_hook=str))
+    durable_file.write(path, text.encode())
 
 
 def _read(path: Path, kind: type[T]) -> T:
-    data = path.read_bytes()
-    return msgspec.json.decode(data, type=kind, dec_hook=lambda kind, text: kind(text))
+    found = json.loads(path.read_bytes())
+    return msgspec.convert(found, kind, dec_hook=lambda kind, text: kind(text))
 
 
 @contextmanager
@@ -118,14 +126,12 @@ def directory(room: int) -> Iterator[Path]:
     """Yield a directory for a run that will keep `room` bytes there; remove it at the end.
 
     Directories of runs that were killed are removed too. It is in memory if there is room. Raises
-    OSError.
+    DirectoryError.
     """
-    disk = Path(tempfile.gettempdir())
-    place = MEMORY if _has_room(room) else disk
+    disk = temporary_folder()
     for each in {MEMORY, disk}:
         _sweep(each)
-    # Under a name that no other process knows until its lock is held.
-    run = Path(tempfile.mkdtemp(prefix=f".{PREFIX}{os.getpid()}-", dir=place))
+    run = _new(MEMORY if _has_room(room) else disk)
     try:
         # A process that can lock it knows that this one has gone, also if process ids mean
         # something else there, as in another container on the same memory.
@@ -136,10 +142,33 @@ def directory(room: int) -> Iterator[Path]:
         shutil.rmtree(run, ignore_errors=True)
 
 
+def temporary_folder() -> Path:
+    """Return the user's folder for temporary files. Raises DirectoryError."""
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise DirectoryError(
+            "no folder for temporary files can be written to; set TMPDIR to one that can"
+        ) from error
+
+
+def _new(place: Path) -> Path:
+    """Make a directory, under a name that no other process knows until its lock is held."""
+    try:
+        return Path(tempfile.mkdtemp(prefix=f".{PREFIX}{os.getpid()}-", dir=place))
+    except OSError as error:
+        if place == MEMORY and (disk := temporary_folder()) != place:
+            logger.warning("frames go over the disk: %s: %s", MEMORY, error.strerror)
+            return _new(disk)
+        raise DirectoryError(
+            f"{place}: {error.strerror}; set TMPDIR to a folder that can be written to"
+        ) from error
+
+
 def runs() -> list[Path]:
     """Return the directories of the user's runs that are alive, the oldest first."""
     found: list[tuple[float, Path]] = []
-    for place in {MEMORY, Path(tempfile.gettempdir())}:
+    for place in {MEMORY, temporary_folder()}:
         for run in place.glob(f"{PREFIX}*-*"):
             with suppress(OSError):  # another user's, or one that has ended
                 if is_locked(run / "lock"):
@@ -179,10 +208,12 @@ def _sweep(place: Path) -> None:
 
 
 def endpoint(run: Path) -> str:
-    """Return the endpoint of the hub of the run in directory `run`."""
+    """Return the endpoint of the hub of the run in directory `run`. Raises DirectoryError."""
     path = f"{run}/hub"
-    if len(path) > zmq.IPC_PATH_MAX_LEN:
-        raise ValueError(f"{path} is too long for a socket's path; set TMPDIR to a shorter one")
+    if len(os.fsencode(path)) > zmq.IPC_PATH_MAX_LEN or printable(path) != path:
+        raise DirectoryError(
+            f"{path} is too long for a socket's path, or not UTF-8; set TMPDIR to another folder"
+        )
     return f"ipc://{path}"
 
 

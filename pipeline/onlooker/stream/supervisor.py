@@ -36,6 +36,7 @@ MAX_START_SECONDS = 60.0
 """Time that a child may take until it is heard of: on a slow disk, Python has much to read."""
 MAX_DEATHS = 7
 """Deaths of one child in a row, with no frame settled in between, after which the run ends."""
+RESUME = "what was recorded is kept, and the same command continues from there"
 FINISH_SECONDS = 4.0
 """Time to stop when all is done: a publisher may have subscribers that are slow."""
 
@@ -49,11 +50,8 @@ class RunError(OnlookerError):
 class Stopped(RunError):
     """A signal has stopped the run. The records until then are complete."""
 
-    def __init__(self, number: int, status: Status) -> None:
-        super().__init__(
-            f"{signal.Signals(number).name}; what was recorded is kept, and the same command "
-            "continues from there"
-        )
+    def __init__(self, number: int, status: Status, advice: str = "") -> None:
+        super().__init__("; ".join(filter(None, [signal.Signals(number).name, advice])))
         self.signal = number
         self.status = status
 
@@ -94,7 +92,7 @@ def replay_feeds(
             run.add(feed)
         number = supervise([run], received, every(STATUS_SECONDS, lambda: on_status(run.status)))
         if number is not None:
-            raise Stopped(number, run.status)
+            raise Stopped(number, run.status, RESUME)
         run.finish()
         on_status(run.status)
         return run.status
@@ -116,7 +114,7 @@ def running(
     with run_directory.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),
-            hub=_endpoint(run),
+            hub=run_directory.endpoint(run),
             config=config,
             store=store,
             stages=tuple(map(row, stages)),
@@ -129,8 +127,8 @@ def running(
 class Run:
     """The processes of a run, while the `with` statement lasts.
 
-    It takes feeds while it runs; its processes start with the first one. `watch` has to be called
-    again and again; `status` is then the newest status of all streams.
+    It takes feeds while it runs; its processes start with the first one. `wait` and `watch` have to
+    be called again and again; `status` is then the newest status of all streams.
     """
 
     def __init__(self, run: Path, plan: Plan, stages: Sequence[Stage], at_once: int | None) -> None:
@@ -215,9 +213,12 @@ class Run:
             if fed is feed:
                 child.stop(time.monotonic())
 
-    def watch(self, seconds: float) -> None:
-        """Listen to the hub for some time, then see to the children. Raises RunError."""
+    def wait(self, seconds: float) -> None:
+        """Listen to the hub for some time. Raises RunError."""
         self._listen(seconds)
+
+    def watch(self) -> None:
+        """See to the children. Raises RunError."""
         now = time.monotonic()
         if now - self._watched > self._silence / 2:
             self._heard = now  # it was this process that slept
@@ -433,10 +434,3 @@ def _cores(workers: int) -> list[int | None]:
 def _base(name: str) -> str:
     """Return the name that a child has in all its lives."""
     return name.rpartition(".")[0]
-
-
-def _endpoint(run: Path) -> str:
-    try:
-        return run_directory.endpoint(run)
-    except ValueError as error:
-        raise RunError(str(error)) from error

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 from msgspec.structs import replace
 
-from onlooker.child_process import stop_event
+from onlooker import durable_file
+from onlooker.child_process import stop_event, stoppable_at_once
 from onlooker.media.picture import Planes
 from onlooker.models.card import WeightsError
 from onlooker.stream import messages, run_directory
@@ -54,7 +55,8 @@ def main(run: Path, stage: str, name: str) -> int:
             with ExitStack() as closing:
                 feed = partial(run_directory.read_feed, run)
                 setup = Setup(plan.config, closing, feed, stop, plan.store)
-                runner = step_runner(row, maker(row)(setup), setup)
+                with stoppable_at_once():
+                    runner = step_runner(row, maker(row)(setup), setup)
                 worker = StageWorker(runner, row.ordered, setup)
                 hub.register()
                 while not stop.is_set():
@@ -186,7 +188,8 @@ class StageWorker:
             if len(list(folder.iterdir())) < MAX_POISONED_IMAGES:
                 planes, _ = self._planes(place)
                 pixels, _ = planes.region(0, 0, planes.width, planes.height)
-                (folder / name).write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
+                with durable_file.replacing(folder / name, overwrite=False) as part:
+                    part.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         except (FrameGone, OSError) as error:
             logger.warning("image not kept name=%s error=%s", name, error)
 

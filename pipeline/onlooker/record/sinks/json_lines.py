@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
+from onlooker.durable_file import Occupied
 from onlooker.record.log.reader import Entry, Log, LogError, LogFull
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
@@ -33,7 +34,7 @@ class JsonLines:
         if path.exists() and path.samefile(log.path):
             raise LogError(f"{path}: is the log itself; name another file for the lines")
         for number in range(1, self._limits.json_lines_max_files + 1):
-            self._claim(self._rotated(number))
+            claim(self._rotated(number))
         self._open()
         try:
             self.position = self._recover(log)
@@ -59,15 +60,8 @@ class JsonLines:
     def _rotated(self, number: int) -> Path:
         return Path(f"{self.path}.{number}") if number else self.path
 
-    def _claim(self, path: Path) -> bool:
-        """Return whether there is a file of records. Raises LogError if it is something else."""
-        try:
-            return durable_file.claim(path, _is_ours, "a file of stream records")
-        except OSError as error:
-            raise LogError(str(error.strerror)) from error
-
     def _open(self) -> None:
-        self._claim(self.path)
+        claim(self.path)
         try:
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         except OSError as error:
@@ -127,7 +121,7 @@ class JsonLines:
         try:
             for number in range(self._limits.json_lines_max_files, 0, -1):
                 younger, older = self._rotated(number - 1), self._rotated(number)
-                self._claim(older)
+                claim(older)
                 if younger.exists():
                     younger.replace(older)
         except OSError as error:
@@ -153,6 +147,19 @@ def read(path: Path) -> Iterator[StreamRecord]:
                     raise LogError(f"{path}: line {number}: {error}") from error
     except OSError as error:
         raise LogError(f"{path}: {error.strerror}") from error
+
+
+def claim(path: Path) -> bool:
+    """Return whether a file of records is at `path`; False if the name is free.
+
+    Raises LogError if it is something else.
+    """
+    try:
+        return durable_file.claim(path, _is_ours, "a file of stream records")
+    except Occupied as error:
+        raise LogError(str(error)) from error
+    except OSError as error:
+        raise LogError(f"{path}: {error.strerror}; name another file") from error
 
 
 def _is_ours(file: BinaryIO) -> bool:

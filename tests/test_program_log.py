@@ -5,7 +5,7 @@ import logging
 import sys
 from typing import Any
 
-from onlooker.api.json_log import JsonFormatter
+from onlooker.program_log import JsonFormatter
 
 
 def entry(message: str, *values: object, **more: Any) -> dict[str, Any]:

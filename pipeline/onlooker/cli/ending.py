@@ -1,0 +1,141 @@
+"""The end of a command: by its result, an error, or a signal."""
+
+import _thread
+import errno
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from rich.text import Text
+
+from onlooker.cli import standard_streams
+from onlooker.cli.standard_streams import PIPE_STATUS, OutputError
+from onlooker.cli.terminal import complaints
+from onlooker.errors import OnlookerError, printable
+from onlooker.stream.supervisor import Stopped
+
+MAX_OPEN_FILES = 4096
+MIN_OPEN_FILES = 100
+"""A run has sockets, pipes, databases and models open; ZeroMQ aborts if it cannot open its own."""
+
+RESOURCES = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.ENOMEM: "make memory free",
+    errno.EMFILE: "allow more with `ulimit -n 4096`",
+    errno.ENFILE: "stop programs that have many files open",
+    errno.EROFS: "name another folder",
+    errno.EIO: "check the disk",
+}
+"""Errors of the system that are no defect of the program, wherever they come, and what to do."""
+
+
+class Interrupted(SystemExit):
+    """A signal has come: raised in the main thread, wherever it is.
+
+    It is a SystemExit because NumPy and others print the trace of any other exception that comes
+    while they are being loaded.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.number = number
+
+
+class Interruption:
+    """The handler of signals while a command runs: the first one raises Interrupted.
+
+    Others are ignored while the command cleans up, but not for longer than `seconds`.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.number: int | None = None
+        """The first signal; None before it."""
+        self._seconds = seconds
+        self._since = 0.0
+        sys.unraisablehook = self._again
+
+    def __call__(self, number: int, _: object) -> None:
+        if self.number is None:
+            self.number, self._since = number, time.monotonic()
+            raise Interrupted(number)
+        if time.monotonic() - self._since > self._seconds:
+            os._exit(128 + number)
+
+    def _again(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """Raise it again if it came where exceptions are ignored, as in a destructor."""
+        if isinstance(unraisable.exc_value, Interrupted):
+            self.number = None
+            _thread.interrupt_main(signal.Signals(unraisable.exc_value.number))
+        else:
+            sys.__unraisablehook__(unraisable)
+
+
+def run(app: Callable[[], object]) -> int:
+    """Run the command line and return its exit status, with a line on stderr if it failed."""
+    try:
+        _check_surroundings()
+        status = _run(app)
+        sys.stdout.flush()
+    except Interrupted as end:
+        complaints.print(f"stopped: {signal.Signals(end.number).name}")
+        return 128 + end.number
+    except Stopped as stop:
+        complaints.print(f"stopped: {stop}")
+        return 128 + stop.signal
+    except OutputError as error:
+        standard_streams.discard_output()
+        return PIPE_STATUS if error.reader_gone else _fail(str(error))
+    except OnlookerError as error:
+        return _fail(str(error))
+    except UnicodeEncodeError as error:
+        if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
+            raise
+        return _fail(f"{printable(error.object)}: the name is not UTF-8; rename it")
+    except MemoryError:
+        return _fail("there is not enough memory; make some free")
+    except Exception as error:
+        number = getattr(error, "errno", None)
+        if number not in RESOURCES:
+            raise
+        place = getattr(error, "filename", None)
+        named = f"{printable(os.fsdecode(place))}: " if isinstance(place, str | bytes) else ""
+        return _fail(f"{named}{os.strerror(number)}; {RESOURCES[number]}")
+    return status
+
+
+def _run(app: Callable[[], object]) -> int:
+    try:
+        app()
+    except Interrupted:
+        raise
+    except SystemExit as end:  # typer's
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _fail(text: str) -> int:
+    complaints.print(Text.assemble(("error:", "red"), f" {text}"))
+    return 1
+
+
+def _check_surroundings() -> None:
+    """Raise OnlookerError if no command can work here."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise OnlookerError(
+            f"the current folder: {error.strerror}; `cd` to one that exists"
+        ) from error
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    if most < MIN_OPEN_FILES:
+        raise OnlookerError(
+            f"only {most} files may be open, and {MIN_OPEN_FILES} are needed; allow more with "
+            f"`ulimit -n {MAX_OPEN_FILES}`"
+        )
