@@ -19,9 +19,9 @@ from rich.text import Text
 from onlooker import durable_file
 from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
-from onlooker.escape import PEOPLE
 from onlooker.durable_file import Occupied
 from onlooker.errors import printable
+from onlooker.escape import PEOPLE
 from onlooker.identity import backup as backups
 from onlooker.identity import transfer
 from onlooker.identity.collection import LARGEST, Collection

@@ -27,9 +27,9 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
-from onlooker.record import endpoints
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
+from onlooker.record.sinks import endpoints
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw

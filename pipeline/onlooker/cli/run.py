@@ -21,7 +21,8 @@ from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
-from onlooker.record import curve_keys, endpoints
+from onlooker.record import curve_keys
+from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import RunError, Stopped

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from onlooker.record import curve_keys, endpoints
+from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
+from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import (
     AT,
     END,

@@ -14,10 +14,10 @@ import msgspec
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from onlooker.record import endpoints
 from onlooker.record.curve_keys import KeyPair
-from onlooker.record.endpoints import Binding
 from onlooker.record.log.reader import Entry, Log, LogError
+from onlooker.record.sinks import endpoints
+from onlooker.record.sinks.endpoints import Binding
 from onlooker.record.sinks.publish_messages import (
     AT,
     END,

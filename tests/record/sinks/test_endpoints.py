@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import zmq
 
-from onlooker.record import endpoints
-from onlooker.record.endpoints import Binding
+from onlooker.record.sinks import endpoints
+from onlooker.record.sinks.endpoints import Binding
 from onlooker.record.sinks.publish_messages import PublishError
 
 
