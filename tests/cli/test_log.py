@@ -167,7 +167,7 @@ def test_of_a_damaged_page_all_else_is_saved(log: Path) -> None:
 
 def test_a_folder_is_no_log(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["log", "check", "--log", str(tmp_path)])
-    assert str(done.exception) == f"{tmp_path}: a folder, not a log of records; name the file"
+    assert str(done.exception) == f"{tmp_path}: not a file, so not a log of records; name the file"
 
 
 def test_times() -> None:

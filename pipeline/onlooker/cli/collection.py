@@ -26,7 +26,7 @@ from onlooker.identity import backup as backups
 from onlooker.identity import transfer
 from onlooker.identity.collection import LARGEST, Collection
 from onlooker.identity.enrol import Outcome, image_files, wanted
-from onlooker.identity.errors import NoFaceFound
+from onlooker.identity.errors import NoFaceFound, StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.searcher import Searcher, all_collections
 from onlooker.identity.store import Store, default_path
@@ -68,10 +68,22 @@ def _named(external_image_id: str | None) -> str:
 
 
 @contextmanager
-def _opened() -> Iterator[Searcher]:
-    """Open the user's collections."""
-    with open_searcher(default_path(), space(load().faces.embedder)) as searcher:
+def _opened(path: Path) -> Iterator[Searcher]:
+    """Open the collections in the store at `path`."""
+    with open_searcher(path, space(load().faces.embedder)) as searcher:
         yield searcher
+
+
+class NoStore(StoreError):
+    """There are no collections yet."""
+
+
+def _existing() -> Path:
+    """Return the path of the user's store. Raises NoStore: only to write one is it created."""
+    path = default_path()
+    if not path.exists():
+        raise NoStore(f"{path}: there is no collection yet; `onlooker collection create` makes one")
+    return path
 
 
 @app.command()
@@ -80,7 +92,7 @@ def create(name: Name) -> None:
 
     Example: `onlooker collection create staff`
     """
-    with _opened() as searcher:
+    with _opened(default_path()) as searcher:
         made = searcher.create_collection(name)
     console.print(f"created {made.name} (model {made.model})")
 
@@ -195,12 +207,12 @@ def list_(
     """
     if name is None:
         table = Table("collection", "faces", "model")
-        with _opened() as searcher:
+        with contextlib.suppress(NoStore), _opened(_existing()) as searcher:
             for one in sorted(all_collections(searcher), key=lambda one: one.name):
                 table.add_row(one.name, str(one.faces), one.model)
     else:
         table = Table(*_person(), "Confidence")
-        with Collection(name) as collection:
+        with Collection(name, store=_existing()) as collection:
             for face in collection.list():
                 table.add_row(
                     _named(face.external_image_id), face.face_id, f"{face.confidence:.1f}"
@@ -221,7 +233,7 @@ def search(
     Example: `onlooker collection search staff visitor.jpg`
     """
     pull_models(analyser.cards(load(), LARGEST))
-    with Collection(name) as collection:
+    with Collection(name, store=_existing()) as collection:
         try:
             identities = collection.search(image, threshold)
         except NoFaceFound as error:
@@ -248,7 +260,7 @@ def delete(
 
     Example: `onlooker collection delete staff`
     """
-    with Collection(name) as collection:
+    with Collection(name, store=_existing()) as collection:
         if not faces:
             collection.delete()
             console.print(f"deleted {name}")
@@ -273,7 +285,7 @@ def method(
 
     Example: `onlooker collection method staff exact`
     """
-    with Store(default_path()) as store:
+    with Store(_existing()) as store:
         store.set_method(name, method.value)
     console.print(f"{name} is searched by {method.value}")
 
@@ -284,7 +296,7 @@ def verify() -> None:
 
     Example: `onlooker collection verify`
     """
-    with Store(default_path()) as store:
+    with Store(_existing()) as store:
         wrong = list(backups.verify(store))
         faces = store.count_faces()
     for problem in wrong:
@@ -300,7 +312,7 @@ def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> 
 
     Example: `onlooker collection backup faces-2026-11.db`
     """
-    with Store(default_path()) as store:
+    with Store(_existing()) as store:
         backups.backup(store, file)
     console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
@@ -326,7 +338,7 @@ def export(
 
     Example: `onlooker collection export staff staff.jsonl`
     """
-    with Store(default_path()) as store:
+    with Store(_existing()) as store:
         count = transfer.export(store, name, file)
     console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
 

@@ -11,12 +11,17 @@ import typer
 
 from onlooker.cli.terminal import complaints, plain
 from onlooker.config.load import load
+from onlooker.errors import printable
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log.reader import Log, LogError, default_path
-from onlooker.rekognition.shapes import encode
+from onlooker.rekognition.shapes import decode, encode
 
 app = typer.Typer(no_args_is_help=True, help="Follow, search, export and check a log of records.")
 
+VIDEO_TIME = r"(\d+:){0,2}\d+(\.\d+)?"
+"""Form of a TIME of a video; the times of a camera are dates."""
+LONGEST_VIDEO_SECONDS = 1e8
+"""Times beyond this, three years, are those of a camera: seconds since 1970."""
 POLL_SECONDS = 0.1
 """Time between queries for new records while a log is followed."""
 
@@ -44,6 +49,7 @@ def tail(
     Example: `onlooker log tail --stream door --follow`
     """
     with Log(_path(log)) as opened:
+        _tell_unknown(opened, stream)
         position = opened.position
         for entry in opened.last(number, stream):
             if entry.position <= position:  # later ones come below
@@ -68,6 +74,7 @@ def export(
     """
     damaged = 0
     with Log(_path(log)) as opened:
+        _tell_unknown(opened, stream)
         for position, entry in opened.salvage():
             if entry is None:
                 damaged += 1
@@ -103,18 +110,16 @@ def query(
     TIME is 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera. Example: `onlooker log query
     --person ada_lovelace --from 2026-11-25T08:00`
     """
+    since, until = _span(start, end)
+    number = 0
     with Log(_path(log)) as opened:
-        found = opened.query(stream, person, text, seconds(start), seconds(end))
-        number = 0
-        for record in found:
+        for record in opened.query(stream, person, text and printable(text), since, until):
             number += 1
             _print(encode(record))
-        streams = opened.sequences_at(opened.position)
-    complaints.print(f"{number} records")
-    if not number and stream is not None and stream not in streams:
-        complaints.print(
-            f"no stream {stream!r} is in the log; it has {', '.join(streams) or 'none'}"
-        )
+        complaints.print(f"{number} records")
+        if not number:
+            _tell_unknown(opened, stream)
+            _tell_other_times(opened, stream, start or end)
 
 
 @app.command()
@@ -145,6 +150,43 @@ def _print(body: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+def _tell_unknown(log: Log, stream: str | None) -> None:
+    """Say so if the log has no such stream."""
+    streams = log.sequences_at(log.position)
+    if stream is not None and stream not in streams:
+        complaints.print(
+            f"no stream {stream!r} is in the log; it has {', '.join(streams) or 'none'}"
+        )
+
+
+def _tell_other_times(log: Log, stream: str | None, time: str | None) -> None:
+    """Say so if records were asked for by times of a video, and are a camera's, or vice versa."""
+    newest = log.last(1, stream)
+    if time is None or not newest:
+        return
+    camera = decode(newest[0].body).time > LONGEST_VIDEO_SECONDS
+    if camera != _is_date(time):
+        form = "2026-11-25T08:00, as of a camera" if camera else "95.5 or 1:35, as of a video"
+        complaints.print(f"{time} may be the wrong kind of time: the log has {form}")
+
+
+def _span(start: str | None, end: str | None) -> tuple[float | None, float | None]:
+    """Return both times in seconds. Raises typer.BadParameter if nothing can be between them."""
+    since, until = seconds(start), seconds(end)
+    if start is not None and end is not None and since is not None and until is not None:
+        if _is_date(start) != _is_date(end):
+            raise typer.BadParameter(
+                f"--from {start} and --to {end}: one is a time of a video, the other of a camera"
+            )
+        if since >= until:
+            raise typer.BadParameter(f"--from {start} is not before --to {end}")
+    return since, until
+
+
+def _is_date(time: str) -> bool:
+    return re.fullmatch(VIDEO_TIME, time) is None
+
+
 def seconds(time: str | None) -> float | None:
     """Return a TIME of the command line in seconds of a video, or since 1970.
 
@@ -152,14 +194,14 @@ def seconds(time: str | None) -> float | None:
     """
     if time is None:
         return None
-    if re.fullmatch(r"(\d+:){0,2}\d+(\.\d+)?", time):
+    if not _is_date(time):
         total = 0.0
         for part in time.split(":"):
             total = total * 60 + float(part)
         return total
     try:
         return datetime.fromisoformat(time).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{time!r} is not a time: write 95.5 or 1:35 in a video, 2026-11-25T08:00 for a camera"
         ) from None

@@ -23,7 +23,7 @@ from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
 from onlooker.escape import PEOPLE, STREAMS
-from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
@@ -150,13 +150,13 @@ def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Pa
         endpoints.check_publishable(outputs.publish, encrypted=False)
         endpoints.check_free(outputs.publish)
     if settings.match.collection is not None:
-        with open_searcher(store, space(settings.faces.embedder)) as searcher:
-            searcher.collection(settings.match.collection)
-    if annotated is not None:
-        durable_file.claim(annotated)
+        check_collection(store, space(settings.faces.embedder), settings.match.collection)
+    if annotated is None:
+        return
+    durable_file.claim(annotated)
     if annotated in (outputs.records, outputs.log_path):
         raise MediaError(f"{annotated}: records go there; draw into another file")
-    if annotated is not None and not annotated.absolute().parent.is_dir():
+    if not annotated.absolute().parent.is_dir():
         raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
 
 

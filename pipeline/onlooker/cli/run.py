@@ -18,7 +18,7 @@ from onlooker.cli.terminal import console, plain
 from onlooker.config.load import find, has_section, load
 from onlooker.config.schema import Config, ConfigError
 from onlooker.identity.errors import StoreError
-from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
 from onlooker.record import curve_keys
@@ -147,9 +147,9 @@ def check(config: Config) -> None:
         asked = config.for_source(one)
         if asked.match.collection is not None and asked.faces.enabled:
             try:
-                embedder = space(config.faces.embedder)
-                with open_searcher(default_path(), embedder) as searcher:
-                    searcher.collection(asked.match.collection)
+                check_collection(
+                    default_path(), space(config.faces.embedder), asked.match.collection
+                )
             except StoreError as error:
                 raise ConfigError(f"[streams.{name}] collection: {error}") from error
 

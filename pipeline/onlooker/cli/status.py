@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 import zmq
+from msgspec.structs import replace
 from rich.live import Live
 from rich.table import Table
 
@@ -94,7 +95,12 @@ class Program:
         if not self._socket.poll(round(ANSWER_SECONDS * 1000)):
             return None
         message, _ = messages.unpack_from_hub(self._socket.recv_multipart())
-        return message if isinstance(message, Status) else None
+        if not isinstance(message, Status):
+            return None
+        known = {stream.name for stream in message.streams}
+        finished = run_directory.read_finished(self._run)
+        rest = (stream for stream in finished if stream.name not in known)
+        return replace(message, streams=(*message.streams, *rest))
 
     def processes(self) -> tuple[ProcessStatus, ...]:
         """Return the processes that are supervised; none if the program has ended."""

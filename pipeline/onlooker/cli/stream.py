@@ -51,6 +51,8 @@ def _named(sources: list[str]) -> dict[str, SourceConfig]:
                 f"write a stream as NAME=URL, not {each!r}; a name has letters, digits, '.', '_' "
                 "and '-'"
             )
+        if name in found:
+            raise typer.BadParameter(f"two streams are named {name!r}; give each a name of its own")
         try:
             found[name] = SourceConfig(url=url)
         except ConfigError as error:

@@ -196,7 +196,7 @@ class Metrics(Section, frozen=True, kw_only=True):
     """Address such as 127.0.0.1:9464; None means no metrics."""
 
     def __post_init__(self) -> None:
-        if self.listen is not None and int(self.listen.rpartition(":")[2]) > 65535:
+        if self.listen and not 1 <= int(self.listen.rpartition(":")[2]) <= 65535:
             raise ConfigError(f"{self.listen}: the port must be 1 to 65535")
 
 

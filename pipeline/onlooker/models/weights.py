@@ -7,7 +7,6 @@ none. From then on nothing here needs a network.
 import contextlib
 import errno
 import logging
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,9 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
-import platformdirs
-
 from onlooker import durable_file
+from onlooker.config import paths
 from onlooker.models import archive
 from onlooker.models.card import Archive, Card, WeightsError, card, cards
 
@@ -42,9 +40,7 @@ _failures: dict[Path, tuple[float, WeightsError]] = {}
 
 def folder() -> Path:
     """Return the folder of built models: `$ONLOOKER_MODELS`, or one in the user's cache."""
-    if given := os.environ.get("ONLOOKER_MODELS"):
-        return Path(given)
-    return platformdirs.user_cache_path("onlooker") / "models"
+    return paths.models_folder()
 
 
 def path(name: str) -> Path:
@@ -79,9 +75,9 @@ def pull(
     """
     wanted = [card(name) for name in names] if names is not None else defaults()
     place = folder()
-    paths = [place / each.file for each in wanted]
-    if not force and all(file.is_file() for file in paths):
-        return paths
+    files = [place / each.file for each in wanted]
+    if not force and all(file.is_file() for file in files):
+        return files
     archives = list(dict.fromkeys(each.archive for each in wanted))
     with _disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
@@ -89,9 +85,9 @@ def pull(
             for source in track(archives):
                 _build(source, [each for each in wanted if each.archive == source], place, force)
             _remove_old_builds(place)
-    for file in paths:
+    for file in files:
         _failures.pop(file, None)
-    return paths
+    return files
 
 
 def defaults() -> list[Card]:

@@ -175,6 +175,13 @@ class Subscriber:
             before = self._last.setdefault(stream, self._floor or 0)
             if before < sequence:
                 yield from self._missed(stream, sequence + 1, last)
+        if not self._joined and (unknown := set(self._streams) - sequences.keys()):
+            logger.warning(
+                "no such stream yet endpoint=%s streams=%s published=%s",
+                self.endpoint,
+                ",".join(sorted(unknown)),
+                ",".join(sorted(sequences)) or "none",
+            )
         self._joined = True
 
     def _live(self, topic: bytes, body: bytes) -> Iterator[StreamRecord]:

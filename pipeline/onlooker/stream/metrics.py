@@ -19,7 +19,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.registry.register(self)
         host, _, port = listen.rpartition(":")
-        self._server, self._thread = start_http_server(int(port), host, self.registry)
+        self._server, self._thread = start_http_server(int(port), host.strip("[]"), self.registry)
 
     def collect(self) -> Iterable[Metric]:
         return families(self.status)

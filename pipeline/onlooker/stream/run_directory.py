@@ -22,6 +22,7 @@ from onlooker.config.schema import Config
 from onlooker.durable_file import FileLock, is_locked
 from onlooker.errors import OnlookerError, printable
 from onlooker.stream.feeds import Feed
+from onlooker.stream.messages import StreamStatus
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import StageRow
@@ -108,6 +109,23 @@ def read_processes(run: Path) -> tuple[ProcessStatus, ...]:
     except FileNotFoundError:
         return ()
     return msgspec.json.decode(data, type=tuple[ProcessStatus, ...])
+
+
+def write_finished(run: Path, streams: Sequence[StreamStatus]) -> None:
+    """Write down the streams that have finished: a hub that was restarted knows nothing of them.
+
+    Raises OSError.
+    """
+    durable_file.write(run / "finished.json", msgspec.json.encode(streams))
+
+
+def read_finished(run: Path) -> tuple[StreamStatus, ...]:
+    """Return the streams that have finished."""
+    try:
+        data = (run / "finished.json").read_bytes()
+    except FileNotFoundError:
+        return ()
+    return msgspec.json.decode(data, type=tuple[StreamStatus, ...])
 
 
 def _write(path: Path, what: msgspec.Struct) -> None:

@@ -187,7 +187,7 @@ class Run:
             self._started = True
             self._socket.connect(self.plan.hub)
         self._feeds[feed.stream] = feed
-        self._finished.pop(feed.stream, None)
+        self._unfinish(feed.stream)
         self._pending.append(feed)
         self._start_pending()
 
@@ -207,7 +207,7 @@ class Run:
         """Stop reading a stream; frames on their way are still analysed."""
         feed = self._feeds.pop(stream)
         self._said.pop(stream, None)
-        self._finished.pop(stream, None)
+        self._unfinish(stream)
         self._pending = [each for each in self._pending if each is not feed]
         for child, fed in self._sources.items():
             if fed is feed:
@@ -300,6 +300,7 @@ class Run:
                 # Another's end is not the end of the feed that took its place.
                 if feed is not None and _base(stream.source) == f"source-{feed.number}":
                     self._finished[stream.name] = stream
+                    self._write_finished()
                 for source in self._sources:
                     if source.name == stream.source:
                         source.stop(now)
@@ -309,6 +310,16 @@ class Run:
         streams = {stream.name: stream for stream in status.streams} | self._finished
         ordered = (streams[name] for name in self._feeds if name in streams)
         self.status = replace(status, streams=tuple(ordered))
+
+    def _unfinish(self, stream: str) -> None:
+        if self._finished.pop(stream, None) is not None:
+            self._write_finished()
+
+    def _write_finished(self) -> None:
+        try:
+            run_directory.write_finished(self.run, tuple(self._finished.values()))
+        except OSError as error:  # a full disk does not stop what runs
+            logger.warning("finished streams not written down cause=%s", error)
 
     def _leave(self, child: Child) -> None:
         """End the stream of a source that has ended for good, unless another feeds it by now."""

@@ -20,6 +20,7 @@ from itertools import groupby, islice
 from math import inf
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from unicodedata import normalize
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
@@ -106,8 +107,7 @@ class Log:
         if not path.exists():
             raise LogError(f"{path}: there is no log of records here")
         if not path.is_file():  # SQLite would wait for a FIFO for ever
-            kind = "a folder" if path.is_dir() else "not a file"
-            raise LogError(f"{path}: {kind}, not a log of records; name the file")
+            raise LogError(f"{path}: not a file, so not a log of records; name the file")
         with self._errors():
             self._database = sqlite3.connect(
                 f"{path.absolute().as_uri()}?mode=ro",
@@ -266,7 +266,7 @@ class Log:
         if person is not None:
             searched.append(self._name_numbers(PERSON, "name = ?", person))
         if text is not None:
-            searched.append(self._name_numbers(TEXT, "holds(name, ?)", text.casefold()))
+            searched.append(self._name_numbers(TEXT, "holds(name, ?)", _folded(text)))
         if searched:
             found = self._named(searched, condition, values, first, last)
         elif stream is None:
@@ -294,7 +294,9 @@ class Log:
         self.close()
 
     def _check_format(self) -> None:
-        self._database.create_function("holds", 2, _holds, deterministic=True)
+        self._database.create_function(
+            "holds", 2, lambda line, part: part in _folded(line), deterministic=True
+        )
         if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
             raise LogError(f"{self.path}: not a log of records; name another file")
         [(self._format,)] = self._rows("PRAGMA user_version")
@@ -436,8 +438,8 @@ def first_missing(log: Log, record_id: Callable[[int], str]) -> int:
     return low
 
 
-def _holds(line: str, part: str) -> bool:
-    return part in line.casefold()
+def _folded(text: str) -> str:
+    return normalize("NFC", text.casefold())  # the same for NFC and NFD
 
 
 def _bytes(record_id: str) -> bytes:
