@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from onlooker.cli.collection import _opened_report
 from onlooker.cli.commands import app
 from onlooker.cli.demo_video import photographs
+from onlooker.durable_file import Occupied
 from onlooker.identity.errors import StoreError
 from onlooker.identity.faces import NewFace
 from onlooker.identity.store import Store, default_path
@@ -122,7 +124,31 @@ def test_backup_and_restore() -> None:
     assert "the old collections are in" in output
     assert "3" in said("list")
     assert "sound, 3 faces" in said("verify")
-    assert isinstance(run("backup", "copy.db").exception, StoreError)
+    assert isinstance(run("backup", "copy.db").exception, Occupied)
+
+
+def test_no_store_is_made_for_what_only_reads_one() -> None:
+    assert run("list").exit_code == 0
+    for words in ("list x", "delete x", "search x y", "verify", "backup b", "method x auto"):
+        done = run(*words.split())
+        assert done.exit_code == 1
+        assert "there is no collection yet" in str(done.exception)
+    assert not default_path().exists()
+
+
+def test_a_report_takes_the_place_of_a_report_alone(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    line = b'{"Path":"a.jpg","Reason":"no face found"}\n'
+    for held in (b"", line, 2 * line, line + b'{"Path":"b.j', line + b'{"Pa'):
+        report.write_bytes(held)
+        with _opened_report(report) as opened:
+            assert opened is not None
+        assert report.read_bytes() == b""
+    for held in (b"notes", line + b"notes\n", line + b"notes", b'{"Path": "mine"}\n', b"[]\n"):
+        report.write_bytes(held)
+        with pytest.raises(Occupied, match="is not a report of images; name another file"):
+            _opened_report(report)
+        assert report.read_bytes() == held
 
 
 def test_export_and_import() -> None:

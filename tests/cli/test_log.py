@@ -5,8 +5,10 @@ import json
 import sqlite3
 import subprocess
 import sys
+import unicodedata
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import typer
@@ -97,7 +99,7 @@ def test_a_followed_log_repeats_nothing_that_comes_meanwhile(
         return last(self, number, stream)
 
     def stop(_: float) -> None:
-        raise KeyboardInterrupt
+        raise SystemExit(0)
 
     monkeypatch.setattr(Log, "last", appended_just_before)
     monkeypatch.setattr("time.sleep", stop)
@@ -176,8 +178,51 @@ def test_times() -> None:
     assert seconds("1:00:05.5") == 3605.5
     assert seconds("2026-11-25T08:00+00:00") == 1795593600.0
     assert seconds("2026-11-25") == datetime(2026, 11, 25).timestamp()
-    with pytest.raises(typer.BadParameter, match="'yesterday' is not a time: write "):
-        seconds("yesterday")
+    for wrong in ("yesterday", "0001-01-01"):
+        with pytest.raises(typer.BadParameter, match=f"'{wrong}' is not a time: write "):
+            seconds(wrong)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--from", "10", "--to", "10"), "--from 10 is not before --to 10"),
+        (("--from", "2026-11-25", "--to", "12"), "one is a time of a video, the other of a camera"),
+    ],
+)
+def test_times_between_which_there_can_be_nothing(
+    log: Path, words: tuple[str, ...], told: str
+) -> None:
+    done = CliRunner(env={"COLUMNS": "200"}).invoke(
+        app, ["log", "query", "--log", str(log), *words]
+    )
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_times_of_the_wrong_kind_are_told(log: Path) -> None:
+    done = CliRunner().invoke(app, ["log", "query", "--log", str(log), "--from", "2026-11-25"])
+    assert done.stderr.splitlines() == [
+        "0 records",
+        "2026-11-25 may be the wrong kind of time: the log has 95.5 or 1:35, as of a video",
+    ]
+
+
+@pytest.mark.parametrize("command", ["tail", "export"])
+def test_a_stream_that_is_not_there_is_told(log: Path, command: str) -> None:
+    done = CliRunner().invoke(app, ["log", command, "--log", str(log), "--stream", "dor"])
+    assert (done.stdout, done.exit_code) == ("", 0)
+    assert done.stderr == "no stream 'dor' is in the log; it has door, yard\n"
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_text_is_found_in_any_unicode_form(tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+    path = tmp_path / "u.db"
+    with Writer(path) as writer:
+        for index, text in enumerate(["CAFÉ MÜLLER", unicodedata.normalize("NFD", "Café")]):
+            writer.append([build(frame("door", index, text), Config(), "d")])
+    asked = unicodedata.normalize(form, "café")
+    assert len(run("log", "query", "--log", str(path), "--text", asked)) == 2
 
 
 def test_keys(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """The program: its version, its errors, and how it ends."""
 
+import codecs
+import errno
+import os
 import re
 import signal
 import subprocess
@@ -14,7 +17,10 @@ from tests.support.commands import ONLOOKER, onlooker
 
 from onlooker.cli import commands
 from onlooker.cli import main as program
+from onlooker.cli.ending import Interrupted, Interruption
+from onlooker.cli.standard_streams import _readable
 from onlooker.errors import OnlookerError
+from onlooker.identity.store import Store, default_path
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -59,6 +65,8 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
 def test_a_path_that_does_not_exist_is_one_line(
     words: tuple[str, ...], call: Callable[..., None], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if words[0] == "collection":
+        Store(default_path()).close()
     with pytest.raises(SystemExit) as ended:
         call(*words)
     assert ended.value.code == 1
@@ -107,6 +115,108 @@ def test_every_expected_error_is_one_line(
         call()
     assert ended.value.code == 1
     assert capsys.readouterr().err == "error: [lens] cap: is on; take it off :fire:\n"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.EROFS])
+def test_a_system_without_room_is_no_defect_of_our_own(
+    number: int,
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail() -> None:
+        raise OSError(number, os.strerror(number), "place")
+
+    monkeypatch.setattr(commands, "app", fail)
+    with pytest.raises(SystemExit) as ended:
+        call()
+    assert ended.value.code == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: place: {os.strerror(number)}; ")
+
+
+def test_a_signal_where_exceptions_are_ignored_comes_again(
+    call: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As during a destructor: Python prints the exception and goes on."""
+
+    class Doomed:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    def command() -> None:
+        Doomed()
+        time.sleep(10)
+
+    ends: list[int] = []
+    monkeypatch.setattr(commands, "app", command)
+    monkeypatch.setattr(os, "_exit", ends.append)
+    with pytest.raises(SystemExit):
+        call()
+    assert ends == [130]
+    assert capsys.readouterr().err == "stopped: SIGINT\n"
+
+
+def test_cleaning_up_is_interrupted_only_if_it_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ends: list[int] = []
+    monkeypatch.setattr(os, "_exit", ends.append)
+    for patience, expected in ((60.0, []), (0.0, [130])):
+        interruption = Interruption(patience)
+        with pytest.raises(Interrupted):
+            interruption(signal.SIGINT, None)
+        time.sleep(0.01)
+        interruption(signal.SIGINT, None)
+        assert ends == expected
+
+
+def test_the_outputs_take_any_name() -> None:
+    codecs.register_error("readable", _readable)
+    name = "Müller caf\udce9 \ud800"
+    assert name.encode("utf-8", "readable") == b"M\xc3\xbcller caf\xe9 \\ud800"
+    assert name.encode("ascii", "readable") == b"M\\xfcller caf\xe9 \\ud800"
+
+
+def test_names_that_are_not_utf8_are_escaped_in_errors() -> None:
+    assert str(OnlookerError("caf\udce9 \ud800 é: gone")) == "caf\\xe9 \\ud800 é: gone"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "text"),
+    [
+        ("> /dev/full", 1, "error: stdout: No space left on device; "),
+        (">&-", 1, "error: stdout: it is closed; "),
+        ("2>&- <&-", 0, ""),
+        ("| true", 141, ""),
+    ],
+)
+def test_outputs_that_cannot_be_written(
+    redirection: str, status: int, text: str, tmp_path: Path
+) -> None:
+    command = f"{sys.executable} -m onlooker --version {redirection}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == status
+    assert done.stderr.startswith(text)
+    assert len(done.stderr.splitlines()) == bool(text)
+
+
+def test_surroundings_in_which_no_command_works(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    for script, text in (
+        (f"cd {gone}; rmdir {gone}", "error: the current folder: No such file or directory; `cd`"),
+        ("ulimit -n 50", "error: only 50 files may be open, and 100 are needed; allow more with"),
+    ):
+        gone.mkdir(exist_ok=True)
+        command = f"{script}; exec {sys.executable} -c 'from onlooker.cli.main import main; main()'"
+        done = subprocess.run(
+            ["bash", "-c", f"{command} --version"], capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith(text)
+        assert len(done.stderr.splitlines()) == 1
 
 
 def test_the_version(tmp_path: Path) -> None:

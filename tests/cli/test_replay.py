@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tests.support.records import EILEEN, face
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import other_records, own_records, print_summary, replay_videos
 from onlooker.config.schema import Config, Faces, SourceConfig, Text
+from onlooker.durable_file import is_locked
 from onlooker.escape import PEOPLE
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
@@ -34,6 +36,7 @@ from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.run_directory import MEMORY, PREFIX
 from onlooker.types import TextLine
 
 FRAMES = 36
@@ -91,9 +94,13 @@ def offspring(pid: int) -> dict[int, str]:
 
 
 def left_behind() -> set[str]:
-    """Return the run directories whose process is gone; others may belong to running tests."""
-    places = [path.name for path in Path("/dev/shm").glob("onlooker-*")]
-    return {name for name in places if not Path("/proc", name.split("-")[1]).exists()}
+    """Return the run directories that no process holds; others may belong to running tests."""
+    found = set()
+    for run in MEMORY.glob(f"{PREFIX}*"):
+        with suppress(FileNotFoundError):  # it ends this moment
+            if not is_locked(run / "lock"):
+                found.add(run.name)
+    return found
 
 
 @pytest.fixture

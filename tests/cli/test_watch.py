@@ -1,5 +1,6 @@
 """`onlooker watch`: what it prints, and the arguments it refuses."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from onlooker.cli import watch
 from onlooker.cli.commands import app
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
+from onlooker.record.log.writer import Writer
+from onlooker.record.sinks.publish import Publisher
+from onlooker.record.subscribe import subscribe
 from onlooker.rekognition.shapes import StreamRecord, decode
 
 
@@ -48,6 +52,21 @@ def test_a_key_without_the_publishers_is_refused(tmp_path: Path) -> None:
     done = onlooker("watch", f"ipc://{tmp_path}/records", "--key", "mine", cwd=tmp_path)
     assert done.returncode == 2
     assert "--key needs --server, the publisher's public key" in " ".join(done.stderr.split())
+
+
+def test_a_stream_that_nobody_publishes_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    endpoint = f"ipc://{tmp_path}/records"
+    with Writer(tmp_path / "r.db") as log, Publisher(log, endpoint) as publisher:
+        waiting = subscribe(endpoint, streams=["dor"], timeout=0.5)
+        serving = threading.Thread(target=lambda: [publisher.serve(0.05) for _ in range(40)])
+        serving.start()
+        with pytest.raises(TimeoutError):
+            next(waiting)
+        serving.join()
+    assert "no such stream yet" in caplog.text
+    assert "streams=dor published=none" in caplog.text
 
 
 def test_a_negative_sequence_is_refused() -> None:

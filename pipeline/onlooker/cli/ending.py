@@ -1,11 +1,11 @@
 """The end of a command: by its result, an error, or a signal."""
 
-import _thread
 import errno
 import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 
@@ -17,6 +17,8 @@ from onlooker.cli.terminal import complaints
 from onlooker.errors import OnlookerError, printable
 from onlooker.stream.supervisor import Stopped
 
+AGAIN_SECONDS = 0.01
+"""Time until a signal that was lost comes again: not while the place that lost it still runs."""
 MAX_OPEN_FILES = 4096
 MIN_OPEN_FILES = 100
 """A run has sockets, pipes, databases and models open; ZeroMQ aborts if it cannot open its own."""
@@ -69,7 +71,10 @@ class Interruption:
         """Raise it again if it came where exceptions are ignored, as in a destructor."""
         if isinstance(unraisable.exc_value, Interrupted):
             self.number = None
-            _thread.interrupt_main(signal.Signals(unraisable.exc_value.number))
+            main, number = threading.main_thread().ident, unraisable.exc_value.number
+            again = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (main, number))
+            again.daemon = True
+            again.start()
         else:
             sys.__unraisablehook__(unraisable)
 
