@@ -167,7 +167,7 @@ def test_two_processes_may_pull_at_once_and_one_downloads(empty: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no lock there")
 def test_files_of_a_killed_process_are_removed(empty: Path) -> None:
     empty.mkdir()
-    (empty / ".yunet-0123456789ab-1.part").write_bytes(b"half")
+    (empty / ".yunet-0123456789ab.89abcdef.part.onnx").write_bytes(b"half")
     (path,) = weights.pull(["yunet"])
     assert list(empty.iterdir()) == [path]
 

@@ -1,4 +1,6 @@
+import errno
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,9 @@ from onlooker.config.schema import Config, Faces, SourceConfig
 from onlooker.durable_file import FileLock
 from onlooker.stream import run_directory
 from onlooker.stream.feeds import Feed
+from onlooker.stream.messages import Counts, StreamStatus
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.run_directory import Plan
+from onlooker.stream.run_directory import DirectoryError, Plan
 from onlooker.stream.stage import Stage, maker, row
 from onlooker.stream.stages import STAGES
 
@@ -117,7 +120,7 @@ def test_a_run_that_ends_while_runs_are_listed_is_left_out(
 
 
 def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
-    with pytest.raises(ValueError, match="TMPDIR"):
+    with pytest.raises(DirectoryError, match="TMPDIR"):
         run_directory.endpoint(Path("/" + "x" * 120))
 
 
@@ -125,3 +128,41 @@ def test_rings_are_reckoned_by_the_largest_videos() -> None:
     source = SourceConfig(url="a.mp4")
     feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
     assert run_directory.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)
+
+
+def test_memory_that_cannot_be_written_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = tempfile.mkdtemp
+
+    def refuse(*, prefix: str, dir: Path) -> str:
+        if dir == run_directory.MEMORY:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return made(prefix=prefix, dir=dir)
+
+    monkeypatch.setattr(run_directory, "MEMORY", tmp_path)
+    monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+    with run_directory.directory(1) as run:
+        assert run.parent == Path(tempfile.gettempdir())
+    assert "Read-only file system" in caplog.text
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    with (
+        pytest.raises(DirectoryError, match="Read-only file system; set TMPDIR to a folder"),
+        run_directory.directory(1),
+    ):
+        pass
+
+
+def test_streams_that_have_finished_are_written_down(tmp_path: Path) -> None:
+    assert run_directory.read_finished(tmp_path) == ()
+    streams = (
+        StreamStatus("door", Counts(received=3, done=3), "source-1.1", 0, 3, True, None, 0.5),
+    )
+    run_directory.write_finished(tmp_path, streams)
+    assert run_directory.read_finished(tmp_path) == streams
+
+
+def test_names_that_are_not_utf8_come_back(tmp_path: Path) -> None:
+    feed = Feed(stream="door", source=SourceConfig(url="caf\udce9.mp4"), number=2)
+    run_directory.write_feed(tmp_path, feed)
+    assert run_directory.read_feed(tmp_path, 2) == feed
