@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY, generate_latest
 
 from onlooker.api import metrics
-from onlooker.models import session
+from onlooker.models import model
 
 COUNT = """
 from onlooker.api import metrics
@@ -32,7 +32,7 @@ def test_counts_of_all_processes_are_added_up_in_a_process_that_counts_elsewhere
 
 def test_the_run_time_of_models_is_added_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = [5.0]
-    monkeypatch.setattr(session, "seconds", lambda: seconds[0])
+    monkeypatch.setattr(model, "seconds", lambda: seconds[0])
 
     def counted() -> float:
         return REGISTRY.get_sample_value("onlooker_model_seconds_total") or 0.0
