@@ -9,7 +9,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from tests.support.secured_server import SECRETS, client
+from tests.support.secured_server import SECRETS, TOKEN, client
 from tests.support.server import Running
 
 from onlooker.api.server import check
@@ -30,6 +30,15 @@ def test_keys_and_regions_are_checked(secured: Running) -> None:
         with pytest.raises(asked.exceptions.ClientError) as raised:
             asked.list_collections()
         assert raised.value.response["Error"]["Code"] == "InvalidSignatureException"
+
+
+def test_a_session_token_belongs_to_its_key(secured: Running) -> None:
+    assert client(secured, "GUEST", aws_session_token=TOKEN).list_collections()
+    for key, token in (("GUEST", "another"), ("GUEST", None), ("ADMIN", TOKEN)):
+        asked = client(secured, key, aws_session_token=token)
+        with pytest.raises(asked.exceptions.ClientError, match=r"AWS_SESSION_TOKEN") as raised:
+            asked.list_collections()
+        assert raised.value.response["Error"]["Code"] == "UnrecognizedClientException"
 
 
 def test_a_key_may_do_only_what_it_allows(secured: Running) -> None:
@@ -132,7 +141,7 @@ def test_the_log_contains_no_secret_and_nothing_of_a_body(secured: Running) -> N
     assert {line["user"] for line in asked} >= {"admin", "kiosk", "anybody"}
     assert all(len(line["request_id"]) == 36 and line["ms"] >= 0 for line in asked)
     text = secured.log.read_text()
-    for secret in (*SECRETS.values(), "ADMIN", "Signature=", "obama", "/9j/", "bad id!"):
+    for secret in (*SECRETS.values(), TOKEN, "ADMIN", "Signature=", "obama", "/9j/", "bad id!"):
         assert secret not in text
 
 

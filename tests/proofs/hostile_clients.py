@@ -15,6 +15,7 @@ import base64
 import json
 import os
 import random
+import re
 import select
 import subprocess
 import sys
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +37,8 @@ from onlooker.cli.demo_video import photographs
 MAX_MEMORY_BYTES = 1 << 30
 """Bytes of memory that the server may use."""
 RETRYABLE = {"ThrottlingException", "ProvisionedThroughputExceededException"}
+FAULTS = {"InternalServerError", "given up", "500", "503"}
+"""Results that no client may get, whatever it sends."""
 HEAD = "POST / HTTP/1.1\r\nHost: a\r\nX-Amz-Target: RekognitionService.{}\r\nContent-Length: {}\r\n"
 ATTEMPTS = 60
 COLLEAGUES = 4
@@ -200,6 +204,94 @@ async def lies(server: Address, seconds: float, clients: int) -> Counter[str]:
     return results
 
 
+HEADS = (
+    "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
+    "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+    "Connection: close, upgrade\r\nUpgrade: " + "x" * 8000 + "\r\n",
+    "Expect: 100-continue\r\n",
+    "Expect: a miracle\r\n",
+    "Content-Encoding: gzip\r\n",
+    "Transfer-Encoding: gzip, chunked\r\n",
+    "Transfer-Encoding: chunked\r\n",
+    "Origin: null\r\nAccess-Control-Request-Method: POST\r\n",
+    "Authorization: AWS4-HMAC-SHA256 Credential=" + "/" * 5000 + "\r\n",
+    "X-Amz-Content-SHA256: UNSIGNED-PAYLOAD\r\nX-Amz-Security-Token: \u00e0\r\n",
+    "X-Amz-Target: RekognitionService.DeleteCollection\r\n",
+    "Content-Length: 3\r\n",
+    "".join(f"X-{number}: {'  '.join('ab')}\r\n" for number in range(900)),
+    "X-Folded: a\r\n b\r\n",
+    ": nameless\r\n",
+    "",
+)
+"""Headers, or what passes for them."""
+OPERATIONS = ("ListCollections", "DetectFaces", "IndexFaces", "Nothing")
+METHODS = ("POST", "OPTIONS", "CONNECT", "PRI", "GET", "HEAD", "M-SEARCH", "post")
+PATHS = (
+    "/",
+    "//" * 1000,
+    "*",
+    "/%00",
+    "/%2F%2e",
+    "/?X-Amz-Signature=0&" * 100,
+    "http://a/",
+    "a:80",
+)
+ODD_BODIES = (
+    b"{}",
+    b"",
+    b"0\r\n\r\n",
+    b"ffffffffffffffff\r\n",
+    b'{"Image":{"Bytes":"' + b"\\n" * 400_000 + b'"}}',
+    b'{"Image":{"Bytes":"' + b"AAA=" * 200_000 + b'"}}',
+)
+
+
+async def heads(server: Address, seconds: float, clients: int) -> Counter[str]:
+    """Send offers of other protocols, odd headers, methods, paths and codings, several at a time.
+
+    Every connection must be answered, closed, or be waiting for the rest of a body.
+    """
+    end = time.monotonic() + seconds
+    results: Counter[str] = Counter()
+
+    async def one(number: int) -> None:
+        chance = random.Random(number)
+
+        def request() -> bytes:
+            method, path = chance.choice(METHODS), chance.choice(PATHS)
+            # Mostly what a parser takes, so that what comes after it is reached.
+            method, path = chance.choice([("POST", "/"), ("POST", "/"), (method, path)])
+            head = f"{method} {path} HTTP/1.1\r\nHost: a\r\n" + chance.choice(HEADS)
+            if chance.random() < 0.9:
+                head += f"X-Amz-Target: RekognitionService.{chance.choice(OPERATIONS)}\r\n"
+            body = chance.choice(ODD_BODIES)
+            length = len(body) + chance.choice((0, 0, 0, -1, 1, 1 << 40))
+            return f"{head}Content-Length: {length}\r\n\r\n".encode("latin-1") + body
+
+        while time.monotonic() < end:
+            sent = b"".join(request() for _ in range(chance.choice((1, 1, 2, 20))))
+            response = b""
+            try:
+                reader, writer = await asyncio.open_connection(server.host, server.port)
+                writer.write(sent)
+                with suppress(TimeoutError):
+                    while piece := await asyncio.wait_for(reader.read(65536), _patience(response)):
+                        response += piece
+                writer.close()
+            except ConnectionError:
+                results["closed"] += 1
+            statuses = re.findall(rb"HTTP/1\.1 (\d+)", response)
+            results.update(status.decode() for status in statuses or [b"none"])
+
+    await asyncio.gather(*(one(number) for number in range(clients)))
+    return results
+
+
+def _patience(response: bytes) -> float:
+    """Return seconds to wait for more: the rest of a body may be waited for on either side."""
+    return 0.1 if response else 2.0
+
+
 async def flood(server: Address, seconds: float, clients: int) -> Counter[str]:
     """Send images from all clients at once; each retries until it is answered.
 
@@ -249,7 +341,7 @@ async def _ask(server: Address, request: bytes) -> str:
     return str(response.get("__type", "answered"))
 
 
-ATTACKS: dict[str, Attack] = {one.__name__: one for one in (slowloris, lies, flood)}
+ATTACKS: dict[str, Attack] = {one.__name__: one for one in (slowloris, lies, heads, flood)}
 OTHERS = {"busy": busy, **ATTACKS}
 
 
@@ -281,12 +373,12 @@ def main() -> None:
         for name, attack in ATTACKS.items():
             if given.only not in (None, name):
                 continue
-            clients = {"slowloris": 200, "lies": 16}.get(name, given.clients)
+            clients = {"slowloris": 200, "lies": 16, "heads": 16}.get(name, given.clients)
             outcome = watch(server, attack, given.seconds, clients)
             _show(name, outcome, quiet=quiet, busy=usual)
             if outcome.memory > MAX_MEMORY_BYTES:
                 failed.append(f"{name}: memory")
-            if set(outcome.results) & {"InternalServerError", "given up"}:
+            if set(outcome.results) & FAULTS:
                 failed.append(f"{name}: {outcome.results}")
             if name == "flood" and set(outcome.results) - RETRYABLE - {"answered", "connection"}:
                 failed.append(f"{name}: an answer that cannot be retried")

@@ -15,7 +15,12 @@ from cryptography.x509.oid import NameOID
 from tests.support.server import Running, running
 
 CERTIFICATE = "certificate.pem"
-SECRETS = {"ADMIN": "the secret of the admin", "KIOSK": "the secret of the kiosk"}
+SECRETS = {
+    "ADMIN": "the secret of the admin",
+    "KIOSK": "the secret of the kiosk",
+    "GUEST": "the secret of the guest",
+}
+TOKEN = "the session token of the guest=="
 KEYS = f"""
 [[key]]
 id = "ADMIN"
@@ -29,12 +34,18 @@ user = "kiosk"
 operations = ["Search*", "ListFaces", "ListCollections", "CompareFaces"]
 collections = ["staff"]
 buckets = ["photos"]
+
+[[key]]
+id = "GUEST"
+secret = "{SECRETS["GUEST"]}"
+user = "guest"
+token = "{TOKEN}"
 """
 
 
 @contextmanager
 def secured_server(folder: Path) -> Iterator[Running]:
-    """Run the server with two keys, two processes and a port for its metrics."""
+    """Run the server with three keys, two processes and a port for its metrics."""
     keys, pem = folder / "keys.toml", certificate(folder)
     keys.write_text(KEYS)
     keys.chmod(0o600)

@@ -113,6 +113,22 @@ def unusable(setup: Setup) -> Step:
     raise StageError("there is no collection 'staff'; see `onlooker collection list`")
 
 
+def usable_once(setup: Setup) -> Step:
+    """A step that kills its worker after a while; the next worker cannot make it."""
+    assert setup.config.log.path is not None
+    used = Path(setup.config.log.path).with_suffix(".used")
+    if used.exists():
+        unusable(setup)
+    used.touch()
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        if frame.index > BAD:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return measured(frame, picture)
+
+    return each(step)
+
+
 def mistaken(setup: Setup) -> Step:
     raise KeyError("gone")
 

@@ -11,6 +11,7 @@ from onlooker.child_process import Group, ProcessStatus, every, signals, supervi
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.errors import OnlookerError
 from onlooker.stream import run_directory
+from onlooker.stream.apart import Apart
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -43,7 +44,8 @@ def serve(
     or on a signal to stop. Raises Stopped after SIGINT, RunError, and what `load` and `feeds_of` do
     for the first configuration.
 
-    others: groups of processes that run beside the streams, of which there may be none then.
+    others: groups of processes that run beside the streams, of which there may be none then. If the
+    streams fail, the others continue, and RunError is raised after a signal to stop.
     """
     config = load()
     expected = EXPECTED_STREAMS if config.streams else 0
@@ -51,15 +53,19 @@ def serve(
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)
+        apart = Apart(run)
         changed = Changed(watched)
 
         def reload() -> None:
-            streams.reload(load)
+            if apart.error is None:
+                streams.reload(load)
+            else:
+                logger.error("configuration not taken error=the streams have failed; restart")
 
-        show = every(STATUS_SECONDS, lambda: on_status(run.status))
+        show = every(STATUS_SECONDS, lambda: on_status(apart.status))
         check = every(RELOAD_SECONDS, lambda: reload() if changed() else None)
 
-        groups = [run, *others]
+        groups = [apart if others else run, *others]
         report = every(STATUS_SECONDS, Report(run.run, groups))
 
         def each_round() -> None:
@@ -72,6 +78,8 @@ def serve(
         if number is None:
             run.finish()
             on_status(run.status)
+        if apart.error is not None:
+            raise apart.error
         if number == signal.SIGINT:  # not the usual end of a service, as SIGTERM is
             raise Stopped(number, run.status)
         return run.status

@@ -407,6 +407,9 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
         """Stop sources first, so that nothing comes in any more; then the publisher, the hub last.
 
         The publisher still has the last records to publish.
