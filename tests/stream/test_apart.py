@@ -31,7 +31,10 @@ def test_streams_that_fail_do_not_end_what_runs_beside_them(
         rounds = 0
         """Rounds since the streams have failed."""
 
-        def watch(self, seconds: float) -> None:
+        def wait(self, seconds: float) -> None:
+            pass
+
+        def watch(self) -> None:
             runs = [(run, run_directory.read(run)) for run in run_directory.runs()]
             [run] = [run for run, plan in runs if plan.parent == os.getpid()]
             written[:] = run_directory.read_processes(run)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
@@ -36,13 +37,21 @@ class Apart:
         failed = tuple(replace(stream, health=str(error)) for stream in status.streams)
         return replace(status, streams=failed)
 
-    def watch(self, seconds: float) -> None:
-        """Do what the streams' own group does until that fails."""
+    def wait(self, seconds: float) -> None:
+        """Wait for news of the streams, or for that time if they have failed."""
         if self.error is not None:
             time.sleep(seconds)
-            return
+        else:
+            self._unless_failed(lambda: self._run.wait(seconds))
+
+    def watch(self) -> None:
+        """See to the processes of the streams, unless they have failed."""
+        if self.error is None:
+            self._unless_failed(self._run.watch)
+
+    def _unless_failed(self, act: Callable[[], None]) -> None:
         try:
-            self._run.watch(seconds)
+            act()
         except RunError as error:
             logger.error("streams failed, the API continues error=%s", error)
             self.error = error
