@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
-from tests.support.images import corners, near
+from tests.support.images import UPRIGHT, corners, near, tiff, with_exif
 
 from onlooker.media.errors import MediaError, TooLarge
 from onlooker.media.image import MAX_PIXELS, decode, read
@@ -28,18 +28,10 @@ def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     return file.getvalue()
 
 
-def exif(orientation: int) -> bytes:
-    """Return a TIFF block with one entry: tag 0x0112, one SHORT."""
-    entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
-    return b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 0)
-
-
 def jpeg_turned(orientation: int) -> bytes:
-    block = b"Exif\0\0" + exif(orientation)
-    segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
     data = encoded(corners(), ".png")
     data = saved(Image.open(io.BytesIO(data)), "JPEG", quality=95, subsampling=0)
-    return data[:2] + segment + data[2:]
+    return with_exif(data, tiff(orientation))
 
 
 def chunk(kind: bytes, content: bytes) -> bytes:
@@ -57,19 +49,6 @@ def png_with(kind: bytes, content: bytes) -> bytes:
     return data[:33] + chunk(kind, content) + data[33:]
 
 
-# The upright image if `corners()` is stored with this orientation (EXIF 2.3, tag 0x0112).
-UPRIGHT = {
-    1: lambda p: p,
-    2: lambda p: p[:, ::-1],
-    3: lambda p: p[::-1, ::-1],
-    4: lambda p: p[::-1],
-    5: lambda p: p.transpose(1, 0, 2),
-    6: lambda p: np.rot90(p, -1),
-    7: lambda p: p[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda p: np.rot90(p),
-}
-
-
 @pytest.mark.parametrize("orientation", UPRIGHT)
 def test_a_jpeg_is_turned_upright(orientation: int) -> None:
     picture = decode(jpeg_turned(orientation)).bgr
@@ -82,7 +61,7 @@ def test_an_invalid_orientation_is_ignored(orientation: int) -> None:
 
 
 def test_exif_in_a_png_is_ignored() -> None:
-    assert np.array_equal(decode(png_with(b"eXIf", exif(6))).bgr, corners())
+    assert np.array_equal(decode(png_with(b"eXIf", tiff(6))).bgr, corners())
 
 
 @pytest.mark.parametrize("ending", [".jpg", ".png"])
@@ -131,13 +110,59 @@ def test_a_jpeg_in_cmyk_and_a_progressive_one() -> None:
     assert near(decode(progressive).bgr, corners())
 
 
-@pytest.mark.parametrize("ending", [".jpg", ".png"])
-def test_a_truncated_file_is_an_error_at_every_length(ending: str) -> None:
-    data = encoded(corners(), ending)
+def jpegs() -> dict[str, bytes]:
+    """Return a photograph-like image as JPEGs of every kind that cameras and programs write."""
+    small = np.random.default_rng(1).integers(0, 256, (6, 8, 3), np.uint8)
+    picture = Image.fromarray(cv2.resize(small, (96, 72), interpolation=cv2.INTER_CUBIC))
+    options: dict[str, dict[str, object]] = {
+        "baseline": {},
+        "optimised": {"optimize": True},
+        "progressive": {"progressive": True},
+        "restarts": {"restart_marker_blocks": 3},
+        "fine": {"subsampling": 0},
+    }
+    found = {kind: saved(picture, "JPEG", **given) for kind, given in options.items()}
+    return found | {mode: saved(picture.convert(mode), "JPEG") for mode in ("L", "CMYK")}
+
+
+@pytest.mark.parametrize("kind", jpegs())
+def test_a_truncated_jpeg_is_an_error_at_every_length(kind: str) -> None:
+    data = jpegs()[kind]
+    for length in range(len(data) - 2):
+        with pytest.raises(MediaError):
+            decode(data[:length])
+
+
+@pytest.mark.parametrize("kind", jpegs())
+@pytest.mark.parametrize("behind", [b"", b"DHAV\0\1", b"\0" * 600, b"\xff\x02\xff\xc0\0\x11"])
+def test_a_whole_jpeg_needs_no_end_marker(kind: str, behind: bytes) -> None:
+    data = jpegs()[kind]
+    assert data.endswith(b"\xff\xd9")
+    assert np.array_equal(decode(data[:-2] + behind).bgr, decode(data).bgr)
+    assert np.array_equal(decode(data + behind).bgr, decode(data).bgr)
+
+
+@pytest.mark.parametrize("kind", jpegs())
+@pytest.mark.parametrize("part", [0.4, 0.5, 0.7, 0.9, 0.97])
+def test_part_of_a_jpeg_with_an_end_marker_is_refused(kind: str, part: float) -> None:
+    data = jpegs()[kind]
+    pixels = data.index(b"\xff\xda")
+    cut = pixels + round(part * (len(data) - pixels))
+    with pytest.raises(MediaError, match=r"ends early, after \d+ bytes"):
+        decode(data[:cut] + b"\xff\xd9")
+
+
+def test_extraneous_bytes_of_a_camera_are_no_damage() -> None:
+    data = jpegs()["baseline"]
+    assert np.array_equal(decode(data[:-2] + b"\0\0\xff\xd9").bgr, decode(data).bgr)
+
+
+def test_a_truncated_png_is_an_error_at_every_length() -> None:
+    data = encoded(corners(), ".png")
     for length in range(len(data)):
         with pytest.raises(MediaError):
             decode(data[:length])
-    decode(data + b"and what a camera adds behind")
+    assert np.array_equal(decode(data + b"and what a camera adds behind").bgr, corners())
 
 
 def test_errors_name_the_file_and_the_cause(tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """JPEG and PNG files from untrusted sources, decoded within limits."""
 
 import re
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 from typing import cast
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 
+from onlooker.media import orientation
 from onlooker.media.errors import MediaError, TooLarge
 from onlooker.media.picture import Pixels, Still
 
@@ -22,7 +25,10 @@ the same 50 megapixels again and again."""
 MAX_PNG_BYTES = 3 * MAX_PIXELS
 """Maximum bytes of a PNG's decoded pixels: 16 bits and transparency take more than three each."""
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_FILE_BYTES = 256 << 20
+"""Maximum bytes of a file: more than an image of MAX_PIXELS can need."""
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png")
 _JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -33,9 +39,12 @@ def read(path: str | PathLike[str]) -> Still:
         with open(path, "rb") as file:
             head = file.read(len(_PNG))
             # Anything but an image may be endless: its first bytes are enough.
-            data = head + file.read() if head.startswith((_JPEG, _PNG)) else head
+            more = MAX_FILE_BYTES if head.startswith((_JPEG, _PNG)) else 0
+            data = head + file.read(more)
     except OSError as error:
         raise MediaError(f"{Path(path)}: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise TooLarge(f"{Path(path)}: more than {MAX_FILE_BYTES} bytes; make it smaller first")
     return decode(data, str(path))
 
 
@@ -44,36 +53,59 @@ def decode(data: bytes, name: str = "image") -> Still:
 
     JPEG is turned upright by its EXIF orientation. 16 bits are rounded to 8, transparency is
     composed over white, as in a browser, and CMYK, grey and palettes become BGR. A truncated file
-    is an error, not half an image. Raises MediaError; TooLarge above 50 megapixels.
+    is an error, not half an image; a JPEG of which only the end marker is missing is whole.
+    Raises MediaError; TooLarge above 50 megapixels.
     """
     if not data:
         raise MediaError(f"{name}: the file is empty")
     if data.startswith(_JPEG):
-        _check_jpeg(data, name)
-        flags = cv2.IMREAD_COLOR
-    elif data.startswith(_PNG):
-        data = _pixel_chunks(data, name)
-        flags = cv2.IMREAD_UNCHANGED
-    else:
-        raise MediaError(f"{name}: neither JPEG nor PNG; it begins with {data[:8]!r}")
+        return Still(_jpeg(data, name))
+    if data.startswith(_PNG):
+        return Still(_png(data, name))
+    raise MediaError(f"{name}: neither JPEG nor PNG; it begins with {data[:8]!r}")
+
+
+def _jpeg(data: bytes, name: str) -> Pixels:
+    end = _check_jpeg(data, name)
+    whole = data if data[end : end + 2] == _END else data[:end] + _END
+    early = MediaError(f"{name}: the JPEG ends early, after {len(data)} bytes")
     try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if whole is not data and not _complete(whole):
+            raise early
+        pixels = cast(Pixels, simplejpeg.decode_jpeg(whole, colorspace="BGR", strict=True))
+    except ValueError as error:
+        # libjpeg's first complaint. In spite of all others, such as "extraneous bytes", which many
+        # cameras leave, browsers show the image.
+        if re.search("premature end of data segment|found marker 0xd9 instead of RST", str(error)):
+            raise early from error
+        pixels = _decoded_anyway(whole, name)
+    return orientation.turned(pixels, orientation.of_jpeg(data) or orientation.Orientation.UPRIGHT)
+
+
+def _decoded_anyway(data: bytes, name: str) -> Pixels:
+    try:
+        return cast(Pixels, simplejpeg.decode_jpeg(data, colorspace="BGR", strict=False))
+    except ValueError as error:
+        raise MediaError(f"{name}: damaged ({error})") from error
+
+
+def _png(data: bytes, name: str) -> Pixels:
+    data = _pixel_chunks(data, name)
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise MediaError(f"{name}: damaged ({' '.join(str(error).split())})") from error
     if pixels is None:
         raise MediaError(f"{name}: damaged, its pixels cannot be decoded")
-    return Still(_to_bgr(cast(NDArray[np.uint8 | np.uint16], pixels)))
+    return _to_bgr(cast(NDArray[np.uint8 | np.uint16], pixels))
 
 
-def _check_jpeg(data: bytes, name: str) -> None:
-    """Check the segments: the size, the number of scans, and that the end is there."""
-    at, scans, max_scans, sized = 2, 0, MAX_SCANS, False
-    while marker := _MARKER.search(data, at):
-        code, at = data[marker.end() - 1], marker.end()
-        if code == 0xD9:  # end of image
-            if not sized:
-                break
-            return
+def _check_jpeg(data: bytes, name: str) -> int:
+    """Check the size and the number of scans; return where the JPEG's end marker is, or belongs."""
+    scans, max_scans = 0, MAX_SCANS
+    for code, at in _segments(data):
+        if code == _END[1] or code in _NO_JPEG:
+            return at - 2
         if code in _FRAME_HEADERS:
             height, width = _number(data, at + 3, 2), _number(data, at + 5, 2)
             _check_size(width, height, name)
@@ -82,19 +114,47 @@ def _check_jpeg(data: bytes, name: str) -> None:
                     f"{name}: a JPEG of {width} x {height} pixels needs more than {len(data)} "
                     "bytes; most of it is missing, or its size is wrong"
                 )
-            max_scans, sized = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height)), True
-        scans += code == 0xDA
+            max_scans = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
+        scans += code == _SCAN
         if scans > max_scans:
             raise MediaError(
                 f"{name}: a JPEG of this size may have {max_scans} scans, and it has more; save it "
                 "again without progressive encoding"
             )
+    return len(data)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the code of each marker of a JPEG, and the place behind it."""
+    at = 2
+    while marker := _MARKER.search(data, at):
+        code, at = data[marker.end() - 1], marker.end()
+        yield code, at
         at += max(2, _number(data, at, 2))
-    raise MediaError(f"{name}: the JPEG ends early, after {len(data)} bytes")
 
 
+def _complete(data: bytes) -> bool:
+    """Return whether the scans of a JPEG cover each component with all its coefficients."""
+    wanted, covered = -1, set[tuple[int, int]]()
+    for code, at in _segments(data):
+        if code in _FRAME_HEADERS:
+            wanted = 64 * data[at + 7] if at + 7 < len(data) else -1
+        elif code == _SCAN:
+            header = data[at : at + _number(data, at, 2)]
+            if len(header) < 6 or len(header) != 6 + 2 * header[2]:
+                return False
+            first, last, precision = header[-3:]
+            if precision & 15 == 0:  # no bit is left for a later scan
+                covered |= {(one, k) for one in header[3:-3:2] for k in range(first, last + 1)}
+    return len(covered) == wanted
+
+
+_END = b"\xff\xd9"
+_SCAN = 0xDA
 _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 """A marker that begins a segment, or the end. Stuffing, restarts and TEM have no segment."""
+_NO_JPEG = frozenset((*range(0x02, 0xC0), *range(0xF0, 0xFE)))
+"""Markers that no JPEG has: bytes that a camera added behind it."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # without DHT, JPG, DAC
 _HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
 """Frames in which each block of 8 x 8 pixels takes at least one bit. If the bits are missing, the

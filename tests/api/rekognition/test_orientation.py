@@ -8,7 +8,7 @@ from tests.support.rekognition import plain_png
 from tests.support.secured_server import client
 from tests.support.server import Running
 
-from onlooker.api.rekognition.orientation import has_orientation
+from onlooker.media.orientation import of_jpeg
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_orientation_is_found_from_faces(
 def test_an_orientation_in_exif_is_left_out(secured: Running, samples: Path) -> None:
     path = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
     data = path.read_bytes()
-    assert has_orientation(data)  # a camera's own
+    assert of_jpeg(data) is not None  # a camera's own
     pixels = cv2.imread(str(path))
     assert pixels is not None
     data = cv2.imencode(".jpg", pixels)[1].tobytes()
-    assert not has_orientation(data)
+    assert of_jpeg(data) is None
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x01\0\0\0\0\0\0"
     marked = data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:]
     response = client(secured, "ADMIN").detect_faces(Image={"Bytes": marked})

@@ -8,13 +8,14 @@ and rotated by 90, 180 and 270 degrees. Boxes are in the image as it came, befor
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import cast
 
 import cv2
 from msgspec.structs import replace
 
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.api.rekognition.responses import Orientation
+from onlooker.media.orientation import of_jpeg
 from onlooker.media.picture import Pixels, Still
 from onlooker.types import Face, Point, Pose
 from onlooker.vision.analyser import Analyser, Detection, Wanted
@@ -53,7 +54,7 @@ def find_upright(
     """Return the faces of an image, and its orientation unless its EXIF has it."""
     still = image.still
     [found] = analyser.detect([still], [WANTED])
-    if has_orientation(image.data):
+    if of_jpeg(image.data) is not None:
         return found.faces, None
     # Upside down, a face is found nearly as well as upright: the confidence in all of them decides.
     name: Orientation = "ROTATE_0"
@@ -90,19 +91,3 @@ def _rotated_back(face: Face, still: Still, rotation: Rotation) -> Face:
     roll = math.remainder(face.pose.roll + rotation.roll, 360)
     pose = Pose(roll=roll, yaw=face.pose.yaw, pitch=face.pose.pitch)
     return replace(face, box=(left, top, right, bottom), points=(a, b, c, d, e), pose=pose)
-
-
-def has_orientation(data: bytes) -> bool:
-    """Return whether a file is a JPEG whose EXIF has the tag Orientation."""
-    start = data.find(b"\xff\xe1", 2, 4096)
-    if not data.startswith(b"\xff\xd8") or data[start + 4 : start + 10] != b"Exif\0\0":
-        return False
-    tiff = data[start + 10 : start + 2 + int.from_bytes(data[start + 2 : start + 4], "big")]
-    order: Literal["little", "big"] = "little" if tiff.startswith(b"II") else "big"
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(tiff[at : at + size], order)
-
-    entries = number(4, 4)
-    tags = (number(entries + 2 + 12 * n, 2) for n in range(number(entries, 2)))
-    return any(tag == 0x0112 for tag in tags)
