@@ -78,7 +78,7 @@ def test_frames_are_on_our_clock(kind: str) -> None:
         ("ts", "stall", 2, "no data for 1 s"),
         ("rtsp", "brief", 20, "the stream has ended"),
         ("rtsp", "reset", 6, ""),
-        ("rtsp", "stall", 6, "no data for 1 s"),
+        ("rtsp", "stall", 5, "no data for 1 s"),
         ("rtsp", "garbage", 6, ""),
         ("rtsp", "refused", 0, r"the user name or password is wrong \(401\)"),
         ("rtsp", "missing", 0, "404 Not Found"),
@@ -161,7 +161,7 @@ def test_a_password_is_accepted_or_refused() -> None:
 def test_a_refused_connection() -> None:
     found, why = receive("http://127.0.0.1:9/video", 1, timeout=1)
     assert not found
-    assert why == "http://127.0.0.1:9/video: Connection refused"
+    assert why == "http://127.0.0.1:9/...: Connection refused"
 
 
 def test_frames_are_sampled_and_cropped() -> None:

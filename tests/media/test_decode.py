@@ -13,8 +13,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from onlooker.media.decode import REORDER_FRAMES, Damage, Upright, decoded, upright_size
+from onlooker.media.decode import Damage, decoded
 from onlooker.media.picture import Pixels, Planes
+from onlooker.media.timeline import MAX_REORDERED
+from onlooker.media.upright import Upright
 
 RED, GREEN, BLUE, WHITE = [0, 0, 255], [0, 255, 0], [255, 0, 0], [255, 255, 255]
 
@@ -53,11 +55,14 @@ def video_of(
 
 
 def upright_frames(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:
-    upright = Upright()
     with av.open(str(path)) as container:
-        for item in decoded(container, container.streams.video[0]):
+        stream = container.streams.video[0]
+        upright = Upright(stream)
+        for item in decoded(container, stream):
             assert isinstance(item, VideoFrame)
-            yield item, upright(item)
+            planes = upright(item)
+            assert upright.size(item) == (planes.width, planes.height)
+            yield item, planes
 
 
 def middles(planes: Planes) -> list[list[int]]:
@@ -103,8 +108,7 @@ def test_colours_of_every_pixel_format(
 def test_a_rotated_video_becomes_upright(
     tmp_path: Path, rotation: int, expected: list[list[int]]
 ) -> None:
-    for frame, planes in upright_frames(video_of(tmp_path / "phone.mp4", rotation=rotation)):
-        assert upright_size(frame) == (planes.width, planes.height)
+    for _, planes in upright_frames(video_of(tmp_path / "phone.mp4", rotation=rotation)):
         assert planes.width == (48 if rotation % 180 else 64)
         assert np.abs(np.subtract(middles(planes), expected)).max() <= 5
 
@@ -175,7 +179,7 @@ def test_no_more_frames_are_held_than_necessary() -> None:
     container = Container(*packets)
     first = next(decoded(container, Stream()))  # type: ignore[arg-type]
     assert first.pts == 0
-    assert container.read == REORDER_FRAMES + 1
+    assert container.read == MAX_REORDERED + 1
 
 
 def test_damage_without_a_time_stays_in_decoding_order() -> None:

@@ -1,14 +1,64 @@
 """URLs of cameras and of other sources, and URLs without secrets."""
 
-from onlooker.media.url import is_camera, redacted
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.media.url import is_camera, may_be_unescaped, redacted
 
 
-def test_secrets_are_redacted() -> None:
-    assert redacted("rtsp://a:b@host:554/x?user=1") == "rtsp://host:554/x?..."
-    assert redacted("https://host/x") == "https://host/x"
-    assert redacted("rtmp://a:b@host/x?key=1#2") == "rtmp://host/x?..."
-    assert redacted("test://moving?fps=5") == "test://moving?fps=5"
-    assert redacted("/videos/a@b.mp4") == "/videos/a@b.mp4"
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://a:geheim@host:554/x?user=1", "rtsp://host:554/..."),
+        ("https://host/", "https://host"),
+        ("https://host/live/geheim/x.m3u8", "https://host/..."),
+        ("rtsp://[fe80::1%eth0]:554/x", "rtsp://[fe80::1%eth0]:554/..."),
+        ("rtsp://10.0.0.7/user=admin&password=geheim&channel=1.sdp?real_stream", "rtsp://10.0.0.7/..."),
+        ("http://10.0.0.7/cgi-bin/snapshot.cgi;user=admin;pwd=geheim", "http://10.0.0.7/..."),
+        ("http://10.0.0.7:80?user=admin&pwd=geheim", "http://10.0.0.7:80/..."),
+        ("rtsp://admin:gehe@im@10.0.0.7/1", "rtsp://10.0.0.7/..."),
+        ("rtsp://admin:12345/geheim@10.0.0.7/1", "rtsp://..."),
+        ("rtsp://admin:12345?geheim@10.0.0.7/1", "rtsp://..."),
+        ("rtsp://admin:12345#geheim@10.0.0.7/1", "rtsp://..."),
+        ("rtsp://admin:geheim", "rtsp://..."),
+        ("rtsp://admin:geh%40im@10.0.0.7/1", "rtsp://10.0.0.7/..."),
+        ("rtmp://a:b@host/x?key=1#2", "rtmp://host/..."),
+        ("test://moving?fps=5", "test://moving?fps=5"),
+        ("file:///videos/a.mp4", "file:///videos/a.mp4"),
+        ("/videos/a@b.mp4", "/videos/a@b.mp4"),
+    ],
+)  # fmt: skip
+def test_secrets_are_redacted(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+
+
+@given(
+    st.sampled_from(["rtsp", "http", "https", "rtsps", "RTSP"]),
+    st.text(st.characters(codec="utf-8"), min_size=1),
+    st.sampled_from(
+        [
+            "{scheme}://admin:{before}geheim{behind}@10.0.0.7:554/live",
+            "{scheme}://geheim{before}:{behind}@10.0.0.7/live",
+            "{scheme}://10.0.0.7/{before}geheim{behind}/live",
+            "{scheme}://10.0.0.7/live?{before}geheim{behind}",
+            "{scheme}://10.0.0.7/live#{before}geheim{behind}",
+        ]
+    ),
+    st.booleans(),
+)
+def test_no_password_is_shown_whatever_surrounds_it(
+    scheme: str, other: str, form: str, first: bool
+) -> None:
+    before, behind = (other, "") if first else ("", other)
+    url = form.format(scheme=scheme, before=before, behind=behind)
+    assert "geheim" not in redacted(url)
+
+
+def test_passwords_that_may_be_unescaped() -> None:
+    assert may_be_unescaped("rtsp://admin:12345/geheim@10.0.0.7/1")
+    assert not may_be_unescaped("rtsp://admin:geheim@10.0.0.7/1")
+    assert not may_be_unescaped("/videos/a@b.mp4")
 
 
 def test_cameras_and_other_sources() -> None:

@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import re
 from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
@@ -43,9 +44,14 @@ FaceAttribute = Literal[
 ]
 """Amazon's names of the facial attributes beyond the default ones."""
 
+Deinterlace = Literal["auto", "off", "on"]
+
 CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
 """Schemes of URLs whose streams do not end by themselves."""
 URL_SCHEMES = (*CAMERA_SCHEMES, "test", "file")
+
+NEARLY_URL = re.compile(r"(rtsps?|rtmp|https?|file|test):|[^/\s]+:[^/]*@", re.IGNORECASE)
+"""The beginning of what is meant as a URL, but lacks the scheme or its slashes."""
 
 STREAM_NAME = r"^[A-Za-z0-9_.\-]{1,128}$"
 StreamName = Annotated[str, Meta(pattern=STREAM_NAME)]
@@ -231,6 +237,9 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     """Playback speed of a video: "max", or a factor such as "8x". Live videos play at 1x."""
     motion_threshold: Annotated[float, Meta(gt=0, lt=1)] | None = None
     """Share of the image that must change; below it, the previous result is repeated."""
+    deinterlace: Deinterlace = "auto"
+    """Make one image of the two fields of interlaced video: with "auto" where it is marked as
+    interlaced, with "on" everywhere."""
     transport: Literal["tcp", "udp"] = "tcp"
     """Transport of RTSP."""
     timeout: Seconds = 10.0
@@ -256,9 +265,14 @@ class SourceConfig(Section, frozen=True, kw_only=True):
 
     def _check_url(self) -> None:
         scheme, separator, _ = self.url.partition("://")
+        # None of these texts has the URL: it may contain a password.
         if not separator:
+            if NEARLY_URL.match(self.url):
+                raise ConfigError(
+                    "url: neither a file nor a URL; a URL begins with its scheme and two slashes, "
+                    "as rtsp://"
+                )
             return
-        # Neither text has the URL: it may contain a password.
         if scheme.lower() not in URL_SCHEMES:
             known = ", ".join(f"{known}://" for known in URL_SCHEMES)
             raise ConfigError(f"url: {scheme}:// is not supported; use one of {known}")
@@ -279,8 +293,17 @@ class SourceConfig(Section, frozen=True, kw_only=True):
 
     def selection(self) -> bytes:
         """Return the settings that select frames and regions of a video; empty if none does."""
-        parts = [self.fps, self.nth, self.region, self.start, self.end, self.motion_threshold]
-        return b"" if parts == [None, 1, None, 0, None, None] else msgspec.json.encode(parts)
+        parts = [
+            self.fps,
+            self.nth,
+            self.region,
+            self.start,
+            self.end,
+            self.motion_threshold,
+            self.deinterlace,
+        ]
+        usual = [None, 1, None, 0, None, None, "auto"]
+        return b"" if parts == usual else msgspec.json.encode(parts)
 
 
 class Record(Section, frozen=True, kw_only=True):

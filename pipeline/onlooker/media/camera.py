@@ -16,17 +16,25 @@ from av.video.stream import VideoStream
 from msgspec.structs import replace
 
 from onlooker.config.schema import SourceConfig
+from onlooker.media import playlist
 from onlooker.media.camera_health import JUMP_SECONDS, Clock, FreezeDetector
-from onlooker.media.decode import TOLERANT, Upright, upright_size
+from onlooker.media.container import TOLERANT, video_stream
+from onlooker.media.deinterlace import Deinterlacer
 from onlooker.media.errors import MediaError
 from onlooker.media.open import frames
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import Sampler, cropped
+from onlooker.media.upright import Upright
 from onlooker.media.url import SYNTHETIC_SCHEME, is_camera, is_device, redacted
 from onlooker.types import Frame
 
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
 """Without local files: a playlist from the network cannot name one."""
+QUICK = {"fpsprobesize": "0", "analyzeduration": "500000"}
+"""Options of libav for the first image soon: its estimate of the frame rate takes 20 frames, and is
+not used; a stream that begins between two key frames is analysed for half a second, not five."""
+NO_PROBE = {"probesize": "32"}
+"""RTSP states the codec, and libav would wait for seven frames of H.264 to know their order."""
 CLOCK_HZ = 90_000
 """Units of `pts` per second."""
 
@@ -67,20 +75,18 @@ class Camera:
         if not is_camera(self.source.url):
             yield from self._played()
             return
-        url, timeout = self.source.url, self.source.timeout
+        name, timeout = redacted(self.source.url), self.source.timeout
+        # The errors of libav have the whole URL, and with it the password: none is passed on.
         try:
             with _open(self.source) as container:
-                yield from self._received(container)
-            raise MediaError(f"{redacted(url)}: the stream has ended")
-        except (av.error.ExitError, av.error.TimeoutError) as error:
-            raise MediaError(f"{redacted(url)}: no data for {timeout:g} s") from error
-        except av.error.HTTPUnauthorizedError as error:
-            raise MediaError(
-                f"{redacted(url)}: the user name or password is wrong (401)"
-            ) from error
+                yield from self._received(container, name)
+            raise MediaError(f"{name}: the stream has ended")
+        except (av.error.ExitError, av.error.TimeoutError):
+            raise MediaError(f"{name}: no data for {timeout:g} s") from None
+        except av.error.HTTPUnauthorizedError:
+            raise MediaError(f"{name}: the user name or password is wrong (401)") from None
         except (av.error.FFmpegError, OSError) as error:
-            text = error.strerror or type(error).__name__
-            raise MediaError(f"{redacted(url)}: {text}") from error
+            raise MediaError(f"{name}: {error.strerror or type(error).__name__}") from None
         finally:
             self.alive = time.monotonic()
 
@@ -99,7 +105,7 @@ class Camera:
                 fragment, fragment_pts = self.index, frame.pts
             self.alive = time.monotonic()
             if freeze is not None and planes is not None:
-                freeze(planes, self.alive, self.source.url)
+                freeze(planes, self.alive, redacted(self.source.url))
                 self.black = freeze.black
             moved = replace(
                 frame,
@@ -111,13 +117,11 @@ class Camera:
             self.index += 1
             yield CameraFrame(moved, planes, stale=False)
 
-    def _received(self, container: InputContainer) -> Iterator[CameraFrame]:
-        streams = container.streams.video
-        if not streams or streams[0].codec_context is None:
-            raise MediaError(f"{redacted(self.source.url)}: no video in it")
-        stream = streams[0]
+    def _received(self, container: InputContainer, name: str) -> Iterator[CameraFrame]:
+        stream = video_stream(container, name)
         stream.codec_context.thread_count = 1
-        upright, freeze = Upright(), FreezeDetector(self.source.frozen_timeout)
+        upright, freeze = Upright(stream), FreezeDetector(self.source.frozen_timeout)
+        deinterlacer = Deinterlacer(self.source.deinterlace)
         # Only RTSP comes in real time: HLS comes in segments, and MJPEG has no time stamps.
         rtsp = self.source.url.lower().startswith("rtsp")
         stamped = stream.codec_context.name != "mjpeg"
@@ -126,33 +130,30 @@ class Camera:
         epoch, fragment, fragment_pts = os.urandom(16).hex(), self.index, 0
         self._started = max(time.time(), self._started + 0.001)
         size, imaged = (0, 0), began
-        for item in _decoded(container, stream):
+        for item in _decoded(container, stream, deinterlacer):
             now = self.alive = time.monotonic()
             whole = isinstance(item, VideoFrame) and not item.is_corrupt
-            if now - imaged > self.source.timeout:
-                raise MediaError(
-                    f"{redacted(self.source.url)}: data came, but no image for "
-                    f"{self.source.timeout:g} s"
-                )
+            if whole:
+                imaged = now
+            elif now - imaged > self.source.timeout:
+                raise MediaError(f"{name}: data came, but no image for {self.source.timeout:g} s")
             if item is None or (not size[0] and not whole):
                 continue  # no frame can be decoded before the first key frame
             stamp = item.time if stamped and isinstance(item, VideoFrame) else None
             at, stale = clock(stamp, now - began)
             if not rtsp and at > now - began:
                 time.sleep(min(at - (now - began), JUMP_SECONDS))
-            if whole:
-                imaged = now
             if not sampler(at):
                 continue
             planes: Planes | None = None
             pts, origin = round(at * CLOCK_HZ), (0, 0)
             if isinstance(item, VideoFrame):
-                size = upright_size(item)
+                size = upright.size(item)
                 if item.key_frame and at > fragment_pts / CLOCK_HZ:
                     fragment, fragment_pts = self.index, pts
                 if whole:
                     planes, origin = cropped(upright(item), self.source)
-                    freeze(planes, now, redacted(self.source.url))
+                    freeze(planes, now, name)
                     self.black = freeze.black
             error = None if planes is not None else "damaged: the image cannot be decoded"
             frame = Frame(
@@ -165,29 +166,32 @@ class Camera:
 
 
 def _open(source: SourceConfig) -> InputContainer:
-    scheme = source.url.partition("://")[0].lower()
+    """Open the connection; of an HLS stream with several variants, the best one that can be had."""
+    url, failure = source.url, None
+    timeout = source.timeout, source.timeout
+    if is_device(url):
+        options = {"use_wallclock_as_timestamps": "1", **QUICK}
+        return av.open(url, format="v4l2", options=options, timeout=timeout)
+    options = {"protocol_whitelist": PROTOCOLS, **QUICK}
     microseconds = str(round(source.timeout * 1e6))
-    if is_device(source.url):
-        options, form = {"use_wallclock_as_timestamps": "1"}, "v4l2"
-    elif scheme in ("rtsp", "rtsps"):
-        options = {"rtsp_transport": source.transport, "timeout": microseconds}
-        form = None
+    if url.lower().startswith("rtsp"):
+        options |= {"rtsp_transport": source.transport, "timeout": microseconds, **NO_PROBE}
     else:
-        options, form = {"rw_timeout": microseconds, "user_agent": "onlooker"}, None
-    if form is None:
-        options["protocol_whitelist"] = PROTOCOLS
-    container: InputContainer = av.open(
-        source.url,
-        format=form,
-        options=options,
-        timeout=(source.timeout, source.timeout),
-        **TOLERANT,
-    )
-    return container
+        options |= {"rw_timeout": microseconds, "user_agent": "onlooker"}
+    for address in (*playlist.variants(url, options, timeout), url):
+        try:
+            container: InputContainer = av.open(
+                address, options=options, timeout=timeout, **TOLERANT
+            )
+            return container
+        except (av.error.FFmpegError, OSError) as error:
+            failure = failure or error
+    assert failure is not None
+    raise failure
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream
+    container: InputContainer, stream: VideoStream, deinterlacer: Deinterlacer
 ) -> Iterator[VideoFrame | Exception | None]:
     """Yield frames, an error for each packet that the decoder refuses, and None for other data."""
     for packet in container.demux(stream):
@@ -196,6 +200,7 @@ def _decoded(
         except av.error.FFmpegError as error:
             yield error
             continue
-        yield from images
+        for image in images:
+            yield from deinterlacer(image)
         if not images:
             yield None

@@ -1,31 +1,18 @@
-"""Decoding: from a container's packets to frames, damage, and upright planes."""
+"""Decoding: from a container's packets to frames, and to damage where one is lost."""
 
 import heapq
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
 
-import av
 import av.error
-import cv2
-import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
-from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from onlooker.media.picture import Pixels, Planes
-
-TOLERANT: dict[str, Any] = (
-    {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
-)
-"""Arguments of `av.open` for titles that are not UTF-8. PyAV 19, which needs Python 3.12, accepts
-them by itself."""
-REORDER_FRAMES = 16
-"""Maximum frames that H.264 and HEVC reorder. After a refused packet, and up to the next key frame,
-the decoder's order cannot be trusted: this many frames are reordered here instead."""
+from onlooker.config.schema import Deinterlace
+from onlooker.media.deinterlace import Deinterlacer
+from onlooker.media.timeline import MAX_REORDERED, StampOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +23,9 @@ class Damage:
     cause: str
 
 
-def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame | Damage]:
+def decoded(
+    container: InputContainer, stream: VideoStream, deinterlace: Deinterlace = "off"
+) -> Iterator[VideoFrame | Damage]:
     """Yield the frames of `stream` in presentation order, and Damage for those that are lost.
 
     A packet that the decoder refuses, or a frame that it marks as corrupt, is Damage in its place;
@@ -44,97 +33,69 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
     content of the file makes it raise.
     """
     stream.codec_context.thread_count = 1  # least CPU time; several processes keep the cores busy
+    deinterlacer = Deinterlacer(deinterlace)
+    for item in _in_order(_in_decoding_order(container, stream)):
+        if isinstance(item, VideoFrame) and not item.is_corrupt:
+            yield from deinterlacer(item)
+            continue
+        yield from deinterlacer.flush()
+        if isinstance(item, VideoFrame):
+            item = Damage(item.pts, "damaged: part of the image is missing")
+        yield item
+    yield from deinterlacer.flush()
+
+
+def _in_order(items: Iterator[VideoFrame | Damage]) -> Iterator[VideoFrame | Damage]:
+    """Yield items in presentation order.
+
+    The decoder's order is right but for damage: after a refused packet, and up to the next key
+    frame, MAX_REORDERED frames are reordered here.
+    """
     held: list[tuple[float, int, VideoFrame | Damage]] = []
-    depth, time = 0, -math.inf
-    for number, item in enumerate(_in_decoding_order(container, stream)):
+    depth, time, yielded = 0, -math.inf, -math.inf
+    for number, item in enumerate(items):
         time = time if item.pts is None else item.pts
-        heapq.heappush(held, (time, number, item))
         if isinstance(item, Damage):
-            depth = REORDER_FRAMES
+            depth = MAX_REORDERED
         elif item.key_frame:
             depth = 0
+            if time < yielded:  # the clock has jumped back: it is not before what is held
+                while held:
+                    yield heapq.heappop(held)[2]
+        heapq.heappush(held, (time, number, item))
         while len(held) > depth:
-            yield _whole(heapq.heappop(held)[2])
+            yielded, _, ready = heapq.heappop(held)
+            yield ready
     while held:
-        yield _whole(heapq.heappop(held)[2])
-
-
-def _whole(item: VideoFrame | Damage) -> VideoFrame | Damage:
-    if isinstance(item, VideoFrame) and item.is_corrupt:
-        return Damage(item.pts, "damaged: part of the image is missing")
-    return item
+        yield heapq.heappop(held)[2]
 
 
 def _in_decoding_order(
     container: InputContainer, stream: VideoStream
 ) -> Iterator[VideoFrame | Damage]:
     """Yield frames as the decoder returns them, and Damage for packets that it refuses."""
-    packets = container.demux(stream)
+    packets, stamps = container.demux(stream), StampOrder()
     while True:
         try:
             packet = next(packets)
         except StopIteration:
             return
         except av.error.FFmpegError as error:
-            yield from _attempt(lambda: stream.codec_context.decode(None), None)
+            yield from _attempt(lambda: stream.codec_context.decode(None), None, stamps)
             yield Damage(None, f"the rest of the video cannot be read ({error.strerror})")
             return
-        yield from _attempt(packet.decode, packet.pts)
+        stamps.sent(packet.pts)
+        yield from _attempt(packet.decode, packet.pts, stamps)
 
 
 def _attempt(
-    decode: Callable[[], list[VideoFrame]], pts: int | None
+    decode: Callable[[], list[VideoFrame]], pts: int | None, stamps: StampOrder
 ) -> Iterator[VideoFrame | Damage]:
     try:
-        yield from decode()
+        for frame in decode():
+            stamp = stamps.of(frame.pts, frame.pict_type)
+            frame.pts = frame.dts if stamp is None else stamp
+            yield frame
     except av.error.FFmpegError as error:
+        stamps.refused(pts)
         yield Damage(pts, f"damaged: {error.strerror}")
-
-
-def upright_size(frame: VideoFrame) -> tuple[int, int]:
-    """Return the width and height of a frame after its rotation."""
-    return (frame.height, frame.width) if _turns(frame) % 2 else (frame.width, frame.height)
-
-
-class Upright:
-    """A converter from decoded frames to upright planes."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()  # reuses its tables for all frames
-
-    def __call__(self, frame: VideoFrame) -> Planes:
-        """Return I420 planes of limited range, turned by the video's rotation.
-
-        They are the decoder's own memory if nothing had to be changed: do not write to them.
-        """
-        turns = _turns(frame)
-        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-        if full_range or frame.format.name != "yuv420p":
-            frame = self._reformatter.reformat(
-                frame,
-                format="yuv420p",
-                src_color_range=ColorRange.JPEG if full_range else None,
-                dst_color_range=ColorRange.MPEG,
-                threads=1,
-            )
-        y, u, v = (_turned(_pixels(plane), turns) for plane in frame.planes)
-        return Planes(y, u, v)
-
-
-def _turns(frame: VideoFrame) -> int:
-    """Return the counter-clockwise quarter turns that the display matrix demands."""
-    return round(frame.rotation / 90) % 4
-
-
-_TURNS = (None, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_CLOCKWISE)
-
-
-def _turned(plane: Pixels, turns: int) -> Pixels:
-    code = _TURNS[turns]
-    return plane if code is None else cast(Pixels, cv2.rotate(plane, code))
-
-
-def _pixels(plane: VideoPlane) -> Pixels:
-    """Return a plane's pixels without the padding at the end of its rows."""
-    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    return rows[: plane.height, : plane.width]

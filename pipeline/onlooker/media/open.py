@@ -4,7 +4,7 @@ import glob
 import os
 from collections.abc import Iterator
 
-from onlooker.config.schema import SourceConfig
+from onlooker.config.schema import Deinterlace, SourceConfig
 from onlooker.media.image_folder import ImageFolder
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
@@ -15,24 +15,25 @@ from onlooker.media.video_file import VideoFile
 from onlooker.types import Frame
 
 
-def open_video(url: str, digest: str | None = None) -> Video:
+def open_video(url: str, digest: str | None = None, deinterlace: Deinterlace = "auto") -> Video:
     """Open the video, folder or pattern that `url` names, for a `with` statement.
 
-    digest: that of the content, if it is known already. Raises MediaError.
+    digest: that of the content, if it is known already. deinterlace: as in
+    `onlooker.config.schema.SourceConfig`. Raises MediaError.
     """
     if url.startswith(SYNTHETIC_SCHEME):
         return SyntheticVideo(url, digest)
     path = url.removeprefix("file://")
     if os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path)):
         return ImageFolder(path, digest)
-    return VideoFile(path, digest)
+    return VideoFile(path, digest, deinterlace)
 
 
 def frames(
     stream: str, source: SourceConfig, epoch: str, start: int
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """Yield the frames that `source` selects, from number `start` on, at its pace."""
-    with open_video(source.url, epoch) as video:
+    with open_video(source.url, epoch, source.deinterlace) as video:
         if source.selection():
             found = selected(video.frames(stream), source, start)
         else:

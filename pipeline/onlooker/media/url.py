@@ -1,8 +1,12 @@
 """URLs of sources: those that name a camera, and URLs without their secrets."""
 
+import re
+
 from onlooker.config.schema import CAMERA_SCHEMES
 
 SYNTHETIC_SCHEME = "test://"
+_LOCAL_SCHEMES = ("test", "file")
+_HOST = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
 
 
 def is_camera(url: str) -> bool:
@@ -17,11 +21,29 @@ def is_device(url: str) -> bool:
 
 
 def redacted(url: str) -> str:
-    """Return `url` without user, password, query and fragment, for messages and logs."""
+    """Return `url` with nothing but its scheme, host and port, for messages and logs.
+
+    Passwords are in users' URLs everywhere: before the host, in the path, in the query, and with
+    unescaped characters that make a part of them look like a host or a path. If the host is not
+    certain, it is left out, too. Files are named in full.
+    """
     scheme, separator, rest = url.partition("://")
-    if not separator or url.startswith(SYNTHETIC_SCHEME):
+    if not separator or scheme.lower() in _LOCAL_SCHEMES:
         return url
-    address, question, _ = rest.partition("#")[0].partition("?")
-    host, slash, path = address.partition("/")
-    host = host.rpartition("@")[2]
-    return f"{scheme}://{host}{slash}{path}{'?...' if question else ''}"
+    address, path = _split(rest)
+    host = address.rpartition("@")[2]
+    if "@" in path or not _HOST.fullmatch(host):
+        return f"{scheme}://..."
+    return f"{scheme}://{host}{'/...' if path.strip('/') else ''}"
+
+
+def may_be_unescaped(url: str) -> bool:
+    """Return whether the password in `url` may have a character that ends the host."""
+    _, separator, rest = url.partition("://")
+    return bool(separator) and "@" in _split(rest)[1]
+
+
+def _split(rest: str) -> tuple[str, str]:
+    """Return the host with user and password, and what follows, of a URL without its scheme."""
+    end = re.search(r"[/?#;\\]", rest)
+    return (rest[: end.start()], rest[end.start() :]) if end else (rest, "")

@@ -1,36 +1,33 @@
 """Video files: their size, and their frames with the container's time stamps."""
 
 import hashlib
-import stat
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import av
-import av.error
 from av.container import InputContainer
-from av.stream import Disposition
+from av.format import Flags
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from onlooker.media.decode import TOLERANT, Damage, Upright, decoded, upright_size
+from onlooker.config.schema import Deinterlace
+from onlooker.media.container import open_file, video_stream
+from onlooker.media.decode import Damage, decoded
 from onlooker.media.errors import MediaError
-from onlooker.media.image import IMAGE_SUFFIXES
 from onlooker.media.picture import Planes
+from onlooker.media.timeline import MAX_GAP_SECONDS, Timeline
+from onlooker.media.upright import Upright
 from onlooker.media.video import Video
 from onlooker.types import Frame
 
-FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,gif,h264,hevc,m4v,mjpeg"
-    ",ivf,mxf,wav,mp3,flac,aac"
-)
-"""Containers that are opened. Playlists are excluded: one inside a video can name other files.
-Audio formats are included so that the message can say that the video is missing."""
-
 DEFAULT_RATE = 25.0
 """Frames per second of a video that states none."""
+MAX_RATE = 1000.0
+"""A higher rate is a clock's, not that of frames."""
 
 
 class VideoFile(Video):
@@ -40,31 +37,46 @@ class VideoFile(Video):
     Raises MediaError, one line with the path and the cause, if it is no video or if no image in it
     can be decoded.
 
-    `pts` is the container's own; a frame without one gets that of the frame before it plus one
-    frame's time at the video's rate. Width and height are each image's own, as they may change;
-    a frame without an image has those of the frame before it.
+    `pts` is the container's own, and increases from frame to frame: where it jumps back, as in
+    files that were joined, time goes on instead. A frame without one gets that of the frame before
+    it plus one frame's time. Width and height are each image's own, as they may change; a frame
+    without an image has those of the frame before it.
     """
 
-    def __init__(self, path: str | PathLike[str], digest: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        digest: str | None = None,
+        deinterlace: Deinterlace = "auto",
+    ) -> None:
         super().__init__(Path(path), digest)
-        container, stream = _open(self.path)
-        items = decoded(container, stream)
+        self._deinterlace = deinterlace
+        opened = self._open()
         head: list[VideoFrame | Damage] = []
-        for item in items:
+        for item in opened.items:
             head.append(item)
             if isinstance(item, VideoFrame):
-                self.width, self.height = upright_size(item)
+                self.width, self.height = opened.upright.size(item)
                 break
         else:
-            container.close()
+            opened.container.close()
             raise MediaError(f"{self.path}: no image in it can be decoded")
+        container, stream = opened.container, opened.stream
         assert stream.time_base is not None  # libav gives every stream one
         self.time_base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
-        self.rate = float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE)
+        self.rate = _rate(stream)
         self.frames_expected = _frames_expected(container, stream, self.rate)
-        self._start_pts = stream.start_time or 0
-        self._opened: tuple[InputContainer, Iterator[VideoFrame | Damage]] | None
-        self._opened = container, chain(head, items)
+        self._opened: Opened | None = opened._replace(items=chain(head, opened.items))
+
+    def _open(self) -> "Opened":
+        container = open_file(self.path)
+        try:
+            stream = video_stream(container, str(self.path))
+        except MediaError:
+            container.close()
+            raise
+        items = decoded(container, stream, self._deinterlace)
+        return Opened(container, stream, Upright(stream), items)
 
     def _compute_digest(self) -> str:
         try:
@@ -73,20 +85,23 @@ class VideoFile(Video):
         except OSError as error:
             raise MediaError(f"{self.path}: {error.strerror}") from error
 
+    def _timeline(self, opened: "Opened") -> Timeline:
+        jumps = opened.container.format.flags & cast(int, Flags.ts_discont.value)
+        return Timeline(
+            opened.stream.start_time or 0,
+            round(1 / (self.rate * self.time_base)),
+            round(MAX_GAP_SECONDS / self.time_base) if jumps else None,
+        )
+
     def _frames(self, stream: str, start: int) -> Generator[tuple[Frame, Planes | None]]:
-        opened, self._opened = self._opened, None
-        if opened is None:
-            container, video = _open(self.path)
-            opened = container, decoded(container, video)
-        container, items = opened
-        with container:
-            upright = Upright()
-            step = max(1, round(1 / (self.rate * self.time_base)))
-            pts, fragment, size = self._start_pts - step, (-1, -1), (self.width, self.height)
-            for index, item in enumerate(items):
-                pts = pts + step if item.pts is None else item.pts
+        opened, self._opened = self._opened or self._open(), None
+        with opened.container:
+            upright, timeline = opened.upright, self._timeline(opened)
+            fragment, size = (-1, -1), (self.width, self.height)
+            for index, item in enumerate(opened.items):
+                pts = timeline(item.pts)
                 if isinstance(item, VideoFrame):
-                    size = upright_size(item)
+                    size = upright.size(item)
                 if index == 0 or (isinstance(item, VideoFrame) and item.key_frame):
                     fragment = index, pts
                 if index < start:
@@ -99,40 +114,24 @@ class VideoFile(Video):
     def close(self) -> None:
         super().close()
         if self._opened is not None:
-            self._opened[0].close()
+            self._opened.container.close()
             self._opened = None
 
 
-def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Open the container at `path` and select its video stream. Raises MediaError."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise MediaError(f"{path}: {error.strerror}") from error
-    if not stat.S_ISREG(status.st_mode):
-        raise MediaError(f"{path}: not a file")
-    if not status.st_size:
-        raise MediaError(f"{path}: the file is empty")
-    try:
-        container = av.open(
-            f"file:{path}",  # otherwise a colon in the name would mark a protocol
-            options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
-            **TOLERANT,
-        )
-    except av.error.FFmpegError as error:
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            raise MediaError(
-                f"{path}: an image, not a video; use `onlooker faces` or `onlooker text`, or name "
-                "a folder of images"
-            ) from error
-        raise MediaError(f"{path}: not a video that can be read ({error.strerror})") from error
-    # The cover of a song is stored as a video stream of one image.
-    videos = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if videos and videos[0].codec_context is not None:
-        return container, videos[0]
-    container.close()
-    cause = "libav does not know its video codec" if videos else "no video in it"
-    raise MediaError(f"{path}: {cause}")
+class Opened(NamedTuple):
+    """A file that is open, and its frames from the first one on."""
+
+    container: InputContainer
+    stream: VideoStream
+    upright: Upright
+    items: Iterator[VideoFrame | Damage]
+
+
+def _rate(stream: VideoStream) -> float:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate <= MAX_RATE:
+            return float(rate)
+    return DEFAULT_RATE
 
 
 def _frames_expected(container: InputContainer, stream: VideoStream, rate: float) -> int | None:
