@@ -43,6 +43,9 @@ class VideoFile(Video):
     without an image has those of the frame before it.
     """
 
+    seconds: float | None
+    """Duration, as the container states it; None means unknown."""
+
     def __init__(
         self,
         path: str | PathLike[str],
@@ -65,7 +68,10 @@ class VideoFile(Video):
         assert stream.time_base is not None  # libav gives every stream one
         self.time_base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
         self.rate = _rate(stream)
-        self.frames_expected = _frames_expected(container, stream, self.rate)
+        self.seconds = _seconds(container, stream)
+        self.frames_expected = stream.frames or None
+        if self.frames_expected is None and self.seconds is not None:
+            self.frames_expected = round(self.seconds * self.rate)
         self._opened: Opened | None = opened._replace(items=chain(head, opened.items))
 
     def _open(self) -> "Opened":
@@ -134,11 +140,7 @@ def _rate(stream: VideoStream) -> float:
     return DEFAULT_RATE
 
 
-def _frames_expected(container: InputContainer, stream: VideoStream, rate: float) -> int | None:
-    if stream.frames:
-        return stream.frames
+def _seconds(container: InputContainer, stream: VideoStream) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
-        return round(stream.duration * stream.time_base * rate)
-    if container.duration is not None:
-        return round(container.duration / av.time_base * rate)
-    return None
+        return float(stream.duration * stream.time_base)
+    return None if container.duration is None else container.duration / av.time_base

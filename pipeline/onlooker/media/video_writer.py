@@ -31,6 +31,7 @@ class VideoWriter:
     unless `overwrite`.
 
     rate: frames per second. time_base: seconds that one unit of `pts` lasts; None means one frame.
+    MP4 has room for 2^31 units between two images.
     Raises MediaError if the file exists or cannot be written, if the suffix is no container, and if
     no frame was written.
     """
@@ -51,31 +52,42 @@ class VideoWriter:
         if not overwrite and self.path.exists():
             raise self._exists()
         exact = Fraction(rate).limit_denominator(1_000_000)
-        self._step = 1 if time_base is None else max(1, round(1 / (exact * time_base)))
+        self.time_base = time_base or 1 / exact
+        self._step = max(1, round(1 / (exact * self.time_base)))
         self._pts: int | None = None
         self._replacing = durable_file.replacing(self.path, overwrite=overwrite)
         part = self._replacing.__enter__()
         try:
-            self._open(part, exact, time_base, key_every)
+            self._open(part, exact, key_every)
         except BaseException as failure:
             self._replacing.__exit__(type(failure), failure, failure.__traceback__)
             raise
 
-    def _open(self, part: Path, rate: Fraction, time_base: Fraction | None, key_every: int) -> None:
+    def _open(self, part: Path, rate: Fraction, key_every: int) -> None:
+        # Otherwise MP4 makes the units finer, and has room for shorter gaps only.
+        mp4 = self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
+        units = {"video_track_timescale": str(self.time_base.denominator)} if mp4 else {}
         try:
-            self._container = av.open(f"file:{part}", "w")
+            self._container = av.open(f"file:{part}", "w", options=units)
         except ValueError as error:
             raise MediaError(
                 f"{self.path}: {self.path.suffix!r} is no suffix of a video; name it .mp4"
             ) from error
         self._stream = self._container.add_stream("libx264", rate)
-        self._stream.options = {"crf": QUALITY, "preset": "veryfast", "g": str(key_every)}
+        # Without B-frames: those that are reordered over a gap of hours get time stamps in MP4 at
+        # which ffmpeg leaves frames out.
+        self._stream.options = {
+            "crf": QUALITY,
+            "preset": "veryfast",
+            "g": str(key_every),
+            "bf": "0",
+        }
         # x264 refuses odd sides for 4:2:0: `to_i420` repeats the last column and row.
         self._stream.width = self.width + self.width % 2
         self._stream.height = self.height + self.height % 2
         self._stream.pix_fmt = "yuv420p"
         context = self._stream.codec_context
-        context.time_base = self._stream.time_base = time_base or 1 / rate
+        context.time_base = self._stream.time_base = self.time_base
         context.thread_count = 1  # with more, the bytes depend on the number of threads
         # The colours that `to_i420` makes; otherwise players assume BT.709 for large videos.
         context.color_range = ColorRange.MPEG
@@ -100,7 +112,7 @@ class VideoWriter:
         self._pts = pts
         frame = VideoFrame.from_ndarray(to_i420(bgr), "yuv420p")
         frame.pts = pts
-        frame.time_base = self._stream.codec_context.time_base
+        frame.time_base = self.time_base
         self._encode(frame)
 
     def _encode(self, frame: VideoFrame | None) -> None:

@@ -1,6 +1,7 @@
 """A copy of a video with its records drawn into the images."""
 
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,10 @@ from onlooker.media.video_writer import VideoWriter
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.draw import draw_record
 from onlooker.types import Frame
+
+MAX_UNITS = 2**31 - 1
+"""Units of the time base that MP4 can put between two images."""
+LONGER_UNITS = tuple(Fraction(1, rate) for rate in (1000, 100, 10, 1))
 
 
 def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
@@ -27,7 +32,7 @@ def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
         raise MediaError(f"{out}: this is the video itself; name another file for the copy")
     with (
         VideoFile(video, digest="") as source,  # the epoch of the frames is not needed
-        VideoWriter(out, source.width, source.height, source.rate, source.time_base) as writer,
+        VideoWriter(out, source.width, source.height, source.rate, _units(source)) as writer,
     ):
         for frame, planes, record in _with_records(source.frames(video.stem), iter(records)):
             if record is not None and record.FrameInformation.Pts != frame.pts:
@@ -41,7 +46,14 @@ def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
                     draw_record(image, record)
                 # The size of a video's images may change; that of the copy cannot.
                 image = cv2.resize(image, (source.width, source.height)).astype(np.uint8)
-                writer.write(image, frame.pts)
+                writer.write(image, round(frame.pts * source.time_base / writer.time_base))
+
+
+def _units(source: VideoFile) -> Fraction:
+    """Return the time base of the copy: the video's own, or milliseconds and longer units."""
+    finest = (source.seconds or 0) / MAX_UNITS
+    own = source.time_base
+    return next((unit for unit in (own, *LONGER_UNITS) if unit >= finest), LONGER_UNITS[-1])
 
 
 def _with_records(
