@@ -56,14 +56,18 @@ def test_pictures_are_indexed_once_and_what_was_not_is_reported(tmp_path: Path) 
     people.mkdir(parents=True)
     cv2.imwrite(str(people / "1.png"), photographs().astronaut)
     (people / "2.jpg").write_text("no picture")
+    (people / "3.webp").touch()
+    (people / "._1.png").touch()
     output = said("index", "staff", "people", "--report", "report.jsonl")
-    assert "2 images for staff: 1 indexed, 1 not indexed" in output
+    assert "2 images for staff: 1 indexed, 2 not indexed" in output
+    assert "not indexed people/eileen/3.webp: neither JPEG nor PNG by its name" in output
     assert "eileen  1" in output
-    [line] = (tmp_path / "report.jsonl").read_text().splitlines()
+    line, other = (tmp_path / "report.jsonl").read_text().splitlines()
+    assert json.loads(other)["Path"] == "people/eileen/3.webp"
     told = json.loads(line)
     assert told["Path"] == "people/eileen/2.jpg"
     assert told["Reason"].startswith("neither JPEG nor PNG")
-    assert "1 indexed already, 1 not indexed" in said("index", "staff", "people")
+    assert "1 indexed already, 2 not indexed" in said("index", "staff", "people")
     assert "eileen" in said("list", "staff")
     assert "100.0" in said("search", "staff", "people/eileen/1.png")
 

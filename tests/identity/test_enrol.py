@@ -10,7 +10,13 @@ import pytest
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config
 from onlooker.escape import PEOPLE
-from onlooker.identity.enrol import _Known, enrol, external_image_id, image_files
+from onlooker.identity.enrol import (
+    _Known,
+    enrol,
+    external_image_id,
+    image_files,
+    other_files,
+)
 from onlooker.identity.errors import InvalidName, ModelMismatch
 from onlooker.identity.search.sqlite_searcher import SqliteSearcher
 from onlooker.media.errors import MediaError
@@ -28,7 +34,10 @@ def touch(path: Path) -> None:
 
 
 def test_folders_name_their_images_and_flat_files_name_themselves(tmp_path: Path) -> None:
-    for place in ("ada/1.jpg", "families/smith/a.PNG", "grace.png", "notes.txt", "ada/x.gif"):
+    for place in (
+        *("ada/1.jpg", "families/smith/a.PNG", "grace.png", "notes.txt", "ada/x.gif", "joan.jfif"),
+        *("ada/._1.jpg", ".Trashes/2.jpg", ".DS_Store"),
+    ):
         touch(tmp_path / place)
     found = [
         (path.relative_to(tmp_path).as_posix(), name) for path, name in image_files([tmp_path])
@@ -37,7 +46,11 @@ def test_folders_name_their_images_and_flat_files_name_themselves(tmp_path: Path
         ("ada/1.jpg", "ada"),
         ("families/smith/a.PNG", "smith"),
         ("grace.png", "grace"),
+        ("joan.jfif", "joan"),
     ]
+    others = [path.relative_to(tmp_path).as_posix() for path in other_files([tmp_path])]
+    assert others == ["ada/x.gif", "notes.txt"]
+    assert list(other_files([tmp_path / "notes.txt"])) == []
 
 
 def test_a_file_that_is_named_gets_its_stem(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from onlooker.media.errors import MediaError
-from onlooker.media.image_folder import ImageFolder
+from onlooker.media.image_folder import MAX_NAMED, ImageFolder
 from onlooker.media.open import open_video
 
 
@@ -78,3 +78,47 @@ def test_frames_from_a_number_on(tmp_path: Path) -> None:
         frames = [frame for frame, _ in folder.frames("s", 1)]
     assert [frame.index for frame in frames] == [1, 2]
     assert {frame.epoch for frame in frames} == {"known"}
+
+
+def test_broken_images_are_failed_frames_wherever_they_are(tmp_path: Path) -> None:
+    images(tmp_path)
+    (tmp_path / "-.jpg").write_bytes(b"\xff\xd8\xff broken")
+    (tmp_path / "00.jpeg").touch()
+    with open_video(str(tmp_path)) as folder:
+        assert (folder.width, folder.height) == (64, 48)
+        found = list(folder.frames("s"))
+    assert [frame.error is None for frame, _ in found] == [False, True, False, True, True]
+    assert (found[0][0].width, found[0][0].height) == (64, 48)
+
+
+def test_a_folder_of_broken_images(tmp_path: Path) -> None:
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / name).write_text("no image")
+    with pytest.raises(MediaError, match=r"none of its 2 images can be decoded; .*a\.jpg: neither"):
+        ImageFolder(str(tmp_path))
+
+
+def test_what_is_left_out_is_named(tmp_path: Path) -> None:
+    [first, *_] = images(tmp_path)
+    for name in (".DS_Store", "._0.png", "c.webp", "d.TIF"):
+        (tmp_path / name).write_bytes(first.read_bytes())
+    (tmp_path / "old.jpg").mkdir()
+    with ImageFolder(str(tmp_path)) as folder:
+        assert [path.name for path in folder.images] == ["0.png", "1.png", "2.png"]
+        assert folder.left_out == (
+            "c.webp (no JPEG or PNG)",
+            "d.TIF (no JPEG or PNG)",
+            "old.jpg (a folder)",
+            "2 hidden files",
+        )
+    for number in range(20):
+        (tmp_path / f"{number:02}.txt").touch()
+    assert ImageFolder(str(tmp_path)).left_out[MAX_NAMED:] == ("13 more", "2 hidden files")
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPG", ".jpeg", ".Png"])
+def test_names_of_images(tmp_path: Path, suffix: str) -> None:
+    kind = ".png" if suffix == ".Png" else ".jpg"
+    data = cv2.imencode(kind, np.zeros((48, 64, 3), np.uint8))[1].tobytes()
+    (tmp_path / f"a{suffix}").write_bytes(data)
+    assert len(ImageFolder(str(tmp_path)).images) == 1

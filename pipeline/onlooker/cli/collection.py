@@ -25,7 +25,7 @@ from onlooker.escape import PEOPLE
 from onlooker.identity import backup as backups
 from onlooker.identity import transfer
 from onlooker.identity.collection import LARGEST, Collection
-from onlooker.identity.enrol import Outcome, image_files, wanted
+from onlooker.identity.enrol import Outcome, image_files, other_files, wanted
 from onlooker.identity.errors import NoFaceFound, StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.searcher import Searcher, all_collections
@@ -143,6 +143,10 @@ def index(
             else:
                 counts["not indexed"] += 1
                 _complain(outcome, lines)
+        for path in other_files(paths):
+            counts["not indexed"] += 1
+            reason = "neither JPEG nor PNG by its name"
+            _complain(Outcome(path=path, external_image_id="", reason=reason), lines)
     summary = ", ".join(f"{number} {result}" for result, number in counts.items())
     console.print(f"{count} image{'s' * (count != 1)} for {name}: {summary}")
     for external, times in names.most_common(MAX_NAMES_SHOWN):

@@ -92,9 +92,29 @@ def image_files(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
         if root.is_file():
             yield root, root.stem
             continue
-        for path in sorted(root.rglob("*")):
-            if path.suffix.lower() in image.IMAGE_SUFFIXES and path.is_file():
+        for path in _visible(root):
+            if path.suffix.lower() in image.IMAGE_SUFFIXES:
                 yield path, path.stem if path.parent == root else path.parent.name
+
+
+def other_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield the files in folders among `paths` whose names are not those of a JPEG or PNG."""
+    for root in paths:
+        if root.is_dir():
+            yield from (
+                path for path in _visible(root) if path.suffix.lower() not in image.IMAGE_SUFFIXES
+            )
+
+
+def _visible(root: Path) -> Iterator[Path]:
+    """Yield the files below `root`, in a stable order, without hidden ones.
+
+    macOS puts a hidden file ._NAME.jpg beside each image on other disks.
+    """
+    for path in sorted(root.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if not hidden and path.is_file():
+            yield path
 
 
 def external_image_id(name: str) -> str:

@@ -3,23 +3,26 @@
 import glob
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
 
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.image import IMAGE_SUFFIXES
-from onlooker.media.picture import Planes
+from onlooker.media.picture import Planes, Still
 from onlooker.media.video import Video
 from onlooker.types import Frame
+
+MAX_NAMED = 10
+"""Maximum files that are named as left out."""
 
 
 class ImageFolder(Video):
     """Images in the order of their names.
 
-    `url` is a folder, or a pattern with * ? or [. Raises MediaError if there is no image, or if the
-    first one cannot be decoded.
+    `url` is a folder, or a pattern with * ? or [. `left_out` names the other files. Raises
+    MediaError if there is no image, or none that can be decoded.
     """
 
     time_base = Fraction(1, 1)
@@ -29,14 +32,13 @@ class ImageFolder(Video):
         super().__init__(Path(url), digest)
         try:
             found = self.path.iterdir() if self.path.is_dir() else map(Path, glob.glob(url))
-            self.images = sorted(
-                path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
-            )
+            self.images, self.left_out = sorted_out(found)
         except OSError as error:
             raise MediaError(f"{url}: {error.strerror}") from error
         if not self.images:
-            raise MediaError(f"{url}: no image found ({', '.join(IMAGE_SUFFIXES)})")
-        first = image.read(self.images[0])
+            others = f"; it has {', '.join(self.left_out)}" if self.left_out else ""
+            raise MediaError(f"{url}: no image found ({', '.join(IMAGE_SUFFIXES)}){others}")
+        first = _first_readable(url, self.images)
         self.width, self.height = first.width, first.height
         self.frames_expected = len(self.images)
 
@@ -61,3 +63,35 @@ class ImageFolder(Video):
             except MediaError as caught:
                 error = str(caught).replace(f"{path.parent}/", "")
             yield self._frame(stream, index, index, (index, index), size, error), planes
+
+
+def sorted_out(paths: Iterable[Path]) -> tuple[list[Path], tuple[str, ...]]:
+    """Return the images among `paths` in the order of their names, and what the rest is.
+
+    Hidden files are no images: macOS puts a file ._NAME.jpg beside each image of other disks.
+    Of the rest, MAX_NAMED are named.
+    """
+    images, hidden, others = [], 0, []
+    for path in sorted(paths):
+        if path.name.startswith("."):
+            hidden += 1
+        elif path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+            images.append(path)
+        else:
+            others.append(f"{path.name} ({'a folder' if path.is_dir() else 'no JPEG or PNG'})")
+    left_out = others[:MAX_NAMED]
+    if len(others) > MAX_NAMED:
+        left_out.append(f"{len(others) - MAX_NAMED} more")
+    if hidden:
+        left_out.append("1 hidden file" if hidden == 1 else f"{hidden} hidden files")
+    return images, tuple(left_out)
+
+
+def _first_readable(url: str, images: list[Path]) -> Still:
+    failure: MediaError | None = None
+    for path in images:
+        try:
+            return image.read(path)
+        except MediaError as error:
+            failure = failure or error
+    raise MediaError(f"{url}: none of its {len(images)} images can be decoded; {failure}")

@@ -29,6 +29,8 @@ class Video(ABC):
     """Average frames per second."""
     frames_expected: int | None
     """Number of frames, as a hint for progress bars; None means unknown."""
+    left_out: tuple[str, ...] = ()
+    """Files that are no part of the video though they lie beside its images, in words."""
 
     def __init__(self, path: Path, digest: str | None) -> None:
         self.path = path

@@ -1,6 +1,7 @@
 """The feeds of a run: the sources of its streams, and the outputs of their records."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -17,6 +18,8 @@ from onlooker.stream.outputs import Outputs
 if TYPE_CHECKING:
     from onlooker.media.video import Video
     from onlooker.record.log.reader import Log
+
+logger = logging.getLogger(__name__)
 
 MAX_LIVES = 1_000_000
 """Processes that one feed may have, one after the other."""
@@ -92,7 +95,6 @@ def feeds_of(
     first: number of the first feed; not 0 if a run may be writing to the log already. Raises as
     `feeds` does, and MediaError if a camera has the policy "every".
     """
-    from onlooker.media.open import open_video
     from onlooker.media.url import is_camera
     from onlooker.record.frame_record import analysis_digest
     from onlooker.record.log.reader import Log
@@ -104,8 +106,7 @@ def feeds_of(
     videos: dict[str, Video] = {}
     for name, source in sources.items():
         if not is_camera(source.url):
-            with open_video(source.url) as video:  # not kept open: there may be thousands
-                videos[name] = video
+            videos[name] = _opened(name, source)
     if not first or not outputs.log_path.exists():  # else the run may be writing to it
         if outputs.records:
             claim(outputs.records)  # no log is made beside a file that is another's
@@ -122,6 +123,20 @@ def feeds_of(
             )
             found.append(_with_policy(feed, videos.get(name), log))
     return found
+
+
+def _opened(name: str, source: SourceConfig) -> "Video":
+    """Return a stream's video, closed again: there may be thousands. Raises MediaError."""
+    from onlooker.media.errors import MediaError
+    from onlooker.media.open import open_video
+
+    try:
+        with open_video(source.url, deinterlace=source.deinterlace) as video:
+            if video.left_out:
+                logger.warning("left out stream=%s files=%s", name, ", ".join(video.left_out))
+            return video
+    except MediaError as error:
+        raise MediaError(f"stream {name}: {error}") from error
 
 
 def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
