@@ -11,8 +11,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from onlooker.media import orientation
 from onlooker.media.errors import MediaError, TooLarge
+from onlooker.media.exif_orientation import Orientation, of_jpeg, turned
 from onlooker.media.picture import Pixels, Still
 
 MAX_PIXELS = 50_000_000
@@ -79,7 +79,7 @@ def _jpeg(data: bytes, name: str) -> Pixels:
         if re.search("premature end of data segment|found marker 0xd9 instead of RST", str(error)):
             raise early from error
         pixels = _decoded_anyway(whole, name)
-    return orientation.turned(pixels, orientation.of_jpeg(data) or orientation.Orientation.UPRIGHT)
+    return turned(pixels, of_jpeg(data) or Orientation.UPRIGHT)
 
 
 def _decoded_anyway(data: bytes, name: str) -> Pixels:

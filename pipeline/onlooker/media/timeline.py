@@ -10,8 +10,10 @@ B_FRAME = 3
 """`VideoFrame.pict_type` of frames that are shown before one that was decoded earlier."""
 
 MAX_DISORDER = 4
-"""A time stamp that is no more than this many frames back is taken for a small error. With one
-that is further back, a recording begins anew, as where two files were joined."""
+"""A time stamp that is no more than this many frames back, but not of a key frame, is taken for a
+small error. Otherwise a recording begins anew, as where two files were joined."""
+MAX_START_SECONDS = 30 * 86400.0
+"""A recording that begins later states the date. Its time is counted from its beginning."""
 MAX_GAP_SECONDS = 3600.0
 """In a transport or program stream, whose clock may jump: a longer gap is no pause. Other
 containers state what they mean, and may have gaps of any length."""
@@ -65,33 +67,39 @@ class StampOrder:
 class Timeline:
     """A map from a container's time stamps to ones that increase from frame to frame.
 
-    step: duration of a frame, in units of the time stamps. max_gap: units, None means any.
+    start: of a first frame without a time stamp. step: duration of a frame. max_start: the latest
+    beginning that is kept; others, and those before 0, become 0. max_gap: None means any. All are
+    in units of the time stamps.
     """
 
-    def __init__(self, start: int, step: int, max_gap: int | None) -> None:
+    def __init__(self, start: int, step: int, max_start: int, max_gap: int | None) -> None:
         self._start = start
         self._steps = deque([max(1, step)], RECENT_FRAMES)
+        self._max_start = max_start
         self._max_gap = max_gap
         self._offset = 0
         self._last: int | None = None
 
-    def __call__(self, pts: int | None) -> int:
-        """Return the time stamp of the next frame, whose own is `pts`."""
+    def __call__(self, pts: int | None, key: bool) -> int:
+        """Return the time stamp of the next frame, whose own is `pts`; `key`: it is a key frame."""
         last = self._last
         if last is None:
-            self._last = self._start if pts is None else pts
+            first = self._start if pts is None else pts
+            self._offset = 0 if 0 <= first <= self._max_start else -first
+            self._last = first + self._offset
             return self._last
         step = median_low(self._steps)
         if pts is None:
             self._last = last + step
             return self._last
         now = pts + self._offset
-        if last - now > MAX_DISORDER * step or (self._max_gap and now - last > self._max_gap):
+        back = last - now
+        if back > (0 if key else MAX_DISORDER * step) or (self._max_gap and -back > self._max_gap):
             self._offset += last + step - now
             now = last + step
-        elif now <= last:
+        elif back >= 0:
             now = last + max(1, step // 4)
         else:
-            self._steps.append(now - last)
+            self._steps.append(-back)
         self._last = now
         return now

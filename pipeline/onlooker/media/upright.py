@@ -14,7 +14,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
 
-from onlooker.media.orientation import Orientation, of_matrix, turned
+from onlooker.media.exif_orientation import Orientation, of_matrix, turned
 from onlooker.media.picture import Pixels, Planes
 
 MIN_STRETCH = 1.02

@@ -19,7 +19,7 @@ from onlooker.media.container import open_file, video_stream
 from onlooker.media.decode import Damage, decoded
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Planes
-from onlooker.media.timeline import MAX_GAP_SECONDS, Timeline
+from onlooker.media.timeline import MAX_GAP_SECONDS, MAX_START_SECONDS, Timeline
 from onlooker.media.upright import Upright
 from onlooker.media.video import Video
 from onlooker.types import Frame
@@ -38,9 +38,10 @@ class VideoFile(Video):
     can be decoded.
 
     `pts` is the container's own, and increases from frame to frame: where it jumps back, as in
-    files that were joined, time goes on instead. A frame without one gets that of the frame before
-    it plus one frame's time. Width and height are each image's own, as they may change; a frame
-    without an image has those of the frame before it.
+    files that were joined, time goes on instead. Dates are counted from the first frame. A frame
+    without a time stamp gets that of the frame before it plus one frame's time. Width and height
+    are each image's own, as they may change; a frame without an image has those of the frame
+    before it.
     """
 
     seconds: float | None
@@ -96,6 +97,7 @@ class VideoFile(Video):
         return Timeline(
             opened.stream.start_time or 0,
             round(1 / (self.rate * self.time_base)),
+            round(MAX_START_SECONDS / self.time_base),
             round(MAX_GAP_SECONDS / self.time_base) if jumps else None,
         )
 
@@ -105,10 +107,11 @@ class VideoFile(Video):
             upright, timeline = opened.upright, self._timeline(opened)
             fragment, size = (-1, -1), (self.width, self.height)
             for index, item in enumerate(opened.items):
-                pts = timeline(item.pts)
+                key = isinstance(item, VideoFrame) and item.key_frame
+                pts = timeline(item.pts, key)
                 if isinstance(item, VideoFrame):
                     size = upright.size(item)
-                if index == 0 or (isinstance(item, VideoFrame) and item.key_frame):
+                if index == 0 or key:
                     fragment = index, pts
                 if index < start:
                     continue

@@ -8,7 +8,7 @@ from tests.support.rekognition import plain_png
 from tests.support.secured_server import client
 from tests.support.server import Running
 
-from onlooker.media.orientation import of_jpeg
+from onlooker.media.exif_orientation import of_jpeg
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.api.rekognition.responses import Orientation
-from onlooker.media.orientation import of_jpeg
+from onlooker.media.exif_orientation import of_jpeg
 from onlooker.media.picture import Pixels, Still
 from onlooker.types import Face, Point, Pose
 from onlooker.vision.analyser import Analyser, Detection, Wanted

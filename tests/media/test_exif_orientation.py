@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.support.images import UPRIGHT, corners, tiff, with_exif
 
-from onlooker.media.orientation import Orientation, of_jpeg, of_matrix, turned
+from onlooker.media.exif_orientation import Orientation, of_jpeg, of_matrix, turned
 
 ONE = 1 << 16
 """1 in the numbers of a display matrix."""
