@@ -14,12 +14,40 @@ def test_advice_in_brackets_is_whole(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+PASSWORDS = """
+[streams.path]
+url = "rtsp://127.0.0.1:1/user=admin&password=geheim&channel=1&stream=0.sdp?real_stream"
+[streams.slash]
+url = "rtsp://admin:12345/geheim@127.0.0.1:1/1"
+[streams.hash]
+url = "rtsp://admin:1#geheim@127.0.0.1:1/1"
+[streams.cgi]
+url = "http://127.0.0.1:1/cgi-bin/snapshot.cgi;user=admin;pwd=geheim"
+[streams.query]
+url = "http://geheim:1@127.0.0.1:1/live/geheim/m.m3u8?token=geheim"
+[streams.plain]
+url = "rtsp://admin:geheim@127.0.0.1:1"
+"""
+
+
 def test_passwords_are_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "onlooker.toml").write_text('[streams.door]\nurl = "rtsp://me:geheim@10.0.0.7/1"\n')
+    (tmp_path / "onlooker.toml").write_text(PASSWORDS)
     done = onlooker("config", "show", cwd=tmp_path)
-    assert 'url = "rtsp://10.0.0.7/1"' in done.stdout
-    assert "passwords and what follows a question mark are left out" in done.stdout
-    assert "geheim" not in done.stdout
+    urls = [stream["url"] for stream in tomllib.loads(done.stdout)["streams"].values()]
+    assert urls == [
+        "rtsp://127.0.0.1:1/...",
+        "rtsp://...",
+        "rtsp://...",
+        "http://127.0.0.1:1/...",
+        "http://127.0.0.1:1/...",
+        "rtsp://127.0.0.1:1",
+    ]
+    assert "users put passwords into all the rest" in done.stdout
+    checked = onlooker("config", "check", cwd=tmp_path)
+    assert checked.stderr.count("\n") == 6
+    assert "a password has %2F for /" in checked.stderr
+    for output in (done, checked):
+        assert "geheim" not in output.stdout + output.stderr
 
 
 def test_the_configuration_shown_can_be_kept(tmp_path: Path) -> None:

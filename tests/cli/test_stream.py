@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from onlooker.cli.main import app
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
 CONFIG = """
@@ -141,3 +144,20 @@ def test_an_invalid_url_is_an_error_without_its_password(tmp_path: Path) -> None
     assert done.returncode == 1
     assert done.stderr.startswith("error: door: url: it has no valid host and port")
     assert "geheim" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("stream", "rtsp://me:geheim@10.0.0.7/1?a=b"),
+        ("stream", "my door=rtsp://me:geheim@10.0.0.7/1"),
+        ("stream", "door=me:geheim@10.0.0.7/1"),
+        ("replay", "rtsp://me:geheim@10.0.0.7/1"),
+        ("replay", "me:geheim@10.0.0.7/1"),
+        ("faces", "http://me:geheim@10.0.0.7/1.jpg"),
+    ],
+)
+def test_a_url_in_the_wrong_place_is_not_repeated(words: tuple[str, ...]) -> None:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code != 0
+    assert "geheim" not in done.output + str(done.exception)

@@ -24,6 +24,8 @@ from onlooker.media.url import is_camera, may_be_unescaped, redacted
         ("rtsp://admin:geheim", "rtsp://..."),
         ("rtsp://admin:geh%40im@10.0.0.7/1", "rtsp://10.0.0.7/..."),
         ("rtmp://a:b@host/x?key=1#2", "rtmp://host/..."),
+        ("admin:geheim@10.0.0.7/1", "..."),
+        ("http:/admin:geheim@10.0.0.7/1", "..."),
         ("test://moving?fps=5", "test://moving?fps=5"),
         ("file:///videos/a.mp4", "file:///videos/a.mp4"),
         ("/videos/a@b.mp4", "/videos/a@b.mp4"),

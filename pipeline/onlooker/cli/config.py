@@ -32,7 +32,7 @@ def show() -> None:
         name: replace(source, url=redacted(source.url)) for name, source in settings.streams.items()
     }
     if streams != settings.streams:
-        print("# users, passwords and what follows a question mark are left out of URLs")
+        print("# of URLs only the host is shown: users put passwords into all the rest")
     print(dump(replace(settings, streams=streams)), end="")
 
 

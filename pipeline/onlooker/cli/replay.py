@@ -21,11 +21,12 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
 from onlooker.config.load import load
-from onlooker.config.schema import Config
+from onlooker.config.schema import NEARLY_URL, Config
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
+from onlooker.media.url import redacted
 from onlooker.models.card import space
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
@@ -79,9 +80,10 @@ def replay(
     if annotate is not None and len(videos) > 1:
         raise typer.BadParameter("--annotate takes one video; replay them one by one")
     for video in videos:
-        if re.match(r"\w+:/", str(video)):
+        if NEARLY_URL.match(str(video)):
             raise typer.BadParameter(
-                f"{str(video)!r} is a URL, not a file; run it with `onlooker stream NAME=URL`"
+                f"{redacted(str(video))} is a URL, not a file; run it with "
+                "`onlooker stream NAME=URL`"
             )
     if not re.fullmatch(schema.SPEED, speed):
         raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")

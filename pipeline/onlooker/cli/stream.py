@@ -44,12 +44,12 @@ def stream(
 
 def _named(sources: list[str]) -> dict[str, SourceConfig]:
     found: dict[str, SourceConfig] = {}
-    for each in sources:
+    for place, each in enumerate(sources, 1):
         name, _, url = each.partition("=")
         if not url or not re.fullmatch(schema.STREAM_NAME, name):
+            # Not shown: it may be a URL with a password.
             raise typer.BadParameter(
-                f"write a stream as NAME=URL, not {each!r}; a name has letters, digits, '.', '_' "
-                "and '-'"
+                f"argument {place} is not NAME=URL; a name has letters, digits, '.', '_' and '-'"
             )
         if name in found:
             raise typer.BadParameter(f"two streams are named {name!r}; give each a name of its own")

@@ -25,7 +25,7 @@ from onlooker.media.open import frames
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import Sampler, cropped
 from onlooker.media.upright import Upright
-from onlooker.media.url import SYNTHETIC_SCHEME, is_camera, is_device, redacted
+from onlooker.media.url import SYNTHETIC_SCHEME, is_camera, is_device, may_be_unescaped, redacted
 from onlooker.types import Frame
 
 PROTOCOLS = "tcp,udp,rtp,rtsp,rtsps,srtp,http,https,httpproxy,tls,crypto,data"
@@ -86,9 +86,15 @@ class Camera:
         except av.error.HTTPUnauthorizedError:
             raise MediaError(f"{name}: the user name or password is wrong (401)") from None
         except (av.error.FFmpegError, OSError) as error:
-            raise MediaError(f"{name}: {error.strerror or type(error).__name__}") from None
+            text = f"{name}: {error.strerror or type(error).__name__}"
+            raise MediaError(text + self._advice()) from None
         finally:
             self.alive = time.monotonic()
+
+    def _advice(self) -> str:
+        if not may_be_unescaped(self.source.url):
+            return ""
+        return "; a password has %2F for /, %3F for ?, %23 for # and %3B for ;"
 
     def _played(self) -> Iterator[CameraFrame]:
         epoch, started = os.urandom(16).hex(), 0.0

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from os import PathLike
-from pathlib import Path
 from typing import cast
 
 import cv2
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from onlooker.media.errors import MediaError, TooLarge
 from onlooker.media.exif_orientation import Orientation, of_jpeg, turned
 from onlooker.media.picture import Pixels, Still
+from onlooker.media.url import redacted
 
 MAX_PIXELS = 50_000_000
 """Maximum pixels of an image that is decoded: a file of a few bytes can demand gigabytes."""
@@ -35,6 +35,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 def read(path: str | PathLike[str]) -> Still:
     """Decode the JPEG or PNG file at `path`. Raises MediaError, with the path and the cause."""
+    name = redacted(str(path))
     try:
         with open(path, "rb") as file:
             head = file.read(len(_PNG))
@@ -42,10 +43,10 @@ def read(path: str | PathLike[str]) -> Still:
             more = MAX_FILE_BYTES if head.startswith((_JPEG, _PNG)) else 0
             data = head + file.read(more)
     except OSError as error:
-        raise MediaError(f"{Path(path)}: {error.strerror}") from error
+        raise MediaError(f"{name}: {error.strerror}") from error
     if len(data) > MAX_FILE_BYTES:
-        raise TooLarge(f"{Path(path)}: more than {MAX_FILE_BYTES} bytes; make it smaller first")
-    return decode(data, str(path))
+        raise TooLarge(f"{name}: more than {MAX_FILE_BYTES} bytes; make it smaller first")
+    return decode(data, name)
 
 
 def decode(data: bytes, name: str = "image") -> Still:

@@ -2,7 +2,7 @@
 
 import re
 
-from onlooker.config.schema import CAMERA_SCHEMES
+from onlooker.config.schema import CAMERA_SCHEMES, NEARLY_URL
 
 SYNTHETIC_SCHEME = "test://"
 _LOCAL_SCHEMES = ("test", "file")
@@ -28,7 +28,9 @@ def redacted(url: str) -> str:
     certain, it is left out, too. Files are named in full.
     """
     scheme, separator, rest = url.partition("://")
-    if not separator or scheme.lower() in _LOCAL_SCHEMES:
+    if not separator:
+        return "..." if NEARLY_URL.match(url) else url
+    if scheme.lower() in _LOCAL_SCHEMES:
         return url
     address, path = _split(rest)
     host = address.rpartition("@")[2]
