@@ -27,6 +27,7 @@ from tests.support.server import Answer, Running, answered, running
 
 from onlooker.api.app import BUCKET_THREADS, Server
 from onlooker.identity.faces import CollectionInfo, CollectionPage, NewFace
+from onlooker.media.buckets import NoBuckets
 from onlooker.models.card import space
 from onlooker.types import StoredFace
 from onlooker.vision.analyser import AnalysedFace
@@ -173,7 +174,7 @@ async def beside(server: Server, gate: Gate, operation: str, body: Any, number: 
 def test_slow_buckets_keep_no_other_request_from_the_models() -> None:
     gate = Gate()
 
-    class SlowBuckets:
+    class SlowBuckets(NoBuckets):
         def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
             gate.wait()
             return PNG
@@ -187,7 +188,7 @@ def test_slow_buckets_keep_no_other_request_from_the_models() -> None:
 def test_slow_buckets_do_not_make_the_threads_seem_to_hang() -> None:
     gate = Gate()
 
-    class SlowBuckets:
+    class SlowBuckets(NoBuckets):
         def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
             gate.wait()
             return PNG

@@ -1,16 +1,21 @@
 """Pictures in buckets."""
 
 import os
+import random
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, Any
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
 from onlooker.config.schema import ConfigError
+from onlooker.media import buckets as module
 from onlooker.media.buckets import (
     BucketError,
     Buckets,
@@ -146,4 +151,118 @@ def test_a_connection_that_is_cut_is_said(
         thread.start()
         cause = refusal(open_buckets("s3"), "photos", "a.jpg")
         thread.join()
-    assert "IncompleteRead" in cause
+    assert cause == "photos/a.jpg: the connection ended; 46 bytes are missing"
+
+
+DAWDLE_SECONDS = 0.1
+
+
+@contextmanager
+def dawdling(total: int, each: bytes) -> Iterator[str]:
+    """Serve an object of `total` bytes, of which `each` come every DAWDLE_SECONDS."""
+    over = threading.Event()
+
+    def serve(listening: socket.socket) -> None:
+        with suppress(OSError):
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(65536)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {total}\r\n\r\n"
+                connection.sendall(head.encode())
+                while not over.wait(DAWDLE_SECONDS):
+                    connection.sendall(each)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+def test_an_object_that_comes_byte_by_byte_is_given_up(
+    environment: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "OBJECT_SECONDS", 0.6)
+    with dawdling(1000, b"x") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        began = time.monotonic()
+        with pytest.raises(BucketError, match=r"photos/a\.jpg: not complete within 0\.6 s"):
+            open_buckets("s3").read("photos", "a.jpg", None, 1000)
+        assert time.monotonic() - began < 3
+    with dawdling(1000, b"x") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        download = open_buckets("s3").downloaded("films", "a.mp4", None, tmp_path, 1000, 0.5)
+        with pytest.raises(BucketError, match="not complete within"), download:
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_object_in_pieces_is_whole(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with dawdling(9, b"abc") as endpoint:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        assert open_buckets("s3").read("photos", "a.jpg", None, 9) == b"abcabcabc"
+
+
+def test_an_object_is_downloaded_to_a_file(environment: None, tmp_path: Path) -> None:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="films")
+    content = random.Random(1).randbytes(3_000_000)
+    client.put_object(Bucket="films", Key="2026/lobby.mp4", Body=content)
+    client.put_object(Bucket="films", Key="empty", Body=b"")
+    buckets, key = open_buckets("s3"), "2026/lobby.mp4"
+    with buckets.downloaded("films", key, None, tmp_path, len(content), 30) as path:
+        assert path.suffix == ".mp4"
+        assert path.is_relative_to(tmp_path)
+        assert path.read_bytes() == content
+    with buckets.downloaded("films", "empty", None, tmp_path, 10, 30) as path:
+        assert path.read_bytes() == b""
+    with (
+        pytest.raises(ObjectTooLarge, match="has 3000000 bytes or more"),
+        buckets.downloaded("films", key, None, tmp_path, len(content) - 1, 30),
+    ):
+        pass
+    with (
+        pytest.raises(BucketError, match="No such file or directory"),
+        buckets.downloaded("films", key, None, tmp_path / "none", len(content), 30),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_a_full_disk_is_said(
+    environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="full")
+    client.put_object(Bucket="full", Key="a", Body=bytes(100_000))
+
+    def full(path: Path, *mode: str) -> IO[Any]:
+        return open("/dev/full" if mode == ("xb",) else path, mode[0].replace("x", "w"))
+
+    monkeypatch.setattr(Path, "open", full)
+    with (
+        pytest.raises(BucketError, match="No space left on device"),
+        open_buckets("s3").downloaded("full", "a", None, tmp_path, 10**6, 30),
+    ):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_a_folder_is_used_where_it_is(folder: Folder, tmp_path: Path) -> None:
+    with folder.downloaded("photos", "2026/a b.jpg", None, tmp_path, 100, 1) as path:
+        assert path.read_bytes() == b"picture"
+    assert path.exists()
+    with pytest.raises(ObjectTooLarge):
+        folder.downloaded("photos", "large", None, tmp_path, 100, 1)
+    for name in ("../top", "link", "pipe", "none"):
+        with pytest.raises(BucketError, match="There is no object"):
+            folder.downloaded("photos", name, None, tmp_path, 100, 1)
+    with (
+        pytest.raises(BucketError, match="reads no buckets"),
+        NoBuckets().downloaded("photos", "a", None, tmp_path, 100, 1),
+    ):
+        pass

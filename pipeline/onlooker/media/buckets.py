@@ -1,18 +1,25 @@
-"""Buckets of images: S3 or a store with its API, or a folder whose folders are buckets."""
+"""Buckets of objects: S3 or a store with its API, or a folder whose folders are buckets."""
 
 import importlib
 import os
 import stat
-from contextlib import closing
-from pathlib import Path
-from typing import Any, Protocol
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from onlooker.config.schema import ConfigError
 from onlooker.errors import OnlookerError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 10
 """Seconds that S3 may take to accept a connection, and to send the next bytes."""
+OBJECT_SECONDS = 20.0
+"""Seconds that an object may take that is read into memory: it may also come byte by byte."""
 ATTEMPTS = 2
+CHUNK_BYTES = 1 << 20
 
 
 class BucketError(OnlookerError):
@@ -23,14 +30,57 @@ class ObjectTooLarge(BucketError):
     """An object has more bytes than the caller takes."""
 
 
-class Buckets(Protocol):
+class Buckets(ABC):
     """A place from which objects are read."""
 
     def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
         """Return an object's bytes.
 
-        Raises ObjectTooLarge if it has more than `max_bytes`, and BucketError if it cannot be read.
+        Raises ObjectTooLarge if it has more than `max_bytes`, and BucketError if it cannot be read,
+        or not within OBJECT_SECONDS.
         """
+        return b"".join(self._chunks(bucket, name, version, max_bytes, OBJECT_SECONDS))
+
+    def downloaded(
+        self,
+        bucket: str,
+        name: str,
+        version: str | None,
+        folder: Path,
+        max_bytes: int,
+        seconds: float,
+    ) -> AbstractContextManager[Path]:
+        """Return a context in which an object is a file, of its own suffix, in `folder`.
+
+        Its size is checked before it is downloaded, and it is never in memory as a whole. The file
+        is deleted at the end. Raises as `read` does, within `seconds`, and BucketError if the disk
+        is full.
+        """
+        chunks = self._chunks(bucket, name, version, max_bytes, seconds)
+        return _in_file(chunks, f"{bucket}/{name}", folder)
+
+    @abstractmethod
+    def _chunks(
+        self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
+    ) -> Iterator[bytes]:
+        """Yield an object's bytes. Raises ObjectTooLarge before it yields too many."""
+
+
+@contextmanager
+def _in_file(chunks: Iterator[bytes], place: str, folder: Path) -> Iterator[Path]:
+    try:
+        made = tempfile.TemporaryDirectory(prefix=".onlooker-object-", dir=folder)
+    except OSError as error:
+        raise BucketError(f"{place}: {folder}: {error.strerror}") from error
+    with made as own:
+        path = Path(own, f"object{PurePosixPath(place).suffix[:16]}")
+        try:
+            with path.open("xb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+        except OSError as error:
+            raise BucketError(f"{place}: {folder}: {error.strerror}") from error
+        yield path
 
 
 def open_buckets(setting: str | None) -> Buckets:
@@ -42,10 +92,12 @@ def open_buckets(setting: str | None) -> Buckets:
     return Folder(Path(setting))
 
 
-class NoBuckets:
+class NoBuckets(Buckets):
     """Buckets of a server that has none configured."""
 
-    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+    def _chunks(
+        self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
+    ) -> Iterator[bytes]:
         raise BucketError(
             'This server reads no buckets; send Bytes, or set [serve] buckets to "s3" or to a '
             "folder that holds a folder for each bucket"
@@ -55,7 +107,7 @@ class NoBuckets:
 LAYOUT = "Buckets are the folders in the one that the server's [serve] buckets names"
 
 
-class Folder:
+class Folder(Buckets):
     """A folder for each bucket, with a file for each object."""
 
     def __init__(self, root: Path) -> None:
@@ -63,7 +115,34 @@ class Folder:
             raise ConfigError(f"[serve] buckets: {root} is no folder; make it, or name another")
         self._root = root.resolve()
 
-    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
+    def downloaded(
+        self,
+        bucket: str,
+        name: str,
+        version: str | None,
+        folder: Path,
+        max_bytes: int,
+        seconds: float,
+    ) -> AbstractContextManager[Path]:
+        path = self._path(bucket, name, version)
+        _check_size(path.stat().st_size, f"{bucket}/{name}", max_bytes)
+        return nullcontext(path)  # it is a file already
+
+    def _chunks(
+        self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
+    ) -> Iterator[bytes]:
+        place, path = f"{bucket}/{name}", self._path(bucket, name, version)
+        try:
+            # A file of a moment ago may be a pipe now, and opening that would wait for a writer.
+            with open(path, "rb", opener=_opener) as file:
+                data = file.read(max_bytes + 1)
+        except OSError as error:
+            raise _no_object(place, error) from error
+        _check_size(len(data), place, max_bytes)
+        yield data
+
+    def _path(self, bucket: str, name: str, version: str | None) -> Path:
+        """Return the path of an object's file. Raises BucketError."""
         if version is not None:
             raise BucketError(f"Files have no versions; ask for {bucket}/{name} without one")
         place = f"{bucket}/{name}"
@@ -73,22 +152,21 @@ class Folder:
             inside = home.parent == self._root and path.is_relative_to(home)
             if not inside or not stat.S_ISREG(path.stat().st_mode):
                 raise BucketError(f"There is no object {place}. {LAYOUT}")
-            # A file of a moment ago may be a pipe now, and opening that would wait for a writer.
-            with open(path, "rb", opener=_opener) as file:
-                data = file.read(max_bytes + 1)
         except (OSError, ValueError) as error:
-            cause = error.strerror if isinstance(error, OSError) else error
-            raise BucketError(
-                f"There is no object {place} that can be read ({cause}). {LAYOUT}"
-            ) from error
-        return _checked(data, place, max_bytes)
+            raise _no_object(place, error) from error
+        return path
+
+
+def _no_object(place: str, error: OSError | ValueError) -> BucketError:
+    cause = error.strerror if isinstance(error, OSError) else error
+    return BucketError(f"There is no object {place} that can be read ({cause}). {LAYOUT}")
 
 
 def _opener(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-class S3:
+class S3(Buckets):
     """S3 through boto3, with boto3's own credentials, region and `AWS_ENDPOINT_URL_S3`."""
 
     def __init__(self) -> None:
@@ -99,7 +177,9 @@ class S3:
                 '[serve] buckets: "s3" needs boto3; run `pip install "onlooker[s3]"`'
             ) from error
         config: Any = importlib.import_module("botocore.config")
-        self._errors: Any = importlib.import_module("botocore.exceptions")
+        errors: Any = importlib.import_module("botocore.exceptions")
+        urllib3: Any = importlib.import_module("urllib3.exceptions")
+        self._errors = errors.BotoCoreError, errors.ClientError, urllib3.HTTPError
         limits = config.Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
@@ -107,31 +187,49 @@ class S3:
         )
         try:
             self._client = boto3.client("s3", config=limits)
-        except (self._errors.BotoCoreError, ValueError) as error:
+        except (errors.BotoCoreError, ValueError) as error:
             raise ConfigError(f"[serve] buckets: {error}") from error
 
-    def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
-        place = f"{bucket}/{name}"
+    def _chunks(
+        self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
+    ) -> Iterator[bytes]:
+        place, end = f"{bucket}/{name}", time.monotonic() + seconds
         wanted = {"Bucket": bucket, "Key": name, **({"VersionId": version} if version else {})}
         try:
             response = self._client.get_object(**wanted)
             # The body is its own context manager, too, but lets errors of urllib3 out.
             with closing(response["Body"]) as body:
-                if response["ContentLength"] > max_bytes:
-                    raise _too_large(place, response["ContentLength"], max_bytes)
-                data: bytes = body.read()
-        except (self._errors.BotoCoreError, self._errors.ClientError) as error:
-            raise BucketError(f"{place}: {error}") from error
-        return _checked(data, place, max_bytes)
+                missing = response["ContentLength"]
+                _check_size(missing, place, max_bytes)
+                while missing:
+                    body.set_socket_timeout(min(max(0.001, end - time.monotonic()), READ_SECONDS))
+                    chunk = _received(body, min(missing, CHUNK_BYTES))
+                    missing -= len(chunk)
+                    if missing and (not chunk or time.monotonic() >= end):
+                        break
+                    yield chunk
+        except self._errors as error:
+            if time.monotonic() < end:
+                raise BucketError(f"{place}: {error}") from error
+            raise BucketError(f"{place}: not complete within {seconds:g} s") from error
+        if missing:
+            cause = f"not complete within {seconds:g} s" if chunk else "the connection ended"
+            raise BucketError(f"{place}: {cause}; {missing} bytes are missing")
 
 
-def _checked(data: bytes, place: str, max_bytes: int) -> bytes:
-    if len(data) > max_bytes:
-        raise _too_large(place, len(data), max_bytes)
-    return data
+def _received(body: Any, size: int) -> bytes:
+    """Return the bytes of a boto3 body that are there, at most `size`; wait only for the first.
+
+    `read` waits until all have come, however slowly.
+    """
+    read1 = getattr(body._raw_stream, "read1", None)  # urllib3 has it since 2.0
+    if read1 is None:
+        return bytes(body.read(min(size, 1024)))
+    return bytes(read1(size))
 
 
-def _too_large(place: str, size: int, max_bytes: int) -> ObjectTooLarge:
-    return ObjectTooLarge(
-        f"{place} has {size} bytes or more, and {max_bytes} are allowed: make it smaller"
-    )
+def _check_size(size: int, place: str, max_bytes: int) -> None:
+    if size > max_bytes:
+        raise ObjectTooLarge(
+            f"{place} has {size} bytes or more, and {max_bytes} are allowed: make it smaller"
+        )

@@ -17,6 +17,7 @@ from tests.support.server import Running
 
 from onlooker.api import app
 from onlooker.api.context import AnalyserPool
+from onlooker.media.buckets import NoBuckets
 from onlooker.vision.analyser import Analyser, Analysis
 
 
@@ -77,7 +78,7 @@ def test_fetched_objects_that_wait_for_the_models_are_bounded(
 ) -> None:
     go = threading.Event()
 
-    class FastBuckets:
+    class FastBuckets(NoBuckets):
         def read(self, bucket: str, name: str, version: str | None, max_bytes: int) -> bytes:
             return PNG
 
