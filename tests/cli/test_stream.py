@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from onlooker.cli.main import app
+from onlooker.cli.commands import app
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
 CONFIG = """
