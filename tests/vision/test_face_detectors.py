@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from onlooker.vision.face_detectors import merge
+from onlooker.vision.face_detectors import distinct, merge
 
 
 def row(x1: float, y1: float, x2: float, y2: float) -> NDArray[np.float32]:
@@ -38,3 +38,19 @@ def test_nothing_and_something() -> None:
         np.testing.assert_array_equal(both, FACE)
         assert not np.shares_memory(both, FACE)  # a caller may change what it gets
     assert merge(none, none).shape == (0, 15)
+
+
+def test_of_rows_that_show_one_face_the_first_stays() -> None:
+    face, again, eye, neighbour = (
+        row(100, 100, 200, 200),
+        row(110, 110, 210, 210),
+        row(110, 130, 140, 150),
+        row(185, 100, 285, 200),
+    )
+    np.testing.assert_array_equal(
+        distinct(np.concatenate([face, again, neighbour, eye])), np.concatenate([face, neighbour])
+    )
+    # The order decides, not the score.
+    again[0, 4] = 1
+    np.testing.assert_array_equal(distinct(np.concatenate([face, again])), face)
+    assert distinct(face[:0]).shape == (0, 15)

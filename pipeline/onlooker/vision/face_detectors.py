@@ -61,7 +61,7 @@ class Yunet:
             )
             for stride in self._decode.strides
         ]
-        return _distinct(np.concatenate(found), image, self._decode.confidence)
+        return _unique(np.concatenate(found), image, self._decode.confidence)
 
 
 class Centerface:
@@ -75,6 +75,8 @@ class Centerface:
         if not isinstance(decode, card.Centerface):
             raise WeightsError(f"the card {self.CARD} decodes as {type(decode).__name__}")
         self._decode = decode
+        self.multiple = self._model.card.multiple
+        """As YuNet's."""
 
     def __call__(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
         """Return the faces of each image whose probability is at least `threshold`."""
@@ -87,25 +89,40 @@ class Centerface:
         found = geometry.decode_centerface(
             heat[0, 0], sizes[0], offsets[0], points[0], self._decode.stride, raw
         )
-        return _distinct(found, image, self._decode.confidence)
+        return _unique(found, image, self._decode.confidence)
 
 
 def merge(first: Rows, second: Rows) -> Rows:
-    """Return all of `first`, and those of `second` that neither overlap one of them nor lie inside.
-
-    MAX_OVERLAP and MAX_INSIDE say from when on they do.
-    """
+    """Return all of `first`, and those of `second` that show no face of `first` again."""
     if not len(first) or not len(second):
         return np.concatenate([first, second])
+    return np.concatenate([first, second[~_again(first, second).any(1)]])
+
+
+def distinct(rows: Rows) -> Rows:
+    """Return the rows, without those that show a face of an earlier row again."""
+    again = _again(rows, rows)
+    kept: list[int] = []
+    for n in range(len(rows)):
+        if not again[n, kept].any():
+            kept.append(n)
+    return rows[kept]
+
+
+def _again(first: Rows, second: Rows) -> NDArray[np.bool_]:
+    """Return whether a row of `second` (m) shows a face of `first` (n), or a part of it: (m, n).
+
+    MAX_OVERLAP and MAX_INSIDE say from when on it does.
+    """
     a, b = first[None, :, :4], second[:, None, :4]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(2)
     area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
     again = (shared / (area + own - shared) > MAX_OVERLAP) | (shared / own > MAX_INSIDE)
-    return np.concatenate([first, second[~again.any(1)]])
+    return np.asarray(again)
 
 
-def _distinct(found: Rows, image: Pixels, confidence: card.Logistic) -> Rows:
+def _unique(found: Rows, image: Pixels, confidence: card.Logistic) -> Rows:
     """Return each face once, best first, with its probability as the score."""
     height, width = image.shape[:2]
     centre = (found[:, 0:2] + found[:, 2:4]) / 2

@@ -12,6 +12,7 @@ from onlooker.types import Face
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
+from onlooker.vision.second_look import MIN_CANDIDATE, SecondLook, gather
 
 # The detector misses a quarter of the faces that fill three quarters of its input. If it finds
 # nothing, or a large face that the image's edge cuts, it runs again on smaller inputs: long side in
@@ -24,15 +25,10 @@ SMALLER_INPUTS: dict[str, tuple[tuple[int, float], ...]] = {
 }
 LARGE_FACE_SHARE = 0.6
 """A face is large if its longer side is at least this share of the image's shorter one."""
-# Inputs in which "thorough" detects small faces. YuNet, which is better at the smallest, gets the
-# image enlarged MAX_ENLARGEMENT times at most; CenterFace, which takes seven times as long a pixel
-# and finds more of those that are blurred or covered, never gets an enlarged image.
-MAX_ENLARGED_PIXELS = 2560 * 1440
-MAX_NATURAL_PIXELS = 960 * 540
-MAX_ENLARGEMENT = 2.0
-MAX_ENLARGED_WIDTH = 100
-"""Pixels of the enlarged input. A wider face would have been found before: it is a toy's, or half
-of one."""
+# Inputs in which "thorough" looks for candidates. CenterFace takes five times as long for a pixel
+# and finds more of the faces that are small, blurred or covered.
+MAX_NEAR_PIXELS = 1280 * 720
+MAX_FAR_PIXELS = 960 * 540
 MIN_WIDTH = 15
 """Pixels of the full image. Whatever is narrower may as well be a toy."""
 MAX_FACES = 100
@@ -53,31 +49,28 @@ class FaceFinder:
         self._threshold = settings.min_score
         self._smaller = SMALLER_INPUTS[settings.detection]
         self._near = Yunet(provider)
-        self._far = Centerface(provider) if settings.detection == "thorough" else None
+        self._thorough = (
+            _Thorough(self._near, provider) if settings.detection == "thorough" else None
+        )
 
     def __call__(self, pictures: Sequence[Picture]) -> list[tuple[Face, ...]]:
         """Return each picture's faces in pixels of the full image, largest first."""
-        small = [picture.small(self._size, self._near.multiple) for picture in pictures]
-        found = self._detect(self._near, small, pictures)
+        lowest = self._threshold
+        if self._thorough is not None:
+            lowest = min(lowest, MIN_CANDIDATE)
+        found = _detect(self._near, pictures, [self._size] * len(pictures), lowest)
         found = self._add_large(pictures, found)
-        if self._far is not None:
-            found = self._add_small(self._far, pictures, found)
+        if self._thorough is not None:
+            found = self._thorough(pictures, found, lowest, self._threshold)
         return [
-            tuple(_face(picture, row) for row in _largest(rows).tolist())
+            tuple(face_of(picture, row) for row in _largest(rows).tolist())
             for picture, rows in zip(pictures, found, strict=True)
         ]
-
-    def _detect(
-        self, detector: Yunet | Centerface, inputs: Sequence[Pixels], pictures: Sequence[Picture]
-    ) -> list[Rows]:
-        """Return the rows that a detector finds in `inputs`, in pixels of the full images."""
-        found = detector(inputs, self._threshold)
-        return [_scaled(*each) for each in zip(found, inputs, pictures, strict=True)]
 
     def _add_large(self, pictures: Sequence[Picture], found: Sequence[Rows]) -> list[Rows]:
         """Return `found` with what smaller inputs show, if a large face may have been missed."""
         result = list(found)
-        open_ = [n for n, rows in enumerate(found) if not len(rows) or _cut(rows, pictures[n])]
+        open_ = [n for n, rows in enumerate(found) if self._may_miss(rows, pictures[n])]
         for long_side, border in self._smaller:
             small = [pictures[n].small(min(long_side, self._size)) for n in open_]
             edges = [round(border * max(each.shape)) for each in small]
@@ -89,21 +82,53 @@ class FaceFinder:
             open_ = [n for n, rows in zip(open_, more, strict=True) if not len(rows)]
         return result
 
-    def _add_small(
-        self, far: Centerface, pictures: Sequence[Picture], found: Sequence[Rows]
-    ) -> list[Rows]:
-        """Return `found` with the small faces that larger inputs show."""
-        # One image at a time: enlarged ones take much memory.
-        return [self._with_small(far, *each) for each in zip(pictures, found, strict=True)]
+    def _may_miss(self, found: Rows, picture: Picture) -> bool:
+        sure = found[found[:, 4] >= self._threshold]
+        return not len(sure) or _cut(sure, picture)
 
-    def _with_small(self, far: Centerface, picture: Picture, found: Rows) -> Rows:
-        enlarged = _enlarged(picture)
-        natural = picture.small(_long_side(picture, MAX_NATURAL_PIXELS))
-        [tiny] = self._near([enlarged], self._threshold)
-        tiny = _scaled(tiny[_widths(tiny) <= MAX_ENLARGED_WIDTH], enlarged, picture)
-        found = merge(found, tiny[_widths(tiny) >= MIN_WIDTH])
-        [more] = self._detect(far, [natural], [picture])
-        return merge(found, more[_widths(more) >= MIN_WIDTH])
+
+class _Thorough:
+    """The search for small, blurred and covered faces, which a second look must confirm."""
+
+    def __init__(self, near: Yunet, provider: str) -> None:
+        self._near = near
+        self._far = Centerface(provider)
+        self._look = SecondLook(near, self._far)
+
+    def __call__(
+        self, pictures: Sequence[Picture], found: Sequence[Rows], lowest: float, threshold: float
+    ) -> list[Rows]:
+        """Return the faces of probability `threshold` among `found` and what larger inputs show.
+
+        `lowest` is the minimum probability of a candidate.
+        """
+        inputs = [_long_side(picture, MAX_NEAR_PIXELS) for picture in pictures]
+        near = _detect(self._near, pictures, inputs, lowest)
+        inputs = [_long_side(picture, MAX_FAR_PIXELS) for picture in pictures]
+        far = _detect(self._far, pictures, inputs, lowest)
+        result = []
+        for picture, *rows in zip(pictures, found, near, far, strict=True):
+            first, second, third = (each[_widths(each) >= MIN_WIDTH] for each in rows)
+            result.append(self._look(picture, gather([first, second], [third]), threshold))
+        return result
+
+
+def _detect(
+    detector: Yunet | Centerface,
+    pictures: Sequence[Picture],
+    long_sides: Sequence[int],
+    threshold: float,
+) -> list[Rows]:
+    """Return the rows that a detector finds, in pixels of the full images.
+
+    The inputs are as long as `long_sides` says, or as the image if that is shorter.
+    """
+    inputs = [
+        picture.small(long_side, detector.multiple)
+        for picture, long_side in zip(pictures, long_sides, strict=True)
+    ]
+    found = detector(inputs, threshold)
+    return [_scaled(*each) for each in zip(found, inputs, pictures, strict=True)]
 
 
 def _largest(rows: Rows) -> Rows:
@@ -126,18 +151,6 @@ def _bordered(image: Pixels, edge: int) -> Pixels:
     return np.asarray(wide, np.uint8)
 
 
-def _enlarged(picture: Picture) -> Pixels:
-    """Return the input in which the smallest faces are detected."""
-    natural = max(picture.width, picture.height)
-    long_side = _long_side(picture, MAX_ENLARGED_PIXELS)
-    if long_side <= natural:
-        return picture.small(long_side)
-    times = min(MAX_ENLARGEMENT, long_side / natural)
-    size = round(picture.width * times), round(picture.height * times)
-    enlarged = cv2.resize(picture.small(natural), size, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(enlarged, np.uint8)
-
-
 def _long_side(picture: Picture, pixels: int) -> int:
     """Return the longer side of an image of this aspect ratio that has `pixels` pixels."""
     short, long = sorted((picture.width, picture.height))
@@ -155,7 +168,8 @@ def _scaled(found: Rows, given: Pixels, picture: Picture) -> Rows:
     return np.asarray(found * scale, np.float32)
 
 
-def _face(picture: Picture, row: list[float]) -> Face:
+def face_of(picture: Picture, row: Sequence[float]) -> Face:
+    """Return the face of a detector's row, with its pose and its quality."""
     box = (row[0], row[1], row[2], row[3])
     a, b, c, d, e = zip(row[5::2], row[6::2], strict=True)
     points = (a, b, c, d, e)

@@ -1,0 +1,189 @@
+"""A second look at what may be a face, by both detectors, at the size at which they are best.
+
+A detector's score depends on how large a face is in its input, and each detector is misled by
+things of its own: YuNet by hands, headlights and buttons, CenterFace by blurred corners. With
+"thorough" detection both name candidates, down to low scores. Each candidate is cut out at one
+size, both detectors run again, and their four answers are joined into one probability.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from onlooker.media.picture import Picture, Pixels
+from onlooker.vision import geometry
+from onlooker.vision.crops import crop
+from onlooker.vision.face_detectors import Centerface, Rows, Yunet, distinct
+
+MIN_CANDIDATE = 0.05
+"""Minimum probability of a candidate, by either detector."""
+SAME_CANDIDATE = 0.35
+"""Intersection over union above which two boxes are one candidate."""
+SAME_FACE = 0.25
+"""Intersection over union above which a second look shows the candidate, not its neighbour."""
+
+SIDE = 128
+"""Pixels of the square input of a second look."""
+CONTEXT = 2.2
+"""Side of that square in long sides of the candidate's box: a face is 58 pixels long in it."""
+MAX_BATCH = 32
+"""Second looks in one batch: half a megapixel."""
+MAX_LOOKS = 100
+"""Candidates of one image that get a second look: the likeliest."""
+
+SURE_NEAR, SURE_FAR = 0.94, 0.5
+"""A candidate to which both detectors give these probabilities is a face without a second look."""
+
+# Fitted to the candidates in the crowds of `bench.bench_recall` (clear, spoiled, masked and in ten
+# megapixels), in masked portraits, and in 93 images and parts of images without a face.
+NEAR_WEIGHT, FAR_WEIGHT = 0.066, 0.333
+"""Of the log-odds of a candidate by YuNet and by CenterFace."""
+NEAR_LOOK_WEIGHT, FAR_LOOK_WEIGHT = 0.406, 0.588
+"""Of their log-odds in the second look."""
+WIDTH_WEIGHT, MIN_JUDGED_WIDTH, MAX_JUDGED_WIDTH = 1.83, 8.0, 100.0
+"""Of the logarithm of the width in pixels: of small candidates fewer are faces."""
+OFFSET = -4.1
+MIN_PROBABILITY = 1e-3
+"""A detector that finds nothing has given this probability; 1 counts as this much less than 1."""
+MAX_LOG_ODDS = math.log((1 - MIN_PROBABILITY) / MIN_PROBABILITY)
+FAR_TRUST, CANDIDATE_TRUST = 0.9, 0.8
+"""Factors of CenterFace's probabilities, and of those of a candidate after a second look, by which
+the box of a face is chosen: YuNet's boxes fit better, and so do those of a second look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Places that may show a face."""
+
+    rows: Rows
+    """The best row of each, best first."""
+    near: NDArray[np.float32]
+    """(n,): the highest probability by YuNet, 0 if it did not find the candidate."""
+    far: NDArray[np.float32]
+    """(n,): the same by CenterFace."""
+
+    @property
+    def sure(self) -> NDArray[np.bool_]:
+        """Whether both detectors take it for a face: (n,)."""
+        return np.asarray((self.near >= SURE_NEAR) & (self.far >= SURE_FAR))
+
+    @property
+    def odds(self) -> NDArray[np.float32]:
+        """Log-odds before a second look: (n,)."""
+        widths = (self.rows[:, 2] - self.rows[:, 0]).clip(MIN_JUDGED_WIDTH, MAX_JUDGED_WIDTH)
+        return np.asarray(
+            OFFSET
+            + WIDTH_WEIGHT * np.log(widths)
+            + NEAR_WEIGHT * _log_odds(self.near)
+            + FAR_WEIGHT * _log_odds(self.far)
+        )
+
+    def of(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Candidates":
+        """Return the chosen ones."""
+        return Candidates(self.rows[chosen], self.near[chosen], self.far[chosen])
+
+
+def gather(near: Sequence[Rows], far: Sequence[Rows]) -> Candidates:
+    """Return the candidates among the rows that YuNet and CenterFace found in one image."""
+    by_near = np.concatenate(near).shape[0]
+    rows = np.concatenate([*near, *far])
+    boxes = rows[:, :4].copy()
+    trusted = rows[:, 4].copy()
+    trusted[by_near:] *= FAR_TRUST
+    kept = geometry.suppress(boxes, trusted, SAME_CANDIDATE)
+    scores = np.where(geometry.iou(boxes[kept], boxes) > SAME_CANDIDATE, rows[:, 4], 0)
+    return Candidates(
+        rows[kept],
+        scores[:, :by_near].max(1, initial=0),
+        scores[:, by_near:].max(1, initial=0),
+    )
+
+
+class SecondLook:
+    """Both detectors, for the candidates of one image."""
+
+    def __init__(self, near: Yunet, far: Centerface) -> None:
+        self._near = near
+        self._far = far
+
+    def __call__(self, picture: Picture, candidates: Candidates, threshold: float) -> Rows:
+        """Return the faces among the candidates whose joint probability is at least `threshold`.
+
+        Each face comes once, with that probability as its score; sure ones come first.
+        """
+        sure = candidates.sure
+        unsure = candidates.of(~sure)
+        return distinct(
+            np.concatenate([candidates.rows[sure], self._confirmed(picture, unsure, threshold)])
+        )
+
+    def _confirmed(self, picture: Picture, candidates: Candidates, threshold: float) -> Rows:
+        candidates = candidates.of(np.argsort(-candidates.odds, kind="stable")[:MAX_LOOKS])
+        odds = candidates.odds
+        near = self._look(self._near, picture, candidates.rows)
+        odds += NEAR_LOOK_WEIGHT * _log_odds(near[:, 4])
+        # CenterFace takes five times as long, so it is asked only if its answer may be decisive.
+        least = math.log(threshold / (1 - threshold))
+        open_ = odds + FAR_LOOK_WEIGHT * MAX_LOG_ODDS >= least
+        candidates, near, odds = candidates.of(open_), near[open_], odds[open_]
+        far = self._look(self._far, picture, candidates.rows)
+        odds += FAR_LOOK_WEIGHT * _log_odds(far[:, 4])
+
+        answers = np.stack([candidates.rows, near, far])
+        trust = np.array([CANDIDATE_TRUST, 1, FAR_TRUST], np.float32)
+        chosen = (answers[:, :, 4] * trust[:, None]).argmax(0)
+        rows = answers[chosen, np.arange(len(chosen))]
+        rows[:, 4] = 0.5 + 0.5 * np.tanh(odds / 2)
+        best = np.argsort(-odds, kind="stable")
+        return np.asarray(rows[best[odds[best] >= least]])
+
+    def _look(self, detector: Yunet | Centerface, picture: Picture, rows: Rows) -> Rows:
+        """Return what a detector finds at the place of each row; a score of 0 is nothing."""
+        found = np.zeros_like(rows)
+        for start in range(0, len(rows), MAX_BATCH):
+            part = rows[start : start + MAX_BATCH]
+            squares = [_square(row) for row in part[:, :4].tolist()]
+            inputs = [_cut(picture, *square) for square in squares]
+            for n, shown in enumerate(detector(inputs, MIN_PROBABILITY)):
+                row = _same(_placed(shown, *squares[n]), part[n])
+                if row is not None:
+                    found[start + n] = row
+        return found
+
+
+def _log_odds(p: NDArray[np.float32]) -> NDArray[np.float32]:
+    p = p.clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
+    return np.asarray(np.log(p / (1 - p)), np.float32)
+
+
+def _square(box: Sequence[float]) -> tuple[float, float, float]:
+    """Return left, top and side of the square that a second look shows."""
+    x1, y1, x2, y2 = box
+    side = CONTEXT * max(x2 - x1, y2 - y1)
+    return (x1 + x2 - side) / 2, (y1 + y2 - side) / 2, side
+
+
+def _cut(picture: Picture, left: float, top: float, side: float) -> Pixels:
+    scale = SIDE / side
+    matrix = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]])
+    shown = crop(picture, matrix, SIDE, SIDE, cv2.INTER_LINEAR, cv2.BORDER_REFLECT)
+    return np.ascontiguousarray(shown)
+
+
+def _placed(rows: Rows, left: float, top: float, side: float) -> Rows:
+    """Return the rows found in a square in pixels of the image."""
+    placed = rows.copy()
+    places = [0, 1, 2, 3, *range(5, 15)]
+    placed[:, places] = rows[:, places] * (side / SIDE) + np.array([left, top] * 7, np.float32)
+    return placed
+
+
+def _same(rows: Rows, candidate: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Return the best of the rows that show the candidate; None if none does."""
+    overlaps = geometry.iou(rows[:, :4].copy(), candidate[None, :4].copy())[:, 0]
+    shown = rows[overlaps > SAME_FACE]
+    return shown[shown[:, 4].argmax()] if len(shown) else None
