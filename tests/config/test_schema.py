@@ -44,10 +44,11 @@ def test_a_stream_overrides_the_sections() -> None:
     assert other.match.collection == "guests"
 
 
-def test_thorough_detection_changes_nothing_else() -> None:
+def test_still_images_are_analysed_thoroughly_and_else_as_configured() -> None:
     config = Config(faces=Faces(size=320), text=Text(min_score=0.7))
     thorough = config.with_thorough_detection()
     assert (thorough.faces.detection, thorough.text.detection) == ("thorough", "thorough")
+    assert thorough.faces.mirrored
     assert (thorough.faces.size, thorough.text.min_score) == (320, 0.7)
 
 

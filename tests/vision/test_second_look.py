@@ -91,7 +91,7 @@ def test_what_both_are_sure_of_is_not_looked_at_again(astronaut: Pixels) -> None
     np.testing.assert_array_equal(found, sure.rows)
 
 
-def test_no_more_than_the_likeliest_hundred_are_looked_at() -> None:
+def test_no_more_than_the_likeliest_two_hundred_are_looked_at() -> None:
     class Counts:
         seen = 0
 

@@ -92,7 +92,9 @@ class Faces(Section, frozen=True, kw_only=True):
     """Fit a mesh to each face. It makes landmarks and pose right for tilted and turned heads, and
     at a false match rate of 1 in 10,000 it misses a ninth as many people."""
     mirrored: bool = False
-    """Embed each face and its mirror image: slower and slightly more accurate."""
+    """Embed each face and its mirror image: at a false match rate of 1 in 10,000 it misses an
+    eighth fewer people. `onlooker serve` does so unless `[serve] thorough` is off; vectors made
+    with and without match each other."""
     quality: QualityFilter = "AUTO"
     """Minimum quality of faces that are recognised; the others are detected only."""
     attributes: tuple[FaceAttribute, ...] = ()
@@ -407,10 +409,10 @@ class Config(Section, frozen=True, kw_only=True):
         )
 
     def with_thorough_detection(self) -> "Config":
-        """Return the settings for still images, with thorough detection of faces and text."""
+        """Return the settings for still images: thorough detection, and mirrored embeddings."""
         return replace(
             self,
-            faces=replace(self.faces, detection="thorough"),
+            faces=replace(self.faces, detection="thorough", mirrored=True),
             text=replace(self.text, detection="thorough"),
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from onlooker.config import schema
 from onlooker.media.picture import Picture, Pixels
@@ -26,9 +27,14 @@ SMALLER_INPUTS: dict[str, tuple[tuple[int, float], ...]] = {
 LARGE_FACE_SHARE = 0.6
 """A face is large if its longer side is at least this share of the image's shorter one."""
 # Inputs in which "thorough" looks for candidates. CenterFace takes five times as long for a pixel
-# and finds more of the faces that are small, blurred or covered.
+# and finds more of the faces that are small, blurred or covered. Half as many pixels are enough in
+# a portrait: an image with a face of this share of its shorter side, in which YuNet has few other
+# candidates.
 MAX_NEAR_PIXELS = 1280 * 720
 MAX_FAR_PIXELS = 960 * 540
+MAX_PORTRAIT_PIXELS = 680 * 382
+PORTRAIT_SHARE = 0.2
+MAX_PORTRAIT_CANDIDATES = 8
 MIN_WIDTH = 15
 """Pixels of the full image. Whatever is narrower may as well be a toy."""
 MAX_FACES = 100
@@ -104,7 +110,13 @@ class _Thorough:
         """
         inputs = [_long_side(picture, MAX_NEAR_PIXELS) for picture in pictures]
         near = _detect(self._near, pictures, inputs, lowest)
-        inputs = [_long_side(picture, MAX_FAR_PIXELS) for picture in pictures]
+        clear = [rows[rows[:, 4] >= threshold] for rows in found]
+        inputs = [
+            _long_side(picture, MAX_PORTRAIT_PIXELS if portrait else MAX_FAR_PIXELS)
+            for picture, portrait in zip(
+                pictures, map(_is_portrait, pictures, clear, near), strict=True
+            )
+        ]
         far = _detect(self._far, pictures, inputs, lowest)
         result = []
         for picture, *rows in zip(pictures, found, near, far, strict=True):
@@ -137,12 +149,23 @@ def _largest(rows: Rows) -> Rows:
     return rows[np.argsort(-area, kind="stable")[:MAX_FACES]]
 
 
+def _is_portrait(picture: Picture, clear: Rows, near: Rows) -> bool:
+    """Return whether one of the clear faces is large and YuNet has few candidates, `near`."""
+    large = _large(clear, picture, PORTRAIT_SHARE)
+    return len(near) <= MAX_PORTRAIT_CANDIDATES and bool(large.any())
+
+
 def _cut(found: Rows, picture: Picture) -> bool:
     """Return whether the image's edge cuts a large face: it may be larger still."""
     x1, y1, x2, y2 = found[:, :4].T
     outside = (x1 <= 0) | (y1 <= 0) | (x2 >= picture.width) | (y2 >= picture.height)
-    large = np.maximum(x2 - x1, y2 - y1) >= LARGE_FACE_SHARE * min(picture.width, picture.height)
-    return bool((outside & large).any())
+    return bool((outside & _large(found, picture, LARGE_FACE_SHARE)).any())
+
+
+def _large(found: Rows, picture: Picture, share: float) -> NDArray[np.bool_]:
+    """Return whether each face is at least `share` of the image's shorter side long."""
+    sides = (found[:, 2:4] - found[:, :2]).max(1, initial=0)
+    return np.asarray(sides >= share * min(picture.width, picture.height))
 
 
 def _bordered(image: Pixels, edge: int) -> Pixels:

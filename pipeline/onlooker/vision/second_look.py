@@ -32,7 +32,7 @@ CONTEXT = 2.2
 """Side of that square in long sides of the candidate's box: a face is 58 pixels long in it."""
 MAX_BATCH = 32
 """Second looks in one batch: half a megapixel."""
-MAX_LOOKS = 100
+MAX_LOOKS = 200
 """Candidates of one image that get a second look: the likeliest."""
 
 SURE_NEAR, SURE_FAR = 0.94, 0.5
