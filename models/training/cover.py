@@ -28,6 +28,13 @@ LOWER_FACE = (
     234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361,
     323, 454,
 )  # fmt: skip
+RIDGES = ((351, 6, 122), (357, 195, 128), (358, 4, 129))
+"""Where a mask ends on the nose: high, in its middle, at its tip."""
+CLOTHS = (
+    (235, 235, 235), (230, 205, 165), (225, 190, 130), (40, 40, 40), (25, 25, 25), (60, 60, 170),
+    (200, 210, 190), (180, 150, 220), (120, 90, 60), (90, 140, 90), (70, 70, 110), (30, 80, 160),
+)  # fmt: skip
+"""Usual colours of masks and scarves, BGR."""
 
 COVERED = 0.35
 """Minimum share of an eye, the nose or the mouth that is hidden in a covered face."""
@@ -93,20 +100,37 @@ class Painter:
         return mask, colours
 
     def mask(self, target: Points) -> Painted:
-        """Paint a face mask over mouth and nose."""
+        """Paint a face mask or a scarf over mouth and nose, shaded as the face below it is."""
         rng = self.rng
-        first, last = rng.integers(0, 3, 2)
-        outline = self.points[list(LOWER_FACE[first : len(LOWER_FACE) - last])]
-        top = self.points[[rng.choice([197, 195, 5, 4])]]
-        loose = np.vstack([outline, top]) + rng.normal(0, 2, (len(outline) + 1, 2))
-        usual = [(235, 235, 235), (230, 200, 150), (40, 40, 40), (60, 60, 160), (200, 210, 190)]
-        colour = np.array(usual[rng.integers(5)] if rng.random() < 0.7 else rng.uniform(0, 255, 3))
-        mask, colours = self._polygon(loose), self._cloth(colour, 10)
-        for fold in range(rng.integers(0, 4)):
-            y = self.points[1, 1] + (fold + 1) * self.scale * 0.13
-            ends = (0, int(y)), (self.size, int(y + rng.normal(0, 4)))
-            cv2.line(colours, *ends, tuple((colour * 0.8).tolist()), 2, cv2.LINE_AA)
-        return mask, colours
+        scarf = rng.random() < 0.2
+        trim = int(rng.integers(0, 3))
+        outline = self.points[list(LOWER_FACE[trim : len(LOWER_FACE) - trim])]
+        middle = self.points[164]
+        outline = middle + (outline - middle) * rng.uniform(1, 1.06)
+        ridge = self.points[list(RIDGES[rng.integers(1, 3) if scarf else rng.integers(0, 3)])]
+        if scarf:
+            down = np.array([0, 0.5 * self.scale])
+            outline = self.points[[234, 234, 454, 454]] + [down * 0, down, down, down * 0]
+        mask = self._empty()
+        cv2.fillPoly(mask, [np.vstack([outline, ridge]).astype(np.int32)], 255, cv2.LINE_AA)
+
+        usual = CLOTHS[rng.integers(len(CLOTHS))]
+        colour = np.array(usual if rng.random() < 0.75 else rng.uniform(0, 255, 3), np.float64)
+        colours = self._cloth(colour, 6)
+        across, down_face = self._axes(middle)
+        kind = rng.integers(4)
+        if kind == 0:  # folds
+            for fold in range(rng.integers(2, 5)):
+                crease = np.exp(-(((down_face + 0.05 - 0.14 * fold) / 0.014) ** 2))
+                colours *= (1 - 0.25 * crease)[..., None]
+        elif kind == 1:  # a pattern
+            waves = rng.uniform(15, 45)
+            stripes = [np.sin(across * waves) > 0, np.sin(down_face * waves) > 0]
+            shown = (stripes[0], stripes[1], stripes[0] & stripes[1], stripes[0] ^ stripes[1])
+            colours[shown[rng.integers(4)]] = rng.uniform(0, 255, 3)
+        elif kind == 2:  # a ridge in the middle
+            colours *= (1 - 0.2 * np.exp(-((across / 0.015) ** 2)))[..., None]
+        return mask, np.asarray(colours * self._shade(mask), np.float32)
 
     def microphone(self, target: Points) -> Painted:
         """Paint a dark ball on a stick that comes from below."""
@@ -158,6 +182,24 @@ class Painter:
             cv2.ellipse(mask, _pixel(target), axes, turned, 0, 360, 255, -1, cv2.LINE_AA)
         return mask, self._cloth(rng.uniform(0, 255, 3), rng.uniform(5, 40))
 
+    def _axes(self, middle: Points) -> tuple[Points, Points]:
+        """Return each pixel's place across and down the face from `middle`, in heights of it."""
+        right = self.points[454] - self.points[234]
+        right = right / np.linalg.norm(right)
+        y, x = np.mgrid[0 : self.size, 0 : self.size]
+        x, y = x - middle[0], y - middle[1]
+        across = (x * right[0] + y * right[1]) / self.scale
+        return across, (y * right[0] - x * right[1]) / self.scale
+
+    def _shade(self, mask: Pixels) -> NDArray[np.float32]:
+        """Return the light on the face, 1 in the median of the mask: (size, size, 1)."""
+        grey = cv2.cvtColor(self.crop, cv2.COLOR_BGR2GRAY).astype(np.float32)
+        light = cv2.GaussianBlur(grey, (0, 0), max(1.0, 0.06 * self.scale))
+        inside = mask > 127
+        middle = float(np.median(light[inside])) if inside.any() else 128.0
+        shade = (1 + 0.6 * (light / max(1.0, middle) - 1)) * np.clip(middle / 150, 0.5, 1.15)
+        return np.asarray(shade[..., None], np.float32)
+
     def _empty(self) -> Pixels:
         return np.zeros((self.size, self.size), np.uint8)
 
@@ -182,6 +224,8 @@ KINDS: tuple[Callable[[Painter, Points], Painted], ...] = (
     Painter.hand,
     Painter.hand,
     Painter.hand,
+    Painter.mask,
+    Painter.mask,
     Painter.mask,
     Painter.microphone,
     Painter.microphone,
