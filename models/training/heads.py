@@ -196,12 +196,26 @@ def sample(faces: Sequence[Example], features: Features) -> tuple[Sample, Sample
             continue
         learned.add(features(seen), person, labels)
         learned.add(features(np.ascontiguousarray(seen[:, ::-1])), person, labels)
+        # What covers a small face is as visible as its features, which are blurred.
+        small = features(far_off(rng, seen))
+        learned.add(small, person, {"occluded": labels["occluded"]})
         if not labels["occluded"]:
             painter = cover.Painter(rng, seen, points)
             for paint, truth in PAINTED:
                 if (over := paint(painter)) is not None:
-                    learned.add(features(over), person, {"occluded": truth}, painted=True)
+                    shown = far_off(rng, over) if rng.random() < 0.5 else over
+                    learned.add(features(shown), person, {"occluded": truth}, painted=True)
     return learned, kept
+
+
+def far_off(rng: np.random.Generator, seen: Pixels) -> Pixels:
+    """Return the crop as if its face were 16 to 60 pixels wide in a JPEG."""
+    side = len(seen)
+    scale = float(np.exp(rng.uniform(np.log(16), np.log(60)))) / (0.6 * side)
+    small = cv2.resize(seen, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 95))])
+    again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.resize(again, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def train(learned: Sample, head: str) -> tuple[Values, float]:
