@@ -214,7 +214,7 @@ def far_off(rng: np.random.Generator, seen: Pixels) -> Pixels:
     scale = float(np.exp(rng.uniform(np.log(16), np.log(60)))) / (0.6 * side)
     small = cv2.resize(seen, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     _, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(60, 95))])
-    again = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    again = image.decode(jpeg.tobytes()).bgr
     return np.asarray(cv2.resize(again, (side, side), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
