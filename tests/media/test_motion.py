@@ -78,9 +78,20 @@ class TestLiveGate:
         assert gate.same(flat(50)) == 7
         assert gate.same(flat(200)) is None
         gate.offered(9)
-        assert gate.same(flat(50)) is None  # its record would come after that of 9
+        assert gate.same(flat(50)) == 7
         gate.settled(9, done=False)
         assert gate.same(flat(50)) == 7
+
+    def test_a_still_scene_is_analysed_once_even_if_frames_come_faster_than_results(self) -> None:
+        gate, latency = LiveGate(0.5), 3
+        analysed: list[int] = []
+        for index in range(50):
+            if index - latency in analysed:
+                gate.settled(index - latency, done=True)
+            if gate.same(flat(50)) is None:
+                gate.offered(index)
+                analysed.append(index)
+        assert analysed == [0, 1, 2]
 
     def test_the_newest_is_the_reference(self) -> None:
         gate = LiveGate(0.5)

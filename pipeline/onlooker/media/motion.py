@@ -53,8 +53,8 @@ class Gate:
 class LiveGate:
     """The gate of a camera, whose frames may be dropped on their way.
 
-    Only a frame that was analysed and recorded becomes the reference. While frames that differ from
-    it are being analysed, no frame repeats its result: their records come in between.
+    Only a frame that was analysed and recorded becomes the reference. A frame may repeat it while
+    later ones are still being analysed: with a fast camera there is always one.
     """
 
     def __init__(self, threshold: float | None) -> None:
@@ -65,8 +65,7 @@ class LiveGate:
 
     def same(self, planes: Planes) -> int | None:
         """Return the index of the frame whose result may be repeated, or None."""
-        found = self._gate.same(planes)
-        return None if self._pending else found
+        return self._gate.same(planes)
 
     def offered(self, index: int) -> None:
         """Note that the image compared last is analysed as frame `index`."""

@@ -76,8 +76,8 @@ class Recorder:
     def _repetition(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:
         """Return a record that repeats frame `index`, after retention has removed that one's own.
 
-        Between a reference frame and `frame` there are only failed frames and others that repeat
-        it, and retention keeps the newest record.
+        Between a reference frame and `frame` there are mostly failed frames and others that repeat
+        it, and retention keeps the newest record. None means that there was another one.
         """
         newest = self._log.newest(STREAMS.meant(frame.stream))
         if newest is None or not newest.FrameInformation.Same:
