@@ -1,7 +1,6 @@
 """The states of a stateful step in one process: restored, rolled back, and sent on with frames."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -78,14 +77,12 @@ def logged_states(stage: str, setup: Setup) -> Callable[[Frame], StageState | No
     A replay starts afresh with another video or another analysis. A live stream keeps its state
     when its source connects again, which begins a new epoch.
     """
-    logs: dict[Path, Log] = {}
 
     def logged(frame: Frame) -> StageState | None:
-        path = setup.outputs(frame).log_path
         try:
-            if path not in logs:
-                logs[path] = setup.closing.enter_context(Log(path))
-            found = logs[path].state(frame.stream, stage)
+            # Once for each stream that comes to this process.
+            with Log(setup.outputs(frame).log_path) as log:
+                found = log.state(frame.stream, stage)
         except LogError as error:
             raise StageError(str(error)) from error
         if found is None or found.analysis != setup.analysis(frame):
