@@ -6,40 +6,35 @@ analyser of its own, or as a process of `onlooker serve` with one thread, which 
 and DetectFaces by turns.
 
     python -m tests.proofs.flat_memory [--provider openvino] [--images 3000] [--through api]
-        [--detection fast] [--photographs FOLDER]
+        [--detection fast] [--size 640x360] [--photographs FOLDER]
 
 It prints the resident size and the time of the processor as they grow. Exits with 1 if the size is
 above the limit at the end, or has grown by more than MAX_GROWTH_MB over the last third.
 """
 
 import argparse
-import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import cv2
-import msgspec
 import numpy as np
 import skimage
 from tests.support.server import running
 
-from onlooker.config.schema import Config
-from onlooker.media import image
 from onlooker.media.picture import Pixels
-from onlooker.vision.analyser import ALL, Analyser
 
 MAX_MB = {"auto": 700, "openvino": 1050, "cpu": 550}
 """Megabytes that a process with one analyser may hold, by provider. "openvino" runs all models on
 OpenVINO, and each keeps the memory of its own largest image."""
 MAX_GROWTH_MB = 10
 """Megabytes that it may grow by over the last third of the images."""
-SIDES = (96, 1400)
+SIDES = (96, 1200)
 """Pixels of an image's sides, which are independent of each other."""
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -47,12 +42,17 @@ Analyse = Callable[[bytes], tuple[int, int]]
 """Return the numbers of faces and of words in a JPEG."""
 
 
-def jpegs(number: int, photographs: Sequence[Pixels], seed: int) -> Iterator[bytes]:
-    """Yield images of random sizes: a part of a photograph each, two in three with text on it."""
+def jpegs(
+    number: int, photographs: Sequence[Pixels], seed: int, size: tuple[int, int] | None
+) -> Iterator[bytes]:
+    """Yield images: a part of a photograph each, two in three with text on it.
+
+    size: width and height in pixels of all images; None means that they are random.
+    """
     rng = np.random.default_rng(seed)
     low, high = np.log(SIDES)
     for n in range(number):
-        width, height = np.exp(rng.uniform(low, high, 2)).astype(int).tolist()
+        width, height = size or np.exp(rng.uniform(low, high, 2)).astype(int).tolist()
         canvas = _part(photographs[n % len(photographs)], width, height, rng)
         for _ in range(int(rng.integers(0, 12)) * (n % 3 > 0)):
             word = "".join(rng.choice(list(LETTERS), int(rng.integers(1, 24))))
@@ -99,36 +99,24 @@ serve.thorough = {thorough}
 @contextmanager
 def through_analyser(config: str) -> Iterator[tuple[int, Analyse]]:
     """Yield the id of a process with an analyser, and the way through it."""
-    fork = multiprocessing.get_context("spawn")
-    here, there = fork.Pipe()
-    process = fork.Process(target=_analyse, args=(there, config))
-    process.start()
-    there.close()
+    command = [sys.executable, "-m", "tests.support.analyser_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        into, answers = process.stdin, process.stdout
 
-    def ask(jpeg: bytes) -> tuple[int, int]:
-        here.send_bytes(jpeg)
-        faces, words = here.recv()
-        return faces, words
+        def send(data: bytes) -> None:
+            into.write(len(data).to_bytes(4) + data)
+            into.flush()
 
-    try:
-        yield process.pid or 0, ask
-    finally:
-        here.close()
-        process.join()
+        def ask(jpeg: bytes) -> tuple[int, int]:
+            send(jpeg)
+            faces, words = map(int, answers.readline().split())
+            return faces, words
 
-
-def _analyse(pipe: Connection, config: str) -> None:
-    """Analyse what comes until the pipe is closed."""
-    cv2.setNumThreads(1)
-    analyser = Analyser(msgspec.toml.decode(config, type=Config))
-    analyser.warm_up(ALL)
-    while True:
-        try:
-            jpeg = pipe.recv_bytes()
-        except EOFError:
-            return
-        [found] = analyser([image.decode(jpeg)], [ALL])
-        pipe.send((len(found.faces), sum(len(line.words) for line in found.lines)))
+        send(config.encode())
+        yield process.pid, ask
+        send(b"")
 
 
 @contextmanager
@@ -157,6 +145,12 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def sides(text: str) -> tuple[int, int]:
+    """Return the width and height that `640x360` names."""
+    width, height = map(int, text.split("x"))
+    return width, height
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -165,6 +159,9 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=3000)
     parser.add_argument("--through", choices=["analyser", "api"], default="analyser")
     parser.add_argument("--detection", default="thorough")
+    parser.add_argument(
+        "--size", type=sides, help="of all images, as of the frames of a stream: 640x360"
+    )
     parser.add_argument("--photographs", type=Path, help="a folder of photographs to use")
     parser.add_argument("--max-minutes", type=float, default=120)
     asked = parser.parse_args()
@@ -173,9 +170,8 @@ def main() -> int:
     sizes: list[float] = []
     faces = words = 0
     with ways[asked.through](configuration(asked.provider, asked.detection)) as (process, analyse):
-        print(f"{asked.provider}: {resident_mb(process):.0f} MB at first", flush=True)
         began = processor_seconds(process)
-        for jpeg in jpegs(asked.images, photographs(asked.photographs), seed=6):
+        for jpeg in jpegs(asked.images, photographs(asked.photographs), 6, asked.size):
             more_faces, more_words = analyse(jpeg)
             faces, words = faces + more_faces, words + more_words
             sizes.append(resident_mb(process))
