@@ -37,6 +37,8 @@ TESTED_BY = {
     "cli/standard_streams": "cli/test_main",
     "cli/status": "cli/test_stream",
     "cli/terminal": "cli/test_main",
+    "config/section": "config/test_schema",
+    "config/tracking": "config/test_schema",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
     "identity/schema": "identity/test_store",

@@ -145,6 +145,60 @@ class Face(Result, frozen=True, kw_only=True):
     """None means not analysed."""
     identities: tuple[Identity, ...] = ()
     """Matches, best first; empty if none is similar enough, or if no search was made."""
+    vector: bytes | None = None
+    """The embedding, float32, on its way to the tracker; None if the face was not embedded."""
+    track: "TrackRef | None" = None
+    """The track that the face belongs to; None before the tracker, or if tracks are off."""
+
+
+class TrackRef(Result, frozen=True, kw_only=True):
+    """The track of a face in a frame."""
+
+    id: str
+    """Unique over all streams."""
+    number: int
+    """0, 1, 2 ... along the stream, in the order in which tracks began."""
+    person: str | None = None
+    """The name of the track so far."""
+
+
+class BestFace(Result, frozen=True, kw_only=True):
+    """The frame of a track that shows the face best."""
+
+    record_id: str
+    time: float
+    """Of the frame, in seconds of the video, or since 1970 if the stream is live."""
+    face: Face
+    weight: float
+    """How much the face shows, 0 to 1."""
+
+
+class Appearance(Result, frozen=True, kw_only=True):
+    """An event about the visit of one person: it has begun, has changed, or is over."""
+
+    id: str
+    """That of the track, the same in all events of the visit."""
+    state: Literal["new", "update", "end"]
+    stream: str
+    number: int
+    start: float
+    """Time of the first detection, in seconds of the video, or since 1970 if the stream is live."""
+    end: float
+    """Time of the last detection so far."""
+    person: str | None = None
+    """User, ExternalImageId or FaceId of the person; None if nobody matched."""
+    match: Identity | None = None
+    """The best match of the person so far."""
+    frames: int
+    """Frames in which the person was detected so far."""
+    best: BestFace
+    """With the means of the attributes over the visit, if any are analysed."""
+    quiet: bool = False
+    """The same person was here a moment ago: not to be announced again."""
+    together: tuple[str, ...] = ()
+    """Ids of other visits whose people were in an image at the same time."""
+    vector: bytes | None = None
+    """Mean embedding, float32; None if the face was never embedded."""
 
 
 class Word(Result, frozen=True, kw_only=True):
@@ -156,6 +210,17 @@ class Word(Result, frozen=True, kw_only=True):
     quad: Quad
 
 
+class LineRef(Result, frozen=True, kw_only=True):
+    """The track of a line in a frame."""
+
+    id: str
+    """Unique over all streams."""
+    number: int
+    """0, 1, 2 ... along the stream, in the order in which lines began."""
+    text: str
+    """The voted reading so far."""
+
+
 class TextLine(Result, frozen=True, kw_only=True):
     """A line of text, with its words in reading order."""
 
@@ -163,6 +228,35 @@ class TextLine(Result, frozen=True, kw_only=True):
     score: float
     quad: Quad
     words: tuple[Word, ...]
+    track: LineRef | None = None
+    """The track that the line belongs to; None before the tracker, or if tracks are off."""
+
+
+class Reading(Result, frozen=True, kw_only=True):
+    """An event about one line of text: it has come, is read differently, or has gone."""
+
+    id: str
+    """That of the track, the same in all events of the line."""
+    state: Literal["new", "update", "end"]
+    stream: str
+    number: int
+    start: float
+    """Time of the first detection, in seconds of the video, or since 1970 if the stream is live."""
+    end: float
+    """Time at which it was seen last so far."""
+    text: str
+    """The voted reading."""
+    score: float
+    """0 to 1: the surest frame's, times the agreement of the votes."""
+    runner_up: str | None = None
+    """The reading that came second; None if all frames agree."""
+    frames: int
+    """Frames in which it was detected so far."""
+    record_id: str
+    """The record of the frame in which it was the largest and surest."""
+    time: float
+    """Of that frame."""
+    quad: Quad
 
 
 class TextQuad(Result, frozen=True, kw_only=True):
@@ -205,6 +299,14 @@ class Frame(Result, frozen=True, kw_only=True):
     faces: tuple[Face, ...] = ()
     quads: tuple[TextQuad, ...] = ()
     lines: tuple[TextLine, ...] = ()
+    still: bool = False
+    """It is an image of its own, and does not continue the frame before it."""
+    last: bool = False
+    """It is the last frame of its video."""
+    appearances: tuple[Appearance, ...] = ()
+    """Events about visits that the frame causes."""
+    readings: tuple[Reading, ...] = ()
+    """Events about lines of text that the frame causes."""
     states: dict[str, bytes] = {}
     """The states of the stateful stages after this frame, by stage."""
     error: str | None = None

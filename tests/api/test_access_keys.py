@@ -6,7 +6,7 @@ import pytest
 
 from onlooker.api.access_keys import load
 from onlooker.api.services import actions
-from onlooker.config.schema import ConfigError
+from onlooker.config.section import ConfigError
 
 ONE = """
 [[key]]

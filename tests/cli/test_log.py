@@ -12,6 +12,7 @@ from typing import Literal
 
 import pytest
 import typer
+from tests.support.appearances import event, record
 from typer.testing import CliRunner
 
 from onlooker.cli.commands import app
@@ -57,6 +58,30 @@ def run(*words: str) -> list[str]:
     done = CliRunner().invoke(app, list(words))
     assert done.exit_code == 0, done.output
     return done.stdout.splitlines()
+
+
+def test_appearances_are_rows_and_lines(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with Writer(path) as writer:
+        writer.append(
+            [
+                record(0, event(0, "end", 10, 20.25, "anna")),
+                record(1, event(1, "new", 1764144000, 1764144005)),
+            ]
+        )
+    table = run("log", "appearances", "--log", str(path))
+    [anna] = [row for row in table if "anna" in row]
+    assert "10.0 s" in anna
+    assert "10.2" in anna
+    assert "91.5" in anna
+    assert "not over" not in anna
+    [unknown] = [row for row in table if "unknown 1" in row]
+    assert datetime.fromtimestamp(1764144000).isoformat(" ", "seconds") in unknown
+    assert "not over" in unknown
+    [line] = run("log", "appearances", "--log", str(path), "--json", "--person", "anna")
+    assert json.loads(line)["StreamName"] == "door"
+    assert json.loads(line)["End"] == 20.25
+    assert run("log", "appearances", "--log", str(path), "--to", "10", "--json") == []
 
 
 def indexes(lines: list[str]) -> list[tuple[str, int]]:

@@ -15,7 +15,8 @@ import pytest
 from tests.support.processes import alive, descendants, wait_until
 
 from onlooker.cli import run
-from onlooker.config.schema import Config, ConfigError
+from onlooker.config.schema import Config
+from onlooker.config.section import ConfigError
 from onlooker.record.log.reader import Log
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]

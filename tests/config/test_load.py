@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onlooker.config.load import dump, load
-from onlooker.config.schema import Config, ConfigError, Faces, Match, Pipeline, Text
+from onlooker.config.schema import Config, Faces, Match, Pipeline, Text
+from onlooker.config.section import ConfigError
 
 
 def written(folder: Path, text: str) -> Path:

@@ -4,16 +4,8 @@ from typing import Any
 
 import pytest
 
-from onlooker.config.schema import (
-    Config,
-    ConfigError,
-    Faces,
-    Match,
-    Pipeline,
-    Serve,
-    SourceConfig,
-    Text,
-)
+from onlooker.config.schema import Config, Faces, Match, Pipeline, Serve, SourceConfig, Text
+from onlooker.config.section import ConfigError
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:

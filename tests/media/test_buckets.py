@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from onlooker.config.schema import ConfigError
+from onlooker.config.section import ConfigError
 from onlooker.media import buckets as module
 from onlooker.media.buckets import (
     BucketError,

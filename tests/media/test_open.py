@@ -1,17 +1,23 @@
 """Each kind of URL opens its kind of video."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from onlooker.config.schema import SourceConfig
 from onlooker.media.errors import MediaError
 from onlooker.media.image_folder import ImageFolder
-from onlooker.media.open import open_video
+from onlooker.media.open import frames, open_video, with_last
+from onlooker.media.picture import Planes
 from onlooker.media.synthetic import SyntheticVideo
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
+from onlooker.types import Frame
+
+URL = "test://moving?size=64x48&frames=5"
 
 
 def test_a_file_whose_name_looks_like_a_pattern(tmp_path: Path) -> None:
@@ -38,3 +44,26 @@ def test_each_kind_of_url(tmp_path: Path) -> None:
             assert [frame.epoch for frame, _ in video.frames("s")] == [video.digest]
         with open_video(url, "known") as video:
             assert [frame.epoch for frame, _ in video.frames("s")] == ["known"]
+
+
+@pytest.mark.parametrize("source", [SourceConfig(url=URL), SourceConfig(url=URL, nth=2)])
+def test_the_last_frame_that_is_selected_is_marked(source: SourceConfig) -> None:
+    found = [frame for frame, _ in frames("s", source, "e", 0)]
+    assert len(found) == 5 // source.nth + 5 % source.nth
+    assert [frame.last for frame in found] == [False] * (len(found) - 1) + [True]
+
+
+def test_a_video_that_is_complete_has_no_last_frame() -> None:
+    assert list(frames("s", SourceConfig(url=URL), "e", 5)) == []
+
+
+def test_the_frame_before_a_fault_is_the_last() -> None:
+    def broken() -> Iterator[tuple[Frame, Planes | None]]:
+        yield from (item for item in frames("s", SourceConfig(url=URL), "e", 3))
+        raise MediaError("the rest is missing")
+
+    found = with_last(broken())
+    assert next(found)[0].index == 3
+    assert next(found)[0].last
+    with pytest.raises(MediaError, match="the rest is missing"):
+        next(found)

@@ -1,5 +1,7 @@
 """People and lines, counted."""
 
+from tests.support.appearances import event, record
+
 from onlooker.config.schema import Config
 from onlooker.record.frame_record import build
 from onlooker.record.summary import Summary
@@ -86,3 +88,18 @@ def test_a_face_without_a_name_is_listed_by_its_id() -> None:
     summary.add(build(frame(0, faces=(face(None, 88),)), Config(), "d"))
     [person] = summary.people
     assert person.name == "11111111-2222-4333-8444-555555555555"
+
+
+def test_a_visit_is_one_row_whatever_its_frames_say() -> None:
+    summary = Summary()
+    summary.add(record(0, event(0, "new", 1.0, 1.5), event(1, "new", 0.5, 1.5, "bert")))
+    summary.add(record(1, event(0, "end", 1.0, 4.0, "anna")))
+    rows = [(row.name, row.first, row.last, row.frames, row.best) for row in summary.people]
+    assert rows == [("bert", 0.5, 1.5, 7, 91.5), ("anna", 1.0, 4.0, 7, 91.5)]
+
+
+def test_whom_nobody_knows_has_a_number() -> None:
+    summary = Summary()
+    summary.add(record(0, event(3, "end", 1.0, 1.5)))
+    [row] = summary.people
+    assert (row.name, row.best) == ("unknown 3", 0.0)

@@ -111,7 +111,7 @@ def test_results_of_a_cropped_part_are_moved_to_their_place_in_the_image() -> No
         line = TextLine(text="a", score=1.0, quad=corners, words=(word,))
         return msgspec.structs.replace(frame("a", 0), faces=(face,), lines=(line,), origin=origin)
 
-    assert steps.moved(found(3.0, 4.0, (100, 50))) == found(103.0, 54.0, (0, 0))
+    assert steps.moved(found(3.0, 4.0, (100, 50))) == found(103.0, 54.0, (100, 50))
     assert steps.moved(found(3.0, 4.0, (0, 0))) == found(3.0, 4.0, (0, 0))
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 from msgspec.structs import replace
+from tests.support.frame_records import FACE
 
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.messages import Status
 from onlooker.stream.stage import Setup, Stage, StageError, Step, Work, each
-from onlooker.stream.steps import record
+from onlooker.stream.steps import record, track
 from onlooker.types import Frame, TextLine, TextQuad
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ WIDTH, HEIGHT = 96, 64
 
 FRAMES = 20
 """Length of a small video."""
+PEOPLE = [
+    np.asarray(np.eye(192, dtype=np.float32)[person], np.float32).tobytes() for person in range(3)
+]
+"""Vectors of three people who are not alike."""
 BAD = 7
 """The frame that some of the steps do not bear."""
 
@@ -155,6 +160,27 @@ def untidy(setup: Setup) -> Step:
     return record(setup)
 
 
+def visited(frame: Frame, picture: "Picture") -> Frame:
+    """Return the frame with the faces of people who come, cross and leave, and with a caption."""
+    faces = tuple(
+        replace(FACE, box=(x, y, x + 20.0, y + 24.0), vector=PEOPLE[person])
+        for person, (period, shift) in enumerate(((100, 0), (140, 30), (90, 50)))
+        if (at := (frame.index + shift) % period) < period // 2
+        for x, y in [(float(at if person % 2 else 60 - at), 10.0 * person)]
+    )
+    text = f"CAPTION {frame.index // 40}"
+    return replace(spelled(frame, picture), faces=faces, lines=(caption(text),))
+
+
+def caption(text: str) -> TextLine:
+    corners = ((4.0, 40.0), (90.0, 40.0), (90.0, 60.0), (4.0, 60.0))
+    return TextLine(text=text, score=0.95, quad=corners, words=())
+
+
+def visit(setup: Setup) -> Step:
+    return each(visited)
+
+
 class Counting:
     """A stateful step: adds a line of text that tells how many frames the stream has had so far,
     and the CRC-32 of all that was known about each."""
@@ -207,5 +233,7 @@ def nothing(setup: Setup) -> Step:
 RECORD = Stage("record", record, workers=1, ordered=True, leases=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
 COUNT = Stage("count", count, workers=2, ordered=True, stateful=True, leases=4)
+TRACK = Stage("track", track, workers=2, ordered=True, stateful=True, leases=4)
+TRACKED = (Stage("detect", measure), Stage("recognise", visit), TRACK, RECORD)
 COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)

@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from onlooker.config.schema import ConfigError, Section
+from onlooker.config.section import ConfigError, Section
 
 ANYBODY = "anybody"
 """The user's name if no keys are configured."""

@@ -20,7 +20,8 @@ from onlooker.api import access_keys, process_protocol, services
 from onlooker.api.listener import ServeError, bound
 from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
 from onlooker.child_process import Child, ProcessStatus, signals, stop, supervise
-from onlooker.config.schema import Config, ConfigError
+from onlooker.config.schema import Config
+from onlooker.config.section import ConfigError
 
 MODULE = "onlooker.api.server_process"
 MAX_START_SECONDS = 300.0

@@ -24,7 +24,8 @@ from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, listening
 from onlooker.api.process_protocol import ProcessSettings, Signs
 from onlooker.child_process import stoppable_at_once
-from onlooker.config.schema import Config, ConfigError
+from onlooker.config.schema import Config
+from onlooker.config.section import ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.buckets import open_buckets

@@ -3,18 +3,21 @@
 import re
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 from onlooker.cli.terminal import complaints, plain
 from onlooker.config.load import load
 from onlooker.errors import printable
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log.reader import Log, LogError, default_path
-from onlooker.rekognition.shapes import decode, encode
+from onlooker.record.log.visit_table import Event, Visit, VisitQuery, encode_event
+from onlooker.rekognition.shapes import Appearance, Reading, decode, encode
 
 app = typer.Typer(no_args_is_help=True, help="Follow, search, export and check a log of records.")
 
@@ -33,6 +36,14 @@ StreamName = Annotated[
     str | None,
     typer.Option(help="Only this stream.", parser=STREAMS.meant, metavar="NAME"),
 ]
+
+From = Annotated[str | None, typer.Option("--from", help="At this time or later.", metavar="TIME")]
+Until = Annotated[str | None, typer.Option("--to", help="Before this time.", metavar="TIME")]
+PersonName = Annotated[
+    str | None,
+    typer.Option(help="Name or FaceId.", parser=PEOPLE.meant, metavar="NAME"),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON line each.")]
 
 
 @app.command()
@@ -93,17 +104,10 @@ def export(
 def query(
     log: LogPath = None,
     stream: StreamName = None,
-    person: Annotated[
-        str | None,
-        typer.Option(help="Name or FaceId.", parser=PEOPLE.meant, metavar="NAME"),
-    ] = None,
+    person: PersonName = None,
     text: Annotated[str | None, typer.Option(help="Part of a line of text.")] = None,
-    start: Annotated[
-        str | None, typer.Option("--from", help="At this time or later.", metavar="TIME")
-    ] = None,
-    end: Annotated[
-        str | None, typer.Option("--to", help="Before this time.", metavar="TIME")
-    ] = None,
+    start: From = None,
+    end: Until = None,
 ) -> None:
     """Print the records that meet all conditions, one JSON line each.
 
@@ -120,6 +124,83 @@ def query(
         if not number:
             _tell_unknown(opened, stream)
             _tell_other_times(opened, stream, start or end)
+
+
+@app.command()
+def appearances(
+    log: LogPath = None,
+    stream: StreamName = None,
+    person: PersonName = None,
+    start: From = None,
+    end: Until = None,
+    json: AsJson = False,
+) -> None:
+    """Print who was there and when, one row for each visit, oldest first.
+
+    TIME is as `onlooker log query` has it. Example: `onlooker log appearances --stream door --from
+    2026-11-25T08:00`
+    """
+    wanted = VisitQuery(stream, person, *_span(start, end))
+    with Log(_path(log)) as opened:
+        found = opened.visits(Appearance, wanted)
+    rows = [
+        (
+            PEOPLE.shown(event.Person) if event.Person else f"unknown {event.Index}",
+            0.0 if event.Match is None else event.Match.Similarity,
+        )
+        for _, event in found
+    ]
+    _print_visits(found, rows, "who", json)
+
+
+@app.command()
+def texts(
+    log: LogPath = None,
+    stream: StreamName = None,
+    text: Annotated[str | None, typer.Option(help="Part of the text.")] = None,
+    start: From = None,
+    end: Until = None,
+    json: AsJson = False,
+) -> None:
+    """Print what was to be read and when, one row for each line of text, oldest first.
+
+    TIME is as `onlooker log query` has it. Example: `onlooker log texts --text exit`
+    """
+    wanted = VisitQuery(stream, text and printable(text), *_span(start, end))
+    with Log(_path(log)) as opened:
+        found = opened.visits(Reading, wanted)
+    rows = [(event.DetectedText, event.Confidence) for _, event in found]
+    _print_visits(found, rows, "text", json)
+
+
+def _print_visits(
+    found: Sequence[Visit[Event]], rows: Sequence[tuple[str, float]], heading: str, json: bool
+) -> None:
+    """Print visits as JSON lines or as a table; `rows` has the name and the value of each."""
+    if json:
+        for visit in found:
+            _print(encode_event(visit.stream, visit.event))
+        return
+    table = Table()
+    for name in ("stream", heading, "from", "seconds", "%", ""):
+        table.add_column(name, no_wrap=name == "from")
+    for (stream, event), (name, value) in zip(found, rows, strict=True):
+        table.add_row(
+            STREAMS.shown(stream),
+            name,
+            clock(event.Start),
+            f"{event.End - event.Start:.1f}",
+            f"{value:.1f}" if value else "",
+            "" if event.State == "end" else "not over",
+        )
+    plain.print(table)
+
+
+def clock(time: float) -> str:
+    """Return seconds of a video as they are, and seconds since 1970 as a date."""
+    if time < LONGEST_VIDEO_SECONDS:
+        return f"{time:.1f} s"
+    return datetime.fromtimestamp(time).isoformat(" ", "seconds")
 
 
 @app.command()

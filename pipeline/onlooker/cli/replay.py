@@ -220,7 +220,7 @@ def _run(
 
 
 def print_summary(summary: Summary) -> None:
-    """Print the people and the most frequent lines of text as a table."""
+    """Print the visits of people and the first lines of text as a table."""
     table = Table(title=f"{summary.frames} frames, {summary.faces} faces", title_justify="left")
     for heading in ("", "seen", "from", "to", "frames", "best"):
         table.add_column(heading, justify="left" if heading in ("", "seen") else "right")
@@ -238,4 +238,4 @@ def print_summary(summary: Summary) -> None:
         table.add_section()
     console.print(table)
     if len(summary.text) > len(lines):
-        console.print(f"and {len(summary.text) - len(lines)} more lines in fewer frames")
+        console.print(f"and {len(summary.text) - len(lines)} more lines")

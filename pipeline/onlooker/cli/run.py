@@ -16,7 +16,8 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.status import streams_table
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import find, has_section, load
-from onlooker.config.schema import Config, ConfigError
+from onlooker.config.schema import Config
+from onlooker.config.section import ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path

@@ -10,7 +10,8 @@ from onlooker import program_log
 from onlooker.cli.run import check, run_program
 from onlooker.config import schema
 from onlooker.config.load import find, load
-from onlooker.config.schema import Config, ConfigError, SourceConfig
+from onlooker.config.schema import Config, SourceConfig
+from onlooker.config.section import ConfigError
 
 
 def stream(

@@ -15,7 +15,8 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from onlooker.config import paths
-from onlooker.config.schema import Config, ConfigError, SourceConfig
+from onlooker.config.schema import Config, SourceConfig
+from onlooker.config.section import ConfigError
 
 FORMATS = {
     "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores",

@@ -12,14 +12,18 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
-from onlooker.errors import OnlookerError
-
-Ratio = Annotated[float, Meta(ge=0, le=1)]
-Percent = Annotated[float, Meta(ge=0, le=100)]
-Count = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(gt=0)]
-Megabytes = Annotated[float, Meta(ge=0)]
-Side = Annotated[int, Meta(ge=64, le=4096)]
+from onlooker.config.section import (
+    ConfigError,
+    Count,
+    Megabytes,
+    Pattern,
+    Percent,
+    Ratio,
+    Seconds,
+    Section,
+    Side,
+)
+from onlooker.config.tracking import People, Tracks
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
 PROVIDERS: tuple[str, ...] = get_args(Provider)
@@ -64,14 +68,6 @@ SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"
 
 ROUNDING = 1e-9
 """Ratios of a region may exceed 1 by this much, since 0.1 + 0.9 need not be 1 exactly."""
-
-
-class ConfigError(OnlookerError, ValueError):
-    """The configuration cannot be used; the text says why and what to do."""
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of all sections of the file."""
 
 
 class Faces(Section, frozen=True, kw_only=True):
@@ -231,6 +227,12 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     """Facial attributes in records; None means as `[faces] attributes`."""
     collection: str | None = None
     """Collection that faces are searched in; None means that of `[match]`."""
+    expect: Pattern | None = None
+    """Pattern of the lines of text that are events, after voting: that of licence plates, say."""
+    confirm: Annotated[float, Meta(ge=0)] | None = None
+    absence: Annotated[float, Meta(gt=0)] | None = None
+    cooldown: Annotated[float, Meta(ge=0)] | None = None
+    """As in `[tracks]`; None means the value there."""
     start: Annotated[float, Meta(ge=0)] = 0
     """Start of the analysis, in seconds of the video."""
     end: Annotated[float, Meta(gt=0)] | None = None
@@ -381,6 +383,8 @@ class Config(Section, frozen=True, kw_only=True):
     faces: Faces = Faces()
     text: Text = Text()
     match: Match = Match()
+    tracks: Tracks = Tracks()
+    people: People = People()
     pipeline: Pipeline = Pipeline()
     record: Record = Record()
     runtime: Runtime = Runtime()
@@ -388,12 +392,24 @@ class Config(Section, frozen=True, kw_only=True):
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
-    streams: dict[StreamName, SourceConfig] = {}
+    streams: dict[StreamName, SourceConfig] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         asked = [self.faces.attributes, *(source.attributes for source in self.streams.values())]
         if any(asked) and not self.faces.mesh:
             raise ConfigError("facial attributes need the mesh: set faces.mesh = true")
+        for pattern in (self.tracks.expect, *(source.expect for source in self.streams.values())):
+            try:
+                re.compile(pattern or "")
+            except re.error as error:
+                raise ConfigError(
+                    f"expect: {pattern!r} is no regular expression: {error}"
+                ) from error
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the faces of frames are embedded: to be searched, or to be followed."""
+        return self.match.collection is not None or self.tracks.enabled
 
     def for_source(self, source: SourceConfig) -> "Config":
         """Return the settings for one stream: `source` overrides the sections."""
@@ -401,11 +417,17 @@ class Config(Section, frozen=True, kw_only=True):
         text = self.text.enabled if source.text is None else source.text
         attributes = self.faces.attributes if source.attributes is None else source.attributes
         collection = source.collection or self.match.collection
+        tracks = {
+            name: value
+            for name in ("confirm", "absence", "cooldown", "expect")
+            if (value := getattr(source, name)) is not None
+        }
         return replace(
             self,
             faces=replace(self.faces, enabled=faces, attributes=attributes),
             text=replace(self.text, enabled=text),
             match=replace(self.match, collection=collection),
+            tracks=replace(self.tracks, **tracks),
         )
 
     def with_thorough_detection(self) -> "Config":
@@ -418,5 +440,12 @@ class Config(Section, frozen=True, kw_only=True):
 
     def digest(self) -> str:
         """Return 16 hex digits that change with every setting that affects records."""
-        parts = [self.faces, self.text, self.match, self.record, self.runtime]
+        parts = [
+            self.faces,
+            self.text,
+            self.match,
+            self.tracks,
+            self.record,
+            self.runtime,
+        ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

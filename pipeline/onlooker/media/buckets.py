@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from onlooker.config.schema import ConfigError
+from onlooker.config.section import ConfigError
 from onlooker.errors import OnlookerError
 
 CONNECT_SECONDS, READ_SECONDS = 5, 10

@@ -7,6 +7,8 @@ from collections.abc import Generator, Iterable
 from fractions import Fraction
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.image import IMAGE_SUFFIXES
@@ -62,7 +64,8 @@ class ImageFolder(Video):
                 size = planes.width, planes.height
             except MediaError as caught:
                 error = str(caught).replace(f"{path.parent}/", "")
-            yield self._frame(stream, index, index, (index, index), size, error), planes
+            frame = self._frame(stream, index, index, (index, index), size, error)
+            yield replace(frame, still=True), planes
 
 
 def sorted_out(paths: Iterable[Path]) -> tuple[list[Path], tuple[str, ...]]:

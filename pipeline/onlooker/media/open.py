@@ -4,7 +4,10 @@ import glob
 import os
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from onlooker.config.schema import Deinterlace, SourceConfig
+from onlooker.media.errors import MediaError
 from onlooker.media.image_folder import ImageFolder
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
@@ -29,6 +32,24 @@ def open_video(url: str, digest: str | None = None, deinterlace: Deinterlace = "
     return VideoFile(path, digest, deinterlace)
 
 
+def with_last(
+    found: Iterator[tuple[Frame, Planes | None]],
+) -> Iterator[tuple[Frame, Planes | None]]:
+    """Yield the frames, the last one marked as such, each when the next one has been decoded."""
+    held: tuple[Frame, Planes | None] | None = None
+    try:
+        for item in found:
+            if held is not None:
+                yield held
+            held = item
+    except MediaError:
+        if held is not None:
+            yield replace(held[0], last=True), held[1]
+        raise
+    if held is not None:
+        yield replace(held[0], last=True), held[1]
+
+
 def frames(
     stream: str, source: SourceConfig, epoch: str, start: int
 ) -> Iterator[tuple[Frame, Planes | None]]:
@@ -38,6 +59,7 @@ def frames(
             found = selected(video.frames(stream), source, start)
         else:
             found = video.frames(stream, start)
+        found = with_last(found)
         if source.pace:
             found = paced(found, source.pace)
         yield from found

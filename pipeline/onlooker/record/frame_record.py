@@ -7,25 +7,31 @@ decimals; `onlooker.rekognition.ratios` rounds the other numbers.
 import functools
 import hashlib
 import uuid
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import msgspec
 from msgspec.structs import replace
 
+from onlooker import types
 from onlooker.config.schema import Config
 from onlooker.escape import STREAMS
 from onlooker.rekognition.face_detail import detected_face, face_match
-from onlooker.rekognition.ratios import Size, rounded
+from onlooker.rekognition.ratios import Size, percent, rounded
 from onlooker.rekognition.shapes import (
+    Appearance,
     FaceSearch,
     FrameInformation,
     InputInformation,
     KinesisVideo,
+    LineTrack,
+    Reading,
     StreamProcessorInformation,
     StreamRecord,
+    Track,
 )
-from onlooker.rekognition.text_detection import text_detections
-from onlooker.types import Face, Frame
+from onlooker.rekognition.text_detection import geometry, text_detections
+from onlooker.types import Face, Frame, TextLine
 
 RECORD_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/records")
 
@@ -58,6 +64,10 @@ def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
             Height=frame.height,
             Error=frame.error,
         ),
+        Tracks=() if failed else tuple(_tracks(frame.faces)),
+        Appearances=tuple(_appearance(each, size, config) for each in frame.appearances),
+        LineTracks=() if failed else tuple(_line_tracks(frame.lines)),
+        Readings=tuple(_reading(each, size) for each in frame.readings),
         FaceModelVersion=config.faces.embedder if config.faces.enabled else None,
         TextModelVersion=config.text.model_version if config.text.enabled else None,
     )
@@ -69,6 +79,8 @@ def repeated(record: StreamRecord, reference: StreamRecord) -> StreamRecord:
         record,
         FaceSearchResponse=reference.FaceSearchResponse,
         TextDetections=reference.TextDetections,
+        Tracks=reference.Tracks,
+        LineTracks=reference.LineTracks,
         FrameInformation=replace(
             record.FrameInformation, Same=True, Error=reference.FrameInformation.Error
         ),
@@ -115,6 +127,57 @@ def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
     made = hashlib.sha256(msgspec.json.encode([stream, epoch])).digest()
     digits = 10**12 + int.from_bytes(made[:8]) % (9 * 10**12)
     return f"arn:aws:kinesisvideo:{region}:{account}:stream/{STREAMS.meant(stream)}/{digits}"
+
+
+def _tracks(faces: Sequence[Face]) -> Iterator[Track]:
+    for place, face in enumerate(faces):
+        if (track := face.track) is not None:
+            yield Track(TrackId=track.id, Index=track.number, Face=place, Person=track.person)
+
+
+def _appearance(event: types.Appearance, size: Size, config: Config) -> Appearance:
+    best = event.best
+    return Appearance(
+        AppearanceId=event.id,
+        State=event.state,
+        Index=event.number,
+        Start=rounded(event.start, 6),
+        End=rounded(event.end, 6),
+        Frames=event.frames,
+        Person=event.person,
+        Match=None if event.match is None else face_match(event.match),
+        DetectedFace=detected_face(best.face, size, config.faces.attributes),
+        RecordId=best.record_id,
+        Time=rounded(best.time, 6),
+        Clarity=percent(best.weight),
+        Together=event.together,
+        Quiet=event.quiet,
+    )
+
+
+def _line_tracks(lines: Sequence[TextLine]) -> Iterator[LineTrack]:
+    for place, line in enumerate(lines):
+        if (track := line.track) is not None:
+            yield LineTrack(
+                TrackId=track.id, Index=track.number, Line=place, DetectedText=track.text
+            )
+
+
+def _reading(event: types.Reading, size: Size) -> Reading:
+    return Reading(
+        ReadingId=event.id,
+        State=event.state,
+        Index=event.number,
+        Start=rounded(event.start, 6),
+        End=rounded(event.end, 6),
+        Frames=event.frames,
+        DetectedText=event.text,
+        Confidence=percent(event.score),
+        RunnerUp=event.runner_up,
+        Geometry=geometry(event.quad, size),
+        RecordId=event.record_id,
+        Time=rounded(event.time, 6),
+    )
 
 
 def _face(face: Face, size: Size, config: Config) -> FaceSearch:

@@ -26,6 +26,8 @@ class Recorder:
         self._gathered: list[StreamRecord] = []
         self._states: dict[tuple[str, str], StageState] = {}
         """The newest states of stages, by stream and stage."""
+        self._vectors: dict[str, bytes] = {}
+        """Mean embeddings of appearances."""
         self._references: dict[str, StreamRecord] = {}
         """The record that each stream's unchanged frames repeat."""
 
@@ -44,6 +46,9 @@ class Recorder:
             else:
                 built = repeated(built, reference)
         self._gathered.append(built)
+        for event in frame.appearances:
+            if event.vector is not None:
+                self._vectors[event.id] = event.vector
         for stage, state in frame.states.items():
             self._states[frame.stream, stage] = StageState(
                 frame.stream, stage, frame.epoch, frame.index, analysis, state
@@ -54,9 +59,10 @@ class Recorder:
 
         After a LogError they are still gathered, and may be committed again.
         """
-        added = self._log.append(self._gathered, self._states.values())
+        added = self._log.append(self._gathered, self._states.values(), self._vectors)
         self._gathered.clear()
         self._states.clear()
+        self._vectors.clear()
         return added
 
     def _reference(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:

@@ -15,12 +15,14 @@ from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import (
+    APPEARANCE,
     AT,
     END,
     INBOX,
     KINDS,
     MAX_QUEUE_RECORDS,
     MAX_SEQUENCE,
+    READING,
     PublishError,
     Request,
     keep_alive,
@@ -186,6 +188,8 @@ class Subscriber:
 
     def _live(self, topic: bytes, body: bytes) -> Iterator[StreamRecord]:
         stream, _, contents = topic.decode(errors="replace").rpartition("/")
+        if contents in (APPEARANCE, READING):
+            return  # the record has the event, too
         if contents not in KINDS:
             raise RecordError(f"{topic!r}: not a message of Onlooker's publisher")
         if not self._joined or not self._wanted(stream):

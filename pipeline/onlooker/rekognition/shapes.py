@@ -254,6 +254,94 @@ class FrameInformation(Shape, frozen=True, kw_only=True):
     """Cause for which the frame could not be analysed; its lists are empty then."""
 
 
+class Track(Shape, frozen=True, kw_only=True):
+    """A person in a frame, followed over time. Onlooker's own."""
+
+    TrackId: str
+    """The same in all records of the person's appearance."""
+    Index: int
+    """0, 1, 2 ... along the stream, as Person.Index of Rekognition Video."""
+    Face: int
+    """Place in FaceSearchResponse, from 0."""
+    Person: str | None = None
+    """User, ExternalImageId or FaceId; absent if the track has no name yet."""
+
+
+class LineTrack(Shape, frozen=True, kw_only=True):
+    """A line of text in a frame, followed over time. Onlooker's own."""
+
+    TrackId: str
+    """The same in all records of the line."""
+    Index: int
+    """0, 1, 2 ... along the stream."""
+    Line: int
+    """Id in TextDetections."""
+    DetectedText: str
+    """What its frames together read so far."""
+
+
+class Reading(Shape, frozen=True, kw_only=True):
+    """An event about one line of text: it has come, is read differently, or has gone.
+
+    Onlooker's own.
+    """
+
+    ReadingId: str
+    """The same in all events of a line: the TrackId."""
+    State: Literal["new", "update", "end"]
+    Index: int
+    """That of the track."""
+    Start: float
+    End: float
+    """Times of the first detection and of the last one so far, in seconds of the video, or since
+    1970 if the stream is live."""
+    Frames: int
+    """Frames in which it was detected so far."""
+    DetectedText: str
+    """What its frames together read."""
+    Confidence: float
+    RunnerUp: str | None = None
+    """The reading that came second; absent if all frames agree."""
+    Geometry: Geometry
+    """Its place in the frame in which it was the largest and surest."""
+    RecordId: str
+    """The record of that frame."""
+    Time: float
+    """The time of that frame."""
+
+
+class Appearance(Shape, frozen=True, kw_only=True):
+    """An event about one person's visit: it has begun, has changed, or is over. Onlooker's own."""
+
+    AppearanceId: str
+    """The same in all events of a visit: the TrackId."""
+    State: Literal["new", "update", "end"]
+    Index: int
+    """That of the track."""
+    Start: float
+    End: float
+    """Times of the first detection and of the last one so far, in seconds of the video, or since
+    1970 if the stream is live."""
+    Frames: int
+    """Frames in which the person was detected so far."""
+    Person: str | None = None
+    """User, ExternalImageId or FaceId; absent if nobody matches."""
+    Match: FaceMatch | None = None
+    """The best match of the person so far."""
+    DetectedFace: DetectedFace
+    """The best image of the face; its attributes are means over the visit."""
+    RecordId: str
+    """The record of that image's frame."""
+    Time: float
+    """The time of that frame."""
+    Clarity: float
+    """How much that image shows of the face, 0 to 100: size, sharpness, frontality."""
+    Together: tuple[str, ...] = ()
+    """Other appearances that were in an image at the same time: of other people, therefore."""
+    Quiet: bool = False
+    """The person was here within the cooldown: the event is not published."""
+
+
 class StreamRecord(Shape, frozen=True, kw_only=True):
     """The record of one frame."""
 
@@ -268,6 +356,14 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
     FrameInformation: FrameInformation
     FaceModelVersion: str | None = None
     """Card of the embedder; absent if faces are not detected."""
+    Tracks: tuple[Track, ...] = ()
+    """One for each face that is followed; absent if there is none."""
+    Appearances: tuple[Appearance, ...] = ()
+    """The events about people that the frame causes; absent if there is none."""
+    LineTracks: tuple[LineTrack, ...] = ()
+    """One for each line of text; absent if there is none."""
+    Readings: tuple[Reading, ...] = ()
+    """The events about lines of text that the frame causes; absent if there is none."""
     TextModelVersion: str | None = None
     """Cards of the text detector and the reader, joined by "+"; absent if text is not detected."""
 

@@ -66,7 +66,7 @@ def text_detections(
             Type="LINE",
             Id=number,
             Confidence=percent(line.score),
-            Geometry=_geometry(line.quad, size),
+            Geometry=geometry(line.quad, size),
         )
         for number, (line, _) in enumerate(kept)
     ]
@@ -79,13 +79,14 @@ def text_detections(
                     Id=len(found),
                     ParentId=parent,
                     Confidence=percent(word.score),
-                    Geometry=_geometry(word.quad, size),
+                    Geometry=geometry(word.quad, size),
                 )
             )
     return tuple(found)
 
 
-def _geometry(quad: Quad, size: Size) -> Geometry:
+def geometry(quad: Quad, size: Size) -> Geometry:
+    """Return a place in pixels in Amazon's form; `size` is the image's."""
     x, y = zip(*quad, strict=True)
     return Geometry(
         BoundingBox=bounding_box((min(x), min(y), max(x), max(y)), size),
@@ -120,7 +121,7 @@ def _wanted(word: Word, size: Size, filters: TextFilters | None) -> bool:
     if filters.WordFilter is not None:
         wanted = filters.WordFilter
         least = MIN_CONFIDENCE if wanted.MinConfidence is None else wanted.MinConfidence
-        box = _geometry(word.quad, size).BoundingBox
+        box = geometry(word.quad, size).BoundingBox
         if (
             percent(word.score) < least
             or box.Height < (wanted.MinBoundingBoxHeight or 0.0)

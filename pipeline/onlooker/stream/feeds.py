@@ -167,12 +167,22 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
 
 
 def _first_missing(log: "Log", stream: str, digest: str, analysis: str) -> int:
+    """Return the first index that is not in the log, which has all before it."""
     from onlooker.record.frame_record import record_id
-    from onlooker.record.log.reader import first_missing
 
     newest = log.newest(stream)
     if newest is not None:
         index = newest.FrameInformation.Index
         if newest.RecordId == record_id(stream, digest, index, analysis):
             return index + 1  # the log may have let the first ones go
-    return first_missing(log, lambda index: record_id(stream, digest, index, analysis))
+
+    def recorded(index: int) -> bool:
+        return record_id(stream, digest, index, analysis) in log
+
+    low, high = 0, 1
+    while recorded(high - 1):
+        low, high = high, 2 * high
+    while low < high - 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if recorded(middle - 1) else (low, middle)
+    return low

@@ -7,7 +7,6 @@ loads its own part only, and the hub none.
 
 import logging
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,10 @@ from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
+    from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.sink import Follower
-    from onlooker.vision.analyser import Wanted
+    from onlooker.vision.analyser import AnalysedFace, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -51,64 +51,44 @@ def detect(setup: Setup) -> Step:
 
 
 def recognise(setup: Setup) -> Step:
-    """Identify and describe faces, and read text."""
-    import numpy as np
-
-    from onlooker.identity.errors import StoreError
-    from onlooker.identity.search.engines import open_searcher
-    from onlooker.identity.search.searcher import Searcher
-    from onlooker.identity.store import default_path
+    """Describe and embed faces, and read text."""
     from onlooker.models import model
-    from onlooker.models.card import space
-    from onlooker.vision.analyser import Analyser, Analysis, Detection
+    from onlooker.vision.analyser import Analyser, Detection
 
-    config = setup.config
-    analyser = Analyser(config)
-
-    @cache
-    def searcher() -> Searcher:
-        path = setup.store or default_path()
-        return setup.closing.enter_context(open_searcher(path, space(config.faces.embedder)))
-
-    analyser.prepare_recognition(_wanted(config))
-    try:
-        if config.faces.enabled and config.match.collection is not None:
-            searcher().prepare(config.match.collection)
-    except StoreError as error:
-        raise StageError(str(error)) from error
+    analyser = Analyser(setup.config)
+    analyser.prepare_recognition(_wanted(setup.config))
     setup.model_seconds = model.seconds
 
-    def identified(analysis: Analysis, collection: str | None) -> tuple[Face, ...]:
-        vectors = [one.vector for one in analysis.faces if one.vector is not None]
-        if not vectors or collection is None:
-            return tuple(one.face for one in analysis.faces)
-        limits = config.match.threshold, config.match.max_faces
-        identities = iter(searcher().search_faces(collection, np.stack(vectors), *limits))
-        return tuple(
-            one.face if one.vector is None else replace(one.face, identities=next(identities))
-            for one in analysis.faces
-        )
-
     def step(works: Sequence[Work]) -> list[Frame]:
-        configs = [setup.of(work.frame) for work in works]
         analyses = analyser.recognise(
             [work.picture for work in works],
             [Detection(work.frame.faces, work.frame.quads) for work in works],
-            [_wanted(config) for config in configs],
+            [_wanted(setup.of(work.frame)) for work in works],
         )
         return [
             moved(
                 replace(
                     work.frame,
-                    faces=identified(analysis, config.match.collection),
+                    faces=tuple(_with_vector(one) for one in analysis.faces),
                     lines=analysis.lines,
                     quads=(),
                 )
             )
-            for work, analysis, config in zip(works, analyses, configs, strict=True)
+            for work, analysis in zip(works, analyses, strict=True)
         ]
 
     return step
+
+
+def _with_vector(one: "AnalysedFace") -> Face:
+    return one.face if one.vector is None else replace(one.face, vector=one.vector.tobytes())
+
+
+def track(setup: Setup) -> Step:
+    """Follow people from frame to frame, and name them."""
+    from onlooker.stream.track_step import TrackStep
+
+    return TrackStep(setup)
 
 
 def _wanted(config: Config) -> "Wanted":
@@ -121,12 +101,15 @@ def _wanted(config: Config) -> "Wanted":
         faces=config.faces.enabled,
         text=config.text.enabled,
         attributes=fields(config.faces.attributes),
-        select=passing(config.faces.quality) if config.match.collection is not None else None,
+        select=passing(config.faces.quality) if config.embeds else None,
     )
 
 
 def moved(frame: Frame) -> Frame:
-    """Return the frame with all coordinates in the whole image, instead of in its cropped part."""
+    """Return the frame with all coordinates in the whole image, instead of in its cropped part.
+
+    `origin` stays: it says where the pixels begin.
+    """
     if frame.origin == (0, 0):
         return frame
     left, top = frame.origin
@@ -151,11 +134,12 @@ def moved(frame: Frame) -> Frame:
         )
         for line in frame.lines
     )
-    return replace(frame, faces=faces, lines=lines, origin=(0, 0))
+    return replace(frame, faces=faces, lines=lines)
 
 
 def record(setup: Setup) -> Step:
     """Append the frame's record to the log, then write the new records to the sinks."""
+    from onlooker.identity.errors import StoreError
     from onlooker.record.log.reader import LogError
     from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
@@ -174,12 +158,14 @@ def record(setup: Setup) -> Step:
             if path not in recorders:
                 logs[path] = closing.enter_context(Writer(path, outputs.limits))
                 recorders[path] = outputs, Recorder(logs[path]), []
+                if setup.config.people.enabled:
+                    recorders[path][2].append(_people_of(setup, logs[path]))
             _, recorder, followers = recorders[path]
             if outputs.records is not None and (path, outputs.records) not in lines:
                 sink = JsonLines(outputs.records, logs[path], outputs.limits)
                 followers.append(Follower(logs[path], closing.enter_context(sink)))
                 lines.add((path, outputs.records))
-        except LogError as error:
+        except (LogError, StoreError) as error:
             raise StageError(str(error)) from error
         return recorder
 
@@ -196,9 +182,21 @@ def record(setup: Setup) -> Step:
     return each(step)
 
 
+def _people_of(setup: Setup, log: "Writer") -> "Follower":
+    """Return what assigns the unknown people of a log. Raises StoreError."""
+    from onlooker.identity.people.people import open_people
+    from onlooker.models.card import space
+    from onlooker.record.sinks.sink import Follower
+    from onlooker.record.sinks.unknown_people import UnknownPeople
+
+    people = open_people(space(setup.config.faces.embedder), setup.store)
+    return Follower(log, setup.closing.enter_context(UnknownPeople(log, people)))
+
+
 def _commit(
     setup: Setup, outputs: Outputs, recorder: "Recorder", followers: "list[Follower]"
 ) -> None:
+    from onlooker.identity.errors import StoreError
     from onlooker.record.log.reader import LogError, LogFull
 
     full = False
@@ -207,6 +205,10 @@ def _commit(
             recorder.commit()
             for follower in followers:
                 follower.catch_up()
+        except StoreError as error:
+            # The appearances wait in the log; the records must not wait for them.
+            logger.error("people not assigned error=%s", error)
+            break
         except LogFull as error:
             if not outputs.patient:
                 raise StageError(str(error)) from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import Config
+from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture, Still
 from onlooker.models.card import card, space
 from onlooker.types import Attributes, Face, Pose, Quality, TextLine, TextQuad
@@ -92,7 +93,7 @@ def configured(config: Config) -> Wanted:
         faces=config.faces.enabled,
         text=config.text.enabled,
         attributes=EVERYTHING if config.faces.attributes else frozenset(),
-        select=passing(config.faces.quality) if config.match.collection is not None else None,
+        select=passing(config.faces.quality) if config.embeds else None,
     )
 
 
@@ -304,11 +305,15 @@ def weights_digest(config: Config) -> str:
     They cover what the models' cards say of the archives, the build and the decoding, so that no
     model needs to be built for them. Raises as `cards` does.
     """
-    return _weights_digest(config.faces, config.text, config.match)
+    return _weights_digest(config.faces, config.text, config.match, config.tracks)
 
 
 @lru_cache
-def _weights_digest(faces: schema.Faces, text: schema.Text, match: schema.Match) -> str:
-    used = [card(name) for name in cards(Config(faces=faces, text=text, match=match))]
+def _weights_digest(
+    faces: schema.Faces, text: schema.Text, match: schema.Match, tracks: Tracks
+) -> str:
+    used = [
+        card(name) for name in cards(Config(faces=faces, text=text, match=match, tracks=tracks))
+    ]
     parts = [[each.name, each.digest, each.decode, each.embedder] for each in used]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

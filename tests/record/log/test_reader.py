@@ -12,7 +12,7 @@ from tests.support.frame_records import make_records
 from tests.support.logs import steps
 
 from onlooker.record.log import reader as logs
-from onlooker.record.log.reader import Log, first_missing, read_log
+from onlooker.record.log.reader import Log, read_log
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord, decode, encode
 
@@ -78,12 +78,6 @@ class TestQuery:
         assert [entry.sequence for entry in log.missed("b", 3, 99)] == [4, 5]
         assert [entry.sequence for entry in log.missed("a", 0, 99, limit=2)] == [1, 2]
         assert log.missed("c", 0, 99) == []
-
-    def test_first_missing(self, log: Writer, records: Records) -> None:
-        made = records(40)
-        for number in range(20):
-            assert first_missing(log, lambda index: made[index].RecordId) == number
-            log.append([made[number]])
 
     def test_the_user_need_not_name_his_log(
         self, tmp_path: Path, records: Records, monkeypatch: pytest.MonkeyPatch

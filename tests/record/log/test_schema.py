@@ -9,8 +9,9 @@ import pytest
 
 from onlooker.record.log import schema
 from onlooker.record.log.reader import Log, LogError
+from onlooker.record.log.visit_table import VisitQuery
 from onlooker.record.log.writer import Writer
-from onlooker.rekognition.shapes import StreamRecord
+from onlooker.rekognition.shapes import Appearance, StreamRecord
 
 Records = Callable[..., list[StreamRecord]]
 
@@ -40,6 +41,8 @@ def test_there_is_one_of_every_earlier_format() -> None:
 def test_an_old_log_can_be_read(old: Path) -> None:
     with Log(old) as log:
         assert log.check() == []
+        assert log.state("door", "track") is None
+        assert log.visits(Appearance, VisitQuery()) == []
         assert [record.Sequence for record in log.query(text="köln")] == [1, 2, 3]
         assert [record.stream for record in log.query(person="ada")] == ["door", "door"]
         assert [record.stream for record in log.query(start=0.03)] == ["yard", "yard", "door"]

@@ -12,13 +12,14 @@ from pathlib import Path
 import msgspec
 import pytest
 import zmq
+from tests.support.appearances import event, record
 from tests.support.publishing import Listener, Pump, joined, listens, pump
 
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.sinks.publish_messages import AT, PublishError
 from onlooker.record.subscribe import subscribe
-from onlooker.rekognition.shapes import StreamRecord, encode
+from onlooker.rekognition.shapes import Appearance, StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
 
@@ -46,6 +47,26 @@ class TestDelivery:
             pump(publisher)
         publisher.close()
         assert listener.all() == sent
+
+    def test_events_follow_their_record_unless_they_are_quiet(
+        self, publisher: Publisher, log: Writer
+    ) -> None:
+        loud, quiet = event(0, "new", 1.0, 2.0, "anna"), event(1, "new", 1.0, 2.0, quiet=True)
+        sent = record(0, loud, quiet)
+        listener = Listener(publisher.endpoint)
+        with zmq.Context() as context, context.socket(zmq.SUB) as peer:
+            peer.subscribe("door/")
+            peer.connect(publisher.endpoint)
+            joined(publisher)
+            assert publisher.wait_for_subscriber(10)
+            log.append([sent])
+            pump(publisher)
+            assert peer.recv_multipart() == [b"door/face", encode(sent)]
+            topic, body = peer.recv_multipart()
+        assert topic == b"door/appearance"
+        assert msgspec.json.decode(body, type=Appearance) == sent.Appearances[0]
+        publisher.close()
+        assert listener.all() == [sent]
 
     def test_messages_are_topic_and_line(
         self, publisher: Publisher, log: Writer, records: Records

@@ -14,7 +14,7 @@ import heapq
 import sqlite3
 import uuid
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from math import inf
@@ -25,8 +25,9 @@ from unicodedata import normalize
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
 from onlooker.escape import PEOPLE, STREAMS
-from onlooker.record.log import integrity, schema, states
+from onlooker.record.log import integrity, schema, states, visit_table
 from onlooker.record.log.states import StageState
+from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 PERSON, TEXT = "person", "text"
@@ -177,6 +178,8 @@ class Log:
 
     def state(self, stream: str, stage: str) -> StageState | None:
         """Return the newest state of a stateful stage for the stream named so in its frames."""
+        if self._format < states.SINCE_FORMAT:
+            return None
         with self._errors():
             return states.load(self._database, stream, stage)
 
@@ -276,13 +279,23 @@ class Log:
             found = self._paged("sequence", condition, values, since, until)
         yield from map(self._decoded, found)
 
+    def visits(self, kind: type[Event], wanted: VisitQuery = ANY_VISIT) -> list[Visit[Event]]:
+        """Return the appearances or the readings that meet all conditions, oldest first."""
+        if self._format < visit_table.SINCE_FORMAT:
+            return []
+        with self._errors():
+            return visit_table.find(self._database, kind, wanted)
+
+    def vector(self, appearance: str) -> bytes | None:
+        """Return the mean embedding of an appearance, float32, or None."""
+        with self._errors():
+            return visit_table.vector(self._database, appearance)
+
     def check(self) -> list[str]:
         """Return the log's faults; nothing if it is intact."""
-        faults = integrity.structure_faults(self._database)
-        return faults or [
-            *integrity.record_faults(self._rows),
-            *integrity.order_faults(self._rows),
-        ]
+        if faults := integrity.structure_faults(self._database):
+            return faults
+        return [*integrity.record_faults(self._rows), *integrity.order_faults(self._rows)]
 
     def close(self) -> None:
         self._database.close()
@@ -425,17 +438,6 @@ class Log:
                 f"{self.path}: {error}; `onlooker log check` says more, and "
                 "`onlooker log export` saves what can be read"
             ) from error
-
-
-def first_missing(log: Log, record_id: Callable[[int], str]) -> int:
-    """Return the first index whose `record_id` is not in the log, which has all before it."""
-    low, high = 0, 1
-    while record_id(high - 1) in log:
-        low, high = high, 2 * high
-    while low < high - 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if record_id(middle - 1) in log else (low, middle)
-    return low
 
 
 def _folded(text: str) -> str:

@@ -7,6 +7,8 @@ never removed: it says how far the stream has come.
 
 import sqlite3
 
+from onlooker.record.log import visit_table
+
 BATCH = 2000
 """Records removed in one transaction."""
 
@@ -44,6 +46,7 @@ def remove_oldest(database: sqlite3.Connection, written_before: float | None = N
     if last is None:
         return 0
     removed = execute(f"DELETE FROM records WHERE position <= ? AND {_REMOVABLE}", (last,)).rowcount
+    visit_table.remove(database, last)
     gone = (
         "FROM seen WHERE position <= ? AND NOT EXISTS "
         "(SELECT 1 FROM records WHERE records.position = seen.position)"

@@ -7,7 +7,7 @@ APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
 MARK_OFFSET = 68
 """Place of the mark in an SQLite file, as its documentation of the database header says."""
-FORMAT = 2
+FORMAT = 3
 """Number of the tables' form, kept as SQLite's user_version."""
 
 TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
@@ -23,6 +23,22 @@ CREATE TABLE states (
 );
 """
 """See `onlooker.record.log.states`."""
+VISITS = """
+CREATE TABLE visits (
+    id BLOB PRIMARY KEY,
+    kind TEXT NOT NULL,
+    stream INTEGER NOT NULL REFERENCES streams (id),
+    name TEXT,
+    start REAL NOT NULL,
+    end REAL NOT NULL,
+    position INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    vector BLOB
+) WITHOUT ROWID;
+CREATE INDEX visits_by_time ON visits (kind, end);
+CREATE INDEX visits_by_position ON visits (position);
+"""
+"""See `onlooker.record.log.visit_table`."""
 
 TABLES = f"""
 CREATE TABLE streams (
@@ -55,11 +71,12 @@ CREATE TABLE seen (
 ) WITHOUT ROWID;
 CREATE INDEX seen_by_position ON seen (position);
 {STATES}
+{VISITS}
 """
 """`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
 the frame. `seen` lists the people and lines of text (`names`) of each record."""
 
-UPGRADES = {1: TIME_INDEX + STATES}
+UPGRADES = {1: TIME_INDEX + STATES, 2: VISITS}
 """The statements that turn a log of each earlier format into one of the next."""
 
 

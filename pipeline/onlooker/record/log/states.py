@@ -7,6 +7,9 @@ record: whoever resumes a stream finds the state after its last record.
 import sqlite3
 from typing import NamedTuple
 
+SINCE_FORMAT = 2
+"""The first format of logs that have states."""
+
 
 class StageState(NamedTuple):
     """The state of a stage after a frame of a stream."""

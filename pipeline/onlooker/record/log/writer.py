@@ -7,17 +7,18 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+from types import MappingProxyType
 
 from msgspec.structs import replace
 
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock, Occupied
-from onlooker.record.log import integrity, retention, schema, states
+from onlooker.record.log import integrity, retention, schema, states, visit_table
 from onlooker.record.log.reader import (
     LOCK_TIMEOUT_SECONDS,
     PERSON,
@@ -37,6 +38,8 @@ MAX_CACHED_NAMES = 10_000
 """Names whose numbers are kept in memory."""
 SWEEP_SECONDS = 10.0
 """Seconds between searches for records past their retention."""
+
+NO_VECTORS: Mapping[str, bytes] = MappingProxyType({})
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +81,15 @@ class Writer(Log):
             raise
 
     def append(
-        self, records: Iterable[StreamRecord], stage_states: Iterable[StageState] = ()
+        self,
+        records: Iterable[StreamRecord],
+        stage_states: Iterable[StageState] = (),
+        vectors: Mapping[str, bytes] = NO_VECTORS,
     ) -> int:
         """Append the records that are not in the log, each with its stream's next Sequence.
 
-        In the same transaction the states of stages are stored, unless later ones are in the log.
+        In the same transaction the states of stages are stored, unless later ones are in the log,
+        and the mean embeddings of appearances: `vectors`, by AppearanceId.
 
         Returns how many were appended. They are on the disk then. Raises LogError, after which none
         of them is in the log.
@@ -94,7 +101,7 @@ class Writer(Log):
         now, number = time.time(), 0
         with self._transaction():
             for record in records:
-                number += self._insert(record, now)
+                number += self._insert(record, now, vectors)
             for state in stage_states:
                 states.save(self._database, state)
         return number
@@ -118,7 +125,7 @@ class Writer(Log):
         super().close()
         self._lock.close(remove=True)
 
-    def _insert(self, record: StreamRecord, now: float) -> bool:
+    def _insert(self, record: StreamRecord, now: float, vectors: Mapping[str, bytes]) -> bool:
         identity = uuid.UUID(record.RecordId).bytes
         execute = self._database.execute
         if execute("SELECT 1 FROM records WHERE identity = ?", (identity,)).fetchone():
@@ -138,6 +145,8 @@ class Writer(Log):
         for kind, name in set(_names(record)):
             number = self._names.get((kind, name)) or self._name(kind, name)
             execute("INSERT INTO seen VALUES (?, ?)", (number, added.lastrowid))
+        if added.lastrowid is not None:
+            visit_table.save(self._database, stream, added.lastrowid, record, vectors)
         return True
 
     def _stream(self, name: str) -> tuple[int, int]:

@@ -19,10 +19,12 @@ from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.endpoints import Binding
 from onlooker.record.sinks.publish_messages import (
+    APPEARANCE,
     AT,
     END,
     INBOX,
     MAX_QUEUE_RECORDS,
+    READING,
     REQUEST,
     Answer,
     PublishError,
@@ -104,11 +106,16 @@ class Publisher:
             self.position = entry.position
             self._sequences[entry.stream] = entry.sequence
             try:
-                topic = f"{entry.stream}/{kind(_intact(entry))}".encode()
+                record = _intact(entry)
             except RecordError as error:
                 logger.error("record not published position=%d error=%s", entry.position, error)
                 continue
-            self._socket.send_multipart([topic, entry.body])
+            self._send(f"{entry.stream}/{kind(record)}", entry.body)
+            for event in record.Appearances:
+                if not event.Quiet:
+                    self._send(f"{entry.stream}/{APPEARANCE}", msgspec.json.encode(event))
+            for reading in record.Readings:
+                self._send(f"{entry.stream}/{READING}", msgspec.json.encode(reading))
 
     def serve(self, seconds: float = 0.0) -> bool:
         """Answer subscribers, and wait up to `seconds` for the first message.
@@ -163,6 +170,9 @@ class Publisher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _send(self, topic: str, body: bytes) -> None:
+        self._socket.send_multipart([topic.encode(), body])
 
     def _release(self) -> None:
         if self._binding is not None:

@@ -9,6 +9,11 @@ kind tells what is in the record:
     stream/none        neither
     stream/failed      an error: the frame could not be analysed
 
+Each event that a record holds follows it in a message of its own:
+
+    stream/appearance  an event about a person's visit
+    stream/reading     an event about a line of text
+
 ZeroMQ filters by prefix, so `stream/face` also matches records with faces and text. Any SUB socket
 can subscribe; topics that begin with a zero byte are for `onlooker.record.subscribe`. The pattern
 is Clone, of the ZeroMQ guide: a subscriber that has missed records sends a Request over the same
@@ -25,6 +30,9 @@ from onlooker.errors import OnlookerError
 from onlooker.rekognition.shapes import RecordError, StreamRecord
 
 KINDS = ("face", "face+text", "text", "none", "failed")
+
+APPEARANCE, READING = "appearance", "reading"
+"""Last parts of the topics of events."""
 
 AT = b"\0at"
 """Topic of the streams' newest Sequences, by which a subscriber notices that it missed some."""

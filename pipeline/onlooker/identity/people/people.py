@@ -1,0 +1,376 @@
+"""People whom the collection of `[match]` does not know, each with an id that stays.
+
+An appearance that has ended joins the person whom it is most like, or is a new unknown person, or
+belongs to nobody if its images are too poor. It is assigned once and never moved without being
+asked. The people are users of a collection, their appearances its faces: AssociateFaces and the
+other operations of the API work on them. Every change is in the journal and can be undone.
+"""
+
+import hashlib
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Self
+
+import msgspec
+import numpy as np
+
+from onlooker.identity.errors import CollectionNotFound, StoreError, TooMany, UserExists
+from onlooker.identity.faces import NewFace
+from onlooker.identity.people.journal import Journal
+from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.searcher import Searcher
+from onlooker.identity.store import default_path
+from onlooker.models.card import Space
+from onlooker.types import Identity, StoredFace
+
+COLLECTION = "_unknown"
+"""The collection of the people; its name begins with "_" so that no list of one's own has it."""
+SAME = 90.0
+"""Similarity, as a mean over the best links, from which two appearances are of one person."""
+LINKS = 3
+"""Links of an appearance to a person that count: a single one would chain relatives together."""
+MIN_LINK = 50.0
+"""Links below this count as this."""
+MAX_LINKS = 100
+"""Nearest faces that are compared."""
+MIN_CLARITY, MIN_FRAMES = 20.0, 3
+"""What an appearance needs to become a new person."""
+MAX_VECTORS = 30
+"""Faces kept of one person; further appearances join without."""
+ALIKE = 70.0
+"""Similarity of two people from which `suggest` names them."""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of the erasure of a person."""
+
+    person: str
+    time: float
+    appearances: int
+    faces: int
+    face_ids_sha256: str
+    """Of the erased FaceIds, sorted, one a line."""
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Two people who may be one."""
+
+    person: str
+    other: str
+    similarity: float
+
+
+class People:
+    """The people of a collection and their journal. Raises StoreError, as all methods do."""
+
+    def __init__(self, searcher: Searcher, journal: Journal) -> None:
+        self._searcher = searcher
+        self.journal = journal
+        try:
+            searcher.collection(COLLECTION)
+        except CollectionNotFound:
+            searcher.create_collection(COLLECTION)
+        self._apply_pending()
+
+    def close(self) -> None:
+        self.journal.close()
+        self._searcher.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Assignment
+
+    def join(self, visitor: Visitor) -> str | None:
+        """Assign an appearance, once; return whose it is, or None for nobody."""
+        if self.journal.knows(visitor.appearance):
+            return self.journal.person_of(visitor.appearance)
+        found = self._nearest(visitor)
+        links: dict[str, list[Identity]] = defaultdict(list)
+        for identity in found:
+            if identity.face.user_id is not None:
+                links[identity.face.user_id].append(identity)
+        barred = self._barred(visitor, found, links)
+        means = {
+            person: _mean(own, self.journal.faces(person))
+            for person, own in links.items()
+            if person not in barred
+        }
+        person = max(means, key=lambda each: (means[each], each), default=None)
+        if person is not None and means[person] >= SAME:
+            self._assign(visitor, person, means[person])
+            return person
+        if visitor.clarity < MIN_CLARITY or visitor.frames < MIN_FRAMES:
+            self._assign(visitor, None, None)
+            return None
+        with self.journal.transaction():
+            person = f"unknown-{self.journal.next_id():06d}"
+        self._assign(visitor, person, None)
+        return person
+
+    def _nearest(self, visitor: Visitor) -> tuple[Identity, ...]:
+        """Return the most similar faces, best first."""
+        vector = np.frombuffer(visitor.vector, np.float32)
+        [found] = self._searcher.search_faces(COLLECTION, vector[None], MIN_LINK, MAX_LINKS)
+        return found
+
+    def _barred(
+        self, visitor: Visitor, found: Sequence[Identity], links: Mapping[str, list[Identity]]
+    ) -> set[str]:
+        """Return the people whose the appearance cannot be.
+
+        Those who were in an image at the same time; and those of whom it is known that an
+        appearance is not theirs that is more like this one than their own.
+        """
+        barred = {
+            person
+            for each in visitor.together
+            if (person := self.journal.person_of(each)) is not None
+        }
+        nearest = {identity.face.external_image_id or "": identity.similarity for identity in found}
+        for person, identities in links.items():
+            refused = [nearest.get(each, 0.0) for each in self.journal.refused(person)]
+            if refused and max(refused) >= max(SAME, identities[0].similarity):
+                barred.add(person)
+        return barred
+
+    def _assign(self, visitor: Visitor, person: str | None, similarity: float | None) -> None:
+        full = person is not None and len(self.journal.visitors(person)) >= MAX_VECTORS
+        face_id = None
+        if person is not None and not full:
+            [face] = self._searcher.add(COLLECTION, [_face(visitor)])
+            face_id = face.face_id
+        change = Change(
+            kind="unassigned" if person is None else "join",
+            person=person,
+            similarity=similarity,
+            moves=(Move(visitor.appearance, face_id, None, person),),
+        )
+        with self.journal.transaction():
+            if self.journal.knows(visitor.appearance):
+                return  # another process was faster
+            self.journal.add(visitor, face_id)
+            self.journal.record(change)
+        self._apply_pending()
+
+    # Changes by people
+
+    def name(self, person: str, name: str) -> None:
+        """Give a person a name; if there is one of that name already, they become one."""
+        self._move_all(person, name, "name")
+
+    def merge(self, person: str, target: str) -> None:
+        """Make two people one; the id of the first stands for the second from now on."""
+        if not self.journal.visitors(self.journal.resolve(target)):
+            raise StoreError(f"no person {target!r} is known; `onlooker people list` has them all")
+        self._move_all(person, self.journal.resolve(target), "merge")
+
+    def split(self, person: str, appearances: Sequence[str]) -> str:
+        """Make these appearances of a person a new person, and return its id."""
+        person = self.known(person)
+        moves = self._moves(person, appearances)
+        if len(moves) == len(self.journal.visitors(person)):
+            raise StoreError(f"these are all appearances of {person}; nothing would be left")
+        with self.journal.transaction():
+            made = f"unknown-{self.journal.next_id():06d}"
+            self.journal.record(
+                Change(
+                    kind="split",
+                    person=made,
+                    other=person,
+                    moves=tuple(msgspec.structs.replace(move, after=made) for move in moves),
+                    refusals=tuple((each, person) for each in appearances),
+                )
+            )
+        self._apply_pending()
+        return made
+
+    def refuse(self, person: str, appearance: str) -> None:
+        """Note that an appearance is not this person's; if it is so far, it is nobody's then."""
+        person = self.known(person)
+        if not self.journal.knows(appearance):
+            raise StoreError(f"no appearance {appearance!r} is known")
+        own = self.journal.person_of(appearance) == person
+        moves = self._moves(person, [appearance]) if own else ()
+        with self.journal.transaction():
+            self.journal.record(
+                Change(kind="not", other=person, moves=moves, refusals=((appearance, person),))
+            )
+        self._apply_pending()
+
+    def undo(self, number: int) -> LoggedChange:
+        """Undo a change. Raises StoreError if appearances of it have moved on since."""
+        logged = self.journal.change(number)
+        if logged is None or logged.undone is not None:
+            raise StoreError(f"there is no change {number} that could be undone")
+        for move in logged.change.moves:
+            now = self.journal.person_of(move.appearance)
+            if now != move.after:
+                raise StoreError(
+                    f"appearance {move.appearance} belongs to {now or 'nobody'} now; undo the "
+                    "later changes first"
+                )
+        with self.journal.transaction():
+            self.journal.undo(number)
+        self._apply_pending()
+        return logged
+
+    def hide(self, person: str, hidden: bool = True) -> None:
+        """Leave a person out of lists, or no longer."""
+        person = self.known(person)
+        with self.journal.transaction():
+            self.journal.hide(person, hidden)
+
+    def forget(self, person: str) -> Receipt:
+        """Erase a person: all vectors, appearances and the id's user."""
+        person = self.known(person)
+        faces = [face.face_id for face in self._faces(person)]
+        if faces:
+            self._searcher.disassociate(COLLECTION, person, faces)
+            self._searcher.delete_faces(COLLECTION, faces)
+        self._searcher.delete_user(COLLECTION, person)
+        with self.journal.transaction():
+            number = self.journal.forget(person)
+        digest = hashlib.sha256("\n".join(sorted(faces)).encode()).hexdigest()
+        return Receipt(
+            person=person,
+            time=time.time(),
+            appearances=number,
+            faces=len(faces),
+            face_ids_sha256=digest,
+        )
+
+    def suggest(self, threshold: float = ALIKE) -> list[Suggestion]:
+        """Return pairs of people who are alike, most alike first; nothing is joined."""
+        found: dict[tuple[str, str], float] = {}
+        for person, _, _, hidden in self.journal.people():
+            vector = self._searcher.user_vector(COLLECTION, person)
+            if hidden or vector is None:
+                continue
+            if self._searcher.space.calibration.metric == "cosine":
+                vector = vector / np.linalg.norm(vector)  # a mean of unit vectors is shorter
+            [matches] = self._searcher.search_users(COLLECTION, vector[None], threshold, 10)
+            for match in matches:
+                other = match.user.user_id
+                if other != person:
+                    pair = min(person, other), max(person, other)
+                    found[pair] = max(found.get(pair, 0.0), match.similarity)
+        ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        return [Suggestion(person=a, other=b, similarity=value) for (a, b), value in ranked]
+
+    # Application
+
+    def _apply_pending(self) -> None:
+        """Apply what is recorded and not applied yet, whichever process recorded it."""
+        for number, change, undone in self.journal.pending():
+            moves = [
+                Move(move.appearance, move.face_id, move.after, move.before) if undone else move
+                for move in change.moves
+            ]
+            self._move_faces(moves)
+            with self.journal.transaction():
+                for move in moves:
+                    self.journal.give(move.appearance, move.after)
+                if undone:
+                    self.journal.allow(number)
+                    self.journal.remove_redirects(number)
+                else:
+                    self.journal.refuse(change.refusals, number)
+                    if change.redirect is not None:
+                        self.journal.redirect(*change.redirect, number)
+                self.journal.applied(number)
+
+    def _move_faces(self, moves: Sequence[Move]) -> None:
+        for move in moves:
+            if move.face_id is None:
+                continue
+            if move.before is not None:
+                self._searcher.disassociate(COLLECTION, move.before, [move.face_id])
+            if move.after is not None:
+                self._ensure(move.after)
+                try:
+                    self._searcher.associate(COLLECTION, move.after, [move.face_id], 0.0)
+                except TooMany:
+                    continue  # the person has enough; the journal says whose the appearance is
+
+    def _ensure(self, person: str) -> None:
+        try:
+            self._searcher.create_user(COLLECTION, person)
+        except UserExists:
+            return
+
+    def _move_all(self, person: str, target: str, kind: Literal["name", "merge"]) -> None:
+        person = self.known(person)
+        if person == target:
+            raise StoreError(f"{person} is {target} already")
+        appearances = [each.appearance for each in self.journal.visitors(person)]
+        moves = self._moves(person, appearances)
+        with self.journal.transaction():
+            self.journal.record(
+                Change(
+                    kind=kind,
+                    person=target,
+                    other=person,
+                    moves=tuple(msgspec.structs.replace(move, after=target) for move in moves),
+                    redirect=(person, target),
+                )
+            )
+        self._apply_pending()
+
+    def _moves(self, person: str, appearances: Sequence[str]) -> tuple[Move, ...]:
+        """Return the moves of these appearances away from a person. Raises StoreError."""
+        for each in appearances:
+            if self.journal.person_of(each) != person:
+                raise StoreError(f"appearance {each!r} is not one of {person}")
+        return tuple(Move(each, self.journal.face_of(each), person, None) for each in appearances)
+
+    def known(self, person: str) -> str:
+        """Return the id that a person has now. Raises StoreError if there is none."""
+        now = self.journal.resolve(person)
+        if not self.journal.visitors(now):
+            raise StoreError(f"no person {person!r} is known; `onlooker people list` has them all")
+        return now
+
+    def _faces(self, person: str) -> Sequence[StoredFace]:
+        return self._searcher.faces(COLLECTION, user_id=person).faces
+
+
+def open_people(space: Space, store: Path | None = None) -> People:
+    """Open the people of a store of collections; None means the user's own. Raises StoreError.
+
+    The journal is beside the store.
+    """
+    path = default_path() if store is None else store
+    searcher = open_searcher(path, space)
+    try:
+        return People(searcher, Journal(path.with_name("people.db")))
+    except BaseException:
+        searcher.close()
+        raise
+
+
+def _mean(identities: Sequence[Identity], faces: int) -> float:
+    """Return the mean of the best LINKS, or of fewer if the person has fewer faces.
+
+    identities: the links of at least MIN_LINK, best first; others count as that. faces: number of
+    the person's.
+    """
+    best = [identity.similarity for identity in identities[:LINKS]]
+    others = max(0, min(LINKS, faces) - len(best))
+    return (sum(best) + others * MIN_LINK) / (len(best) + others)
+
+
+def _face(visitor: Visitor) -> NewFace:
+    return NewFace(
+        picture=visitor.appearance.encode(),
+        external_image_id=visitor.appearance,
+        box=(0.0, 0.0, 1.0, 1.0),
+        confidence=visitor.clarity,
+        vector=np.frombuffer(visitor.vector, np.float32),
+    )

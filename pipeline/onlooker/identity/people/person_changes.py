@@ -1,0 +1,61 @@
+"""Changes to people as values: each holds all that is needed to do and to undo it."""
+
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["join", "unassigned", "merge", "split", "name", "not"]
+
+
+class Visitor(msgspec.Struct, frozen=True, kw_only=True):
+    """The appearance of somebody whom the collection of `[match]` does not know."""
+
+    appearance: str
+    stream: str
+    start: float
+    end: float
+    """Seconds of the video, or since 1970 if the stream is live."""
+    frames: int
+    clarity: float
+    """How much its best image shows of the face, 0 to 100."""
+    together: tuple[str, ...] = ()
+    """Appearances of others who were in an image at the same time."""
+    vector: bytes
+    """Mean embedding, float32, of the space of the people's collection."""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """An appearance that goes from one person to another; None stands for nobody."""
+
+    appearance: str
+    face_id: str | None
+    """The stored face of the appearance; None if its vector is not kept."""
+    before: str | None
+    after: str | None
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """One change. Undoing it moves the appearances back, and drops its refusals and redirect."""
+
+    kind: Kind
+    person: str | None = None
+    """Who has the appearances afterwards."""
+    other: str | None = None
+    """Who had them before."""
+    similarity: float | None = None
+    """Of a join: mean of the best links."""
+    moves: tuple[Move, ...] = ()
+    refusals: tuple[tuple[str, str], ...] = ()
+    """Pairs of an appearance and a person whose it is not."""
+    redirect: tuple[str, str] | None = None
+    """An id, and the one that it stands for from now on."""
+
+
+class LoggedChange(msgspec.Struct, frozen=True, kw_only=True):
+    """A change as it was recorded."""
+
+    number: int
+    time: float
+    change: Change
+    undone: float | None = None
+    """When it was undone; None if it stands."""

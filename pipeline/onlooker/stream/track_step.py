@@ -1,0 +1,82 @@
+"""The step that follows people: the state of each stream, and the search for names."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import msgspec
+from msgspec.structs import replace
+
+from onlooker.config.schema import Config
+from onlooker.identity.errors import StoreError
+from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.matcher import likeness
+from onlooker.identity.search.searcher import Searcher
+from onlooker.identity.store import default_path
+from onlooker.media.picture import Picture
+from onlooker.models.card import space
+from onlooker.record.frame_record import record_id
+from onlooker.stream.stage import Setup, StageError, Work
+from onlooker.track import stream_tracks
+from onlooker.track.gallery import Vector
+from onlooker.track.stream_tracks import StreamTracks
+from onlooker.types import Frame, Identity
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(StreamTracks)
+
+
+class TrackStep:
+    """A StatefulStep. Raises StageError if the collection cannot be searched."""
+
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._space = space(setup.config.faces.embedder)
+        self._likeness = likeness(self._space)
+        self._streams: dict[str, StreamTracks] = {}
+        match, faces = setup.config.match, setup.config.faces
+        try:
+            if faces.enabled and match.collection is not None:
+                self._searcher.prepare(match.collection)
+        except StoreError as error:
+            raise StageError(str(error)) from error
+
+    def __call__(self, works: Sequence[Work], /) -> list[Frame]:
+        return [self._take(frame, picture) for frame, picture in works]
+
+    def snapshot(self, stream: str) -> bytes:
+        """Return the stream's state after its last frame."""
+        return _encoder.encode(self._streams[stream])
+
+    def restore(self, stream: str, state: bytes) -> None:
+        """Set the stream's state to one that `snapshot` returned."""
+        self._streams[stream] = _decoder.decode(state)
+
+    def forget(self, stream: str) -> None:
+        """Drop the stream's state."""
+        self._streams.pop(stream, None)
+
+    def _take(self, frame: Frame, picture: Picture) -> Frame:
+        config = self._setup.of(frame)
+
+        def search(vectors: Vector) -> list[tuple[Identity, ...]]:
+            return self._search(vectors, config)
+
+        if frame.stream not in self._streams:
+            self._streams[frame.stream] = stream_tracks.begin(config.tracks)
+        if frame.still or not config.tracks.enabled:
+            return replace(frame, faces=stream_tracks.single(frame.faces, search))
+        name = record_id(frame.stream, frame.epoch, frame.index, self._setup.analysis(frame))
+        return self._streams[frame.stream].take(frame, picture, name, search, self._likeness)
+
+    def _search(self, vectors: Vector, config: Config) -> list[tuple[Identity, ...]]:
+        match = config.match
+        if match.collection is None:
+            return [()] * len(vectors)
+        return self._searcher.search_faces(
+            match.collection, vectors, match.threshold, match.max_faces
+        )
+
+    @cached_property
+    def _searcher(self) -> Searcher:
+        path = self._setup.store or default_path()
+        return self._setup.closing.enter_context(open_searcher(path, self._space))

@@ -1,0 +1,1 @@
+"""Faces and lines of text over time: tracks, names, readings and appearances."""

@@ -1,0 +1,262 @@
+"""The faces of one stream over time.
+
+Each detection is given to the track for which the evidence is strongest: motion first, and the
+face's vector wherever motion is doubtful. Evidence is a log-likelihood ratio of "the same person"
+against "another one", so that both kinds add up. Two rounds, as in ByteTrack (Zhang et al., 2021):
+sure detections first, then unsure ones, which can continue a track but never begin one. A track
+that was lost can be taken up by its vector anywhere in the image.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from onlooker.track.assignment import assign
+from onlooker.track.box_motion import Motion, begin, overlap
+from onlooker.track.gallery import Gallery, Vector, vector
+from onlooker.types import Box
+
+Likeness = Callable[[Vector, Vector], float]
+"""Similarity, 0 to 100, of two vectors of the embedder."""
+
+FRESH_SECONDS = 0.5
+"""A track not seen for longer is lost: where it was says less and less about where it is."""
+FADING_SECONDS = 1.0
+"""Time in which the evidence of motion falls to 1/e after that."""
+TENTATIVE_SECONDS = 1.0
+"""A track that is not confirmed ends after this long without a detection."""
+EVEN_OVERLAP = 0.35
+"""Overlap of prediction and detection that says nothing for or against the same person."""
+OVERLAP_EVIDENCE = 6.0
+"""Evidence of a whole unit of overlap more than that."""
+MARGINS = (0.1, 1.0)
+"""Bounds, in sides, of the margin around boxes that are compared."""
+EVEN_LOGIT = -4.0
+"""Log-odds of the Similarity that says nothing for or against the same person. The calibration is
+strict (Similarity 50 is rare between two people already), and few people are in one image."""
+LIKENESS_EVIDENCE = 0.5
+UNLIKENESS_EVIDENCE = 1.2
+"""Evidence per unit of log-odds above and below that."""
+LIKENESS_BOUNDS = (-8.0, 6.0)
+TELLING_WEIGHT = 0.25
+"""From this weight of both on, a face that is unlike its track counts in full: blurred and turned
+faces are unlike everybody."""
+MIN_TELLING = 0.4
+"""The least share of that with which it counts."""
+RETURN_EVIDENCE = 2.0
+"""Evidence that a lost track must have beyond that of a fresh one."""
+MAX_TOGETHER = 50
+UNSURE_OVERLAP = 0.3
+"""Minimum overlap of an unsure detection with the track that it continues."""
+
+
+class Detected(msgspec.Struct, frozen=True):
+    """A face as the tracker sees it.
+
+    sure: its score suffices for a record. weight: see `onlooker.track.gallery`. vector: None if the
+    face was not embedded.
+    """
+
+    box: Box
+    sure: bool = True
+    weight: float = 0.0
+    vector: bytes | None = None
+
+
+class FaceTrack(msgspec.Struct):
+    """One person's face from when it comes until it is gone.
+
+    number: 0, 1, 2 ... along the stream (Amazon's Person.Index). first, last: times of the first
+    and the last detection, in seconds.
+    """
+
+    id: str
+    number: int
+    motion: Motion
+    first: float
+    last: float
+    detections: int = 1
+    confirmed: bool = False
+    gallery: Gallery = msgspec.field(default_factory=Gallery)
+    together: list[str] = []
+    """Ids of other tracks that were in an image at the same time, up to MAX_TOGETHER."""
+
+
+class FaceTracker(msgspec.Struct):
+    """The tracks of one stream; the whole of it is the state that a snapshot holds.
+
+    confirm: seconds between first and last detection from which a track counts. absence: seconds
+    without a detection after which it ends.
+    """
+
+    confirm: float
+    absence: float
+    tracks: list[FaceTrack] = []
+    begun: int = 0
+    """Number of tracks so far."""
+    present: list[str] = []
+    """Ids of the tracks that were in the last image."""
+
+    def end(self, time: float | None) -> list[FaceTrack]:
+        """Remove and return the tracks that are over at `time`; all of them if it is None."""
+        over = [
+            track
+            for track in self.tracks
+            if time is None
+            or time - track.last > (self.absence if track.confirmed else TENTATIVE_SECONDS)
+        ]
+        ended = {track.id for track in over}
+        self.tracks = [track for track in self.tracks if track.id not in ended]
+        return over
+
+    def repeat(self, time: float) -> None:
+        """Take an image in which nothing has changed: all that were there are there still."""
+        for track in self.here():
+            track.last = max(track.last, time)
+            track.motion = begin(track.motion.box(), time)
+
+    def here(self) -> list[FaceTrack]:
+        """Return the tracks that were in the last image."""
+        return [track for track in self.tracks if track.id in self.present]
+
+    def update(
+        self,
+        time: float,
+        found: Sequence[Detected],
+        likeness: Likeness,
+        name: Callable[[int], str],
+    ) -> list[FaceTrack | None]:
+        """Return the track of each detection; None for an unsure one that continues none.
+
+        name: returns the id of a track that begins with the detection of this number.
+        """
+        of: dict[int, FaceTrack] = {}
+        sure = [number for number, each in enumerate(found) if each.sure]
+        known = [Known(track, track.motion.at(time), track.gallery.mean()) for track in self.tracks]
+        costs = np.array(
+            [[-_evidence(one, found[number], time, likeness) for number in sure] for one in known],
+            np.float64,
+        ).reshape(len(known), len(sure))
+        for row, column in assign(costs, 0.0):
+            of[sure[column]] = self.tracks[row]
+        self._continue(time, found, known, of)
+        for number in sure:
+            if number not in of:
+                of[number] = self._begin(time, found[number], name(number))
+        for number, track in of.items():
+            self._see(track, found[number], time)
+            of[number] = self._resumed(track, likeness)
+        self.present = [track.id for track in of.values()]
+        for track in of.values():
+            others = (each for each in self.present if each != track.id)
+            new = [each for each in others if each not in track.together]
+            track.together += new[: MAX_TOGETHER - len(track.together)]
+        return [of.get(number) for number in range(len(found))]
+
+    def _continue(
+        self,
+        time: float,
+        found: Sequence[Detected],
+        known: "Sequence[Known]",
+        of: dict[int, FaceTrack],
+    ) -> None:
+        """Give the unsure detections to fresh tracks that have none, by motion alone."""
+        taken = {track.id for track in of.values()}
+        waiting = [
+            one
+            for one in known
+            if one.track.id not in taken and time - one.track.last <= FRESH_SECONDS
+        ]
+        unsure = [number for number, each in enumerate(found) if not each.sure]
+        costs = np.array(
+            [[-overlap(one.motion.box(), found[n].box) for n in unsure] for one in waiting],
+            np.float64,
+        ).reshape(len(waiting), len(unsure))
+        for row, column in assign(costs, -UNSURE_OVERLAP):
+            of[unsure[column]] = waiting[row].track
+
+    def _begin(self, time: float, detected: Detected, name: str) -> FaceTrack:
+        track = FaceTrack(name, self.begun, begin(detected.box, time), time, time, detections=0)
+        self.begun += 1
+        self.tracks.append(track)
+        return track
+
+    def _see(self, track: FaceTrack, detected: Detected, time: float) -> None:
+        track.motion = (
+            track.motion.seen(detected.box, time)
+            if time - track.last <= FRESH_SECONDS
+            else begin(detected.box, time)
+        )
+        track.detections += 1
+        track.last = max(track.last, time)
+        if detected.vector is not None:
+            track.gallery.add(detected.vector, detected.weight, time)
+
+    def _resumed(self, track: FaceTrack, likeness: Likeness) -> FaceTrack:
+        """Return the lost track that a new one turns out to continue, or else `track`, confirmed.
+
+        The first image after a while is often poor; the mean of some says more.
+        """
+        due = track.detections > 1 and track.last - track.first >= self.confirm
+        if track.confirmed or not due:
+            return track
+        lost = self._lost_twin(track, likeness)
+        if lost is None:
+            track.confirmed = True
+            return track
+        self.tracks = [each for each in self.tracks if each.id != track.id]
+        lost.motion, lost.last = track.motion, track.last
+        lost.detections += track.detections
+        for each in track.gallery.exemplars:
+            lost.gallery.add(each.vector, each.weight, each.time)
+        return lost
+
+    def _lost_twin(self, track: FaceTrack, likeness: Likeness) -> FaceTrack | None:
+        """Return the confirmed track, last seen before `track` began, that is most like it."""
+        mean = track.gallery.mean()
+        if mean is None:
+            return None
+        best, most = None, RETURN_EVIDENCE
+        for other in self.tracks:
+            known = other.gallery.mean()
+            if other.confirmed and other.last < track.first and known is not None:
+                evidence = likeness_evidence(likeness(known, mean))
+                if evidence > most:
+                    best, most = other, evidence
+        return best
+
+
+class Known(NamedTuple):
+    """A track while a frame is taken: where it should be now, and its mean vector."""
+
+    track: FaceTrack
+    motion: Motion
+    mean: Vector | None
+
+
+def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness) -> float:
+    """Return the evidence that the detection is of the track's person."""
+    gap = time - one.track.last
+    fading = math.exp(-max(0.0, gap - FRESH_SECONDS) / FADING_SECONDS)
+    margin = one.motion.side * min(max(one.motion.spread(), MARGINS[0]), MARGINS[1])
+    moved = OVERLAP_EVIDENCE * (overlap(one.motion.box(), detected.box, margin) - EVEN_OVERLAP)
+    evidence = fading * moved - RETURN_EVIDENCE * (1 - fading)
+    if one.mean is not None and detected.vector is not None:
+        telling = min(detected.weight, one.track.gallery.weight) / TELLING_WEIGHT
+        found = likeness(one.mean, vector(detected.vector))
+        evidence += likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
+    return evidence
+
+
+def likeness_evidence(similarity: float, telling: float = 1.0) -> float:
+    """Return the evidence of a Similarity, 0 to 100, for the same person.
+
+    telling: the share, 0 to 1, with which evidence against it counts.
+    """
+    share = min(max(similarity / 100, 1e-9), 1 - 1e-9)
+    beyond = math.log(share / (1 - share)) - EVEN_LOGIT
+    evidence = beyond * (LIKENESS_EVIDENCE if beyond > 0 else UNLIKENESS_EVIDENCE * telling)
+    return min(max(evidence, LIKENESS_BOUNDS[0]), LIKENESS_BOUNDS[1])

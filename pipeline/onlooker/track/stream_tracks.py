@@ -1,0 +1,169 @@
+"""The tracks of one stream: frames in, frames with their tracks and events out."""
+
+import uuid
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import ceil, floor
+
+import cv2
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from onlooker.config.tracking import Tracks
+from onlooker.media.picture import Picture
+from onlooker.track.face_tracker import Detected, FaceTracker, Likeness
+from onlooker.track.gallery import Vector, weight
+from onlooker.track.line_tracker import LOOK_SIZE, LineTracker, Look, seen
+from onlooker.track.signs import Signs
+from onlooker.track.visits import Sight, Visits
+from onlooker.types import Box, Face, Frame, Identity, LineRef, TextLine, TrackRef
+
+LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
+TRACK_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/tracks")
+
+Search = Callable[[Vector], "list[tuple[Identity, ...]]"]
+"""Returns the matches of each of the vectors (n, dim), best first."""
+
+
+class StreamTracks(msgspec.Struct):
+    """The state of one stream. The same state and frame give the same result."""
+
+    faces: FaceTracker
+    visits: Visits
+    lines: LineTracker
+    signs: Signs
+
+    def take(
+        self, frame: Frame, picture: Picture, record_id: str, search: Search, likeness: Likeness
+    ) -> Frame:
+        """Return the frame with the tracks of its faces and lines, with matches and events.
+
+        A frame that has failed says nothing: time goes on. A frame that repeats another continues
+        that one's tracks.
+        """
+        time, stream = frame.started + frame.time, frame.stream
+        appearances = self.visits.end(stream, self.faces.end(time), time)
+        readings = self.signs.end(stream, self.lines.end(time))
+        faces, lines = frame.faces, frame.lines
+        if frame.same is not None:
+            self.faces.repeat(time)
+            self.lines.repeat(time)
+        elif frame.error is None:
+            faces = self._see(frame, record_id, time, search, likeness)
+            lines = self._read(frame, picture, record_id, time)
+        if frame.error is None:
+            appearances += self.visits.tell(stream, self.faces.here(), time)
+            readings += self.signs.tell(stream, self.lines.here(), time)
+        if frame.last:
+            appearances += self.visits.end(stream, self.faces.end(None), time)
+            readings += self.signs.end(stream, self.lines.end(None))
+        return replace(
+            frame,
+            faces=faces,
+            lines=lines,
+            appearances=tuple(appearances),
+            readings=tuple(readings),
+        )
+
+    def _read(
+        self, frame: Frame, picture: Picture, record_id: str, time: float
+    ) -> tuple[TextLine, ...]:
+        lines = [seen(line) for line in frame.lines]
+        tracks = self.lines.update(
+            time,
+            lines,
+            partial(_look, picture, frame.origin),
+            lambda line: line_id(record_id, line),
+        )
+        self.signs.see(
+            record_id,
+            time,
+            [
+                (track, line, one.height)
+                for track, line, one in zip(tracks, frame.lines, lines, strict=True)
+            ],
+        )
+        return tuple(
+            replace(line, track=LineRef(id=track.id, number=track.number, text=track.ballot.text))
+            for track, line in zip(tracks, frame.lines, strict=True)
+        )
+
+    def _see(
+        self, frame: Frame, record_id: str, time: float, search: Search, likeness: Likeness
+    ) -> tuple[Face, ...]:
+        found = [
+            Detected(face.box, weight=weight(face), vector=face.vector) for face in frame.faces
+        ]
+        tracks = self.faces.update(
+            time, found, likeness, lambda number: track_id(record_id, number)
+        )
+        means = [None if track is None else track.gallery.mean() for track in tracks]
+        known = [mean for mean in means if mean is not None]
+        matches = iter(search(np.stack(known)) if known else ())
+        identities = [() if mean is None else next(matches) for mean in means]
+        self.visits.see(
+            record_id,
+            time,
+            [
+                Sight(track, face, one.weight, names)
+                for track, face, one, names in zip(
+                    tracks, frame.faces, found, identities, strict=True
+                )
+                if track is not None
+            ],
+        )
+        return tuple(
+            replace(
+                face,
+                vector=None,
+                identities=names,
+                track=None
+                if track is None
+                else TrackRef(
+                    id=track.id, number=track.number, person=self.visits.person(track.id)
+                ),
+            )
+            for face, track, names in zip(frame.faces, tracks, identities, strict=True)
+        )
+
+
+def begin(settings: Tracks) -> StreamTracks:
+    """Return the state before the first frame."""
+    return StreamTracks(
+        FaceTracker(confirm=settings.confirm, absence=settings.absence),
+        Visits(cooldown=settings.cooldown),
+        LineTracker(),
+        Signs(expect=settings.expect),
+    )
+
+
+def track_id(record_id: str, number: int) -> str:
+    """Return the id of the track that begins with face `number` of a record."""
+    return str(uuid.uuid5(TRACK_NAMESPACE, f"{record_id}/{number}"))
+
+
+def line_id(record_id: str, number: int) -> str:
+    """Return the id of the track that begins with line `number` of a record."""
+    return str(uuid.uuid5(LINE_NAMESPACE, f"{record_id}/{number}"))
+
+
+def _look(picture: Picture, origin: tuple[int, int], box: Box) -> Look:
+    """Return the pixels of a place, small; `origin` is that of the picture in the whole image."""
+    left, top = origin
+    x1, y1 = max(0, floor(box[0] - left)), max(0, floor(box[1] - top))
+    x2, y2 = min(picture.width, ceil(box[2] - left)), min(picture.height, ceil(box[3] - top))
+    if x2 - x1 < 1 or y2 - y1 < 1:
+        return np.zeros(LOOK_SIZE[::-1], np.uint8)
+    luma = picture.luma(x1, y1, x2, y2)
+    return np.asarray(cv2.resize(luma, LOOK_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def single(faces: Sequence[Face], search: Search) -> tuple[Face, ...]:
+    """Return faces that are not tracked, each with the matches of its own vector."""
+    vectors = [np.frombuffer(face.vector, np.float32) for face in faces if face.vector is not None]
+    matches = iter(search(np.stack(vectors)) if vectors else ())
+    return tuple(
+        face if face.vector is None else replace(face, vector=None, identities=next(matches))
+        for face in faces
+    )

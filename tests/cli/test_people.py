@@ -1,0 +1,65 @@
+"""`onlooker people`, as a user has it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.identity.people.test_people import SPACE, visitor
+from typer.testing import CliRunner
+
+from onlooker.cli.commands import app
+from onlooker.identity.people.people import open_people
+
+
+@pytest.fixture(autouse=True)
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two people of a user, with two appearances and one."""
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
+    monkeypatch.setenv("ONLOOKER_CONFIG", str(tmp_path / "onlooker.toml"))
+    (tmp_path / "onlooker.toml").write_text("")
+    with open_people(SPACE, tmp_path / "faces.db") as people:
+        for person, photo in ((1, 0), (1, 1), (2, 0)):
+            people.join(visitor(person, photo))
+
+
+def run(*words: str) -> list[str]:
+    done = CliRunner().invoke(app, ["people", *words])
+    assert done.exit_code == 0, done.output
+    return done.stdout.splitlines()
+
+
+def row(name: str, *words: str) -> str:
+    [found] = [line for line in run(*(words or ("list",))) if name in line]
+    return found
+
+
+def test_name_merge_and_undo() -> None:
+    assert "2" in row("unknown-000001")
+    run("name", "unknown-000001", "Ada Müller")
+    assert "Ada Müller" in row("Ada")
+    run("merge", "unknown-000002", "Ada Müller")
+    assert "3" in row("Ada")
+    number = row("merge", "changes").split()[1]
+    run("undo", number)
+    assert "1" in row("unknown-000002")
+    assert "undone" in row("merge", "changes")
+
+
+def test_show_split_and_not() -> None:
+    lines = [json.loads(line) for line in run("show", "unknown-000001")]
+    assert [line["appearance"] for line in lines] == ["a-1-0", "a-1-1"]
+    assert "vector" not in lines[0]
+    assert "unknown-000003" in run("split", "unknown-000001", "a-1-1")[0]
+    assert len(run("suggest")) == 1
+    run("not", "unknown-000001", "a-1-0")
+    assert not [line for line in run("list") if "unknown-000001" in line]
+
+
+def test_hide_and_forget() -> None:
+    run("hide", "unknown-000001")
+    assert not [line for line in run("list") if "unknown-000001" in line]
+    assert "hidden" in row("unknown-000001", "list", "--hidden")
+    [receipt] = run("forget", "unknown-000001")
+    assert json.loads(receipt)["appearances"] == 2
+    done = CliRunner().invoke(app, ["people", "forget", "unknown-000001"])
+    assert done.exit_code != 0

@@ -1,0 +1,276 @@
+"""People without a name: joined, kept apart, named, merged, split, undone and forgotten."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from onlooker.identity.errors import StoreError
+from onlooker.identity.people import people as module
+from onlooker.identity.people.people import COLLECTION, People, open_people
+from onlooker.identity.people.person_changes import Visitor
+from onlooker.identity.search.engines import open_searcher
+from onlooker.models.card import space
+
+SPACE = space("mobilefacenet")
+
+
+def vector(person: int, photo: int, noise: float = 0.45) -> bytes:
+    """Return the vector of an image of a made-up person; two of one are alike at about .83."""
+    own = np.random.default_rng(person).normal(size=SPACE.dim)
+    other = np.random.default_rng([person, photo + 1]).normal(size=SPACE.dim)
+    mixed = own / np.linalg.norm(own) + noise * other / np.linalg.norm(other)
+    return np.asarray(mixed / np.linalg.norm(mixed), np.float32).tobytes()
+
+
+def visitor(person: int, photo: int, **more: object) -> Visitor:
+    made = Visitor(
+        appearance=f"a-{person}-{photo}",
+        stream="door",
+        start=100.0 * photo,
+        end=100.0 * photo + 10,
+        frames=20,
+        clarity=60.0,
+        vector=vector(person, photo),
+    )
+    return replace(made, **more)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Iterator[People]:
+    with open_people(SPACE, tmp_path / "faces.db") as opened:
+        yield opened
+
+
+def groups(people: People) -> dict[str, set[str]]:
+    """Return the appearances of each person, as the journal has them."""
+    return {
+        person: {each.appearance for each in people.journal.visitors(person)}
+        for person, _, _, _ in people.journal.people()
+    }
+
+
+def stored(people: People, tmp_path: Path) -> dict[str, set[str]]:
+    """Return the same as the API's operations have it."""
+    found: dict[str, set[str]] = {}
+    with open_searcher(tmp_path / "faces.db", SPACE) as searcher:
+        for face in searcher.faces(COLLECTION).faces:
+            if face.user_id is not None:
+                found.setdefault(face.user_id, set()).add(face.external_image_id or "")
+    return found
+
+
+class TestJoin:
+    def test_who_comes_again_is_known_and_others_are_not(self, people: People) -> None:
+        first = people.join(visitor(1, 0))
+        assert first == "unknown-000001"
+        assert people.join(visitor(2, 0)) == "unknown-000002"
+        assert [people.join(visitor(1, photo)) for photo in range(1, 6)] == [first] * 5
+        assert len(groups(people)) == 2
+
+    def test_an_appearance_is_assigned_once(self, people: People) -> None:
+        assert [people.join(visitor(1, 0)) for _ in range(3)] == ["unknown-000001"] * 3
+        assert groups(people) == {"unknown-000001": {"a-1-0"}}
+        assert len(people.journal.changes(10)) == 1
+
+    @pytest.mark.parametrize("poor", [{"clarity": 10.0}, {"frames": 2}])
+    def test_a_poor_appearance_begins_nobody_but_may_join(
+        self, people: People, poor: dict[str, float]
+    ) -> None:
+        assert people.join(visitor(1, 0, **poor)) is None
+        first = people.join(visitor(1, 1))
+        assert people.join(visitor(1, 2, **poor)) == first
+
+    def test_one_similar_face_among_many_does_not_chain_relatives(self, people: People) -> None:
+        first = people.join(visitor(1, 0))
+        for photo in range(1, 4):
+            assert people.join(visitor(1, photo)) == first
+        own = np.frombuffer(vector(1, 0, noise=0.0), np.float32)
+        between = np.frombuffer(vector(1, 0), np.float32) * 1.0966 - 0.8 * own
+        sister = visitor(3, 0, vector=(between / np.linalg.norm(between)).tobytes())
+        [found] = people._searcher.search_faces(
+            COLLECTION, np.frombuffer(sister.vector, np.float32)[None], 0.0, 9
+        )
+        assert found[0].similarity > module.SAME
+        assert people.join(sister) != first
+
+    def test_two_in_one_image_are_two(self, people: People) -> None:
+        twin = visitor(1, 1, together=("a-1-0",))
+        assert people.join(visitor(1, 0)) != people.join(twin)
+
+    def test_ids_are_never_used_again(self, people: People) -> None:
+        first = people.join(visitor(1, 0))
+        assert first is not None
+        people.forget(first)
+        assert people.join(visitor(2, 0)) == "unknown-000002"
+
+    def test_few_vectors_are_kept_of_a_regular(
+        self, people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(module, "MAX_VECTORS", 4)
+        assert {people.join(visitor(1, photo)) for photo in range(9)} == {"unknown-000001"}
+        assert len(groups(people)["unknown-000001"]) == 9
+        assert len(stored(people, tmp_path)["unknown-000001"]) == 4
+
+
+class TestChanges:
+    @pytest.fixture(autouse=True)
+    def two(self, people: People) -> None:
+        """Two people, with three appearances and one."""
+        for photo in range(3):
+            people.join(visitor(1, photo))
+        people.join(visitor(2, 0))
+
+    def check(self, people: People, tmp_path: Path, expected: dict[str, set[str]]) -> None:
+        assert groups(people) == stored(people, tmp_path) == expected
+
+    def test_a_name_is_the_person_from_then_on(self, people: People, tmp_path: Path) -> None:
+        people.name("unknown-000001", "ada")
+        assert people.join(visitor(1, 3)) == "ada"
+        assert people.known("unknown-000001") == "ada"
+        self.check(
+            people,
+            tmp_path,
+            {"ada": {"a-1-0", "a-1-1", "a-1-2", "a-1-3"}, "unknown-000002": {"a-2-0"}},
+        )
+
+    def test_merged_people_can_be_parted_again(self, people: People, tmp_path: Path) -> None:
+        before = groups(people)
+        people.merge("unknown-000002", "unknown-000001")
+        self.check(people, tmp_path, {"unknown-000001": {"a-1-0", "a-1-1", "a-1-2", "a-2-0"}})
+        assert people.known("unknown-000002") == "unknown-000001"
+        people.undo(people.journal.changes(1)[0].number)
+        self.check(people, tmp_path, before)
+        assert people.known("unknown-000002") == "unknown-000002"
+
+    def test_what_was_split_does_not_join_again(self, people: People, tmp_path: Path) -> None:
+        made = people.split("unknown-000001", ["a-1-2"])
+        self.check(
+            people,
+            tmp_path,
+            {"unknown-000001": {"a-1-0", "a-1-1"}, made: {"a-1-2"}, "unknown-000002": {"a-2-0"}},
+        )
+        again = visitor(9, 0, vector=vector(1, 2))  # the same images in another run
+        assert people.join(again) == made
+        people.undo(people.journal.changes(5)[1].number)
+        assert people.journal.person_of("a-1-2") == "unknown-000001"
+
+    def test_a_person_cannot_be_split_into_itself_and_nobody(self, people: People) -> None:
+        with pytest.raises(StoreError, match="nothing would be left"):
+            people.split("unknown-000002", ["a-2-0"])
+        with pytest.raises(StoreError, match="is not one of"):
+            people.split("unknown-000001", ["a-2-0"])
+
+    def test_not_this_person_holds_for_what_is_more_like_it(self, people: People) -> None:
+        people.refuse("unknown-000001", "a-1-2")
+        assert people.journal.person_of("a-1-2") is None
+        assert people.join(visitor(9, 0, vector=vector(1, 2))) == "unknown-000003"
+        assert people.join(visitor(9, 1, vector=vector(1, 1))) == "unknown-000001"
+
+    def test_a_change_that_others_followed_is_not_undone(self, people: People) -> None:
+        people.merge("unknown-000002", "unknown-000001")
+        merge = people.journal.changes(1)[0].number
+        people.split("unknown-000001", ["a-2-0"])
+        with pytest.raises(StoreError, match="undo the later changes first"):
+            people.undo(merge)
+        people.undo(people.journal.changes(1)[0].number)
+        people.undo(merge)
+        with pytest.raises(StoreError, match="no change"):
+            people.undo(merge)
+
+    def test_even_a_join_can_be_undone(self, people: People, tmp_path: Path) -> None:
+        people.undo(people.journal.changes(1)[0].number)
+        self.check(people, tmp_path, {"unknown-000001": {"a-1-0", "a-1-1", "a-1-2"}})
+
+    def test_nothing_is_left_of_whom_is_forgotten(self, people: People, tmp_path: Path) -> None:
+        receipt = people.forget("unknown-000001")
+        assert (receipt.appearances, receipt.faces) == (3, 3)
+        self.check(people, tmp_path, {"unknown-000002": {"a-2-0"}})
+        with open_searcher(tmp_path / "faces.db", SPACE) as searcher:
+            assert [face.external_image_id for face in searcher.faces(COLLECTION).faces] == [
+                "a-2-0"
+            ]
+        with pytest.raises(StoreError, match="no person"):
+            people.forget("unknown-000001")
+
+    def test_hidden_people_are_marked(self, people: People) -> None:
+        people.hide("unknown-000001")
+        assert {p: hidden for p, _, _, hidden in people.journal.people()}["unknown-000001"]
+        people.hide("unknown-000001", False)
+        assert not any(hidden for _, _, _, hidden in people.journal.people())
+
+    def test_people_who_are_alike_are_suggested_and_not_joined(self, people: People) -> None:
+        assert people.suggest() == []
+        made = people.split("unknown-000001", ["a-1-2"])
+        [pair] = people.suggest()
+        assert {pair.person, pair.other} == {"unknown-000001", made}
+        assert pair.similarity > 90
+        assert len(groups(people)) == 3
+
+    def test_unknown_names_are_errors(self, people: People) -> None:
+        calls: list[Callable[[], object]] = [
+            lambda: people.name("nobody", "ada"),
+            lambda: people.merge("unknown-000001", "nobody"),
+            lambda: people.merge("unknown-000001", "unknown-000001"),
+            lambda: people.refuse("unknown-000001", "nothing"),
+            lambda: people.hide("nobody"),
+        ]
+        for call in calls:
+            with pytest.raises(StoreError):
+                call()
+
+    def test_the_api_can_part_and_join_them(self, people: People, tmp_path: Path) -> None:
+        """boto3's DisassociateFaces, for example, works on the same users."""
+        with open_searcher(tmp_path / "faces.db", SPACE) as searcher:
+            face = people.journal.face_of("a-1-0")
+            assert face is not None
+            searcher.disassociate(COLLECTION, "unknown-000001", [face])
+            searcher.associate(COLLECTION, "unknown-000002", [face], 0.0)
+        assert people.join(visitor(9, 0, vector=vector(1, 0))) in groups(people)
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from tests.identity.people.test_people import SPACE, visitor
+from onlooker.identity.people.people import open_people
+print("ready", flush=True)
+with open_people(SPACE, Path(sys.argv[1])) as people:
+    for photo in range(200):
+        people.join(visitor(photo % 7, photo))
+"""
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_that_is_killed_at_any_time_loses_and_doubles_nothing(
+    seed: int, tmp_path: Path
+) -> None:
+    chance = random.Random(seed)
+    path = tmp_path / "faces.db"
+    while True:
+        with subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, cwd=Path.cwd()
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"ready\n"
+            try:
+                assert child.wait(timeout=chance.uniform(0.02, 2.0)) == 0
+            except subprocess.TimeoutExpired:
+                os.kill(child.pid, signal.SIGKILL)
+                child.wait()
+                continue
+        break
+    with open_people(SPACE, path) as people:
+        found = groups(people)
+        assert sorted(len(each) for each in found.values()) == [28, 28, 28, 29, 29, 29, 29]
+        for appearances in found.values():
+            assert len({each.split("-")[1] for each in appearances}) == 1
+        assert stored(people, tmp_path) == found
+        assert people.journal.pending() == []

@@ -1,0 +1,86 @@
+"""The step that follows people, on frames with made-up faces and a real collection."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from tests.support.frame_records import FACE
+from tests.support.frames import frame
+
+from onlooker.config.schema import Config, Match, SourceConfig
+from onlooker.config.tracking import Tracks
+from onlooker.identity.faces import NewFace
+from onlooker.identity.search.engines import open_searcher
+from onlooker.models.card import space
+from onlooker.stream.feeds import Feed
+from onlooker.stream.stage import NoPicture, Setup, StageError, StatefulStep, Work
+from onlooker.stream.track_step import TrackStep
+from onlooker.types import Frame
+
+VECTOR = np.eye(1, space("mobilefacenet").dim, dtype=np.float32)[0]
+
+
+def step(tmp_path: Path, closing: ExitStack, config: Config) -> TrackStep:
+    feed = Feed(stream="door", source=SourceConfig(url="door"), digest="e", analysis="d")
+    return TrackStep(Setup(config, closing, lambda _: feed, store=tmp_path / "faces.db"))
+
+
+def shown(index: int, **more: Any) -> Frame:
+    face = replace(FACE, vector=VECTOR.tobytes())
+    return frame("door", index, width=640, height=360, faces=(face,), **more)
+
+
+def take(made: TrackStep, each: Frame) -> Frame:
+    [result] = made([Work(each, NoPicture())])
+    return result
+
+
+def test_it_names_whom_the_collection_has(tmp_path: Path) -> None:
+    with open_searcher(tmp_path / "faces.db", space("mobilefacenet")) as searcher:
+        searcher.create_collection("staff")
+        new = NewFace(
+            picture=b"image",
+            external_image_id="anna",
+            box=(0.1, 0.1, 0.2, 0.2),
+            confidence=99.0,
+            vector=VECTOR,
+        )
+        searcher.add("staff", [new])
+    with ExitStack() as closing:
+        made = step(tmp_path, closing, Config(match=Match(collection="staff")))
+        assert isinstance(made, StatefulStep)
+        frames = [take(made, shown(index)) for index in range(20)]
+    [event] = [event for each in frames for event in each.appearances]
+    assert (event.state, event.person) == ("new", "anna")
+    assert frames[0].faces[0].identities[0].similarity == 100
+
+
+def test_a_missing_collection_ends_the_stage(tmp_path: Path) -> None:
+    with ExitStack() as closing, pytest.raises(StageError, match="staff"):
+        step(tmp_path, closing, Config(match=Match(collection="staff")))
+
+
+def test_restored_and_forgotten_states(tmp_path: Path) -> None:
+    with ExitStack() as closing:
+        made = step(tmp_path, closing, Config())
+        first = take(made, shown(0)).faces[0].track
+        state = made.snapshot("door")
+        made.forget("door")
+        other = take(made, shown(1)).faces[0].track
+        made.restore("door", state)
+        again = take(made, shown(1)).faces[0].track
+    assert first == again != other
+
+
+@pytest.mark.parametrize("still", [True, False])
+def test_images_of_their_own_and_untracked_streams_have_no_tracks(
+    tmp_path: Path, still: bool
+) -> None:
+    with ExitStack() as closing:
+        made = step(tmp_path, closing, Config(tracks=Tracks(enabled=still)))
+        found = take(made, shown(0, still=still))
+    assert found.faces[0].track is None
+    assert found.faces[0].vector is None

@@ -1,0 +1,116 @@
+"""The tracks of one stream, frame by frame."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from msgspec.structs import replace
+from tests.support.appearances import match
+from tests.support.frame_records import FACE
+from tests.support.frames import frame
+
+from onlooker.config.tracking import Tracks
+from onlooker.media.picture import Still
+from onlooker.track.gallery import Vector
+from onlooker.track.stream_tracks import StreamTracks, begin, single
+from onlooker.types import Face, Frame, Identity
+
+BLANK = Still(np.zeros((360, 640, 3), np.uint8))
+ANNA = np.array([1, 0, 0], np.float32)
+BERT = np.array([0, 1, 0], np.float32)
+
+
+def likeness(one: Vector, other: Vector) -> float:
+    return 99.0 if float(one @ other) > 0.5 else 0.01
+
+
+def search(vectors: Vector) -> list[tuple[Identity, ...]]:
+    return [(match("anna"),) if one[0] > 0.9 else () for one in vectors]
+
+
+def face(vector: Vector, x: float = 0.0) -> Face:
+    x1, y1, x2, y2 = FACE.box
+    return replace(FACE, box=(x1 + x, y1, x2 + x, y2), vector=vector.tobytes())
+
+
+def shown(index: int, *faces: Face, **more: Any) -> Frame:
+    return frame("door", index, width=640, height=360, faces=faces, **more)
+
+
+def take(tracks: StreamTracks, made: Frame) -> Frame:
+    return tracks.take(made, BLANK, f"record-{made.index}", search, likeness)
+
+
+def events(frames: list[Frame]) -> list[tuple[str, str | None]]:
+    return [(event.state, event.person) for each in frames for event in each.appearances]
+
+
+@pytest.fixture
+def tracks() -> StreamTracks:
+    return begin(Tracks())
+
+
+def test_a_visit_from_its_first_frame_to_the_last_of_the_video(tracks: StreamTracks) -> None:
+    frames = [take(tracks, shown(index, face(ANNA))) for index in range(29)]
+    frames.append(take(tracks, shown(29, face(ANNA), last=True)))
+    assert events(frames) == [("new", "anna"), ("end", "anna")]
+    assert len({each.faces[0].track.id for each in frames if each.faces[0].track}) == 1
+    last = frames[-1].appearances[0]
+    assert (last.start, last.end, last.frames) == (0.0, 29 / 25, 30)
+
+
+def test_the_vector_ends_here_and_the_match_is_that_of_the_mean(tracks: StreamTracks) -> None:
+    first = take(tracks, shown(0, face(ANNA)))
+    mixed = np.array([0.6, 0.8, 0], np.float32)  # by itself, nobody
+    second = take(tracks, shown(10, face(mixed)))
+    [one], [other] = first.faces, second.faces
+    assert one.vector is None
+    assert other.vector is None
+    assert [i.face.external_image_id for i in one.identities] == ["anna"]
+    assert search(mixed[None]) == [()]
+    mean = (ANNA + mixed) / np.linalg.norm(ANNA + mixed)
+    assert bool(other.identities) == (mean[0] > 0.9)
+
+
+def test_time_decides_and_not_the_number_of_frames(tracks: StreamTracks) -> None:
+    seen = [take(tracks, shown(index, face(ANNA))) for index in range(0, 50, 10)]
+    away = [take(tracks, shown(index)) for index in range(50, 25 * 15, 25)]
+    assert events(seen) == [("new", "anna")]
+    assert events(away) == [("end", "anna")]
+    [end] = [event for each in away for event in each.appearances]
+    assert end.end == 40 / 25
+
+
+def test_a_frame_that_failed_ends_nothing(tracks: StreamTracks) -> None:
+    for index in range(20):
+        take(tracks, shown(index, face(ANNA)))
+    failed = take(tracks, shown(20, error="lost"))
+    again = take(tracks, shown(21, face(ANNA)))
+    assert failed.appearances == again.appearances == ()
+
+
+def test_frames_that_repeat_another_continue_its_tracks(tracks: StreamTracks) -> None:
+    for index in range(20):
+        take(tracks, shown(index, face(ANNA)))
+    same = [take(tracks, shown(index, same=19)) for index in range(20, 25 * 70, 25)]
+    assert [state for state, _ in events(same)] == ["update"]
+    assert tracks.faces.tracks[0].last == same[-1].time
+
+
+def test_the_state_is_all_there_is(tracks: StreamTracks) -> None:
+    """A process that decodes the state after any frame goes on in the same way."""
+    made = [shown(index, face(ANNA, 2 * index), face(BERT, 300 - index)) for index in range(40)]
+    expected = [take(tracks, each) for each in made]
+    state = msgspec.msgpack.encode(begin(Tracks()))
+    for each, known in zip(made, expected, strict=True):
+        other = msgspec.msgpack.decode(state, type=StreamTracks)
+        assert take(other, each) == known
+        state = msgspec.msgpack.encode(other)
+
+
+def test_faces_that_are_not_followed_are_matched_one_by_one() -> None:
+    [anna, bert, unsure] = single([face(ANNA), face(BERT), FACE], search)
+    assert [i.face.external_image_id for i in anna.identities] == ["anna"]
+    assert bert.identities == unsure.identities == ()
+    assert anna.vector is None
