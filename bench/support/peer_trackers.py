@@ -18,7 +18,9 @@ NAMES = {"ByteTrack": "ByteTrackTracker", "OC-SORT": "OCSORTTracker", "BoT-SORT"
 
 def ids(name: str, frames: list[tuple[float, list[list[float]]]], fps: float) -> list[list[int]]:
     """Return the id of each box of each frame."""
-    tracker = getattr(trackers, NAMES[name])(frame_rate=fps)
+    # The camera stands still, and there are no pixels here to find its motion in.
+    still = {"enable_cmc": False} if name == "BoT-SORT" else {}
+    tracker = getattr(trackers, NAMES[name])(frame_rate=fps, **still)
     found = []
     for _, boxes in frames:
         rows = np.array(boxes, np.float32).reshape(-1, 5)

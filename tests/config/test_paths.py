@@ -6,7 +6,7 @@ import platformdirs
 import pytest
 
 from onlooker.config.paths import config_folder, data_folder, models_folder
-from onlooker.config.schema import ConfigError
+from onlooker.config.section import ConfigError
 
 
 def test_the_variable_moves_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,6 @@ def test_small_blurred_and_turned_faces_weigh_less() -> None:
     best = weight(face())
     assert best == pytest.approx(1)
     assert weight(face(width=400)) == pytest.approx(best)
-    for less in (face(width=40), face(sharpness=50), face(yaw=60), face(pitch=-60)):
+    for less in (face(width=40), face(sharpness=75.35534), face(yaw=60), face(pitch=-60)):
         assert weight(less) == pytest.approx(best / 2)
     assert 0 < weight(face(yaw=120)) < weight(face(yaw=60))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import platformdirs
 
-from onlooker.config.schema import ConfigError
+from onlooker.config.section import ConfigError
 
 
 def data_folder() -> Path:

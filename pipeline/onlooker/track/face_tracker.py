@@ -41,7 +41,7 @@ LIKENESS_EVIDENCE = 0.5
 UNLIKENESS_EVIDENCE = 1.2
 """Evidence per unit of log-odds above and below that."""
 LIKENESS_BOUNDS = (-8.0, 6.0)
-TELLING_WEIGHT = 0.25
+TELLING_WEIGHT = 0.4
 """From this weight of both on, a face that is unlike its track counts in full: blurred and turned
 faces are unlike everybody."""
 MIN_TELLING = 0.4

@@ -14,6 +14,9 @@ APART_SECONDS = 0.3
 FULL_WIDTH = 80.0
 """Width in pixels from which a wider face is no better for the embedder."""
 
+SHARPNESS = (40.0, 90.0)
+"""Sharpness at which a face tells next to nothing, and from which a sharper one tells no more."""
+
 Vector = NDArray[np.float32]
 
 
@@ -73,4 +76,6 @@ def weight(face: Face) -> float:
     width = max(0.0, face.box[2] - face.box[0])
     frontal = math.cos(math.radians(face.pose.yaw)) * math.cos(math.radians(face.pose.pitch))
     size = min(1.0, width / FULL_WIDTH)
-    return size * face.quality.sharpness / 100 * max(0.1, frontal) * face.score
+    blurred, sharp = SHARPNESS
+    sharpness = min(max((face.quality.sharpness - blurred) / (sharp - blurred), 0.1), 1.0) ** 2
+    return size * sharpness * max(0.1, frontal) * face.score

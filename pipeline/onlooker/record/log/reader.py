@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from math import inf
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from unicodedata import normalize
@@ -288,8 +289,8 @@ class Log:
 
     def vector(self, appearance: str) -> bytes | None:
         """Return the mean embedding of an appearance, float32, or None."""
-        with self._errors():
-            return visit_table.vector(self._database, appearance)
+        found = self._rows("SELECT vector FROM visits WHERE id = ?", _bytes(appearance))
+        return found[0][0] if found else None
 
     def check(self) -> list[str]:
         """Return the log's faults; nothing if it is intact."""
@@ -390,10 +391,8 @@ class Log:
         last: int,
     ) -> Iterator[Entry]:
         """Yield the records that have one name out of each sequence in `searched`."""
-        each = [
-            _distinct(heapq.merge(*(self._positions(name, first, last) for name in names)))
-            for names in searched
-        ]
+        found = ([self._positions(n, first, last) for n in names] for names in searched)
+        each = [map(itemgetter(0), groupby(heapq.merge(*positions))) for positions in found]
         common = (
             position
             for position, found in groupby(heapq.merge(*each))
@@ -446,7 +445,3 @@ def _folded(text: str) -> str:
 
 def _bytes(record_id: str) -> bytes:
     return uuid.UUID(record_id).bytes
-
-
-def _distinct(ordered: Iterable[int]) -> Iterator[int]:
-    return (value for value, _ in groupby(ordered))

@@ -94,10 +94,7 @@ def find(database: sqlite3.Connection, kind: type[Event], wanted: VisitQuery) ->
     conditions, values = ["kind = ?"], list[object]([KINDS[kind]])
     for condition, value in (
         ("streams.name = ?", wanted.stream),
-        (
-            named,
-            wanted.name if kind is Appearance or wanted.name is None else wanted.normalize("NFC", name.casefold()),
-        ),
+        (named, name),
         ("end >= ?", wanted.start),
         ("start < ?", wanted.end),
     ):
@@ -111,14 +108,6 @@ def find(database: sqlite3.Connection, kind: type[Event], wanted: VisitQuery) ->
     )
     decode = msgspec.json.Decoder(kind).decode
     return [Visit(stream, decode(body)) for stream, body in found]
-
-
-def vector(database: sqlite3.Connection, visit: str) -> bytes | None:
-    """Return the mean embedding of an appearance, float32; None if there is none."""
-    found = database.execute(
-        "SELECT vector FROM visits WHERE id = ?", (uuid.UUID(visit).bytes,)
-    ).fetchone()
-    return found[0] if found else None
 
 
 def remove(database: sqlite3.Connection, position: int) -> None:

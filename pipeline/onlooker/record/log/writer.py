@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 from types import MappingProxyType
+from typing import BinaryIO
 
 from msgspec.structs import replace
 
