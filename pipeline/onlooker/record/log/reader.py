@@ -308,9 +308,7 @@ class Log:
         self.close()
 
     def _check_format(self) -> None:
-        self._database.create_function(
-            "holds", 2, lambda line, part: part in _folded(line), deterministic=True
-        )
+        self._database.create_function("holds", 2, _holds, deterministic=True)
         if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
             raise LogError(f"{self.path}: not a log of records; name another file")
         [(self._format,)] = self._rows("PRAGMA user_version")
@@ -437,6 +435,10 @@ class Log:
                 f"{self.path}: {error}; `onlooker log check` says more, and "
                 "`onlooker log export` saves what can be read"
             ) from error
+
+
+def _holds(line: str, part: str) -> bool:
+    return part in _folded(line)
 
 
 def _folded(text: str) -> str:
