@@ -38,6 +38,7 @@ TESTED_BY = {
     "cli/status": "cli/test_stream",
     "cli/terminal": "cli/test_main",
     "config/section": "config/test_schema",
+    "config/serving": "config/test_schema",
     "config/tracking": "config/test_schema",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",

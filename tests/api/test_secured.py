@@ -13,8 +13,9 @@ from tests.support.secured_server import SECRETS, TOKEN, client
 from tests.support.server import Running
 
 from onlooker.api.server import check
-from onlooker.config.schema import Config, Serve
+from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
+from onlooker.config.serving import Serve
 
 
 def test_keys_and_regions_are_checked(secured: Running) -> None:

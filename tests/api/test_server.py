@@ -16,7 +16,8 @@ from onlooker.api import server
 from onlooker.api.listener import ServeError
 from onlooker.api.process_protocol import ProcessSettings, pack, unpack
 from onlooker.api.server import Processes, running
-from onlooker.config.schema import Config, Faces, Serve, Text
+from onlooker.config.schema import Config, Faces, Text
+from onlooker.config.serving import Serve
 
 CONFIG = Config(serve=Serve(port=0, threads=1, request_timeout=0.5))
 LIGHT = "tests.support.light_server"

@@ -16,7 +16,8 @@ from tests.support.server import Running, answered
 from tests.support.sockets import exchange
 
 from onlooker.api.app import Server
-from onlooker.config.schema import Config, Serve
+from onlooker.config.schema import Config
+from onlooker.config.serving import Serve
 
 PAGE = "http://localhost:3000"
 PREFLIGHT = {

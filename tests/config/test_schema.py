@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from onlooker.config.schema import Config, Faces, Match, Pipeline, Serve, SourceConfig, Text
+from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig, Text
 from onlooker.config.section import ConfigError
+from onlooker.config.serving import Serve
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:

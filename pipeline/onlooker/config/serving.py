@@ -1,0 +1,64 @@
+"""Settings of the HTTP API."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from onlooker.config.section import ConfigError, Count, Seconds, Section
+
+ORIGIN = r"^(\*|[a-z][a-z0-9+.\-]*://[^/\sA-Z]+)$"
+"""Origin of a web page as browsers send it, or "*"."""
+
+
+class Serve(Section, frozen=True, kw_only=True):
+    """`[serve]`: the HTTP API. If the file has this section, `onlooker run` starts it."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; without `keys` it must be a loopback address."""
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8600
+    workers: Annotated[int, Meta(ge=1, le=256)] = 1
+    """Processes that share the port."""
+    threads: Count = 0
+    """Images that one process analyses at a time, each with models of its own; 0 means that the
+    processes share the cores evenly."""
+    queue: Count = 16
+    """Maximum requests that wait for a thread of a process; further ones are throttled."""
+    request_timeout: Seconds = 30.0
+    """Seconds after which a request that was not answered is cancelled."""
+    thorough: bool = True
+    """Detect small faces and small text as `onlooker faces` and `onlooker text` do. If false,
+    `[faces] detection` and `[text] detection` apply, at a fraction of the cost."""
+    profile: Literal["current", "2017-11"] = "current"
+    """Amazon's response shapes and limits: today's, or those of November 2017."""
+    keys: str | None = None
+    """File of access keys, as described in `onlooker.api.access_keys`; None means that requests
+    need no signature."""
+    any_region: bool = True
+    """Accept signatures for any region; if false, only for `[record] region`."""
+    reject_replays: bool = False
+    """Refuse a signed request for a change if the same signature came within ten minutes. Two equal
+    requests that are signed in the same second count as one."""
+    buckets: str | None = None
+    """Source of S3Objects: "s3", or a folder with one folder per bucket."""
+    certificate: str | None = None
+    """File with the TLS certificate and its chain, in PEM."""
+    private_key: str | None = None
+    """File with the certificate's key; None means that `certificate` has it."""
+    cors_origins: tuple[Annotated[str, Meta(pattern=ORIGIN)], ...] = ()
+    """Origins of web pages that may send requests from a browser, such as "http://localhost:3000";
+    "*" means any, and needs `keys`."""
+    metrics_port: Annotated[int, Meta(ge=1, le=65535)] | None = None
+    """Port of /metrics; None means `port`."""
+    validation_error: Literal["InvalidParameterException", "ValidationException"] = (
+        "InvalidParameterException"
+    )
+    """Name of the exception for a violated limit; Amazon has used both."""
+
+    def __post_init__(self) -> None:
+        if self.metrics_port == self.port:
+            raise ConfigError("metrics_port: is the API's port, which has /metrics without it")
+        if "*" in self.cors_origins and self.keys is None:
+            raise ConfigError(
+                'cors_origins: "*" lets any web page that is open on this machine do everything; '
+                "set keys, or name the pages' origins"
+            )
