@@ -157,6 +157,26 @@ def test_a_signal_where_exceptions_are_ignored_comes_again(
     assert capsys.readouterr().err == "stopped: SIGINT\n"
 
 
+def test_a_signal_that_a_library_makes_an_error_of_is_still_a_signal(
+    call: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As ONNX Runtime, which says then that it cannot be imported."""
+
+    def command() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            raise OnlookerError("cannot be imported") from error
+
+    ends: list[int] = []
+    monkeypatch.setattr(commands, "app", command)
+    monkeypatch.setattr(os, "_exit", ends.append)
+    with pytest.raises(SystemExit):
+        call()
+    assert ends == [143]
+    assert capsys.readouterr().err == "stopped: SIGTERM\n"
+
+
 def test_cleaning_up_is_interrupted_only_if_it_takes_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

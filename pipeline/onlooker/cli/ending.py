@@ -79,37 +79,42 @@ class Interruption:
             sys.__unraisablehook__(unraisable)
 
 
-def run(app: Callable[[], object]) -> int:
+def run(app: Callable[[], object], interruption: Interruption) -> int:
     """Run the command line and return its exit status, with a line on stderr if it failed."""
     try:
         _check_surroundings()
         status = _run(app)
         sys.stdout.flush()
-    except Interrupted as end:
-        complaints.print(f"stopped: {signal.Signals(end.number).name}")
-        return 128 + end.number
-    except Stopped as stop:
-        complaints.print(f"stopped: {stop}")
-        return 128 + stop.signal
-    except OutputError as error:
-        standard_streams.discard_output()
-        return PIPE_STATUS if error.reader_gone else _fail(str(error))
-    except OnlookerError as error:
-        return _fail(str(error))
-    except UnicodeEncodeError as error:
-        if not any("\ud800" <= letter <= "\udfff" for letter in error.object):
-            raise
-        return _fail(f"{printable(error.object)}: the name is not UTF-8; rename it")
-    except MemoryError:
-        return _fail("there is not enough memory; make some free")
-    except Exception as error:
-        number = getattr(error, "errno", None)
-        if number not in RESOURCES:
-            raise
-        place = getattr(error, "filename", None)
-        named = f"{printable(os.fsdecode(place))}: " if isinstance(place, str | bytes) else ""
-        return _fail(f"{named}{os.strerror(number)}; {RESOURCES[number]}")
+    except BaseException as error:
+        # Interrupted may have become an ImportError on its way, as while ONNX Runtime is loaded.
+        if interruption.number is not None:
+            complaints.print(f"stopped: {signal.Signals(interruption.number).name}")
+            return 128 + interruption.number
+        return _failed(error)
     return status
+
+
+def _failed(error: BaseException) -> int:
+    """Report an error that is no defect, and return the exit status; raise others again."""
+    number = getattr(error, "errno", None)
+    match error:
+        case Stopped():
+            complaints.print(f"stopped: {error}")
+            return 128 + error.signal
+        case OutputError():
+            standard_streams.discard_output()
+            return PIPE_STATUS if error.reader_gone else _fail(str(error))
+        case OnlookerError():
+            return _fail(str(error))
+        case UnicodeEncodeError() if printable(error.object) != error.object:
+            return _fail(f"{printable(error.object)}: the name is not UTF-8; rename it")
+        case MemoryError():
+            return _fail("there is not enough memory; make some free")
+        case Exception() if number in RESOURCES:
+            place = getattr(error, "filename", None)
+            named = f"{printable(os.fsdecode(place))}: " if isinstance(place, str | bytes) else ""
+            return _fail(f"{named}{os.strerror(number)}; {RESOURCES[number]}")
+    raise error
 
 
 def _run(app: Callable[[], object]) -> int:

@@ -29,7 +29,7 @@ def main() -> None:
     interruption = ending.Interruption(CLEANUP_SECONDS)
     _handle(interruption)
     try:
-        status = ending.run(app)
+        status = ending.run(app, interruption)
     finally:
         # What is left is Python's own end, and Ctrl-C is too late.
         _handle(_end_now)

@@ -22,6 +22,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from onlooker.child_process import blocked
 from onlooker.config.schema import Config
 from onlooker.escape import PEOPLE
 from onlooker.identity.duplicates import image_id
@@ -280,9 +281,20 @@ def _in_process(config: Config) -> Iterator[Analyse]:
 @contextmanager
 def _in_processes(config: Config, jobs: int) -> Iterator[Analyse]:
     spawn = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     try:
         with ProcessPoolExecutor(jobs, spawn, _begin, (config,)) as pool:
-            yield lambda data, name: pool.submit(_analysed, data, name).result
+
+            def analyse(data: bytes, name: str) -> Callable[[], Portrait]:
+                with blocked(signal.SIGINT):  # the first call starts processes, which inherit it
+                    return pool.submit(_analysed, data, name).result
+
+            try:
+                yield analyse
+            except BaseException:  # as Ctrl-C, which is for this process: waiting takes seconds
+                for process in set(multiprocessing.active_children()) - others:
+                    process.terminate()
+                raise
     except BrokenProcessPool as error:
         raise MediaError(
             "a process that analysed images died, perhaps for lack of memory; the same command "
@@ -294,9 +306,8 @@ _enroller: Enroller
 
 
 def _begin(config: Config) -> None:
-    """Prepare a process of `_in_processes`. Ctrl-C is for the one that started it."""
+    """Prepare a process of `_in_processes`."""
     global _enroller
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _enroller = Enroller(config)
 
 
