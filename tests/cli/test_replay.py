@@ -122,7 +122,7 @@ def truth(place: Path) -> bytes:
 def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
     done = run(place, "replay", "video.mp4", "--collection", "crew", "--annotate", "seen.mp4")
     assert done.returncode == 0, done.stderr
-    assert "Eileen_Collins" in done.stdout
+    assert "Eileen Collins" in done.stdout
     assert "EXIT 22" in done.stdout
     assert f"{FRAMES} frames" in done.stdout
     with av.open(str(place / "seen.mp4")) as seen:
@@ -266,7 +266,7 @@ def test_a_collection_is_made_searched_and_deleted(place: Path, tmp_path: Path) 
     assert "grey" in listed
     assert "deep" in listed
     found = run(place, "collection", "search", "crew", str(grey))
-    assert "Eileen_Collins" in found.stdout
+    assert "Eileen Collins" in found.stdout
     assert run(place, "collection", "delete", "staff").returncode == 0
     assert "staff" not in run(place, "collection", "list").stdout
 

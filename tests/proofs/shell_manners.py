@@ -62,7 +62,7 @@ COMMANDS: dict[str, Sequence[str]] = {
     "export": ("collection", "export", "staff", "staff.jsonl"),
     "tail": ("log", "tail", "--log", "r.db", "--follow"),
     "log-export": ("log", "export", "--log", "r.db"),
-    "query": ("log", "query", "--log", "r.db", "--person", "x"),
+    "query": ("log", "query", "--log", "r.db"),
     "models": ("models", "list"),
     "keys": ("keys", "generate", "my.key"),
     "show": ("config", "show"),
