@@ -158,7 +158,7 @@ def test_a_repeated_image_keeps_all_that_were_there_and_no_others() -> None:
     tracker = FaceTracker(confirm=0.5, absence=10)
     tracker.update(0.0, [Detected(box(100)), Detected(box(300))], likeness, str)
     [first] = tracker.update(0.1, [Detected(box(100))], likeness, str)
-    tracker.repeat(8.0)
+    tracker.repeat(8.0, tracker.present)
     assert first is not None
     assert [track.last for track in tracker.tracks] == [8.0, 0.0]
     assert tracker.here() == [first]

@@ -179,7 +179,7 @@ def test_what_is_real(text: str, score: float, frames: int, real: bool) -> None:
 def test_a_repeated_image_keeps_what_was_there() -> None:
     film = Film()
     [track] = film.show(drawn("EXIT"), ("EXIT", BOX))
-    film.tracker.repeat(7.0)
+    film.tracker.repeat(7.0, [track.number])
     assert track.last == 7.0
 
 

@@ -98,6 +98,16 @@ def test_frames_that_repeat_another_continue_its_tracks(tracks: StreamTracks) ->
     assert tracks.faces.tracks[0].last == same[-1].time
 
 
+def test_a_frame_may_repeat_one_that_is_not_the_last(tracks: StreamTracks) -> None:
+    """A camera's reference frame is repeated while later frames are still being analysed."""
+    for index in range(20):
+        take(tracks, shown(index, face(ANNA)))
+    take(tracks, shown(20, face(BERT, 300.0)))
+    take(tracks, shown(21, same=19))
+    anna, bert = tracks.faces.tracks
+    assert (anna.last, bert.last) == (21 / 25, 20 / 25)
+
+
 def test_the_state_is_all_there_is(tracks: StreamTracks) -> None:
     """A process that decodes the state after any frame goes on in the same way."""
     made = [shown(index, face(ANNA, 2 * index), face(BERT, 300 - index)) for index in range(40)]

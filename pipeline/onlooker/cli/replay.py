@@ -34,6 +34,7 @@ from onlooker.record.sinks import endpoints
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
+from onlooker.render.blur import Blur, parse
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
@@ -65,6 +66,13 @@ def replay(
     annotate: Annotated[
         Path | None, typer.Option(help="Video to draw the results into (one video only).")
     ] = None,
+    blur: Annotated[
+        str | None,
+        typer.Option(
+            help="Make faces unrecognisable in the annotated video.",
+            metavar="all|unknown|except=NAME,...",
+        ),
+    ] = None,
     speed: Annotated[
         str,
         typer.Option(metavar="max|1x|8x|...", help="As fast as possible, or as it was recorded."),
@@ -79,6 +87,9 @@ def replay(
     """
     if annotate is not None and len(videos) > 1:
         raise typer.BadParameter("--annotate takes one video; replay them one by one")
+    if blur is not None and annotate is None:
+        raise typer.BadParameter("--blur needs --annotate, the video to write")
+    policy = None if blur is None else parse(blur)
     for video in videos:
         if NEARLY_URL.match(str(video)):
             raise typer.BadParameter(
@@ -93,7 +104,7 @@ def replay(
     outputs = Outputs(
         log=log_at, records=out or Path(f"{videos[0].stem}.jsonl"), publish=publish_at
     )
-    replay_videos(videos, settings, outputs, annotate, one_process, speed)
+    replay_videos(videos, settings, outputs, annotate, one_process, speed, blur=policy)
 
 
 def replay_videos(
@@ -104,6 +115,7 @@ def replay_videos(
     one_process: bool = False,
     speed: str = "max",
     store: Path | None = None,
+    blur: Blur | None = None,
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     records = outputs.log_path
@@ -129,7 +141,7 @@ def replay_videos(
     try:
         if annotated is not None:
             with console.status("drawing"):
-                draw(videos[0], counted, annotated)
+                draw(videos[0], counted, annotated, blur)
     finally:
         for _ in counted:
             pass

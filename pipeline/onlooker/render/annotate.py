@@ -12,6 +12,7 @@ from onlooker.media.picture import Planes
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.rekognition.shapes import StreamRecord
+from onlooker.render.blur import Blur, Hidden, hidden, hide
 from onlooker.render.draw import draw_record
 from onlooker.types import Frame
 
@@ -20,10 +21,13 @@ MAX_UNITS = 2**31 - 1
 LONGER_UNITS = tuple(Fraction(1, rate) for rate in (1000, 100, 10, 1))
 
 
-def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
+def annotate(
+    video: Path, records: Iterable[StreamRecord], out: Path, policy: Blur | None = None
+) -> None:
     """Write a copy of `video` as `out`, with faces, names and lines of its `records` drawn in.
 
-    records: those of a replay of that video, in order; a frame without a record is copied as it is.
+    records: those of a replay of that video, in order; a frame without a record is copied as it is,
+    or left out if there is a `policy`: the faces that it names are made unrecognisable.
     Time stamps are kept; audio and images that cannot be decoded are left out. Raises MediaError if
     the video cannot be read or written, if `out` exists, and if the records belong to another
     video.
@@ -34,16 +38,27 @@ def annotate(video: Path, records: Iterable[StreamRecord], out: Path) -> None:
         VideoFile(video, digest="") as source,  # the epoch of the frames is not needed
         VideoWriter(out, source.width, source.height, source.rate, _units(source)) as writer,
     ):
-        for frame, planes, record in _with_records(source.frames(video.stem), iter(records)):
+        wanted = (
+            hidden(records, policy)
+            if policy is not None
+            else (Hidden(record, (), frozenset()) for record in records)
+        )
+        for frame, planes, found in _with_records(source.frames(video.stem), wanted):
+            record = None if found is None else found.record
             if record is not None and record.FrameInformation.Pts != frame.pts:
                 raise MediaError(
                     f"the records are not of {video}: frame {frame.index} is at {frame.pts} in the "
                     f"video and at {record.FrameInformation.Pts} in the records"
                 )
             if planes is not None:
+                if policy is not None and (
+                    record is None or record.FrameInformation.Error is not None
+                ):
+                    continue  # who is in it is not known
                 image, _ = planes.region(0, 0, planes.width, planes.height)
-                if record is not None:
-                    draw_record(image, record)
+                if found is not None:
+                    hide(image, found.boxes)
+                    draw_record(image, found.record, found.faces)
                 # The size of a video's images may change; that of the copy cannot.
                 image = cv2.resize(image, (source.width, source.height)).astype(np.uint8)
                 writer.write(image, round(frame.pts * source.time_base / writer.time_base))
@@ -57,12 +72,12 @@ def _units(source: VideoFile) -> Fraction:
 
 
 def _with_records(
-    frames: Iterator[tuple[Frame, Planes | None]], records: Iterator[StreamRecord]
-) -> Iterator[tuple[Frame, Planes | None, StreamRecord | None]]:
+    frames: Iterator[tuple[Frame, Planes | None]], records: Iterator[Hidden]
+) -> Iterator[tuple[Frame, Planes | None, Hidden | None]]:
     """Yield each frame with its record or None; both are in the order of their index."""
-    record = next(records, None)
+    found = next(records, None)
     for frame, planes in frames:
-        while record is not None and record.FrameInformation.Index < frame.index:
-            record = next(records, None)
-        own = record is not None and record.FrameInformation.Index == frame.index
-        yield frame, planes, record if own else None
+        while found is not None and found.record.FrameInformation.Index < frame.index:
+            found = next(records, None)
+        own = found is not None and found.record.FrameInformation.Index == frame.index
+        yield frame, planes, found if own else None

@@ -1,7 +1,7 @@
 """Boxes, landmarks, names and lines of text, drawn into an image."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import cv2
 import numpy as np
@@ -42,11 +42,14 @@ MIN_LETTER_PIXELS = 12.0
 """Height of the smallest legible letters."""
 
 
-def draw_record(image: Pixels, record: StreamRecord) -> None:
-    """Draw the faces and lines of `record` into `image` (h, w, 3)."""
+def draw_record(
+    image: Pixels, record: StreamRecord, without: Collection[int] = frozenset()
+) -> None:
+    """Draw the faces and lines of `record` into `image` (h, w, 3), except the faces `without`."""
     draw_lines(image, record.TextDetections)
-    for face in record.FaceSearchResponse:  # over the text: names matter more
-        _draw_face(image, face)
+    for place, face in enumerate(record.FaceSearchResponse):  # over the text: names matter more
+        if place not in without:
+            _draw_face(image, face)
 
 
 def draw_lines(image: Pixels, detections: Iterable[TextDetection]) -> None:

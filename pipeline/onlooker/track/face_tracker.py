@@ -97,8 +97,8 @@ class FaceTracker(msgspec.Struct):
     tracks: list[FaceTrack] = []
     begun: int = 0
     """Number of tracks so far."""
-    present: list[str] = []
-    """Ids of the tracks that were in the last image."""
+    present: list[int] = []
+    """Numbers of the tracks that were in the last image."""
 
     def end(self, time: float | None) -> list[FaceTrack]:
         """Remove and return the tracks that are over at `time`; all of them if it is None."""
@@ -112,15 +112,16 @@ class FaceTracker(msgspec.Struct):
         self.tracks = [track for track in self.tracks if track.id not in ended]
         return over
 
-    def repeat(self, time: float) -> None:
-        """Take an image in which nothing has changed: all that were there are there still."""
+    def repeat(self, time: float, present: Sequence[int]) -> None:
+        """Take an image that is the same as an earlier one, in which the tracks `present` were."""
+        self.present = list(present)
         for track in self.here():
             track.last = max(track.last, time)
             track.motion = begin(track.motion.box(), time)
 
     def here(self) -> list[FaceTrack]:
         """Return the tracks that were in the last image."""
-        return [track for track in self.tracks if track.id in self.present]
+        return [track for track in self.tracks if track.number in self.present]
 
     def update(
         self,
@@ -149,9 +150,9 @@ class FaceTracker(msgspec.Struct):
         for number, track in of.items():
             self._see(track, found[number], time)
             of[number] = self._resumed(track, likeness)
-        self.present = [track.id for track in of.values()]
+        self.present = [track.number for track in of.values()]
         for track in of.values():
-            others = (each for each in self.present if each != track.id)
+            others = (each.id for each in of.values() if each is not track)
             new = [each for each in others if each not in track.together]
             track.together += new[: MAX_TOGETHER - len(track.together)]
         return [of.get(number) for number in range(len(found))]

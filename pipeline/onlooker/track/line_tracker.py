@@ -111,8 +111,8 @@ class LineTracker(msgspec.Struct):
 
     tracks: list[LineTrack] = []
     begun: int = 0
-    present: list[str] = []
-    """Ids of the tracks that were in the last image."""
+    present: list[int] = []
+    """Numbers of the tracks that were in the last image."""
 
     def end(self, time: float | None) -> list[LineTrack]:
         """Remove and return the lines that are over at `time`; all of them if it is None."""
@@ -123,10 +123,11 @@ class LineTracker(msgspec.Struct):
 
     def here(self) -> list[LineTrack]:
         """Return the lines that were in the last image."""
-        return [track for track in self.tracks if track.id in self.present]
+        return [track for track in self.tracks if track.number in self.present]
 
-    def repeat(self, time: float) -> None:
-        """Take an image in which nothing has changed: all that were there are there still."""
+    def repeat(self, time: float, present: Sequence[int]) -> None:
+        """Take an image that is the same as an earlier one, in which the tracks `present` were."""
+        self.present = list(present)
         for track in self.here():
             track.last = max(track.last, time)
             track.motion = begin(track.motion.box(), time)
@@ -159,15 +160,15 @@ class LineTracker(msgspec.Struct):
             track = of.get(number) or self._begin(time, line, name(number))
             self._see(track, line, look_at(line.box), time)
             found.append(track)
-        self.present = [track.id for track in found]
+        self.present = [track.number for track in found]
         for track, _ in known:
-            if track.id in self.present:
+            if track.number in self.present:
                 continue
             if any(_part(track, line) for line in lines):
                 track.part = True
             elif unchanged[track.id] and not track.part:
                 track.last = max(track.last, time)
-                self.present.append(track.id)
+                self.present.append(track.number)
         return found
 
     def _begin(self, time: float, line: LineSeen, name: str) -> LineTrack:

@@ -22,6 +22,9 @@ from onlooker.types import Box, Face, Frame, Identity, LineRef, TextLine, TrackR
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
 TRACK_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/tracks")
 
+MAX_SHOWN = 64
+"""Analysed frames that a later one may repeat: more are never in flight."""
+
 Search = Callable[[Vector], "list[tuple[Identity, ...]]"]
 """Returns the matches of each of the vectors (n, dim), best first."""
 
@@ -33,6 +36,8 @@ class StreamTracks(msgspec.Struct):
     visits: Visits
     lines: LineTracker
     signs: Signs
+    shown: dict[int, tuple[list[int], list[int]]] = {}
+    """Numbers of the tracks in each of the last analysed frames, faces and lines, by its index."""
 
     def take(
         self, frame: Frame, picture: Picture, record_id: str, search: Search, likeness: Likeness
@@ -47,11 +52,15 @@ class StreamTracks(msgspec.Struct):
         readings = self.signs.end(stream, self.lines.end(time))
         faces, lines = frame.faces, frame.lines
         if frame.same is not None:
-            self.faces.repeat(time)
-            self.lines.repeat(time)
+            there = self.shown.get(frame.same, (self.faces.present, self.lines.present))
+            self.faces.repeat(time, there[0])
+            self.lines.repeat(time, there[1])
         elif frame.error is None:
             faces = self._see(frame, record_id, time, search, likeness)
             lines = self._read(frame, picture, record_id, time)
+            self.shown[frame.index] = self.faces.present, self.lines.present
+            while len(self.shown) > MAX_SHOWN:
+                del self.shown[next(iter(self.shown))]
         if frame.error is None:
             appearances += self.visits.tell(stream, self.faces.here(), time)
             readings += self.signs.tell(stream, self.lines.here(), time)
