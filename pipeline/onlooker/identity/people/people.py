@@ -141,7 +141,7 @@ class People:
         return barred
 
     def _assign(self, visitor: Visitor, person: str | None, similarity: float | None) -> None:
-        full = person is not None and len(self.journal.visitors(person)) >= MAX_VECTORS
+        full = person is not None and self.journal.faces(person) >= MAX_VECTORS
         face_id = None
         if person is not None and not full:
             [face] = self._searcher.add(COLLECTION, [_face(visitor)])
