@@ -124,9 +124,12 @@ def test_each_shape_is_planned_once() -> None:
         _, size = model([image(0)] * count)
         assert len(size) == count
     model([image(0, 16, 8)] * 2)
+    # The first session only tells the outputs' names; one image fits into a batch of 4.
     assert made == [(1, 8, 8), (4, 8, 8), (4, 16, 8)]
     model.prepare(16, 8)
-    assert made[3:] == [(1, 16, 8), (16, 16, 8)]
+    first, size = model([image(7, 16, 8)] * 5)
+    assert (first.tolist(), size.tolist()) == ([7] * 5, [16] * 5)
+    assert made[3:] == [(16, 16, 8)]
     assert (model.outputs, model.metadata) == (("first", "size"), {"character": "a"})
 
 
@@ -158,7 +161,7 @@ def test_threads_that_wait_for_the_card_share_its_next_run() -> None:
         answers = [pool.submit(ask, 0)]
         assert began.wait(10)
         answers += [pool.submit(ask, number) for number in range(1, 9)]
-        while sum(map(len, model._waiting.values())) < 8:
+        while sum(len(queue.waiting) for queue in model._queues.values()) < 8:
             pass
         go.set()
         assert [each.result() for each in answers] == [[n, n + 100] for n in range(9)]

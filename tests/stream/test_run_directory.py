@@ -22,7 +22,7 @@ def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
         hub="ipc://hub",
         config=Config(faces=Faces(size=320)),
         store=tmp_path / "faces.db",
-        stages=tuple(map(row, STAGES)),
+        stages=tuple(row(stage, Config()) for stage in STAGES),
     )
     run_directory.write(tmp_path, plan)
     assert run_directory.read(tmp_path) == plan
@@ -48,7 +48,7 @@ def test_a_feed_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_a_stage_is_found_by_its_row(stage: Stage) -> None:
-    assert maker(row(stage)) is stage.make
+    assert maker(row(stage, Config())) is stage.make
 
 
 def test_a_directory_goes_with_its_run() -> None:

@@ -23,7 +23,7 @@ def test_a_stage_has_the_workers_that_it_says_or_that_are_configured() -> None:
 
 
 def test_the_plan_has_all_that_a_worker_needs_to_know_of_its_stage() -> None:
-    written = row(steps.COUNT)
+    written = row(steps.COUNT, Config())
     assert written.make == "tests.support.steps:count"
     assert (written.ordered, written.stateful, written.leases) == (True, True, 4)
     assert maker(written) is steps.count

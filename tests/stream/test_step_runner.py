@@ -14,7 +14,14 @@ from onlooker.config.schema import Config, SourceConfig
 from onlooker.record.log.states import StageState
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
-from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work
+from onlooker.stream.stage import (
+    NoPicture,
+    ProcessFailed,
+    Setup,
+    StageError,
+    StopRequested,
+    Work,
+)
 from onlooker.stream.step_runner import StepRunner, step_runner
 from onlooker.stream.stream_states import StreamStates
 from onlooker.types import Frame
@@ -42,7 +49,9 @@ def test_an_exception_becomes_the_error_of_its_frame() -> None:
     ]
 
 
-@pytest.mark.parametrize("error", [StageError("no weights"), StopRequested()])
+@pytest.mark.parametrize(
+    "error", [StageError("no weights"), ProcessFailed("no card"), StopRequested()]
+)
 def test_what_is_not_the_fault_of_a_frame_is_raised(error: Exception) -> None:
     def step(works: Sequence[Work]) -> list[Frame]:
         raise error

@@ -14,6 +14,7 @@ from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, FaceAttribute, Faces, SourceConfig, Text
+from onlooker.models.batches import CardFailed, CardFull
 from onlooker.record.log.reader import LogFull, read_log
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
@@ -21,8 +22,16 @@ from onlooker.stream import steps
 from onlooker.stream.feeds import Feed
 from onlooker.stream.inline import inline
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work
+from onlooker.stream.stage import (
+    NoPicture,
+    ProcessFailed,
+    Setup,
+    StageError,
+    StopRequested,
+    Work,
+)
 from onlooker.types import Face, Pose, Quality, TextLine, Word
+from onlooker.vision.analyser import Analyser
 
 
 def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
@@ -47,6 +56,25 @@ def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
     assert some["Gender"]["Value"] == "Female"
     assert {name: some[name] for name in usual} == plain
     assert len(looked_at("all", "ALL")["Landmarks"]) == 30
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(CardFull("full"), StageError), (CardFailed("gone"), ProcessFailed)]
+)
+@pytest.mark.parametrize("stage", ["detect", "recognise"])
+def test_an_error_of_the_card_is_no_frames_fault(
+    stage: str, error: Exception, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Analyser, stage, fail)
+    feed = Feed(stream="a", source=SourceConfig(url="a"), digest="e")
+    config = Config(faces=Faces(enabled=False), text=Text(enabled=False))
+    with ExitStack() as closing:
+        step = getattr(steps, stage)(Setup(config, closing, lambda _: feed))
+        with pytest.raises(raised, match=str(error)):
+            step([Work(frame("a", 0), NoPicture())])
 
 
 def setup(tmp_path: Path, closing: ExitStack, patient: bool) -> Setup:

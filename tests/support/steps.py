@@ -16,7 +16,7 @@ from tests.support.frame_records import FACE
 
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.messages import Status
-from onlooker.stream.stage import Setup, Stage, StageError, Step, Work, each
+from onlooker.stream.stage import ProcessFailed, Setup, Stage, StageError, Step, Work, each
 from onlooker.stream.steps import record, track
 from onlooker.types import Frame, TextLine, TextQuad
 
@@ -225,6 +225,19 @@ def wrong_counts(records: Sequence[StreamRecord]) -> int:
     return wrong
 
 
+def failing_card(setup: Setup) -> Step:
+    """A step of a process whose card fails at frame BAD; the process after it has another."""
+
+    def step(works: Sequence[Work]) -> list[Frame]:
+        mark = setup.outputs(works[0].frame).log_path.with_name("card-has-failed")
+        if not mark.exists() and any(frame.index >= BAD for frame, _ in works):
+            mark.touch()
+            raise ProcessFailed("the card has failed: CUDA failure 719; `nvidia-smi` must show it")
+        return each(measured)(works)
+
+    return step
+
+
 def nothing(setup: Setup) -> Step:
     """A step that does nothing, to measure what the machinery costs by itself."""
     return each(lambda frame, picture: frame)
@@ -237,3 +250,9 @@ TRACK = Stage("track", track, workers=2, ordered=True, stateful=True, leases=4)
 TRACKED = (Stage("detect", measure), Stage("recognise", visit), TRACK, RECORD)
 COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)
+BATCHED = (
+    Stage("detect", measure, batched=True),
+    Stage("recognise", spell, batched=True),
+    RECORD,
+)
+"""As on a card."""

@@ -1,7 +1,9 @@
 """Which models an analysis needs, and what it finds."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,12 +11,15 @@ import pytest
 import skimage.data
 from msgspec.structs import replace
 
-from onlooker.config.schema import Config, Faces, Match, Record, Text
+from onlooker.config.schema import Config, Faces, Match, Record, Runtime, Text
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models import card as model_card
-from onlooker.models import session
+from onlooker.models import session, weights
+from onlooker.models.batches import Batches
+from onlooker.models.buffers import Buffers
 from onlooker.models.card import Card, WeightsError
+from onlooker.models.card import card as find_card
 from onlooker.models.model import Model
 from onlooker.types import Face
 from onlooker.vision import analyser
@@ -209,6 +214,55 @@ def test_several_images_together_are_analysed_as_each_alone(
         together, fresh.recognise(images, fresh.detect(images, wanted), wanted), strict=True
     ):
         same(found, halves)
+
+
+@pytest.fixture
+def in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models in batches, as on a card, that the processor runs."""
+
+    def load(name: str, provider: str = "auto") -> Model:
+        found = find_card(name)
+        width, height = found.probe.size
+
+        def make(n: int, height: int, width: int) -> Any:
+            path = weights.path(name)
+            return session._session(found, path, "cpu", "fp32", n=n, height=height, width=width)
+
+        runner = Batches(make, Buffers(), (height, width), sizes=(1, 4))
+        monkeypatch.setattr(runner, "prepare", lambda *_: None)
+        return Model(found, "cpu", "fp32", runner)
+
+    monkeypatch.setattr(session, "load", load)
+
+
+def nearly_same(one: Analysis, other: Analysis) -> None:
+    assert len(one.faces) == len(other.faces) == one.faces_found
+    assert [line.text for line in one.lines] == [line.text for line in other.lines]
+    for a, b in zip(one.faces, other.faces, strict=True):
+        assert a.face.box == pytest.approx(b.face.box, abs=0.05)
+        assert a.face.landmarks == pytest.approx(np.array(b.face.landmarks), abs=0.05)
+        assert a.vector is not None
+        assert b.vector is not None
+        assert a.vector @ b.vector > 0.9999
+
+
+@pytest.mark.usefixtures("in_batches")
+def test_batches_give_what_each_image_gives_alone_also_to_threads_that_share_them(
+    images: list[Still], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [Wanted(mesh=True, select=everyone)] * len(images)
+    shared = Analyser(Config())
+    together = shared(images, wanted)
+    with ThreadPoolExecutor(4) as pool:
+        orders = [images, images[::-1], images[2:] + images[:2], images]
+        by_thread = list(pool.map(lambda order: shared(order, wanted), orders))
+    monkeypatch.undo()
+    single = Analyser(Config(runtime=Runtime(provider="cpu")))
+    alone = {id(picture): single([picture], wanted[:1])[0] for picture in images}
+    assert [len(each.faces) for each in together] == [2, 0, 0, 1, 1]
+    for order, found in zip([images, *orders], [together, *by_thread], strict=True):
+        for picture, analysis in zip(order, found, strict=True):
+            nearly_same(analysis, alone[id(picture)])
 
 
 def test_only_what_is_wanted_is_found_out(images: list[Still]) -> None:

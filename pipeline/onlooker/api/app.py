@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
 from onlooker.errors import OnlookerError
 from onlooker.identity.errors import StoreError
+from onlooker.models.batches import CardFailed
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Bytes of a request: two images of 5 MiB in base64, and a little more."""
@@ -175,6 +177,9 @@ class Server:
                 raise
             except OnlookerError as error:
                 logger.error("%s: %s", entry.request_id, error)
+                if isinstance(error, CardFailed):
+                    # No later request would succeed: another process takes this one's place.
+                    signal.raise_signal(signal.SIGTERM)
                 raise _logged(entry) from error
 
     async def _run(self, client: str, pending: Pending) -> bytes:

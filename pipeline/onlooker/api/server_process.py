@@ -124,6 +124,8 @@ def _analysers(config: Config, number: int) -> list[Analyser]:
         analyser.warm_up(ALL)
         return analyser
 
+    if config.runtime.provider == "cuda":
+        return [load()] * number  # one for all threads, whose images share batches
     with ThreadPoolExecutor(number) as pool:
         return [each.result() for each in [pool.submit(load) for _ in range(number)]]
 

@@ -132,15 +132,22 @@ class Pipeline(Section, frozen=True, kw_only=True):
     """`[pipeline]`: the processes that frames pass through, and their heartbeats."""
 
     workers: Count = 0
-    """Processes for each of detect and recognise; 0 means one per core."""
-    window: Annotated[int, Meta(ge=2, le=256)] = 16
-    """Maximum frames of one stream in flight: the slots of its shared-memory ring."""
+    """Processes for each of detect and recognise; 0 means one per core, or two on a card (cuda)."""
+    batch: Annotated[int, Meta(ge=0, le=128)] = 0
+    """Frames that one of them analyses at once; 0 means 1, or 32 on a card."""
+    window: Annotated[int, Meta(ge=0, le=512)] = 0
+    """Maximum frames of one stream in flight: the slots of its shared-memory ring. 0 means 16, or
+    two batches on a card."""
     heartbeat: Seconds = 1.0
     """Seconds between heartbeats."""
     liveness: Annotated[int, Meta(ge=2)] = 3
     """Missed heartbeats after which a peer is considered dead."""
     attempts: Annotated[int, Meta(ge=1)] = 2
     """Workers that may die while processing a frame before it is recorded as failed."""
+
+    def __post_init__(self) -> None:
+        if self.window == 1:
+            raise ConfigError("window: must be at least 2, or 0 for the default")
 
 
 class Retention(Section, frozen=True, kw_only=True):

@@ -133,6 +133,11 @@ _FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(
 """Luma of limited range, 16 to 235, stretched to 0 to 255."""
 
 
+def usual() -> Still:
+    """Return a black image of the size of most videos, 1280 x 720, for what must be prepared."""
+    return Still(np.zeros((720, 1280, 3), np.uint8))
+
+
 def to_i420(bgr: Pixels) -> Pixels:
     """Return a BGR image (h, w, 3) as I420 (3 * rows / 2, columns), limited range, BT.601.
 

@@ -1,18 +1,19 @@
 """Batches on a card: few fixed shapes, each planned once and kept, shared by all threads.
 
-A card is busy for one image as long as for ten, since its time goes into starting some hundred
-kernels; and a session plans all its convolutions again whenever its input's shape changes. So there
-is a session for each input size and each of a few batch sizes, and a batch is filled up to one of
-them.
+A card is busy for one image nearly as long as for ten, since its time goes into starting some
+hundred kernels; and a session plans all its convolutions again whenever its input's shape changes,
+which takes one to four seconds (an H100; cuDNN compiles kernels). So there is a session for each
+input size and each of a few batch sizes, and a batch is filled up to one that exists. Plans are
+made in a thread of their own, one after the other: cuDNN compiles no faster in several.
 
-Threads that run a model while the card is busy wait for it together: whoever gets the card next
-runs the images of all of them. A lone image never waits for others to come.
+Threads that run a model on images of one size while it is busy with others wait together: whoever
+gets it next runs the images of all of them. A lone image never waits for others to come.
 """
 
 import threading
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,11 @@ from onlooker.errors import OnlookerError
 from onlooker.models.buffers import Buffers
 from onlooker.models.model import Images, Outputs
 
-BATCHES = (1, 4, 16, 32)
+BATCHES = (1, 4, 32)
 """Images of one run."""
-MAX_PIXELS = BATCHES[-1] * 640 * 384
+MAX_PIXELS = 32 * 640 * 384
 """Pixels of one run of several images: it bounds the memory of the card."""
-MAX_PLANS = 100
+MAX_PLANS = 200
 """Shapes of one model that are kept."""
 
 FULL = ("out of memory", "Failed to allocate memory", "smaller than requested bytes")
@@ -37,9 +38,7 @@ FAILED = ("CUDA failure", "CUDNN failure", "CUBLAS failure", "CUDA error", "cuda
 Shape = tuple[int, ...]
 """Height, width, channels."""
 
-_card = threading.Lock()
-"""Held during each run: all sessions share the card's memory, in which one run may get what the
-run before it has given back."""
+_planner = ThreadPoolExecutor(1, thread_name_prefix="plan")
 
 
 class CardError(OnlookerError):
@@ -58,7 +57,7 @@ class Batches:
     """Runs the images of one model in batches, for any number of threads.
 
     make: returns a session for images (batch, height, width). buffers: memory for inputs and
-    outputs. sizes: batch sizes, ascending, from 1 on. first: height and width of the first plan.
+    outputs. sizes: batch sizes, ascending, from 1 on. first: any height and width of an input.
     """
 
     def __init__(
@@ -68,21 +67,17 @@ class Batches:
         first: tuple[int, int],
         sizes: Sequence[int] = BATCHES,
     ) -> None:
+        self._make = make
         self._buffers = buffers
         self._sizes = sizes
         self._lock = threading.Lock()
-        self._waiting: defaultdict[Shape, deque[_Request]] = defaultdict(deque)
-        """By the shape of their images, oldest first."""
-
-        @lru_cache(MAX_PLANS)
-        def plan(batch: int, height: int, width: int) -> _Plan:
-            return _Plan(make(batch, height, width), (batch, height, width, 3), buffers)
-
-        self._plan = plan
-        with _card:
-            begun = plan(1, *first)
-        self.outputs = begun.outputs
-        self.metadata = begun.metadata
+        self._queues: defaultdict[Shape, _Queue] = defaultdict(_Queue)
+        """By the shape of the images."""
+        self._plans: OrderedDict[Shape, Future[_Plan]] = OrderedDict()
+        """By batch, height and width; the one that was used last at the end."""
+        unplanned = make(1, *first)
+        self.outputs = tuple(each.name for each in unplanned.get_outputs())
+        self.metadata = unplanned.get_modelmeta().custom_metadata_map
 
     def __call__(self, images: Images) -> Outputs:
         """Return the outputs for images of one size. Raises CardError."""
@@ -95,36 +90,55 @@ class Batches:
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
     def prepare(self, height: int, width: int) -> None:
-        """Plan all batches of images of one size. Raises CardError."""
-        most = self._most((height, width, 3))
-        for size in self._sizes:
-            if size <= most:
-                with _card:
-                    self._plan(size, height, width)
+        """Begin to plan the largest batch of images of one size, which smaller ones can use too."""
+        self._plan(self._most((height, width, 3)), height, width)
 
     def _most(self, shape: Shape) -> int:
         """Return how many images of a shape fit into one run."""
         height, width, _ = shape
         return max(size for size in self._sizes if size == 1 or size * height * width <= MAX_PIXELS)
 
+    def _plan(self, batch: int, height: int, width: int) -> "Future[_Plan]":
+        key = batch, height, width
+        with self._lock:
+            if key not in self._plans:
+                while len(self._plans) >= MAX_PLANS:
+                    self._plans.popitem(last=False)
+                self._plans[key] = _planner.submit(self._planned, key)
+            self._plans.move_to_end(key)
+            return self._plans[key]
+
+    def _size(self, count: int, height: int, width: int) -> int:
+        """Return the batch size for `count` images: the smallest that is planned, or begun.
+
+        A batch that is not full takes less time than another plan. Without one it is the smallest
+        that fits.
+        """
+        fitting = [size for size in self._sizes if size >= count]
+        with self._lock:
+            planned = [size for size in fitting if (size, height, width) in self._plans]
+        return min(planned or fitting)
+
+    def _planned(self, key: tuple[int, int, int]) -> "_Plan":
+        return _Plan(self._make(*key), (*key, 3), self._buffers)
+
     def _shared(self, images: Images) -> Outputs:
         # Copied before it is this thread's turn: the card does not wait for it.
         request = _Request(self._filled([images]), len(images))
         shape = images[0].shape
         with self._lock:
-            self._waiting[shape].append(request)
-        with _card:
+            queue = self._queues[shape]
+            queue.waiting.append(request)
+        with queue.running:
             while not request.done:
-                self._run(self._next(shape))
+                self._run(self._next(queue.waiting, self._most(shape)))
         if request.error is not None:
             raise request.error
         return request.outputs
 
-    def _next(self, shape: Shape) -> "list[_Request]":
+    def _next(self, waiting: "deque[_Request]", most: int) -> "list[_Request]":
         """Take the requests of the next run: the oldest, and those that fit beside it."""
-        most = self._most(shape)
         with self._lock:
-            waiting = self._waiting[shape]
             taken = [waiting.popleft()]
             room = most - taken[0].count
             while waiting and waiting[0].count <= room:
@@ -138,7 +152,7 @@ class Batches:
                 images = requests[0].images
             else:
                 images = self._filled([each.images[: each.count] for each in requests])
-            outputs = self._plan(*images.shape[:3]).run(images)
+            outputs = self._plan(*images.shape[:3]).result().run(images)
         except Exception as error:
             for each in requests:
                 each.error, each.done = _explained(error), True
@@ -150,13 +164,23 @@ class Batches:
             start += each.count
 
     def _filled(self, groups: Sequence[Images]) -> NDArray[np.uint8]:
-        """Return the images in an array of the next batch size; its rest is undefined."""
-        count = sum(map(len, groups))
-        size = next(size for size in self._sizes if size >= count)
-        images = self._buffers.empty((size, *groups[0][0].shape), np.uint8)
+        """Return the images in an array of a batch's size; its rest is undefined."""
+        shape = groups[0][0].shape
+        size = self._size(sum(map(len, groups)), *shape[:2])
+        images = self._buffers.empty((size, *shape), np.uint8)
         for place, image in enumerate(image for group in groups for image in group):
             images[place] = image
         return images
+
+
+class _Queue:
+    """Requests for images of one size."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[_Request] = deque()
+        """Oldest first."""
+        self.running = threading.Lock()
+        """Held while some of them run."""
 
 
 class _Request:
@@ -176,7 +200,6 @@ class _Plan:
 
     def __init__(self, session: Any, shape: Shape, buffers: Buffers) -> None:
         self.outputs = tuple(each.name for each in session.get_outputs())
-        self.metadata = session.get_modelmeta().custom_metadata_map
         [given] = session.get_inputs()
         self._input = given.name
         self._session = session

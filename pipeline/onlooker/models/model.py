@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -16,8 +16,10 @@ Outputs: TypeAlias = "list[NDArray[Any]]"
 """The outputs of a graph, in its order; the first axis of each is the batch."""
 
 
-LENGTH_DIGITS = {"openvino": 4, "cuda": 3}
+LENGTH_DIGITS = {"openvino": 4, "cuda": 2}
 """Binary digits of the lengths that a provider is given, the further ones being 0."""
+MIN_PADDED_LENGTH = 64
+"""Shorter lines are read differently if they are padded."""
 
 
 class Runner(Protocol):
@@ -30,6 +32,9 @@ class Runner(Protocol):
 
     def __call__(self, images: Images) -> Outputs:
         """Return the graph's outputs for one image or more."""
+
+    def prepare(self, height: int, width: int) -> None:
+        """Do what the first images of this size would wait for."""
 
 
 class OneByOne:
@@ -52,6 +57,9 @@ class OneByOne:
             runs = [self._run(image[None]) for image in images]
             return [np.concatenate(each) for each in zip(*runs, strict=True)]
         return self._run(images[0][None] if len(images) == 1 else np.stack([*images]))
+
+    def prepare(self, height: int, width: int) -> None:
+        pass
 
     def _run(self, images: NDArray[np.uint8]) -> Outputs:
         outputs: Outputs = self._session.run(None, {self._input: images})
@@ -107,14 +115,19 @@ class Model:
                 found[number] = [output[place : place + 1] for output in outputs]
         return found
 
+    def prepare(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Plan inputs of these heights and widths on a card, before a frame waits for it."""
+        for height, width in sizes:
+            self._runner.prepare(height, width)
+
     def length(self, min_length: int) -> int:
         """Return the length for an input that may have any from `min_length` on.
 
         OpenVINO compiles kernels for each shape, and CUDA plans it. So there are only eight steps
-        from one power of two to the next on OpenVINO, and four on CUDA.
+        from one power of two to the next on OpenVINO, and two on CUDA.
         """
         step = self.card.multiple
-        if self.provider in LENGTH_DIGITS:
+        if self.provider in LENGTH_DIGITS and min_length > MIN_PADDED_LENGTH:
             digits = LENGTH_DIGITS[self.provider]
             step = max(step, 1 << max(0, min_length.bit_length() - digits))
         return -(-min_length // step) * step

@@ -124,8 +124,9 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
     heap.return_large_blocks()
     _share_memory()
     options.add_session_config_entry("session.use_env_allocators", "1")
-    # A pattern is one block of memory for a whole run, and there would be one for each input shape.
-    options.enable_mem_pattern = False
+    # A pattern is one block of memory for a whole run, and there would be one for each input shape;
+    # on a card a session has only one.
+    options.enable_mem_pattern = provider == "cuda"
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     for name, size in {"n": 1, **sizes}.items():
         options.add_free_dimension_override_by_name(name, size)
@@ -161,7 +162,11 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
     if provider == "cuda":
         # By default kernels are timed to choose one, which takes seconds for each shape.
         tf32 = str(int(precision == "tf32"))
-        return {"cudnn_conv_algo_search": "HEURISTIC", "use_tf32": tf32}
+        return {
+            "cudnn_conv_algo_search": "HEURISTIC",
+            "use_tf32": tf32,
+            "arena_extend_strategy": "kSameAsRequested",
+        }
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
@@ -192,7 +197,10 @@ def _on_card(card: Card, path: Path) -> Model:
         width, height = card.probe.size
         return Model(card, "cuda", precision, Batches(make, _page_locked(), (height, width)))
 
-    return _rounded(card, path, "tf32", lambda: batched("tf32")) or batched("fp32")
+    model = _rounded(card, path, "tf32", lambda: batched("tf32")) or batched("fp32")
+    if all(card.shape):
+        model.prepare([card.shape])
+    return model
 
 
 @functools.cache

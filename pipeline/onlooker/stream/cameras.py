@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from onlooker.child_process import Group, ProcessStatus, every, signals, supervise
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.errors import OnlookerError
-from onlooker.stream import run_directory
+from onlooker.stream import capacity, run_directory
 from onlooker.stream.apart import Apart
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
@@ -49,7 +49,7 @@ def serve(
     """
     config = load()
     expected = EXPECTED_STREAMS if config.streams else 0
-    room = expected * config.pipeline.window * Ring.slot_bytes_for(*EXPECTED_SIZE)
+    room = expected * capacity.window(config) * Ring.slot_bytes_for(*EXPECTED_SIZE)
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)

@@ -21,7 +21,7 @@ from onlooker.stream import messages
 from onlooker.stream.run_directory import Plan
 
 RECEIVE_SECONDS = 0.1
-"""Longest wait for the hub before a process checks for an order to stop."""
+"""Wait for the hub before a process checks for an order to stop."""
 LAST_MESSAGE_SECONDS = 1.0
 """Longest time that a last message may take to reach the hub."""
 MAX_QUEUED = 10_000
@@ -63,9 +63,9 @@ class HubClient:
         self._active = time.monotonic()
         self._socket.send_multipart(messages.pack(message, frame))
 
-    def receive(self, wait: bool = True) -> tuple[messages.FromHub, bytes] | None:
-        """Return the next message of the hub; None if there is none at once, or after a wait."""
-        if not self._socket.poll(round(RECEIVE_SECONDS * 1000) if wait else 0):
+    def receive(self, seconds: float = RECEIVE_SECONDS) -> tuple[messages.FromHub, bytes] | None:
+        """Return the next message of the hub; None if none comes within `seconds`."""
+        if not self._socket.poll(round(seconds * 1000)):
             if time.monotonic() - self._active > self._silence:
                 self.register()  # a message from or to this process may have been lost
             return None

@@ -46,7 +46,7 @@ def main(run: Path, number: int, name: str) -> int:
             with publishing(publication.outputs, start) as publisher:
                 pace = Pace()
                 while not stop.is_set():
-                    hub.receive(wait=False)
+                    hub.receive(0)
                     publisher.serve(pace.wait)
                     if pace.published(publisher.follower.step()):
                         cursor.write(publisher.position)

@@ -264,9 +264,10 @@ class Scheduler:
         )
 
     def _side_by_side(self) -> int:
-        """Return how many frames can be processed at once without slowing each other down: one for
-        each worker of a stage, which has as many as there are cores."""
-        return max(Counter(worker.stage for worker in self.workers.values()).values())
+        """Return how many frames can be processed at once without slowing each other down: a batch
+        for each worker of a stage."""
+        workers = Counter(worker.stage for worker in self.workers.values())
+        return max(self.stages[stage].batch * number for stage, number in workers.items())
 
 
 def _earlier(flight: Flight) -> Iterator[Flight]:

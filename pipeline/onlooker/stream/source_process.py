@@ -15,12 +15,11 @@ from onlooker.child_process import stop_event
 from onlooker.media.camera import Camera
 from onlooker.media.errors import MediaError
 from onlooker.media.url import is_camera
-from onlooker.stream import messages, run_directory
+from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.camera_reader import MAX_RECONNECT_SECONDS, STEADY_SECONDS, CameraReader
 from onlooker.stream.feeds import Feed
-from onlooker.stream.hub_client import HubClient
+from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.source import Sends, Source
-from onlooker.stream.stage import workers
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Planes
@@ -51,9 +50,9 @@ def main(run: Path, number: int, name: str) -> int:
     plan = run_directory.read(run)
     feed = run_directory.read_feed(run, number)
     base, _, life = name.rpartition(".")
-    window = plan.config.pipeline.window
+    window = capacity.window(plan.config)
     if feed.live:  # newest wins only if there is room for more than workers can hold
-        window = max(window, 2 * workers(plan.config) + 4)
+        window = max(window, 2 * capacity.workers(plan.config) + 4)
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with HubClient(plan, name, source.registration) as hub:
         hub.register()
@@ -96,7 +95,7 @@ def _follow_video(
     seconds = 0.0
     found: Iterator[tuple[Frame, Planes | None]] | None = None
     while not stop.is_set():
-        if received := hub.receive(wait=not source.ready):
+        if received := hub.receive(0 if source.ready else RECEIVE_SECONDS):
             yield source.receive(received[0])
         elif source.ready:
             if found is None:
@@ -128,7 +127,7 @@ def _follow_camera(
     while not stop.is_set():
         # All that have come: each frame has an answer, so that those of a hub that was restarted
         # would for ever be that many behind, and their slots taken.
-        while received := hub.receive(wait=not source.started):
+        while received := hub.receive(0 if source.started else RECEIVE_SECONDS):
             yield source.receive(received[0])
         if not source.started:
             continue

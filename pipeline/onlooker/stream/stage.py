@@ -5,7 +5,6 @@ socket on each side. `onlooker.stream.stages` lists the stages.
 """
 
 import importlib
-import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -17,6 +16,7 @@ import msgspec
 
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
+from onlooker.stream import capacity
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
 from onlooker.types import Frame
@@ -29,6 +29,10 @@ MAX_CACHED_FEEDS = 1000
 
 class StageError(OnlookerError):
     """The step cannot process any frame. The text is for the user."""
+
+
+class ProcessFailed(OnlookerError):
+    """This process cannot process any frame, but its successor may. The text is for the user."""
 
 
 class StopRequested(Exception):
@@ -44,8 +48,8 @@ class Work(NamedTuple):
 
 Step: TypeAlias = "Callable[[Sequence[Work]], list[Frame]]"
 """Returns the frames, in the same order, with more known about each. An exception becomes the
-frame's error. The list usually has one frame; it has more only in an unordered stage whose workers
-hold several leases."""
+frame's error. The list usually has one frame; it has more only in a batched stage, where a step may
+be called by several threads."""
 
 
 @runtime_checkable
@@ -84,23 +88,18 @@ class Stage:
     """The step is a StatefulStep; the stage must be ordered. Each stream belongs to one worker."""
     leases: int = 1
     """Frames that one worker may hold at once."""
+    batched: bool = False
+    """Takes as many frames at once as `onlooker.stream.capacity` says; holds more."""
 
     def __post_init__(self) -> None:
         if self.stateful and not self.ordered:
             raise ValueError(f"stage {self.name} is stateful: it must be ordered too")
+        if self.batched and self.ordered:
+            raise ValueError(f"stage {self.name} is ordered: it cannot be batched")
 
     def processes(self, config: Config) -> int:
         """Return the number of worker processes."""
-        return self.workers or workers(config)
-
-
-def workers(config: Config) -> int:
-    """Return the number of workers of a stage that sets none: one for each core we may use."""
-    if config.pipeline.workers:
-        return config.pipeline.workers
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return self.workers or capacity.workers(config)
 
 
 @dataclass(slots=True)
@@ -177,16 +176,19 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool
     stateful: bool = False
     leases: int = 1
+    batch: int = 1
+    """Frames that a worker takes at once."""
 
 
-def row(stage: Stage) -> StageRow:
-    """Return `stage` with its factory's name in place of the function."""
+def row(stage: Stage, config: Config) -> StageRow:
+    """Return `stage` as it is in a run, with its factory's name in place of the function."""
     return StageRow(
         name=stage.name,
         make=f"{stage.make.__module__}:{stage.make.__qualname__}",
         ordered=stage.ordered,
         stateful=stage.stateful,
-        leases=stage.leases,
+        leases=capacity.leases(config) if stage.batched else stage.leases,
+        batch=capacity.batch(config) if stage.batched else 1,
     )
 
 

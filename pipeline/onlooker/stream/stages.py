@@ -4,8 +4,8 @@ from onlooker.stream.stage import Stage
 from onlooker.stream.steps import detect, recognise, record, track
 
 STAGES = (
-    Stage("detect", detect),
-    Stage("recognise", recognise),
-    Stage("track", track, workers=1, ordered=True, stateful=True),
+    Stage("detect", detect, batched=True),
+    Stage("recognise", recognise, batched=True),
+    Stage("track", track, workers=1, ordered=True, stateful=True, leases=16),
     Stage("record", record, workers=1, ordered=True, leases=64),
 )

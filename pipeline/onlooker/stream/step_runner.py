@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from onlooker.stream.stage import (
     NoPicture,
+    ProcessFailed,
     Setup,
     Stage,
     StageError,
@@ -40,7 +41,7 @@ def step_runner(stage: Stage | StageRow, step: Step, setup: Setup) -> "StepRunne
 
 
 class StepRunner:
-    """The step of one stage. Raises StageError and StopRequested as the step does.
+    """The step of one stage. Raises StageError, ProcessFailed and StopRequested as the step does.
 
     states: those of the step, if it is a StatefulStep.
     """
@@ -60,7 +61,7 @@ class StepRunner:
         """
         try:
             return self.step(works)
-        except (StageError, StopRequested):
+        except (StageError, ProcessFailed, StopRequested):
             raise
         except Exception as error:
             if len(works) > 1:
@@ -111,7 +112,7 @@ class StepRunner:
             frame = replace(frame, error=result.error)
         try:
             [result] = self.step([Work(frame, NoPicture())])
-        except (StageError, StopRequested):
+        except (StageError, ProcessFailed, StopRequested):
             raise
         except Exception as error:
             raise StageError(

@@ -6,7 +6,8 @@ loads its own part only, and the hub none.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,15 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.stage import Setup, StageError, Step, StopRequested, Work, each
+from onlooker.stream.stage import (
+    ProcessFailed,
+    Setup,
+    StageError,
+    Step,
+    StopRequested,
+    Work,
+    each,
+)
 from onlooker.types import Face, Frame, Point
 
 if TYPE_CHECKING:
@@ -36,12 +45,14 @@ def detect(setup: Setup) -> Step:
     from onlooker.vision.analyser import Analyser
 
     analyser = Analyser(setup.config)
-    analyser.prepare_detection(_wanted(setup.config))
+    with _card_errors():
+        analyser.prepare_detection(_wanted(setup.config))
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
         wanted = [_wanted(setup.of(work.frame)) for work in works]
-        found = analyser.detect([work.picture for work in works], wanted)
+        with _card_errors():
+            found = analyser.detect([work.picture for work in works], wanted)
         return [
             replace(work.frame, faces=one.faces, quads=one.quads)
             for work, one in zip(works, found, strict=True)
@@ -56,15 +67,17 @@ def recognise(setup: Setup) -> Step:
     from onlooker.vision.analyser import Analyser, Detection
 
     analyser = Analyser(setup.config)
-    analyser.prepare_recognition(_wanted(setup.config))
+    with _card_errors():
+        analyser.prepare_recognition(_wanted(setup.config))
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
-        analyses = analyser.recognise(
-            [work.picture for work in works],
-            [Detection(work.frame.faces, work.frame.quads) for work in works],
-            [_wanted(setup.of(work.frame)) for work in works],
-        )
+        with _card_errors():
+            analyses = analyser.recognise(
+                [work.picture for work in works],
+                [Detection(work.frame.faces, work.frame.quads) for work in works],
+                [_wanted(setup.of(work.frame)) for work in works],
+            )
         return [
             moved(
                 replace(
@@ -89,6 +102,19 @@ def track(setup: Setup) -> Step:
     from onlooker.stream.track_step import TrackStep
 
     return TrackStep(setup)
+
+
+@contextmanager
+def _card_errors() -> Iterator[None]:
+    """Turn errors of the card, which are no frame's fault, into those of the process."""
+    from onlooker.models.batches import CardFailed, CardFull
+
+    try:
+        yield
+    except CardFull as error:
+        raise StageError(str(error)) from error
+    except CardFailed as error:
+        raise ProcessFailed(str(error)) from error
 
 
 def _wanted(config: Config) -> "Wanted":

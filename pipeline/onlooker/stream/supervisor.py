@@ -22,7 +22,7 @@ from onlooker.child_process import Child, ProcessStatus, every, signals, stop, s
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
-from onlooker.stream import messages, run_directory
+from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.outputs import Outputs
@@ -32,8 +32,6 @@ from onlooker.stream.stages import STAGES
 
 STATUS_SECONDS = 0.2
 """Time between two questions to the hub."""
-MAX_START_SECONDS = 60.0
-"""Time that a child may take until it is heard of: on a slow disk, Python has much to read."""
 MAX_DEATHS = 7
 """Deaths of one child in a row, with no frame settled in between, after which the run ends."""
 RESUME = "what was recorded is kept, and the same command continues from there"
@@ -85,8 +83,8 @@ def replay_feeds(
     store: Path | None = None,
 ) -> Status:
     """Do what `replay` does for feeds that have been made already."""
-    at_once = max(stage.processes(config) for stage in stages)
-    room = run_directory.ring_bytes(feeds, config.pipeline.window, at_once)
+    at_once = max(capacity.videos_at_once(config), *(stage.processes(config) for stage in stages))
+    room = run_directory.ring_bytes(feeds, capacity.window(config), at_once)
     with signals() as received, running(config, stages, room, at_once, store) as run:
         for feed in feeds:
             run.add(feed)
@@ -117,7 +115,7 @@ def running(
             hub=run_directory.endpoint(run),
             config=config,
             store=store,
-            stages=tuple(map(row, stages)),
+            stages=tuple(row(stage, config) for stage in stages),
         )
         run_directory.write(run, plan)
         with Run(run, plan, stages, at_once) as children:
@@ -141,10 +139,11 @@ class Run:
         self._max_deaths = max(MAX_DEATHS, plan.config.pipeline.attempts + 2)
         self._silence = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
         """Seconds after which a process that says nothing counts as dead."""
+        self._start_seconds = capacity.start_seconds(plan.config)
         self._hub = Child("hub", "onlooker.stream.hub_process", str(run))
         self._workers: list[Child] = []
         for stage in stages:
-            for number, core in enumerate(_cores(stage.processes(plan.config))):
+            for number, core in enumerate(_cores(stage.processes(plan.config), plan.config)):
                 arguments = (str(run), stage.name)
                 name = f"{stage.name}-{number}"
                 self._workers.append(Child(name, "onlooker.stream.worker", *arguments, core=core))
@@ -226,7 +225,7 @@ class Run:
         if self._started and self._answered and now - self._asked > STATUS_SECONDS:
             self._asked, self._answered = now, False
             self._say(messages.StatusRequest())
-        if now - self._heard > (self._silence if self._hub.ready else MAX_START_SECONDS):
+        if now - self._heard > (self._silence if self._hub.ready else self._start_seconds):
             self._hub.kill("it does not answer")
         for child in self._children:
             if not child.running and child.stopping is not None:
@@ -291,7 +290,7 @@ class Run:
             elif (
                 child is not self._hub
                 and now > self._hub_complete
-                and (child.ready or now - child.started > MAX_START_SECONDS)
+                and (child.ready or now - child.started > self._start_seconds)
             ):
                 child.kill("it is silent")
         for stream in status.streams:
@@ -393,7 +392,7 @@ class Run:
         for _ in range(self._max_deaths + 1):
             if not publisher.running or publisher.check(time.monotonic()) is not None:
                 publisher.start()
-            end = time.monotonic() + MAX_START_SECONDS
+            end = time.monotonic() + self._start_seconds
             while not publisher.ready and time.monotonic() < end:
                 self._ask()
             [code] = stop([publisher], FINISH_SECONDS)
@@ -431,7 +430,7 @@ class Run:
         return [*self._sources, *self._workers[::-1]]
 
 
-def _cores(workers: int) -> list[int | None]:
+def _cores(workers: int, config: Config) -> list[int | None]:
     """Return the core for each worker of a stage: its own if there are as many as cores.
 
     OpenVINO hands each inference to a thread of its own. If the system moves that from core to
@@ -439,8 +438,8 @@ def _cores(workers: int) -> list[int | None]:
     processes ran models half as often again. If workers are fewer or more than cores, the system
     finds free ones.
     """
-    if not hasattr(os, "sched_getaffinity"):
-        return [None] * workers
+    if capacity.batch(config) > 1 or not hasattr(os, "sched_getaffinity"):
+        return [None] * workers  # several threads each
     cores = sorted(os.sched_getaffinity(0))
     return [*cores] if workers == len(cores) else [None] * workers
 

@@ -2,8 +2,9 @@
 
 import logging
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,16 +17,28 @@ from onlooker import durable_file
 from onlooker.child_process import stop_event, stoppable_at_once
 from onlooker.media.picture import Planes
 from onlooker.models.card import WeightsError
-from onlooker.stream import messages, run_directory
-from onlooker.stream.hub_client import HubClient
+from onlooker.stream import capacity, messages, run_directory
+from onlooker.stream.batch_runner import BatchRunner
+from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.ring import FrameGone, Ring
-from onlooker.stream.stage import NoPicture, Setup, StageError, StopRequested, Work, maker
+from onlooker.stream.stage import (
+    NoPicture,
+    ProcessFailed,
+    Setup,
+    StageError,
+    StageRow,
+    StopRequested,
+    Work,
+    maker,
+)
 from onlooker.stream.step_runner import StepRunner, step_runner
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
 
+BATCH_POLL_SECONDS = 0.002
+"""Wait for the hub while a batch runs, before it is checked whether one has ended."""
 MAX_POISONED_IMAGES = 100
 """Images of frames over which workers died that are kept for a stage."""
 
@@ -59,18 +72,13 @@ def main(run: Path, stage: str, name: str) -> int:
                     runner = step_runner(row, maker(row)(setup), setup)
                 worker = StageWorker(runner, row.ordered, setup)
                 hub.register()
-                while not stop.is_set():
-                    jobs, released = receive_jobs(hub, row.leases)
-                    done = worker(jobs)
-                    setup.commit()
-                    model, cpu = setup.model_seconds(), time.process_time()
-                    for lease, data, failed in done:
-                        result = messages.Result(lease, failed, worker.seconds, model, cpu)
-                        hub.send(result, data)
-                    if released is not None:
-                        runner.release(released)
+                work = _in_batches if row.batch > 1 else _in_turn
+                work(hub, row, worker, setup)
         except StopRequested:
             return 0
+        except ProcessFailed as error:
+            logger.error("worker failed name=%s cause=%s", name, error)
+            return 1
         except (StageError, WeightsError) as error:
             hub.send_last(messages.Broken(f"{stage}: {error}"))
             return 1
@@ -79,6 +87,38 @@ def main(run: Path, stage: str, name: str) -> int:
             hub.send_last(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
             return 1
     return 0
+
+
+def _in_turn(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Setup) -> None:
+    """Work on one list of frames after the other until the stop order."""
+    while not setup.stop.is_set():
+        jobs, released = receive_jobs(hub, row.leases)
+        done = worker(jobs)
+        setup.commit()
+        _answer(hub, worker, setup, done)
+        if released is not None:
+            worker.runner.release(released)
+
+
+def _in_batches(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Setup) -> None:
+    """Work on several lists of frames at once until the stop order."""
+    batches = BatchRunner(worker.run, row.batch, capacity.BATCHES_AT_ONCE)
+    try:
+        while not setup.stop.is_set():
+            received = hub.receive(BATCH_POLL_SECONDS if batches.busy else RECEIVE_SECONDS)
+            while received is not None:
+                if isinstance(received[0], messages.Job):
+                    batches.add(worker.take(received[0], received[1]))
+                received = hub.receive(0)
+            _answer(hub, worker, setup, batches.step())
+    finally:
+        batches.close()
+
+
+def _answer(hub: HubClient, worker: "StageWorker", setup: Setup, done: "Iterable[Done]") -> None:
+    model, cpu = setup.model_seconds(), time.process_time()
+    for lease, data, failed in done:
+        hub.send(messages.Result(lease, failed, worker.seconds, model, cpu), data)
 
 
 def receive_jobs(
@@ -90,7 +130,7 @@ def receive_jobs(
     """
     jobs: list[tuple[messages.Job, bytes]] = []
     while len(jobs) < leases:
-        received = hub.receive(wait=not jobs)
+        received = hub.receive(0 if jobs else RECEIVE_SECONDS)
         match received:
             case (messages.Job() as job, data):
                 jobs.append((job, data))
@@ -101,7 +141,7 @@ def receive_jobs(
     return jobs, None
 
 
-class _Taken(NamedTuple):
+class Taken(NamedTuple):
     """A job with its frame and image."""
 
     job: messages.Job
@@ -116,6 +156,8 @@ class _Taken(NamedTuple):
 class StageWorker:
     """The step of a stage, on frames as they travel.
 
+    `run` may be called by several threads at once if the stage is batched.
+
     setup: says in which folder to keep the images of frames over which workers died; None means
     that they are not kept.
     """
@@ -125,18 +167,20 @@ class StageWorker:
         self.ordered = ordered
         self._setup = setup
         self.seconds = 0.0
-        """Spent in the step so far."""
+        """Spent in the step so far, over all threads."""
+        self._lock = threading.Lock()
         self._rings: dict[str, Ring] = {}
 
     def __call__(self, jobs: Sequence[tuple[messages.Job, bytes]]) -> list[Done]:
         """Return the answers, in the order of `jobs`."""
-        if not jobs:
-            return []
+        return self.run([self.take(job, data) for job, data in jobs]) if jobs else []
+
+    def run(self, taken: Sequence[Taken]) -> list[Done]:
+        """Return the answers, in the order of `taken`."""
         began = time.perf_counter()
         try:
-            taken = [self._take(job, data) for job, data in jobs]
             if not self.ordered:
-                return self._run(taken)
+                return self._at_once(taken)
             return [
                 _done(
                     each,
@@ -145,9 +189,10 @@ class StageWorker:
                 for each in taken
             ]
         finally:
-            self.seconds += time.perf_counter() - began
+            with self._lock:
+                self.seconds += time.perf_counter() - began
 
-    def _run(self, taken: list[_Taken]) -> list[Done]:
+    def _at_once(self, taken: Sequence[Taken]) -> list[Done]:
         """Run the step on all frames at once. Those that fail stay as they were."""
         works = [Work(each.frame, each.picture) for each in taken if each.frame.error is None]
         frames = iter(self.runner.run(works) if works else ())
@@ -161,7 +206,8 @@ class StageWorker:
             done.append(Done(each.job.lease, data, failed))
         return done
 
-    def _take(self, job: messages.Job, data: bytes) -> _Taken:
+    def take(self, job: messages.Job, data: bytes) -> Taken:
+        """Return a job with its frame and image."""
         frame = messages.unpack_frame(data)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
@@ -170,12 +216,12 @@ class StageWorker:
         if job.slot is not None and frame.error is None:
             try:
                 planes, intact = self._planes(job.slot)
-                return _Taken(job, data, frame, planes, intact)
+                return Taken(job, data, frame, planes, intact)
             except (FrameGone, FileNotFoundError) as error:
                 # FileNotFoundError: the whole ring has gone, with the source that wrote it.
                 cause = f"{self.runner.stage}: {type(error).__name__}: {error}"
                 frame = replace(frame, error=cause)
-        return _Taken(job, data, frame, NoPicture(), lambda: True)
+        return Taken(job, data, frame, NoPicture(), lambda: True)
 
     def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
         """Write the image to the folder for poisoned frames; its record does not depend on it."""
@@ -203,7 +249,7 @@ class StageWorker:
         return Planes(*ring.planes(slot, generation)), lambda: ring.still(slot, generation)
 
 
-def _done(taken: _Taken, frame: Frame) -> Done:
+def _done(taken: Taken, frame: Frame) -> Done:
     """Return the answer of an ordered stage; `failed` is set if the frame failed in this one."""
     failed = frame.error if taken.job.failed is None else None
     return Done(taken.job.lease, messages.pack_frame(frame), failed)

@@ -98,10 +98,13 @@ def configured(config: Config) -> Wanted:
 
 
 class Analyser:
-    """All models, each loaded when it is first needed. Not for two threads at once.
+    """All models, each loaded when it is first needed.
 
     Its methods take several images, and what is wanted of each, so that a model can run on all of
     them in one batch. The results are those of one image at a time.
+
+    Not for two threads at once, except on CUDA: there the images of all threads share batches, once
+    `warm_up`, or the methods that prepare, have loaded the models.
 
     config: None means the configuration file in force. Raises ConfigError if it cannot be used.
 

@@ -4,7 +4,7 @@ A row is x1, y1, x2, y2, score and the coordinates of five points, in pixels of 
 score is the probability that it is a face, by the curve on the detector's card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,10 @@ class Yunet:
         inputs = [padded(each, self._model.card) for each in images]
         outputs = self._model.run_each(inputs)
         return [self._rows(*each, threshold) for each in zip(images, inputs, outputs, strict=True)]
+
+    def prepare(self, images: Iterable[Pixels]) -> None:
+        """Do what the first images of these sizes would wait for."""
+        self._model.prepare(padded(each, self._model.card).shape[:2] for each in images)
 
     def _rows(
         self, image: Pixels, given: Pixels, outputs: list[NDArray[np.float32]], threshold: float

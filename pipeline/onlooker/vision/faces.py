@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.media.picture import Picture, Pixels
+from onlooker.media.picture import Picture, Pixels, usual
 from onlooker.types import Face
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
@@ -58,6 +58,9 @@ class FaceFinder:
         self._thorough = (
             _Thorough(self._near, provider) if settings.detection == "thorough" else None
         )
+        first = usual().small(self._size, self._near.multiple)
+        again = [usual().small(min(side, self._size)) for side, _ in self._smaller[:1]]
+        self._near.prepare([first, *again])
 
     def __call__(self, pictures: Sequence[Picture]) -> list[tuple[Face, ...]]:
         """Return each picture's faces in pixels of the full image, largest first."""

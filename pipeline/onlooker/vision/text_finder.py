@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.media.picture import Picture, Pixels, Still
+from onlooker.media.picture import Picture, Pixels, Still, usual
 from onlooker.models import session
 from onlooker.models.card import ProbabilityMap, WeightsError, card
 from onlooker.types import Box, TextQuad
@@ -89,6 +89,8 @@ class TextFinder:
         self._thorough = settings.detection == "thorough"
         self._size = max(settings.size, MIN_THOROUGH_PIXELS) if self._thorough else settings.size
         self._model = session.load(settings.detector, provider)
+        first = usual().small(self._size, self._model.card.multiple)
+        self._model.prepare([padded(first, self._model.card).shape[:2]])
 
     def __call__(self, pictures: Sequence[Picture]) -> list[tuple[TextQuad, ...]]:
         """Return each picture's rectangles round words and lines, in pixels of the full image.

@@ -4,6 +4,7 @@ The columns also give where each word begins and ends.
 """
 
 import math
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -34,7 +35,9 @@ MAX_CROP_WIDTH = 100 * CROP_HEIGHT
 # not read as "m".
 MIN_SHARPENED_ZOOM = 2.5
 SHARPENING = 1.75
-MAX_CROPS = 64
+USUAL_WIDTHS = (384, 256, 192, 128, 96, 64, 56, 48, 40)
+"""Widths of crops that are planned on a card before the first frame."""
+MAX_CROPS = 128
 """Crops cut at once: most take 50 kB, the longest 700 kB."""
 MAX_REMEMBERED_CROPS = 128
 # Height to width of a region: from the first on it is written sideways, or is one slim letter; from
@@ -82,12 +85,14 @@ class TextReader:
         self._min_score = settings.min_score
         self._thorough = settings.detection == "thorough"
         self._model = session.load(settings.reader, provider)
+        self._model.prepare((CROP_HEIGHT, self._model.length(width)) for width in USUAL_WIDTHS)
         self._alphabet = ["", *self._model.metadata["character"].split("\n")]
         # A video shows the same caption again and again, and an encoder copies what does not move:
         # of the crops of a broadcast, half and more have been read before, to the last bit. An
         # image that is read thoroughly comes once.
         self._max_remembered = 0 if self._thorough else MAX_REMEMBERED_CROPS
         self._remembered: OrderedDict[bytes, tuple[Character, ...]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __call__(
         self, pictures: Sequence[Picture], quads: Sequence[Sequence[TextQuad]]
@@ -149,18 +154,17 @@ class TextReader:
 
     def _characters(self, crops: Sequence[bytes]) -> list[tuple[Character, ...]]:
         """Return the characters of each crop, (CROP_HEIGHT, w, 3) BGR."""
-        new = list(dict.fromkeys(crop for crop in crops if crop not in self._remembered))
-        read = dict(zip(new, self._recognised(new), strict=True))
-        found = []
-        for each in crops:
-            characters = read[each] if each in read else self._remembered.pop(each)
-            found.append(characters)
-            if each not in read:
-                self._remembered[each] = characters
-        self._remembered.update(read)
-        while len(self._remembered) > self._max_remembered:
-            self._remembered.popitem(last=False)
-        return found
+        with self._lock:
+            known = {crop: self._remembered[crop] for crop in crops if crop in self._remembered}
+        new = list(dict.fromkeys(crop for crop in crops if crop not in known))
+        known.update(zip(new, self._recognised(new), strict=True))
+        with self._lock:
+            for crop, characters in known.items():
+                self._remembered[crop] = characters
+                self._remembered.move_to_end(crop)
+            while len(self._remembered) > self._max_remembered:
+                self._remembered.popitem(last=False)
+        return [known[crop] for crop in crops]
 
     def _recognised(self, crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
         """Yield the characters of each crop by the model."""

@@ -1,0 +1,66 @@
+"""Capacity of a run: processes of a stage, frames of a batch, frames in flight.
+
+On processors one worker per core analyses one frame at a time. On a card few workers analyse many
+frames at once: while one batch of a worker is on the card, another is cut into regions and crops by
+the processor, and a third waits.
+"""
+
+import os
+
+from onlooker.config.schema import Config
+
+CARD_WORKERS = 2
+"""Processes for each of detect and recognise on one card."""
+CARD_BATCH = 32
+"""Frames that each of them analyses at once."""
+BATCHES_AT_ONCE = 3
+"""Batches that one worker analyses side by side."""
+MIN_WINDOW = 16
+"""Frames of a stream in flight."""
+START_SECONDS, CARD_START_SECONDS = 60.0, 300.0
+"""Time that a process may take until it is heard of: on a slow disk, Python has much to read, and
+for a card all models are planned."""
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def on_card(config: Config) -> bool:
+    """Return whether models run on a card."""
+    return config.runtime.provider == "cuda"
+
+
+def workers(config: Config) -> int:
+    """Return the number of processes of a stage that sets none."""
+    return config.pipeline.workers or (CARD_WORKERS if on_card(config) else cores())
+
+
+def batch(config: Config) -> int:
+    """Return how many frames a worker analyses at once."""
+    return config.pipeline.batch or (CARD_BATCH if on_card(config) else 1)
+
+
+def leases(config: Config) -> int:
+    """Return how many frames a worker may hold: with batches, those of one more than it runs."""
+    size = batch(config)
+    return size if size == 1 else size * (BATCHES_AT_ONCE + 1)
+
+
+def window(config: Config) -> int:
+    """Return how many frames of one stream may be in flight."""
+    size = batch(config)
+    return config.pipeline.window or (MIN_WINDOW if size == 1 else max(MIN_WINDOW, 2 * size))
+
+
+def videos_at_once(config: Config) -> int:
+    """Return how many videos are read at once: enough for all workers."""
+    return workers(config) if batch(config) == 1 else max(workers(config), cores())
+
+
+def start_seconds(config: Config) -> float:
+    """Return the time that a process may take until it is heard of."""
+    return CARD_START_SECONDS if on_card(config) else START_SECONDS

@@ -1,0 +1,39 @@
+"""The sizes of a run, by its provider and by what is set."""
+
+import pytest
+
+from onlooker.config.schema import Config, ConfigError, Pipeline, Runtime
+from onlooker.stream import capacity
+
+
+def sizes(config: Config) -> tuple[int, ...]:
+    return (
+        capacity.workers(config),
+        capacity.batch(config),
+        capacity.leases(config),
+        capacity.window(config),
+        capacity.videos_at_once(config),
+    )
+
+
+def test_on_processors_each_core_takes_one_frame_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "cores", lambda: 12)
+    assert sizes(Config()) == (12, 1, 1, 16, 12)
+    assert sizes(Config(pipeline=Pipeline(workers=3, window=8))) == (3, 1, 1, 8, 3)
+
+
+def test_on_a_card_few_workers_take_many_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capacity, "cores", lambda: 12)
+    cuda = Runtime(provider="cuda")
+    assert sizes(Config(runtime=cuda)) == (2, 32, 128, 64, 12)
+    small = Pipeline(workers=1, batch=8, window=20)
+    assert sizes(Config(runtime=cuda, pipeline=small)) == (1, 8, 32, 20, 12)
+
+
+def test_a_window_of_one_frame_is_refused() -> None:
+    with pytest.raises(ConfigError, match="window: must be at least 2, or 0"):
+        Pipeline(window=1)
+
+
+def test_the_cores_are_those_that_this_process_may_use() -> None:
+    assert capacity.cores() >= 1
