@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from tests.support import steps
 from tests.support.processes import alive, called, children, directories, wait_until
 
@@ -112,8 +111,6 @@ def test_workers_have_cores_of_their_own_where_there_are_as_many(
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3})
     assert [_cores(workers, Config()) for workers in (1, 2, 3)] == [[None], [3, 5], [None] * 3]
-    batches = Config(pipeline=Pipeline(batch=8))  # several threads each
-    assert _cores(2, batches) == [None] * 2
 
 
 def test_each_worker_keeps_to_its_core(video: Path, outputs: Outputs) -> None:
@@ -164,28 +161,6 @@ def test_all_frames_are_there_once_though_each_process_falls_silent(
     assert not any(map(alive, fate.hit))
     assert written(outputs) == expected
     assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
-
-
-@pytest.mark.parametrize("killed", [[], ["detect", "recognise", "detect"]])
-def test_workers_that_take_batches_write_the_same(
-    killed: list[str], video: Path, expected: bytes, outputs: Outputs
-) -> None:
-    config = replace(CONFIG, pipeline=replace(CONFIG.pipeline, batch=4, window=32))
-    fate = Fate(signal.SIGKILL, killed, every=25)
-    status = replay([video], config, outputs, fate, steps.BATCHED)
-    assert written(outputs) == expected
-    assert len(fate.hit) == len(killed)
-    assert status.streams[0].counts == Counts(received=FRAMES, done=FRAMES)
-
-
-def test_a_worker_whose_card_fails_is_replaced_and_no_frame_is_lost(
-    video: Path, expected: bytes, outputs: Outputs, capfd: pytest.CaptureFixture[str]
-) -> None:
-    config = replace(CONFIG, pipeline=replace(CONFIG.pipeline, batch=4, window=32))
-    detect = Stage("detect", steps.failing_card, batched=True)
-    replay([video], config, outputs, quiet, (detect, *steps.BATCHED[1:]))
-    assert written(outputs) == expected
-    assert "cause=the card has failed: CUDA failure 719" in capfd.readouterr().err
 
 
 def test_a_frame_that_a_step_raises_over_is_recorded_as_failed(
