@@ -2,7 +2,8 @@
 
 import pytest
 
-from onlooker.config.schema import Config, ConfigError, Pipeline, Runtime
+from onlooker.config.schema import Config, Pipeline, Runtime
+from onlooker.config.section import ConfigError
 from onlooker.stream import capacity
 
 
