@@ -18,16 +18,21 @@ import cv2
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from tests.support import films
 from tests.support.commands import ONLOOKER, environment, onlooker
 from tests.support.frames import frame
 from tests.support.records import EILEEN, face
 
+from onlooker.cli import replay as module
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import other_records, own_records, print_summary, replay_videos
-from onlooker.config.schema import Config, Faces, SourceConfig, Text
+from onlooker.config.schema import Config, Faces, Runtime, SourceConfig, Text
 from onlooker.durable_file import is_locked
 from onlooker.escape import PEOPLE
+from onlooker.media.errors import MediaError
+from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
+from onlooker.models.card import WeightsError
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
@@ -37,6 +42,7 @@ from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.stream.feeds import Feed
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.run_directory import MEMORY, PREFIX
+from onlooker.stream.supervisor import RunError
 from onlooker.types import TextLine
 
 FRAMES = 36
@@ -356,6 +362,7 @@ def test_a_log_of_other_settings_is_refused(place: Path, truth: bytes, tmp_path:
     [
         (("--annotate", "there.mp4"), "there.mp4: is there already; delete it"),
         (("--annotate", "nodir/x.mp4"), "there is no folder nodir"),
+        (("--annotate", "x.txt"), "'.txt' is no suffix of a video that can be written"),
         (("--collection", "nope"), "The collection id: nope does not exist"),
     ],
 )
@@ -369,6 +376,62 @@ def test_options_that_cannot_work_are_refused_before_the_video_is_opened(
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("*.jsonl"))
     assert (tmp_path / "there.mp4").read_text() == "mine"
+
+
+NO_MODELS = Config(faces=Faces(enabled=False), text=Text(enabled=False))
+
+
+def test_a_finished_replay_may_be_repeated_with_its_copy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, copy = films.write(tmp_path / "video.ts"), tmp_path / "seen.mp4"
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    replay_videos([video], NO_MODELS, outputs, copy, one_process=True)
+    before = copy.read_bytes(), (tmp_path / "r.jsonl").read_bytes()
+    assert "was there already" not in capsys.readouterr().err
+    replay_videos([video], NO_MODELS, outputs, copy, one_process=True)
+    assert "seen.mp4: was there already; delete it to have it drawn" in capsys.readouterr().err
+    assert (copy.read_bytes(), (tmp_path / "r.jsonl").read_bytes()) == before
+    copy.unlink()
+    replay_videos([video], NO_MODELS, outputs, copy, one_process=True)
+    assert copy.read_bytes() == before[0]
+
+
+def test_a_folder_is_drawn_too(tmp_path: Path) -> None:
+    album = tmp_path / "album"
+    album.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(album / f"{number}.png"), films.numbered(number))
+    copy = tmp_path / "seen.mp4"
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    replay_videos([album], NO_MODELS, outputs, copy, one_process=True)
+    with VideoFile(copy) as seen:
+        found = [(frame.time, films.number_of(p)) for frame, p in seen.frames("door") if p]
+    assert found == [(0, 0), (1, 1), (2, 2)]
+
+
+@pytest.mark.parametrize("one_process", [True, False])
+def test_a_replay_that_cannot_begin_leaves_nothing(
+    tmp_path: Path, one_process: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video = films.write(tmp_path / "video.mp4")
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    elsewhere = replace(NO_MODELS, runtime=Runtime(provider="cuda"), text=Text())
+    with pytest.raises(WeightsError, match="has no cuda provider"):
+        replay_videos([video], elsewhere, outputs, None, one_process)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(video.read_bytes()[:100])
+    with pytest.raises(MediaError, match=r"stream broken: .*broken\.mp4: not a video"):
+        replay_videos([video, broken], NO_MODELS, outputs, None, one_process)
+
+    def fail(*_: object, **__: object) -> None:
+        assert (tmp_path / "r.db").exists()
+        raise RunError("no room")
+
+    monkeypatch.setattr(module, "inline_feeds" if one_process else "replay_feeds", fail)
+    with pytest.raises(RunError, match="no room"):
+        replay_videos([video], NO_MODELS, outputs, None, one_process)
+    assert {path.name for path in tmp_path.iterdir()} == {"video.mp4", "broken.mp4"}
 
 
 @pytest.mark.parametrize("option", [("--speed", "fast"), ("--annotate", "x.mp4", "second.mp4")])

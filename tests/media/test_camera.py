@@ -9,8 +9,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
-from tests.support import cameras
+from tests.support import cameras, films
 
 from onlooker.config.schema import SourceConfig
 from onlooker.media.camera import Camera, CameraFrame
@@ -64,6 +65,36 @@ def test_frames_are_on_our_clock(kind: str) -> None:
     fragments = [frame.fragment for frame in frames]
     assert fragments == sorted(fragments)
     assert all(frame.fragment <= frame.index for frame in frames)
+
+
+@pytest.mark.parametrize("kind", ["mjpeg", "ts", "rtsp"])
+def test_the_first_image_comes_soon(kind: str) -> None:
+    """libav would look at twenty images first, for the frame rate, and at seven for their order."""
+    with KINDS[kind]("well", fps=5) as camera:
+        found, _ = receive(url_of(kind, camera), 1)
+        assert camera.sent <= 7
+    assert found[0].planes is not None
+
+
+def test_a_camera_is_deinterlaced(tmp_path: Path) -> None:
+    greys = np.random.default_rng(1).permutation(24) * 8 + 30
+    flashes = [np.full((96, 128, 3), grey, np.uint8) for grey in greys]
+    path = films.write(
+        tmp_path / "video.ts",
+        images=films.interlaced(flashes),
+        options={"x264-params": "tff=1:interlaced=1"},
+    )
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/{path.name}"
+        for mode, woven in (("auto", False), ("off", True)):
+            found, _ = receive(url, 8, deinterlace=mode)
+            for shot in found:
+                assert shot.planes is not None
+                lines = shot.planes.y.astype(int)
+                assert (np.abs(np.diff(lines, axis=0)).mean() > 5) == woven
+        server.shutdown()
 
 
 @pytest.mark.parametrize(

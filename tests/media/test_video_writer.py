@@ -134,7 +134,7 @@ def test_a_video_needs_a_frame(tmp_path: Path) -> None:
     ("name", "cause"),
     [
         ("missing/video.mp4", "cannot be written .No such file or directory"),
-        ("video.txt", "'.txt' is no suffix of a video; name it .mp4"),
+        ("video.txt", "'.txt' is no suffix of a video that can be written; name it .mp4"),
         ("video", "'' is no suffix of a video"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support import films
 from tests.support.records import EILEEN, HEIGHT, WIDTH, face, record
 
 from onlooker.media.errors import MediaError
@@ -58,3 +59,30 @@ def test_an_existing_file_is_never_replaced(video: Path, tmp_path: Path) -> None
     with pytest.raises(MediaError, match=r"out\.mp4: the file exists"):
         annotate(video, [], tmp_path / "out.mp4")
     assert (tmp_path / "out.mp4").read_bytes() == b"the user's"
+
+
+@pytest.mark.parametrize("hours", [6, 100])
+def test_every_frame_around_a_gap_is_in_the_copy(tmp_path: Path, hours: int) -> None:
+    stamps = [0, 1000, 2000, hours * 3_600_000, hours * 3_600_000 + 1000]
+    video = films.write(
+        tmp_path / "gap.mkv", time_base=Fraction(1, 1000), pts=stamps, count=len(stamps)
+    )
+    annotate(video, [], tmp_path / "out.mp4")
+    with VideoFile(tmp_path / "out.mp4") as after:
+        found = [(f.time, films.number_of(p)) for f, p in after.frames("video") if p is not None]
+    assert found == [(pts / 1000, number) for number, pts in enumerate(stamps)]
+    # Decoded in the order in which they are shown: otherwise ffmpeg leaves frames out.
+    assert all(pts == dts for _, pts, dts, _ in films.packets(tmp_path / "out.mp4"))
+
+
+def test_a_copy_is_upright_and_deinterlaced(tmp_path: Path) -> None:
+    video = films.write(
+        tmp_path / "video.mp4", turn={"degrees": 90, "hflip": True}, aspect=Fraction(1, 2)
+    )
+    annotate(video, [], tmp_path / "out.mp4")
+    with VideoFile(video) as before, VideoFile(tmp_path / "out.mp4") as after:
+        assert (after.width, after.height) == (before.width, before.height) == (96, 128)
+        for (_, one), (_, other) in zip(before.frames("a"), after.frames("b"), strict=True):
+            assert one is not None
+            assert other is not None
+            assert np.abs(one.y.astype(int) - other.y).mean() < 3

@@ -56,6 +56,8 @@ class Camera:
         self.fps = fps
         self.size = size
         self.connections = 0
+        self.sent = 0
+        """Images that were sent, over all connections."""
         self.given: list[str] = []
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port = self._server.getsockname()[1]
@@ -101,6 +103,7 @@ class Camera:
                 return
             if mood in ("reset", "stall", "garbage") and number == FAILURE_AFTER:
                 return
+            self.sent += 1
             yield number
             time.sleep(1 / self.fps)
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,9 @@ from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
 from onlooker.media.url import redacted
+from onlooker.media.video_writer import check_suffix
+from onlooker.models import session
+from onlooker.models.card import card as find_card
 from onlooker.models.card import space
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
@@ -118,28 +122,45 @@ def replay_videos(
     blur: Blur | None = None,
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
-    records = outputs.log_path
     _check(settings, outputs, annotated, store or default_path())
     pull_models(analyser.cards(settings))
+    with _nothing_empty_left(outputs):
+        _replay(videos, settings, outputs, annotated, one_process, speed, store)
+
+
+def _replay(
+    videos: list[Path],
+    settings: Config,
+    outputs: Outputs,
+    annotated: Path | None,
+    one_process: bool,
+    speed: str,
+    store: Path | None,
+) -> None:
+    records = outputs.log_path
     streams = feeds(videos, settings, outputs, speed)
     if others := other_records(records, streams):
         raise reader.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
             "settings or from other videos; delete it, or name another file with --log"
         )
-    if earlier := sum(feed.start for feed in streams):
+    earlier = sum(feed.start for feed in streams)
+    if earlier:
         console.print(
             f"{earlier} frames are in {records} already, with the names known then; "
             "delete it to process them again"
         )
+    elif annotated is not None:
+        durable_file.claim(annotated)
     errors: dict[str, str] = {}
     if outputs.publish or any(feed.start != feed.frames for feed in streams):
         run = inline_feeds if one_process else replay_feeds
         errors = _run(lambda show: run(streams, settings, show, store=store), streams)
     summary = Summary()
     counted = summary.counting(own_records(records, streams))
+    drawn = annotated is not None and annotated.exists()
     try:
-        if annotated is not None:
+        if annotated is not None and not drawn:
             with console.status("drawing"):
                 draw(videos[0], counted, annotated, blur)
     finally:
@@ -148,6 +169,8 @@ def replay_videos(
         print_summary(summary)
     if annotated is not None:
         plain.print(f"annotated video  {annotated}")
+    if drawn:
+        complaints.print(f"{annotated}: was there already; delete it to have it drawn again")
     for path in filter(None, (outputs.records, records)):
         plain.print(f"records         {path}")
     for stream, error in errors.items():
@@ -165,13 +188,39 @@ def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Pa
         endpoints.check_free(outputs.publish)
     if settings.match.collection is not None:
         check_collection(store, space(settings.faces.embedder), settings.match.collection)
+    for name in analyser.cards(settings):
+        session.choose(find_card(name), settings.runtime.provider)
     if annotated is None:
         return
-    durable_file.claim(annotated)
+    check_suffix(annotated)
     if annotated in (outputs.records, outputs.log_path):
         raise MediaError(f"{annotated}: records go there; draw into another file")
     if not annotated.absolute().parent.is_dir():
         raise MediaError(f"{annotated}: there is no folder {annotated.parent}")
+    if not (annotated.is_file() and outputs.log_path.exists()):  # else perhaps of this replay
+        durable_file.claim(annotated)
+
+
+@contextmanager
+def _nothing_empty_left(outputs: Outputs) -> Iterator[None]:
+    """If the block raises, delete the log and the file of records that it made without a record."""
+    paths = filter(None, (outputs.log_path, outputs.records))
+    new = [path for path in paths if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if outputs.log_path in new and not _has_records(outputs.log_path):
+            for path in new:
+                for suffix in ("", "-wal", "-shm"):  # SQLite's own beside the log
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+        raise
+
+
+def _has_records(log: Path) -> bool:
+    if not log.exists():
+        return False
+    with reader.Log(log) as opened:
+        return next(iter(opened.query()), None) is not None
 
 
 def other_records(records: Path, streams: Sequence[Feed]) -> int:

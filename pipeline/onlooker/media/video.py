@@ -29,6 +29,8 @@ class Video(ABC):
     """Average frames per second."""
     frames_expected: int | None
     """Number of frames, as a hint for progress bars; None means unknown."""
+    seconds: float | None = None
+    """Duration, as the container states it; None means unknown."""
     left_out: tuple[str, ...] = ()
     """Files that are no part of the video though they lie beside its images, in words."""
 

@@ -44,9 +44,6 @@ class VideoFile(Video):
     before it.
     """
 
-    seconds: float | None
-    """Duration, as the container states it; None means unknown."""
-
     def __init__(
         self,
         path: str | PathLike[str],

@@ -23,6 +23,19 @@ KEY_EVERY = 50
 """Frames from one key frame to the next: the number that a player must decode to seek."""
 
 
+MP4_SUFFIXES = (".mp4", ".mov", ".m4v")
+SUFFIXES = (*MP4_SUFFIXES, ".mkv", ".ts", ".avi", ".flv", ".h264")
+"""Suffixes of containers for H.264."""
+
+
+def check_suffix(path: Path) -> None:
+    """Raise MediaError if no video can be written under the name of `path`."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise MediaError(
+            f"{path}: {path.suffix!r} is no suffix of a video that can be written; name it .mp4"
+        )
+
+
 class VideoWriter:
     """A writer of images of one size into an H.264 video; the name's suffix gives the container.
 
@@ -48,6 +61,7 @@ class VideoWriter:
         overwrite: bool = False,
     ) -> None:
         self.path = Path(path)
+        check_suffix(self.path)
         self.width, self.height = width, height
         if not overwrite and self.path.exists():
             raise self._exists()
@@ -65,14 +79,9 @@ class VideoWriter:
 
     def _open(self, part: Path, rate: Fraction, key_every: int) -> None:
         # Otherwise MP4 makes the units finer, and has room for shorter gaps only.
-        mp4 = self.path.suffix.lower() in (".mp4", ".mov", ".m4v")
+        mp4 = self.path.suffix.lower() in MP4_SUFFIXES
         units = {"video_track_timescale": str(self.time_base.denominator)} if mp4 else {}
-        try:
-            self._container = av.open(f"file:{part}", "w", options=units)
-        except ValueError as error:
-            raise MediaError(
-                f"{self.path}: {self.path.suffix!r} is no suffix of a video; name it .mp4"
-            ) from error
+        self._container = av.open(f"file:{part}", "w", options=units)
         self._stream = self._container.add_stream("libx264", rate)
         # Without B-frames: those that are reordered over a gap of hours get time stamps in MP4 at
         # which ffmpeg leaves frames out.

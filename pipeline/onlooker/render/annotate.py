@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 
 from onlooker.media.errors import MediaError
+from onlooker.media.open import open_video
 from onlooker.media.picture import Planes
-from onlooker.media.video_file import VideoFile
+from onlooker.media.video import Video
 from onlooker.media.video_writer import VideoWriter
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.blur import Blur, Hidden, hidden, hide
@@ -26,6 +27,7 @@ def annotate(
 ) -> None:
     """Write a copy of `video` as `out`, with faces, names and lines of its `records` drawn in.
 
+    video: a file, or a folder of images.
     records: those of a replay of that video, in order; a frame without a record is copied as it is,
     or left out if there is a `policy`: the faces that it names are made unrecognisable.
     Time stamps are kept; audio and images that cannot be decoded are left out. Raises MediaError if
@@ -35,7 +37,7 @@ def annotate(
     if out.exists() and out.samefile(video):
         raise MediaError(f"{out}: this is the video itself; name another file for the copy")
     with (
-        VideoFile(video, digest="") as source,  # the epoch of the frames is not needed
+        open_video(str(video), digest="") as source,  # the frames' epoch is not needed
         VideoWriter(out, source.width, source.height, source.rate, _units(source)) as writer,
     ):
         wanted = (
@@ -64,7 +66,7 @@ def annotate(
                 writer.write(image, round(frame.pts * source.time_base / writer.time_base))
 
 
-def _units(source: VideoFile) -> Fraction:
+def _units(source: Video) -> Fraction:
     """Return the time base of the copy: the video's own, or milliseconds and longer units."""
     finest = (source.seconds or 0) / MAX_UNITS
     own = source.time_base
