@@ -39,7 +39,7 @@ from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord, encode
-from onlooker.stream.feeds import Feed
+from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.run_directory import MEMORY, PREFIX
 from onlooker.stream.supervisor import RunError
@@ -395,6 +395,24 @@ def test_a_finished_replay_may_be_repeated_with_its_copy(
     copy.unlink()
     replay_videos([video], NO_MODELS, outputs, copy, one_process=True)
     assert copy.read_bytes() == before[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "counted"),
+    [("v.mp4", "libx264", True), ("v.ts", "libx264", False), ("v.m1v", "mpeg1video", False)],
+)
+def test_a_video_of_unknown_length_is_replayed_and_resumed(
+    tmp_path: Path, name: str, codec: str, counted: bool
+) -> None:
+    """An estimate of the number of frames does not say whether all are recorded."""
+    video = films.write(tmp_path / name, codec, rate=25)
+    outputs = Outputs(records=tmp_path / "r.jsonl")
+    for _ in range(2):
+        replay_videos([video], NO_MODELS, outputs, None, one_process=True)
+        assert len(list(json_lines.read(tmp_path / "r.jsonl"))) == 12
+    [feed] = feeds([video], NO_MODELS, outputs)
+    assert feed.start == 12
+    assert feed.finished == counted
 
 
 def test_a_folder_is_drawn_too(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
         ("determinism", "--frames", "90", "--times", "3"),
         ("kill_lottery", "--frames", "4000", "--kills", "4", "--seed", "3"),
         ("shell_manners", "--short"),
+        ("odd_films", "--films", "8", "--seed", "2"),
         ("stream_faults", "--faults", "12", "--changes", "0", "--seed", "3"),
     ],
     ids=lambda words: words[0],

@@ -153,7 +153,7 @@ def _replay(
     elif annotated is not None:
         durable_file.claim(annotated)
     errors: dict[str, str] = {}
-    if outputs.publish or any(feed.start != feed.frames for feed in streams):
+    if outputs.publish or not all(feed.finished for feed in streams):
         run = inline_feeds if one_process else replay_feeds
         errors = _run(lambda show: run(streams, settings, show, store=store), streams)
     summary = Summary()

@@ -29,6 +29,8 @@ class Video(ABC):
     """Average frames per second."""
     frames_expected: int | None
     """Number of frames, as a hint for progress bars; None means unknown."""
+    counted: bool = True
+    """Whether that is the number in the container, and not an estimate."""
     seconds: float | None = None
     """Duration, as the container states it; None means unknown."""
     left_out: tuple[str, ...] = ()

@@ -67,9 +67,8 @@ class VideoFile(Video):
         self.time_base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
         self.rate = _rate(stream)
         self.seconds = _seconds(container, stream)
-        self.frames_expected = stream.frames or None
-        if self.frames_expected is None and self.seconds is not None:
-            self.frames_expected = round(self.seconds * self.rate)
+        self.frames_expected = stream.frames or round((self.seconds or 0) * self.rate) or None
+        self.counted = bool(stream.frames)
         self._opened: Opened | None = opened._replace(items=chain(head, opened.items))
 
     def _open(self) -> "Opened":

@@ -40,7 +40,9 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     start: int = 0
     """Index of the first frame; an earlier run has recorded those before it."""
     frames: int | None = None
-    """Number of frames, if it is known before they are read."""
+    """Number of frames, or an estimate, if there is one before they are read."""
+    finished: bool = False
+    """Whether the log has all frames. Never if their number is an estimate."""
     width: int = 1920
     height: int = 1080
 
@@ -155,12 +157,15 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
     epoch = video.digest
     if selection:
         epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
+    start = _first_missing(log, feed.stream, epoch, feed.analysis)
+    frames = None if selection else video.frames_expected
     return replace(
         feed,
         source=replace(feed.source, policy="every"),
         digest=epoch,
-        start=_first_missing(log, feed.stream, epoch, feed.analysis),
-        frames=None if selection else video.frames_expected,
+        start=start,
+        frames=frames,
+        finished=video.counted and start == frames,
         width=video.width,
         height=video.height,
     )
