@@ -123,9 +123,11 @@ def replay_videos(
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
     _check(settings, outputs, annotated, store or default_path())
+    if annotated is not None and blur is not None:
+        durable_file.claim(annotated)  # one that is there may show the faces
     pull_models(analyser.cards(settings))
     with _nothing_empty_left(outputs):
-        _replay(videos, settings, outputs, annotated, one_process, speed, store)
+        _replay(videos, settings, outputs, annotated, one_process, speed, store, blur)
 
 
 def _replay(
@@ -136,6 +138,7 @@ def _replay(
     one_process: bool,
     speed: str,
     store: Path | None,
+    blur: Blur | None,
 ) -> None:
     records = outputs.log_path
     streams = feeds(videos, settings, outputs, speed)
