@@ -12,6 +12,7 @@ import skimage.data
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config, Faces, Match, Record, Runtime, Text
+from onlooker.config.tracking import Tracks
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models import card as model_card
@@ -32,16 +33,20 @@ NO_TEXT = Text(enabled=False)
 
 def test_only_the_models_that_are_asked_for_are_needed() -> None:
     assert analyser.cards(Config(faces=Faces(enabled=False), text=NO_TEXT)) == []
-    assert analyser.cards(Config(faces=Faces(mesh=False), text=NO_TEXT)) == ["yunet"]
+    alone = Tracks(enabled=False)
+    unmeshed = Config(faces=Faces(mesh=False), text=NO_TEXT, tracks=alone)
+    assert analyser.cards(unmeshed) == ["yunet"]
     meshed = ["yunet", "face_mesh_attention"]
-    assert analyser.cards(Config(text=NO_TEXT)) == meshed
+    assert analyser.cards(Config(text=NO_TEXT, tracks=alone)) == meshed
+    assert analyser.cards(Config(text=NO_TEXT)) == [*meshed, "mobilefacenet"]
     staff = Match(collection="staff")
-    assert analyser.cards(Config(match=staff, text=NO_TEXT)) == [*meshed, "mobilefacenet"]
+    searched = Config(match=staff, text=NO_TEXT, tracks=alone)
+    assert analyser.cards(searched) == [*meshed, "mobilefacenet"]
     careful = Faces(mesh=False, detection="thorough", embedder="mobilefacenet+dlib_resnet")
     assert analyser.cards(Config(faces=careful, match=staff, text=NO_TEXT)) == [
         *("yunet", "centerface", "mobilefacenet", "dlib_resnet")
     ]
-    described = Config(faces=Faces(attributes=("SMILE",)), text=NO_TEXT)
+    described = Config(faces=Faces(attributes=("SMILE",)), text=NO_TEXT, tracks=alone)
     attributes = ["face_expression", "faceres", "age", "gender"]
     assert analyser.cards(described) == [*meshed, *attributes]
     assert analyser.cards(Config())[-2:] == ["ppocrv6_det_small", "ppocrv6_rec_small"]
@@ -79,7 +84,7 @@ def cards(monkeypatch: pytest.MonkeyPatch) -> dict[str, Card]:
 
 
 def test_the_weights_digest_changes_with_the_weights_that_are_used(cards: dict[str, Card]) -> None:
-    config = Config(text=NO_TEXT)
+    config = Config(text=NO_TEXT, tracks=Tracks(enabled=False))
     before = analyser.weights_digest(config)
     assert len(before) == 64
 
@@ -100,11 +105,12 @@ def test_the_weights_digest_changes_with_the_weights_that_are_used(cards: dict[s
 
 
 def test_the_weights_digest_depends_on_nothing_but_the_models(cards: dict[str, Card]) -> None:
-    config = Config(text=NO_TEXT)
+    config = Config(text=NO_TEXT, tracks=Tracks(enabled=False))
     before = analyser.weights_digest(config)
     assert analyser.weights_digest(replace(config, record=Record(region="eu-west-1"))) == before
     assert analyser.weights_digest(replace(config, text=Text())) != before
     assert analyser.weights_digest(replace(config, match=Match(collection="staff"))) != before
+    assert analyser.weights_digest(replace(config, tracks=Tracks())) != before
 
 
 def test_a_new_calibration_changes_the_weights_digest(cards: dict[str, Card]) -> None:
