@@ -141,6 +141,9 @@ class Face(Result, frozen=True, kw_only=True):
     quality: Quality
     landmarks: tuple[Point, ...] = ()
     """One per entry of `LANDMARKS`; empty if no mesh was fitted."""
+    aligned: bool = True
+    """Whether its points may be trusted to embed it; False if a mesh was fitted, but none that
+    shows a face the right way up."""
     attributes: Attributes | None = None
     """None means not analysed."""
     identities: tuple[Identity, ...] = ()

@@ -228,7 +228,7 @@ def test_the_gaze_follows_the_irises(astronaut: tuple[Still, MeshedFace]) -> Non
 
 
 def replace_irises(mesh: Mesh, irises: NDArray[np.float64]) -> Mesh:
-    return Mesh(mesh.points, mesh.lips, mesh.eyes, irises, mesh.score)
+    return Mesh(mesh.points, mesh.lips, mesh.eyes, irises, mesh.score, mesh.lean)
 
 
 def test_odds_become_probabilities() -> None:

@@ -1,20 +1,22 @@
 """The mesh on real faces: landmarks in their places, and poses that turn with the image."""
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
 from tests.support.single import FaceFinder, Mesher
+from tests.support.turned_images import turned
 
 from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.picture import Still
+from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
-from onlooker.vision.mesh import MeshedFace, Square
+from onlooker.vision.mesh import Mesh, MeshedFace, Square
 
 
 @pytest.fixture(scope="module")
@@ -116,25 +118,57 @@ def test_every_type_lies_in_its_region_of_every_face(
     assert checked >= 30
 
 
-@pytest.mark.parametrize("angle", [-40, -20, 15, 30])
+@pytest.mark.parametrize("angle", [-150, -120, -90, -60, -40, 15, 45, 75, 105, 135, 165, 180])
 def test_roll_follows_the_image_and_the_points_stay_on_the_face(
-    angle: int, find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
+    angle: int, fit: Mesher, astronaut: NDArray[np.uint8]
 ) -> None:
+    find = FaceFinder(schema.Faces(detection="thorough"), "cpu")
     upright = seen(find, fit, Still(astronaut))
-    matrix = cv2.getRotationMatrix2D((223, 120), -angle, 1)  # OpenCV's turn is the other way round
-    turned_picture = Still(np.asarray(cv2.warpAffine(astronaut, matrix, (512, 512)), np.uint8))
-    turned = seen(find, fit, turned_picture)
-    assert turned.face.pose.roll - upright.face.pose.roll == pytest.approx(angle, abs=3)
-    assert turned.face.pose.yaw == pytest.approx(upright.face.pose.yaw, abs=5)
-    assert turned.face.pose.pitch == pytest.approx(upright.face.pose.pitch, abs=5)
+    rotated, matrix = turned(astronaut, angle)
+    one = seen(find, fit, Still(rotated))
+    assert one.fits
+    assert one.face.aligned
+    off = math.remainder(one.face.pose.roll - upright.face.pose.roll - angle, 360)
+    assert abs(off) < 3
+    assert one.face.pose.yaw == pytest.approx(upright.face.pose.yaw, abs=5)
+    assert one.face.pose.pitch == pytest.approx(upright.face.pose.pitch, abs=5)
     expected = np.array(upright.face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
-    np.testing.assert_allclose(turned.face.landmarks, expected, atol=5)
+    np.testing.assert_allclose(one.face.landmarks, expected, atol=5)
+
+
+def test_a_detection_that_is_upside_down_is_righted(
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
+) -> None:
+    picture = Still(astronaut)
+    [face] = find(picture)
+    a, b, c, d, e = face.points
+    [one] = fit(picture, [replace(face, points=(e, d, c, b, a))])
+    [upright] = fit(picture, [face])
+    assert one.fits
+    np.testing.assert_allclose(one.face.landmarks, upright.face.landmarks, atol=4)
+    assert one.face.pose.roll == pytest.approx(upright.face.pose.roll, abs=2)
+
+
+def test_upright_faces_cost_no_crops_beyond_the_second(
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crops: list[int] = []
+    run = fit.whole._run
+
+    def counted(pictures: Sequence[Picture], squares: Sequence[Square]) -> list[Mesh]:
+        crops.append(len(squares))
+        return run(pictures, squares)
+
+    monkeypatch.setattr(fit.whole, "_run", counted)
+    for pixels in (astronaut, np.ascontiguousarray(astronaut[:, ::-1])):
+        fit(Still(pixels), find(Still(pixels))[:1])
+    assert sum(crops) <= 4
 
 
 def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
     find: FaceFinder, fit: Mesher, samples: Path
 ) -> None:
-    turned = 0
+    aside = 0
     for path in sorted((samples / "faces" / "identities").rglob("*.*")):
         picture = image.read(path)
         one = seen(find, fit, picture)
@@ -144,11 +178,11 @@ def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
         assert other.face.pose.yaw == pytest.approx(-one.face.pose.yaw, abs=5), path
         assert other.face.pose.roll == pytest.approx(-one.face.pose.roll, abs=5), path
         assert other.face.pose.pitch == pytest.approx(one.face.pose.pitch, abs=5), path
-        turned += abs(one.face.pose.yaw) > 8
-    assert turned >= 5
+        aside += abs(one.face.pose.yaw) > 8
+    assert aside >= 5
 
 
-def test_of_a_profile_the_detectors_points_are_kept(
+def test_what_no_mesh_fits_keeps_the_detectors_points_and_is_not_aligned(
     find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
 ) -> None:
     picture = Still(astronaut)
@@ -156,6 +190,7 @@ def test_of_a_profile_the_detectors_points_are_kept(
     # There is no face: the detector was wrong.
     wrong = fit(picture, [moved(face, 150, 250)])[0]
     assert not wrong.fits
+    assert not wrong.face.aligned
     assert wrong.face.points == moved(face, 150, 250).points
     assert len(wrong.face.landmarks) == 30
     [without] = [MeshedFace(face)]

@@ -7,10 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import skimage.data
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.support.rendered_head import RenderedHead, rotation_of
+from tests.support.single import FaceFinder, Mesher
 
-from onlooker.types import Point
-from onlooker.vision.pose import pose
+from onlooker.media import image
+from onlooker.media.picture import Still
+from onlooker.types import Point, Pose
+from onlooker.vision.pose import LAG_DEGREES, angles, pose, rotation
 
 
 def recorded(samples: Path) -> Iterator[dict[str, Any]]:
@@ -66,3 +73,68 @@ def test_pose_turns_with_the_points() -> None:
     assert moved(frontal - 20 * nose)[1] < -15
     assert moved(frontal + 10 * nose[:, ::-1])[2] < -15  # lower: looks down
     assert moved(np.ones((5, 2))) == (0, 0, 0)
+
+
+@given(
+    roll=st.floats(-179, 179),
+    yaw=st.floats(-20, 20),
+    pitch=st.floats(-20, 20),
+    scale=st.floats(0.1, 50),
+    seed=st.integers(0, 99),
+)
+def test_a_rotation_is_found_whatever_the_place_and_size(
+    roll: float, yaw: float, pitch: float, scale: float, seed: int
+) -> None:
+    reference = np.random.default_rng(seed).normal(0, 1, (20, 3))
+    reference -= reference.mean(0)
+    turn = rotation_of(Pose(roll=roll, yaw=yaw, pitch=pitch))
+    found = rotation(scale * reference @ turn.T + (5, -7, 9), reference)
+    np.testing.assert_allclose(found, turn, atol=1e-6)
+    result = angles(found)
+    assert (result.roll, result.yaw, result.pitch) == pytest.approx((roll, yaw, pitch), abs=1e-4)
+
+
+def test_a_reflection_is_not_taken_for_a_rotation() -> None:
+    reference = np.random.default_rng(1).normal(0, 1, (20, 3))
+    reference -= reference.mean(0)
+    assert np.linalg.det(rotation(reference * (-1, 1, 1), reference)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("yaw", "pitch"), [(40, 0), (-40, 0), (0, 40), (0, -40), (35, 35), (80, 0)]
+)
+def test_a_head_that_looks_far_aside_looks_further_in_the_same_direction(
+    yaw: float, pitch: float
+) -> None:
+    seen = rotation_of(Pose(roll=0, yaw=yaw, pitch=pitch))
+    told = angles(seen)
+    truth = rotation_of(told)
+    tilts = [np.degrees(np.arccos(each[2, 2])) for each in (seen, truth)]
+    assert LAG_DEGREES < tilts[0] < tilts[1] <= 90 + 1e-6
+    # Both directions are in one plane with the camera's.
+    assert np.linalg.det(np.stack([seen[:, 2], truth[:, 2], [0, 0, 1]])) == pytest.approx(
+        0, abs=1e-9
+    )
+
+
+def test_a_head_turned_beyond_its_side_has_a_wrapped_pitch_and_roll() -> None:
+    behind = angles(rotation_of(Pose(roll=10, yaw=120, pitch=5)))
+    assert behind.yaw == pytest.approx(60)
+    assert abs(behind.pitch) > 90
+    assert abs(behind.roll) > 90
+
+
+def test_a_rendered_head_has_the_pose_that_it_was_rendered_in() -> None:
+    photograph = image.read(Path(skimage.data.__file__).parent / "astronaut.png")
+    find, fit = FaceFinder(), Mesher()
+    [one] = fit(photograph, find(photograph))
+    assert one.mesh is not None
+    turn = rotation(one.mesh.points, fit.whole._shape.mean)
+    head = RenderedHead(photograph.bgr, one.mesh.points, turn)
+    for roll, yaw, pitch in (
+        (0, 0, 0), (0, 25, 0), (0, -25, 0), (0, 0, 25), (0, 0, -25), (30, 20, 15), (-45, -20, -15),
+    ):  # fmt: skip
+        picture = Still(head(Pose(roll=roll, yaw=yaw, pitch=pitch))[0])
+        [told] = fit(picture, find(picture)[:1])
+        found = told.face.pose
+        assert (found.roll, found.yaw, found.pitch) == pytest.approx((roll, yaw, pitch), abs=8)

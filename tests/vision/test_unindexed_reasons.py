@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 from tests.support.single import FaceFinder
 
 from onlooker.config import schema
@@ -45,6 +46,14 @@ def face(
 )
 def test_auto_passes_faces_that_can_be_recognised(seen: Face, expected: tuple[str, ...]) -> None:
     assert reasons(seen, "AUTO", smallest=32) == expected
+
+
+@pytest.mark.parametrize("level", ["NONE", "AUTO"])
+def test_a_face_whose_way_up_is_unknown_is_not_recognised(level: schema.QualityFilter) -> None:
+    lost = replace(face(), aligned=False)
+    refused = ("EXTREME_POSE", "LOW_FACE_QUALITY")
+    assert reasons(lost, level, smallest=32) == refused
+    assert everyone([lost, face()], smallest=32) == [refused, ()]
 
 
 def test_without_a_filter_faces_of_a_few_pixels_are_still_not_recognised() -> None:

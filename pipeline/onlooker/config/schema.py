@@ -84,7 +84,8 @@ class Faces(Section, frozen=True, kw_only=True):
     """Card of the embedding model; two cards may be joined by "+"."""
     mesh: bool = True
     """Fit a mesh to each face. It makes landmarks and pose right for tilted and turned heads, and
-    at a false match rate of 1 in 10,000 it misses a ninth as many people."""
+    at a false match rate of 1 in 10,000 it misses a ninth as many people. Without it, faces on
+    their side and upside down are not told from upright ones."""
     mirrored: bool = False
     """Embed each face and its mirror image: at a false match rate of 1 in 10,000 it misses an
     eighth fewer people. `onlooker serve` does so unless `[serve] thorough` is off; vectors made

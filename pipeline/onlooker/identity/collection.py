@@ -128,17 +128,21 @@ class Collection:
         """Return the stored faces that match the largest face of an image, best first.
 
         `threshold` is the least Similarity, 0 to 100; None for it and for `max_faces` means the
-        configuration's. Raises NoFaceFound if the image has no face, MediaError if it cannot be
-        read, and ModelMismatch if the collection is of another model.
+        configuration's. Raises NoFaceFound if the image has no face that can be recognised,
+        MediaError if it cannot be read, and ModelMismatch if the collection is of another model.
         """
         _, still, name = _opened(image)
         [analysis] = self._analyser([still], [LARGEST])
         if not analysis.faces:
             raise NoFaceFound(f"{name or 'image'}: no face found")
+        [face] = analysis.faces
+        if face.reasons:
+            failed = ", ".join(face.reasons)
+            raise NoFaceFound(f"{name or 'image'}: not good enough to be recognised, {failed}")
         match = self._config.match
         [found] = self._searcher.search_faces(
             self.name,
-            analysis.faces[0].row,
+            face.row,
             match.threshold if threshold is None else threshold,
             match.max_faces if max_faces is None else max_faces,
         )

@@ -129,6 +129,8 @@ class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
 
     crop: float
     """Side of the square crop, in long sides of the face."""
+    shape: Heads
+    """The mean face, and the network for the way up (`onlooker.vision.face_shape`)."""
     eyes_open: Logistic
     """Probability by the gap between the lids, in widths of the eye."""
     mouth_open: Logistic

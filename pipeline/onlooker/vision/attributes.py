@@ -46,12 +46,12 @@ CLEAR_WIDTH = 24.0
 """Width of a face, in pixels, down to which the log-odds of the labelled faces are right. At 16
 pixels, two thirds of them are."""
 # Degrees of yaw: up to the first the log-odds are right, at the second only one side of the face is
-# visible. Few of the labelled faces are turned by more than 40 degrees, so this is a guess.
-MAX_FACING_YAW, MIN_PROFILE_YAW = 40.0, 80.0
+# visible. Few of the labelled faces are turned by more than 55 degrees, so this is a guess.
+MAX_FACING_YAW, MIN_PROFILE_YAW = 55.0, 90.0
 # A median eyeball in widths of the eye: its radius to the iris, and how far its centre lies behind
 # the line between the corners.
 EYEBALL_RADIUS = 0.42
-EYEBALL_DEPTH = 0.2
+EYEBALL_DEPTH = 0.15
 IRIS_HEIGHT = 0.06
 """Height of the iris above the line between the corners, in a level gaze from a level head."""
 SQUINT_DEGREES = 15.0

@@ -14,6 +14,7 @@ from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
 from onlooker.vision.second_look import MIN_CANDIDATE, SecondLook, gather
+from onlooker.vision.turned import find_turned
 
 # The detector misses a quarter of the faces that fill three quarters of its input. If it finds
 # nothing, or a large face that the image's edge cuts, it runs again on smaller inputs: long side in
@@ -24,6 +25,8 @@ SMALLER_INPUTS: dict[str, tuple[tuple[int, float], ...]] = {
     "balanced": ((320, 0.0),),
     "thorough": ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0)),
 }
+TURNED_INPUTS = (320, 640)
+"""Long sides in pixels of the inputs that are rotated. The first that shows a face ends it."""
 LARGE_FACE_SHARE = 0.6
 """A face is large if its longer side is at least this share of the image's shorter one."""
 # Inputs in which "thorough" looks for candidates. CenterFace takes five times as long for a pixel
@@ -37,6 +40,7 @@ PORTRAIT_SHARE = 0.2
 MAX_PORTRAIT_CANDIDATES = 8
 MIN_WIDTH = 15
 """Pixels of the full image. Whatever is narrower may as well be a toy."""
+NO_ROWS = np.empty((0, 15), np.float32)
 MAX_FACES = 100
 """Amazon reports the hundred largest."""
 
@@ -71,6 +75,10 @@ class FaceFinder:
         found = self._add_large(pictures, found)
         if self._thorough is not None:
             found = self._thorough(pictures, found, lowest, self._threshold)
+            found = [
+                rows if len(rows) else self._turned(picture)
+                for picture, rows in zip(pictures, found, strict=True)
+            ]
         return [
             tuple(face_of(picture, row) for row in _largest(rows).tolist())
             for picture, rows in zip(pictures, found, strict=True)
@@ -90,6 +98,15 @@ class FaceFinder:
                     result[n] = merge(_scaled(rows, given, pictures[n]), found[n])
             open_ = [n for n, rows in zip(open_, more, strict=True) if not len(rows)]
         return result
+
+    def _turned(self, picture: Picture) -> Rows:
+        """Return the faces of an image that seems to have none, until it is rotated."""
+        for long_side in TURNED_INPUTS:
+            small = picture.small(min(long_side, self._size))
+            rows = find_turned(self._near, small, self._threshold)
+            if len(rows):
+                return _scaled(rows, small, picture)
+        return NO_ROWS
 
     def _may_miss(self, found: Rows, picture: Picture) -> bool:
         sure = found[found[:, 4] >= self._threshold]

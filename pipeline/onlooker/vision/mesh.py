@@ -4,22 +4,25 @@ The attention mesh (Grishchenko et al., "Attention Mesh: High-fidelity Face Mesh
 Real-time", 2020) takes an upright square crop round a face. Left and right are those of the image.
 """
 
+import cmath
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
 import cv2
 import numpy as np
-from msgspec.structs import replace
+from msgspec import structs
 from numpy.typing import NDArray
 
 from onlooker.media.picture import Picture
 from onlooker.models import session
 from onlooker.models.card import Mesh as MeshCard
 from onlooker.models.card import WeightsError
-from onlooker.types import Face, Pose
+from onlooker.types import Face
 from onlooker.vision.crops import batch
+from onlooker.vision.face_shape import FaceShape
+from onlooker.vision.pose import angles, rotation
 
 Points = NDArray[np.float64]
 """(n, 2) or (n, 3) in pixels of the full image; z grows away from the viewer."""
@@ -38,18 +41,22 @@ STABLE = [33, 133, 362, 263, 1, 4, 129, 358, 61, 291, 0, 17, 70, 105, 107, 336, 
 """Points that hardly move when a face speaks: twenty of eyes, nose, mouth, brows and chin."""
 LEVEL = [33, 263]
 """Outer corners of the eyes, which are level in the crop."""
-ACROSS = ([33, 61, 127], [263, 291, 356])
-"""Outer corners of the eyes, corners of the mouth, ears: level in an upright face."""
-
-# Fitted to the landmarks of three recorded answers, the mesh's yaw is a third more than
-# Rekognition's, and its pitch a few degrees lower, as it is in the median photograph.
-YAW_SCALE = 0.72
-LEVEL_PITCH = 4.7
 
 MIN_FIT_SCORE = 0.5
-"""Score from which a mesh is better than the detector's five points."""
+"""Score from which a mesh fits, and is better than the detector's five points."""
+MAX_LEAN = math.radians(20)
+MIN_CERTAINTY = 0.5
+"""A face is upright in its crop if it is turned by no more, with at least this certainty."""
+MIN_TURNED_SCORE = 0.9997
+"""Score from which a mesh fits that was found in a crop turned after its face. Of faces that were
+put upside down, one in a hundred has a wrong mesh with a lower score, and hardly any with a higher
+one."""
 MAX_SETTLED = 0.08
 """A second crop that differs from the first by up to this, in sides or radians, is not run."""
+MAX_CROPS = 6
+"""Crops of a face that is turned; an upright one has two at most."""
+OTHER_STARTS = (math.pi, math.pi / 2, -math.pi / 2)
+"""Turns of the first crop if no mesh fits from there, in radians."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,8 @@ class Mesh:
     """(2, 5, 2): each eye's centre, then the rim."""
     score: float
     """0 to 1: the model's confidence that the crop shows a face."""
+    lean: complex
+    """How the face is turned against the crop, which should be upright: see `FaceShape`."""
 
     @property
     def landmarks(self) -> Points:
@@ -109,40 +118,29 @@ class Mesh:
         )
 
     @property
-    def pose(self) -> Pose:
-        """The head's turn in space, with Amazon's signs and on Amazon's scale."""
-        right, forward = self._axes()
-        roll = math.atan2(right[1], right[0])
-        aside = forward[0] * math.cos(roll) + forward[1] * math.sin(roll)
-        below = forward[1] * math.cos(roll) - forward[0] * math.sin(roll)
-        return Pose(
-            roll=math.degrees(roll),
-            yaw=YAW_SCALE * math.degrees(math.atan2(aside, -forward[2])),
-            pitch=LEVEL_PITCH - math.degrees(math.asin(min(1.0, max(-1.0, below)))),
-        )
+    def is_turned(self) -> bool:
+        """Whether the face seems to be turned against the crop."""
+        return abs(cmath.phase(self.lean)) > MAX_LEAN
 
-    def square(self, times: float) -> Square:
-        """Return the square round all points, `times` as wide as they are."""
-        left, right = self.points[LEVEL, :2]
-        angle = math.atan2(right[1] - left[1], right[0] - left[0])
+    @property
+    def is_upright(self) -> bool:
+        """Whether the face is certain to be upright in the crop."""
+        return not self.is_turned and abs(self.lean) >= MIN_CERTAINTY
+
+    def square(self, times: float, angle: float | None = None) -> Square:
+        """Return the square round all points, `times` as wide as they are.
+
+        It is turned by `angle`, or so that the eyes are level.
+        """
+        if angle is None:
+            left, right = self.points[LEVEL, :2]
+            angle = math.atan2(right[1] - left[1], right[0] - left[0])
         along, across = math.cos(angle), math.sin(angle)
         upright = np.array([[along, -across], [across, along]])
         turned = self.points[:, :2] @ upright
         low, high = turned.min(0), turned.max(0)
         x, y = upright @ (low + high) / 2
         return Square(x=x, y=y, side=times * float((high - low).max()), angle=angle)
-
-    def _axes(self) -> tuple[Points, Points]:
-        """Return two unit vectors: from the face's left to its right, and out of the face."""
-        across = self.points[ACROSS[1]] - self.points[ACROSS[0]]
-        right = (across / np.linalg.norm(across, axis=1, keepdims=True)).sum(0)
-        right /= np.linalg.norm(right)
-        down = self.points[CHIN] - self.points[FOREHEAD]
-        down -= right * (right @ down)
-        down /= np.linalg.norm(down)
-        # np.cross would take as long as all of this.
-        (a, b, c), (x, y, z) = right.tolist(), down.tolist()
-        return right, np.array([c * y - b * z, a * z - c * x, b * x - a * y])
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +152,8 @@ class MeshedFace:
 
     @property
     def fits(self) -> bool:
-        """Whether there is a mesh that shows a face; for a profile it does not."""
-        return self.mesh is not None and self.mesh.score >= MIN_FIT_SCORE
+        """Whether a mesh shows the face, the right way up; for a profile none does."""
+        return self.mesh is not None and self.face.aligned
 
 
 class Mesher:
@@ -175,21 +173,54 @@ class Mesher:
             raise WeightsError(f"the card {self.CARD} decodes as {type(decode).__name__}")
         self._crop = decode.crop
         self._size = self._model.card.shape[0]
+        self._shape = FaceShape(decode.shape)
 
     def __call__(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> list[MeshedFace]:
         """Return each face, which is in the picture of its place, with its mesh.
 
         The detector's box and points place a first crop, the points found in it a second one;
-        further crops would stay where the second is.
+        further crops would stay where the second is. If a mesh tells that its face is turned, the
+        next crop is turned after it, until the face is upright in the crop.
         """
         squares = [self._first_square(face) for face in faces]
+        found = self._settle(pictures, squares)
+        # Nothing fits, or a face on its side is read wrongly: from another side it may not be.
+        for turn in OTHER_STARTS:
+            open_ = [n for n, (_, fits) in enumerate(found) if not fits]
+            begin = [replace(squares[n], angle=squares[n].angle + turn) for n in open_]
+            again = self._settle([pictures[n] for n in open_], begin, turned=True)
+            for n, (mesh, fits) in zip(open_, again, strict=True):
+                if fits:
+                    found[n] = mesh, fits
+        return [self._meshed(face, *each) for face, each in zip(faces, found, strict=True)]
+
+    def _settle(
+        self, pictures: Sequence[Picture], first: Sequence[Square], turned: bool = False
+    ) -> list[tuple[Mesh, bool]]:
+        """Return the mesh of the last crop of each face, and whether it fits.
+
+        `turned` says that the first crops, `first`, are turned against what the detector found.
+        """
+        squares = list(first)
         meshes = self._run(pictures, squares)
-        better = [mesh.square(self._crop) for mesh in meshes]
-        moved = [n for n, pair in enumerate(zip(squares, better, strict=True)) if _moved(*pair)]
-        again = self._run([pictures[n] for n in moved], [better[n] for n in moved])
-        for n, mesh in zip(moved, again, strict=True):
-            meshes[n] = mesh
-        return [_meshed(face, mesh) for face, mesh in zip(faces, meshes, strict=True)]
+        followed = [turned or mesh.is_turned for mesh in meshes]
+        open_ = list(range(len(squares)))
+        for crops in range(1, MAX_CROPS):
+            better = {n: self._next_square(squares[n], meshes[n]) for n in open_}
+            open_ = [
+                n
+                for n, square in better.items()
+                if (crops == 1 or followed[n]) and _moved(squares[n], square)
+            ]
+            again = self._run([pictures[n] for n in open_], [better[n] for n in open_])
+            for n, mesh in zip(open_, again, strict=True):
+                squares[n], meshes[n] = better[n], mesh
+                followed[n] |= mesh.is_turned
+        least = [MIN_TURNED_SCORE if each else MIN_FIT_SCORE for each in followed]
+        return [
+            (mesh, mesh.is_upright and mesh.score >= score)
+            for mesh, score in zip(meshes, least, strict=True)
+        ]
 
     def _first_square(self, face: Face) -> Square:
         x1, y1, x2, y2 = face.box
@@ -201,28 +232,38 @@ class Mesher:
             angle=math.atan2(right_y - left_y, right_x - left_x),
         )
 
+    def _next_square(self, square: Square, mesh: Mesh) -> Square:
+        """Return the square round a mesh that was found in another one."""
+        after = square.angle + cmath.phase(mesh.lean)
+        return mesh.square(self._crop, after if mesh.is_turned else None)
+
     def _run(self, pictures: Sequence[Picture], squares: Sequence[Square]) -> list[Mesh]:
         if not squares:
             return []
         size = self._size
         inputs = batch(pictures, (square.matrix(size) for square in squares), self._model.card)
         outputs = dict(zip(self._model.outputs, self._model(inputs), strict=True))
+        leans = self._shape.lean(outputs["output_mesh_identity"].reshape(len(squares), -1, 3))
         return [
-            _mesh(square, size, {name: part[n].ravel() for name, part in outputs.items()})
-            for n, square in enumerate(squares)
+            _mesh(square, size, {name: part[n].ravel() for name, part in outputs.items()}, lean)
+            for n, (square, lean) in enumerate(zip(squares, leans, strict=True))
         ]
 
+    def _meshed(self, face: Face, mesh: Mesh, fits: bool) -> MeshedFace:
+        landmarks = tuple((x, y) for x, y in mesh.landmarks.tolist())
+        if not fits:
+            return MeshedFace(structs.replace(face, landmarks=landmarks, aligned=False), mesh)
+        left_eye, right_eye, left_mouth, right_mouth, nose = landmarks[:5]
+        points = (left_eye, right_eye, nose, left_mouth, right_mouth)
+        pose = angles(rotation(mesh.points, self._shape.mean))
+        return MeshedFace(
+            structs.replace(face, points=points, landmarks=landmarks, pose=pose), mesh
+        )
 
-def _meshed(face: Face, mesh: Mesh) -> MeshedFace:
-    landmarks = tuple((x, y) for x, y in mesh.landmarks.tolist())
-    if mesh.score < MIN_FIT_SCORE:
-        return MeshedFace(replace(face, landmarks=landmarks), mesh)
-    left_eye, right_eye, left_mouth, right_mouth, nose = landmarks[:5]
-    points = (left_eye, right_eye, nose, left_mouth, right_mouth)
-    return MeshedFace(replace(face, points=points, landmarks=landmarks, pose=mesh.pose), mesh)
 
-
-def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) -> Mesh:
+def _mesh(
+    square: Square, size: int, outputs: dict[str, NDArray[np.float32]], lean: complex
+) -> Mesh:
     """Return the mesh of one crop, its points moved from the crop to pixels of the image."""
     back = cv2.invertAffineTransform(square.matrix(size))
     solid = outputs["output_mesh_identity"].reshape(-1, 3)
@@ -239,6 +280,7 @@ def _mesh(square: Square, size: int, outputs: dict[str, NDArray[np.float32]]) ->
         eyes=np.stack([left_eye, right_eye]),
         irises=np.stack([left_iris, right_iris]),
         score=1 / (1 + math.exp(-float(outputs["conv_faceflag"][0]))),
+        lean=lean,
     )
 
 

@@ -65,8 +65,8 @@ videos.
 def reasons(face: Face, level: QualityFilter, smallest: float) -> Reasons:
     """Return Amazon's reasons not to index or recognise a face; none if it passes the filter.
 
-    A face narrower than `smallest` pixels, which the embedder's card names, passes none: such
-    faces resemble each other more than their people.
+    A face narrower than `smallest` pixels, which the embedder's card names, passes none, nor does
+    one that is not aligned: such faces resemble each other more than their people.
     """
     limits = THRESHOLDS[level]
     width = face.box[2] - face.box[0]
@@ -76,15 +76,17 @@ def reasons(face: Face, level: QualityFilter, smallest: float) -> Reasons:
         "LOW_CONFIDENCE": face.score < limits.confidence,
         "LOW_SHARPNESS": visible.sharpness < limits.sharpness,
         "LOW_BRIGHTNESS": visible.brightness < limits.brightness,
-        "EXTREME_POSE": abs(pose.yaw) > limits.yaw or abs(pose.pitch) > limits.pitch,
-        "LOW_FACE_QUALITY": width < smallest,
+        "EXTREME_POSE": not face.aligned
+        or abs(pose.yaw) > limits.yaw
+        or abs(pose.pitch) > limits.pitch,
+        "LOW_FACE_QUALITY": width < smallest or not face.aligned,
     }
     return tuple(reason for reason, fails in failed.items() if fails)
 
 
 def everyone(faces: Sequence[Face], smallest: float) -> list[Reasons]:
-    """Select all faces, however poor."""
-    return [()] * len(faces)
+    """Select all faces that are aligned, however poor."""
+    return [() if face.aligned else ("EXTREME_POSE", "LOW_FACE_QUALITY") for face in faces]
 
 
 def passing(level: QualityFilter) -> Select:
