@@ -24,7 +24,7 @@ from onlooker.vision.crops import batch
 from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, MeshedFace, Mesher
 
 EVERYTHING = frozenset(Attributes.__struct_fields__)
-HEADS = frozenset(("eyeglasses", "sunglasses", "beard", "mustache", "occluded"))
+HEADS = frozenset(("eyeglasses", "sunglasses", "beard", "mustache", "occluded", "male"))
 EXPRESSION, FEATURES, AGE, GENDER = "face_expression", "faceres", "age", "gender"
 """The model cards."""
 
@@ -40,6 +40,11 @@ EMOTIONS = {
 """Amazon's names for the labels of the expression model."""
 UNKNOWN_EMOTIONS = ("CONFUSED",)
 """Amazon's types that the model has no label for. They are listed, with probability 0."""
+GENDER_WEIGHT = 0.35
+"""Of the log-odds of the model for genders alone, beside those of the head."""
+MAX_YOUNG_YEARS, MIN_GROWN_YEARS = 18.0, 40.0
+"""Up to the first age only the model for genders alone counts, which knows children; from the
+second on the head does, too, which knows old women."""
 AGE_ERROR_YEARS = 8
 """An age is likely to be off by up to this: so much two photographs of one person often differ."""
 CLEAR_WIDTH = 24.0
@@ -92,7 +97,6 @@ class FaceDescriber:
             self._by_mesh: frozenset(("eyes_open", "mouth_open", "eye_direction")),
             self._by_expression: frozenset(("smile", "emotions")),
             self._by_features: HEADS | {"age"},
-            self._by_chip: frozenset(("male",)),
         }
         described: list[Fields] = [{} for _ in faces]
         for step, fields in steps.items():
@@ -145,37 +149,45 @@ class FaceDescriber:
     def _by_features(
         self, pictures: Sequence[Picture], faces: Sequence[Face], meshes: Sequence[Mesh]
     ) -> list[Fields]:
-        """Glasses, hair and what covers the face; the age by two models, whose errors differ."""
+        """Glasses, hair and what covers the face; age and gender by two models each."""
         decode = _decode(self._features, card.Attributes)
         inputs = self._squares(self._features, pictures, meshes, decode.crop)
         outputs = dict(zip(self._features.outputs, self._features(inputs), strict=True))
         years = outputs[decode.age] @ np.arange(outputs[decode.age].shape[1])
-        other = _decode(self._age, card.Expectation)
-        (ages,) = self._age(_chips(self._age, pictures, faces, other.template))
-        values = other.step * np.arange(ages.shape[1])
-        values[0] = other.first
+        ages = (years + self._ages(pictures, faces)) / 2
+        genders = self._genders(pictures, faces)
         described = []
-        both = (years + ages @ values) / 2
-        for face, mesh, odds, age in zip(faces, meshes, outputs["heads"], both, strict=True):
-            heads = dict(zip(decode.heads, (odds * visible(face, mesh)).tolist(), strict=True))
+        for face, mesh, row, age, gender in zip(
+            faces, meshes, outputs["heads"], ages, genders, strict=True
+        ):
+            odds = dict(zip(decode.heads, row.tolist(), strict=True))
+            grown = (age - MAX_YOUNG_YEARS) / (MIN_GROWN_YEARS - MAX_YOUNG_YEARS)
+            grown = max(0.0, min(1.0, float(grown)))
+            both = odds["male"] + GENDER_WEIGHT * gender
+            odds["male"] = grown * both + (1 - grown) * gender
+            share = visible(face, mesh)
             described.append(
-                {name: probability(value) for name, value in heads.items()}
+                {name: probability(value * share) for name, value in odds.items()}
                 | {"age": (max(0, round(age) - AGE_ERROR_YEARS), round(age) + AGE_ERROR_YEARS)}
             )
         return described
 
-    def _by_chip(
-        self, pictures: Sequence[Picture], faces: Sequence[Face], meshes: Sequence[Mesh]
-    ) -> list[Fields]:
+    def _ages(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> NDArray[np.float64]:
+        """Return (n,): years, by the model for ages alone."""
+        decode = _decode(self._age, card.Expectation)
+        (ages,) = self._age(_chips(self._age, pictures, faces, decode.template))
+        values = decode.step * np.arange(ages.shape[1])
+        values[0] = decode.first
+        return np.asarray(ages @ values, np.float64)
+
+    def _genders(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> list[float]:
+        """Return the log-odds that each face is a man's, by the model for genders alone."""
         decode = _decode(self._gender, card.Classes)
         if decode.template is None:
             raise WeightsError(f"the card {self._gender.name} needs decode.template")
         male = decode.labels.index("male")
         (found,) = self._gender(_chips(self._gender, pictures, faces, decode.template))
-        return [
-            {"male": probability(visible(face, mesh) * log_odds(float(row[male])))}
-            for face, mesh, row in zip(faces, meshes, found, strict=True)
-        ]
+        return [log_odds(float(row[male])) for row in found]
 
     @staticmethod
     def _squares(
