@@ -17,6 +17,7 @@ are measured on them. The figures are reviewed and copied to the cards by hand.
 
 import csv
 import hashlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,6 +55,9 @@ STRENGTH = 1e-3
 """Inverse of the penalty on a head's weights."""
 SIZE = 7
 """Rows of the map of features."""
+PRIORS = {"occluded": 0.25}
+"""Share of faces with an attribute, if not a half. Masks are told from bare faces at any threshold,
+so this one is for the blurred and turned bare faces, which are many."""
 AGE_OF_THE_OLD = 55
 MAX_GROUP_WEIGHT = 8.0
 """A face of a rare group (old women) weighs at most this many times one of the most common."""
@@ -221,7 +225,7 @@ def far_off(rng: np.random.Generator, seen: Pixels) -> Pixels:
 def train(learned: Sample, head: str) -> tuple[Values, float]:
     """Return weights and offset of one head: log-odds, as if half of all faces had the attribute.
 
-    The calibration is fitted by cross-validation over people, on real images only.
+    Or the share of them that PRIORS gives. The calibration is fitted by cross-validation over people, on real images only.
     """
     known = learned.of(head)
     truth, painted = known.truth(head), np.array(known.painted)
@@ -236,7 +240,9 @@ def train(learned: Sample, head: str) -> tuple[Values, float]:
         odds[rest] = features[rest] @ slopes + offset
     curve = fit_curve(odds[~painted], truth[~painted])
     slopes, offset = fit_line(features, truth, weights)
-    return curve.slope * slopes, curve.slope * (offset - curve.midpoint)
+    prior = PRIORS.get(head, 0.5)
+    level = curve.slope * (offset - curve.midpoint) + math.log(prior / (1 - prior))
+    return curve.slope * slopes, level
 
 
 def group_weights(known: Sample, head: str) -> Values:

@@ -1,8 +1,8 @@
 """Face attributes: age, gender, expression, glasses, hair, and gaze.
 
-Probabilities are calibrated as if half of all faces had each attribute; if yours are rarer, ask for
-more than 50 before you rely on one. A small face, or one in profile, shows little: its log-odds
-shrink, and its probabilities come near a half.
+Probabilities are calibrated as if half of all faces had each attribute, or a quarter were occluded;
+if yours are rarer, ask for more than 50 before you rely on one. A small face, or one in profile,
+shows little: its log-odds shrink, and its probabilities come near a half.
 """
 
 import math
