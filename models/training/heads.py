@@ -225,7 +225,8 @@ def far_off(rng: np.random.Generator, seen: Pixels) -> Pixels:
 def train(learned: Sample, head: str) -> tuple[Values, float]:
     """Return weights and offset of one head: log-odds, as if half of all faces had the attribute.
 
-    Or the share of them that PRIORS gives. The calibration is fitted by cross-validation over people, on real images only.
+    Or the share of them that PRIORS gives. The calibration is fitted by cross-validation over
+    people, on real images only.
     """
     known = learned.of(head)
     truth, painted = known.truth(head), np.array(known.painted)
