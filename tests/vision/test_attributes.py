@@ -224,7 +224,7 @@ def test_log_odds_of_a_small_or_turned_face_shrink(
     face = seen.face
     assert visible(face, seen.mesh) == pytest.approx(1, abs=1e-3)
     small = replace(face, box=(0, 0, 12, 14))
-    aside = replace(face, pose=Pose(roll=0, yaw=-60, pitch=0))
+    aside = replace(face, pose=Pose(roll=0, yaw=-72.5, pitch=0))
     behind = replace(face, pose=Pose(roll=0, yaw=90, pitch=0))
     assert visible(small, seen.mesh) == pytest.approx(0.5, abs=1e-3)
     assert visible(aside, seen.mesh) == pytest.approx(0.5, abs=1e-3)
