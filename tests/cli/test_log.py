@@ -261,7 +261,7 @@ def test_what_stream_asks_for_is_told(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "onlooker", "stream"]
     for words, message in (
         ([], "there is no stream: write [streams.door]"),
-        (["door"], "write a stream as NAME=URL"),
+        (["door"], "argument 1 is not NAME=URL"),
         (["door=http://127.0.0.1:9/x", "video=missing.mp4"], "missing.mp4: No such file"),
     ):
         done = subprocess.run(

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from onlooker import durable_file
+from onlooker import durable_file, program_log
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
@@ -89,6 +89,7 @@ def replay(
 
     Example: `onlooker replay lobby.mp4 --collection staff --out lobby.jsonl --annotate seen.mp4`
     """
+    program_log.begin()
     if annotate is not None and len(videos) > 1:
         raise typer.BadParameter("--annotate takes one video; replay them one by one")
     if blur is not None and annotate is None:

@@ -318,7 +318,10 @@ class Database:
                 time.sleep(0.01)
 
     def _version(self) -> int:
-        (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        try:
+            (version,) = self._writer.execute("PRAGMA user_version").fetchone()
+        except sqlite3.Error as error:
+            raise explain(self.path, error) from error
         return int(version)
 
     def _check_open(self) -> None:
