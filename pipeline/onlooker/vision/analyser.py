@@ -188,6 +188,9 @@ class Analyser:
         quad = TextQuad(quad=((8.0, 8.0), (120.0, 8.0), (120.0, 24.0), (8.0, 24.0)), score=1.0)
         self.detect([picture], [wanted])
         self.recognise([picture], [Detection((face,), (quad,))], [wanted])
+        if wanted.faces and wanted.select is not None:
+            # No filter passes the made-up face, whose mesh shows no way up.
+            self._embedder([picture], [MeshedFace(face)])
 
     def _fit(self, subjects: Sequence["_Subject"]) -> None:
         meshed = self._config.faces.mesh

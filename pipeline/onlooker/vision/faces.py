@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.config import schema
-from onlooker.media.picture import Picture, Pixels, usual
+from onlooker.media.picture import Picture, Pixels, Still, usual
 from onlooker.types import Face
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
@@ -76,7 +76,7 @@ class FaceFinder:
         if self._thorough is not None:
             found = self._thorough(pictures, found, lowest, self._threshold)
             found = [
-                rows if len(rows) else self._turned(picture)
+                rows if len(rows) else self._turned(self._thorough, picture)
                 for picture, rows in zip(pictures, found, strict=True)
             ]
         return [
@@ -99,11 +99,11 @@ class FaceFinder:
             open_ = [n for n, rows in zip(open_, more, strict=True) if not len(rows)]
         return result
 
-    def _turned(self, picture: Picture) -> Rows:
+    def _turned(self, thorough: "_Thorough", picture: Picture) -> Rows:
         """Return the faces of an image that seems to have none, until it is rotated."""
         for long_side in TURNED_INPUTS:
             small = picture.small(min(long_side, self._size))
-            rows = find_turned(self._near, small, self._threshold)
+            rows = find_turned(thorough.confirmed, small, self._threshold)
             if len(rows):
                 return _scaled(rows, small, picture)
         return NO_ROWS
@@ -143,6 +143,14 @@ class _Thorough:
             first, second, third = (each[_widths(each) >= MIN_WIDTH] for each in rows)
             result.append(self._look(picture, gather([first, second], [third]), threshold))
         return result
+
+    def confirmed(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
+        """Return the faces that YuNet finds in each image and a second look confirms."""
+        found = self._near(images, threshold)
+        return [
+            self._look(Still(each), gather([rows], [NO_ROWS]), threshold)
+            for each, rows in zip(images, found, strict=True)
+        ]
 
 
 def _detect(
