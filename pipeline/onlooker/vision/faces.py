@@ -13,7 +13,7 @@ from onlooker.types import Face
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
-from onlooker.vision.second_look import MIN_CANDIDATE, SecondLook, gather
+from onlooker.vision.second_look import MIN_CANDIDATE, Candidates, SecondLook, gather
 from onlooker.vision.turned import find_turned
 
 # The detector misses a quarter of the faces that fill three quarters of its input. If it finds
@@ -43,6 +43,9 @@ MIN_WIDTH = 15
 NO_ROWS = np.empty((0, 15), np.float32)
 MAX_FACES = 100
 """Amazon reports the hundred largest."""
+
+UNASKED_SCORE = 0.45
+"""Probability that counts for the answer of a detector that was not asked."""
 
 
 class FaceFinder:
@@ -146,11 +149,12 @@ class _Thorough:
 
     def confirmed(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
         """Return the faces that YuNet finds in each image and a second look confirms."""
-        found = self._near(images, threshold)
-        return [
-            self._look(Still(each), gather([rows], [NO_ROWS]), threshold)
-            for each, rows in zip(images, found, strict=True)
-        ]
+        result = []
+        for each, rows in zip(images, self._near(images, threshold), strict=True):
+            # CenterFace was not asked yet, which is no reason to be sure, nor to doubt.
+            unasked = np.full(len(rows), UNASKED_SCORE, np.float32)
+            result.append(self._look(Still(each), Candidates(rows, rows[:, 4], unasked), threshold))
+        return result
 
 
 def _detect(
