@@ -164,6 +164,19 @@ def test_a_repeated_image_keeps_all_that_were_there_and_no_others() -> None:
     assert tracker.here() == [first]
 
 
+def test_after_a_cut_only_the_face_says_whose_it_is() -> None:
+    """Somebody in the place of somebody else, in an image that tells little about the face."""
+    for vector, same in ((photo(1, 9), True), (photo(2), False), (None, False)):
+        scene = Scene()
+        for number in range(10):
+            scene.show({1: 100}, number)
+        scene.tracker.cut()
+        found = [Detected(box(100), weight=0.05, vector=vector)]
+        [track] = scene.tracker.update(scene.time + 0.1, found, likeness, lambda _: "other")
+        assert track is not None
+        assert (track.id == scene.ids[1][0]) == same
+
+
 def test_all_tracks_end_with_the_video() -> None:
     tracker = FaceTracker(confirm=0.5, absence=10)
     tracker.update(0.0, [Detected(box(100)), Detected(box(300))], likeness, str)

@@ -14,7 +14,7 @@ from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Still
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin, single
-from onlooker.types import Face, Frame, Identity
+from onlooker.types import Face, Frame, Identity, Quality
 
 BLANK = Still(np.zeros((360, 640, 3), np.uint8))
 ANNA = np.array([1, 0, 0], np.float32)
@@ -106,6 +106,22 @@ def test_a_frame_may_repeat_one_that_is_not_the_last(tracks: StreamTracks) -> No
     take(tracks, shown(21, same=19))
     anna, bert = tracks.faces.tracks
     assert (anna.last, bert.last) == (21 / 25, 20 / 25)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+def test_a_cut_is_seen_in_the_image(tracks: StreamTracks, cut: bool) -> None:
+    blurred = replace(face(BERT), quality=Quality(brightness=50, sharpness=42))
+    for index in range(20):
+        take(tracks, shown(index, face(ANNA)))
+    rows = np.linspace(0, 255, 360, dtype=np.uint8)[:, None, None]
+    scene = np.broadcast_to(rows, (360, 640, 3))
+    take_in = Still(np.ascontiguousarray(scene))
+    tracks.take(shown(20, face(ANNA)), take_in, "record-20", search, likeness)
+    other = Still(np.ascontiguousarray(scene[::-1] if cut else scene // 2))
+    found = tracks.take(shown(21, blurred), other, "record-21", search, likeness)
+    [track] = [each.track for each in found.faces]
+    assert track is not None
+    assert track.number == int(cut)
 
 
 def test_the_state_is_all_there_is(tracks: StreamTracks) -> None:

@@ -81,6 +81,8 @@ class FaceTrack(msgspec.Struct):
     detections: int = 1
     confirmed: bool = False
     gallery: Gallery = msgspec.field(default_factory=Gallery)
+    cut: bool = False
+    """The image has changed altogether since the last detection: where it was says nothing."""
     together: list[str] = []
     """Ids of other tracks that were in an image at the same time, up to MAX_TOGETHER."""
 
@@ -111,6 +113,11 @@ class FaceTracker(msgspec.Struct):
         ended = {track.id for track in over}
         self.tracks = [track for track in self.tracks if track.id not in ended]
         return over
+
+    def cut(self) -> None:
+        """Take note that the next image is of another scene."""
+        for track in self.tracks:
+            track.cut = True
 
     def repeat(self, time: float, present: Sequence[int]) -> None:
         """Take an image that is the same as an earlier one, in which the tracks `present` were."""
@@ -169,7 +176,9 @@ class FaceTracker(msgspec.Struct):
         waiting = [
             one
             for one in known
-            if one.track.id not in taken and time - one.track.last <= FRESH_SECONDS
+            if one.track.id not in taken
+            and not one.track.cut
+            and time - one.track.last <= FRESH_SECONDS
         ]
         unsure = [number for number, each in enumerate(found) if not each.sure]
         costs = np.array(
@@ -186,11 +195,9 @@ class FaceTracker(msgspec.Struct):
         return track
 
     def _see(self, track: FaceTrack, detected: Detected, time: float) -> None:
-        track.motion = (
-            track.motion.seen(detected.box, time)
-            if time - track.last <= FRESH_SECONDS
-            else begin(detected.box, time)
-        )
+        fresh = time - track.last <= FRESH_SECONDS and not track.cut
+        track.motion = track.motion.seen(detected.box, time) if fresh else begin(detected.box, time)
+        track.cut = False
         track.detections += 1
         track.last = max(track.last, time)
         if detected.vector is not None:
@@ -241,7 +248,8 @@ class Known(NamedTuple):
 def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness) -> float:
     """Return the evidence that the detection is of the track's person."""
     gap = time - one.track.last
-    fading = math.exp(-max(0.0, gap - FRESH_SECONDS) / FADING_SECONDS)
+    lost = max(0.0, gap - FRESH_SECONDS) / FADING_SECONDS
+    fading = 0.0 if one.track.cut else math.exp(-lost)
     margin = one.motion.side * min(max(one.motion.spread(), MARGINS[0]), MARGINS[1])
     moved = OVERLAP_EVIDENCE * (overlap(one.motion.box(), detected.box, margin) - EVEN_OVERLAP)
     evidence = fading * moved - RETURN_EVIDENCE * (1 - fading)
