@@ -7,7 +7,7 @@ in Pillow, those of DejaVu if the system has them, and all in the folder --fonts
     python -m bench.bench_text_kinds [--images 60] [--fonts FOLDER] [--detection thorough]
 
 To compare two versions, run it twice with PYTHONPATH on the `pipeline` of each. The scenes are
-under $ONLOOKER_SAMPLES; without them the film is left out.
+under $ONLOOKER_SAMPLES; without them the video is left out.
 """
 
 import argparse
@@ -91,7 +91,7 @@ def pan(pixels: Pixels, words: list[Written]) -> Iterator[tuple[Pixels, list[Wri
         yield np.ascontiguousarray(blurred[:, left : left + width]), inside
 
 
-def film(read: Reader, samples: Path) -> Score:
+def video(read: Reader, samples: Path) -> Score:
     score = Score()
     for path, words in scenes(samples):
         for pixels, there in pan(image.read(path).bgr, words):
@@ -124,7 +124,7 @@ def main() -> None:
     samples = Path(os.environ.get("ONLOOKER_SAMPLES", "none"))
     if samples.is_dir():
         read = Reader("fast")
-        score = film(read, samples)
+        score = video(read, samples)
         cost = 1000 * read.seconds / (35 * PAN_FRAMES)
         print(
             f"{'words of a pan, fast':<24}{score.right / score.truth:>8.3f}{cost:>10.0f} ms; "
