@@ -19,7 +19,7 @@ from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import TextLine, TextQuad
 from onlooker.vision import text_reader
-from onlooker.vision.text_gaps import Character
+from onlooker.vision.text_lines import Character
 
 SETTINGS = schema.Text(size=960)
 
@@ -232,7 +232,7 @@ def test_many_crops_are_read_in_groups_as_all_at_once(
     read = TextReader(settings)
     recognised = read.whole._recognised
 
-    def counted(crops: Sequence[text_reader.Crop]) -> Iterator[tuple[Character, ...]]:
+    def counted(crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
         groups.append(len(crops))
         return recognised(crops)
 

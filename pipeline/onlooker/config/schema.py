@@ -111,7 +111,7 @@ class Text(Section, frozen=True, kw_only=True):
     upside down."""
     detector: str = "ppocrv6_det_small"
     reader: str = "ppocrv6_rec_small"
-    min_score: Ratio = 0.75
+    min_score: Ratio = 0.5
     """Minimum mean character score of a line in a record."""
 
     @property

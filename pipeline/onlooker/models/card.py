@@ -79,13 +79,11 @@ class Build(Section, frozen=True):
     """The way from the members to ONNX: see `onlooker.models.convert`."""
 
     format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
-    edits: tuple[
-        Literal["best_characters", "drop_unused", "free_size", "heads", "own_weights"], ...
-    ] = ()
+    edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
     """Changes to the graph, in order. After them every model takes images as bytes, and its
     denormal weights are set to zero."""
     vocabulary: Literal["all", "latin"] | None = None
-    """The characters that the edit `best_characters` leaves in a text reader's alphabet."""
+    """The characters that the edit `greedy` leaves in a text reader's alphabet."""
     heads: Heads | None = None
     """The weights that the edit `heads` adds."""
 
@@ -265,7 +263,7 @@ class Figures(Section, frozen=True):
 class Probe(Section, frozen=True):
     """A synthetic image and the model's outputs for it: see `onlooker.models.self_test`."""
 
-    picture: Literal["blocks", "digits", "words"]
+    picture: Literal["blocks", "digits"]
     size: tuple[int, int]
     """Width and height of the image."""
     expect: tuple[Figures, ...] = ()

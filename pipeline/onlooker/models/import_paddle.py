@@ -125,7 +125,7 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
                 Member(path=path, sha256=digest)
                 for path, digest in zip(files, digests, strict=True)
             ],
-            "build": {"format": "paddle", "edits": ["best_characters"], "vocabulary": "all"}
+            "build": {"format": "paddle", "edits": ["greedy"], "vocabulary": "all"}
             if reads
             else {"format": "paddle"},
             "layout": "NCHW",
@@ -136,10 +136,7 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             "scale": scale,
             "decode": {"kind": "characters" if reads else "probability_map"},
             "run": {"provider": "cpu", "bfloat16": True},
-            "probe": {
-                "picture": "words" if reads else "digits",
-                "size": [320, CROP_HEIGHT if reads else 192],
-            },
+            "probe": {"picture": "digits", "size": [320, CROP_HEIGHT if reads else 192]},
         },
         Card,
         from_attributes=True,

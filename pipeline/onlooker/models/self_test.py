@@ -7,9 +7,6 @@ is the top byte of the 32-bit product 2654435761 * (1 + c + 3 k + 3 n r) (Knuth'
 
 digits: seven-segment digits, 14 x 26 pixels of level 20 on 235, in one line halfway down, each 20
 pixels right of the one before; digit i of the line is (3 + 7 i) mod 10.
-
-words: capitals made of the same seven segments, 16 x 30 pixels, likewise 24 pixels apart: HELP FACE
-PULSE and so on, with empty places between the words.
 """
 
 from collections.abc import Sequence
@@ -23,13 +20,19 @@ KNUTH = np.uint32(2654435761)
 BLOCK = 8
 
 PAPER, INK = 235, 20
-MARGIN = 12
+WIDE, TALL, STROKE, PITCH, MARGIN = 14, 26, 3, 20, 12
+SEGMENTS = (
+    (0, 0, WIDE, STROKE),  # top
+    (0, 0, STROKE, TALL // 2),  # upper left
+    (WIDE - STROKE, 0, WIDE, TALL // 2),  # upper right
+    (0, TALL // 2 - 1, WIDE, TALL // 2 + 2),  # middle
+    (0, TALL // 2, STROKE, TALL),  # lower left
+    (WIDE - STROKE, TALL // 2, WIDE, TALL),  # lower right
+    (0, TALL - STROKE, WIDE, TALL),  # bottom
+)
+"""x1, y1, x2, y2 of each segment in a digit's own pixels."""
 LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123456", "012356")
 """The segments of each digit."""
-LETTERS = {"A": "012345", "C": "0146", "E": "01346", "F": "0134", "H": "12345", "L": "146",
-           "P": "01234", "S": "01356", "U": "12456", " ": ""}  # fmt: skip
-"""The segments of each letter."""
-WORDS = "HELP FACE PULSE SHELF CLASS "
 
 FIRST_VALUES = 4
 """Number of values of an output on a card."""
@@ -41,7 +44,7 @@ MIN_FIGURE = 1e-3
 
 def picture(probe: Probe) -> NDArray[np.uint8]:
     """Return the probe's image: (height, width, 3), channels in the network's order."""
-    draw = {"blocks": blocks, "digits": digits, "words": words}[probe.picture]
+    draw = {"blocks": blocks, "digits": digits}[probe.picture]
     return draw(*probe.size)
 
 
@@ -55,36 +58,11 @@ def blocks(width: int, height: int) -> NDArray[np.uint8]:
 
 def digits(width: int, height: int) -> NDArray[np.uint8]:
     """Return a line of digits, (height, width, 3): something to find and to read."""
-    lit = [LIT[(3 + 7 * number) % 10] for number in range(width)]
-    return _segments(lit, width, height, (14, 26), 3, 20)
-
-
-def words(width: int, height: int) -> NDArray[np.uint8]:
-    """Return a line of words, (height, width, 3): something to read, with spaces."""
-    lit = [LETTERS[WORDS[number % len(WORDS)]] for number in range(width)]
-    return _segments(lit, width, height, (16, 30), 4, 24)
-
-
-def _segments(
-    lit: Sequence[str], width: int, height: int, size: tuple[int, int], stroke: int, pitch: int
-) -> NDArray[np.uint8]:
-    """Draw one character after the other, `pitch` pixels apart, while there is room."""
-    wide, tall = size
-    middle = tall // 2
-    segments = (
-        (0, 0, wide, stroke),  # top
-        (0, 0, stroke, middle),  # upper left
-        (wide - stroke, 0, wide, middle),  # upper right
-        (0, middle - 1, wide, middle - 1 + stroke),  # middle
-        (0, middle, stroke, tall),  # lower left
-        (wide - stroke, middle, wide, tall),  # lower right
-        (0, tall - stroke, wide, tall),  # bottom
-    )
     drawn = np.full((height, width, 3), PAPER, np.uint8)
-    top = (height - tall) // 2
-    for left, shown in zip(range(MARGIN, width - wide, pitch), lit, strict=False):
-        for segment in shown:
-            x1, y1, x2, y2 = segments[int(segment)]
+    top = (height - TALL) // 2
+    for number, left in enumerate(range(MARGIN, width - WIDE, PITCH)):
+        for segment in LIT[(3 + 7 * number) % 10]:
+            x1, y1, x2, y2 = SEGMENTS[int(segment)]
             drawn[top + y1 : top + y2, left + x1 : left + x2] = INK
     return drawn
 

@@ -5,15 +5,14 @@ words, and regions that were detected apart become one line if the gap between t
 """
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.types import Point, Quad, TextLine, Word
-from onlooker.vision.text_gaps import Character
 
 MIN_LINE_GAP = 1.5
 """A line ends at a gap that is wider than this many heights of the line, and wider than the mean of
@@ -25,11 +24,16 @@ MAX_WORD_GAP = 0.6
 MAX_HEIGHT_RATIO = 1.6
 MAX_ANGLE = math.radians(8)
 MAX_OFFSET = 0.3
-# Text along a curve is found in straight pieces. One continues another if it begins where that one
-# ends, within this share of the lower height, and turns by at most MAX_BEND.
-MAX_CURVE_GAP = 0.75
-MAX_CURVE_HEIGHT_RATIO = 2.2
-MAX_BEND = math.radians(60)
+
+
+class Character(NamedTuple):
+    """A character that was read."""
+
+    text: str
+    score: float
+    """0 to 1."""
+    centre: float
+    """Place along the crop: 0 is its left edge, 1 its right."""
 
 
 def lines(quad: Quad, characters: Sequence[Character], padding: float) -> list[TextLine]:
@@ -111,10 +115,8 @@ def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
     """Return the lines row by row, downwards, and each row to the right.
 
     Right is the mean direction of the lines. A line belongs to a row if its centre is above the
-    foot of the row's first line. Neighbours in a row at the distance of two words become one line,
-    and so do pieces of a curve.
+    foot of the row's first line. Neighbours in a row at the distance of two words become one line.
     """
-    found = _along_curves(found)
     # On a sheet that is slightly turned, the centres of long lines are far from their beginnings,
     # so down and right are those of all lines together.
     along = sum(_direction(line.quad) for line in found)
@@ -140,45 +142,6 @@ def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
                 )
             ordered.append(line)
     return tuple(ordered)
-
-
-def _along_curves(found: Sequence[TextLine]) -> list[TextLine]:
-    """Return the lines, those that are pieces of one curve joined."""
-    following: dict[int, int] = {}
-    for number, line in enumerate(found):
-        gaps = {n: _bend_gap(line.quad, other.quad) for n, other in enumerate(found) if n != number}
-        nearest = min(gaps, key=gaps.__getitem__, default=None)
-        if nearest is not None and gaps[nearest] <= MAX_CURVE_GAP:
-            # Only one piece can come after another, and before it.
-            following[number] = nearest
-    taken = Counter(following.values())
-    following = {one: other for one, other in following.items() if taken[other] == 1}
-    joined = []
-    for number in sorted(set(range(len(found))) - set(following.values())):
-        pieces = [found[number]]
-        while number in following:
-            number = following[number]
-            pieces.append(found[number])
-        words = [word for piece in pieces for word in piece.words]
-        quad = pieces[0].quad if len(pieces) == 1 else _span(pieces[0].quad, pieces[-1].quad)
-        joined.append(pieces[0] if len(pieces) == 1 else _line(quad, words))
-    return joined
-
-
-def _bend_gap(one: Quad, other: Quad) -> float:
-    """Return the distance from one's end to the other's begin, in heights of the lower one.
-
-    It is infinite if the other one does not continue it around a bend.
-    """
-    low, high = sorted(math.dist(quad[0], quad[3]) for quad in (one, other))
-    first, second = _direction(one), _direction(other)
-    if not 0 < high <= MAX_CURVE_HEIGHT_RATIO * low or not first or not second:
-        return math.inf
-    turn = second / first
-    if not MAX_ANGLE < abs(math.atan2(turn.imag, turn.real)) <= MAX_BEND:
-        return math.inf
-    end, begin = (complex(*a) + complex(*b) for a, b in ((one[1], one[2]), (other[0], other[3])))
-    return abs(end - begin) / 2 / low
 
 
 def _follows(one: Quad, other: Quad) -> bool:

@@ -13,29 +13,21 @@ import cv2
 import numpy as np
 
 from onlooker.config import schema
-from onlooker.media.picture import Picture
+from onlooker.media.picture import Picture, Pixels
 from onlooker.models import session
 from onlooker.models.card import Characters, WeightsError, card
 from onlooker.types import Quad, TextLine, TextQuad
-from onlooker.vision import ctc, look_alikes, machine_readable, seven_segments
+from onlooker.vision import ctc
 from onlooker.vision.crops import crop, padded
 from onlooker.vision.text_finder import TEXT_SCORE
-from onlooker.vision.text_gaps import Character, spaced
-from onlooker.vision.text_lines import in_reading_order, lines
+from onlooker.vision.text_lines import Character, in_reading_order, lines
 
 MIN_CANDIDATE_SCORE = 0.9
 """Score with which a candidate of the finder must be read to be text."""
-CLEAR_TEXT_SCORE, CLEAR_TEXT_SHARE = 0.88, 0.8
-"""Text that the finder sees so clearly is reported from this share of the minimum score on: it is
-text, although the reader is not sure of each character, as of single ones with accents."""
 CROP_HEIGHT = 48
 """Pixels of the reader's crops."""
-DISPLAY_HEIGHT = 2 * CROP_HEIGHT
 CROP_PADDING = 0.075
 """The reader likes more space: its crops have this share of the height more on each side."""
-MIN_CROP_WIDTH = 96
-"""Pixels to which shorter crops are stretched: the reader has a column for eight pixels only. Of
-298 words of street scenes it reads 3 in a hundred more so."""
 MAX_CROP_WIDTH = 100 * CROP_HEIGHT
 """Pixels to which longer lines are squeezed: a hair-thin region would otherwise cost seconds."""
 # Enlarging blurs. Crops that are enlarged at least MIN_SHARPENED_ZOOM times are sharpened by
@@ -58,15 +50,6 @@ MIN_TALL_RATIO, MIN_SIDEWAYS_RATIO = 1.5, 3.0
 MIN_TURNED_SCORE = 0.7
 MAX_DOUBTFUL_SCORE = 0.95
 MIN_TURNED_GAIN = 0.05
-
-
-class Crop(NamedTuple):
-    """A region cut out upright."""
-
-    pixels: bytes
-    """(height, w, 3), BGR."""
-    stretch: float
-    """Factor by which it is wider than the region, compared with its height."""
 
 
 class Reading(NamedTuple):
@@ -108,7 +91,7 @@ class TextReader:
         # of the crops of a broadcast, half and more have been read before, to the last bit. An
         # image that is read thoroughly comes once.
         self._max_remembered = 0 if self._thorough else MAX_REMEMBERED_CROPS
-        self._remembered: OrderedDict[Crop, tuple[Character, ...]] = OrderedDict()
+        self._remembered: OrderedDict[bytes, tuple[Character, ...]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(
@@ -137,14 +120,9 @@ class TextReader:
         threshold = self._min_score
         if found.score < TEXT_SCORE:
             threshold = max(threshold, MIN_CANDIDATE_SCORE)
-        elif found.score >= CLEAR_TEXT_SCORE:
-            threshold *= CLEAR_TEXT_SHARE
         if reading.score < threshold:
             return []
-        characters = machine_readable.corrected(reading.characters)
-        if characters is None:
-            characters = look_alikes.resolved(reading.characters)
-        return lines(reading.quad, characters, CROP_PADDING)
+        return lines(reading.quad, reading.characters, CROP_PADDING)
 
     def _readings(self, places: Sequence[tuple[Picture, TextQuad]]) -> list[Reading]:
         """Return the best reading of each region: of several ways to view it, the clearest."""
@@ -157,15 +135,12 @@ class TextReader:
             doubtful = [
                 (n, _turned(reading.quad))
                 for n, reading in best.items()
-                if places[n][1].score >= MIN_TURNED_SCORE
-                and reading.score < MAX_DOUBTFUL_SCORE
-                and not seven_segments.is_number(reading.characters)
+                if places[n][1].score >= MIN_TURNED_SCORE and reading.score < MAX_DOUBTFUL_SCORE
             ]
             for n, reading in self._read(places, doubtful):
-                fewer = min(1.0, len(reading.characters) / max(1, len(best[n].characters)))
-                if fewer * reading.score > best[n].score + MIN_TURNED_GAIN:
+                if reading.score > best[n].score + MIN_TURNED_GAIN:
                     best[n] = reading
-        return [_with_points(picture, best[n]) for n, (picture, _) in enumerate(places)]
+        return [best[n] for n in range(len(places))]
 
     def _read(
         self, places: Sequence[tuple[Picture, TextQuad]], views: Sequence[tuple[int, Quad]]
@@ -173,12 +148,12 @@ class TextReader:
         """Yield the reading of each view: the number of its place, and its quad."""
         for start in range(0, len(views), MAX_CROPS):
             some = views[start : start + MAX_CROPS]
-            crops = [_rectified(places[n][0], quad) for n, quad in some]
+            crops = [_rectified(places[n][0], quad).tobytes() for n, quad in some]
             for (n, quad), characters in zip(some, self._characters(crops), strict=True):
                 yield n, Reading(quad, characters)
 
-    def _characters(self, crops: Sequence[Crop]) -> list[tuple[Character, ...]]:
-        """Return the characters of each crop."""
+    def _characters(self, crops: Sequence[bytes]) -> list[tuple[Character, ...]]:
+        """Return the characters of each crop, (CROP_HEIGHT, w, 3) BGR."""
         with self._lock:
             known = {crop: self._remembered[crop] for crop in crops if crop in self._remembered}
         new = list(dict.fromkeys(crop for crop in crops if crop not in known))
@@ -191,24 +166,19 @@ class TextReader:
                 self._remembered.popitem(last=False)
         return [known[crop] for crop in crops]
 
-    def _recognised(self, crops: Sequence[Crop]) -> Iterator[tuple[Character, ...]]:
+    def _recognised(self, crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
         """Yield the characters of each crop by the model."""
-        upright = [
-            np.frombuffer(each.pixels, np.uint8).reshape(CROP_HEIGHT, -1, 3) for each in crops
-        ]
+        upright = [np.frombuffer(each, np.uint8).reshape(CROP_HEIGHT, -1, 3) for each in crops]
         inputs = [
             padded(each, self._model.card, self._model.length(each.shape[1])) for each in upright
         ]
         outputs = self._model.run_each(inputs)
-        for n, (classes, scores, spaces) in enumerate(outputs):
-            each, given = upright[n], inputs[n]
+        for each, given, (classes, scores) in zip(upright, inputs, outputs, strict=True):
             column = given.shape[1] / classes.shape[1] / each.shape[1]
-            found = ctc.collapse(classes[0], scores[0], spaces[0])
-            characters = [
+            yield tuple(
                 Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
-                for index, score, first, last, _ in found
-            ]
-            yield spaced(characters, [space for *_, space in found], each, crops[n].stretch)
+                for index, score, first, last in ctc.collapse(classes[0], scores[0])
+            )
 
 
 def _views(quad: Quad) -> list[Quad]:
@@ -226,43 +196,33 @@ def _views(quad: Quad) -> list[Quad]:
     return [downwards, upwards]
 
 
-def _with_points(picture: Picture, reading: Reading) -> Reading:
-    """Return the reading with the points that a crop of twice the size shows."""
-    if not seven_segments.is_number(reading.characters):
-        return reading
-    crop = _rectified(picture, reading.quad, DISPLAY_HEIGHT)
-    pixels = np.frombuffer(crop.pixels, np.uint8).reshape(DISPLAY_HEIGHT, -1, 3)
-    return Reading(reading.quad, seven_segments.with_points(reading.characters, pixels))
-
-
 def _turned(quad: Quad) -> Quad:
     """Return the same region viewed upside down."""
     a, b, c, d = quad
     return c, d, a, b
 
 
-def _rectified(picture: Picture, quad: Quad, height: int = CROP_HEIGHT) -> Crop:
-    """Return the region with CROP_PADDING, upright, `height` pixels high."""
+def _rectified(picture: Picture, quad: Quad) -> Pixels:
+    """Return the region with CROP_PADDING, upright, CROP_HEIGHT pixels high."""
     corners = _padded(quad)
     size = math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
-    width = min(MAX_CROP_WIDTH, max(MIN_CROP_WIDTH, round(height * size[0] / size[1])))
-    target = np.array([[0, 0], [width, 0], [0, height]], np.float32)
+    width = min(MAX_CROP_WIDTH, max(1, round(CROP_HEIGHT * size[0] / size[1])))
+    target = np.array([[0, 0], [width, 0], [0, CROP_HEIGHT]], np.float32)
     matrix = cv2.getAffineTransform(np.array([corners[n] for n in (0, 1, 3)], np.float32), target)
     upright = crop(
         picture,
         np.asarray(matrix, np.float64),
         width,
-        height,
+        CROP_HEIGHT,
         interpolation=cv2.INTER_CUBIC,
         border=cv2.BORDER_REPLICATE,
         roughly=True,
     )
-    zoom = height / size[1]
-    if zoom >= MIN_SHARPENED_ZOOM:
-        blurred = cv2.GaussianBlur(upright, (0, 0), zoom)
-        sharp = cv2.addWeighted(upright, 1 + SHARPENING, blurred, -SHARPENING, 0)
-        upright = np.asarray(sharp, np.uint8)
-    return Crop(upright.tobytes(), width / size[0] / zoom)
+    zoom = CROP_HEIGHT / size[1]
+    if zoom < MIN_SHARPENED_ZOOM:
+        return upright
+    blurred = cv2.GaussianBlur(upright, (0, 0), zoom)
+    return np.asarray(cv2.addWeighted(upright, 1 + SHARPENING, blurred, -SHARPENING, 0), np.uint8)
 
 
 def _padded(quad: Quad) -> Quad:

@@ -25,7 +25,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
 
 EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": graph_edits.free_size,
-    "best_characters": graph_edits.best_characters,
+    "greedy": graph_edits.greedy,
     "drop_unused": graph_edits.drop_unused,
     "own_weights": graph_edits.own_weights,
     "heads": heads.heads,
