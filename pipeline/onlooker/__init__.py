@@ -26,6 +26,7 @@ media        images, video files and cameras in; sampled; video out
 models       model cards, weights, sessions, converters
 vision       faces and text of an image: `analyser` is the whole of it on one page
 identity     collections of people: store, search, enrolment
+track        faces and lines of text over time: `stream_tracks` is the state of a stream
 rekognition  Amazon's structures, and how pixels become their ratios
 record       records of frames: their log, its sinks, subscribers
 render       results drawn on images and into videos
