@@ -6,20 +6,26 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from tests.support import frames
+from tests.support.appearances import event
 from tests.support.record_form import Json, schema
 
 from onlooker.config.schema import Config, Faces, Match, Pipeline, Record, Text
 from onlooker.record.frame_record import analysis_digest, build, record_id
-from onlooker.rekognition.shapes import StreamRecord, encode
+from onlooker.rekognition.shapes import LineTrack, StreamRecord, Track, encode
 from onlooker.types import (
     Face,
     Frame,
     Identity,
+    LineRef,
     Pose,
     Quad,
     Quality,
+    Reading,
     StoredFace,
     TextLine,
+    TrackRef,
     Word,
 )
 from onlooker.vision import analyser
@@ -117,6 +123,60 @@ def test_form() -> None:
     schema(record(frame(faces=(), lines=())))
     schema(record(frame(error="the packet is damaged")))
     schema(record(frame(stream="my video (1).mp4")))
+
+
+def test_tracks_and_events_are_told_in_ratios() -> None:
+    corners = ((64.0, 36.0), (320.0, 36.0), (320.0, 72.0), (64.0, 72.0))
+    line = TextLine(
+        text="EXlT",
+        score=0.9,
+        quad=corners,
+        words=(),
+        track=LineRef(id="l", number=2, text="EXIT"),
+    )
+    reading = Reading(
+        id="l",
+        state="end",
+        stream="s",
+        number=2,
+        start=1.5,
+        end=2.25,
+        text="EXIT",
+        score=0.875,
+        runner_up="EXlT",
+        frames=9,
+        record_id="r",
+        time=2.0,
+        quad=corners,
+    )
+    visit = event(1, "update", 1.25, 3.5, "anna", quiet=True)
+    seen = replace(FACE, track=TrackRef(id=visit.id, number=1, person="anna"))
+    made = frames.frame(
+        "s",
+        0,
+        width=640,
+        height=360,
+        faces=(FACE, seen),
+        lines=(line,),
+        appearances=(visit,),
+        readings=(reading,),
+    )
+    built = build(made, Config(), "d")
+    assert built.Tracks == (Track(TrackId=visit.id, Index=1, Face=1, Person="anna"),)
+    assert built.LineTracks == (LineTrack(TrackId="l", Index=2, Line=0, DetectedText="EXIT"),)
+    [told] = built.Appearances
+    assert (told.AppearanceId, told.State, told.Start, told.End) == (visit.id, "update", 1.25, 3.5)
+    assert (told.Frames, told.Person, told.Clarity, told.Quiet) == (7, "anna", 50.0, True)
+    box = told.DetectedFace.BoundingBox
+    assert (box.Left, box.Top, box.Width, box.Height) == (0.1, 0.1, 0.1, 0.2)
+    [read] = built.Readings
+    assert (read.DetectedText, read.RunnerUp, read.Confidence) == ("EXIT", "EXlT", 87.5)
+    assert read.Geometry == built.TextDetections[0].Geometry
+    assert (read.Start, read.End, read.Time, read.RecordId) == (1.5, 2.25, 2.0, "r")
+    failed = build(replace(made, error="lost"), Config(), "d")
+    assert failed.Tracks == ()
+    assert failed.LineTracks == ()
+    assert failed.Appearances == built.Appearances  # a visit may end with a frame that failed
 
 
 coordinate = st.floats(-5000, 5000)

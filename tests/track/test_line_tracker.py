@@ -98,6 +98,20 @@ def test_a_caption_that_replaces_another_in_its_place_is_a_line_of_its_own() -> 
     assert second.first == 0.6
 
 
+def test_a_number_that_counts_is_a_line_for_each_value() -> None:
+    film = Film()
+    ids = []
+    for value in (21, 22, 23):
+        for noise in range(5):
+            [track] = film.show(
+                drawn(f"EXIT {value}", noise=noise),
+                (f"EXIT {value}", (100.0, 100.0, 250.0, 132.0), 0.97),
+            )
+        ids.append(track.id)
+        assert track.ballot.text == f"EXIT {value}"
+    assert len(set(ids)) == 3
+
+
 def test_a_gap_in_which_nothing_changed_is_bridged_by_the_pixels() -> None:
     film = Film()
     [track] = film.show(drawn("EXIT"), ("EXIT", BOX))

@@ -137,7 +137,7 @@ def _value(headers: Headers, name: str) -> str:
 
 
 def _canonical(query: str) -> str:
-    """Return a URL's query in the canonical form: each part encoded anew, in order."""
+    """Return a URL's query in the canonical form: each part encoded again, in order."""
     pairs = (part.partition("=")[::2] for part in query.split("&") if part)
     return "&".join("=".join(each) for each in sorted(tuple(map(_encoded, one)) for one in pairs))
 

@@ -41,7 +41,7 @@ class Deinterlacer:
         yield from self._ready()
 
     def flush(self) -> Iterator[VideoFrame]:
-        """Yield the frames that the filter holds; it begins anew with the next one."""
+        """Yield the frames that the filter holds; the next frame starts it again."""
         if self._graph is not None:
             self._graph.vpush(None)
             yield from self._ready()

@@ -11,7 +11,7 @@ B_FRAME = 3
 
 MAX_DISORDER = 4
 """A time stamp that is no more than this many frames back, but not of a key frame, is taken for a
-small error. Otherwise a recording begins anew, as where two files were joined."""
+small error. Otherwise a new recording begins, as where two files were joined."""
 MAX_START_SECONDS = 30 * 86400.0
 """A recording that begins later states the date. Its time is counted from its beginning."""
 MAX_GAP_SECONDS = 3600.0

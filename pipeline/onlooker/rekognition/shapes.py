@@ -277,7 +277,7 @@ class LineTrack(Shape, frozen=True, kw_only=True):
     Line: int
     """Id in TextDetections."""
     DetectedText: str
-    """What its frames together read so far."""
+    """The reading of all of its frames so far."""
 
 
 class Reading(Shape, frozen=True, kw_only=True):
@@ -298,7 +298,7 @@ class Reading(Shape, frozen=True, kw_only=True):
     Frames: int
     """Frames in which it was detected so far."""
     DetectedText: str
-    """What its frames together read."""
+    """The reading of all of its frames."""
     Confidence: float
     RunnerUp: str | None = None
     """The reading that came second; absent if all frames agree."""

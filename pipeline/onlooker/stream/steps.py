@@ -212,17 +212,15 @@ def _people_of(setup: Setup, log: "Writer") -> "Follower":
     """Return what assigns the unknown people of a log. Raises StoreError."""
     from onlooker.identity.people.people import open_people
     from onlooker.models.card import space
-    from onlooker.record.sinks.sink import Follower
-    from onlooker.record.sinks.unknown_people import UnknownPeople
+    from onlooker.record.sinks.unknown_people import PeopleFollower, UnknownPeople
 
     people = open_people(space(setup.config.faces.embedder), setup.store)
-    return Follower(log, setup.closing.enter_context(UnknownPeople(log, people)))
+    return PeopleFollower(log, setup.closing.enter_context(UnknownPeople(log, people)))
 
 
 def _commit(
     setup: Setup, outputs: Outputs, recorder: "Recorder", followers: "list[Follower]"
 ) -> None:
-    from onlooker.identity.errors import StoreError
     from onlooker.record.log.reader import LogError, LogFull
 
     full = False
@@ -231,10 +229,6 @@ def _commit(
             recorder.commit()
             for follower in followers:
                 follower.catch_up()
-        except StoreError as error:
-            # The appearances wait in the log; the records must not wait for them.
-            logger.error("people not assigned error=%s", error)
-            break
         except LogFull as error:
             if not outputs.patient:
                 raise StageError(str(error)) from error

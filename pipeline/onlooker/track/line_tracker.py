@@ -23,9 +23,11 @@ LookAt = Callable[[Box], Look]
 
 LOOK_SIZE = (32, 8)
 """Width and height of a look."""
-SAME_LOOK = (3.0, 0.25)
-"""Two looks are of the same pixels if their mean difference of brightness, of 255, is at most the
-first, or the second times the contrast (standard deviation) of the look."""
+PARTS = 8
+"""Parts, side by side, in which two looks are compared: another digit changes only one of them."""
+SAME_LOOK = (6.0, 0.35)
+"""Two looks are of the same pixels if no part differs by more brightness, of 255 and on average,
+than the first, or than the second times the contrast (standard deviation) of the look."""
 SHIFT = 0.1
 """A line that has moved by more than this share of its height is another look."""
 GAP_SECONDS = 1.0
@@ -44,7 +46,8 @@ UNCHANGED_EVIDENCE = 6.0
 """Evidence of pixels that have not changed."""
 SURE_SCORE = 0.9
 SURE_EDITS = 2
-"""Two sure readings with so many characters different are of different lines, if pixels changed."""
+"""Two sure readings with so many characters different are of different lines, if pixels changed; at
+the same place, where nothing but the text can have changed them, one character is enough."""
 DIFFERENT_EVIDENCE = -6.0
 SINGLE_SCORE = 0.9
 """A line that was seen once is real if its reading is as sure as this and is not short."""
@@ -184,8 +187,8 @@ class LineTracker(msgspec.Struct):
         track.text, track.score = line.text, max(track.score, line.score)
         track.detections += 1
         track.look = look.tobytes()
-        shift = max(abs(a - b) for a, b in zip(line.box, track.voted_box, strict=True))
-        another = shift > SHIFT * line.height or not alike(look, track.voted_look)
+        moved = _shift(line.box, track.voted_box) > SHIFT * line.height
+        another = moved or not alike(look, track.voted_look)
         if not track.readings or another:
             weight = max(line.score, 1e-3) * min(1.0, line.height / FULL_HEIGHT)
             track.ballot.vote(line.text, [weight] * len(line.text))
@@ -206,7 +209,8 @@ def alike(one: Look, other: bytes) -> bool:
     """Return whether two looks are of the same pixels."""
     then = np.frombuffer(other, np.uint8).reshape(one.shape)
     bound = max(SAME_LOOK[0], SAME_LOOK[1] * float(then.std()))
-    return float(np.abs(one.astype(np.int16) - then).mean()) <= bound
+    change = np.abs(one.astype(np.int16) - then).reshape(len(then), PARTS, -1)
+    return float(change.mean((0, 2)).max()) <= bound
 
 
 def _evidence(track: LineTrack, box: Box, line: LineSeen, unchanged: bool) -> float:
@@ -224,9 +228,15 @@ def _evidence(track: LineTrack, box: Box, line: LineSeen, unchanged: bool) -> fl
     evidence += SIMILARITY_EVIDENCE * (min(1.0, equal / max(whole, 1)) - EVEN_SIMILARITY)
     if unchanged:
         return evidence + UNCHANGED_EVIDENCE * common
-    if min(track.score, line.score) >= SURE_SCORE and whole - equal >= SURE_EDITS:
+    edits = 1 if _shift(track.voted_box, line.box) <= SHIFT * line.height else SURE_EDITS
+    if min(track.score, line.score) >= SURE_SCORE and whole - equal >= edits:
         evidence += DIFFERENT_EVIDENCE
     return evidence
+
+
+def _shift(one: Box, other: Box) -> float:
+    """Return the pixels by which the sides of two boxes are apart at most."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
 def _part(track: LineTrack, line: LineSeen) -> bool:

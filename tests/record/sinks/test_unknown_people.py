@@ -11,7 +11,7 @@ from onlooker.identity.people.people import open_people
 from onlooker.models.card import space
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.sink import Follower
-from onlooker.record.sinks.unknown_people import UnknownPeople
+from onlooker.record.sinks.unknown_people import PeopleFollower, UnknownPeople
 
 SPACE = space("mobilefacenet")
 
@@ -49,8 +49,11 @@ def test_those_who_are_unknown_join_once_also_in_a_later_process(
         assert people_of(sink) == [("unknown-000001", 2), ("unknown-000002", 1)]
 
 
-def test_a_store_that_fails_keeps_the_place(
-    log: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_store_that_fails_is_told_once_and_loses_nobody(
+    log: Writer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     log.append([record(0, event(0, "end", 1, 4))], vectors={VISIT.format(0): vector(1)})
     with UnknownPeople(log, open_people(SPACE, tmp_path / "faces.db")) as sink:
@@ -60,8 +63,12 @@ def test_a_store_that_fails_keeps_the_place(
 
         with monkeypatch.context() as patch:
             patch.setattr(sink._people, "join", fail)
-            with pytest.raises(StoreError):
-                Follower(log, sink).catch_up()
+            follower = PeopleFollower(log, sink)
+            for _ in range(3):
+                follower.catch_up()
         assert sink.position == 0
-        Follower(log, sink).catch_up()
+        assert [entry.message for entry in caplog.records] == [
+            "appearances wait for the store of people error=no room"
+        ]
+        follower.catch_up()
         assert people_of(sink) == [("unknown-000001", 1)]

@@ -37,7 +37,7 @@ MIN_LINK = 50.0
 MAX_LINKS = 100
 """Nearest faces that are compared."""
 MIN_CLARITY, MIN_FRAMES = 20.0, 3
-"""What an appearance needs to become a new person."""
+"""Minimum clarity and number of frames of an appearance that becomes a new person."""
 MAX_VECTORS = 30
 """Faces kept of one person; further appearances join without."""
 ALIKE = 70.0

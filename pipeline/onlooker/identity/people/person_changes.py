@@ -39,9 +39,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     person: str | None = None
-    """Who has the appearances afterwards."""
+    """The owner of the appearances afterwards."""
     other: str | None = None
-    """Who had them before."""
+    """Their owner before."""
     similarity: float | None = None
     """Of a join: mean of the best links."""
     moves: tuple[Move, ...] = ()

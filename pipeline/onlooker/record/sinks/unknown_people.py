@@ -7,12 +7,34 @@ of people. If the store fails, the appearances wait in the log.
 import logging
 from collections.abc import Sequence
 
+from onlooker.identity.errors import StoreError
 from onlooker.identity.people.people import People
 from onlooker.identity.people.person_changes import Visitor
 from onlooker.record.log.reader import Entry, Log
+from onlooker.record.sinks.sink import Follower
 from onlooker.rekognition.shapes import Appearance, RecordError, decode
 
 logger = logging.getLogger(__name__)
+
+
+class PeopleFollower(Follower):
+    """A follower for UnknownPeople: if the store fails, only the people wait, and nobody else."""
+
+    _failing = False
+
+    def step(self) -> int:
+        """Assign the next appearances, or log once why that is not possible. Raises LogError."""
+        try:
+            found = super().step()
+        except StoreError as error:
+            if not self._failing:
+                logger.error("appearances wait for the store of people error=%s", error)
+            self._failing = True
+            return 0
+        if self._failing:
+            logger.error("appearances are assigned again")
+            self._failing = False
+        return found
 
 
 class UnknownPeople:
