@@ -30,9 +30,10 @@ install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment
 demo: $(VENV)/demo.stamp  ## make a video, index a face, replay the video, print who and what is in it
 	$(BIN)/onlooker demo
 
+# A module stays in one process: its models and servers are made once.
 test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 check: $(VENV)/dev.stamp  ## lint, format, layers, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
