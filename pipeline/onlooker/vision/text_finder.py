@@ -31,8 +31,8 @@ much space round a word; this ratio fits the words of ICDAR 2015 best."""
 MIN_SIDE, MIN_HEIGHT = 3.0, 4.4
 MAX_QUADS = 1000
 # Larger inputs go through the detector in tiles that overlap: its memory grows with its input.
-MAX_INPUT_PIXELS, TILE_OVERLAP_PIXELS = 960, 64
-MAX_TILE_PIXELS = MAX_INPUT_PIXELS - 2 * TILE_OVERLAP_PIXELS
+MAX_INPUT_PIXELS = 960 * 736
+MAX_TILE_HEIGHT, MAX_TILE_WIDTH, TILE_OVERLAP_PIXELS = 736, 960, 64
 
 # The thorough search begins with an input of at least this long side. Around text lower than
 # SMALL_HEIGHT, and around candidates, it detects again, twice as large each time, up to
@@ -189,7 +189,7 @@ class TextFinder:
 
     def _maps(self, inputs: Sequence[Pixels]) -> list[Floats]:
         """Return, for each pixel of each input, how likely it lies in the core of text."""
-        whole = [n for n, given in enumerate(inputs) if max(given.shape) <= MAX_INPUT_PIXELS]
+        whole = [n for n, given in enumerate(inputs) if given[..., 0].size <= MAX_INPUT_PIXELS]
         maps = dict(zip(whole, self._run([inputs[n] for n in whole]), strict=True))
         return [
             np.ascontiguousarray(maps[n]) if n in maps else self._tiled(given)
@@ -199,8 +199,8 @@ class TextFinder:
     def _tiled(self, given: Pixels) -> Floats:
         height, width = given.shape[:2]
         whole = np.empty((height, width), np.float32)
-        for top, bottom in parts(height, MAX_TILE_PIXELS):
-            for left, right in parts(width, MAX_TILE_PIXELS):
+        for top, bottom in _tiles(height, MAX_TILE_HEIGHT):
+            for left, right in _tiles(width, MAX_TILE_WIDTH):
                 y, x = max(0, top - TILE_OVERLAP_PIXELS), max(0, left - TILE_OVERLAP_PIXELS)
                 below, beyond = bottom + TILE_OVERLAP_PIXELS, right + TILE_OVERLAP_PIXELS
                 [tile] = self._run([given[y:below, x:beyond]])
@@ -213,6 +213,12 @@ class TextFinder:
             probable[0, 0, : given.shape[0], : given.shape[1]]
             for given, (probable,) in zip(inputs, outputs, strict=True)
         ]
+
+
+def _tiles(length: int, max_length: int) -> list[tuple[int, int]]:
+    """Return begin and end of tiles that are within `max_length`, with their overlap."""
+    alone = length <= max_length
+    return parts(length, max_length if alone else max_length - 2 * TILE_OVERLAP_PIXELS)
 
 
 def _together(found: Sequence[Regions]) -> Regions:
