@@ -11,6 +11,7 @@ from onlooker.record import recorder as recorders
 from onlooker.record.log import retention
 from onlooker.record.log import writer as writers
 from onlooker.record.log.reader import LogFull
+from onlooker.record.log.topics import TopicLog
 from onlooker.record.log.writer import Writer
 from onlooker.record.recorder import Recorder
 from onlooker.rekognition.shapes import StreamRecord
@@ -136,3 +137,18 @@ def test_what_could_not_be_committed_is_committed_later(
     assert recorder.commit() == 2
     assert recorder.commit() == 0
     assert texts(list(log.read())) == ["EXIT", "EXIT"]
+
+
+def test_a_record_is_in_the_topic_that_its_stream_has_at_the_time(log: Writer, path: Path) -> None:
+    recorder = Recorder(log)
+    recorder.add(frame(0), *SETTINGS)
+    recorder.add(frame(1), *SETTINGS, "results")
+    assert recorder.commit() == 2
+    recorder.add(frame(2), *SETTINGS)
+    assert recorder.commit() == 1
+    with TopicLog(path) as topics:
+        found = {
+            name: [each.position for each in topics.records_of(topics.number_of(name), 0, 9)]
+            for name in topics.topics()
+        }
+    assert found == {"a": [1, 3], "results": [2]}

@@ -216,6 +216,8 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     url: str
     """rtsp://, http:// or https:// (HLS or MJPEG), /dev/video0, a video file, a folder of images, a
     pattern of images such as shots/*.jpg, or test://moving."""
+    enabled: bool = True
+    """If false, the stream runs only while a stream processor of it does."""
     policy: Literal["live", "every"] | None = None
     """With "every" all frames are analysed, and the source waits; with "live" the newest one wins.
     None means "live" for cameras and "every" for videos and images."""
@@ -233,6 +235,10 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     """Facial attributes in records; None means as `[faces] attributes`."""
     collection: str | None = None
     """Collection that faces are searched in; None means that of `[match]`."""
+    threshold: Percent | None = None
+    """Minimum Similarity of a match; None means that of `[match]`."""
+    topic: StreamName | None = None
+    """Topic of its records, which is the name of a Kinesis data stream; None means the stream's."""
     expect: Pattern | None = None
     """Pattern of the lines of text that are events, after voting: that of licence plates, say."""
     confirm: Annotated[float, Meta(ge=0)] | None = None
@@ -369,6 +375,7 @@ class Config(Section, frozen=True, kw_only=True):
         text = self.text.enabled if source.text is None else source.text
         attributes = self.faces.attributes if source.attributes is None else source.attributes
         collection = source.collection or self.match.collection
+        threshold = self.match.threshold if source.threshold is None else source.threshold
         tracks = {
             name: value
             for name in ("confirm", "absence", "cooldown", "expect")
@@ -378,7 +385,7 @@ class Config(Section, frozen=True, kw_only=True):
             self,
             faces=replace(self.faces, enabled=faces, attributes=attributes),
             text=replace(self.text, enabled=text),
-            match=replace(self.match, collection=collection),
+            match=replace(self.match, collection=collection, threshold=threshold),
             tracks=replace(self.tracks, **tracks),
         )
 

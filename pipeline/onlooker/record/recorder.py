@@ -28,13 +28,16 @@ class Recorder:
         """The newest states of stages, by stream and stage."""
         self._vectors: dict[str, bytes] = {}
         """Mean embeddings of appearances."""
+        self._topics: dict[str, str] = {}
+        """Topics of gathered records, by RecordId, of streams that are not their own topic."""
         self._references: dict[str, StreamRecord] = {}
         """The record that each stream's unchanged frames repeat."""
 
-    def add(self, frame: Frame, config: Config, analysis: str) -> None:
+    def add(self, frame: Frame, config: Config, analysis: str, topic: str | None = None) -> None:
         """Gather the record of `frame`; `config` and `analysis` are as `build` has them.
 
-        A frame whose reference is in the log no more is recorded as failed. Raises LogError if the
+        topic: the topic of the log that the record is in; None means that of the stream's name. A
+        frame whose reference is in the log no more is recorded as failed. Raises LogError if the
         log cannot be read.
         """
         built = build(frame, config, analysis)
@@ -46,6 +49,8 @@ class Recorder:
             else:
                 built = repeated(built, reference)
         self._gathered.append(built)
+        if topic is not None:
+            self._topics[built.RecordId] = topic
         for event in frame.appearances:
             if event.vector is not None:
                 self._vectors[event.id] = event.vector
@@ -59,8 +64,9 @@ class Recorder:
 
         After a LogError they are still gathered, and may be committed again.
         """
-        added = self._log.append(self._gathered, self._states.values(), self._vectors)
+        added = self._log.append(self._gathered, self._states.values(), self._vectors, self._topics)
         self._gathered.clear()
+        self._topics.clear()
         self._states.clear()
         self._vectors.clear()
         return added

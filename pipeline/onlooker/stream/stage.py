@@ -129,6 +129,10 @@ class Setup:
         """Return where the frame's record goes."""
         return self._cached(frame)[0].outputs
 
+    def topic(self, frame: Frame) -> str | None:
+        """Return the topic of the frame's record; None means that of the stream's name."""
+        return self._cached(frame)[0].source.topic
+
     def _cached(self, frame: Frame) -> tuple[Feed, Config]:
         found = self._feeds.get(frame.feed)
         if found is None:

@@ -197,7 +197,7 @@ def record(setup: Setup) -> Step:
 
     def step(frame: Frame, picture: "Picture") -> Frame:
         recorder = recorder_of(setup.outputs(frame))
-        recorder.add(frame, setup.of(frame), setup.analysis(frame))
+        recorder.add(frame, setup.of(frame), setup.analysis(frame), setup.topic(frame))
         return frame
 
     def commit() -> None:

@@ -7,7 +7,7 @@ never removed: it says how far the stream has come.
 
 import sqlite3
 
-from onlooker.record.log import visit_table
+from onlooker.record.log import topics, visit_table
 
 BATCH = 2000
 """Records removed in one transaction."""
@@ -47,6 +47,7 @@ def remove_oldest(database: sqlite3.Connection, written_before: float | None = N
         return 0
     removed = execute(f"DELETE FROM records WHERE position <= ? AND {_REMOVABLE}", (last,)).rowcount
     visit_table.remove(database, last)
+    topics.remove(database, last)
     gone = (
         "FROM seen WHERE position <= ? AND NOT EXISTS "
         "(SELECT 1 FROM records WHERE records.position = seen.position)"

@@ -7,7 +7,7 @@ APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
 MARK_OFFSET = 68
 """Place of the mark in an SQLite file, as its documentation of the database header says."""
-FORMAT = 3
+FORMAT = 4
 """Number of the tables' form, kept as SQLite's user_version."""
 
 TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
@@ -39,6 +39,26 @@ CREATE INDEX visits_by_time ON visits (kind, end);
 CREATE INDEX visits_by_position ON visits (position);
 """
 """See `onlooker.record.log.visit_table`."""
+TOPICS = """
+CREATE TABLE topics (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created REAL NOT NULL
+);
+CREATE TABLE published (
+    topic INTEGER NOT NULL REFERENCES topics (id),
+    position INTEGER NOT NULL,
+    PRIMARY KEY (topic, position)
+) WITHOUT ROWID;
+"""
+"""See `onlooker.record.log.topics`."""
+TOPIC_OF_EACH_STREAM = """
+INSERT INTO topics (id, name, created) SELECT id, name, coalesce(
+    (SELECT written FROM records WHERE stream = streams.id ORDER BY sequence LIMIT 1), 0)
+FROM streams;
+INSERT INTO published (topic, position) SELECT stream, position FROM records
+ORDER BY stream, sequence;
+"""
 
 TABLES = f"""
 CREATE TABLE streams (
@@ -72,11 +92,12 @@ CREATE TABLE seen (
 CREATE INDEX seen_by_position ON seen (position);
 {STATES}
 {VISITS}
+{TOPICS}
 """
 """`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
 the frame. `seen` lists the people and lines of text (`names`) of each record."""
 
-UPGRADES = {1: TIME_INDEX + STATES, 2: VISITS}
+UPGRADES = {1: TIME_INDEX + STATES, 2: VISITS, 3: TOPICS + TOPIC_OF_EACH_STREAM}
 """The statements that turn a log of each earlier format into one of the next."""
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock, Occupied
-from onlooker.record.log import integrity, retention, schema, states, visit_table
+from onlooker.record.log import integrity, retention, schema, states, topics, visit_table
 from onlooker.record.log.reader import (
     LOCK_TIMEOUT_SECONDS,
     PERSON,
@@ -40,6 +40,7 @@ SWEEP_SECONDS = 10.0
 """Seconds between searches for records past their retention."""
 
 NO_VECTORS: Mapping[str, bytes] = MappingProxyType({})
+NO_TOPICS: Mapping[str, str] = MappingProxyType({})
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,8 @@ class Writer(Log):
         """Number and last Sequence of the streams written to so far."""
         self._names: dict[tuple[str, str], int] = {}
         """Numbers of names, by kind and name."""
+        self._topics: dict[str, int] = {}
+        """Numbers of topics, by name."""
         self._swept = time.monotonic()
         self._lock, boot = _locked(path)
         try:
@@ -85,11 +88,13 @@ class Writer(Log):
         records: Iterable[StreamRecord],
         stage_states: Iterable[StageState] = (),
         vectors: Mapping[str, bytes] = NO_VECTORS,
+        topic_names: Mapping[str, str] = NO_TOPICS,
     ) -> int:
         """Append the records that are not in the log, each with its stream's next Sequence.
 
         In the same transaction the states of stages are stored, unless later ones are in the log,
-        and the mean embeddings of appearances: `vectors`, by AppearanceId.
+        and the mean embeddings of appearances: `vectors`, by AppearanceId. topic_names: topics of
+        records, by RecordId, if they are not named after their streams.
 
         Returns how many were appended. They are on the disk then. Raises LogError, after which none
         of them is in the log.
@@ -101,7 +106,8 @@ class Writer(Log):
         now, number = time.time(), 0
         with self._transaction():
             for record in records:
-                number += self._insert(record, now, vectors)
+                topic = topic_names.get(record.RecordId, record.stream)
+                number += self._insert(record, now, vectors, topic)
             for state in stage_states:
                 states.save(self._database, state)
         return number
@@ -125,7 +131,9 @@ class Writer(Log):
         super().close()
         self._lock.close(remove=True)
 
-    def _insert(self, record: StreamRecord, now: float, vectors: Mapping[str, bytes]) -> bool:
+    def _insert(
+        self, record: StreamRecord, now: float, vectors: Mapping[str, bytes], topic: str
+    ) -> bool:
         identity = uuid.UUID(record.RecordId).bytes
         execute = self._database.execute
         if execute("SELECT 1 FROM records WHERE identity = ?", (identity,)).fetchone():
@@ -147,6 +155,9 @@ class Writer(Log):
             execute("INSERT INTO seen VALUES (?, ?)", (number, added.lastrowid))
         if added.lastrowid is not None:
             visit_table.save(self._database, stream, added.lastrowid, record, vectors)
+            if topic not in self._topics:
+                self._topics[topic] = topics.number(self._database, topic, now)
+            topics.save(self._database, self._topics[topic], added.lastrowid)
         return True
 
     def _stream(self, name: str) -> tuple[int, int]:
@@ -191,6 +202,7 @@ class Writer(Log):
                 # They may be of this transaction, which is taken back.
                 self._streams.clear()
                 self._names.clear()
+                self._topics.clear()
                 if self._database.in_transaction:
                     self._database.execute("ROLLBACK")
                 raise
