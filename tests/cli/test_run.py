@@ -143,6 +143,7 @@ def test_a_file_that_is_empty_for_a_moment_is_not_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Editors empty a file before they write it; the program would end, as if all were done."""
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
     file = tmp_path / "onlooker.toml"
     stream = '[streams.door]\nurl = "rtsp://10.0.0.7/1"\n'
     file.write_text(stream)

@@ -3,6 +3,7 @@
 `onlooker stream` and `onlooker serve` are the same with one half each.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +17,7 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.status import streams_table
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import find, has_section, load
-from onlooker.config.schema import Config
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.config.section import ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import check_collection
@@ -25,9 +26,14 @@ from onlooker.models.card import space
 from onlooker.record import curve_keys
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
+from onlooker.stream import processors, stream_table
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.stream_table import StreamTable
 from onlooker.stream.supervisor import RunError, Stopped
+from onlooker.stream.wanted_streams import WantedStreams
 from onlooker.vision import analyser
+
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -40,10 +46,12 @@ def run(
     """
     path = config or find()
 
-    def reload() -> Config:
+    def load_file() -> Config:
         settings = load(path)
         check(settings)
-        if not settings.streams and not serves():  # also a file that is just being written
+        beside = table.added() or any(each.wanted for each in processors.stored(table))
+        # Also a file that is just being written.
+        if not settings.streams and not serves() and not beside:
             raise ConfigError(
                 'there is nothing to run: write [streams.door] with url = "rtsp://...", or '
                 f"[serve], into {path or 'onlooker.toml'}"
@@ -53,9 +61,16 @@ def run(
     def serves() -> bool:
         return path is not None and has_section("serve", path)
 
-    settings = reload()
-    program_log.begin(form="json" if serves() else "plain")
-    run_program(reload, path, api=settings if serves() else None)
+    with StreamTable(stream_table.default_path()) as table, table.runner() as ours:
+        settings = load_file()
+        program_log.begin(form="json" if serves() else "plain")
+        reload = WantedStreams(load_file, table, check_stream) if ours else load_file
+        if not ours:
+            logger.warning(
+                "streams beside the configuration are not run: another `onlooker run` has them; "
+                "set ONLOOKER_DATA to another folder for this one"
+            )
+        run_program(reload, path, api=settings if serves() else None)
 
 
 def run_program(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
@@ -76,6 +91,9 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
         api = api.with_thorough_detection() if api.serve.thorough else api
         server.check(api)
         pull_models(analyser.cards(api, analyser.ALL))
+        # Stream processors may come at any time.
+        any_stream = SourceConfig(url="test://moving", faces=True)
+        pull_models(analyser.cards(config.for_source(any_stream)))
     for source in config.streams.values():
         pull_models(analyser.cards(config.for_source(source)))
     if config.streams:
@@ -145,14 +163,17 @@ def check(config: Config) -> None:
     except (PublishError, curve_keys.BadKey) as error:
         raise ConfigError(f"[publish] {error}") from error
     for name, one in config.streams.items():
-        asked = config.for_source(one)
-        if asked.match.collection is not None and asked.faces.enabled:
-            try:
-                check_collection(
-                    default_path(), space(config.faces.embedder), asked.match.collection
-                )
-            except StoreError as error:
-                raise ConfigError(f"[streams.{name}] collection: {error}") from error
+        try:
+            check_stream(config, one)
+        except StoreError as error:
+            raise ConfigError(f"[streams.{name}] collection: {error}") from error
+
+
+def check_stream(config: Config, source: SourceConfig) -> None:
+    """Raise StoreError unless the collection that a stream is searched in can be used."""
+    asked = config.for_source(source)
+    if asked.match.collection is not None and asked.faces.enabled:
+        check_collection(default_path(), space(config.faces.embedder), asked.match.collection)
 
 
 def check_ports(config: Config) -> None:

@@ -15,10 +15,12 @@ from onlooker.stream.apart import Apart
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.processor_states import Feeding, ProcessorStates
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import Stage
 from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import STATUS_SECONDS, Run, Stopped, running
+from onlooker.stream.wanted_streams import WantedStreams
 
 RELOAD_SECONDS = 1.0
 """Time between two checks of the configuration's file."""
@@ -44,17 +46,32 @@ def serve(
     or on a signal to stop. Raises Stopped after SIGINT, RunError, and what `load` and `feeds_of` do
     for the first configuration.
 
-    others: groups of processes that run beside the streams, of which there may be none then. If the
-    streams fail, the others continue, and RunError is raised after a signal to stop.
+    load: if it is a WantedStreams, its table is followed as the file is. others: groups of
+    processes that run beside the streams, of which there may be none then. If the streams fail, the
+    others continue, and RunError is raised after a signal to stop.
     """
-    config = load()
-    expected = EXPECTED_STREAMS if config.streams else 0
+    table = load.table if isinstance(load, WantedStreams) else None
+    config = _enabled(load())
+    if isinstance(load, WantedStreams):
+        # Of these an error ends the program; the others follow in the first round.
+        config = replace(config, streams=load.of_file(config.streams))
+    expected = EXPECTED_STREAMS if config.streams or table is not None else 0
     room = expected * capacity.window(config) * Ring.slot_bytes_for(*EXPECTED_SIZE)
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, room) as run:
         streams = Streams(run, config, outputs, feeds)
         apart = Apart(run)
         changed = Changed(watched)
+        states = ProcessorStates(load, run.run) if isinstance(load, WantedStreams) else None
+
+        def follow_changes() -> None:
+            # Both are asked, so that one reload is for both.
+            if changed() | (states is not None and states.changed()):
+                reload()
+            if states is not None:
+                failure = None if apart.error is None else str(apart.error)
+                feeding = Feeding(streams.failures, streams.numbers)
+                states.update(feeding, apart.status, failure)
 
         def reload() -> None:
             if apart.error is None:
@@ -63,8 +80,7 @@ def serve(
                 logger.error("configuration not taken error=the streams have failed; restart")
 
         show = every(STATUS_SECONDS, lambda: on_status(apart.status))
-        check = every(RELOAD_SECONDS, lambda: reload() if changed() else None)
-
+        check = every(RELOAD_SECONDS, follow_changes)
         groups = [apart if others else run, *others]
         report = every(STATUS_SECONDS, Report(run.run, groups))
 
@@ -73,7 +89,7 @@ def serve(
             check()
             report()
 
-        follow = reload if config.streams or watched is not None else None
+        follow = reload if config.streams or watched is not None or table is not None else None
         number = supervise(groups, received, each_round, follow)
         if number is None:
             run.finish()
@@ -94,13 +110,18 @@ class Streams:
         self._outputs = outputs
         self._sources = dict(config.streams)
         self._next = len(feeds) + 1
+        self.failures: dict[str, str] = {}
+        """Why streams were not started, by name."""
+        self.numbers: dict[str, int] = {}
+        """Numbers of the feeds of the streams that run, by name."""
         for feed in feeds:
             run.add(feed)
+            self.numbers[feed.stream] = feed.number
 
     def reload(self, load: Callable[[], Config]) -> None:
         """Start and stop streams as the configuration says; change nothing if it cannot be used."""
         try:
-            config = load()
+            config = _enabled(load())
         except OnlookerError as error:
             logger.error("configuration not taken error=%s", error)
             return
@@ -113,6 +134,7 @@ class Streams:
 
         A stream that cannot be started with its new settings continues with the old ones.
         """
+        self.failures = {}
         for name in [name for name in self._sources if name not in wanted]:
             self._stop(name)
         for name, source in wanted.items():
@@ -121,7 +143,7 @@ class Streams:
             try:
                 [feed] = feeds_of({name: source}, self._config, self._outputs, self._next)
             except OnlookerError as error:
-                logger.error("stream not started stream=%s error=%s", name, error)
+                self._not_started(name, error)
                 continue
             if name in self._sources:
                 self._stop(name)
@@ -129,15 +151,26 @@ class Streams:
             try:
                 self._run.add(feed)
             except (OnlookerError, OSError) as error:
-                logger.error("stream not started stream=%s error=%s", name, error)
+                self._not_started(name, error)
                 continue
             logger.warning("stream started stream=%s", name)
             self._sources[name] = source
+            self.numbers[name] = feed.number
+
+    def _not_started(self, name: str, error: Exception) -> None:
+        self.failures[name] = str(error)
+        logger.error("stream not started stream=%s error=%s", name, error)
 
     def _stop(self, name: str) -> None:
         logger.warning("stream stopped stream=%s", name)
         self._run.remove(name)
-        del self._sources[name]
+        del self._sources[name], self.numbers[name]
+
+
+def _enabled(config: Config) -> Config:
+    """Return the configuration without streams that do not run by themselves."""
+    enabled = {name: source for name, source in config.streams.items() if source.enabled}
+    return replace(config, streams=enabled)
 
 
 class Report:
