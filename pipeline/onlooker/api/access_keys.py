@@ -28,6 +28,9 @@ from onlooker.config.section import ConfigError, Section
 ANYBODY = "anybody"
 """The user's name if no keys are configured."""
 
+CONSOLE_ACTIONS = ("console:View", "console:ChangeStreams", "console:ChangePeople")
+"""What the holder of a key may do in the console, beside the operations of the services."""
+
 ResourceKind = Literal["collection", "bucket"]
 """What a key may be restricted to."""
 

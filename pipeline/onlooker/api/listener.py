@@ -32,3 +32,19 @@ def listening(address: tuple[str, int]) -> socket.socket:
     one = bound(address)
     one.listen(BACKLOG)
     return one
+
+
+def reserved(address: tuple[str, int], advice: str) -> socket.socket:
+    """Return a socket that keeps the port while processes come and go. Raises ServeError."""
+    try:
+        # Another server would share the port with ours, silently, if it wants to share it too.
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as alone:
+            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            alone.bind(address)
+        return bound(address)
+    except OSError as error:
+        raise ServeError(
+            f"cannot listen on {address[0]} port {address[1]}: {error.strerror}; stop what uses "
+            f"it, or name another {advice}"
+        ) from error

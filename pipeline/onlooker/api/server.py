@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from onlooker.api import access_keys, process_protocol, services
-from onlooker.api.listener import ServeError, bound
+from onlooker.api.listener import ServeError, reserved
 from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
 from onlooker.child_process import Child, ProcessStatus, signals, stop, supervise
 from onlooker.config.schema import Config
@@ -95,7 +95,7 @@ def running(config: Config, store: Path, on_ready: Callable[[str], None]) -> "It
     with ExitStack() as closing:
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="onlooker-metrics-"))
         address = (resolved(config.serve.host), config.serve.port)
-        keeper = closing.enter_context(_reserved(address))
+        keeper = closing.enter_context(reserved(address, "with --port"))
         settings = ProcessSettings(
             config=config,
             store=store,
@@ -114,22 +114,6 @@ def threads(config: Config) -> int:
     many = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if many else os.cpu_count() or 1
     return config.serve.threads or max(1, cores // config.serve.workers)
-
-
-def _reserved(address: tuple[str, int]) -> socket.socket:
-    """Return a socket that keeps the port while processes come and go. Raises ServeError."""
-    try:
-        # Another server would share the port with ours, silently, if it wants to share it too.
-        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as alone:
-            alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind(address)
-        return bound(address)
-    except OSError as error:
-        raise ServeError(
-            f"cannot listen on {address[0]} port {address[1]}: {error.strerror}; stop what uses "
-            "it, or name another with --port"
-        ) from error
 
 
 def _serve_metrics(host: str, port: int, folder: str) -> Callable[[], None]:

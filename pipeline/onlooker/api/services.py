@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from onlooker.api.access_keys import CONSOLE_ACTIONS
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition.operations import REKOGNITION
 from onlooker.api.service import Operation, Service
@@ -30,5 +31,8 @@ def _names(service: Service) -> str:
 
 
 def actions() -> Sequence[str]:
-    """Return all operations as policies name them, such as "rekognition:DetectFaces"."""
-    return [service.action(name) for service in SERVICES.values() for name in service.operations]
+    """Return all that policies can name, such as "rekognition:DetectFaces"."""
+    operations = [
+        service.action(name) for service in SERVICES.values() for name in service.operations
+    ]
+    return [*operations, *CONSOLE_ACTIONS]

@@ -3,24 +3,21 @@
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import zmq
-from msgspec.structs import replace
 from rich.live import Live
 from rich.table import Table
 
 from onlooker.child_process import ProcessStatus
 from onlooker.cli.terminal import console
 from onlooker.escape import STREAMS
-from onlooker.stream import messages, run_directory
+from onlooker.stream import run_directory
 from onlooker.stream.messages import Status, StreamStatus
+from onlooker.stream.program import Program
 from onlooker.stream.supervisor import RunError
 
-ANSWER_SECONDS = 2.0
-"""Time that a run's hub may take to answer."""
 REFRESH_SECONDS = 1.0
 """Time between two questions."""
 
@@ -64,53 +61,6 @@ def status(
                 console.print(shown)
                 return
             live.update(shown, refresh=True)
-
-
-class Program:
-    """An Onlooker that runs: the hub of its streams, to ask, and its processes."""
-
-    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", run: Path) -> None:
-        self._run = run
-        self._socket = context.socket(zmq.DEALER)
-        self._socket.linger = 0
-        self._socket.connect(run_directory.endpoint(run))
-
-    @property
-    def title(self) -> str:
-        """The process id, and where the records go."""
-        try:
-            parent = run_directory.read(self._run).parent
-        except FileNotFoundError:  # it starts, or has ended
-            return self._run.name
-        logs = sorted({str(f.outputs.log_path) for f in run_directory.read_feeds(self._run)})
-        return ", ".join([f"process {parent}", *(f"log {path}" for path in logs)])
-
-    def ask(self) -> Status | None:
-        """Return the status of the streams; None if there is no hub, or if it does not answer."""
-        while self._socket.poll(0):
-            self._socket.recv_multipart()  # late answers
-        if not run_directory.read_feeds(self._run):
-            return None  # without streams there is no hub
-        self._socket.send_multipart(messages.pack(messages.StatusRequest()))
-        if not self._socket.poll(round(ANSWER_SECONDS * 1000)):
-            return None
-        message, _ = messages.unpack_from_hub(self._socket.recv_multipart())
-        if not isinstance(message, Status):
-            return None
-        known = {stream.name for stream in message.streams}
-        finished = run_directory.read_finished(self._run)
-        rest = (stream for stream in finished if stream.name not in known)
-        return replace(message, streams=(*message.streams, *rest))
-
-    def processes(self) -> tuple[ProcessStatus, ...]:
-        """Return the processes that are supervised; none if the program has ended."""
-        return run_directory.read_processes(self._run)
-
-    def __enter__(self) -> "Program":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
 
 
 def streams_table(now: Status, before: Status | None, seconds: float) -> Table:

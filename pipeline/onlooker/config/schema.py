@@ -23,7 +23,7 @@ from onlooker.config.section import (
     Section,
     Side,
 )
-from onlooker.config.serving import Serve
+from onlooker.config.serving import Console, Serve
 from onlooker.config.tracking import People, Tracks
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
@@ -347,6 +347,7 @@ class Config(Section, frozen=True, kw_only=True):
     record: Record = Record()
     runtime: Runtime = Runtime()
     serve: Serve = Serve()
+    console: Console = Console()
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()

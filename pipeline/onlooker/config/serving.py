@@ -1,4 +1,4 @@
-"""Settings of the HTTP API."""
+"""Settings of the HTTP API, and of the console."""
 
 from typing import Annotated, Literal
 
@@ -62,3 +62,28 @@ class Serve(Section, frozen=True, kw_only=True):
                 'cors_origins: "*" lets any web page that is open on this machine do everything; '
                 "set keys, or name the pages' origins"
             )
+
+
+class Console(Section, frozen=True, kw_only=True):
+    """`[console]`: pages for a browser. If the file has this section, `onlooker run` serves them.
+
+    Its users sign in with the keys of `[serve] keys`.
+    """
+
+    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] = "127.0.0.1:8700"
+    """Address and port; without `[serve] keys` it must be a loopback address. Port 0 takes a free
+    one."""
+    session_hours: Annotated[float, Meta(gt=0, le=720)] = 12
+    """Hours after which a user has to sign in again."""
+
+    def __post_init__(self) -> None:
+        if not self.port <= 65535:
+            raise ConfigError(f"listen: {self.listen}: the port must be 0 to 65535")
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])

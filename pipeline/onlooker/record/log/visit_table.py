@@ -6,7 +6,7 @@ visit without an "end" is still going on, or its stream was stopped meanwhile.
 
 import sqlite3
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 from unicodedata import normalize
 
@@ -41,6 +41,9 @@ class VisitQuery(NamedTuple):
 
 
 ANY_VISIT = VisitQuery()
+MAX_OTHERS = 30_000
+"""Ids in one query: SQLite takes 32,766 values."""
+SELECT = "SELECT streams.name, body FROM visits JOIN streams ON streams.id = visits.stream"
 _encoder = msgspec.json.Encoder()
 
 
@@ -88,24 +91,81 @@ def _rows(record: StreamRecord) -> Iterator[tuple[str, str, str | None, Appearan
 
 def find(database: sqlite3.Connection, kind: type[Event], wanted: VisitQuery) -> list[Visit[Event]]:
     """Return the visits that meet all conditions, oldest first. Raises sqlite3.Error."""
+    conditions, values = _conditions(kind, wanted, ())
+    found = database.execute(
+        f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY start, visits.id", values
+    )
+    return _decoded(kind, found)
+
+
+def page(
+    database: sqlite3.Connection,
+    kind: type[Event],
+    wanted: VisitQuery,
+    limit: int,
+    before: tuple[float, str] | None = None,
+    others: Sequence[str] = (),
+) -> list[Visit[Event]]:
+    """Return `limit` visits that meet all conditions, those that ended last first.
+
+    before: End and id of the last visit of the page before. others: ids of visits that count as if
+    they had the name that is wanted. Raises sqlite3.Error.
+    """
+    conditions, values = _conditions(kind, wanted, others[:MAX_OTHERS])
+    if before is not None:
+        conditions.append("(end, visits.id) < (?, ?)")
+        values += [before[0], uuid.UUID(before[1]).bytes]
+    found = database.execute(
+        f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY end DESC, visits.id DESC LIMIT ?",
+        [*values, limit],
+    )
+    return _decoded(kind, found)
+
+
+def one(database: sqlite3.Connection, kind: type[Event], visit: str) -> Visit[Event] | None:
+    """Return the visit with this id, or None. Raises sqlite3.Error."""
+    found = database.execute(
+        f"{SELECT} WHERE visits.id = ? AND kind = ?", (uuid.UUID(visit).bytes, KINDS[kind])
+    )
+    return next(iter(_decoded(kind, found)), None)
+
+
+def names(database: sqlite3.Connection, limit: int) -> list[str]:
+    """Return names of people who appeared, in order. Raises sqlite3.Error."""
+    found = database.execute(
+        "SELECT DISTINCT name FROM visits WHERE kind = ? AND name IS NOT NULL ORDER BY name "
+        "LIMIT ?",
+        (KINDS[Appearance], limit),
+    )
+    return [name for (name,) in found]
+
+
+def _conditions(
+    kind: type[Event], wanted: VisitQuery, others: Sequence[str]
+) -> tuple[list[str], list[object]]:
+    """Return the conditions of a query, to be joined by AND, and their values."""
     named, name = "visits.name = ?", wanted.name
     if kind is Reading and name is not None:
         named, name = "holds(visits.name, ?)", normalize("NFC", name.casefold())
     conditions, values = ["kind = ?"], list[object]([KINDS[kind]])
+    if name is not None:
+        places = ", ".join("?" * len(others))
+        conditions.append(f"({named} OR visits.id IN ({places}))")
+        values += [name, *(uuid.UUID(each).bytes for each in others)]
     for condition, value in (
         ("streams.name = ?", wanted.stream),
-        (named, name),
         ("end >= ?", wanted.start),
         ("start < ?", wanted.end),
     ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    found = database.execute(
-        "SELECT streams.name, body FROM visits JOIN streams ON streams.id = visits.stream "
-        f"WHERE {' AND '.join(conditions)} ORDER BY start, visits.id",
-        values,
-    )
+    return conditions, values
+
+
+def _decoded(
+    kind: type[Event], found: Iterable[tuple[str, bytes]]
+) -> list[Visit[Event]]:
     decode = msgspec.json.Decoder(kind).decode
     return [Visit(stream, decode(body)) for stream, body in found]
 

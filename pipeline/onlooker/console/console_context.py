@@ -1,0 +1,124 @@
+"""What all pages share: the program's settings, its log and people, and how a page is made."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import tzinfo
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from onlooker.console import wording
+from onlooker.console.run_observer import RunObserver
+from onlooker.console.sessions import Session, Sessions
+from onlooker.console.settings import ConsoleSettings
+from onlooker.identity.people.people import People, open_people
+from onlooker.models.card import space
+from onlooker.record.log.reader import Log
+
+ZONE_COOKIE = "onlooker_zone"
+"""The browser's time zone, which `console.js` sets."""
+
+PAGES = (
+    ("/live", "Live"),
+    ("/appearances", "Appearances"),
+    ("/streams", "Streams"),
+)
+"""The pages as the navigation has them: path and title."""
+
+
+class ConsoleContext:
+    """One for the process; a page gets it by `of(request)`."""
+
+    def __init__(
+        self, settings: ConsoleSettings, sessions: Sessions, observer: RunObserver
+    ) -> None:
+        self.settings = settings
+        self.config = settings.config
+        self.sessions = sessions
+        self.observer = observer
+        self._templates = jinja2.Environment(
+            loader=jinja2.PackageLoader("onlooker.console"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for name in ("duration", "number", "percent", "person", "stream"):
+            self._templates.filters[name] = getattr(wording, name)
+
+    def render(self, request: Request, template: str, **values: Any) -> HTMLResponse:
+        """Return a page, or a part of one, made from a template."""
+        zone = zone_of(request)
+        text = self._templates.get_template(template).render(
+            request=request,
+            session=session_of(request),
+            pages=PAGES,
+            clock=lambda seconds: wording.clock(seconds, zone),
+            time_of_day=lambda seconds: wording.time_of_day(seconds, zone),
+            **values,
+        )
+        return HTMLResponse(text)
+
+    @contextmanager
+    def log(self) -> Iterator[Log | None]:
+        """Lend the log of records to one thread; None if there is none yet. Raises LogError."""
+        if not self.settings.log.exists():
+            yield None
+            return
+        with Log(self.settings.log) as log:
+            yield log
+
+    @contextmanager
+    def people(self) -> Iterator[People | None]:
+        """Lend the people whom no collection knows; None if there are none yet.
+
+        Raises StoreError.
+        """
+        if not journal_path(self.settings.store).exists():
+            yield None
+            return
+        with open_people(space(self.config.faces.embedder), self.settings.store) as people:
+            yield people
+
+    def sees(self, session: Session, stream: str) -> bool:
+        """Return whether a user may see a stream: its key reaches the stream's collection."""
+        if session.key is None:
+            return True
+        feed = self.observer.feeds.get(stream)
+        match = self.config.match if feed is None else self.config.for_source(feed.source).match
+        return match.collection is None or session.key.reaches("collection", match.collection)
+
+
+def journal_path(store: Path) -> Path:
+    """Return the path of the journal of people, which is beside the store of collections."""
+    return store.with_name("people.db")
+
+
+def of(request: Request) -> ConsoleContext:
+    """Return the context of the process that answers a request."""
+    context = request.app.state.console
+    assert isinstance(context, ConsoleContext)
+    return context
+
+
+def session_of(request: Request) -> Session | None:
+    """Return the session of a request; None on the page to sign in."""
+    found: Session | None = request.scope["session"]
+    return found
+
+
+def allowed(request: Request, action: str) -> Session:
+    """Return the session of a request whose user may do `action`. Raises HTTPException."""
+    session = session_of(request)
+    if session is None or not session.allows(action):
+        raise HTTPException(403, f"This key may not do that: it lacks {action}.")
+    return session
+
+
+def zone_of(request: Request) -> tzinfo:
+    """Return the browser's time zone."""
+    return wording.zone(request.cookies.get(ZONE_COOKIE))

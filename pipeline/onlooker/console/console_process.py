@@ -1,0 +1,90 @@
+"""The console's process: `python -m onlooker.console.console_process`, started by the program.
+
+It is told its settings on its standard input and ends when that ends; it gives signs of life on its
+standard output, as the processes of the API do.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from onlooker import program_log
+from onlooker.api import access_keys, services
+from onlooker.api.listener import listening
+from onlooker.api.process_protocol import Signs
+from onlooker.console.settings import ConsoleSettings
+from onlooker.console.site import Site
+from onlooker.errors import OnlookerError
+
+SHUTDOWN_SECONDS = 1
+"""Time that open connections may take to end."""
+MAX_MESSAGE_BYTES = 64 * 1024
+"""Bytes of a message that a browser may send over its socket."""
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve the pages until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
+    program_log.begin("console")
+    signs = Signs()
+    settings = ConsoleSettings.unpack(sys.stdin.buffer.readline())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program says when to stop
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    try:
+        run(settings, signs)
+    except (OnlookerError, OSError) as error:
+        logger.critical("%s", error)
+        sys.exit(1)
+
+
+def _stop_at_end_of_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def run(settings: ConsoleSettings, signs: Signs) -> None:
+    """Listen, and answer until SIGTERM. Raises OnlookerError, and OSError if it cannot listen."""
+    serve = settings.config.serve
+    keys = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
+    site = Site(settings, keys, os.getppid())
+    http = uvicorn.Config(
+        site.app(),
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        ssl_certfile=serve.certificate,
+        ssl_keyfile=serve.private_key,
+    )
+    with (
+        listening(settings.address) as listener,
+        asyncio.Runner(loop_factory=http.get_loop_factory()) as runner,
+    ):
+        runner.run(_answer(uvicorn.Server(http), listener, signs, site))
+
+
+async def _answer(http: uvicorn.Server, listener: object, signs: Signs, site: Site) -> None:
+    heartbeat = asyncio.create_task(signs.beat(lambda: ()))
+    try:
+        async with site.running():
+            await http.serve([listener])  # type: ignore[list-item]
+    finally:
+        heartbeat.cancel()
+
+
+if __name__ == "__main__":
+    main()

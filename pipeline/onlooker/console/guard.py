@@ -1,0 +1,179 @@
+"""The guard in front of all pages: who may come in, and what a browser may do with an answer.
+
+Everything that a page shows is from outside: names, texts in images, URLs, file names. So no
+page has a script of its own, and browsers are told to run none but the console's files. A change
+must come from the console's own page: it brings the session's token, and no foreign Origin.
+"""
+
+import hmac
+import ipaddress
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from onlooker.console.sessions import Session, Sessions
+
+COOKIE = "onlooker_session"
+CSRF_HEADER = "X-CSRF-Token"
+MAX_BODY_BYTES = 16 * 1024 * 1024
+"""Bytes of a request: an image to try, or a form."""
+SAFE_METHODS = ("GET", "HEAD")
+SIGN_IN = "/sign-in"
+OPEN_PATHS = (SIGN_IN, "/static/")
+"""Beginnings of the paths that need no session."""
+CLOSE_UNAUTHORISED = 4401
+"""Code with which a socket without a session is closed."""
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+
+
+class TooLarge(Exception):
+    """A request's body has more bytes than MAX_BODY_BYTES."""
+
+
+class Guard:
+    """The middleware; `scope["session"]` is the session of those whom it lets in."""
+
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        self._app = app
+        self._sessions = sessions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        session = self._session_of(headers)
+        refusal = self._refusal(scope, headers, session)
+        new = None
+        if refusal is None and session is None and self._sessions.open:
+            session = new = self._sessions.new(None)
+        scope["session"] = session
+        if scope["type"] == "websocket":
+            if refusal is not None:
+                await send({"type": "websocket.close", "code": CLOSE_UNAUTHORISED})
+                return
+            await self._app(scope, receive, send)
+            return
+        secure = scope["scheme"] == "https"
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                sent = MutableHeaders(scope=message)
+                sent.update(HEADERS)
+                if not scope["path"].startswith("/static/"):
+                    sent["Cache-Control"] = "no-store"
+                if new is not None:
+                    sent.append("Set-Cookie", set_cookie(new, self._sessions.seconds, secure))
+            await send(message)
+
+        if refusal is not None:
+            await refusal(scope, receive, answer)
+            return
+        try:
+            await self._app(scope, _limited(receive), answer)
+        except TooLarge:
+            await _refuse(413, "The upload is too large: at most 16 MB.")(scope, receive, answer)
+
+    def _session_of(self, headers: Headers) -> Session | None:
+        try:
+            cookies = SimpleCookie(headers.get("cookie", ""))
+        except CookieError:
+            return None
+        return self._sessions.read(cookies[COOKIE].value) if COOKIE in cookies else None
+
+    def _refusal(
+        self, scope: Scope, headers: Headers, session: Session | None
+    ) -> Response | None:
+        """Return the answer to a request that may not pass; None if it may."""
+        host = headers.get("host", "")
+        if self._sessions.open and not _is_loopback(host):
+            # A foreign name that leads to this machine: another web page is asking.
+            return _refuse(421, "Without keys, this console is only for localhost and 127.0.0.1.")
+        changes = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if (changes or scope["type"] == "websocket") and not _same_origin(headers, host):
+            return _refuse(403, "This request comes from another web page.")
+        path = scope["path"]
+        if path.startswith(OPEN_PATHS):
+            return None
+        if session is None:
+            if not self._sessions.open:
+                return _to_sign_in(scope, headers)
+            if changes or scope["type"] == "websocket":
+                return _refuse(403, "The session is over: load the page again.")
+            return None
+        if changes:
+            given = headers.get(CSRF_HEADER, "")
+            if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+                return _refuse(403, "The page is out of date: load it again.")
+            length = headers.get("content-length", "0")
+            if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+                return _refuse(413, "The upload is too large: at most 16 MB.")
+        if not session.allows("console:View") and path != "/sign-out":
+            return _refuse(403, "This key may not use the console: it lacks console:View.")
+        return None
+
+
+def set_cookie(session: Session, seconds: float, secure: bool) -> str:
+    """Return the Set-Cookie header that gives a browser its session."""
+    end = "; Secure" if secure else ""
+    return (
+        f"{COOKIE}={session.cookie}; Max-Age={int(seconds)}; Path=/; HttpOnly; SameSite=Strict{end}"
+    )
+
+
+def _same_origin(headers: Mapping[str, str], host: str) -> bool:
+    """Return whether a request comes from the console's own pages, or from no web page at all."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        return False
+    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a Host header names this machine by a name that only it can have."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def _to_sign_in(scope: Scope, headers: Headers) -> Response:
+    if "hx-request" in headers:  # htmx leaves the page
+        return Response(status_code=401, headers={"HX-Redirect": SIGN_IN})
+    if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
+        return RedirectResponse(SIGN_IN, 303)
+    return _refuse(401, "Sign in first.")
+
+
+def _refuse(status: int, text: str) -> Response:
+    return PlainTextResponse(f"{text}\n", status)
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` with an end to what it takes: a body may come without its length."""
+    taken = 0
+
+    async def limited() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > MAX_BODY_BYTES:
+            raise TooLarge
+        return message
+
+    return limited

@@ -1,0 +1,106 @@
+"""Sessions of browsers: who has signed in, in a cookie that only this program can have made.
+
+A session is a signed text, not a row of a table: it survives a restart of the program, and ends
+with its time or with its key, whose secret is part of the signature. If no keys are configured,
+everybody has a session of nobody's, which only protects from other web pages.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from onlooker import durable_file
+from onlooker.api.access_keys import Key
+from onlooker.config import paths
+
+NOBODY = "-"
+"""In place of a key's id if no keys are configured."""
+SECRET_BYTES = 32
+MAX_COOKIE_LENGTH = 400
+
+
+class Session(NamedTuple):
+    """A browser that may see the console."""
+
+    cookie: str
+    key: Key | None
+    """None if no keys are configured: then everything is allowed."""
+    expires: float
+    """Epoch seconds."""
+    csrf: str
+    """What each change has to bring, so that another web page cannot make it."""
+
+    def allows(self, action: str) -> bool:
+        """Return whether its user may do this, such as "console:View"."""
+        return self.key is None or self.key.allows(action)
+
+    @property
+    def user(self) -> str | None:
+        """The name of its user; None if no keys are configured."""
+        return None if self.key is None else self.key.user
+
+
+class Sessions:
+    """Makes and reads the cookies of sessions."""
+
+    def __init__(self, keys: Mapping[str, Key] | None, secret: bytes, seconds: float) -> None:
+        self._keys = keys
+        self._secret = secret
+        self.seconds = seconds
+
+    @property
+    def open(self) -> bool:
+        """Whether no keys are configured."""
+        return self._keys is None
+
+    def sign_in(self, id: str, secret: str) -> Session | None:
+        """Return a new session for a key's id and secret; None if they are not a key's."""
+        key = (self._keys or {}).get(id)
+        known = "" if key is None else key.secret
+        same = hmac.compare_digest(secret.encode(), known.encode())
+        return self.new(key) if key is not None and same else None
+
+    def new(self, key: Key | None) -> Session:
+        """Return a new session; `key` is None if no keys are configured."""
+        expires = int(time.time() + self.seconds)
+        id = NOBODY if key is None else key.id
+        text = f"{id}.{expires}.{secrets.token_hex(16)}"
+        return self._session(f"{text}.{self._mac(key, text)}", key, expires)
+
+    def read(self, cookie: str) -> Session | None:
+        """Return the session of a cookie; None if it is none, is over, or its key has gone."""
+        text, _, mac = cookie[:MAX_COOKIE_LENGTH].rpartition(".")
+        id, _, rest = text.partition(".")
+        expires = rest.partition(".")[0]
+        key = None if self._keys is None else self._keys.get(id)
+        if (key is None) != self.open or (key is None and id != NOBODY):
+            return None
+        if not hmac.compare_digest(mac.encode(), self._mac(key, text).encode()):
+            return None
+        if float(expires) < time.time():
+            return None
+        return self._session(cookie, key, float(expires))
+
+    def _session(self, cookie: str, key: Key | None, expires: float) -> Session:
+        return Session(cookie, key, expires, self._mac(key, f"csrf {cookie}"))
+
+    def _mac(self, key: Key | None, text: str) -> str:
+        secret = self._secret + (b"" if key is None else key.secret.encode())
+        return hmac.digest(secret, text.encode(), hashlib.sha256).hex()
+
+
+def secret(folder: Path | None = None) -> bytes:
+    """Return the secret that cookies are signed with, made on first use. Raises OSError.
+
+    folder: where it is kept; None means the user's own.
+    """
+    path = (folder or paths.data_folder()) / "console.secret"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or len(path.read_bytes()) != SECRET_BYTES:
+        durable_file.write(path, secrets.token_bytes(SECRET_BYTES))
+        path.chmod(0o600)
+    return path.read_bytes()

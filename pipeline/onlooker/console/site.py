@@ -1,0 +1,96 @@
+"""The console as an application: the table of its pages."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from onlooker.api.access_keys import Key
+from onlooker.console import appearances_page, live_page, sessions, sign_in_page, streams_page
+from onlooker.console.console_context import ConsoleContext
+from onlooker.console.guard import Guard
+from onlooker.console.run_observer import RunObserver
+from onlooker.console.sessions import Sessions
+from onlooker.console.settings import ConsoleSettings
+from onlooker.errors import OnlookerError
+
+STATIC = Path(__file__).parent / "static"
+
+logger = logging.getLogger(__name__)
+
+
+async def _first(_: Request) -> Response:
+    return RedirectResponse("/live", 303)
+
+
+ROUTES: tuple[BaseRoute, ...] = (
+    Route("/", _first),
+    *sign_in_page.ROUTES,
+    *live_page.ROUTES,
+    *appearances_page.ROUTES,
+    *streams_page.ROUTES,
+    Mount("/static", StaticFiles(directory=STATIC)),
+)
+"""Every page. A page is a module with ROUTES, a template, and a row in `console_context.PAGES`."""
+
+
+class Site:
+    """The pages of the program whose process id is `parent`; keys: None means no signing in."""
+
+    def __init__(
+        self, settings: ConsoleSettings, keys: Mapping[str, Key] | None, parent: int
+    ) -> None:
+        seconds = settings.config.console.session_hours * 3600
+        self._sessions = Sessions(keys, sessions.secret(), seconds)
+        self._observer = RunObserver(parent)
+        self._context = ConsoleContext(settings, self._sessions, self._observer)
+
+    def app(self) -> Starlette:
+        """Return the application."""
+        app = Starlette(
+            routes=ROUTES,
+            middleware=[Middleware(Guard, sessions=self._sessions)],
+            exception_handlers={
+                HTTPException: _refused,
+                OnlookerError: _failed,
+                Exception: _broken,
+            },
+        )
+        app.state.console = self._context
+        return app
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Observe the program while the `with` statement lasts."""
+        task = asyncio.create_task(self._observer.observe())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            self._observer.close()
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return PlainTextResponse(f"{error.detail}\n", error.status_code)
+
+
+async def _failed(_: Request, error: Exception) -> Response:
+    """Answer with an expected error: it is for the user."""
+    return PlainTextResponse(f"{error}\n", 409)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    logger.error("page broken path=%s cause=%s: %s", request.url.path, type(error).__name__, error)
+    return PlainTextResponse("This is a fault of the console's, which its log describes.\n", 500)
