@@ -40,6 +40,11 @@ TESTED_BY = {
     "config/section": "config/test_schema",
     "config/serving": "config/test_schema",
     "config/tracking": "config/test_schema",
+    "console/console_context": "console/test_site",
+    "console/console_process": "console/test_supervised",
+    "console/page_socket": "console/test_streams_page",
+    "console/run_observer": "console/test_streams_page",
+    "console/settings": "console/test_supervised",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
     "identity/schema": "identity/test_store",
@@ -52,6 +57,7 @@ TESTED_BY = {
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",
+    "stream/program": "cli/test_stream",
 }
 """Modules that have no test of their name, and the test that covers them."""
 

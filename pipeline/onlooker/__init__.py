@@ -32,6 +32,7 @@ record       records of frames: their log, its sinks, subscribers
 render       results drawn on images and into videos
 stream       frames through processes: `stages` is the table, `hub` the middle
 api          the HTTP server for AWS clients: `rekognition.operations` is the table
+console      pages for a browser: `site` is the table
 cli          one module per command
 """
 

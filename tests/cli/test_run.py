@@ -148,7 +148,7 @@ def test_a_file_that_is_empty_for_a_moment_is_not_taken(
     stream = '[streams.door]\nurl = "rtsp://10.0.0.7/1"\n'
     file.write_text(stream)
 
-    def change(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
+    def change(reload: Callable[[], Config], watched: Path | None, **_: object) -> None:
         file.write_text("")
         with pytest.raises(ConfigError, match="there is nothing to run"):
             reload()

@@ -13,9 +13,10 @@ import typer
 
 from onlooker import program_log
 from onlooker.child_process import Group
+from onlooker.cli import terminal
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.status import streams_table
-from onlooker.cli.terminal import console, plain
+from onlooker.cli.terminal import plain
 from onlooker.config.load import find, has_section, load
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.config.section import ConfigError
@@ -39,7 +40,7 @@ logger = logging.getLogger(__name__)
 def run(
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
-    """Run everything that the configuration names: [streams], [publish], [serve] and [metrics].
+    """Run what the configuration names: [streams], [publish], [serve], [console] and [metrics].
 
     Continues until it is stopped; follows changes of the file's [streams]. `onlooker status` shows
     how it is. Example: `onlooker run --config onlooker.toml`
@@ -50,36 +51,48 @@ def run(
         settings = load(path)
         check(settings)
         beside = table.added() or any(each.wanted for each in processors.stored(table))
-        # Also a file that is just being written.
-        if not settings.streams and not serves() and not beside:
+        # A file that is just being written is empty, too.
+        if not (settings.streams or beside or has("serve") or has("console")):
             raise ConfigError(
                 'there is nothing to run: write [streams.door] with url = "rtsp://...", or '
-                f"[serve], into {path or 'onlooker.toml'}"
+                f"[serve], or [console], into {path or 'onlooker.toml'}"
             )
         return settings
 
-    def serves() -> bool:
-        return path is not None and has_section("serve", path)
+    def has(section: str) -> bool:
+        return path is not None and has_section(section, path)
 
     with StreamTable(stream_table.default_path()) as table, table.runner() as ours:
         settings = load_file()
-        program_log.begin(form="json" if serves() else "plain")
+        program_log.begin(form="json" if has("serve") else "plain")
         reload = WantedStreams(load_file, table, check_stream) if ours else load_file
         if not ours:
             logger.warning(
                 "streams beside the configuration are not run: another `onlooker run` has them; "
                 "set ONLOOKER_DATA to another folder for this one"
             )
-        run_program(reload, path, api=settings if serves() else None)
+        run_program(
+            reload,
+            path,
+            api=settings if has("serve") else None,
+            console=settings if has("console") else None,
+        )
 
 
-def run_program(reload: Callable[[], Config], watched: Path | None, api: Config | None) -> None:
-    """Run streams, publisher and API until a signal to stop, or until all videos have ended.
+def run_program(
+    reload: Callable[[], Config],
+    watched: Path | None,
+    api: Config | None,
+    console: Config | None = None,
+) -> None:
+    """Run streams, publisher, API and console until a signal, or until all videos have ended.
 
     reload: returns the configuration whose streams run; called again if the file `watched` changes,
-    and on SIGHUP. api: configuration of the API; None if it is not wanted. Raises OnlookerError.
+    and on SIGHUP. api, console: their configurations; None if they are not wanted. Raises
+    OnlookerError.
     """
     from onlooker.api import server
+    from onlooker.console import supervised
     from onlooker.stream.cameras import serve
 
     config = reload()
@@ -112,6 +125,14 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
 
             processes = closing.enter_context(server.running(api, default_path(), ready))
             groups.append(processes)
+        if console is not None:
+            pages = supervised.running(
+                console,
+                default_path(),
+                outputs.log_path,
+                lambda url: plain.print(f"console  {url}"),
+            )
+            groups.append(closing.enter_context(pages))
         metrics = None
         if config.metrics.listen:
             from onlooker.stream.metrics import Metrics
@@ -134,7 +155,7 @@ def run_program(reload: Callable[[], Config], watched: Path | None, api: Config 
         except Stopped as stop:
             status, stopped = stop.status, stop
     if config.streams:
-        console.print(streams_table(status, None, 0.0))
+        terminal.console.print(streams_table(status, None, 0.0))
     if stopped is not None:
         raise stopped
 

@@ -1,4 +1,4 @@
-"""What all pages share: the program's settings, its log and people, and how a page is made."""
+"""The things that all pages share: settings, log, people, and the making of a page."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

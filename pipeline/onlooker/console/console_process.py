@@ -18,6 +18,7 @@ from onlooker import program_log
 from onlooker.api import access_keys, services
 from onlooker.api.listener import listening
 from onlooker.api.process_protocol import Signs
+from onlooker.console import sessions
 from onlooker.console.settings import ConsoleSettings
 from onlooker.console.site import Site
 from onlooker.errors import OnlookerError
@@ -55,7 +56,7 @@ def run(settings: ConsoleSettings, signs: Signs) -> None:
     """Listen, and answer until SIGTERM. Raises OnlookerError, and OSError if it cannot listen."""
     serve = settings.config.serve
     keys = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
-    site = Site(settings, keys, os.getppid())
+    site = Site(settings, keys, os.getppid(), sessions.secret())
     http = uvicorn.Config(
         site.app(),
         ws="websockets-sansio",

@@ -36,7 +36,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
@@ -95,9 +95,7 @@ class Guard:
             return None
         return self._sessions.read(cookies[COOKIE].value) if COOKIE in cookies else None
 
-    def _refusal(
-        self, scope: Scope, headers: Headers, session: Session | None
-    ) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
         """Return the answer to a request that may not pass; None if it may."""
         host = headers.get("host", "")
         if self._sessions.open and not _is_loopback(host):

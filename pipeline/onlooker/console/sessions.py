@@ -32,7 +32,7 @@ class Session(NamedTuple):
     expires: float
     """Epoch seconds."""
     csrf: str
-    """What each change has to bring, so that another web page cannot make it."""
+    """Token that each change has to bring, so that no other web page can make one."""
 
     def allows(self, action: str) -> bool:
         """Return whether its user may do this, such as "console:View"."""

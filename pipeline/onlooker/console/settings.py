@@ -1,4 +1,4 @@
-"""What the process of the console is told by the program, as one line on its standard input."""
+"""The settings of the console's process: one line on its standard input."""
 
 from pathlib import Path
 

@@ -15,7 +15,13 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from onlooker.api.access_keys import Key
-from onlooker.console import appearances_page, live_page, sessions, sign_in_page, streams_page
+from onlooker.console import (
+    appearances_page,
+    live_page,
+    page_socket,
+    sign_in_page,
+    streams_page,
+)
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.guard import Guard
 from onlooker.console.run_observer import RunObserver
@@ -38,19 +44,27 @@ ROUTES: tuple[BaseRoute, ...] = (
     *live_page.ROUTES,
     *appearances_page.ROUTES,
     *streams_page.ROUTES,
+    *page_socket.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC)),
 )
 """Every page. A page is a module with ROUTES, a template, and a row in `console_context.PAGES`."""
 
 
 class Site:
-    """The pages of the program whose process id is `parent`; keys: None means no signing in."""
+    """The pages of the program whose process id is `parent`.
+
+    keys: None means that nobody needs to sign in. secret: signs the cookies.
+    """
 
     def __init__(
-        self, settings: ConsoleSettings, keys: Mapping[str, Key] | None, parent: int
+        self,
+        settings: ConsoleSettings,
+        keys: Mapping[str, Key] | None,
+        parent: int,
+        secret: bytes,
     ) -> None:
         seconds = settings.config.console.session_hours * 3600
-        self._sessions = Sessions(keys, sessions.secret(), seconds)
+        self._sessions = Sessions(keys, secret, seconds)
         self._observer = RunObserver(parent)
         self._context = ConsoleContext(settings, self._sessions, self._observer)
 

@@ -1,5 +1,6 @@
 """Streams: how each is, what became of its frames, and how far behind it is."""
 
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -84,7 +85,7 @@ def history(request: Request) -> Response:
         if not context.sees(session, name):
             continue
         past = list(samples)
-        pairs = [(a, b) for a, b in zip(past, past[1:], strict=False) if b.time > a.time]
+        pairs = [(a, b) for a, b in pairwise(past) if b.time > a.time]
         found[name] = [
             [round(b.time, 1) for _, b in pairs],
             [round((b.done - a.done) / (b.time - a.time), 2) for a, b in pairs],

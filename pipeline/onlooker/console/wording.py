@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
+from urllib.parse import unquote
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.stream.messages import StreamStatus
@@ -31,12 +33,8 @@ FAILURES = {
 def zone(name: str | None) -> tzinfo:
     """Return the time zone of that name; the machine's own if there is none."""
     if name and len(name) <= MAX_ZONE_LENGTH:
-        try:
-            return ZoneInfo(name)
-        except (ValueError, OSError):  # an unknown one is a KeyError's cousin: OSError or ValueError
-            pass
-        except KeyError:
-            pass
+        with suppress(ZoneInfoNotFoundError, ValueError, OSError):
+            return ZoneInfo(unquote(name))
     return datetime.now(UTC).astimezone().tzinfo or UTC
 
 

@@ -14,23 +14,23 @@ import heapq
 import sqlite3
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from math import inf
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Self
-from unicodedata import normalize
+from typing import Any, NamedTuple, Self, TypeVar
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log import integrity, schema, states, visit_table
 from onlooker.record.log.states import StageState
-from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery
+from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery, folded
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
+T = TypeVar("T")
 PERSON, TEXT = "person", "text"
 """Kinds of names by which records are found."""
 
@@ -270,7 +270,7 @@ class Log:
         if person is not None:
             searched.append(self._name_numbers(PERSON, "name = ?", person))
         if text is not None:
-            searched.append(self._name_numbers(TEXT, "holds(name, ?)", _folded(text)))
+            searched.append(self._name_numbers(TEXT, "holds(name, ?)", folded(text)))
         if searched:
             found = self._named(searched, condition, values, first, last)
         elif stream is None:
@@ -286,6 +286,11 @@ class Log:
             return []
         with self._errors():
             return visit_table.find(self._database, kind, wanted)
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the answer of a function of `visit_table` on this file. Raises LogError."""
+        with self._errors():
+            return question(self._database)
 
     def vector(self, appearance: str) -> bytes | None:
         """Return the mean embedding of an appearance, float32, or None."""
@@ -438,11 +443,7 @@ class Log:
 
 
 def _holds(line: str, part: str) -> bool:
-    return part in _folded(line)
-
-
-def _folded(text: str) -> str:
-    return normalize("NFC", text.casefold())  # the same for NFC and NFD
+    return part in folded(line)
 
 
 def _bytes(record_id: str) -> bytes:

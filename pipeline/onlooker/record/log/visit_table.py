@@ -47,6 +47,11 @@ SELECT = "SELECT streams.name, body FROM visits JOIN streams ON streams.id = vis
 _encoder = msgspec.json.Encoder()
 
 
+def folded(text: str) -> str:
+    """Return a text as searches compare it: lower case, the same for NFC and NFD."""
+    return normalize("NFC", text.casefold())
+
+
 def encode_event(stream: str, event: Appearance | Reading) -> bytes:
     """Return the event as one line of JSON without the newline, its stream first."""
     return _encoder.encode({"StreamName": stream, **to_builtins(event)})
@@ -114,10 +119,11 @@ def page(
     conditions, values = _conditions(kind, wanted, others[:MAX_OTHERS])
     if before is not None:
         conditions.append("(end, visits.id) < (?, ?)")
-        values += [before[0], uuid.UUID(before[1]).bytes]
+        values.extend((before[0], uuid.UUID(before[1]).bytes))
+    values.append(limit)
     found = database.execute(
         f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY end DESC, visits.id DESC LIMIT ?",
-        [*values, limit],
+        values,
     )
     return _decoded(kind, found)
 
@@ -140,14 +146,21 @@ def names(database: sqlite3.Connection, limit: int) -> list[str]:
     return [name for (name,) in found]
 
 
+def newest(database: sqlite3.Connection) -> int:
+    """Return the position of the newest event of a visit; 0 if there is none."""
+    [(position,)] = database.execute("SELECT coalesce(max(position), 0) FROM visits")
+    return int(position)
+
+
 def _conditions(
     kind: type[Event], wanted: VisitQuery, others: Sequence[str]
 ) -> tuple[list[str], list[object]]:
     """Return the conditions of a query, to be joined by AND, and their values."""
     named, name = "visits.name = ?", wanted.name
     if kind is Reading and name is not None:
-        named, name = "holds(visits.name, ?)", normalize("NFC", name.casefold())
-    conditions, values = ["kind = ?"], list[object]([KINDS[kind]])
+        named, name = "holds(visits.name, ?)", folded(name)
+    conditions = ["kind = ?"]
+    values: list[object] = [KINDS[kind]]
     if name is not None:
         places = ", ".join("?" * len(others))
         conditions.append(f"({named} OR visits.id IN ({places}))")
@@ -163,9 +176,7 @@ def _conditions(
     return conditions, values
 
 
-def _decoded(
-    kind: type[Event], found: Iterable[tuple[str, bytes]]
-) -> list[Visit[Event]]:
+def _decoded(kind: type[Event], found: Iterable[tuple[str, bytes]]) -> list[Visit[Event]]:
     decode = msgspec.json.Decoder(kind).decode
     return [Visit(stream, decode(body)) for stream, body in found]
 

@@ -1,0 +1,198 @@
+"""Appearances: one row for each visit, the newest first, and why it has its name."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from uuid import UUID
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from onlooker.console import console_context, wording
+from onlooker.console.console_context import ConsoleContext
+from onlooker.console.sessions import Session
+from onlooker.escape import PEOPLE, STREAMS
+from onlooker.identity.people.people import People
+from onlooker.record.log import visit_table
+from onlooker.record.log.reader import Log
+from onlooker.record.log.visit_table import Visit, VisitQuery
+from onlooker.rekognition.shapes import Appearance, FaceMatch
+
+PAGE_ROWS = 50
+"""Visits that are loaded at once; further ones follow as the page is scrolled."""
+MAX_NAMES = 2000
+"""Names that the filter suggests."""
+
+
+class Row(NamedTuple):
+    """A visit as the page shows it."""
+
+    stream: str
+    event: Appearance
+    person: str | None
+    """Whose it is by now: it may have been named, merged or split since."""
+    known: bool
+    """Whether the collection of the stream knows the person."""
+
+    @property
+    def id(self) -> str:
+        return self.event.AppearanceId
+
+    @property
+    def there(self) -> bool:
+        """Whether the visit goes on, as far as its events tell."""
+        return self.event.State != "end"
+
+
+class Reason(NamedTuple):
+    """Why a visit has its name."""
+
+    threshold: float
+    best: FaceMatch | None
+    runner_up: FaceMatch | None
+    """The best match of another person in the record of the best image."""
+    collection: str | None
+
+
+class Filter(NamedTuple):
+    """The conditions of the page's form, as they were typed."""
+
+    person: str
+    stream: str
+    since: str
+    until: str
+
+    @classmethod
+    def of(cls, request: Request) -> "Filter":
+        return cls(*(request.query_params.get(name, "").strip() for name in cls._fields))
+
+    @property
+    def query(self) -> str:
+        """The conditions as a part of an URL."""
+        return urlencode({name: value for name, value in self._asdict().items() if value})
+
+
+def show(request: Request) -> Response:
+    """Show the page."""
+    context = console_context.of(request)
+    session = console_context.allowed(request, "console:View")
+    with context.log() as log, context.people() as people:
+        names = [] if log is None else log.ask(partial(visit_table.names, limit=MAX_NAMES))
+        if people is not None:
+            names = [*{*names, *(person for person, *_ in people.journal.people())}]
+        streams = [] if log is None else [*log.sequences_at(log.position)]
+        values = _rows(request, context, session, log, people)
+    return context.render(
+        request,
+        "appearances.html",
+        names=sorted(map(wording.person, names)),
+        streams=sorted(name for name in streams if context.sees(session, name)),
+        **values,
+    )
+
+
+def rows(request: Request) -> Response:
+    """Show further rows, after those that end with `before`."""
+    context = console_context.of(request)
+    session = console_context.allowed(request, "console:View")
+    with context.log() as log, context.people() as people:
+        values = _rows(request, context, session, log, people)
+    return context.render(request, "appearances_rows.html", **values)
+
+
+def _rows(
+    request: Request,
+    context: ConsoleContext,
+    session: Session,
+    log: Log | None,
+    people: People | None,
+) -> Mapping[str, Any]:
+    """Return the values of a page of rows."""
+    asked = Filter.of(request)
+    zone = console_context.zone_of(request)
+    person = PEOPLE.meant(asked.person) if asked.person else None
+    wanted = VisitQuery(
+        stream=STREAMS.meant(asked.stream) if asked.stream else None,
+        name=person,
+        start=wording.moment(asked.since, zone) if asked.since else None,
+        end=wording.moment(asked.until, zone) if asked.until else None,
+    )
+    others: Sequence[str] = ()
+    if person is not None and people is not None:
+        visitors = people.journal.visitors(people.journal.resolve(person))
+        others = [visitor.appearance for visitor in visitors]
+    question = partial(
+        visit_table.page,
+        kind=Appearance,
+        wanted=wanted,
+        limit=PAGE_ROWS,
+        before=_place(request.query_params.get("before", "")),
+        others=others,
+    )
+    found = [] if log is None else log.ask(question)
+    more = found[-1].event if len(found) == PAGE_ROWS else None
+    return {
+        "visits": [_row(each, people) for each in found if context.sees(session, each.stream)],
+        "asked": asked,
+        "before": f"{more.End!r}_{more.AppearanceId}" if more is not None else "",
+    }
+
+
+def _place(text: str) -> tuple[float, str] | None:
+    """Return the place in the list that `before` names; None for its beginning."""
+    if not text:
+        return None
+    end, _, visit = text.partition("_")
+    try:
+        return float(end), str(UUID(visit))
+    except ValueError:
+        raise HTTPException(400, f"{text[:80]!r} is no place in the list.") from None
+
+
+def _row(visit: Visit[Appearance], people: People | None) -> Row:
+    event = visit.event
+    person = None if people is None else people.journal.person_of(event.AppearanceId)
+    return Row(visit.stream, event, person or event.Person, event.Match is not None)
+
+
+def details(request: Request) -> Response:
+    """Show why a visit has its name, and more about it."""
+    context = console_context.of(request)
+    session = console_context.allowed(request, "console:View")
+    question = partial(visit_table.one, kind=Appearance, visit=str(request.path_params["visit"]))
+    with context.log() as log, context.people() as people:
+        found = None if log is None else log.ask(question)
+        if log is None or found is None or not context.sees(session, found.stream):
+            raise HTTPException(404, "There is no such visit; its record may have been removed.")
+        row = _row(found, people)
+        reason = _reason(context, log, found)
+    return context.render(request, "appearances_details.html", visit=row, reason=reason)
+
+
+def _reason(context: ConsoleContext, log: Log, visit: Visit[Appearance]) -> Reason:
+    feed = context.observer.feeds.get(visit.stream)
+    match = context.config.match if feed is None else context.config.for_source(feed.source).match
+    best, runner_up = visit.event.Match, None
+    record = log.find(visit.event.RecordId)
+    for track in () if record is None else record.Tracks:
+        if record is None or track.TrackId != visit.event.AppearanceId or best is None:
+            continue
+        own = _name(best)
+        faces = record.FaceSearchResponse[track.Face].MatchedFaces
+        runner_up = next((each for each in faces if _name(each) != own), None)
+    return Reason(match.threshold, best, runner_up, match.collection)
+
+
+def _name(match: FaceMatch) -> str:
+    face = match.Face
+    return face.UserId or face.ExternalImageId or face.FaceId
+
+
+ROUTES = (
+    Route("/appearances", show),
+    Route("/appearances/rows", rows),
+    Route("/appearances/{visit:uuid}", details),
+)

@@ -1,0 +1,89 @@
+"""The one socket of a page: events in short, and pictures of the streams that it shows.
+
+A page says what it wants, as `{"events": ["streams"], "streams": {"door": "frames"}}`, as often as
+it likes. It receives `{"event": "streams"}` when there is something new to fetch.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from onlooker.console.console_context import ConsoleContext
+from onlooker.errors import OnlookerError
+from onlooker.record.log import visit_table
+
+VISITS_SECONDS = 1.0
+"""Time between two questions to the log for new visits."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """The wishes of a page."""
+
+    events: tuple[str, ...] = ()
+    streams: dict[str, str] = {}
+
+
+async def serve(socket: WebSocket) -> None:
+    """Serve one page until it leaves."""
+    await socket.accept()
+    page = Page(socket, socket.app.state.console)
+    tasks = [asyncio.create_task(each()) for each in (page.tell_streams, page.tell_visits)]
+    try:
+        await page.listen()
+    except (WebSocketDisconnect, msgspec.DecodeError):
+        with suppress(RuntimeError):  # it is closed already
+            await socket.close()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Page:
+    """A page that is open in a browser."""
+
+    def __init__(self, socket: WebSocket, context: ConsoleContext) -> None:
+        self._socket = socket
+        self._context = context
+        self._wanted = Wanted()
+
+    async def listen(self) -> None:
+        """Take what the page says. Raises WebSocketDisconnect, and DecodeError for nonsense."""
+        decoder = msgspec.json.Decoder(Wanted)
+        while True:
+            self._wanted = decoder.decode(await self._socket.receive_text())
+
+    async def tell_streams(self) -> None:
+        """Tell the page whenever the program was asked again."""
+        while True:
+            await self._context.observer.asked.wait()
+            await self._tell("streams")
+
+    async def tell_visits(self) -> None:
+        """Tell the page when there is news about visits."""
+        before = -1
+        while True:
+            if "visits" in self._wanted.events:
+                now = await asyncio.to_thread(self._newest)
+                if before not in (-1, now):
+                    await self._tell("visits")
+                before = now
+            await asyncio.sleep(VISITS_SECONDS)
+
+    async def _tell(self, event: str) -> None:
+        if event in self._wanted.events:
+            await self._socket.send_text(msgspec.json.encode({"event": event}).decode())
+
+    def _newest(self) -> int:
+        """Return the position in the log of the newest event of a visit."""
+        try:
+            with self._context.log() as log:
+                return 0 if log is None else log.ask(visit_table.newest)
+        except OnlookerError:
+            return 0
+
+
+ROUTES = (WebSocketRoute("/socket", serve),)

@@ -1,0 +1,111 @@
+// What every page does: the browser's time zone, the page's one socket, keys, and messages.
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+const ZONE = `onlooker_zone=${encodeURIComponent(zone)}`;
+if (!document.cookie.split("; ").includes(ZONE)) {
+  document.cookie = `${ZONE}; Path=/; Max-Age=31536000; SameSite=Strict`;
+}
+
+// The socket. Pages listen to the events that it makes of messages: "streams", "visits", …, and
+// tell by `watch` what they want to receive. It connects again by itself.
+
+const wanted = { events: new Set(), streams: {} };
+let socket = null;
+let wait = 500;
+let onPicture = () => {};
+
+export function watch(streams, receive) {
+  wanted.streams = streams;
+  onPicture = receive ?? onPicture;
+  tell();
+}
+
+function tell() {
+  if (socket?.readyState === WebSocket.OPEN) {
+    socket.send(JSON.stringify({ events: [...wanted.events], streams: wanted.streams }));
+  }
+}
+
+function connect() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  socket = new WebSocket(`${scheme}://${location.host}/socket`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => {
+    wait = 500;
+    state("");
+    tell();
+  };
+  socket.onmessage = ({ data }) => {
+    if (typeof data !== "string") return onPicture(data);
+    const { event } = JSON.parse(data);
+    document.body.dispatchEvent(new CustomEvent(event));
+  };
+  socket.onclose = ({ code }) => {
+    if (code === 4401) return location.reload();
+    state("not connected");
+    setTimeout(connect, wait);
+    wait = Math.min(2 * wait, 8000);
+  };
+}
+
+function state(text) {
+  const place = document.getElementById("connection");
+  if (place) place.textContent = text;
+}
+
+for (const place of document.querySelectorAll("[data-events]")) {
+  for (const event of place.dataset.events.split(" ")) wanted.events.add(event);
+}
+if (document.querySelector("nav")) connect();
+
+// A part of a page that is fetched again: what the user has opened stays open.
+
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
+
+// Messages: what the server has refused is told in its own words.
+
+export function say(text) {
+  const place = document.getElementById("message");
+  place.textContent = text;
+  place.hidden = !text;
+  clearTimeout(say.timer);
+  say.timer = setTimeout(() => { place.hidden = true; }, 8000);
+}
+
+document.body.addEventListener("htmx:responseError", ({ detail }) => say(detail.xhr.responseText.slice(0, 500)));
+document.body.addEventListener("htmx:sendError", () => say("Onlooker does not answer. Is it running?"));
+
+// New visits: shown at once at the top of the list, announced further down.
+
+const rows = document.getElementById("rows");
+const newer = document.getElementById("newer");
+
+function refresh() {
+  newer.hidden = true;
+  htmx.trigger("#filter", "submit");
+}
+
+if (rows && newer) {
+  document.body.addEventListener("visits", () => {
+    const busy = scrollY > 150 || rows.querySelector("details[open]");
+    if (busy) newer.hidden = false;
+    else refresh();
+  });
+  newer.addEventListener("click", () => { scrollTo(0, 0); refresh(); });
+}
+
+// Keys: j and k go down and up a list, / to its first field.
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
+  if (event.key === "/") {
+    const field = document.querySelector("search input");
+    if (field) { event.preventDefault(); field.focus(); }
+  } else if (event.key === "j" || event.key === "k") {
+    const all = [...document.querySelectorAll("[data-keys] summary, [data-keys] [data-key]")];
+    const now = all.indexOf(document.activeElement);
+    const next = all[now + (event.key === "j" ? 1 : -1)] ?? all[now] ?? all[0];
+    next?.focus();
+    next?.scrollIntoView({ block: "nearest" });
+  }
+});

@@ -1,0 +1,51 @@
+"""A browser for the tests of the console's pages."""
+
+import shutil
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+CHROMIUM = shutil.which("chromium")
+EXPECTED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REFUSED")
+"""Errors that the browser reports of what tests do on purpose: refused changes, a killed server."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium here; Debian: apt install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that fails the test on any error of its own and on a request to another host."""
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 800}, timezone_id="Europe/Berlin", locale="en-GB"
+    )
+    page = context.new_page()
+    faults: list[str] = []
+
+    def message(said: ConsoleMessage) -> None:
+        if said.type == "error" and not any(each in said.text for each in EXPECTED):
+            faults.append(said.text)
+
+    def request(sent: Request) -> None:
+        if urlsplit(sent.url).hostname not in ("127.0.0.1", "localhost", None):
+            faults.append(f"a request to {sent.url}")
+
+    page.on("console", message)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", request)
+    page.set_default_timeout(15_000)
+    yield page
+    context.close()
+    assert faults == []
