@@ -204,6 +204,19 @@ class Appearance(Result, frozen=True, kw_only=True):
     """Mean embedding, float32; None if the face was never embedded."""
 
 
+class Chip(Result, frozen=True, kw_only=True):
+    """A change of the image that is kept of a track's best face.
+
+    Without `jpeg` and `heir` the image is dropped: the track was no appearance.
+    """
+
+    track: str
+    jpeg: bytes | None = None
+    """The new image."""
+    heir: str | None = None
+    """The track that has the image from now on: this one has turned out to continue it."""
+
+
 class Word(Result, frozen=True, kw_only=True):
     """A word of a line."""
 
@@ -310,6 +323,8 @@ class Frame(Result, frozen=True, kw_only=True):
     """Events about visits that the frame causes."""
     readings: tuple[Reading, ...] = ()
     """Events about lines of text that the frame causes."""
+    chips: tuple[Chip, ...] = ()
+    """Changes of the images that are kept of best faces."""
     states: dict[str, bytes] = {}
     """The states of the stateful stages after this frame, by stage."""
     error: str | None = None

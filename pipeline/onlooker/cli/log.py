@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from onlooker import durable_file
 from onlooker.cli.terminal import complaints, plain
 from onlooker.config.load import load
+from onlooker.durable_file import Occupied
 from onlooker.errors import printable
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.record.log.reader import Log, LogError, default_path
@@ -133,16 +135,24 @@ def appearances(
     person: PersonName = None,
     start: From = None,
     end: Until = None,
+    faces: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the best face of each to APPEARANCE_ID.jpg here.", metavar="FOLDER"
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Print who was there and when, one row for each visit, oldest first.
 
     TIME is as `onlooker log query` has it. Example: `onlooker log appearances --stream door --from
-    2026-11-25T08:00`
+    2026-11-25T08:00 --faces today`
     """
     wanted = VisitQuery(stream, person, *_span(start, end))
     with Log(_path(log)) as opened:
         found = opened.visits(Appearance, wanted)
+        if faces is not None:
+            _write_faces(opened, [event.AppearanceId for _, event in found], faces)
     rows = [
         (
             PEOPLE.shown(event.Person) if event.Person else f"unknown {event.Index}",
@@ -194,6 +204,21 @@ def _print_visits(
             "" if event.State == "end" else "not over",
         )
     plain.print(table)
+
+
+def _write_faces(log: Log, appearances: Sequence[str], folder: Path) -> None:
+    """Write the best faces that are kept, a JPEG each. Raises Occupied if one is there already."""
+    images = {each: image for each in appearances if (image := log.best_face(each)) is not None}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for appearance, image in images.items():
+            with durable_file.replacing(folder / f"{appearance}.jpg", overwrite=False) as part:
+                part.write_bytes(image)
+    except Occupied:
+        raise
+    except OSError as error:
+        raise LogError(f"{folder}: {error.strerror}; faces cannot be written there") from error
+    complaints.print(f"{len(images)} of {len(appearances)} appearances have an image of a face")
 
 
 def clock(time: float) -> str:

@@ -22,7 +22,7 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
 from onlooker.config.load import load
-from onlooker.config.schema import NEARLY_URL, Config
+from onlooker.config.schema import KEEP_ALL, NEARLY_URL, Config
 from onlooker.escape import PEOPLE, STREAMS
 from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
@@ -107,7 +107,10 @@ def replay(
     if collection is not None:
         settings = replace(settings, match=replace(settings.match, collection=collection))
     outputs = Outputs(
-        log=log_at, records=out or Path(f"{videos[0].stem}.jsonl"), publish=publish_at
+        log=log_at,
+        records=out or Path(f"{videos[0].stem}.jsonl"),
+        publish=publish_at,
+        limits=replace(KEEP_ALL, best_faces=settings.log.best_faces),
     )
     replay_videos(videos, settings, outputs, annotate, one_process, speed, blur=policy)
 

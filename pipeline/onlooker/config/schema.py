@@ -152,13 +152,17 @@ class Pipeline(Section, frozen=True, kw_only=True):
 
 
 class Retention(Section, frozen=True, kw_only=True):
-    """Retention of records; 0 means without limit."""
+    """Retention of records and of images of faces; 0 means without limit."""
 
     max_age_days: Annotated[float, Meta(ge=0)] = 0
     """Maximum age of a record in the log. The last record of each stream is always kept, so that
     a video can be resumed."""
     max_megabytes: Megabytes = 0
     """Maximum size of the log."""
+    best_faces: bool = True
+    """Keep a small image of the best face of each appearance."""
+    best_faces_max_age_days: Annotated[float, Meta(ge=0)] = 0
+    """Maximum age of these images; 0 means as long as the appearance is in the log."""
     json_lines_max_megabytes: Megabytes = 0
     """Size at which the JSON lines file is rotated."""
     json_lines_max_files: Annotated[int, Meta(ge=1)] = 5

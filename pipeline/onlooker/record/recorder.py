@@ -12,7 +12,7 @@ from onlooker.record.frame_record import build, record_id, repeated
 from onlooker.record.log.states import StageState
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
-from onlooker.types import Frame
+from onlooker.types import Chip, Frame
 
 MAX_REFERENCES = 1000
 """Streams whose reference record is kept in memory."""
@@ -30,6 +30,8 @@ class Recorder:
         """Mean embeddings of appearances."""
         self._topics: dict[str, str] = {}
         """Topics of gathered records, by RecordId, of streams that are not their own topic."""
+        self._chips: dict[str, tuple[Chip, ...]] = {}
+        """Changes of the images of best faces, by RecordId."""
         self._references: dict[str, StreamRecord] = {}
         """The record that each stream's unchanged frames repeat."""
 
@@ -52,8 +54,10 @@ class Recorder:
         if topic is not None:
             self._topics[built.RecordId] = topic
         for event in frame.appearances:
-            if event.vector is not None:
+            if event.vector is not None and config.people.enabled:
                 self._vectors[event.id] = event.vector
+        if frame.chips:
+            self._chips[built.RecordId] = frame.chips
         for stage, state in frame.states.items():
             self._states[frame.stream, stage] = StageState(
                 frame.stream, stage, frame.epoch, frame.index, analysis, state
@@ -64,11 +68,14 @@ class Recorder:
 
         After a LogError they are still gathered, and may be committed again.
         """
-        added = self._log.append(self._gathered, self._states.values(), self._vectors, self._topics)
+        added = self._log.append(
+            self._gathered, self._states.values(), self._vectors, self._topics, self._chips
+        )
         self._gathered.clear()
         self._topics.clear()
         self._states.clear()
         self._vectors.clear()
+        self._chips.clear()
         return added
 
     def _reference(self, frame: Frame, index: int, analysis: str) -> StreamRecord | None:

@@ -66,7 +66,14 @@ class TrackStep:
         if frame.still or not config.tracks.enabled:
             return replace(frame, faces=stream_tracks.single(frame.faces, search))
         name = record_id(frame.stream, frame.epoch, frame.index, self._setup.analysis(frame))
-        return self._streams[frame.stream].take(frame, picture, name, search, self._likeness)
+        return self._streams[frame.stream].take(
+            frame,
+            picture,
+            name,
+            search,
+            self._likeness,
+            chips=self._setup.outputs(frame).limits.best_faces,
+        )
 
     def _search(self, vectors: Vector, config: Config) -> list[tuple[Identity, ...]]:
         match = config.match

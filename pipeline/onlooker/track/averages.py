@@ -41,6 +41,12 @@ class Averages(msgspec.Struct):
             total, weights = self.sums.get(name, (0.0, 0.0))
             self.sums[name] = total + weight * value, weights + weight
 
+    def add_all(self, other: "Averages") -> None:
+        """Add the frames of another track."""
+        for name, (value, weight) in other.sums.items():
+            total, weights = self.sums.get(name, (0.0, 0.0))
+            self.sums[name] = total + value, weights + weight
+
     def mean(self, best: Attributes | None) -> Attributes | None:
         """Return the weighted means; None if nothing was added.
 

@@ -101,6 +101,8 @@ class FaceTracker(msgspec.Struct):
     """Number of tracks so far."""
     present: list[int] = []
     """Numbers of the tracks that were in the last image."""
+    resumed: dict[str, str] = {}
+    """Ids of tracks that turned out, in the last image, to continue the lost track of this id."""
 
     def end(self, time: float | None) -> list[FaceTrack]:
         """Remove and return the tracks that are over at `time`; all of them if it is None."""
@@ -121,7 +123,7 @@ class FaceTracker(msgspec.Struct):
 
     def repeat(self, time: float, present: Sequence[int]) -> None:
         """Take an image that is the same as an earlier one, in which the tracks `present` were."""
-        self.present = list(present)
+        self.present, self.resumed = list(present), {}
         for track in self.here():
             track.last = max(track.last, time)
             track.motion = begin(track.motion.box(), time)
@@ -141,6 +143,7 @@ class FaceTracker(msgspec.Struct):
 
         name: returns the id of a track that begins with the detection of this number.
         """
+        self.resumed = {}
         of: dict[int, FaceTrack] = {}
         sure = [number for number, each in enumerate(found) if each.sure]
         known = [Known(track, track.motion.at(time), track.gallery.mean()) for track in self.tracks]
@@ -159,9 +162,7 @@ class FaceTracker(msgspec.Struct):
             of[number] = self._resumed(track, likeness)
         self.present = [track.number for track in of.values()]
         for track in of.values():
-            others = (each.id for each in of.values() if each is not track)
-            new = [each for each in others if each not in track.together]
-            track.together += new[: MAX_TOGETHER - len(track.together)]
+            _join(track.together, [each.id for each in of.values() if each is not track])
         return [of.get(number) for number in range(len(found))]
 
     def _continue(
@@ -216,10 +217,16 @@ class FaceTracker(msgspec.Struct):
             track.confirmed = True
             return track
         self.tracks = [each for each in self.tracks if each.id != track.id]
+        self.resumed[track.id] = lost.id
+        for each in self.tracks:
+            if track.id in each.together:
+                each.together.remove(track.id)
+                _join(each.together, [lost.id])
+        _join(lost.together, track.together)
         lost.motion, lost.last = track.motion, track.last
         lost.detections += track.detections
-        for each in track.gallery.exemplars:
-            lost.gallery.add(each.vector, each.weight, each.time)
+        for exemplar in track.gallery.exemplars:
+            lost.gallery.add(exemplar.vector, exemplar.weight, exemplar.time)
         return lost
 
     def _lost_twin(self, track: FaceTrack, likeness: Likeness) -> FaceTrack | None:
@@ -258,6 +265,12 @@ def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness) -
         found = likeness(one.mean, vector(detected.vector))
         evidence += likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
     return evidence
+
+
+def _join(together: list[str], others: Sequence[str]) -> None:
+    """Add ids of tracks, each once, up to MAX_TOGETHER."""
+    new = [each for each in others if each not in together]
+    together += new[: MAX_TOGETHER - len(together)]
 
 
 def likeness_evidence(similarity: float, telling: float = 1.0) -> float:

@@ -1,7 +1,7 @@
 """The tracks of one stream: frames in, frames with their tracks and events out."""
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import ceil, floor
 
@@ -12,12 +12,13 @@ from msgspec.structs import replace
 
 from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture
-from onlooker.track.face_tracker import Detected, FaceTracker, Likeness
+from onlooker.track.chips import chip
+from onlooker.track.face_tracker import Detected, FaceTrack, FaceTracker, Likeness
 from onlooker.track.gallery import Vector, weight
 from onlooker.track.line_tracker import LOOK_SIZE, LineTracker, Look, seen
 from onlooker.track.signs import Signs
 from onlooker.track.visits import Sight, Visits
-from onlooker.types import Box, Face, Frame, Identity, LineRef, TextLine, TrackRef
+from onlooker.types import Appearance, Box, Chip, Face, Frame, Identity, LineRef, TextLine, TrackRef
 
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
 TRACK_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/tracks")
@@ -49,15 +50,24 @@ class StreamTracks(msgspec.Struct):
     """Numbers of the tracks in each of the last analysed frames, faces and lines, by its index."""
 
     def take(
-        self, frame: Frame, picture: Picture, record_id: str, search: Search, likeness: Likeness
+        self,
+        frame: Frame,
+        picture: Picture,
+        record_id: str,
+        search: Search,
+        likeness: Likeness,
+        chips: bool = False,
     ) -> Frame:
         """Return the frame with the tracks of its faces and lines, with matches and events.
+
+        chips: whether images of the best faces are to be kept.
 
         A frame that has failed says nothing: time goes on. A frame that repeats another continues
         that one's tracks.
         """
         time, stream = frame.started + frame.time, frame.stream
-        appearances = self.visits.end(stream, self.faces.end(time), time)
+        cut: list[Chip] = []
+        appearances = self._end(stream, time, time, cut)
         readings = self.signs.end(stream, self.lines.end(time))
         faces, lines = frame.faces, frame.lines
         if frame.same is not None:
@@ -67,7 +77,9 @@ class StreamTracks(msgspec.Struct):
         elif frame.error is None:
             if self._is_cut(picture):
                 self.faces.cut()
-            faces = self._see(frame, record_id, time, search, likeness)
+            faces, best = self._see(frame, record_id, time, search, likeness, cut)
+            if chips:
+                cut += _chips(frame, picture, best)
             lines = self._read(frame, picture, record_id, time)
             self.shown[frame.index] = self.faces.present, self.lines.present
             while len(self.shown) > MAX_SHOWN:
@@ -76,7 +88,7 @@ class StreamTracks(msgspec.Struct):
             appearances += self.visits.tell(stream, self.faces.here(), time)
             readings += self.signs.tell(stream, self.lines.here(), time)
         if frame.last:
-            appearances += self.visits.end(stream, self.faces.end(None), time)
+            appearances += self._end(stream, None, time, cut)
             readings += self.signs.end(stream, self.lines.end(None))
         return replace(
             frame,
@@ -84,7 +96,23 @@ class StreamTracks(msgspec.Struct):
             lines=lines,
             appearances=tuple(appearances),
             readings=tuple(readings),
+            chips=tuple(cut) if chips else (),
         )
+
+    def _end(
+        self, stream: str, until: float | None, time: float, cut: list[Chip]
+    ) -> list[Appearance]:
+        """End the tracks that are over at `until`; the chips of those that do not count go."""
+        over = self.faces.end(until)
+        cut += [Chip(track=track.id) for track in over if not track.confirmed]
+        return self.visits.end(stream, over, time)
+
+    def _handed_over(self) -> list[Chip]:
+        """Join the visits of tracks that continue lost ones to those of these."""
+        return [
+            Chip(track=track, heir=heir if self.visits.hand_over(track, heir) else None)
+            for track, heir in self.faces.resumed.items()
+        ]
 
     def _is_cut(self, picture: Picture) -> bool:
         """Return whether the image is of another scene than the one before, which it replaces."""
@@ -125,19 +153,27 @@ class StreamTracks(msgspec.Struct):
         )
 
     def _see(
-        self, frame: Frame, record_id: str, time: float, search: Search, likeness: Likeness
-    ) -> tuple[Face, ...]:
+        self,
+        frame: Frame,
+        record_id: str,
+        time: float,
+        search: Search,
+        likeness: Likeness,
+        cut: list[Chip],
+    ) -> tuple[tuple[Face, ...], list[Sight]]:
+        """Return the faces with their tracks, and those that are the best of their tracks."""
         found = [
             Detected(face.box, weight=weight(face), vector=face.vector) for face in frame.faces
         ]
         tracks = self.faces.update(
             time, found, likeness, lambda number: track_id(record_id, number)
         )
+        cut += self._handed_over()
         means = [None if track is None else track.gallery.mean() for track in tracks]
         known = [mean for mean in means if mean is not None]
         matches = iter(search(np.stack(known)) if known else ())
         identities = [() if mean is None else next(matches) for mean in means]
-        self.visits.see(
+        best = self.visits.see(
             record_id,
             time,
             [
@@ -148,19 +184,16 @@ class StreamTracks(msgspec.Struct):
                 if track is not None
             ],
         )
-        return tuple(
-            replace(
-                face,
-                vector=None,
-                identities=names,
-                track=None
-                if track is None
-                else TrackRef(
-                    id=track.id, number=track.number, person=self.visits.person(track.id)
-                ),
-            )
+        faces = tuple(
+            replace(face, vector=None, identities=names, track=self._ref(track))
             for face, track, names in zip(frame.faces, tracks, identities, strict=True)
         )
+        return faces, best
+
+    def _ref(self, track: FaceTrack | None) -> TrackRef | None:
+        if track is None:
+            return None
+        return TrackRef(id=track.id, number=track.number, person=self.visits.person(track.id))
 
 
 def begin(settings: Tracks) -> StreamTracks:
@@ -192,6 +225,13 @@ def _look(picture: Picture, origin: tuple[int, int], box: Box) -> Look:
         return np.zeros(LOOK_SIZE[::-1], np.uint8)
     luma = picture.luma(x1, y1, x2, y2)
     return np.asarray(cv2.resize(luma, LOOK_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _chips(frame: Frame, picture: Picture, best: Sequence[Sight]) -> Iterator[Chip]:
+    for sight in best:
+        jpeg = chip(picture, frame.origin, sight.face.box)
+        if jpeg is not None:
+            yield Chip(track=sight.track.id, jpeg=jpeg)
 
 
 def single(faces: Sequence[Face], search: Search) -> tuple[Face, ...]:

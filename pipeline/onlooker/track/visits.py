@@ -64,20 +64,39 @@ class Visits(msgspec.Struct):
     left: dict[str, float] = {}
     """The time at which each person's last visit ended, during the cooldown."""
 
-    def see(self, record_id: str, time: float, sights: Iterable[Sight]) -> None:
-        """Take note of the faces of one frame."""
-        for track, face, weight, identities in sights:
+    def see(self, record_id: str, time: float, sights: Iterable[Sight]) -> list[Sight]:
+        """Take note of the faces of one frame; return those that are the best of their tracks."""
+        best = []
+        for sight in sights:
+            track, face, weight, identities = sight
             shown = BestFace(
                 record_id=record_id, time=time, face=replace(face, vector=None), weight=weight
             )
             visit = self.visits.setdefault(track.id, Visit(shown))
             visit.frames += 1
+            if visit.best is shown or weight > visit.best.weight:
+                visit.best = shown
+                best.append(sight)
             if face.attributes is not None:
                 visit.averages.add(face.attributes, max(weight, MIN_WEIGHT))
-            if weight > visit.best.weight:
-                visit.best = shown
             if track.confirmed:
                 visit.naming.update(identities, time)
+        return best
+
+    def hand_over(self, track: str, heir: str) -> bool:
+        """Add the visit of a track to the one that it continues; return whether its face is better.
+
+        A track that continues another was never confirmed, so nothing was told of it.
+        """
+        visit, other = self.visits.pop(track, None), self.visits.get(heir)
+        if visit is None or other is None:
+            return False
+        other.frames += visit.frames
+        other.averages.add_all(visit.averages)
+        better = visit.best.weight > other.best.weight
+        if better:
+            other.best = visit.best
+        return better
 
     def person(self, track: str) -> str | None:
         """Return the name of a track so far."""

@@ -25,9 +25,9 @@ from typing import Any, NamedTuple, Self, TypeVar
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
 from onlooker.escape import PEOPLE, STREAMS
-from onlooker.record.log import integrity, schema, states, visit_table
+from onlooker.record.log import best_faces, integrity, schema, states, visit_table
 from onlooker.record.log.states import StageState
-from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery, folded
+from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery, folded, holds
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
 T = TypeVar("T")
@@ -297,6 +297,11 @@ class Log:
         found = self._rows("SELECT vector FROM visits WHERE id = ?", _bytes(appearance))
         return found[0][0] if found else None
 
+    def best_face(self, appearance: str) -> bytes | None:
+        """Return the best face of an appearance so far as a JPEG; None if none is kept."""
+        kept = self._format >= best_faces.SINCE_FORMAT
+        return self.ask(lambda database: best_faces.find(database, appearance)) if kept else None
+
     def check(self) -> list[str]:
         """Return the log's faults; nothing if it is intact."""
         if faults := integrity.structure_faults(self._database):
@@ -313,7 +318,7 @@ class Log:
         self.close()
 
     def _check_format(self) -> None:
-        self._database.create_function("holds", 2, _holds, deterministic=True)
+        self._database.create_function("holds", 2, holds, deterministic=True)
         if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
             raise LogError(f"{self.path}: not a log of records; name another file")
         [(self._format,)] = self._rows("PRAGMA user_version")
@@ -440,10 +445,6 @@ class Log:
                 f"{self.path}: {error}; `onlooker log check` says more, and "
                 "`onlooker log export` saves what can be read"
             ) from error
-
-
-def _holds(line: str, part: str) -> bool:
-    return part in folded(line)
 
 
 def _bytes(record_id: str) -> bytes:

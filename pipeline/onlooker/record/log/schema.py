@@ -7,7 +7,7 @@ APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
 MARK_OFFSET = 68
 """Place of the mark in an SQLite file, as its documentation of the database header says."""
-FORMAT = 4
+FORMAT = 5
 """Number of the tables' form, kept as SQLite's user_version."""
 
 TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
@@ -59,6 +59,17 @@ FROM streams;
 INSERT INTO published (topic, position) SELECT stream, position FROM records
 ORDER BY stream, sequence;
 """
+BEST_FACES = """
+CREATE TABLE best_faces (
+    id BLOB PRIMARY KEY,
+    position INTEGER NOT NULL,
+    written REAL NOT NULL,
+    jpeg BLOB NOT NULL
+);
+CREATE INDEX best_faces_by_position ON best_faces (position);
+CREATE INDEX best_faces_by_time ON best_faces (written);
+"""
+"""See `onlooker.record.log.best_faces`."""
 
 TABLES = f"""
 CREATE TABLE streams (
@@ -93,11 +104,17 @@ CREATE INDEX seen_by_position ON seen (position);
 {STATES}
 {VISITS}
 {TOPICS}
+{BEST_FACES}
 """
 """`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
 the frame. `seen` lists the people and lines of text (`names`) of each record."""
 
-UPGRADES = {1: TIME_INDEX + STATES, 2: VISITS, 3: TOPICS + TOPIC_OF_EACH_STREAM}
+UPGRADES = {
+    1: TIME_INDEX + STATES,
+    2: VISITS,
+    3: TOPICS + TOPIC_OF_EACH_STREAM,
+    4: BEST_FACES,
+}
 """The statements that turn a log of each earlier format into one of the next."""
 
 

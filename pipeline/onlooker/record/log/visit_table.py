@@ -13,6 +13,7 @@ from unicodedata import normalize
 import msgspec
 from msgspec import to_builtins
 
+from onlooker.record.log import best_faces
 from onlooker.rekognition.shapes import Appearance, Reading, StreamRecord
 
 SINCE_FORMAT = 3
@@ -184,3 +185,9 @@ def _decoded(kind: type[Event], found: Iterable[tuple[str, bytes]]) -> list[Visi
 def remove(database: sqlite3.Connection, position: int) -> None:
     """Remove the visits whose newest event is in a record up to `position`."""
     database.execute("DELETE FROM visits WHERE position <= ?", (position,))
+    best_faces.remove(database, position)
+
+
+def holds(line: str, part: str) -> bool:
+    """Return whether a line has a folded part."""
+    return part in folded(line)

@@ -7,7 +7,7 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +18,15 @@ from msgspec.structs import replace
 from onlooker import durable_file
 from onlooker.config.schema import KEEP_ALL, Retention
 from onlooker.durable_file import FileLock, Occupied
-from onlooker.record.log import integrity, retention, schema, states, topics, visit_table
+from onlooker.record.log import (
+    best_faces,
+    integrity,
+    retention,
+    schema,
+    states,
+    topics,
+    visit_table,
+)
 from onlooker.record.log.reader import (
     LOCK_TIMEOUT_SECONDS,
     PERSON,
@@ -29,6 +37,7 @@ from onlooker.record.log.reader import (
 )
 from onlooker.record.log.states import StageState
 from onlooker.rekognition.shapes import StreamRecord, encode
+from onlooker.types import Chip
 
 CHECKED_RECORDS = 1000
 """Newest records whose checksums are verified if the writer before did not close the log."""
@@ -41,6 +50,7 @@ SWEEP_SECONDS = 10.0
 
 NO_VECTORS: Mapping[str, bytes] = MappingProxyType({})
 NO_TOPICS: Mapping[str, str] = MappingProxyType({})
+NO_CHIPS: Mapping[str, Sequence[Chip]] = MappingProxyType({})
 
 logger = logging.getLogger(__name__)
 
@@ -89,12 +99,14 @@ class Writer(Log):
         stage_states: Iterable[StageState] = (),
         vectors: Mapping[str, bytes] = NO_VECTORS,
         topic_names: Mapping[str, str] = NO_TOPICS,
+        chips: Mapping[str, Sequence[Chip]] = NO_CHIPS,
     ) -> int:
         """Append the records that are not in the log, each with its stream's next Sequence.
 
         In the same transaction the states of stages are stored, unless later ones are in the log,
-        and the mean embeddings of appearances: `vectors`, by AppearanceId. topic_names: topics of
-        records, by RecordId, if they are not named after their streams.
+        the mean embeddings of appearances (`vectors`, by AppearanceId), and the changes of images
+        of best faces (`chips`, by RecordId). topic_names: topics of records, by RecordId, if they
+        are not named after their streams.
 
         Returns how many were appended. They are on the disk then. Raises LogError, after which none
         of them is in the log.
@@ -107,7 +119,11 @@ class Writer(Log):
         with self._transaction():
             for record in records:
                 topic = topic_names.get(record.RecordId, record.stream)
-                number += self._insert(record, now, vectors, topic)
+                position = self._insert(record, now, vectors, topic)
+                if position is not None:
+                    number += 1
+                    changes = chips.get(record.RecordId, ())
+                    best_faces.change(self._database, position, now, changes)
             for state in stage_states:
                 states.save(self._database, state)
         return number
@@ -117,6 +133,10 @@ class Writer(Log):
 
         The newest record of each stream stays: it says how far the stream has come.
         """
+        if self.limits.best_faces_max_age_days:
+            age = self.limits.best_faces_max_age_days * 86400
+            with self._transaction():
+                best_faces.remove_written_before(self._database, time.time() - age)
         if self.limits.max_age_days:
             before = time.time() - self.limits.max_age_days * 86400
             # Asked first, since that takes no lock.
@@ -133,11 +153,12 @@ class Writer(Log):
 
     def _insert(
         self, record: StreamRecord, now: float, vectors: Mapping[str, bytes], topic: str
-    ) -> bool:
+    ) -> int | None:
+        """Insert a record; return its position, or None if the log has it already."""
         identity = uuid.UUID(record.RecordId).bytes
         execute = self._database.execute
         if execute("SELECT 1 FROM records WHERE identity = ?", (identity,)).fetchone():
-            return False
+            return None
         stream, last = self._streams.get(record.stream) or self._stream(record.stream)
         sequence = last + 1
         if record.Sequence != sequence:
@@ -153,12 +174,13 @@ class Writer(Log):
         for kind, name in set(_names(record)):
             number = self._names.get((kind, name)) or self._name(kind, name)
             execute("INSERT INTO seen VALUES (?, ?)", (number, added.lastrowid))
-        if added.lastrowid is not None:
-            visit_table.save(self._database, stream, added.lastrowid, record, vectors)
-            if topic not in self._topics:
-                self._topics[topic] = topics.number(self._database, topic, now)
-            topics.save(self._database, self._topics[topic], added.lastrowid)
-        return True
+        position = added.lastrowid
+        assert position is not None
+        visit_table.save(self._database, stream, position, record, vectors)
+        if topic not in self._topics:
+            self._topics[topic] = topics.number(self._database, topic, now)
+        topics.save(self._database, self._topics[topic], position)
+        return position
 
     def _stream(self, name: str) -> tuple[int, int]:
         execute = self._database.execute
