@@ -18,12 +18,13 @@ from typer.testing import CliRunner
 from onlooker.cli.commands import app
 from onlooker.cli.log import seconds
 from onlooker.config.schema import Config
+from onlooker.durable_file import Occupied
 from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
 from onlooker.record.frame_record import build
 from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.record.log.writer import Writer
-from onlooker.types import Frame, TextLine
+from onlooker.types import Chip, Frame, TextLine
 
 QUAD = ((1.0, 1.0), (30.0, 1.0), (30.0, 9.0), (1.0, 9.0))
 
@@ -82,6 +83,26 @@ def test_appearances_are_rows_and_lines(tmp_path: Path) -> None:
     assert json.loads(line)["StreamName"] == "door"
     assert json.loads(line)["End"] == 20.25
     assert run("log", "appearances", "--log", str(path), "--to", "10", "--json") == []
+
+
+def test_best_faces_are_written_to_a_folder_and_over_nothing(tmp_path: Path) -> None:
+    path, folder = tmp_path / "r.db", tmp_path / "faces" / "today"
+    anna, bert = event(0, "end", 10, 20, "anna"), event(1, "end", 30, 40, "bert")
+    made = record(0, anna, bert)
+    with Writer(path) as writer:
+        writer.append([made], chips={made.RecordId: [Chip(track=anna.id, jpeg=b"JPEG")]})
+    command = ["log", "appearances", "--log", str(path), "--faces", str(folder)]
+    done = CliRunner().invoke(app, command)
+    assert "1 of 2 appearances have an image" in done.stderr
+    assert [(each.name, each.read_bytes()) for each in folder.iterdir()] == [
+        (f"{anna.id}.jpg", b"JPEG")
+    ]
+    again = CliRunner().invoke(app, command)
+    assert isinstance(again.exception, Occupied)
+    (blocked := tmp_path / "file").write_text("mine")
+    refused = CliRunner().invoke(app, [*command[:-1], str(blocked)])
+    assert isinstance(refused.exception, LogError)
+    assert blocked.read_text() == "mine"
 
 
 def indexes(lines: list[str]) -> list[tuple[str, int]]:
@@ -181,7 +202,8 @@ def test_a_damaged_log_is_told_and_saved(log: Path, tmp_path: Path) -> None:
 
 def test_of_a_damaged_page_all_else_is_saved(log: Path) -> None:
     data = bytearray(log.read_bytes())
-    data[20 * 4096 : 22 * 4096] = bytes(2 * 4096)
+    start = data.index(b'"DetectedText":"EXIT 50"') // 4096 * 4096
+    data[start : start + 2 * 4096] = bytes(2 * 4096)
     log.write_bytes(data)
     done = CliRunner().invoke(app, ["log", "export", "--log", str(log)])
     assert isinstance(done.exception, LogError)

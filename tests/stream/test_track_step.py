@@ -10,12 +10,14 @@ from msgspec.structs import replace
 from tests.support.frame_records import FACE
 from tests.support.frames import frame
 
-from onlooker.config.schema import Config, Match, SourceConfig
+from onlooker.config.schema import Config, Match, Retention, SourceConfig
 from onlooker.config.tracking import Tracks
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search.engines import open_searcher
+from onlooker.media.picture import Still
 from onlooker.models.card import space
 from onlooker.stream.feeds import Feed
+from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import NoPicture, Setup, StageError, StatefulStep, Work
 from onlooker.stream.track_step import TrackStep
 from onlooker.types import Frame
@@ -84,3 +86,16 @@ def test_images_of_their_own_and_untracked_streams_have_no_tracks(
         found = take(made, shown(0, still=still))
     assert found.faces[0].track is None
     assert found.faces[0].vector is None
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_images_of_faces_are_kept_if_the_feed_says_so(tmp_path: Path, keep: bool) -> None:
+    outputs = Outputs(limits=Retention(best_faces=keep))
+    feed = Feed(
+        stream="door", source=SourceConfig(url="door"), digest="e", analysis="d", outputs=outputs
+    )
+    picture = Still(np.zeros((360, 640, 3), np.uint8))
+    with ExitStack() as closing:
+        made = TrackStep(Setup(Config(), closing, lambda _: feed, store=tmp_path / "faces.db"))
+        [found] = made([Work(shown(0), picture)])
+    assert bool(found.chips) == keep

@@ -198,3 +198,23 @@ def test_evidence_is_for_the_same_person_where_the_calibration_matches() -> None
 def test_unlikeness_of_poor_faces_tells_less() -> None:
     assert likeness_evidence(0.1, 1.0) < likeness_evidence(0.1, 0.5) < 0
     assert likeness_evidence(90, 1.0) == likeness_evidence(90, 0.5)
+
+
+def test_a_track_that_continues_a_lost_one_leaves_nothing_behind() -> None:
+    scene = Scene()
+    for number in range(10):
+        scene.show({1: 100}, number)
+    scene.wait(3)
+    scene.show({1: 500, 2: 300}, 20, vectors=False)
+    [tentative] = [each for each in scene.tracker.tracks if each.id == scene.ids[1][-1]]
+    while not scene.tracker.resumed:
+        scene.show({1: 500, 2: 300}, 21)
+        assert scene.time < 10
+    assert scene.tracker.resumed == {tentative.id: scene.ids[1][0]}
+    [lost] = [each for each in scene.tracker.tracks if each.id == scene.ids[1][0]]
+    [other] = [each for each in scene.tracker.tracks if each.id == scene.ids[2][-1]]
+    assert other.id in lost.together
+    assert lost.id in other.together
+    assert tentative.id not in other.together
+    scene.show({1: 500, 2: 300}, 22)
+    assert scene.tracker.resumed == {}

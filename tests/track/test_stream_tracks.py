@@ -140,3 +140,52 @@ def test_faces_that_are_not_followed_are_matched_one_by_one() -> None:
     assert [i.face.external_image_id for i in anna.identities] == ["anna"]
     assert bert.identities == unsure.identities == ()
     assert anna.vector is None
+
+
+def kept(frames: list[Frame]) -> dict[str, bytes]:
+    """The images of faces that a log would have after these frames."""
+    images: dict[str, bytes] = {}
+    for chip in (chip for each in frames for chip in each.chips):
+        old = images.pop(chip.track, b"")
+        if chip.jpeg is not None:
+            images[chip.track] = chip.jpeg
+        elif chip.heir is not None:
+            images[chip.heir] = old
+    return images
+
+
+def with_chips(tracks: StreamTracks, made: Frame) -> Frame:
+    return tracks.take(made, BLANK, f"record-{made.index}", search, likeness, chips=True)
+
+
+def test_an_appearance_has_an_image_and_a_glimpse_has_none(tracks: StreamTracks) -> None:
+    glimpse = [with_chips(tracks, shown(0, face(BERT, 300)))]
+    assert len(kept(glimpse)) == 1
+    frames = [with_chips(tracks, shown(index, face(ANNA))) for index in range(1, 60)]
+    frames.append(with_chips(tracks, shown(60, face(ANNA), last=True)))
+    [event] = [event for event in frames[-1].appearances if event.state == "end"]
+    images = kept(glimpse + frames)
+    assert list(images) == [event.id]
+    assert images[event.id].startswith(b"\xff\xd8")
+
+
+def test_without_the_setting_no_image_is_made(tracks: StreamTracks) -> None:
+    frames = [take(tracks, shown(index, face(ANNA))) for index in range(20)]
+    assert kept(frames) == {}
+
+
+def test_who_comes_back_elsewhere_continues_the_visit_and_its_image(tracks: StreamTracks) -> None:
+    poor = replace(face(ANNA), quality=Quality(brightness=50, sharpness=60))
+    away = [with_chips(tracks, shown(index, poor)) for index in range(25)]
+    [visit] = kept(away)
+    for index in range(25, 100):
+        with_chips(tracks, shown(index))
+    better = face(ANNA, 200)
+    first = with_chips(tracks, shown(100, replace(better, vector=None)))
+    back = [first, *(with_chips(tracks, shown(index, better)) for index in range(101, 150))]
+    assert [chip.heir for each in back for chip in each.chips if chip.heir] == [visit]
+    assert list(kept(away + back)) == [visit]
+    assert list(tracks.visits.visits) == [visit]
+    end = with_chips(tracks, shown(150, better, last=True)).appearances[-1]
+    assert (end.id, end.frames) == (visit, 25 + 51)
+    assert end.best.record_id == "record-100"

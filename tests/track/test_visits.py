@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from itertools import chain
 
+import pytest
+
 from onlooker.track.box_motion import begin
 from onlooker.track.face_tracker import FaceTrack
 from onlooker.track.visits import UPDATE_SECONDS, Sight, Visits
@@ -120,3 +122,34 @@ def test_events_of_one_frame_come_in_the_order_of_the_tracks() -> None:
     tracks = [new_track(f"t{number}", number) for number in (2, 0, 1)]
     visits.see("r", 0.0, [Sight(track, face(), 0.5, ()) for track in tracks])
     assert [event.number for event in visits.tell("door", tracks, 0.0)] == [0, 1, 2]
+
+
+def test_a_track_that_continues_a_visit_hands_over_what_it_saw() -> None:
+    stream, first, second = Stream(), new_track("a"), new_track("b", 1, confirmed=False)
+    stream.show(first, 1.0, 0.4, attributes=Attributes(smile=1.0))
+    stream.show(second, 8.0, 0.9, attributes=Attributes(smile=0.0))
+    stream.show(second, 8.1, 0.2)
+    assert stream.visits.hand_over("b", "a")
+    assert list(stream.visits.visits) == ["a"]
+    stream.end(first, 20.0)
+    last = stream.events[-1]
+    assert (last.id, last.frames, last.best.record_id) == ("a", 3, "record-8")
+    assert last.best.face.attributes is not None
+    assert last.best.face.attributes.smile == pytest.approx(0.4 / 1.3)
+
+
+def test_a_poorer_face_is_not_handed_over() -> None:
+    stream, first, second = Stream(), new_track("a"), new_track("b", 1, confirmed=False)
+    stream.show(first, 1.0, 0.4)
+    stream.show(second, 8.0, 0.3)
+    assert not stream.visits.hand_over("b", "a")
+    assert stream.visits.visits["a"].best.record_id == "record-1"
+
+
+def test_the_best_faces_of_a_frame() -> None:
+    visits, track = Visits(), new_track()
+    found = [
+        len(visits.see(f"r{n}", n, [Sight(track, face(), weight, ())]))
+        for n, weight in enumerate([0.5, 0.4, 0.5, 0.6])
+    ]
+    assert found == [1, 0, 0, 1]

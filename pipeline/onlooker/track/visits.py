@@ -86,7 +86,7 @@ class Visits(msgspec.Struct):
     def hand_over(self, track: str, heir: str) -> bool:
         """Add the visit of a track to the one that it continues; return whether its face is better.
 
-        A track that continues another was never confirmed, so nothing was told of it.
+        A track that continues another was never confirmed, so no event has its id.
         """
         visit, other = self.visits.pop(track, None), self.visits.get(heir)
         if visit is None or other is None:

@@ -194,7 +194,7 @@ class TestCost:
             searched.append(line)
             return part in line
 
-        monkeypatch.setattr(logs, "_holds", holds)
+        monkeypatch.setattr(logs, "holds", holds)
         found = list(read_log(path, text="PAGE"))
         assert [record.TextDetections[0].DetectedText for record in found] == lines
         assert sorted(searched) == sorted(lines)
