@@ -253,8 +253,7 @@ class Log:
 
         Records appended after the call are left out. Raises LogError at a damaged one.
         """
-        first, last = 0, self.position
-        conditions, values = ["TRUE"], list[object]()
+        first, last, conditions, values = 0, self.position, ["TRUE"], list[object]()
         if stream is not None:
             conditions.append("stream = ?")
             values.append(self._stream_number(stream))
