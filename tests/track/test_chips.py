@@ -31,9 +31,9 @@ def red(pixels: Pixels) -> float:
 
 @pytest.mark.parametrize("side", [20, 100, 400, 1000])
 def test_the_face_and_its_margin_whatever_its_size(side: int) -> None:
-    box = (400, 300, 400 + side, 300 + side)
-    for picture in (still := Still(scene(2000, 1600, box)), Planes.of(still)):
-        shown = decoded(chip(picture, (0, 0), tuple(map(float, box))))
+    right, bottom = 400 + side, 300 + side
+    for picture in (still := Still(scene(2000, 1600, (400, 300, right, bottom))), Planes.of(still)):
+        shown = decoded(chip(picture, (0, 0), (400.0, 300.0, float(right), float(bottom))))
         assert max(shown.shape[:2]) <= CHIP_PIXELS
         assert max(shown.shape[:2]) >= min(CHIP_PIXELS, side)
         assert red(shown) == pytest.approx(1 / (1 + 2 * MARGIN) ** 2, rel=0.15)
