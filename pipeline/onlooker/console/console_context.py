@@ -1,7 +1,8 @@
 """The things that all pages share: settings, log, people, and the making of a page."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import tzinfo
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,17 @@ from onlooker.console import wording
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Session, Sessions
 from onlooker.console.settings import ConsoleSettings
+from onlooker.identity.errors import StoreError
 from onlooker.identity.people.people import People, open_people
 from onlooker.models.card import space
 from onlooker.record.log.reader import Log
 
 ZONE_COOKIE = "onlooker_zone"
 """The browser's time zone, which `console.js` sets."""
+
+NAME_SECONDS = 5.0
+"""Time for which a name is not asked for again."""
+MAX_CACHED_NAMES = 1000
 
 PAGES = (
     ("/live", "Live"),
@@ -40,6 +46,8 @@ class ConsoleContext:
         self.config = settings.config
         self.sessions = sessions
         self.observer = observer
+        self._names: dict[str, tuple[str, float]] = {}
+        """Names and the times at which they were asked for."""
         self._templates = jinja2.Environment(
             loader=jinja2.PackageLoader("onlooker.console"),
             autoescape=True,
@@ -83,6 +91,18 @@ class ConsoleContext:
             return
         with open_people(space(self.config.faces.embedder), self.settings.store) as people:
             yield people
+
+    def name_of(self, person: str) -> str:
+        """Return what a person is called by now, as people read it: an id may have a name."""
+        now = time.monotonic()
+        found = self._names.get(person)
+        if found is None or now - found[1] > NAME_SECONDS:
+            if len(self._names) >= MAX_CACHED_NAMES:
+                self._names.clear()
+            with suppress(StoreError), self.people() as people:
+                resolved = person if people is None else people.journal.resolve(person)
+                self._names[person] = found = wording.person(resolved), now
+        return wording.person(person) if found is None else found[0]
 
     def sees(self, session: Session, stream: str) -> bool:
         """Return whether a user may see a stream: its key reaches the stream's collection."""

@@ -4,7 +4,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from onlooker.console import console_context
+from onlooker.console import console_context, wording
+from onlooker.console.console_context import ConsoleContext
+from onlooker.console.sessions import Session
 from onlooker.media.url import is_camera
 
 
@@ -12,12 +14,28 @@ def show(request: Request) -> Response:
     """Show the page."""
     context = console_context.of(request)
     session = console_context.allowed(request, "console:View")
-    streams = [
-        (name, is_camera(feed.source.url))
-        for name, feed in sorted(context.observer.feeds.items())
-        if context.sees(session, name)
-    ]
+    feeds = context.observer.feeds
+    streams = [(name, is_camera(feeds[name].source.url)) for name in _names(context, session)]
     return context.render(request, "live.html", streams=streams)
 
 
-ROUTES = (Route("/live", show),)
+def health(request: Request) -> Response:
+    """Show what is wrong with the streams; load the page again if there are others by now."""
+    context = console_context.of(request)
+    session = console_context.allowed(request, "console:View")
+    names = _names(context, session)
+    if request.query_params.getlist("shown") != names:
+        return Response(headers={"HX-Refresh": "true"})
+    states = []
+    for name in names:
+        status = context.observer.stream(name)
+        states.append((name, *(("good", "") if status is None else wording.health(status))))
+    return context.render(request, "live_health.html", states=states)
+
+
+def _names(context: ConsoleContext, session: Session) -> list[str]:
+    """Return the streams that a user may see, in order."""
+    return sorted(name for name in context.observer.feeds if context.sees(session, name))
+
+
+ROUTES = (Route("/live", show), Route("/live/health", health))

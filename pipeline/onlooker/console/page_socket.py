@@ -6,37 +6,48 @@ it likes. It receives `{"event": "streams"}` when there is something new to fetc
 
 import asyncio
 from contextlib import suppress
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from onlooker.console.console_context import ConsoleContext
+from onlooker.console.live_feed import LiveFeed
+from onlooker.console.sessions import Session
 from onlooker.errors import OnlookerError
 from onlooker.record.log import visit_table
+from onlooker.stream import live_pictures
 
 VISITS_SECONDS = 1.0
 """Time between two questions to the log for new visits."""
+
+
+Name = Annotated[str, Meta(max_length=128)]
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """The wishes of a page."""
 
     events: tuple[str, ...] = ()
-    streams: dict[str, str] = {}
+    streams: dict[Name, Literal["frames", "boxes"]] = {}
+    """The streams that it shows: their frames, or only what is drawn over them."""
 
 
 async def serve(socket: WebSocket) -> None:
     """Serve one page until it leaves."""
     await socket.accept()
-    page = Page(socket, socket.app.state.console)
-    tasks = [asyncio.create_task(each()) for each in (page.tell_streams, page.tell_visits)]
+    page = Page(socket, socket.app.state.console, socket.app.state.live)
+    work = (page.tell_streams, page.tell_visits, page.send_frames)
+    tasks = [asyncio.create_task(each()) for each in work]
     try:
         await page.listen()
     except (WebSocketDisconnect, msgspec.DecodeError):
         with suppress(RuntimeError):  # it is closed already
             await socket.close()
     finally:
+        page.leave()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -45,16 +56,47 @@ async def serve(socket: WebSocket) -> None:
 class Page:
     """A page that is open in a browser."""
 
-    def __init__(self, socket: WebSocket, context: ConsoleContext) -> None:
+    def __init__(self, socket: WebSocket, context: ConsoleContext, live: LiveFeed) -> None:
         self._socket = socket
         self._context = context
+        self._live = live
         self._wanted = Wanted()
+        self._frames: dict[str, bytes] = {}
+        """The newest frame of each stream that was not sent yet."""
+        self._frame_came = asyncio.Event()
 
     async def listen(self) -> None:
         """Take what the page says. Raises WebSocketDisconnect, and DecodeError for nonsense."""
         decoder = msgspec.json.Decoder(Wanted)
         while True:
             self._wanted = decoder.decode(await self._socket.receive_text())
+            session: Session = self._socket.scope["session"]
+            streams = self._wanted.streams.items()
+            self._live.watch(
+                self,
+                {
+                    live_pictures.topic(name, "record" if kind == "boxes" else "picture")
+                    for name, kind in streams
+                    if self._context.sees(session, name)
+                },
+            )
+
+    def put(self, stream: str, message: bytes) -> None:
+        """Take the newest frame of a stream."""
+        self._frames[stream] = message
+        self._frame_came.set()
+
+    async def send_frames(self) -> None:
+        """Send frames, as fast as the page takes them: the newest of each stream."""
+        while True:
+            await self._frame_came.wait()
+            self._frame_came.clear()
+            while self._frames:
+                await self._socket.send_bytes(self._frames.pop(next(iter(self._frames))))
+
+    def leave(self) -> None:
+        """Receive no more frames."""
+        self._live.watch(self, set())
 
     async def tell_streams(self) -> None:
         """Tell the page whenever the program was asked again."""

@@ -78,10 +78,10 @@ class RunObserver:
             self.status, self.processes, self.feeds = None, (), {}
             return
         with suppress(OSError):  # the program is just ending
-            self.status = self._program.ask()
-            self.processes = self._program.processes()
             feeds = run_directory.read_feeds(self._program.run)
             self.feeds = {feed.stream: feed for feed in sorted(feeds, key=lambda f: f.number)}
+            self.processes = self._program.processes()
+            self.status = self._program.ask()  # takes some seconds if the hub hangs
         now = time.time()
         for stream in self.streams():
             counts = stream.counts

@@ -24,6 +24,7 @@ from onlooker.console import (
 )
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.guard import Guard
+from onlooker.console.live_feed import LiveFeed
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Sessions
 from onlooker.console.settings import ConsoleSettings
@@ -67,6 +68,7 @@ class Site:
         self._sessions = Sessions(keys, secret, seconds)
         self._observer = RunObserver(parent)
         self._context = ConsoleContext(settings, self._sessions, self._observer)
+        self._live = LiveFeed(self._context)
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -80,18 +82,24 @@ class Site:
             },
         )
         app.state.console = self._context
+        app.state.live = self._live
         return app
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Observe the program while the `with` statement lasts."""
-        task = asyncio.create_task(self._observer.observe())
+        tasks = [
+            asyncio.create_task(self._observer.observe()),
+            asyncio.create_task(self._live.follow()),
+        ]
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            for task in tasks:
+                task.cancel()
+            for task in tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
             self._observer.close()
 
 

@@ -126,10 +126,10 @@ class Planes:
 
     def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        return cast(Pixels, cv2.LUT(self.y[y1:y2, x1:x2], _FULL_RANGE))
+        return cast(Pixels, cv2.LUT(self.y[y1:y2, x1:x2], FULL_RANGE))
 
 
-_FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)
+FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)
 """Luma of limited range, 16 to 235, stretched to 0 to 255."""
 
 

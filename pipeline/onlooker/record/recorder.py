@@ -35,12 +35,14 @@ class Recorder:
         self._references: dict[str, StreamRecord] = {}
         """The record that each stream's unchanged frames repeat."""
 
-    def add(self, frame: Frame, config: Config, analysis: str, topic: str | None = None) -> None:
-        """Gather the record of `frame`; `config` and `analysis` are as `build` has them.
+    def add(
+        self, frame: Frame, config: Config, analysis: str, topic: str | None = None
+    ) -> StreamRecord:
+        """Gather the record of `frame`, and return it.
 
-        topic: the topic of the log that the record is in; None means that of the stream's name. A
-        frame whose reference is in the log no more is recorded as failed. Raises LogError if the
-        log cannot be read.
+        config, analysis: as `build` has them. topic: the topic of the log that the record is in;
+        None means that of the stream's name. A frame whose reference is in the log no more is
+        recorded as failed. Raises LogError if the log cannot be read.
         """
         built = build(frame, config, analysis)
         if frame.same is not None and frame.error is None:
@@ -62,6 +64,7 @@ class Recorder:
             self._states[frame.stream, stage] = StageState(
                 frame.stream, stage, frame.epoch, frame.index, analysis, state
             )
+        return built
 
     def commit(self) -> int:
         """Append the gathered records and return how many were not in the log before.

@@ -115,6 +115,8 @@ class Setup:
     """Set when the process must stop. A step that waits raises StopRequested then."""
     store: Path | None = None
     """File of the collections; None for the user's own."""
+    run: Path | None = None
+    """Directory of the run; None if there is none, as inline."""
     _feeds: dict[int, tuple[Feed, Config]] = field(default_factory=dict)
 
     def of(self, frame: Frame) -> Config:

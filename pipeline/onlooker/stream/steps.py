@@ -171,7 +171,11 @@ def record(setup: Setup) -> Step:
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.json_lines import JsonLines
     from onlooker.record.sinks.sink import Follower
+    from onlooker.stream.live_pictures import open_live
 
+    live = open_live(setup.run)
+    if live is not None:
+        setup.closing.enter_context(live)
     recorders: dict[Path, tuple[Outputs, Recorder, list[Follower]]] = {}
     """By log, each opened with the first frame whose record goes there."""
     logs: dict[Path, Writer] = {}
@@ -197,7 +201,9 @@ def record(setup: Setup) -> Step:
 
     def step(frame: Frame, picture: "Picture") -> Frame:
         recorder = recorder_of(setup.outputs(frame))
-        recorder.add(frame, setup.of(frame), setup.analysis(frame), setup.topic(frame))
+        made = recorder.add(frame, setup.of(frame), setup.analysis(frame), setup.topic(frame))
+        if live is not None:
+            live.show(frame, made, picture)
         return frame
 
     def commit() -> None:

@@ -67,7 +67,7 @@ def main(run: Path, stage: str, name: str) -> int:
         try:
             with ExitStack() as closing:
                 feed = partial(run_directory.read_feed, run)
-                setup = Setup(plan.config, closing, feed, stop, plan.store)
+                setup = Setup(plan.config, closing, feed, stop, plan.store, run)
                 with stoppable_at_once():
                     runner = step_runner(row, maker(row)(setup), setup)
                 worker = StageWorker(runner, row.ordered, setup)
