@@ -76,7 +76,8 @@ def dump(config: Config) -> str:
         lines.append(f"[{name}]")
         for key, value in section.items():
             # TOML has no null: the key is left out instead.
-            lines.append(f"# {key} is not set" if value is None else f"{key} = {_toml(value)}")
+            shown = _toml(key) if name == "topics" else key
+            lines.append(f"# {key} is not set" if value is None else f"{shown} = {_toml(value)}")
         lines.append("")
     return "\n".join(lines)
 

@@ -12,6 +12,8 @@ import msgspec
 from msgspec import Meta
 from msgspec.structs import replace
 
+from onlooker.config import jobs
+from onlooker.config.jobs import Jobs, Queue, Topics
 from onlooker.config.section import (
     ConfigError,
     Count,
@@ -352,12 +354,16 @@ class Config(Section, frozen=True, kw_only=True):
     runtime: Runtime = Runtime()
     serve: Serve = Serve()
     console: Console = Console()
+    jobs: Jobs = Jobs()
+    queue: Queue = Queue()
+    topics: Topics = msgspec.field(default_factory=dict)
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
     streams: dict[StreamName, SourceConfig] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        jobs.check(self.topics)
         asked = [self.faces.attributes, *(source.attributes for source in self.streams.values())]
         if any(asked) and not self.faces.mesh:
             raise ConfigError("facial attributes need the mesh: set faces.mesh = true")

@@ -50,7 +50,7 @@ class Upright:
         They are the decoder's own memory if nothing had to be changed: do not write to them.
         """
         orientation, (width, height) = _orientation(frame), self._square(frame)
-        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        full_range = is_full_range(frame)
         if full_range or frame.format.name != "yuv420p":
             frame = self._reformatter.reformat(
                 frame,
@@ -80,6 +80,11 @@ class Upright:
             if found[0] * found[1] <= MAX_STRETCHED_PIXELS:
                 return found
         return width, height
+
+
+def is_full_range(frame: VideoFrame) -> bool:
+    """Return whether the brightness of a frame is 0 to 255, and not 16 to 235."""
+    return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
