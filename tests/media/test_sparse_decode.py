@@ -24,9 +24,7 @@ def noise(count: int) -> list[np.ndarray]:
     return [np.roll(ground, 3 * number, axis=1) for number in range(count)]
 
 
-def both(
-    path: Path, choose: Callable[[int], bool], threads: int = 1
-) -> tuple[Found, Found]:
+def both(path: Path, choose: Callable[[int], bool], threads: int = 1) -> tuple[Found, Found]:
     """Return the chosen frames by a whole decode, and sparsely."""
     with VideoFile(path) as video:
         whole = [pair for pair in video.frames("s") if choose(pair[0].index)]
@@ -93,9 +91,7 @@ def test_every_nth_frame(encoded: dict[str, Path], name: str, step: int) -> None
     chosen=st.sets(st.integers(0, 149)),
     threads=st.sampled_from([1, 3]),
 )
-def test_any_frames(
-    encoded: dict[str, Path], name: str, chosen: set[int], threads: int
-) -> None:
+def test_any_frames(encoded: dict[str, Path], name: str, chosen: set[int], threads: int) -> None:
     assert_same(*both(encoded[name], chosen.__contains__, threads))
 
 

@@ -7,9 +7,11 @@
     operations = ["Detect*", "rekognition:SearchFacesByImage"]
     collections = ["staff"]
     buckets = ["photos"]
+    queues = ["done"]
 
 A key without `operations` may use all operations, without `collections` all collections, without
-`buckets` images in all buckets that the server reads. All three may have `*` and `?`. An operation
+`buckets` images and videos in all buckets that the server reads, without `queues` all queues. All
+of them may have `*` and `?`. An operation
 with its service before it is meant in this service only.
 """
 
@@ -31,7 +33,7 @@ ANYBODY = "anybody"
 CONSOLE_ACTIONS = ("console:View", "console:ChangeStreams", "console:ChangePeople")
 """What the holder of a key may do in the console, beside the operations of the services."""
 
-ResourceKind = Literal["collection", "bucket"]
+ResourceKind = Literal["collection", "bucket", "queue"]
 """What a key may be restricted to."""
 
 
@@ -46,15 +48,20 @@ class Key(Section, frozen=True, kw_only=True):
     operations: tuple[str, ...] = ("*",)
     collections: tuple[str, ...] = ("*",)
     buckets: tuple[str, ...] = ("*",)
+    queues: tuple[str, ...] = ("*",)
 
     def allows(self, action: str) -> bool:
         """Return whether its holder may do this, such as "rekognition:DetectFaces"."""
         return any(_names(pattern, action) for pattern in self.operations)
 
     def reaches(self, kind: ResourceKind, name: str) -> bool:
-        """Return whether its holder may use this collection or bucket, and know of it."""
-        patterns = self.collections if kind == "collection" else self.buckets
-        return any(fnmatchcase(name, pattern) for pattern in patterns)
+        """Return whether its holder may use this collection, bucket or queue, and know of it."""
+        patterns = {
+            "collection": self.collections,
+            "bucket": self.buckets,
+            "queue": self.queues,
+        }
+        return any(fnmatchcase(name, pattern) for pattern in patterns[kind])
 
 
 def _names(pattern: str, action: str) -> bool:

@@ -26,6 +26,7 @@ from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
 from onlooker.errors import OnlookerError
 from onlooker.identity.errors import StoreError
+from onlooker.jobs.metrics import JobMetrics
 from onlooker.models.batches import CardFailed
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -129,6 +130,8 @@ class Server:
                 error = _logged(entry)
             body, status, result = error.body(entry.request_id), error.status, error.name
             headers["x-amzn-ErrorType"] = error.name
+            if error.query_name is not None:
+                headers["x-amzn-query-error"] = f"{error.query_name};Sender"
         self._report(request, entry, result, time.perf_counter() - began, len(body))
         return Response(body, status, headers, entry.content_type)
 
@@ -153,14 +156,17 @@ class Server:
 
     async def _operate(self, request: Request, entry: LogEntry) -> bytes:
         """Return the response's body. Raises Refusal."""
-        _check_path(request)
-        service, operation = services.find(request.headers.get("x-amz-target"))
+        target = request.headers.get("x-amz-target")
+        path = _path(request, target)
+        service, operation = services.find(target)
         entry.operation, entry.content_type = operation.name, service.content_type
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw]
         claim = None
         if self._keys is not None:
             query = request.scope.get("query_string", b"").decode("latin-1")
-            claim = sigv4.claim(headers, self._keys, service.name, self._region, query=query)
+            claim = sigv4.claim(
+                headers, self._keys, service.name, self._region, query=query, path=path
+            )
             entry.user = claim.key.user
         # The key is only claimed so far: by it alone one could take another client's turns.
         client = f"{_address(request)} {entry.user}"
@@ -194,6 +200,7 @@ class Server:
                     raise throttled(TOO_MUCH_HELD)
                 self._held += result.held
                 held += result.held
+                await asyncio.sleep(result.delay)
                 queue = self._queues[result.queue]
                 result = await queue.run(client, result.work, seconds, began)
         finally:
@@ -256,7 +263,9 @@ class Server:
     async def metrics(self, _: Request) -> Response:
         """Answer with all counts, for Prometheus."""
         loop = asyncio.get_running_loop()
-        text = await loop.run_in_executor(None, metrics.text)
+        jobs = self._context.jobs
+        others = [] if jobs is None else [JobMetrics(jobs)]
+        text = await loop.run_in_executor(None, metrics.text, others)
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -276,11 +285,17 @@ def _cors(origins: Sequence[str]) -> Middleware:
     )
 
 
-def _check_path(request: Request) -> None:
-    """Raise Refusal if a request is for another path than "/", however many slashes that has."""
-    path = request.scope["path"]
-    if path.strip("/"):
+def _path(request: Request, target: str | None) -> str:
+    """Return a request's path: "/", however many slashes that has, for most services.
+
+    Raises Refusal for another one, unless the service takes that.
+    """
+    path = str(request.scope["path"])
+    if not path.strip("/"):
+        return "/"
+    if not services.takes_any_path(target):
         raise _nothing_at(request)
+    return path
 
 
 def _check_coding(request: Request) -> None:

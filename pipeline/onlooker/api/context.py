@@ -7,6 +7,7 @@ from queue import SimpleQueue
 
 from onlooker.config.schema import Config
 from onlooker.identity.search.searcher import Searcher
+from onlooker.jobs.job_store import JobStore
 from onlooker.media.buckets import Buckets
 from onlooker.vision.analyser import Analyser
 
@@ -42,6 +43,10 @@ class Context:
     """Collections, for vectors of this server's embedder."""
     buckets: Buckets
     analysers: AnalyserPool
+    jobs: JobStore | None = None
+    """None if the server takes no jobs."""
+    url: str = ""
+    """The server's own."""
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a service's resource, such as "collection/staff"."""

@@ -45,6 +45,8 @@ class Pending:
     work: "Callable[[], bytes | Pending]"
     held: int = 0
     """Bytes that it keeps in memory besides the request's body."""
+    delay: float = 0.0
+    """Seconds until it begins."""
 
 
 def handle(call: Call, context: Context, replays: sigv4.ReplayGuard | None) -> bytes | Pending:
@@ -73,7 +75,8 @@ def _run(call: Call, context: Context, work: Callable[[], Result]) -> bytes | Pe
             raise
         raise refusal from error
     if isinstance(result, Continue):
-        return Pending(result.queue, partial(_run, call, context, result.work), result.held)
+        rest = partial(_run, call, context, result.work)
+        return Pending(result.queue, rest, result.held, result.delay)
     return msgspec.json.encode(call.service.response(call.operation, result, call.key, context))
 
 

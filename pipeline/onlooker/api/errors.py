@@ -19,8 +19,10 @@ STATUS = {
 class Refusal(OnlookerError):
     """An error that the client sees: its name, and a text that says what to do."""
 
-    def __init__(self, name: str, text: str) -> None:
+    def __init__(self, name: str, text: str, query_name: str | None = None) -> None:
+        """query_name: the error's name in the query protocol, which SQS's clients still read."""
         super().__init__(text)
+        self.query_name = query_name
         self.name = name
         self.text = text
 

@@ -4,8 +4,11 @@ Each process counts in files of the folder `$PROMETHEUS_MULTIPROC_DIR`, which is
 that it is started with; any process can read them. Without it a process counts for itself alone.
 """
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from onlooker.models import model
 
@@ -48,16 +51,18 @@ class ModelSeconds:
         self._counted = now
 
 
-def text() -> bytes:
-    """Return all counts in the form that Prometheus reads."""
-    return generate_latest(registry())
+def text(others: Sequence[Collector] = ()) -> bytes:
+    """Return all counts in the form that Prometheus reads, with those of `others`."""
+    return generate_latest(registry(others=others))
 
 
-def registry(folder: str | None = None) -> CollectorRegistry:
+def registry(folder: str | None = None, others: Sequence[Collector] = ()) -> CollectorRegistry:
     """Return a registry that reads the counts of all processes whenever it is collected.
 
     folder: the folder of their files; None means this process's own.
     """
     counts = CollectorRegistry()
     MultiProcessCollector(counts, path=folder)  # type: ignore[no-untyped-call]
+    for other in others:
+        counts.register(other)
     return counts

@@ -36,8 +36,17 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Host and port to listen on, which the server has reserved."""
     threads: int
     """Images that it analyses at a time."""
+    jobs: bool = False
+    """Whether it takes jobs over stored videos."""
     replacement: bool = False
     """Whether a process before it has died."""
+
+    @property
+    def url(self) -> str:
+        """The URL at which it listens."""
+        host, port = self.address
+        scheme = "https" if self.config.serve.certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def pack(settings: ProcessSettings) -> bytes:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,8 @@ from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
 from onlooker.child_process import Child, ProcessStatus, signals, stop, supervise
 from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
+from onlooker.jobs.job_store import JobStore
+from onlooker.jobs.metrics import JobMetrics
 
 MODULE = "onlooker.api.server_process"
 MAX_START_SECONDS = 300.0
@@ -38,6 +40,7 @@ STOP_SECONDS = 5.0
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +88,13 @@ def serve(config: Config, store: Path, on_ready: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def running(config: Config, store: Path, on_ready: Callable[[str], None]) -> "Iterator[Processes]":
+def running(
+    config: Config, store: Path, on_ready: Callable[[str], None], jobs: bool = False
+) -> "Iterator[Processes]":
     """Yield the processes of the server, which `watch` starts, and stop them at the end.
 
-    store: file of the collections. `on_ready` receives the URL once all processes listen. Raises
-    ServeError and ConfigError.
+    store: file of the collections. `on_ready` receives the URL once all processes listen. jobs:
+    whether jobs over stored videos are taken. Raises ServeError and ConfigError.
     """
     check(config)
     with ExitStack() as closing:
@@ -101,9 +106,14 @@ def running(config: Config, store: Path, on_ready: Callable[[str], None]) -> "It
             store=store,
             address=keeper.getsockname()[:2],
             threads=threads(config),
+            jobs=jobs,
         )
         if config.serve.metrics_port is not None:
-            closing.callback(_serve_metrics(address[0], config.serve.metrics_port, folder))
+            others = []
+            if jobs:
+                others.append(JobMetrics(closing.enter_context(JobStore(config.jobs))))
+            port = config.serve.metrics_port
+            closing.callback(_serve_metrics(address[0], port, folder, others))
         processes = Processes(settings, Path(folder), on_ready)
         closing.callback(processes.close)
         yield processes
@@ -116,13 +126,15 @@ def threads(config: Config) -> int:
     return config.serve.threads or max(1, cores // config.serve.workers)
 
 
-def _serve_metrics(host: str, port: int, folder: str) -> Callable[[], None]:
+def _serve_metrics(
+    host: str, port: int, folder: str, others: "Sequence[Collector]"
+) -> Callable[[], None]:
     from prometheus_client import start_http_server
 
     from onlooker.api import metrics
 
     try:
-        server, thread = start_http_server(port, host, metrics.registry(folder))
+        server, thread = start_http_server(port, host, metrics.registry(folder, others))
     except OSError as error:
         raise ServeError(f"cannot answer /metrics on port {port}: {error.strerror}") from error
 
@@ -175,9 +187,7 @@ class Processes:
 
     @property
     def url(self) -> str:
-        host, port = self._settings.address
-        scheme = "https" if self._settings.config.serve.certificate else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return self._settings.url
 
     def wait(self, seconds: float) -> None:
         """Wait for signs of life for some time."""

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
@@ -28,6 +29,7 @@ from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
 from onlooker.identity.errors import StoreError
 from onlooker.identity.search.engines import open_searcher
+from onlooker.jobs.job_store import JobStore
 from onlooker.media.buckets import open_buckets
 from onlooker.models.card import WeightsError, space
 from onlooker.vision.analyser import ALL, Analyser
@@ -80,10 +82,14 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
         metrics.RESTARTS.inc()
     known = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
     embedding = space(config.faces.embedder)
-    with open_searcher(settings.store, embedding) as searcher:
+    with open_searcher(settings.store, embedding) as searcher, ExitStack() as closing:
+        jobs = None
+        if settings.jobs:
+            jobs = closing.enter_context(JobStore(config.jobs, config.topics))
         with stoppable_at_once():
             analysers = AnalyserPool(_analysers(config, settings.threads))
-        context = Context(config, searcher, open_buckets(serve.buckets), analysers)
+        buckets = open_buckets(serve.buckets)
+        context = Context(config, searcher, buckets, analysers, jobs, settings.url)
         server = Server(context, known)
         http = uvicorn.Config(
             server.app(),

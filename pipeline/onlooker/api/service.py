@@ -24,6 +24,8 @@ class Continue:
     work: Callable[[], "Result"]
     held: int = 0
     """Bytes that it keeps in memory besides the request's body."""
+    delay: float = 0.0
+    """Seconds until it begins, in which no thread waits."""
 
 
 Result = msgspec.Struct | Continue
@@ -79,6 +81,8 @@ class Service:
     """Returns what a request is about, to be checked against the client's key."""
     refusal: Callable[[OnlookerError], Refusal | None]
     """Returns the client-visible form of an error; None if it is the server's own fault."""
+    any_path: bool = False
+    """Whether clients may send requests to other paths than "/"."""
     response: Callable[[Operation, msgspec.Struct, Key | None, Context], Any]
     """Returns what is encoded of an operation's response: what the key may see, in the configured
     form. The key is None if no keys are configured."""

@@ -6,8 +6,9 @@ from onlooker.api.access_keys import CONSOLE_ACTIONS
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition.operations import REKOGNITION
 from onlooker.api.service import Operation, Service
+from onlooker.api.sqs import SQS
 
-SERVICES = {service.target: service for service in (REKOGNITION,)}
+SERVICES = {service.target: service for service in (REKOGNITION, SQS)}
 """By what X-Amz-Target begins with."""
 
 CONTENT_TYPE = REKOGNITION.content_type
@@ -23,6 +24,12 @@ def find(target: str | None) -> tuple[Service, Operation]:
     what = f"{target[:100]!r} is not supported" if target else "there is no X-Amz-Target"
     supported = "; ".join(map(_names, [service] if service else SERVICES.values()))
     raise Refusal("UnknownOperationException", f"{what}; it must be {supported}")
+
+
+def takes_any_path(target: str | None) -> bool:
+    """Return whether the service that a request's X-Amz-Target names takes paths beside "/"."""
+    service = SERVICES.get((target or "").partition(".")[0])
+    return service is not None and service.any_path
 
 
 def _names(service: Service) -> str:

@@ -55,6 +55,8 @@ class Claim:
     signature: str
     query: str = ""
     """The part of the URL after the question mark, in its canonical form."""
+    path: str = "/"
+    """The URL's path, in its canonical form."""
 
 
 def claim(
@@ -64,11 +66,12 @@ def claim(
     region: str | None,
     now: float | None = None,
     query: str = "",
+    path: str = "/",
 ) -> Claim:
     """Read the headers of a request, and check all that can be checked without its body.
 
     The request must be signed for `service`, and for `region` unless that is None. `now` is in
-    epoch seconds; `query` is the URL's. Raises Refusal.
+    epoch seconds; `query` and `path` are the URL's. Raises Refusal.
     """
     given = [value for name, value in headers if name == "authorization"]
     if not given:
@@ -98,11 +101,12 @@ def claim(
             "it has none.",
         )
     _check_body_is_signed(headers)
-    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"], _canonical(query))
+    canonical = _canonical(query), quote(path, safe="/-_.~")
+    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"], *canonical)
 
 
 def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
-    """Check the signature of `POST /` with these headers and the SHA-256 of its body, in hex.
+    """Check the signature of a POST with these headers and the SHA-256 of its body, in hex.
 
     Raises Refusal.
     """
@@ -110,7 +114,7 @@ def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
         if name == "x-amz-content-sha256" and value != body_hash:
             raise _wrong("x-amz-content-sha256 is not the SHA-256 of the body.")
     lines = "".join(f"{name}:{_value(headers, name)}\n" for name in claim.signed)
-    canonical = f"POST\n/\n{claim.query}\n{lines}\n{';'.join(claim.signed)}\n{body_hash}"
+    canonical = f"POST\n{claim.path}\n{claim.query}\n{lines}\n{';'.join(claim.signed)}\n{body_hash}"
     digest = sha256(canonical.encode("latin-1")).hexdigest()
     expected = _sign(claim, f"{ALGORITHM}\n{claim.date}\n{claim.scope}\n{digest}")
     if not hmac.compare_digest(expected, claim.signature):

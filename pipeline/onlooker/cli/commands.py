@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from onlooker.cli import collection, config, keys, log, models, people
+from onlooker.cli import collection, config, jobs, keys, log, models, people
 from onlooker.cli.demo import demo
 from onlooker.cli.image import faces, text
 from onlooker.cli.replay import replay
@@ -29,6 +29,7 @@ for command in (demo, replay, run, stream, status, serve, watch, faces, text):
 app.add_typer(collection.app, name="collection")
 app.add_typer(log.app, name="log")
 app.add_typer(people.app, name="people")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 app.add_typer(config.app, name="config")

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 def run(
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
-    """Run what the configuration names: [streams], [publish], [serve], [console] and [metrics].
+    """Run what the configuration names: streams, publisher, API, jobs, console and metrics.
 
     Continues until it is stopped; follows changes of the file's [streams]. `onlooker status` shows
     how it is. Example: `onlooker run --config onlooker.toml`
@@ -76,6 +76,7 @@ def run(
             path,
             api=settings if has("serve") else None,
             console=settings if has("console") else None,
+            jobs=has("jobs"),
         )
 
 
@@ -84,15 +85,19 @@ def run_program(
     watched: Path | None,
     api: Config | None,
     console: Config | None = None,
+    jobs: bool = False,
 ) -> None:
     """Run streams, publisher, API and console until a signal, or until all videos have ended.
 
     reload: returns the configuration whose streams run; called again if the file `watched` changes,
-    and on SIGHUP. api, console: their configurations; None if they are not wanted. Raises
-    OnlookerError.
+    and on SIGHUP. api, console: their configurations; None if they are not wanted. jobs:
+    whether the API takes jobs over stored videos, which run here too. Raises OnlookerError.
     """
     from onlooker.api import server
     from onlooker.console import supervised
+    from onlooker.jobs import job_processes
+    from onlooker.jobs.job_store import JobStore
+    from onlooker.jobs.metrics import JobMetrics
     from onlooker.stream.cameras import serve
 
     config = reload()
@@ -101,6 +106,9 @@ def run_program(
         endpoints.check_free(outputs.publish)
     if api is not None:
         check_ports(api)
+        if jobs:
+            job_processes.check(api)
+        as_video = api
         api = api.with_thorough_detection() if api.serve.thorough else api
         server.check(api)
         pull_models(analyser.cards(api, analyser.ALL))
@@ -123,8 +131,12 @@ def run_program(
                 if unsigned:
                     plain.print("no keys are configured: anybody on this machine may do everything")
 
-            processes = closing.enter_context(server.running(api, default_path(), ready))
+            processes = closing.enter_context(server.running(api, default_path(), ready, jobs))
             groups.append(processes)
+            if jobs:
+                groups.append(
+                    closing.enter_context(job_processes.running(as_video, default_path()))
+                )
         if console is not None:
             pages = supervised.running(
                 console,
@@ -147,6 +159,9 @@ def run_program(
             closing.callback(metrics.close)
             if api is not None:
                 processes.register_metrics(metrics.registry)
+            if api is not None and jobs:
+                store = closing.enter_context(JobStore(api.jobs))
+                metrics.registry.register(JobMetrics(store))
             plain.print(f"metrics  http://{config.metrics.listen}/metrics")
         on_status = metrics.update if metrics is not None else lambda status: None
         stopped: Stopped | None = None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from onlooker import program_log
 from onlooker.cli.run import run_program
-from onlooker.config.load import load
+from onlooker.config.load import find, has_section, load
 from onlooker.config.schema import Metrics
 
 
@@ -23,7 +23,8 @@ def serve(
     Point a client here with its endpoint setting, or with AWS_ENDPOINT_URL_REKOGNITION.
     The section [serve] of the configuration says more. Example: `onlooker serve --port 8600`
     """
-    settings = load(config)
+    path = config or find()
+    settings = load(path)
     given = {"host": host, "port": port, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
     settings = replace(
@@ -33,4 +34,5 @@ def serve(
         metrics=Metrics(),  # that port is for `onlooker stream`, which may run beside this
     )
     program_log.begin(form="json", level="INFO")
-    run_program(lambda: settings, None, api=settings)
+    jobs = path is not None and has_section("jobs", path)
+    run_program(lambda: settings, None, api=settings, jobs=jobs)

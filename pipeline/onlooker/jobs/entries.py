@@ -117,9 +117,7 @@ class People:
     def __init__(
         self, request: Request, config: Config, searcher: Searcher | None, state: bytes
     ) -> None:
-        self.wanted = Wanted(
-            text=False, max_faces=MAX_FACES, select=passing(config.faces.quality)
-        )
+        self.wanted = Wanted(text=False, max_faces=MAX_FACES, select=passing(config.faces.quality))
         self.people: dict[int, bytes] = {}
         self.same: dict[int, int] = {}
         self._request = request
@@ -131,9 +129,7 @@ class People:
     def entries(self, frame: Frame, picture: Planes, analysis: Analysis) -> list[Entry]:
         size, time = (frame.width, frame.height), milliseconds(frame)
         faces = tuple(
-            each.face
-            if each.vector is None
-            else replace(each.face, vector=each.vector.tobytes())
+            each.face if each.vector is None else replace(each.face, vector=each.vector.tobytes())
             for each in analysis.faces
         )
         frame = replace(frame, faces=faces)

@@ -14,6 +14,10 @@ class JobNotFound(OnlookerError):
 class TooManyJobs(OnlookerError):
     """As many jobs are open as may be."""
 
+    def __init__(self, open_jobs: int) -> None:
+        super().__init__(f"{open_jobs} jobs are open; start more when one has ended")
+        self.open_jobs = open_jobs
+
 
 class JobFailed(OnlookerError):
     """A job ends without results; the text becomes its StatusMessage."""

@@ -63,5 +63,3 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     created: float
     begun: float | None
     ended: float | None
-
-

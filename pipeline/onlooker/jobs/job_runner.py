@@ -87,16 +87,19 @@ class JobRunner:
                     f"The process that works on it has died {attempts - 1} times without progress; "
                     "its log says why. Start the job again, or convert the video."
                 )
-            metadata, number = self._results(job, folder)
+            metadata, number, message = self._results(job, folder)
         except (JobFailed, BucketError, MediaError, StoreError) as error:
             _clear(folder, LOCK)
             self._store.finish(job, "FAILED", _shown(error, folder, job))
         else:
             _clear(folder, NAME, LOCK)
-            self._store.finish(job, "SUCCEEDED", None, metadata, number)
+            self._store.finish(job, "SUCCEEDED", message, metadata, number)
 
-    def _results(self, job: Job, folder: Path) -> tuple[VideoMetadata, int]:
-        """Complete the file of results; return the video's description, and the entries' number."""
+    def _results(self, job: Job, folder: Path) -> tuple[VideoMetadata, int, str | None]:
+        """Complete the file of results.
+
+        Return the video's description, the number of entries, and a remark if some is missing.
+        """
         limits, wanted = self._store.settings, job.request
         bytes_allowed = int(limits.max_gigabytes * 1e9)
         with self._beating():
@@ -116,7 +119,9 @@ class JobRunner:
                 with ResultFile(folder / NAME, digest) as results:
                     if not results.complete:
                         self._analyse(job, video, results)
-                    return metadata_of(video), results.complete_all()
+                    number, lost = results.complete_all(), results.damaged
+                    remark = f"{lost} of {results.done} frames could not be decoded." * bool(lost)
+                    return metadata_of(video), number, remark or None
         finally:
             object_file.__exit__(None, None, None)
 
@@ -124,7 +129,7 @@ class JobRunner:
         make = maker(job.request, self._config, self._open_searcher, results.tracks)
         rate = Fraction(video.rate).limit_denominator(MAX_RATE_DENOMINATOR)
         is_due = choose(job.request.kind, rate)
-        done, total = results.done, max(video.seconds or 0.0, 1e-3)
+        done, damaged, total = results.done, results.damaged, max(video.seconds or 0.0, 1e-3)
         left = done
 
         def wanted(index: int) -> bool:
@@ -141,22 +146,29 @@ class JobRunner:
             first = frame.time if first is None and done == 0 else first
             if picture is not None and analysis is not None:
                 pending += make.entries(frame, picture, analysis)
+            else:
+                damaged += 1
             done += 1
             if time.monotonic() - committed >= COMMIT_SECONDS:
-                self._commit(results, make, done, pending)
+                self._commit(results, make, done, damaged, pending)
                 progress = min(1.0, max(0.0, (frame.time - (first or 0.0)) / total))
                 self._advance(job, progress, done)
                 pending, committed = [], time.monotonic()
                 if self._stop.is_set():
                     raise Stopped
         make.finish()
-        self._commit(results, make, done, pending)
+        self._commit(results, make, done, damaged, pending)
         self._advance(job, 1.0, done)
 
     def _commit(
-        self, results: ResultFile, make: Maker, done: int, pending: Sequence[Entry]
+        self,
+        results: ResultFile,
+        make: Maker,
+        done: int,
+        damaged: int,
+        pending: Sequence[Entry],
     ) -> None:
-        results.commit(done, make.snapshot(), pending, make.people, make.same)
+        results.commit(done, damaged, make.snapshot(), pending, make.people, make.same)
         make.people, make.same = {}, {}
 
     def _advance(self, job: Job, progress: float, done: int) -> None:

@@ -26,9 +26,7 @@ from onlooker.jobs.notices import envelope, message_id, notice
 DAY_SECONDS = 24 * 3600.0
 LOCK = "lock"
 """File in a job's folder, locked by the process that works on it."""
-COLUMNS = (
-    "id, request, state, message, metadata, progress, frames, results, created, begun, ended"
-)
+COLUMNS = "id, request, state, message, metadata, progress, frames, results, created, begun, ended"
 
 _requests = msgspec.msgpack.Decoder(Request)
 _metadata = msgspec.json.Decoder(VideoMetadata)
@@ -78,7 +76,7 @@ class JobStore:
                 "SELECT count(*) FROM jobs WHERE state = 'IN_PROGRESS'"
             ).fetchone()
             if open_jobs >= self.settings.max_open:
-                raise TooManyJobs(f"{open_jobs} open Jobs Maximum limit: {self.settings.max_open}")
+                raise TooManyJobs(open_jobs)
             database.execute(
                 "INSERT INTO jobs (id, request, state, created) VALUES (?, ?, 'IN_PROGRESS', ?)",
                 (id, data, time.time()),
@@ -124,8 +122,7 @@ class JobStore:
     def cancel(self, id: str) -> bool:
         """End a job as failed; return whether it was still open. Raises JobNotFound."""
         job = self.find(id)
-        ended = self.finish(job, "FAILED", "The job was cancelled by `onlooker jobs cancel`.")
-        return ended
+        return self.finish(job, "FAILED", "The job was cancelled by `onlooker jobs cancel`.")
 
     # Workers
 
@@ -141,13 +138,11 @@ class JobStore:
             self.place(job.id).mkdir(exist_ok=True)
             try:
                 lock = FileLock(self.place(job.id) / LOCK, wait=False)
-            except (BlockingIOError, FileNotFoundError):  # or it was ended this moment
+            except (BlockingIOError, FileNotFoundError):  # or it has expired this moment
                 continue
-            if not self.is_open(job.id):
-                lock.close()
-                shutil.rmtree(self.place(job.id), ignore_errors=True)
-                continue
-            return job, lock
+            if self.is_open(job.id):
+                return job, lock
+            lock.close(remove=True)
         return None
 
     def place(self, id: str) -> Path:

@@ -52,19 +52,23 @@ class ResultFile:
             if database.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
                 for statement in schema.RESULTS.split(";\n"):
                     database.execute(statement)
-            known = database.execute("SELECT video, done, tracks, complete FROM state").fetchone()
+            known = database.execute(
+                "SELECT video, done, damaged, tracks, complete FROM state"
+            ).fetchone()
             if known is None or known[0] != video:
                 for table in ("state", "results", "people", "same_people"):
                     database.execute(f"DELETE FROM {table}")
-                known = (video, 0, b"", 0)
+                known = (video, 0, 0, b"", 0)
                 database.execute(
                     "INSERT INTO state (only, video, done, tracks) VALUES (0, ?, 0, x'')", (video,)
                 )
             self.done: int = known[1]
             """Frames whose entries are committed."""
-            self.tracks: bytes = known[2]
+            self.damaged: int = known[2]
+            """Those of them that could not be decoded."""
+            self.tracks: bytes = known[3]
             """Snapshot of the tracks after them."""
-            self.complete = bool(known[3])
+            self.complete = bool(known[4])
 
     def __enter__(self) -> Self:
         return self
@@ -80,12 +84,14 @@ class ResultFile:
     def commit(
         self,
         done: int,
+        damaged: int,
         tracks: bytes,
         entries: Sequence[Entry],
         people: Mapping[int, bytes],
         same: Mapping[int, int],
     ) -> None:
-        """Append entries in the order of time, with the state after the first `done` frames.
+        """Append entries in the order of time, with the state after the first `done` frames, of
+        which `damaged` could not be decoded.
 
         people: FaceMatches of tracks that have ended. same: tracks that continue earlier ones.
         """
@@ -97,7 +103,10 @@ class ResultFile:
             )
             database.executemany("INSERT OR REPLACE INTO people VALUES (?, ?)", people.items())
             database.executemany("INSERT OR REPLACE INTO same_people VALUES (?, ?)", same.items())
-            database.execute("UPDATE state SET done = ?, tracks = ?", (done, tracks))
+            database.execute(
+                "UPDATE state SET done = ?, damaged = ?, tracks = ?", (done, damaged, tracks)
+            )
+            self.done, self.damaged = done, damaged
 
     def complete_all(self) -> int:
         """Give each entry its person and its place; return the number of entries."""

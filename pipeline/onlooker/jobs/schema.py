@@ -52,6 +52,7 @@ CREATE TABLE state (
     only INTEGER PRIMARY KEY CHECK (only = 0),
     video TEXT NOT NULL,
     done INTEGER NOT NULL,
+    damaged INTEGER NOT NULL DEFAULT 0,
     tracks BLOB NOT NULL,
     complete INTEGER NOT NULL DEFAULT 0
 );
@@ -68,6 +69,7 @@ CREATE UNIQUE INDEX results_by_place ON results (place) WHERE place IS NOT NULL;
 CREATE TABLE people (person INTEGER PRIMARY KEY, matches BLOB NOT NULL);
 CREATE TABLE same_people (person INTEGER PRIMARY KEY, earlier INTEGER NOT NULL);
 """
-"""state: SHA-256 of the video, number of frames that are done, snapshot of the tracks. results: the
+"""state: SHA-256 of the video, number of frames that are done, those of them
+that could not be decoded, snapshot of the tracks. results: the
 entries in the order of time; `place` is that in the order of people. people: FaceMatches of each
 track that has ended. same_people: tracks that turned out to continue earlier ones."""

@@ -41,6 +41,10 @@ class Buckets(ABC):
         """
         return b"".join(self._chunks(bucket, name, version, max_bytes, OBJECT_SECONDS))
 
+    @abstractmethod
+    def size(self, bucket: str, name: str, version: str | None) -> int:
+        """Return the number of an object's bytes. Raises BucketError if it cannot be read."""
+
     def downloaded(
         self,
         bucket: str,
@@ -95,10 +99,17 @@ def open_buckets(setting: str | None) -> Buckets:
 class NoBuckets(Buckets):
     """Buckets of a server that has none configured."""
 
+    def size(self, bucket: str, name: str, version: str | None) -> int:
+        raise self._none()
+
     def _chunks(
         self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
     ) -> Iterator[bytes]:
-        raise BucketError(
+        raise self._none()
+
+    @staticmethod
+    def _none() -> BucketError:
+        return BucketError(
             'This server reads no buckets; send Bytes, or set [serve] buckets to "s3" or to a '
             "folder that holds a folder for each bucket"
         )
@@ -114,6 +125,9 @@ class Folder(Buckets):
         if not root.is_dir():
             raise ConfigError(f"[serve] buckets: {root} is no folder; make it, or name another")
         self._root = root.resolve()
+
+    def size(self, bucket: str, name: str, version: str | None) -> int:
+        return self._path(bucket, name, version).stat().st_size
 
     def downloaded(
         self,
@@ -190,13 +204,19 @@ class S3(Buckets):
         except (errors.BotoCoreError, ValueError) as error:
             raise ConfigError(f"[serve] buckets: {error}") from error
 
+    def size(self, bucket: str, name: str, version: str | None) -> int:
+        try:
+            found = self._client.head_object(**_asked(bucket, name, version))
+        except self._errors as error:
+            raise BucketError(f"{bucket}/{name}: {error}") from error
+        return int(found["ContentLength"])
+
     def _chunks(
         self, bucket: str, name: str, version: str | None, max_bytes: int, seconds: float
     ) -> Iterator[bytes]:
         place, end = f"{bucket}/{name}", time.monotonic() + seconds
-        wanted = {"Bucket": bucket, "Key": name, **({"VersionId": version} if version else {})}
         try:
-            response = self._client.get_object(**wanted)
+            response = self._client.get_object(**_asked(bucket, name, version))
             # The body is its own context manager, too, but lets errors of urllib3 out.
             with closing(response["Body"]) as body:
                 missing = response["ContentLength"]
@@ -215,6 +235,10 @@ class S3(Buckets):
         if missing:
             cause = f"not complete within {seconds:g} s" if chunk else "the connection ended"
             raise BucketError(f"{place}: {cause}; {missing} bytes are missing")
+
+
+def _asked(bucket: str, name: str, version: str | None) -> dict[str, str]:
+    return {"Bucket": bucket, "Key": name, **({"VersionId": version} if version else {})}
 
 
 def _received(body: Any, size: int) -> bytes:

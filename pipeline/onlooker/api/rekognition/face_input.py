@@ -9,7 +9,7 @@ from onlooker.api.context import Context
 from onlooker.api.errors import Refusal, no_faces
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.api.rekognition.orientation import find_upright
-from onlooker.api.rekognition.requests import InCollection
+from onlooker.api.rekognition.requests import InCollection, StartFaceSearch
 from onlooker.api.rekognition.responses import Orientation
 from onlooker.identity.errors import FaceNotFound, mismatch
 from onlooker.identity.faces import MIN_SIMILARITY
@@ -60,7 +60,7 @@ def face_details(
     return [face_detail(each.face, image.size, attributes) for each in faces]
 
 
-def check_model(request: InCollection, context: Context) -> None:
+def check_model(request: InCollection | StartFaceSearch, context: Context) -> None:
     """Check that a collection's vectors are of this server's embedder.
 
     Raises CollectionNotFound and ModelMismatch.

@@ -56,7 +56,7 @@ def detect_text(
     found = text_detections(
         analysis.lines,
         image.size,
-        filters=None if request.Filters is None else _filters(request.Filters),
+        filters=None if request.Filters is None else text_filters(request.Filters),
         max_words=MAX_WORDS[profile],
         max_angle=MAX_ANGLE_DEGREES[profile],
         basic_latin=profile == "2017-11",
@@ -69,10 +69,12 @@ def detect_text(
 def check_filters(request: requests.DetectText, context: Context) -> None:
     """Check the filters of a request. Raises Refusal."""
     if request.Filters is not None:
-        _filters(request.Filters)
+        text_filters(request.Filters)
 
 
-def _filters(given: requests.DetectTextFilters) -> TextFilters:
+def text_filters(
+    given: requests.DetectTextFilters | requests.StartTextDetectionFilters,
+) -> TextFilters:
     """Return filters whose boxes and polygons are complete. Raises Refusal."""
     try:
         filters = msgspec.convert(msgspec.to_builtins(given), TextFilters)

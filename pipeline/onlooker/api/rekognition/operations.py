@@ -8,7 +8,7 @@ import msgspec
 from onlooker.api.access_keys import Key
 from onlooker.api.context import Context
 from onlooker.api.errors import Refusal, invalid
-from onlooker.api.rekognition import collections, images, names, requests, tags, users
+from onlooker.api.rekognition import collections, images, names, requests, tags, users, videos
 from onlooker.api.rekognition.face_input import check_model
 from onlooker.api.rekognition.image_input import images_of, with_images
 from onlooker.api.rekognition.profile_2017 import as_in_2017
@@ -17,6 +17,7 @@ from onlooker.api.service import Operation, Resource, Service
 from onlooker.errors import OnlookerError
 from onlooker.idempotency import RequestMismatch
 from onlooker.identity import errors
+from onlooker.jobs.errors import JobNotFound
 from onlooker.page_token import InvalidToken
 
 DETECT_TEXT = with_images(images.detect_text, images.check_filters)
@@ -49,6 +50,14 @@ OPERATIONS = {
         Operation(requests.TagResource, tags.tag_resource, changes=True),
         Operation(requests.UntagResource, tags.untag_resource, changes=True),
         Operation(requests.ListTagsForResource, tags.list_tags_for_resource),
+        Operation(requests.StartFaceDetection, videos.start_face_detection, changes=True),
+        Operation(requests.GetFaceDetection, videos.get_face_detection),
+        Operation(requests.StartFaceSearch, videos.start_face_search, changes=True),
+        Operation(requests.GetFaceSearch, videos.get_face_search),
+        Operation(requests.StartTextDetection, videos.start_text_detection, changes=True),
+        Operation(requests.GetTextDetection, videos.get_text_detection),
+        Operation(requests.StartPersonTracking, videos.start_person_tracking, changes=True),
+        Operation(requests.GetPersonTracking, videos.get_person_tracking),
     )
 }
 
@@ -60,23 +69,28 @@ ERRORS: dict[type[Exception], str] = {
     errors.TooMany: "ServiceQuotaExceededException",
     errors.UserExists: "ConflictException",
     errors.UserNotFound: "ResourceNotFoundException",
+    JobNotFound: "ResourceNotFoundException",
 }
 """Amazon's names of the store's errors."""
 
 
 def resources(request: Any, context: Context) -> Sequence[Resource]:
-    """Return the collection that a request is about, and the buckets of its images."""
+    """Return the collection that a request or its job is about, and the buckets of its images."""
     found = []
     arn = getattr(request, "ResourceArn", None)
     collection = names.collection_of(arn) if arn else getattr(request, "CollectionId", None)
+    images = [*images_of(request).values(), getattr(request, "Video", None)]
+    objects = [image.S3Object for image in images if image is not None]
+    buckets = [each.Bucket for each in objects if each is not None and each.Bucket is not None]
+    if isinstance(request, requests.GetJob) and (job := videos.known_job(request, context)):
+        collection = job.request.collection
+        buckets = [job.request.bucket]
     if collection is not None:
         arn = names.collection_arn(context, collection)
         found.append(Resource("collection", collection, arn))
-    for image in images_of(request).values():
-        if image.S3Object is not None and image.S3Object.Bucket is not None:
-            bucket = image.S3Object.Bucket
-            found.append(Resource("bucket", bucket, f"arn:aws:s3:::{bucket}", "s3:GetObject"))
-    return found
+    return found + [
+        Resource("bucket", bucket, f"arn:aws:s3:::{bucket}", "s3:GetObject") for bucket in buckets
+    ]
 
 
 def refusal(error: OnlookerError) -> Refusal | None:

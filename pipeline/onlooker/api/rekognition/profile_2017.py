@@ -46,10 +46,10 @@ OPERATIONS = frozenset(
 
 
 def as_in_2017(operation: str, response: msgspec.Struct) -> Any:
-    """Return a response as lists and dictionaries, in the form of 2017."""
-    members = msgspec.to_builtins(response)
+    """Return a response in the form of 2017, as lists and dictionaries if that is another one."""
     if operation not in OPERATIONS:
-        return members
+        return response
+    members = msgspec.to_builtins(response)
     if operation == "CreateCollection":
         members["CollectionArn"] = members["CollectionArn"].removeprefix("arn:")
     return _without_additions(members)

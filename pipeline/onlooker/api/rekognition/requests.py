@@ -37,6 +37,12 @@ Attribute = Annotated[str, Limit(choices=("DEFAULT", *get_args(FaceAttribute)))]
 TagKey = Annotated[str, Limit(1, 128, f"^(?!aws:){TAG}$")]
 TagValue = Annotated[str, Limit(0, 256, f"^({TAG})$")]
 Tags = Annotated[dict[TagKey, TagValue], Limit(0, 200)]
+JobId = Annotated[str, Limit(1, 64, "^[a-zA-Z0-9-_]+$")]
+JobTag = Annotated[str, Limit(1, 1024, r"[a-zA-Z0-9_.\-:+=\/]+")]
+SNSTopicArn = Annotated[str, Limit(pattern=r"(^arn:aws:sns:.*:\w{12}:.+$)")]
+RoleArn = Annotated[str, Limit(pattern=r"arn:aws:iam::\d{12}:role/?[a-zA-Z_0-9+=,.@\-_/]+")]
+MaxResults = Annotated[int, Limit(1)]
+SortBy = Annotated[str, Limit(choices=("INDEX", "TIMESTAMP"))]
 ResourceArn = Annotated[str, Limit(20, 2048)]
 
 
@@ -212,3 +218,67 @@ class UntagResource(Request, frozen=True, kw_only=True):
 
 class ListTagsForResource(Request, frozen=True, kw_only=True):
     ResourceArn: ResourceArn = required()
+
+
+class Video(Request, frozen=True, kw_only=True):
+    S3Object: S3Object | None = None
+
+
+class NotificationChannel(Request, frozen=True, kw_only=True):
+    SNSTopicArn: SNSTopicArn = required()
+    RoleArn: RoleArn = required()
+
+
+class StartTextDetectionFilters(Request, frozen=True, kw_only=True):
+    WordFilter: DetectionFilter | None = None
+    RegionsOfInterest: Annotated[tuple[RegionOfInterest, ...], Limit(0, 10)] | None = None
+
+
+class StartJob(Request, frozen=True, kw_only=True):
+    """A request that starts a job over a stored video."""
+
+    Video: Video = required()
+    ClientRequestToken: ClientRequestToken | None = None
+    NotificationChannel: NotificationChannel | None = None
+    JobTag: JobTag | None = None
+
+
+class StartFaceDetection(StartJob, frozen=True, kw_only=True):
+    FaceAttributes: Annotated[str, Limit(choices=("DEFAULT", "ALL"))] | None = None
+
+
+class StartFaceSearch(StartJob, frozen=True, kw_only=True):
+    CollectionId: CollectionId = required()
+    FaceMatchThreshold: Percent | None = None
+
+
+class StartTextDetection(StartJob, frozen=True, kw_only=True):
+    Filters: StartTextDetectionFilters | None = None
+
+
+class StartPersonTracking(StartJob, frozen=True, kw_only=True):
+    pass
+
+
+class GetJob(Request, frozen=True, kw_only=True):
+    """A request for a page of a job's results."""
+
+    JobId: JobId = required()
+    MaxResults: MaxResults | None = None
+    NextToken: PaginationToken | None = None
+
+
+class GetFaceDetection(GetJob, frozen=True, kw_only=True):
+    pass
+
+
+class GetFaceSearch(GetJob, frozen=True, kw_only=True):
+    SortBy: SortBy | None = None
+
+
+class GetTextDetection(GetJob, frozen=True, kw_only=True):
+    pass
+
+
+class GetPersonTracking(GetJob, frozen=True, kw_only=True):
+    SortBy: SortBy | None = None

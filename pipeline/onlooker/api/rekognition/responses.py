@@ -4,6 +4,9 @@ from __future__ import annotations  # members are named as their types are
 
 from typing import Literal, TypeAlias
 
+import msgspec
+
+from onlooker.jobs.job import JobState, VideoMetadata
 from onlooker.rekognition.shapes import (
     BoundingBox,
     DetectedFace,
@@ -190,3 +193,68 @@ class SearchUsersByImage(Shape, frozen=True, kw_only=True):
 
 class ListTagsForResource(Shape, frozen=True, kw_only=True):
     Tags: dict[str, str]
+
+
+class StartJob(Shape, frozen=True, kw_only=True):
+    JobId: str
+
+
+class S3Object(Shape, frozen=True, kw_only=True):
+    Bucket: str
+    Name: str
+    Version: str | None = None
+
+
+class Video(Shape, frozen=True, kw_only=True):
+    S3Object: S3Object
+
+
+class GetJob(Shape, frozen=True, kw_only=True):
+    """The members that the results of all jobs have."""
+
+    JobStatus: JobState
+    StatusMessage: str | None = None
+    VideoMetadata: VideoMetadata | None = None
+    """None until the job has succeeded."""
+    NextToken: str | None = None
+    JobId: str
+    Video: Video
+    JobTag: str | None = None
+
+
+class VideoFace(Shape, frozen=True, kw_only=True):
+    Timestamp: int
+    """Milliseconds from the beginning of the video."""
+    Face: msgspec.Raw
+
+
+class GetFaceDetection(GetJob, frozen=True, kw_only=True):
+    Faces: tuple[VideoFace, ...]
+
+
+class VideoText(Shape, frozen=True, kw_only=True):
+    Timestamp: int
+    TextDetection: msgspec.Raw
+
+
+class GetTextDetection(GetJob, frozen=True, kw_only=True):
+    TextDetections: tuple[VideoText, ...]
+    TextModelVersion: str
+
+
+class PersonDetail(Shape, frozen=True, kw_only=True):
+    Index: int
+    Face: msgspec.Raw
+
+
+class PersonMatch(Shape, frozen=True, kw_only=True):
+    Timestamp: int
+    Person: PersonDetail
+    FaceMatches: msgspec.Raw | None = None
+    """Left out if nobody of the collection matches."""
+
+
+class GetPersons(GetJob, frozen=True, kw_only=True):
+    """The response of GetFaceSearch and GetPersonTracking."""
+
+    Persons: tuple[PersonMatch, ...]
