@@ -6,14 +6,17 @@ from pathlib import Path
 import pytest
 from tests.support.secured_server import secured_server
 from tests.support.server import Running, running
+from tests.support.stored_videos import TOPIC
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Run a server without keys, with a folder as buckets."""
+    """Run a server without keys, with a folder as buckets, jobs and a queue of notices."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "buckets" / "mybucket").mkdir(parents=True)
-    with running(folder, f'[serve]\nbuckets = "{folder / "buckets"}"\n') as started:
+    topics = f'"{TOPIC}" = "queue"\n"{TOPIC}2" = "queue:second"\n'
+    toml = f'[serve]\nbuckets = "{folder / "buckets"}"\n[jobs]\n[topics]\n{topics}'
+    with running(folder, toml) as started:
         yield started
 
 

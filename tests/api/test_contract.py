@@ -18,7 +18,7 @@ ALL = list(cases())
 
 def test_there_are_enough_cases() -> None:
     assert len(ALL) >= 1500
-    assert len(OPERATIONS) == 22
+    assert len(OPERATIONS) == 30
     outcomes = Counter(case.outcome for case in ALL)
     assert min(outcomes.values()) > 300, outcomes
 

@@ -26,9 +26,9 @@ KINDS: dict[str, Any] = {
 CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
 
 
-def problems(value: Any, name: str) -> list[str]:
+def problems(value: Any, name: str, service: Any = model) -> list[str]:
     """Return where `value` differs from the shape `name`, one text for each place."""
-    return list(_problems(value, model.shape_for(name), "$"))
+    return list(_problems(value, service.shape_for(name), "$"))
 
 
 def _problems(value: Any, shape: Any, place: str) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import cv2
 import numpy as np
 from tests.support.botocore_shapes import model
+from tests.support.stored_videos import ROLE, TOPIC
 
 from onlooker.api.rekognition.operations import OPERATIONS
 
@@ -30,6 +31,10 @@ NOT_MATCHING = {
     "FaceId": ["0F0E0D0C-1111-2222-3333-0123456789AB", "x", FACE + "0", FACE[:-1]],
     "ClientRequestToken": ["a.b", "a b", "a\n"],
     "S3Bucket": ["my_bucket!", "a/b/c"],
+    "JobId": ["a.b", "a b", "a\n", "ü"],
+    "JobTag": ["a b", "ö", "a\n"],
+    "SNSTopicArn": ["topic", "arn:aws:sqs:us-east-1:000000000000:a", "arn:aws:sns:a:b:c"],
+    "RoleArn": ["role", "arn:aws:iam::1:role/a", "arn:aws:iam::000000000000:user/a"],
     "TagKey": ["aws:mine", "a#b", "a\tb"],
     "TagValue": ["a#b", "a\tb", "\x00"],
 }
@@ -40,6 +45,10 @@ MATCHING = {
     "FaceId": [FACE],
     "ClientRequestToken": ["a-b_9"],
     "S3Bucket": ["my-bucket.1"],
+    "JobId": ["a-b_9"],
+    "JobTag": ["A.b-c_9:+=/"],
+    "SNSTopicArn": [TOPIC, "arn:aws:sns:eu-west-1:000000000000:unknown"],
+    "RoleArn": [ROLE],
     "TagKey": ["Größe 1", "a:b/c=d+e-f@g"],
     "TagValue": ["", "日本 ½", "a:b/c=d+e-f@g"],
 }
@@ -178,6 +187,8 @@ def _valid_inner(name: str, shape: Any) -> dict[str, Any]:
     """Return a structure that leaves the request valid."""
     if name.endswith("Image"):
         return {"Bytes": base64.b64encode(PNG).decode()}
+    if shape.name == "NotificationChannel":
+        return {"SNSTopicArn": TOPIC, "RoleArn": ROLE}
     if shape.name == "RegionOfInterest":
         return {"BoundingBox": {"Width": 0.5, "Height": 0.5, "Left": 0.0, "Top": 0.0}}
     if shape.name == "BoundingBox":

@@ -31,7 +31,7 @@ POLL_SECONDS = 0.2
 """Between two looks for a message that a client waits for."""
 SPARE_SECONDS = 2.0
 """A wait ends so long before the time that any request may take."""
-RECEIPT = re.compile(r"[\w-]{64}")
+RECEIPT = re.compile(r"[A-Za-z0-9_-]{64}")
 PREFIX = "AWS.SimpleQueueService."
 
 

@@ -149,7 +149,7 @@ class JobRunner:
             else:
                 damaged += 1
             done += 1
-            if time.monotonic() - committed >= COMMIT_SECONDS:
+            if self._stop.is_set() or time.monotonic() - committed >= COMMIT_SECONDS:
                 self._commit(results, make, done, damaged, pending)
                 progress = min(1.0, max(0.0, (frame.time - (first or 0.0)) / total))
                 self._advance(job, progress, done)
