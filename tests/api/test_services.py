@@ -13,13 +13,12 @@ from tests.support.api import ask, context
 from tests.support.rekognition import blank
 from tests.support.server import Running
 
-from onlooker.api import services
+from onlooker.api import services, sqs
 from onlooker.api.access_keys import Key
 from onlooker.api.app import Server
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition.operations import OPERATIONS, REKOGNITION
 from onlooker.api.service import Operation, Service
-from onlooker.api.sqs import SQS
 
 KEY = Key(id="AKID", secret="sixteen letters!", user="kiosk", operations=("sqs:*",))
 
@@ -78,9 +77,9 @@ def answers(*asked: tuple[str, str]) -> list[Any]:
 def test_every_operation_is_found_by_its_target() -> None:
     for name, operation in OPERATIONS.items():
         assert services.find(f"RekognitionService.{name}") == (REKOGNITION, operation)
-    for name, operation in SQS.operations.items():
-        assert services.find(f"AmazonSQS.{name}") == (SQS, operation)
-    assert len(services.actions()) == len(OPERATIONS) + len(SQS.operations)
+    for name, operation in sqs.SQS.operations.items():
+        assert services.find(f"AmazonSQS.{name}") == (sqs.SQS, operation)
+    assert len(services.actions()) == len(OPERATIONS) + len(sqs.SQS.operations)
     assert "rekognition:DetectFaces" in services.actions()
 
 
