@@ -19,7 +19,7 @@ def test_it_leaves_what_belongs_to_the_streams_to_another_program(
     )
     found: list[Config] = []
     monkeypatch.setattr(
-        serve, "run_program", lambda reload, watched, api: found.extend([reload(), api])
+        serve, "run_program", lambda reload, watched, api, jobs: found.extend([reload(), api])
     )
     serve.serve(host=None, port=8600, workers=None, config=file)
     for config in found:

@@ -18,6 +18,7 @@ from onlooker.rekognition.face_detail import face_detail, face_match, fields
 from onlooker.rekognition.ratios import percent
 from onlooker.rekognition.text_detection import text_detections
 from onlooker.track import stream_tracks
+from onlooker.track.face_tracker import FaceTracker
 from onlooker.track.gallery import Vector, vector
 from onlooker.track.stream_tracks import StreamTracks
 from onlooker.types import Appearance, Frame, Identity
@@ -102,8 +103,16 @@ class Text:
         return b""
 
 
+class State(msgspec.Struct):
+    """The snapshot of People."""
+
+    tracks: StreamTracks
+    numbers: dict[str, int] = {}
+    """Of the tracks that may yet turn out to continue earlier ones, by id."""
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(StreamTracks)
+_decoder = msgspec.msgpack.Decoder(State)
 
 
 class People:
@@ -124,7 +133,8 @@ class People:
         self._max_matches = config.match.max_faces
         self._searcher = searcher
         self._likeness = likeness(space(config.faces.embedder))
-        self._tracks = _decoder.decode(state) if state else stream_tracks.begin(config.tracks)
+        begun = State(stream_tracks.begin(config.tracks))
+        self._state = _decoder.decode(state) if state else begun
 
     def entries(self, frame: Frame, picture: Planes, analysis: Analysis) -> list[Entry]:
         size, time = (frame.width, frame.height), milliseconds(frame)
@@ -134,8 +144,9 @@ class People:
         )
         frame = replace(frame, faces=faces)
         name = f"{frame.epoch}/{frame.index}"
-        taken = self._tracks.take(frame, picture, name, self._search, self._likeness)
-        self.same |= self._tracks.faces.resumed
+        tracks = self._state.tracks
+        taken = tracks.take(frame, picture, name, self._search, self._likeness)
+        self._note_same(tracks.faces)
         self._take_ended(taken.appearances)
         return [
             Entry(
@@ -150,12 +161,20 @@ class People:
         ]
 
     def finish(self) -> None:
-        tracks = self._tracks
+        tracks = self._state.tracks
         events = tracks.visits.end("", tracks.faces.end(None), 0.0)
         self._take_ended(events)
 
     def snapshot(self) -> bytes:
-        return _encoder.encode(self._tracks)
+        return _encoder.encode(self._state)
+
+    def _note_same(self, tracker: FaceTracker) -> None:
+        """Take note of the tracks that the last frame showed to continue earlier ones."""
+        now = {track.id: track.number for track in tracker.tracks}
+        for track, earlier in tracker.resumed.items():
+            if track in self._state.numbers:
+                self.same[self._state.numbers[track]] = now[earlier]
+        self._state.numbers = now
 
     def _take_ended(self, events: Iterable[Appearance]) -> None:
         if self._searcher is None:
