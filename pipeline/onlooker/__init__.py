@@ -31,6 +31,7 @@ rekognition  Amazon's structures, and how pixels become their ratios
 record       records of frames: their log, its sinks, subscribers
 render       results drawn on images and into videos
 stream       frames through processes: `stages` is the table, `hub` the middle
+jobs         jobs over stored videos: `job_runner` is one job from video to results
 api          the HTTP server for AWS clients: `rekognition.operations` is the table
 console      pages for a browser: `site` is the table
 cli          one module per command

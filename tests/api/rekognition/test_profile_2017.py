@@ -113,7 +113,7 @@ def _same(answer: Any, syntax: Any, place: str) -> None:
 
 def test_operations_that_came_later_respond_as_today() -> None:
     users = shapes.ListUsers(Users=(shapes.User(UserId="one", UserStatus="ACTIVE"),))
-    assert as_in_2017("ListUsers", users) == {"Users": ({"UserId": "one", "UserStatus": "ACTIVE"},)}
+    assert as_in_2017("ListUsers", users) is users
 
 
 def test_members_that_came_later_are_left_out() -> None:
