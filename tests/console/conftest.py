@@ -8,7 +8,11 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
-EXPECTED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REFUSED")
+EXPECTED = (
+    "the server responded with a status of 4",
+    "Response Status Error Code 4",
+    "net::ERR_CONNECTION_REFUSED",
+)
 """Errors that the browser reports of what tests do on purpose: refused changes, a killed server."""
 
 

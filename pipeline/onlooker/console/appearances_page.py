@@ -23,6 +23,9 @@ from onlooker.rekognition.shapes import Appearance, FaceMatch
 
 PAGE_ROWS = 50
 """Visits that are loaded at once; further ones follow as the page is scrolled."""
+FACE_SECONDS = 60
+"""Time for which a browser may keep the image of a face: it may become a better one."""
+GONE = "There is no such visit; its record may have been removed."
 MAX_NAMES = 2000
 """Names that the filter suggests."""
 
@@ -36,6 +39,8 @@ class Row(NamedTuple):
     """Whose it is by now: it may have been named, merged or split since."""
     known: bool
     """Whether the collection of the stream knows the person."""
+    pictured: bool
+    """Whether the log has an image of the face."""
 
     @property
     def id(self) -> str:
@@ -135,7 +140,11 @@ def _rows(
     found = [] if log is None else log.ask(question)
     more = found[-1].event if len(found) == PAGE_ROWS else None
     return {
-        "visits": [_row(each, people) for each in found if context.sees(session, each.stream)],
+        "visits": [
+            _row(each, log, people)
+            for each in found
+            if log is not None and context.sees(session, each.stream)
+        ],
         "asked": asked,
         "before": f"{more.End!r}_{more.AppearanceId}" if more is not None else "",
     }
@@ -152,10 +161,11 @@ def _place(text: str) -> tuple[float, str] | None:
         raise HTTPException(400, f"{text[:80]!r} is no place in the list.") from None
 
 
-def _row(visit: Visit[Appearance], people: People | None) -> Row:
+def _row(visit: Visit[Appearance], log: Log, people: People | None) -> Row:
     event = visit.event
     person = None if people is None else people.journal.person_of(event.AppearanceId)
-    return Row(visit.stream, event, person or event.Person, event.Match is not None)
+    pictured = log.best_face(event.AppearanceId) is not None
+    return Row(visit.stream, event, person or event.Person, event.Match is not None, pictured)
 
 
 def details(request: Request) -> Response:
@@ -166,10 +176,25 @@ def details(request: Request) -> Response:
     with context.log() as log, context.people() as people:
         found = None if log is None else log.ask(question)
         if log is None or found is None or not context.sees(session, found.stream):
-            raise HTTPException(404, "There is no such visit; its record may have been removed.")
-        row = _row(found, people)
+            raise HTTPException(404, GONE)
+        row = _row(found, log, people)
         reason = _reason(context, log, found)
     return context.render(request, "appearances_details.html", visit=row, reason=reason)
+
+
+def face(request: Request) -> Response:
+    """Answer with the best image of the face."""
+    context = console_context.of(request)
+    session = console_context.allowed(request, "console:View")
+    visit = str(request.path_params["visit"])
+    with context.log() as log:
+        if log is not None:
+            found = log.ask(partial(visit_table.one, kind=Appearance, visit=visit))
+            image = log.best_face(visit)
+            if found is not None and image is not None and context.sees(session, found.stream):
+                headers = {"Cache-Control": f"private, max-age={FACE_SECONDS}"}
+                return Response(image, media_type="image/jpeg", headers=headers)
+    raise HTTPException(404, "There is no image of this face; it was not kept, or was removed.")
 
 
 def _reason(context: ConsoleContext, log: Log, visit: Visit[Appearance]) -> Reason:
@@ -195,4 +220,5 @@ ROUTES = (
     Route("/appearances", show),
     Route("/appearances/rows", rows),
     Route("/appearances/{visit:uuid}", details),
+    Route("/appearances/{visit:uuid}/face", face),
 )

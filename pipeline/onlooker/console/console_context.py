@@ -20,6 +20,8 @@ from onlooker.identity.errors import StoreError
 from onlooker.identity.people.people import People, open_people
 from onlooker.models.card import space
 from onlooker.record.log.reader import Log
+from onlooker.stream import stream_table
+from onlooker.stream.stream_table import StreamTable
 
 ZONE_COOKIE = "onlooker_zone"
 """The browser's time zone, which `console.js` sets."""
@@ -92,6 +94,13 @@ class ConsoleContext:
         with open_people(space(self.config.faces.embedder), self.settings.store) as people:
             yield people
 
+    def streams(self) -> StreamTable:
+        """Return the streams beside the configuration file, to be closed again.
+
+        Raises StreamTableError.
+        """
+        return StreamTable(stream_table.default_path())
+
     def name_of(self, person: str) -> str:
         """Return what a person is called by now, as people read it: an id may have a name."""
         now = time.monotonic()
@@ -106,11 +115,17 @@ class ConsoleContext:
 
     def sees(self, session: Session, stream: str) -> bool:
         """Return whether a user may see a stream: its key reaches the stream's collection."""
-        if session.key is None:
-            return True
         feed = self.observer.feeds.get(stream)
         match = self.config.match if feed is None else self.config.for_source(feed.source).match
-        return match.collection is None or session.key.reaches("collection", match.collection)
+        return self.reaches(session, match.collection)
+
+    def reaches(self, session: Session, collection: str | None) -> bool:
+        """Return whether a user may know of a collection; None is none, which everybody may."""
+        return (
+            session.key is None
+            or collection is None
+            or session.key.reaches("collection", collection)
+        )
 
 
 def journal_path(store: Path) -> Path:

@@ -74,7 +74,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 sent = MutableHeaders(scope=message)
                 sent.update(HEADERS)
-                if not scope["path"].startswith("/static/"):
+                if not scope["path"].startswith("/static/") and "Cache-Control" not in sent:
                     sent["Cache-Control"] = "no-store"
                 if new is not None:
                     sent.append("Set-Cookie", set_cookie(new, self._sessions.seconds, secure))

@@ -60,6 +60,7 @@ if (document.querySelector("nav")) connect();
 
 // A part of a page that is fetched again: what the user has opened stays open.
 
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-plot]");
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
 
 // Messages: what the server has refused is told in its own words.
@@ -67,13 +68,27 @@ Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name ===
 export function say(text) {
   const place = document.getElementById("message");
   place.textContent = text;
-  place.hidden = !text;
+  place.hidePopover();
+  place.showPopover(); // the last one is above all others, and above a sheet
   clearTimeout(say.timer);
-  say.timer = setTimeout(() => { place.hidden = true; }, 8000);
+  say.timer = setTimeout(() => place.hidePopover(), 8000);
 }
 
 document.body.addEventListener("htmx:responseError", ({ detail }) => say(detail.xhr.responseText.slice(0, 500)));
 document.body.addEventListener("htmx:sendError", () => say("Onlooker does not answer. Is it running?"));
+
+// The sheet: a form over the page, shown when it has been fetched.
+
+const sheet = document.getElementById("sheet");
+if (sheet) {
+  sheet.addEventListener("htmx:afterSwap", ({ target }) => {
+    if (target === sheet) sheet.showModal();
+  });
+  sheet.addEventListener("click", (event) => {
+    if (event.target === sheet || event.target.matches("[data-close]")) sheet.close();
+  });
+  document.body.addEventListener("saved", () => sheet.close());
+}
 
 // New visits: shown at once at the top of the list, announced further down.
 
