@@ -42,10 +42,11 @@ class Graph:
         """Add a constant of int64."""
         return self._constant(np.asarray(values, np.int64))
 
-    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """Add a node with one output; return the output's name."""
+    def node(self, operator: str, *inputs: str, spare: int = 0, **attributes: Any) -> str:
+        """Add a node; return the name of its first output. `spare` more ones are not used."""
         name = f"{operator}_{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
+        outputs = [name, *(f"{name}_{number}" for number in range(1, 1 + spare))]
+        self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
         return name
 
     def model(self, name: str) -> onnx.ModelProto:
