@@ -18,6 +18,7 @@ from onlooker.durable_file import Occupied
 from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels, Still
+from onlooker.models import readers
 from onlooker.rekognition.face_detail import FIELDS, face_detail, fields
 from onlooker.rekognition.shapes import DetectionFilter, TextFilters
 from onlooker.rekognition.text_detection import text_detections
@@ -93,7 +94,7 @@ def text(
         max_words=MAX_WORDS,
         max_angle=MAX_TEXT_DEGREES,
     )
-    _print({"TextDetections": found, "TextModelVersion": config.text.model_version})
+    _print({"TextDetections": found, "TextModelVersion": readers.model_version(config.text)})
     if copy is not None:
         _annotate(picture, lambda pixels: draw_lines(pixels, found), copy)
 

@@ -112,14 +112,11 @@ class Text(Section, frozen=True, kw_only=True):
     pixels or more and another at higher resolution for small text; it also reads text that is
     upside down."""
     detector: str = "ppocrv6_det_small"
-    reader: str = "ppocrv6_rec_small"
+    readers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("latin",)
+    """Recognisers, each by its card's name or by a script that it reads (`onlooker models list`).
+    The first reads every line, the others the lines that it doubts: ("latin", "cyrillic")."""
     min_score: Ratio = 0.5
     """Minimum mean character score of a line in a record."""
-
-    @property
-    def model_version(self) -> str:
-        """Names of both models, as TextModelVersion has them."""
-        return f"{self.detector}+{self.reader}"
 
 
 class Match(Section, frozen=True, kw_only=True):

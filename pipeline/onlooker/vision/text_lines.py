@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.types import Point, Quad, TextLine, Word
+from onlooker.vision.shared_letters import in_one_script
+from onlooker.vision.writing_direction import logical
 
 MIN_LINE_GAP = 1.5
 """A line ends at a gap that is wider than this many heights of the line, and wider than the mean of
@@ -112,7 +114,7 @@ def _along(one: Point, other: Point, part: float) -> Point:
 
 
 def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
-    """Return the lines row by row, downwards, and each row to the right.
+    """Return the lines row by row, downwards, and each row to the right; each as it is written.
 
     Right is the mean direction of the lines. A line belongs to a row if its centre is above the
     foot of the row's first line. Neighbours in a row at the distance of two words become one line.
@@ -141,7 +143,7 @@ def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
                     _span(ordered[-1].quad, line.quad), [*ordered.pop().words, *line.words]
                 )
             ordered.append(line)
-    return tuple(ordered)
+    return tuple(logical(line) for line in in_one_script(ordered))
 
 
 def _follows(one: Quad, other: Quad) -> bool:

@@ -14,18 +14,17 @@ import numpy as np
 
 from onlooker.config import schema
 from onlooker.media.picture import Picture, Pixels
-from onlooker.models import session
-from onlooker.models.card import Characters, WeightsError, card
+from onlooker.models import readers
 from onlooker.types import Quad, TextLine, TextQuad
-from onlooker.vision import ctc
-from onlooker.vision.crops import crop, padded
+from onlooker.vision import text_readers
+from onlooker.vision.crops import crop
 from onlooker.vision.text_finder import TEXT_SCORE
 from onlooker.vision.text_lines import Character, in_reading_order, lines
+from onlooker.vision.text_readers import TextReaders
+from onlooker.vision.text_recogniser import CROP_HEIGHT
 
 MIN_CANDIDATE_SCORE = 0.9
 """Score with which a candidate of the finder must be read to be text."""
-CROP_HEIGHT = 48
-"""Pixels of the reader's crops."""
 CROP_PADDING = 0.075
 """The reader likes more space: its crops have this share of the height more on each side."""
 MAX_CROP_WIDTH = 100 * CROP_HEIGHT
@@ -35,8 +34,6 @@ MAX_CROP_WIDTH = 100 * CROP_HEIGHT
 # not read as "m".
 MIN_SHARPENED_ZOOM = 2.5
 SHARPENING = 1.75
-USUAL_WIDTHS = (384, 256, 192, 128, 96, 64, 56, 48, 40)
-"""Widths of crops that are planned on a card before the first frame."""
 MAX_CROPS = 128
 """Crops cut at once: most take 50 kB, the longest 700 kB."""
 MAX_REMEMBERED_CROPS = 128
@@ -61,12 +58,11 @@ class Reading(NamedTuple):
     @property
     def score(self) -> float:
         """Mean over all characters but spaces; 0 if there are none."""
-        letters = [each.score for each in self.characters if each.text != " "]
-        return sum(letters) / len(letters) if letters else 0.0
+        return text_readers.score(self.characters)
 
 
 class TextReader:
-    """A text recogniser for the regions that a finder found."""
+    """The text recognisers for the regions that a finder found."""
 
     @staticmethod
     def cards(settings: schema.Text) -> list[str]:
@@ -74,19 +70,12 @@ class TextReader:
 
         Raises WeightsError if the settings name a model that cannot read lines.
         """
-        found = card(settings.reader)
-        if not isinstance(found.decode, Characters):
-            raise WeightsError(
-                f"[text] reader: {found.name} cannot be used for lines; it {found.task}"
-            )
-        return [found.name]
+        return [each.name for each in readers.recognisers(settings)]
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self._min_score = settings.min_score
         self._thorough = settings.detection == "thorough"
-        self._model = session.load(settings.reader, provider)
-        self._model.prepare((CROP_HEIGHT, self._model.length(width)) for width in USUAL_WIDTHS)
-        self._alphabet = ["", *self._model.metadata["character"].split("\n")]
+        self._recognised = TextReaders(settings, provider)
         # A video shows the same caption again and again, and an encoder copies what does not move:
         # of the crops of a broadcast, half and more have been read before, to the last bit. An
         # image that is read thoroughly comes once.
@@ -165,20 +154,6 @@ class TextReader:
             while len(self._remembered) > self._max_remembered:
                 self._remembered.popitem(last=False)
         return [known[crop] for crop in crops]
-
-    def _recognised(self, crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
-        """Yield the characters of each crop by the model."""
-        upright = [np.frombuffer(each, np.uint8).reshape(CROP_HEIGHT, -1, 3) for each in crops]
-        inputs = [
-            padded(each, self._model.card, self._model.length(each.shape[1])) for each in upright
-        ]
-        outputs = self._model.run_each(inputs)
-        for each, given, (classes, scores) in zip(upright, inputs, outputs, strict=True):
-            column = given.shape[1] / classes.shape[1] / each.shape[1]
-            yield tuple(
-                Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
-                for index, score, first, last in ctc.collapse(classes[0], scores[0])
-            )
 
 
 def _views(quad: Quad) -> list[Quad]:

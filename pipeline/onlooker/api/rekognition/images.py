@@ -19,6 +19,7 @@ from onlooker.api.rekognition.face_input import (
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.config.schema import QualityFilter
 from onlooker.identity.search.matcher import similarities
+from onlooker.models import readers
 from onlooker.rekognition.face_detail import detected_face
 from onlooker.rekognition.ratios import bounding_box, percent, rounded
 from onlooker.rekognition.shapes import RegionOfInterest, TextFilters
@@ -62,7 +63,7 @@ def detect_text(
         basic_latin=profile == "2017-11",
     )
     return responses.DetectText(
-        TextDetections=found, TextModelVersion=context.settings.text.model_version
+        TextDetections=found, TextModelVersion=readers.model_version(context.settings.text)
     )
 
 

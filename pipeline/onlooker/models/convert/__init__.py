@@ -1,9 +1,9 @@
 """Converters: from a model's weights in an archive to one ONNX file.
 
-`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs`, `faceapi` and
-`paddle` read the formats; `graph_edits` and `heads` change finished graphs. Only numpy, onnx,
-tflite and flatbuffers are needed: neither TensorFlow nor any code of the packages is run. The
-exception is a user's own model in Paddle's format, which Paddle itself must read.
+`graph` builds ONNX graphs; `tflite` (with `mediapipe`'s custom operators), `tfjs`, `faceapi`,
+`tesseract` and `paddle` read the formats; `graph_edits` and `heads` change finished graphs. Only
+numpy, onnx, tflite and flatbuffers are needed: neither TensorFlow nor any code of the packages is
+run. The exception is a user's own model in Paddle's format, which Paddle itself must read.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,15 @@ from collections.abc import Callable, Sequence
 import onnx
 
 from onlooker.models.card import Card
-from onlooker.models.convert import faceapi, graph_edits, heads, paddle, tfjs, tflite
+from onlooker.models.convert import (
+    faceapi,
+    graph_edits,
+    heads,
+    paddle,
+    tesseract,
+    tfjs,
+    tflite,
+)
 
 FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "onnx": onnx.load_model_from_string,
@@ -20,6 +28,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "faceapi_expression": faceapi.expression,
     "faceapi_embedding": faceapi.embedding,
     "paddle": paddle.convert,
+    "tesseract": tesseract.convert,
 }
 """The function that converts a format's members, in the order of the card."""
 

@@ -42,10 +42,10 @@ class Graph:
         """Add a constant of int64."""
         return self._constant(np.asarray(values, np.int64))
 
-    def node(self, operator: str, *inputs: str, spare: int = 0, **attributes: Any) -> str:
-        """Add a node; return the name of its first output. `spare` more ones are not used."""
+    def node(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        """Add a node; return the name of its first output."""
         name = f"{operator}_{len(self._nodes)}"
-        outputs = [name, *(f"{name}_{number}" for number in range(1, 1 + spare))]
+        outputs = [name, *([f"{name}_places"] if operator == "TopK" else [])]
         self._nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
         return name
 

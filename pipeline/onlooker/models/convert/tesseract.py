@@ -22,10 +22,11 @@ from onlooker.models.convert.graph import Graph
 NETWORK, UNICHARSET, RECODER = 17, 21, 22
 """Numbers of the parts."""
 KINDS = (
-    "Invalid Input Convolve Maxpool Parallel Replicated ParBidiLSTM DepParUDLSTM Par2dLSTM Series "
-    "Reconfig RTLReversed TTBReversed XYTranspose LSTM SummLSTM Logistic LinLogistic LinTanh Tanh "
-    "Relu Linear Softmax"
-).split()
+    *("Invalid", "Input", "Convolve", "Maxpool", "Parallel", "Replicated", "ParBidiLSTM"),
+    *("DepParUDLSTM", "Par2dLSTM", "Series", "Reconfig", "RTLReversed", "TTBReversed"),
+    *("XYTranspose", "LSTM", "SummLSTM", "Logistic", "LinLogistic", "LinTanh", "Tanh", "Relu"),
+    *("Linear", "Softmax"),
+)
 """The kinds of layers by number. Newer files have 0, and then the name."""
 INTEGERS, DOUBLES = 1, 128
 """Bits of a matrix's mode: weights are bytes with a scale a row; scales and weights are doubles."""
@@ -194,10 +195,10 @@ def _layer(reader: _Reader) -> Layer:
     elif (kind, inner) == ("XYTranspose", ["SummLSTM"]):
         made = _down(_lstm(reader))
     elif (kind, inner, parts) == ("Series", ["Convolve"], 2):
-        half = reader.take("2i")
+        half_x, half_y = reader.take("2i")
         inner += [_head(reader)[0]]
         if inner[1] == "Tanh":
-            made = _convolution(*half, _weights(reader))
+            made = _convolution(half_x, half_y, _weights(reader))
     if made is None:
         raise WeightsError(
             f"the network has a layer {' of '.join([kind, *inner])}, which is not known here"
@@ -219,7 +220,8 @@ def _weights(reader: _Reader) -> Matrix:
     integers = reader.array("i1", rows, columns)
     # There may be more scales than rows: padding.
     scales = reader.array("<f8", reader.one("I"))[:rows]
-    return (integers * scales[:, None]).astype(np.float32)
+    weights: Matrix = (integers * scales[:, None]).astype(np.float32)
+    return weights
 
 
 def _lstm(reader: _Reader) -> list[Matrix]:
@@ -250,14 +252,8 @@ def _normalised(graph: Graph, value: str, height: int) -> str:
 
     row = graph.node("Gather", grey, graph.integers([height // 2]), axis=2)
     row = graph.node("Squeeze", row, graph.integers([2]))  # (n, 1, width)
-    before, here, after = (
-        graph.node("Slice", row, *(graph.integers([n]) for n in (start, stop, 2)))
-        for start, stop in ((0, -2), (1, -1), (2, 2**31 - 1))
-    )
-    ink = _quantile(graph, before, here, after, INK_PART)
-    paper = _quantile(graph, *(graph.node("Neg", each) for each in (before, here, after)),
-                      1 - PAPER_PART)  # fmt: skip
-    paper = graph.node("Neg", paper)
+    ink = _quantile(graph, row, INK_PART)
+    paper = graph.node("Neg", _quantile(graph, graph.node("Neg", row), 1 - PAPER_PART))
     half = graph.node("Mul", graph.node("Sub", paper, ink), graph.floats(0.5))
     half = graph.node("Max", half, graph.floats(1))
     middle = graph.node("Add", ink, half)
@@ -269,11 +265,15 @@ def _normalised(graph: Graph, value: str, height: int) -> str:
     return graph.node("Mul", value, sign)
 
 
-def _quantile(graph: Graph, before: str, here: str, after: str, part: float) -> str:
-    """Return the value (n, 1, 1, 1) below which `part` of the local minima along a row are.
+def _quantile(graph: Graph, row: str, part: float) -> str:
+    """Return the value (n, 1, 1, 1) below which `part` of the local minima of (n, 1, width) are.
 
-    If there is none, it is that of all pixels.
+    If there are none, it is that of all pixels.
     """
+    before, here, after = (
+        graph.node("Slice", row, *(graph.integers([each]) for each in (start, stop, 2)))
+        for start, stop in ((0, -2), (1, -1), (2, 2**31 - 1))
+    )
     falls = graph.node("Less", here, before)
     rises = graph.node("Less", here, after)
     not_below = graph.node("And", graph.node("LessOrEqual", here, before), rises)
@@ -287,7 +287,7 @@ def _quantile(graph: Graph, before: str, here: str, after: str, part: float) -> 
     every = graph.node("Cast", width, to=onnx.TensorProto.FLOAT)
     count = graph.node("Where", some, count, every)
     values = graph.node("Where", kept, here, graph.floats(1e6))
-    ordered = graph.node("TopK", values, width, axis=2, largest=0, spare=1)
+    ordered = graph.node("TopK", values, width, axis=2, largest=0)
     place = graph.node("Floor", graph.node("Mul", count, graph.floats(part)))
     index = graph.node("Cast", place, to=onnx.TensorProto.INT64)
     found = graph.node("GatherElements", ordered, index, axis=2)
