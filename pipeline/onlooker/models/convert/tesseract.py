@@ -295,7 +295,7 @@ def _quantile(graph: Graph, row: str, part: float) -> str:
 
 
 def _convolution(half_x: int, half_y: int, weights: Matrix) -> Layer:
-    """A window of the image, column by column, and a linear layer on it, with tanh.
+    """Return a layer on windows of the image, column by column: linear, then tanh.
 
     Beyond the image Tesseract puts noise of mean 0, and this 0.
     """
