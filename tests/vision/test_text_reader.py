@@ -1,7 +1,7 @@
 """Text recognition: known words at any angle, and the crops that are remembered."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -233,7 +233,7 @@ def test_many_crops_are_read_in_groups_as_all_at_once(
     read = TextReader(settings)
     recognised = read.whole._recognised
 
-    def counted(crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
+    def counted(crops: Sequence[bytes]) -> list[tuple[Character, ...]]:
         groups.append(len(crops))
         return recognised(crops)
 

@@ -21,6 +21,7 @@ from onlooker.jobs.job import Job, JobKind, Request
 from onlooker.jobs.job_store import JobStore
 from onlooker.jobs.result_file import NAME, Entry, Order, page
 from onlooker.media.buckets import BucketError
+from onlooker.models import readers
 
 MAX_RESULTS = 1000
 """Entries of a page; a request for more gets as many."""
@@ -76,7 +77,7 @@ def get_text_detection(
             responses.VideoText(Timestamp=each.time, TextDetection=msgspec.Raw(each.body))
             for each in entries
         ),
-        TextModelVersion=context.settings.text.model_version,
+        TextModelVersion=readers.model_version(context.settings.text),
     )
 
 
