@@ -189,7 +189,8 @@ class Appearance(Result, frozen=True, kw_only=True):
     end: float
     """Time of the last detection so far."""
     person: str | None = None
-    """User, ExternalImageId or FaceId of the person; None if nobody matched."""
+    """User, ExternalImageId or FaceId of the person, or the id of an unknown one; None if nobody
+    matched."""
     match: Identity | None = None
     """The best match of the person so far."""
     frames: int

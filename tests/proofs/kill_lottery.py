@@ -4,7 +4,9 @@
 
 Light steps stand in for the models: the machinery is under test. Two videos are read at once, and a
 stateful stage with two workers numbers their frames; with --tracks it is the real tracker, over
-people and captions that come and go, and its events are compared too. Exits with 1 if a frame is
+people and captions that come and go, and its events are compared too; with --people also those of
+unknown people with their ids, in one video, since which of two sees somebody first decides the
+number. Exits with 1 if a frame is
 missing, repeated or out of order, if a state is wrong, or if anything differs from what one process
 writes. The seed repeats a run, up to the timing of the operating system.
 """
@@ -25,6 +27,7 @@ from tests.support import steps
 from tests.support.processes import children, directories
 
 from onlooker.config.schema import Config, Pipeline
+from onlooker.config.tracking import People, Tracks
 from onlooker.record.log import reader
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -76,33 +79,53 @@ def main() -> int:
     parser.add_argument("--frames", type=int, default=90_000)
     parser.add_argument("--stops", type=int, default=10, help="one in this many is a SIGSTOP")
     parser.add_argument("--tracks", action="store_true", help="with the real tracker")
+    parser.add_argument("--people", action="store_true", help="with --tracks and unknown people")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     asked = parser.parse_args()
     print(f"seed {asked.seed}")
     # Random kills are not the fault of the frame they hit.
-    config = Config(pipeline=Pipeline(heartbeat=0.5, attempts=6))
+    config = Config(
+        pipeline=Pipeline(heartbeat=0.5, attempts=6),
+        tracks=Tracks(absence=1.0),
+        people=People(enabled=asked.people),
+    )
+    asked.tracks |= asked.people
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        half = asked.frames // 2
-        frames = {"first": half, "second": asked.frames - half}
-        videos = [steps.video(folder / f"{stream}.mp4", frames[stream]) for stream in frames]
+        half = 0 if asked.people else asked.frames // 2
+        frames = {"first": asked.frames - half, "second": half}
+        videos = [
+            steps.video(folder / f"{stream}.mp4", frames[stream])
+            for stream in frames
+            if frames[stream]
+        ]
         truth, written = folder / "truth.jsonl", folder / "written.jsonl"
         stages = steps.TRACKED if asked.tracks else steps.COUNTED
-        inline(videos, config, Outputs(records=truth), lambda status: None, stages)
+        stores = folder / "truth.faces", folder / "written.faces"
+        for store in stores:
+            store.mkdir()
+        inline(
+            videos, config, Outputs(records=truth), steps.quiet, stages, store=stores[0] / "f.db"
+        )
         lottery = Lottery(asked.seed, asked.kills, asked.stops, asked.frames)
         endpoint = f"ipc://{folder}/records"
         heard: list[StreamRecord] = []
         listener = threading.Thread(target=listen, args=(endpoint, heard), daemon=True)
         listener.start()
         began = time.monotonic()
-        status = replay(videos, config, Outputs(records=written, publish=endpoint), lottery, stages)
+        outputs = Outputs(records=written, publish=endpoint)
+        status = replay(videos, config, outputs, lottery, stages, store=stores[1] / "f.db")
         seconds = time.monotonic() - began
         listener.join(30)
         expected, records = by_stream(json_lines.read(truth)), by_stream(json_lines.read(written))
         with reader.Log(written.with_suffix(".db")) as opened:
             logged = by_stream(opened.read())
             wrong = opened.check()
+            faces = best_faces(opened)
+            named = {each.event.Person for each in opened.visits(Appearance)} - {None}
             visits = len(opened.visits(Appearance)), len(opened.visits(Reading))
+        with reader.Log(truth.with_suffix(".db")) as opened:
+            same_faces = faces == best_faces(opened)
     left = [*children(), *directories(os.getpid())]
     indexes = {
         stream: [record.FrameInformation.Index for record in found]
@@ -120,11 +143,18 @@ def main() -> int:
     print(f"lost {lost}, twice {twice}, in order {ordered}, wrong states {states}")
     print(f"as one process writes {same}, left {left}")
     print(f"the log is whole {not wrong}, a subscriber has all in order {all_heard}")
-    print(f"{visits[0]} appearances, {visits[1]} readings")
+    print(f"{visits[0]} appearances of {len(named)} with ids, {visits[1]} readings")
+    print(f"{len(faces)} images of best faces, as one process keeps {same_faces}")
     for stream in status.streams:
         print(stream.name, stream.counts)
-    fine = same and not (lost or twice or states or left or wrong) and all_heard
+    fine = same and same_faces and not (lost or twice or states or left or wrong) and all_heard
     return 0 if fine and lottery.drawn.total() == asked.kills else 1
+
+
+def best_faces(log: reader.Log) -> dict[str, bytes | None]:
+    """Return the image of each appearance's best face."""
+    visits = [each.event.AppearanceId for each in log.visits(Appearance)]
+    return {visit: log.best_face(visit) for visit in visits}
 
 
 def by_stream(records: Iterable[StreamRecord]) -> dict[str, list[StreamRecord]]:

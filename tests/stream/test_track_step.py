@@ -11,7 +11,8 @@ from tests.support.frame_records import FACE
 from tests.support.frames import frame
 
 from onlooker.config.schema import Config, Match, Retention, SourceConfig
-from onlooker.config.tracking import Tracks
+from onlooker.config.tracking import People, Tracks
+from onlooker.identity.errors import StoreError
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.picture import Still
@@ -32,7 +33,7 @@ def step(tmp_path: Path, closing: ExitStack, config: Config) -> TrackStep:
 
 def shown(index: int, **more: Any) -> Frame:
     face = replace(FACE, vector=VECTOR.tobytes())
-    return frame("door", index, width=640, height=360, faces=(face,), **more)
+    return frame("door", index, **{"width": 640, "height": 360, "faces": (face,), **more})
 
 
 def take(made: TrackStep, each: Frame) -> Frame:
@@ -99,3 +100,40 @@ def test_images_of_faces_are_kept_if_the_feed_says_so(tmp_path: Path, keep: bool
         made = TrackStep(Setup(Config(), closing, lambda _: feed, store=tmp_path / "faces.db"))
         [found] = made([Work(shown(0), picture)])
     assert bool(found.chips) == keep
+
+
+def told(frames: list[Frame]) -> list[tuple[str, str | None]]:
+    return [(event.state, event.person) for each in frames for event in each.appearances]
+
+
+def test_unknown_people_have_their_ids_in_events(tmp_path: Path) -> None:
+    config = Config(people=People(enabled=True))
+    clear = replace(FACE, vector=VECTOR.tobytes(), box=(100, 100, 180, 180))
+    there = [shown(index, faces=(clear,)) for index in range(30)]
+    back = [shown(index, faces=(clear,)) for index in range(600, 660)]
+    frames = [*there, shown(500, faces=()), *back, shown(660, faces=(clear,), last=True)]
+    expected = [("new", None), ("end", "unknown-000001")]
+    expected += [("new", "unknown-000001"), ("end", "unknown-000001")]
+    with ExitStack() as closing:
+        made = step(tmp_path, closing, config)
+        first = [take(made, each) for each in frames]
+        assert told(first) == expected
+    with ExitStack() as closing:  # as after a kill: the store knows the end already
+        again = [take(step(tmp_path, closing, config), frames[0])]
+        made = step(tmp_path, closing, config)
+        assert [take(made, each) for each in frames] == first
+        assert again == first[:1]
+
+
+def test_events_do_without_ids_while_the_store_of_people_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("no room")
+
+    with ExitStack() as closing:
+        made = step(tmp_path, closing, Config(people=People(enabled=True)))
+        monkeypatch.setattr(made._people, "recognise", fail)
+        frames = [take(made, shown(index)) for index in range(20)]
+    assert told(frames) == [("new", None)]
+    assert "no room" in caplog.text

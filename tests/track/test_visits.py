@@ -5,7 +5,7 @@ import pytest
 
 from onlooker.track.box_motion import begin
 from onlooker.track.face_tracker import FaceTrack
-from onlooker.track.visits import UPDATE_SECONDS, Sight, Visits
+from onlooker.track.visits import UPDATE_SECONDS, Sight, Visits, Who
 from onlooker.types import Appearance, Attributes, Face, Identity, Pose, Quality, StoredFace
 
 BOX = (0.0, 0.0, 40.0, 40.0)
@@ -29,10 +29,15 @@ def match(name: str) -> Identity:
     return Identity(similarity=91.0, face=stored)
 
 
+def nobody(event: Appearance) -> None:
+    """The answer where unknown people have no ids."""
+
+
 class Stream:
     """Visits of a stream whose frames a test gives one by one."""
 
-    def __init__(self, cooldown: float = 0.0) -> None:
+    def __init__(self, cooldown: float = 0.0, who: Who = nobody) -> None:
+        self.who = who
         self.visits = Visits(cooldown=cooldown)
         self.events: list[Appearance] = []
 
@@ -47,10 +52,10 @@ class Stream:
         track.last = time
         sight = Sight(track, face(attributes), weight, tuple(names))
         self.visits.see(f"record-{time:g}", time, [sight])
-        return self._told(self.visits.tell("door", [track], time))
+        return self._told(self.visits.tell("door", [track], time, self.who))
 
     def end(self, track: FaceTrack, time: float) -> list[str]:
-        return self._told(self.visits.end("door", [track], time))
+        return self._told(self.visits.end("door", [track], time, self.who))
 
     def _told(self, events: list[Appearance]) -> list[str]:
         self.events += events
@@ -121,7 +126,7 @@ def test_events_of_one_frame_come_in_the_order_of_the_tracks() -> None:
     visits = Visits()
     tracks = [new_track(f"t{number}", number) for number in (2, 0, 1)]
     visits.see("r", 0.0, [Sight(track, face(), 0.5, ()) for track in tracks])
-    assert [event.number for event in visits.tell("door", tracks, 0.0)] == [0, 1, 2]
+    assert [event.number for event in visits.tell("door", tracks, 0.0, nobody)] == [0, 1, 2]
 
 
 def test_a_track_that_continues_a_visit_hands_over_what_it_saw() -> None:
@@ -153,3 +158,31 @@ def test_the_best_faces_of_a_frame() -> None:
         for n, weight in enumerate([0.5, 0.4, 0.5, 0.6])
     ]
     assert found == [1, 0, 0, 1]
+
+
+def test_events_of_unknown_people_have_their_ids_and_names_come_first() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def who(event: Appearance) -> str | None:
+        asked.append((event.id, event.state))
+        return "unknown-000001" if event.state == "end" else None
+
+    stream, track = Stream(who=who), new_track()
+    stream.show(track, 1.0)
+    stream.show(track, 4.0, 0.9)
+    stream.end(track, 20.0)
+    assert [event.person for event in stream.events] == [None, None, "unknown-000001"]
+    assert asked == [("t", "new"), ("t", "update"), ("t", "end")]
+    other = new_track("other", 1)
+    stream.show(other, 30.0, names=[match("anna")])
+    assert stream.events[-1].person == "anna"
+    assert len(asked) == 3
+
+
+def test_the_cooldown_knows_unknown_people() -> None:
+    stream = Stream(cooldown=30, who=lambda event: "unknown-000001")
+    for number, time in enumerate([0.0, 20.0]):
+        track = new_track(f"t{number}", number)
+        stream.show(track, time)
+        stream.end(track, time + 10)
+    assert [event.quiet for event in stream.events] == [False, False, True, True]

@@ -414,5 +414,6 @@ class Config(Section, frozen=True, kw_only=True):
             self.tracks,
             self.record,
             self.runtime,
+            *([self.people] if self.people.enabled else []),
         ]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]

@@ -325,7 +325,7 @@ class Appearance(Shape, frozen=True, kw_only=True):
     Frames: int
     """Frames in which the person was detected so far."""
     Person: str | None = None
-    """User, ExternalImageId or FaceId; absent if nobody matches."""
+    """User, ExternalImageId or FaceId; or the id of an unknown person, without a Match then."""
     Match: FaceMatch | None = None
     """The best match of the person so far."""
     DetectedFace: DetectedFace

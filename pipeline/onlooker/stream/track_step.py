@@ -1,5 +1,6 @@
 """The step that follows people: the state of each stream, and the search for names."""
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -7,7 +8,10 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
+from onlooker.escape import STREAMS
 from onlooker.identity.errors import StoreError
+from onlooker.identity.people.people import People, open_people
+from onlooker.identity.people.person_changes import Visitor
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.matcher import likeness
 from onlooker.identity.search.searcher import Searcher
@@ -15,11 +19,14 @@ from onlooker.identity.store import default_path
 from onlooker.media.picture import Picture
 from onlooker.models.card import space
 from onlooker.record.frame_record import record_id
+from onlooker.rekognition.ratios import percent
 from onlooker.stream.stage import Setup, StageError, Work
 from onlooker.track import stream_tracks
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks
-from onlooker.types import Frame, Identity
+from onlooker.types import Appearance, Frame, Identity
+
+logger = logging.getLogger(__name__)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(StreamTracks)
@@ -37,6 +44,8 @@ class TrackStep:
         try:
             if faces.enabled and match.collection is not None:
                 self._searcher.prepare(match.collection)
+            if faces.enabled and setup.config.people.enabled:
+                self._people.prepare()
         except StoreError as error:
             raise StageError(str(error)) from error
 
@@ -73,7 +82,37 @@ class TrackStep:
             search,
             self._likeness,
             chips=self._setup.outputs(frame).limits.best_faces,
+            who=lambda event: self._who(event, name, config),
         )
+
+    def _who(self, event: Appearance, record: str, config: Config) -> str | None:
+        """Return the id of the unknown person of an event, in the record of this id, or None.
+
+        If the store of people fails, the event has none: the sink of the log assigns it later.
+        """
+        if not config.people.enabled or event.vector is None:
+            return None
+        visitor = Visitor(
+            appearance=event.id,
+            stream=STREAMS.meant(event.stream),
+            start=event.start,
+            end=event.end,
+            frames=event.frames,
+            clarity=percent(event.best.weight),
+            together=event.together,
+            vector=event.vector,
+        )
+        try:
+            if event.state == "end":
+                return self._people.join(visitor)
+            return self._people.recognise(visitor, record)
+        except StoreError as error:
+            logger.warning("appearance without id appearance=%s error=%s", event.id, error)
+            return None
+
+    @cached_property
+    def _people(self) -> People:
+        return self._setup.closing.enter_context(open_people(self._space, self._setup.store))
 
     def _search(self, vectors: Vector, config: Config) -> list[tuple[Identity, ...]]:
         match = config.match

@@ -17,7 +17,7 @@ from onlooker.track.face_tracker import Detected, FaceTrack, FaceTracker, Likene
 from onlooker.track.gallery import Vector, weight
 from onlooker.track.line_tracker import LOOK_SIZE, LineTracker, Look, seen
 from onlooker.track.signs import Signs
-from onlooker.track.visits import Sight, Visits
+from onlooker.track.visits import Sight, Visits, Who
 from onlooker.types import Appearance, Box, Chip, Face, Frame, Identity, LineRef, TextLine, TrackRef
 
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
@@ -57,17 +57,18 @@ class StreamTracks(msgspec.Struct):
         search: Search,
         likeness: Likeness,
         chips: bool = False,
+        who: Who = lambda event: None,
     ) -> Frame:
         """Return the frame with the tracks of its faces and lines, with matches and events.
 
-        chips: whether images of the best faces are to be kept.
+        chips: whether images of the best faces are to be kept. who: names unknown people.
 
         A frame that has failed says nothing: time goes on. A frame that repeats another continues
         that one's tracks.
         """
         time, stream = frame.started + frame.time, frame.stream
         cut: list[Chip] = []
-        appearances = self._end(stream, time, time, cut)
+        appearances = self._end(stream, time, time, cut, who)
         readings = self.signs.end(stream, self.lines.end(time))
         faces, lines = frame.faces, frame.lines
         if frame.same is not None:
@@ -85,10 +86,10 @@ class StreamTracks(msgspec.Struct):
             while len(self.shown) > MAX_SHOWN:
                 del self.shown[next(iter(self.shown))]
         if frame.error is None:
-            appearances += self.visits.tell(stream, self.faces.here(), time)
+            appearances += self.visits.tell(stream, self.faces.here(), time, who)
             readings += self.signs.tell(stream, self.lines.here(), time)
         if frame.last:
-            appearances += self._end(stream, None, time, cut)
+            appearances += self._end(stream, None, time, cut, who)
             readings += self.signs.end(stream, self.lines.end(None))
         return replace(
             frame,
@@ -100,12 +101,12 @@ class StreamTracks(msgspec.Struct):
         )
 
     def _end(
-        self, stream: str, until: float | None, time: float, cut: list[Chip]
+        self, stream: str, until: float | None, time: float, cut: list[Chip], who: Who
     ) -> list[Appearance]:
         """End the tracks that are over at `until`; the chips of those that do not count go."""
         over = self.faces.end(until)
         cut += [Chip(track=track.id) for track in over if not track.confirmed]
-        return self.visits.end(stream, over, time)
+        return self.visits.end(stream, over, time, who)
 
     def _handed_over(self) -> list[Chip]:
         """Join the visits of tracks that continue lost ones to those of these."""

@@ -4,7 +4,7 @@ A visit is announced when its track is confirmed, updated when it has another na
 better image or has lasted another minute, and ended when its track is over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -14,6 +14,9 @@ from onlooker.track.averages import Averages
 from onlooker.track.face_tracker import FaceTrack
 from onlooker.track.naming import Naming
 from onlooker.types import Appearance, BestFace, Face, Identity
+
+Who = Callable[[Appearance], str | None]
+"""Returns the id of an unknown person whose appearance it is, or None; an "end" assigns it."""
 
 State = Literal["new", "update", "end"]
 
@@ -103,7 +106,9 @@ class Visits(msgspec.Struct):
         visit = self.visits.get(track)
         return None if visit is None else visit.naming.person
 
-    def tell(self, stream: str, tracks: Iterable[FaceTrack], time: float) -> list[Appearance]:
+    def tell(
+        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who
+    ) -> list[Appearance]:
         """Return the events that are due for the tracks that are present at `time`."""
         events = []
         for track in sorted(tracks, key=lambda each: each.number):
@@ -112,10 +117,12 @@ class Visits(msgspec.Struct):
                 continue
             state = self._due(visit, time)
             if state is not None:
-                events.append(self._tell(stream, track, visit, state, time))
+                events.append(self._tell(stream, track, visit, state, time, who))
         return events
 
-    def end(self, stream: str, tracks: Iterable[FaceTrack], time: float) -> list[Appearance]:
+    def end(
+        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who
+    ) -> list[Appearance]:
         """Remove the visits of tracks that are over; return the last event of each."""
         self.left = {
             person: ended for person, ended in self.left.items() if time - ended <= self.cooldown
@@ -125,9 +132,10 @@ class Visits(msgspec.Struct):
             visit = self.visits.pop(track.id, None)
             if visit is None or not track.confirmed:
                 continue
-            if visit.naming.person is not None and self.cooldown > 0:
-                self.left[visit.naming.person] = track.last
-            events.append(self._tell(stream, track, visit, "end", track.last))
+            event = self._tell(stream, track, visit, "end", track.last, who)
+            if event.person is not None and self.cooldown > 0:
+                self.left[event.person] = track.last
+            events.append(event)
         return events
 
     def _due(self, visit: Visit, time: float) -> State | None:
@@ -141,26 +149,27 @@ class Visits(msgspec.Struct):
         return "update" if better and since >= BETTER_SECONDS else None
 
     def _tell(
-        self, stream: str, track: FaceTrack, visit: Visit, state: State, time: float
+        self, stream: str, track: FaceTrack, visit: Visit, state: State, time: float, who: Who
     ) -> Appearance:
-        person = visit.naming.person
-        if state == "new" and person is not None:
-            visit.quiet = time - self.left.get(person, -self.cooldown - 1) <= self.cooldown
-        visit.told_at, visit.told_weight, visit.told_person = time, visit.best.weight, person
         best = visit.best.face
         attributes = visit.averages.mean(best.attributes)
-        return Appearance(
+        event = Appearance(
             id=track.id,
             state=state,
             stream=stream,
             number=track.number,
             start=track.first,
             end=track.last,
-            person=person,
+            person=visit.naming.person,
             match=visit.naming.best,
             frames=visit.frames,
             best=replace(visit.best, face=replace(best, attributes=attributes)),
-            quiet=visit.quiet,
             together=tuple(track.together),
             vector=None if (mean := track.gallery.mean()) is None else mean.tobytes(),
         )
+        person = who(event) if event.person is None else event.person
+        if state == "new" and person is not None:
+            visit.quiet = time - self.left.get(person, -self.cooldown - 1) <= self.cooldown
+        visit.told_at, visit.told_weight = time, visit.best.weight
+        visit.told_person = visit.naming.person
+        return replace(event, person=person, quiet=visit.quiet)

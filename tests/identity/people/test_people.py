@@ -5,7 +5,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +76,37 @@ class TestJoin:
         assert people.join(visitor(2, 0)) == "unknown-000002"
         assert [people.join(visitor(1, photo)) for photo in range(1, 6)] == [first] * 5
         assert len(groups(people)) == 2
+
+    def test_who_is_still_there_is_recognised_and_not_assigned(self, people: People) -> None:
+        assert people.recognise(visitor(1, 1), "r1") is None
+        first = people.join(visitor(1, 0))
+        assert people.recognise(visitor(1, 1), "r2") == first
+        assert people.recognise(visitor(2, 0), "r2") is None
+        assert groups(people) == {"unknown-000001": {"a-1-0"}}
+
+    def test_what_was_said_in_a_record_is_said_again(self, people: People, tmp_path: Path) -> None:
+        assert people.recognise(visitor(1, 1), "r1") is None
+        people.join(visitor(1, 0))
+        with open_people(SPACE, tmp_path / "faces.db") as other:
+            assert other.recognise(visitor(1, 1), "r1") is None
+            assert other.recognise(visitor(1, 1), "r2") == "unknown-000001"
+        people.name("unknown-000001", "ada")
+        assert people.recognise(visitor(1, 1), "r2") == "ada"
+        people.forget("ada")
+        assert people.recognise(visitor(1, 1), "r2") is None
+
+    def test_two_cameras_that_see_somebody_first_give_one_id(self, tmp_path: Path) -> None:
+        gate = threading.Barrier(4)
+
+        def camera(number: int) -> list[str | None]:
+            with open_people(SPACE, tmp_path / "faces.db") as people:
+                gate.wait(30)
+                return [people.join(visitor(person, number)) for person in range(5)]
+
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(camera, range(4)))
+        assert len({tuple(each) for each in found}) == 1
+        assert sorted(str(each) for each in found[0]) == [f"unknown-{n:06d}" for n in range(1, 6)]
 
     def test_an_appearance_is_assigned_once(self, people: People) -> None:
         assert [people.join(visitor(1, 0)) for _ in range(3)] == ["unknown-000001"] * 3

@@ -60,6 +60,17 @@ COMMIT;
 `ids` has the last number that was given to an unknown person, so that none is given twice."""
 
 
+RECOGNISED = """
+CREATE TABLE IF NOT EXISTS recognised (
+    appearance TEXT NOT NULL,
+    record TEXT NOT NULL,
+    person TEXT,
+    PRIMARY KEY (appearance, record)
+) WITHOUT ROWID;
+"""
+"""Who an appearance that still goes on seemed to be, in the event of this record."""
+
+
 class Journal:
     """The journal at `path`, made if there is none. Raises StoreError.
 
@@ -93,6 +104,7 @@ class Journal:
                     raise  # else another process has made it at the same time
         elif (kind, *self._rows("PRAGMA user_version")[0]) != (APPLICATION_ID, FORMAT):
             raise StoreError(f"{self.path}: not a journal of people; move the file away")
+        self._database.execute(RECOGNISED)
 
     def close(self) -> None:
         self._database.close()
@@ -152,6 +164,19 @@ class Journal:
         found = self._rows("SELECT body FROM visitors WHERE person = ? ORDER BY end", person)
         return [msgspec.json.decode(body, type=Visitor) for (body,) in found]
 
+    def recognised(self, appearance: str, record: str) -> tuple[str | None] | None:
+        """Return whom an appearance was taken for in the event of a record; None if not asked."""
+        found = self._rows(
+            "SELECT person FROM recognised WHERE appearance = ? AND record = ?", appearance, record
+        )
+        return (found[0][0],) if found else None
+
+    def recognise(self, appearance: str, record: str, person: str | None) -> None:
+        """Note whom an appearance was taken for in the event of a record."""
+        self._database.execute(
+            "INSERT INTO recognised VALUES (?, ?, ?)", (appearance, record, person)
+        )
+
     def give(self, appearance: str, person: str | None) -> None:
         """Make the appearance that of `person`."""
         self._database.execute(
@@ -160,6 +185,12 @@ class Journal:
 
     def forget(self, person: str) -> int:
         """Remove all appearances of a person, and what else is recorded of it."""
+        self._database.execute(
+            "WITH RECURSIVE ids (id) AS (SELECT ? UNION "
+            "SELECT person FROM redirects JOIN ids ON target = id) "
+            "DELETE FROM recognised WHERE person IN ids",
+            (person,),
+        )
         removed = self._database.execute("DELETE FROM visitors WHERE person = ?", (person,))
         for table in ("refusals", "hidden"):
             self._database.execute(f"DELETE FROM {table} WHERE person = ?", (person,))

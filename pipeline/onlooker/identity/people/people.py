@@ -10,13 +10,20 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Self
 
 import msgspec
 import numpy as np
 
-from onlooker.identity.errors import CollectionNotFound, StoreError, TooMany, UserExists
+from onlooker.identity.errors import (
+    CollectionExists,
+    CollectionNotFound,
+    StoreError,
+    TooMany,
+    UserExists,
+)
 from onlooker.identity.faces import NewFace
 from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
@@ -72,8 +79,13 @@ class People:
         try:
             searcher.collection(COLLECTION)
         except CollectionNotFound:
-            searcher.create_collection(COLLECTION)
+            with suppress(CollectionExists):  # another process may be faster
+                searcher.create_collection(COLLECTION)
         self._apply_pending()
+
+    def prepare(self) -> None:
+        """Load what the first search needs."""
+        self._searcher.prepare(COLLECTION)
 
     def close(self) -> None:
         self.journal.close()
@@ -88,9 +100,37 @@ class People:
     # Assignment
 
     def join(self, visitor: Visitor) -> str | None:
-        """Assign an appearance, once; return whose it is, or None for nobody."""
+        """Assign an appearance, once; return whose it is, or None for nobody.
+
+        Processes that join at the same time wait for each other: somebody whom two cameras see for
+        the first time gets one id.
+        """
         if self.journal.knows(visitor.appearance):
             return self.journal.person_of(visitor.appearance)
+        with self.journal.transaction():
+            self._settle()
+            if not self.journal.knows(visitor.appearance):
+                self._assign(visitor, *self._alike(visitor))
+        self._apply_pending()
+        return self.journal.person_of(visitor.appearance)
+
+    def recognise(self, visitor: Visitor, record: str) -> str | None:
+        """Return whom an appearance that still goes on seems to be, or None; assign nothing.
+
+        record: RecordId of the event that will say so. The answer for it stands: a frame that is
+        processed again after a kill gets the same one.
+        """
+        if (known := self.journal.recognised(visitor.appearance, record)) is None:
+            with self.journal.transaction():
+                self._settle()
+                known = self.journal.recognised(visitor.appearance, record)
+                if known is None:
+                    known = (self._alike(visitor)[0],)
+                    self.journal.recognise(visitor.appearance, record, known[0])
+        return None if known[0] is None else self.journal.resolve(known[0])
+
+    def _alike(self, visitor: Visitor) -> tuple[str | None, float | None]:
+        """Return the person whom an appearance joins, and the Similarity; None for a new one."""
         found = self._nearest(visitor)
         links: dict[str, list[Identity]] = defaultdict(list)
         for identity in found:
@@ -104,15 +144,8 @@ class People:
         }
         person = max(means, key=lambda each: (means[each], each), default=None)
         if person is not None and means[person] >= SAME:
-            self._assign(visitor, person, means[person])
-            return person
-        if visitor.clarity < MIN_CLARITY or visitor.frames < MIN_FRAMES:
-            self._assign(visitor, None, None)
-            return None
-        with self.journal.transaction():
-            person = f"unknown-{self.journal.next_id():06d}"
-        self._assign(visitor, person, None)
-        return person
+            return person, means[person]
+        return None, None
 
     def _nearest(self, visitor: Visitor) -> tuple[Identity, ...]:
         """Return the most similar faces, best first."""
@@ -141,6 +174,14 @@ class People:
         return barred
 
     def _assign(self, visitor: Visitor, person: str | None, similarity: float | None) -> None:
+        """Record whose an appearance is; without a person it is a new one's if it is clear enough.
+
+        The number of a new person is taken in the transaction of its first appearance: a process
+        that is killed before leaves no gap.
+        """
+        poor = visitor.clarity < MIN_CLARITY or visitor.frames < MIN_FRAMES
+        if person is None and not poor:
+            person = f"unknown-{self.journal.next_id():06d}"
         full = person is not None and self.journal.faces(person) >= MAX_VECTORS
         face_id = None
         if person is not None and not full:
@@ -152,12 +193,8 @@ class People:
             similarity=similarity,
             moves=(Move(visitor.appearance, face_id, None, person),),
         )
-        with self.journal.transaction():
-            if self.journal.knows(visitor.appearance):
-                return  # another process was faster
-            self.journal.add(visitor, face_id)
-            self.journal.record(change)
-        self._apply_pending()
+        self.journal.add(visitor, face_id)
+        self.journal.record(change)
 
     # Changes by people
 
@@ -268,23 +305,28 @@ class People:
 
     def _apply_pending(self) -> None:
         """Apply what is recorded and not applied yet, whichever process recorded it."""
+        if self.journal.pending():
+            with self.journal.transaction():
+                self._settle()
+
+    def _settle(self) -> None:
+        """Do the same inside a transaction, so that two processes never apply the same change."""
         for number, change, undone in self.journal.pending():
             moves = [
                 Move(move.appearance, move.face_id, move.after, move.before) if undone else move
                 for move in change.moves
             ]
             self._move_faces(moves)
-            with self.journal.transaction():
-                for move in moves:
-                    self.journal.give(move.appearance, move.after)
-                if undone:
-                    self.journal.allow(number)
-                    self.journal.remove_redirects(number)
-                else:
-                    self.journal.refuse(change.refusals, number)
-                    if change.redirect is not None:
-                        self.journal.redirect(*change.redirect, number)
-                self.journal.applied(number)
+            for move in moves:
+                self.journal.give(move.appearance, move.after)
+            if undone:
+                self.journal.allow(number)
+                self.journal.remove_redirects(number)
+            else:
+                self.journal.refuse(change.refusals, number)
+                if change.redirect is not None:
+                    self.journal.redirect(*change.redirect, number)
+            self.journal.applied(number)
 
     def _move_faces(self, moves: Sequence[Move]) -> None:
         for move in moves:

@@ -1,7 +1,8 @@
 """The sink that assigns appearances to people: see `onlooker.identity.people`.
 
-Only those whom the collection of `[match]` does not know. The position in the log is in the journal
-of people. If the store fails, the appearances wait in the log.
+Only those whom the collection of `[match]` does not know. The tracker assigns them first, so that
+events have the id; this sink finds those that it could not, because the store failed. The position
+in the log is in the journal of people. If the store fails, the appearances wait in the log.
 """
 
 import logging
@@ -92,4 +93,4 @@ def _ended(entry: Entry) -> list[Appearance]:
     if b'"Appearances":' not in entry.body:
         return []
     found = decode(entry.body).Appearances
-    return [event for event in found if event.State == "end" and event.Person is None]
+    return [event for event in found if event.State == "end" and event.Match is None]
