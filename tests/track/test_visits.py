@@ -5,7 +5,7 @@ import pytest
 
 from onlooker.track.box_motion import begin
 from onlooker.track.face_tracker import FaceTrack
-from onlooker.track.visits import UPDATE_SECONDS, Sight, Visits, Who
+from onlooker.track.visits import UPDATE_SECONDS, Sight, Visits, Who, nobody
 from onlooker.types import Appearance, Attributes, Face, Identity, Pose, Quality, StoredFace
 
 BOX = (0.0, 0.0, 40.0, 40.0)
@@ -27,10 +27,6 @@ def match(name: str) -> Identity:
         face_id="f", image_id="i", external_image_id=name, box=(0, 0, 1, 1), confidence=99
     )
     return Identity(similarity=91.0, face=stored)
-
-
-def nobody(event: Appearance) -> None:
-    """The answer where unknown people have no ids."""
 
 
 class Stream:
@@ -126,7 +122,7 @@ def test_events_of_one_frame_come_in_the_order_of_the_tracks() -> None:
     visits = Visits()
     tracks = [new_track(f"t{number}", number) for number in (2, 0, 1)]
     visits.see("r", 0.0, [Sight(track, face(), 0.5, ()) for track in tracks])
-    assert [event.number for event in visits.tell("door", tracks, 0.0, nobody)] == [0, 1, 2]
+    assert [event.number for event in visits.tell("door", tracks, 0.0)] == [0, 1, 2]
 
 
 def test_a_track_that_continues_a_visit_hands_over_what_it_saw() -> None:

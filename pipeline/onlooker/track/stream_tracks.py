@@ -17,7 +17,7 @@ from onlooker.track.face_tracker import Detected, FaceTrack, FaceTracker, Likene
 from onlooker.track.gallery import Vector, weight
 from onlooker.track.line_tracker import LOOK_SIZE, LineTracker, Look, seen
 from onlooker.track.signs import Signs
-from onlooker.track.visits import Sight, Visits, Who
+from onlooker.track.visits import Sight, Visits, Who, nobody
 from onlooker.types import Appearance, Box, Chip, Face, Frame, Identity, LineRef, TextLine, TrackRef
 
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
@@ -57,7 +57,7 @@ class StreamTracks(msgspec.Struct):
         search: Search,
         likeness: Likeness,
         chips: bool = False,
-        who: Who = lambda event: None,
+        who: Who = nobody,
     ) -> Frame:
         """Return the frame with the tracks of its faces and lines, with matches and events.
 

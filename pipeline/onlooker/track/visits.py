@@ -30,6 +30,10 @@ BETTER_SECONDS = 2.0
 """Time between updates for a better face."""
 
 
+def nobody(event: Appearance) -> None:
+    """The answer if unknown people have no ids."""
+
+
 class Sight(NamedTuple):
     """A track in one frame: the detection, its weight, and whom the track's mean matches."""
 
@@ -107,7 +111,7 @@ class Visits(msgspec.Struct):
         return None if visit is None else visit.naming.person
 
     def tell(
-        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who
+        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who = nobody
     ) -> list[Appearance]:
         """Return the events that are due for the tracks that are present at `time`."""
         events = []
@@ -121,7 +125,7 @@ class Visits(msgspec.Struct):
         return events
 
     def end(
-        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who
+        self, stream: str, tracks: Iterable[FaceTrack], time: float, who: Who = nobody
     ) -> list[Appearance]:
         """Remove the visits of tracks that are over; return the last event of each."""
         self.left = {
