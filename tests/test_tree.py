@@ -52,6 +52,7 @@ TESTED_BY = {
     "console/page_socket": "console/test_live_page",
     "console/run_observer": "console/test_streams_page",
     "console/settings": "console/test_supervised",
+    "console/video_feed": "console/test_smooth_video",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
     "identity/schema": "identity/test_store",

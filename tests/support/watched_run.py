@@ -24,7 +24,9 @@ BOX = (160.0, 90.0, 320.0, 270.0)
 
 
 @contextmanager
-def watched_run(*streams: str, config: Config | None = None) -> Iterator["WatchedRun"]:
+def watched_run(
+    *streams: str, config: Config | None = None, url: str = "test://moving"
+) -> Iterator["WatchedRun"]:
     """Yield a run of this process with these streams."""
     with run_directory.directory(0) as run:
         plan = Plan(
@@ -35,7 +37,7 @@ def watched_run(*streams: str, config: Config | None = None) -> Iterator["Watche
         )
         run_directory.write(run, plan)
         for number, stream in enumerate(streams):
-            source = SourceConfig(url="test://moving", policy="live")
+            source = SourceConfig(url=url, policy="live")
             run_directory.write_feed(run, Feed(stream=stream, source=source, number=number))
         with LivePictures(run) as live:
             yield WatchedRun(run, live, config or Config())
@@ -68,7 +70,7 @@ class WatchedRun:
         left, top, right, bottom = map(int, BOX)
         bgr[top:bottom, left:right] = 255
         made = replace(
-            frame(stream, index, width=WIDTH, height=HEIGHT),
+            frame(stream, index, width=WIDTH, height=HEIGHT, pts=0),
             faces=faces,
             lines=lines,
             started=started,

@@ -5,6 +5,7 @@ it likes. It receives `{"event": "streams"}` when there is something new to fetc
 """
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import Annotated, Literal
 
@@ -13,13 +14,18 @@ from msgspec import Meta
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from onlooker.config.schema import SourceConfig
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.live_feed import LiveFeed
 from onlooker.console.sessions import Session
+from onlooker.console.video_feed import VideoFeed
 from onlooker.errors import OnlookerError
+from onlooker.media.url import is_camera
 from onlooker.record.log import visit_table
 from onlooker.stream import live_pictures
 
+MAX_PARTS = 100
+"""Parts of videos that wait for a page; one that takes them too slowly misses some."""
 VISITS_SECONDS = 1.0
 """Time between two questions to the log for new visits."""
 
@@ -31,14 +37,14 @@ class Wanted(msgspec.Struct, frozen=True):
     """The wishes of a page."""
 
     events: tuple[str, ...] = ()
-    streams: dict[Name, Literal["frames", "boxes"]] = {}
-    """The streams that it shows: their frames, or only what is drawn over them."""
+    streams: dict[Name, Literal["frames", "video"]] = {}
+    """The streams that it shows: analysed frames, or the video and the boxes over it."""
 
 
 async def serve(socket: WebSocket) -> None:
     """Serve one page until it leaves."""
     await socket.accept()
-    page = Page(socket, socket.app.state.console, socket.app.state.live)
+    page = Page(socket, socket.app.state.console, socket.app.state.live, socket.app.state.video)
     work = (page.tell_streams, page.tell_visits, page.send_frames)
     tasks = [asyncio.create_task(each()) for each in work]
     try:
@@ -56,13 +62,18 @@ async def serve(socket: WebSocket) -> None:
 class Page:
     """A page that is open in a browser."""
 
-    def __init__(self, socket: WebSocket, context: ConsoleContext, live: LiveFeed) -> None:
+    def __init__(
+        self, socket: WebSocket, context: ConsoleContext, live: LiveFeed, video: VideoFeed
+    ) -> None:
         self._socket = socket
         self._context = context
         self._live = live
+        self._video = video
         self._wanted = Wanted()
         self._frames: dict[str, bytes] = {}
         """The newest frame of each stream that was not sent yet."""
+        self._parts: deque[bytes] = deque()
+        """Parts of videos, in order, that were not sent yet."""
         self._frame_came = asyncio.Event()
 
     async def listen(self) -> None:
@@ -70,16 +81,28 @@ class Page:
         decoder = msgspec.json.Decoder(Wanted)
         while True:
             self._wanted = decoder.decode(await self._socket.receive_text())
-            session: Session = self._socket.scope["session"]
-            streams = self._wanted.streams.items()
-            self._live.watch(
-                self,
-                {
-                    live_pictures.topic(name, "record" if kind == "boxes" else "picture")
-                    for name, kind in streams
-                    if self._context.sees(session, name)
-                },
-            )
+            self._watch()
+
+    def _watch(self) -> None:
+        session: Session = self._socket.scope["session"]
+        feeds, topics = self._context.observer.feeds, set()
+        videos: dict[str, SourceConfig] = {}
+        for name, kind in self._wanted.streams.items():
+            if not self._context.sees(session, name):
+                continue
+            if kind == "video" and name in feeds and is_camera(feeds[name].source.url):
+                videos[name] = feeds[name].source
+            topics.add(live_pictures.topic(name, "record" if kind == "video" else "picture"))
+        self._live.watch(self, topics)
+        self._video.watch(self, videos)
+
+    def put_video(self, message: bytes) -> bool:
+        """Take a part of a video; return whether there was room for it."""
+        if len(self._parts) >= MAX_PARTS:
+            return False
+        self._parts.append(message)
+        self._frame_came.set()
+        return True
 
     def put(self, stream: str, message: bytes) -> None:
         """Take the newest frame of a stream."""
@@ -91,12 +114,16 @@ class Page:
         while True:
             await self._frame_came.wait()
             self._frame_came.clear()
-            while self._frames:
-                await self._socket.send_bytes(self._frames.pop(next(iter(self._frames))))
+            while self._frames or self._parts:
+                if self._parts:
+                    await self._socket.send_bytes(self._parts.popleft())
+                if self._frames:
+                    await self._socket.send_bytes(self._frames.pop(next(iter(self._frames))))
 
     def leave(self) -> None:
         """Receive no more frames."""
         self._live.watch(self, set())
+        self._video.watch(self, {})
 
     async def tell_streams(self) -> None:
         """Tell the page whenever the program was asked again."""

@@ -7,6 +7,7 @@ everybody has a session of nobody's, which only protects from other web pages.
 
 import hashlib
 import hmac
+import os
 import secrets
 import time
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def secret(folder: Path | None = None) -> bytes:
     path = (folder or paths.data_folder()) / "console.secret"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists() or len(path.read_bytes()) != SECRET_BYTES:
-        durable_file.write(path, secrets.token_bytes(SECRET_BYTES))
-        path.chmod(0o600)
+        with durable_file.replacing(path) as part:
+            file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(file, "wb") as made:
+                made.write(secrets.token_bytes(SECRET_BYTES))
     return path.read_bytes()

@@ -28,6 +28,7 @@ from onlooker.console.live_feed import LiveFeed
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Sessions
 from onlooker.console.settings import ConsoleSettings
+from onlooker.console.video_feed import VideoFeed
 from onlooker.errors import OnlookerError
 
 STATIC = Path(__file__).parent / "static"
@@ -69,6 +70,7 @@ class Site:
         self._observer = RunObserver(parent)
         self._context = ConsoleContext(settings, self._sessions, self._observer)
         self._live = LiveFeed(self._context)
+        self._video = VideoFeed()
 
     def app(self) -> Starlette:
         """Return the application."""
@@ -83,6 +85,7 @@ class Site:
         )
         app.state.console = self._context
         app.state.live = self._live
+        app.state.video = self._video
         return app
 
     @asynccontextmanager
@@ -100,6 +103,7 @@ class Site:
             for task in tasks:
                 with suppress(asyncio.CancelledError):
                     await task
+            self._video.close()
             self._observer.close()
 
 

@@ -78,7 +78,7 @@ class Camera:
         name, timeout = redacted(self.source.url), self.source.timeout
         # The errors of libav have the whole URL, and with it the password: none is passed on.
         try:
-            with _open(self.source) as container:
+            with open_camera(self.source) as container:
                 yield from self._received(container, name)
             raise MediaError(f"{name}: the stream has ended")
         except (av.error.ExitError, av.error.TimeoutError):
@@ -171,8 +171,11 @@ class Camera:
             yield CameraFrame(frame, planes, stale)
 
 
-def _open(source: SourceConfig) -> InputContainer:
-    """Open the connection; of an HLS stream with several variants, the best one that can be had."""
+def open_camera(source: SourceConfig) -> InputContainer:
+    """Open the connection; of an HLS stream with several variants, the best one that can be had.
+
+    Raises av.error.FFmpegError, whose text may have the password, and OSError.
+    """
     url, failure = source.url, None
     timeout = source.timeout, source.timeout
     if is_device(url):

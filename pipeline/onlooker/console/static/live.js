@@ -1,6 +1,7 @@
 // Live streams: the analysed frame on one canvas, and over it, in the same instant, what was found.
 
-import { watch } from "./console.js";
+import { say, watch } from "./console.js";
+import { Smooth } from "./smooth.js";
 
 const decoder = new TextDecoder();
 const tiles = new Map();
@@ -22,11 +23,44 @@ class Tile {
       if (document.fullscreenElement) document.exitFullscreen();
       else figure.requestFullscreen();
     });
+    this.button = figure.querySelector(".smooth");
+    this.button?.addEventListener("click", () => this.play(!this.smooth));
     new ResizeObserver(() => this.draw()).observe(this.boxes);
+  }
+
+  // The camera's own video, or the analysed frames again.
+  play(on) {
+    this.video?.remove();
+    this.smooth?.close();
+    this.video = this.smooth = null;
+    this.button.setAttribute("aria-pressed", on);
+    this.figure.classList.toggle("video", on);
+    if (on) {
+      this.video = document.createElement("video");
+      Object.assign(this.video, { muted: true, playsInline: true, className: "clip" });
+      this.picture.after(this.video);
+      this.smooth = new Smooth(this.video, (cause) => {
+        say(`${this.figure.dataset.shown}: ${cause}`);
+        this.play(false);
+      });
+      const follow = () => {
+        if (!this.smooth) return;
+        const overlay = this.smooth.now();
+        if (overlay !== this.latest) {
+          this.latest = overlay;
+          this.draw();
+          if (overlay) this.tell(overlay);
+        }
+        requestAnimationFrame(follow);
+      };
+      follow();
+    }
+    ask();
   }
 
   // A frame: its overlay and its JPEG, which is empty if the image has not changed.
   async receive(overlay, jpeg) {
+    if (this.smooth) return this.smooth.overlay(overlay);
     const number = ++this.sequence;
     if (jpeg.size) {
       const bitmap = await createImageBitmap(jpeg);
@@ -114,7 +148,7 @@ function shows(id) {
 function ask() {
   const wanted = {};
   if (!document.hidden) {
-    for (const tile of tiles.values()) if (tile.visible) wanted[tile.name] = "frames";
+    for (const tile of tiles.values()) if (tile.visible) wanted[tile.name] = tile.smooth ? "video" : "frames";
   }
   watch(wanted, receive);
 }
@@ -122,6 +156,7 @@ function ask() {
 function receive(data) {
   const length = new DataView(data).getUint32(0);
   const overlay = JSON.parse(decoder.decode(new Uint8Array(data, 4, length)));
+  if (overlay.video) return tiles.get(overlay.stream)?.smooth?.part(overlay, data.slice(4 + length));
   tiles.get(overlay.stream)?.receive(overlay, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
 }
 
