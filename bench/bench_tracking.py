@@ -35,6 +35,7 @@ from onlooker.identity.search.matcher import likeness, similarity
 from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models.card import Calibration, space
+from onlooker.track.associations import Associations
 from onlooker.track.face_tracker import Likeness
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin
@@ -54,6 +55,9 @@ class Video:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.frames: list[tuple[int, float, tuple[Face, ...], list[Truth]]] = []
+        """Index, time, faces as they are recognised, and truth."""
+        self.detected: list[tuple[Face, ...]] = []
+        """The same faces as they are detected."""
 
     def boxes(self) -> list[tuple[float, list[list[float]]]]:
         return [
@@ -68,13 +72,18 @@ def analysed(
     video = Video(scene)
     for index, when, pixels, truth in render(scene, people, street):
         faces: tuple[Face, ...] = ()
+        detected: tuple[Face, ...] = ()
         if pixels is not None:
-            [analysis] = analyser([Still(pixels)], [WANTED])
+            picture = Still(pixels)
+            [detection] = analyser.detect([picture], [WANTED])
+            [analysis] = analyser.recognise([picture], [detection], [WANTED])
+            detected = detection.faces
             faces = tuple(
                 one.face if one.vector is None else replace(one.face, vector=one.vector.tobytes())
                 for one in analysis.faces
             )
         video.frames.append((index, when, faces, truth))
+        video.detected.append(detected)
     return video
 
 
@@ -108,9 +117,11 @@ def _stored(name: str) -> StoredFace:
 
 def followed(
     video: Video, known: Known, tracks: StreamTracks, like: Likeness
-) -> tuple[list[list[str]], list[Appearance], float]:
-    """Return the ids of each frame's boxes, the last events, and the seconds taken."""
+) -> tuple[list[list[str]], list[Appearance], float, int]:
+    """Return the ids of each frame's boxes, the last events, the seconds taken, and how many faces
+    were recognised."""
     ids, events, blank = [], [], Still(np.zeros((8, 8, 3), np.uint8))
+    associations, recognised = Associations(), 0
     began = time.process_time()
     for place, (index, when, faces, _) in enumerate(video.frames):
         frame = Frame(
@@ -124,13 +135,17 @@ def followed(
             started=0.0,
             width=640,
             height=360,
-            faces=faces,
+            faces=video.detected[place],
             last=place == len(video.frames) - 1,
         )
+        frame = associations.take(frame, blank)
+        recognised += sum(face.like is None for face in frame.faces)
+        own = zip(frame.faces, faces, strict=True)
+        frame = replace(frame, faces=tuple(a if a.like is not None else b for a, b in own))
         done = tracks.take(frame, blank, f"{video.scene.kind}-{index}", known.search, like)
         ids.append([face.track.id if face.track else "" for face in done.faces])
         events += [event for event in done.appearances if event.state == "end"]
-    return ids, events, time.process_time() - began
+    return ids, events, time.process_time() - began, recognised
 
 
 def main() -> None:
@@ -162,11 +177,13 @@ def main() -> None:
     results: dict[str, list[list[list[Any]]]] = {OURS: []}
     visits: list[tuple[Video, list[Appearance]]] = []
     seconds = frames = 0.0
+    faces = recognised = 0
     for video in videos:
-        ids, events, took = followed(video, known, begin(Tracks()), likeness(embedder))
+        ids, events, took, needed = followed(video, known, begin(Tracks()), likeness(embedder))
         results[OURS].append(ids)
         visits.append((video, events))
         seconds, frames = seconds + took, frames + len(video.frames)
+        faces, recognised = faces + sum(map(len, ids)), recognised + needed
     if asked.peers:
         given = [{"frames": video.boxes(), "fps": video.scene.fps} for video in videos]
         script = Path(__file__).parent / "support/peer_trackers.py"
@@ -180,6 +197,7 @@ def main() -> None:
         results |= json.loads(done.stdout)
     report(videos, results)
     report_visits(visits, set(known.names))
+    print(f"recognised {recognised} of {faces} faces; the others are known from earlier frames")
     print(f"tracking takes {1e3 * seconds / frames:.2f} ms of CPU time for a frame")
 
 

@@ -129,6 +129,18 @@ class Attributes(Result, frozen=True, kw_only=True):
     eye_direction: EyeDirection | None = None
 
 
+class Like(Result, frozen=True, kw_only=True):
+    """The face or the text of an earlier frame that hardly differs: what was found out about that
+    one holds for this one, too."""
+
+    frame: int
+    """Index of the earlier frame, of the same epoch."""
+    number: int
+    """Place among that frame's `faces` or `quads`."""
+    move: tuple[float, float, float, float]
+    """a, b, c, d: from there to here x, y moves to a x - b y + c, b x + a y + d."""
+
+
 class Face(Result, frozen=True, kw_only=True):
     """A detected face."""
 
@@ -150,6 +162,8 @@ class Face(Result, frozen=True, kw_only=True):
     """Matches, best first; empty if none is similar enough, or if no search was made."""
     vector: bytes | None = None
     """The embedding, float32, on its way to the tracker; None if the face was not embedded."""
+    like: Like | None = None
+    """The face whose mesh and attributes are carried over to this one; None if it has its own."""
     track: "TrackRef | None" = None
     """The track that the face belongs to; None before the tracker, or if tracks are off."""
 
@@ -163,6 +177,8 @@ class TrackRef(Result, frozen=True, kw_only=True):
     """0, 1, 2 ... along the stream, in the order in which tracks began."""
     person: str | None = None
     """The name of the track so far."""
+    carried: bool = False
+    """Whether landmarks, pose and attributes are those of an earlier frame, moved along."""
 
 
 class BestFace(Result, frozen=True, kw_only=True):
@@ -236,6 +252,8 @@ class LineRef(Result, frozen=True, kw_only=True):
     """0, 1, 2 ... along the stream, in the order in which lines began."""
     text: str
     """The voted reading so far."""
+    carried: bool = False
+    """Whether it was read in an earlier frame, since which its pixels have not changed."""
 
 
 class TextLine(Result, frozen=True, kw_only=True):
@@ -277,10 +295,16 @@ class Reading(Result, frozen=True, kw_only=True):
 
 
 class TextQuad(Result, frozen=True, kw_only=True):
-    """Text that is detected but not read yet."""
+    """A region in which text was detected."""
 
     quad: Quad
     score: float
+    lines: tuple[TextLine, ...] | None = None
+    """What was read in it, in no order; None if it was not read, or not yet."""
+    like: Like | None = None
+    """The region whose reading is carried over to this one; None if it is read itself."""
+    detected: bool = True
+    """False if the detector missed it in this frame, but its pixels are there."""
 
 
 class Frame(Result, frozen=True, kw_only=True):
@@ -315,7 +339,12 @@ class Frame(Result, frozen=True, kw_only=True):
     None means that the frame itself is analysed."""
     faces: tuple[Face, ...] = ()
     quads: tuple[TextQuad, ...] = ()
+    """Regions with text on their way to the tracker, which makes lines of them."""
     lines: tuple[TextLine, ...] = ()
+    cut: bool = False
+    """The image is of another scene than the one before."""
+    known: bool = False
+    """All that is left to find out about it is known from earlier frames."""
     still: bool = False
     """It is an image of its own, and does not continue the frame before it."""
     last: bool = False

@@ -37,7 +37,17 @@ from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import replay
 
-KINDS = ("source", "detect", "recognise", "count", "track", "record", "publisher", "hub")
+KINDS = (
+    "source",
+    "detect",
+    "associate",
+    "recognise",
+    "count",
+    "track",
+    "record",
+    "publisher",
+    "hub",
+)
 
 
 class Lottery:

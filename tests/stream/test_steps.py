@@ -30,7 +30,6 @@ from onlooker.stream.stage import (
     StopRequested,
     Work,
 )
-from onlooker.types import Face, Pose, Quality, TextLine, Word
 from onlooker.vision.analyser import Analyser
 
 
@@ -119,28 +118,6 @@ def test_a_recorder_that_must_not_wait_ends_the_run(tmp_path: Path) -> None:
         steps.record(made)([Work(frame("a", 0), NoPicture())])
         with pytest.raises(StageError, match="make room"):
             made.commit()
-
-
-def test_results_of_a_cropped_part_are_moved_to_their_place_in_the_image() -> None:
-    def square(x: float, y: float) -> tuple[tuple[float, float], ...]:
-        return ((x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1))
-
-    def found(x: float, y: float, origin: tuple[int, int]) -> Any:
-        corners: Any = square(x, y)
-        face = Face(
-            box=(x, y, x + 1, y + 1),
-            score=1.0,
-            points=(*corners, (x, y)),
-            pose=Pose(roll=0.0, yaw=0.0, pitch=0.0),
-            quality=Quality(brightness=0.0, sharpness=0.0),
-            landmarks=corners,
-        )
-        word = Word(text="a", score=1.0, quad=corners)
-        line = TextLine(text="a", score=1.0, quad=corners, words=(word,))
-        return msgspec.structs.replace(frame("a", 0), faces=(face,), lines=(line,), origin=origin)
-
-    assert steps.moved(found(3.0, 4.0, (100, 50))) == found(103.0, 54.0, (100, 50))
-    assert steps.moved(found(3.0, 4.0, (0, 0))) == found(3.0, 4.0, (0, 0))
 
 
 def test_feeds_that_share_a_log_each_have_their_json_lines(tmp_path: Path) -> None:

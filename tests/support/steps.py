@@ -17,8 +17,8 @@ from tests.support.frame_records import FACE
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream.messages import Status
 from onlooker.stream.stage import ProcessFailed, Setup, Stage, StageError, Step, Work, each
-from onlooker.stream.steps import record, track
-from onlooker.types import Frame, TextLine, TextQuad
+from onlooker.stream.steps import associate, record, track
+from onlooker.types import Face, Frame, TextLine, TextQuad, Word
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
@@ -160,21 +160,55 @@ def untidy(setup: Setup) -> Step:
     return record(setup)
 
 
-def visited(frame: Frame, picture: "Picture") -> Frame:
+def come(frame: Frame, picture: "Picture") -> Frame:
     """Return the frame with the faces of people who come, cross and leave, and with a caption."""
     faces = tuple(
-        replace(FACE, box=(x, y, x + 20.0, y + 24.0), vector=PEOPLE[person])
+        moved_to(x, y, person)
         for person, (period, shift) in enumerate(((100, 0), (140, 30), (90, 50)))
         if (at := (frame.index + shift) % period) < period // 2
         for x, y in [(float(at if person % 2 else 60 - at), 10.0 * person)]
     )
-    text = f"CAPTION {frame.index // 40}"
-    return replace(spelled(frame, picture), faces=faces, lines=(caption(text),))
+    corners = ((4.0, 40.0), (90.0, 40.0), (90.0, 60.0), (4.0, 60.0))
+    return replace(frame, faces=faces, quads=(TextQuad(quad=corners, score=0.9),))
+
+
+def moved_to(x: float, y: float, person: int) -> Face:
+    """Return the face of one of PEOPLE, 20 pixels wide; the number is hidden in its score."""
+    left, top, right, bottom = FACE.box
+    a, b, c, d, e = (
+        (x + 20 * (px - left) / (right - left), y + 24 * (py - top) / (bottom - top))
+        for px, py in FACE.points
+    )
+    score = 0.95 + person / 100
+    return replace(FACE, box=(x, y, x + 20, y + 24), points=(a, b, c, d, e), score=score)
+
+
+def visited(frame: Frame, picture: "Picture") -> Frame:
+    """Return the frame with its faces embedded and its caption read, as far as they are not known
+    from earlier frames."""
+    faces = tuple(
+        face
+        if face.like is not None
+        else replace(face, vector=PEOPLE[round((face.score - 0.95) * 100)])
+        for face in frame.faces
+    )
+    line = caption(f"CAPTION {frame.index // 40}")
+    quads = tuple(q if q.like is not None else replace(q, lines=(line,)) for q in frame.quads)
+    return replace(frame, faces=faces, quads=quads)
 
 
 def caption(text: str) -> TextLine:
     corners = ((4.0, 40.0), (90.0, 40.0), (90.0, 60.0), (4.0, 60.0))
-    return TextLine(text=text, score=0.95, quad=corners, words=())
+    return TextLine(
+        text=text,
+        score=0.95,
+        quad=corners,
+        words=(Word(text=text, score=0.95, quad=corners),),
+    )
+
+
+def arrive(setup: Setup) -> Step:
+    return each(come)
 
 
 def visit(setup: Setup) -> Step:
@@ -247,7 +281,14 @@ RECORD = Stage("record", record, workers=1, ordered=True, leases=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
 COUNT = Stage("count", count, workers=2, ordered=True, stateful=True, leases=4)
 TRACK = Stage("track", track, workers=2, ordered=True, stateful=True, leases=4)
-TRACKED = (Stage("detect", measure), Stage("recognise", visit), TRACK, RECORD)
+ASSOCIATE = Stage("associate", associate, workers=2, ordered=True, stateful=True, leases=4)
+TRACKED = (
+    Stage("detect", arrive),
+    ASSOCIATE,
+    Stage("recognise", visit),
+    TRACK,
+    RECORD,
+)
 COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)
 BATCHED = (

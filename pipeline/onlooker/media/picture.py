@@ -45,10 +45,11 @@ class Picture(Protocol):
         ValueError if the rectangle is outside the image.
         """
 
-    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+    def luma(self, x1: int, y1: int, x2: int, y2: int, step: int = 1) -> Pixels:
         """Return the brightness of the rectangle x1 <= x < x2, y1 <= y < y2: (h, w), clipped.
 
-        Raises ValueError if the rectangle is outside the image.
+        step: only every so many rows and columns are returned. Raises ValueError if the rectangle
+        is outside the image.
         """
 
 
@@ -70,9 +71,10 @@ class Still:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
         return _halve(self.bgr[y1:y2, x1:x2], halvings), (x1, y1)
 
-    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+    def luma(self, x1: int, y1: int, x2: int, y2: int, step: int = 1) -> Pixels:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        return cast(Pixels, cv2.cvtColor(self.bgr[y1:y2, x1:x2], cv2.COLOR_BGR2GRAY))
+        part = np.ascontiguousarray(self.bgr[y1:y2:step, x1:x2:step])
+        return cast(Pixels, cv2.cvtColor(part, cv2.COLOR_BGR2GRAY))
 
 
 class Planes:
@@ -124,9 +126,10 @@ class Planes:
         y, u, v = (_halve(part, halvings) for part in parts)
         return _bgr(y, u, v), (x1, y1)
 
-    def luma(self, x1: int, y1: int, x2: int, y2: int) -> Pixels:
+    def luma(self, x1: int, y1: int, x2: int, y2: int, step: int = 1) -> Pixels:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        return cast(Pixels, cv2.LUT(self.y[y1:y2, x1:x2], FULL_RANGE))
+        part = np.ascontiguousarray(self.y[y1:y2:step, x1:x2:step])
+        return cast(Pixels, cv2.LUT(part, FULL_RANGE))
 
 
 FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)

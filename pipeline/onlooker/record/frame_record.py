@@ -133,7 +133,13 @@ def _stream_arn(stream: str, epoch: str, region: str, account: str) -> str:
 def _tracks(faces: Sequence[Face]) -> Iterator[Track]:
     for place, face in enumerate(faces):
         if (track := face.track) is not None:
-            yield Track(TrackId=track.id, Index=track.number, Face=place, Person=track.person)
+            yield Track(
+                TrackId=track.id,
+                Index=track.number,
+                Face=place,
+                Person=track.person,
+                Carried=track.carried,
+            )
 
 
 def _appearance(event: types.Appearance, size: Size, config: Config) -> Appearance:
@@ -160,7 +166,11 @@ def _line_tracks(lines: Sequence[TextLine]) -> Iterator[LineTrack]:
     for place, line in enumerate(lines):
         if (track := line.track) is not None:
             yield LineTrack(
-                TrackId=track.id, Index=track.number, Line=place, DetectedText=track.text
+                TrackId=track.id,
+                Index=track.number,
+                Line=place,
+                DetectedText=track.text,
+                Carried=track.carried,
             )
 
 

@@ -265,6 +265,9 @@ class Track(Shape, frozen=True, kw_only=True):
     """Place in FaceSearchResponse, from 0."""
     Person: str | None = None
     """User, ExternalImageId or FaceId; absent if the track has no name yet."""
+    Carried: bool = False
+    """Whether landmarks, pose and attributes are those of an earlier frame, moved along; absent if
+    not."""
 
 
 class LineTrack(Shape, frozen=True, kw_only=True):
@@ -278,6 +281,9 @@ class LineTrack(Shape, frozen=True, kw_only=True):
     """Id in TextDetections."""
     DetectedText: str
     """The reading of all of its frames so far."""
+    Carried: bool = False
+    """Whether it was read in an earlier frame, since which its pixels have not changed; absent if
+    not."""
 
 
 class Reading(Shape, frozen=True, kw_only=True):

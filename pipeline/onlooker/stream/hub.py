@@ -334,6 +334,7 @@ class Hub:
             if self.stages[flight.stage].stateful:
                 flight.stream.outputs[flight.stage] = frame
             if message.failed is None:
+                flight.known = message.known
                 self._advance(flight)
             else:
                 self._fail(flight, message.failed, "error")

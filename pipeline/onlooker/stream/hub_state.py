@@ -25,6 +25,8 @@ class Flight:
     """When the source captured it, by the clock of the hub."""
     same: bool = False
     """Whether it repeats the result of an earlier frame."""
+    known: bool = False
+    """Whether a stage has found that only the ordered ones are left."""
     stage: int = 0
     lease: int | None = None
     """Number of the valid lease; None while the frame waits."""
@@ -34,7 +36,7 @@ class Flight:
     @property
     def ordered_only(self) -> bool:
         """Whether only the ordered stages get it."""
-        return self.same or self.failed is not None
+        return self.same or self.known or self.failed is not None
 
 
 @dataclass(slots=True, eq=False)

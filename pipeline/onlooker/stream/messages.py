@@ -195,6 +195,8 @@ class Result(Message, frozen=True):
     """Seconds of them spent in models."""
     cpu: float
     """CPU seconds of its whole process."""
+    known: bool = False
+    """Whether only the ordered stages are to get the frame from now on."""
 
 
 class Heartbeat(Message, frozen=True):

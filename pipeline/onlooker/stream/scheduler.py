@@ -253,11 +253,11 @@ class Scheduler:
         return next((stream for stream in turns if stream.policy == "every"), None)
 
     def _begun(self) -> int:
-        """Return the number of frames of live streams between their source and the first ordered
-        stage."""
-        ordered = self.next_ordered(0)
+        """Return the number of frames of live streams between their source and the last stage that
+        is not ordered."""
+        last = max((n for n, s in enumerate(self.stages) if not s.ordered), default=-1)
         return sum(
-            flight.stage < ordered and (flight.stage > 0 or flight.lease is not None)
+            flight.stage <= last and (flight.stage > 0 or flight.lease is not None)
             for stream in self._streams.values()
             if stream.policy == "live"
             for flight in stream.flights.values()

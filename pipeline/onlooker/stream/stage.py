@@ -164,7 +164,7 @@ class NoPicture:
     ) -> "tuple[Pixels, tuple[int, int]]":
         raise LookupError("the frame has no image")
 
-    def luma(self, x1: int, y1: int, x2: int, y2: int) -> "Pixels":
+    def luma(self, x1: int, y1: int, x2: int, y2: int, step: int = 1) -> "Pixels":
         raise LookupError("the frame has no image")
 
 

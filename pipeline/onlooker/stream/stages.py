@@ -1,10 +1,11 @@
 """The table of stages: the whole pipeline on one screen."""
 
 from onlooker.stream.stage import Stage
-from onlooker.stream.steps import detect, recognise, record, track
+from onlooker.stream.steps import associate, detect, recognise, record, track
 
 STAGES = (
     Stage("detect", detect, batched=True),
+    Stage("associate", associate, workers=1, ordered=True, stateful=True, leases=16),
     Stage("recognise", recognise, batched=True),
     Stage("track", track, workers=1, ordered=True, stateful=True, leases=16),
     Stage("record", record, workers=1, ordered=True, leases=64),

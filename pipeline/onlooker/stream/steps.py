@@ -24,14 +24,14 @@ from onlooker.stream.stage import (
     Work,
     each,
 )
-from onlooker.types import Face, Frame, Point
+from onlooker.types import Face, Frame
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
     from onlooker.record.log.writer import Writer
     from onlooker.record.recorder import Recorder
     from onlooker.record.sinks.sink import Follower
-    from onlooker.vision.analyser import AnalysedFace, Wanted
+    from onlooker.vision.analyser import AnalysedFace, Analysis, Wanted
 
 logger = logging.getLogger(__name__)
 
@@ -72,29 +72,43 @@ def recognise(setup: Setup) -> Step:
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
+        frames = [work.frame for work in works]
         with _card_errors():
             analyses = analyser.recognise(
                 [work.picture for work in works],
-                [Detection(work.frame.faces, work.frame.quads) for work in works],
-                [_wanted(setup.of(work.frame)) for work in works],
+                [
+                    Detection(
+                        tuple(face for face in frame.faces if face.like is None),
+                        tuple(quad for quad in frame.quads if quad.like is None),
+                    )
+                    for frame in frames
+                ],
+                [_wanted(setup.of(frame)) for frame in frames],
             )
-        return [
-            moved(
-                replace(
-                    work.frame,
-                    faces=tuple(_with_vector(one) for one in analysis.faces),
-                    lines=analysis.lines,
-                    quads=(),
-                )
-            )
-            for work, analysis in zip(works, analyses, strict=True)
-        ]
+        return list(map(_recognised, frames, analyses))
 
     return step
 
 
+def _recognised(frame: Frame, analysis: "Analysis") -> Frame:
+    """Return the frame with the results for the faces and text that are not like earlier ones."""
+    faces, quads = iter(analysis.faces), iter(analysis.quads)
+    return replace(
+        frame,
+        faces=tuple(_with_vector(next(faces)) if f.like is None else f for f in frame.faces),
+        quads=tuple(next(quads) if quad.like is None else quad for quad in frame.quads),
+    )
+
+
 def _with_vector(one: "AnalysedFace") -> Face:
     return one.face if one.vector is None else replace(one.face, vector=one.vector.tobytes())
+
+
+def associate(setup: Setup) -> Step:
+    """Tell which faces and which text are known from earlier frames."""
+    from onlooker.stream.associate_step import AssociateStep
+
+    return AssociateStep(setup)
 
 
 def track(setup: Setup) -> Step:
@@ -129,38 +143,6 @@ def _wanted(config: Config) -> "Wanted":
         attributes=fields(config.faces.attributes),
         select=passing(config.faces.quality) if config.embeds else None,
     )
-
-
-def moved(frame: Frame) -> Frame:
-    """Return the frame with all coordinates in the whole image, instead of in its cropped part.
-
-    `origin` stays: it says where the pixels begin.
-    """
-    if frame.origin == (0, 0):
-        return frame
-    left, top = frame.origin
-
-    def moved_points(points: tuple[Point, ...]) -> tuple[Point, ...]:
-        return tuple((x + left, y + top) for x, y in points)
-
-    faces = tuple(
-        replace(
-            face,
-            box=(face.box[0] + left, face.box[1] + top, face.box[2] + left, face.box[3] + top),
-            points=moved_points(face.points),
-            landmarks=moved_points(face.landmarks),
-        )
-        for face in frame.faces
-    )
-    lines = tuple(
-        replace(
-            line,
-            quad=moved_points(line.quad),
-            words=tuple(replace(word, quad=moved_points(word.quad)) for word in line.words),
-        )
-        for line in frame.lines
-    )
-    return replace(frame, faces=faces, lines=lines)
 
 
 def record(setup: Setup) -> Step:

@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from functools import cached_property
 
-import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
@@ -21,25 +20,24 @@ from onlooker.models.card import space
 from onlooker.record.frame_record import record_id
 from onlooker.rekognition.ratios import percent
 from onlooker.stream.stage import Setup, StageError, Work
+from onlooker.stream.states_by_stream import StatesByStream
 from onlooker.track import stream_tracks
+from onlooker.track.carried import Carried, placed
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks
 from onlooker.types import Appearance, Frame, Identity
 
 logger = logging.getLogger(__name__)
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(StreamTracks)
 
-
-class TrackStep:
+class TrackStep(StatesByStream[StreamTracks]):
     """A StatefulStep. Raises StageError if the collection cannot be searched."""
 
     def __init__(self, setup: Setup) -> None:
+        super().__init__(StreamTracks)
         self._setup = setup
         self._space = space(setup.config.faces.embedder)
         self._likeness = likeness(self._space)
-        self._streams: dict[str, StreamTracks] = {}
         match, faces = setup.config.match, setup.config.faces
         try:
             if faces.enabled and match.collection is not None:
@@ -52,30 +50,20 @@ class TrackStep:
     def __call__(self, works: Sequence[Work], /) -> list[Frame]:
         return [self._take(frame, picture) for frame, picture in works]
 
-    def snapshot(self, stream: str) -> bytes:
-        """Return the stream's state after its last frame."""
-        return _encoder.encode(self._streams[stream])
-
-    def restore(self, stream: str, state: bytes) -> None:
-        """Set the stream's state to one that `snapshot` returned."""
-        self._streams[stream] = _decoder.decode(state)
-
-    def forget(self, stream: str) -> None:
-        """Drop the stream's state."""
-        self._streams.pop(stream, None)
-
     def _take(self, frame: Frame, picture: Picture) -> Frame:
         config = self._setup.of(frame)
 
         def search(vectors: Vector) -> list[tuple[Identity, ...]]:
             return self._search(vectors, config)
 
-        if frame.stream not in self._streams:
-            self._streams[frame.stream] = stream_tracks.begin(config.tracks)
+        if frame.stream not in self.states:
+            self.states[frame.stream] = stream_tracks.begin(config.tracks)
         if frame.still or not config.tracks.enabled:
-            return replace(frame, faces=stream_tracks.single(frame.faces, search))
+            found, _ = Carried().fill(frame, 0.0)
+            filled = placed(found)
+            return replace(filled, faces=stream_tracks.single(filled.faces, search))
         name = record_id(frame.stream, frame.epoch, frame.index, self._setup.analysis(frame))
-        return self._streams[frame.stream].take(
+        return self.states[frame.stream].take(
             frame,
             picture,
             name,

@@ -53,6 +53,8 @@ class Done(NamedTuple):
     """The frame as it is now."""
     failed: str | None
     """The error, if the step raised over the frame."""
+    known: bool = False
+    """Whether only the ordered stages are to get the frame from now on."""
 
 
 def main(run: Path, stage: str, name: str) -> int:
@@ -117,8 +119,8 @@ def _in_batches(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Set
 
 def _answer(hub: HubClient, worker: "StageWorker", setup: Setup, done: "Iterable[Done]") -> None:
     model, cpu = setup.model_seconds(), time.process_time()
-    for lease, data, failed in done:
-        hub.send(messages.Result(lease, failed, worker.seconds, model, cpu), data)
+    for lease, data, failed, known in done:
+        hub.send(messages.Result(lease, failed, worker.seconds, model, cpu, known), data)
 
 
 def receive_jobs(
@@ -252,7 +254,7 @@ class StageWorker:
 def _done(taken: Taken, frame: Frame) -> Done:
     """Return the answer of an ordered stage; `failed` is set if the frame failed in this one."""
     failed = frame.error if taken.job.failed is None else None
-    return Done(taken.job.lease, messages.pack_frame(frame), failed)
+    return Done(taken.job.lease, messages.pack_frame(frame), failed, frame.known)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ MIN_TELLING = 0.4
 """The least share of that with which it counts."""
 RETURN_EVIDENCE = 2.0
 """Evidence that a lost track must have beyond that of a fresh one."""
+CARRIED_EVIDENCE = 6.0
+"""Evidence that a face has been followed, from image to image, from one that is the track's."""
 MAX_TOGETHER = 50
 UNSURE_OVERLAP = 0.3
 """Minimum overlap of an unsure detection with the track that it continues."""
@@ -57,13 +59,14 @@ class Detected(msgspec.Struct, frozen=True):
     """A face as the tracker sees it.
 
     sure: its score suffices for a record. weight: see `onlooker.track.gallery`. vector: None if the
-    face was not embedded.
+    face was not embedded. like: number of the track of the face that is carried over to this one.
     """
 
     box: Box
     sure: bool = True
     weight: float = 0.0
     vector: bytes | None = None
+    like: int | None = None
 
 
 class FaceTrack(msgspec.Struct):
@@ -264,6 +267,8 @@ def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness) -
         telling = min(detected.weight, one.track.gallery.weight) / TELLING_WEIGHT
         found = likeness(one.mean, vector(detected.vector))
         evidence += likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
+    if detected.like == one.track.number:
+        evidence += CARRIED_EVIDENCE
     return evidence
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from onlooker.track.assignment import assign
 from onlooker.track.box_motion import Motion, begin, overlap
+from onlooker.track.carried import Origin
 from onlooker.track.voting import Ballot, matches
 from onlooker.types import Box, TextLine
 
@@ -67,6 +68,7 @@ class LineSeen(msgspec.Struct, frozen=True):
     score: float
     height: float
     """Of the characters, in pixels."""
+    origin: Origin = "read"
 
 
 class LineTrack(msgspec.Struct):
@@ -185,8 +187,10 @@ class LineTracker(msgspec.Struct):
         track.motion = track.motion.seen(line.box, time)
         track.last = max(track.last, time)
         track.text, track.score = line.text, max(track.score, line.score)
-        track.detections += 1
+        track.detections += line.origin != "bridged"
         track.look = look.tobytes()
+        if line.origin != "read":
+            return  # its reading has voted
         moved = _shift(line.box, track.voted_box) > SHIFT * line.height
         another = moved or not alike(look, track.voted_look)
         if not track.readings or another:
@@ -196,13 +200,14 @@ class LineTracker(msgspec.Struct):
             track.readings += 1
 
 
-def seen(line: TextLine) -> LineSeen:
+def seen(line: TextLine, origin: Origin = "read") -> LineSeen:
     """Return a line of a frame as the tracker sees it."""
     across = [x for x, _ in line.quad]
     down = [y for _, y in line.quad]
     (x1, y1), _, _, (x2, y2) = line.quad
     height = ((x2 - x1) ** 2 + (y2 - y1) ** 2) ** 0.5
-    return LineSeen((min(across), min(down), max(across), max(down)), line.text, line.score, height)
+    box = (min(across), min(down), max(across), max(down))
+    return LineSeen(box, line.text, line.score, height, origin)
 
 
 def alike(one: Look, other: bytes) -> bool:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture
+from onlooker.track.carried import Carried, Origin, placed
 from onlooker.track.chips import chip
 from onlooker.track.face_tracker import Detected, FaceTrack, FaceTracker, Likeness
 from onlooker.track.gallery import Vector, weight
@@ -23,13 +24,6 @@ from onlooker.types import Appearance, Box, Chip, Face, Frame, Identity, LineRef
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
 TRACK_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/tracks")
 
-SCENE_SIZE = (32, 18)
-"""Width and height at which images are compared to find cuts."""
-CUT_CHANGE = 8.0
-"""Mean change of brightness, of 255, that a cut has at least."""
-CUT_CORRELATION = 0.5
-"""Images on both sides of a cut correlate less than this; whatever moves, those of one scene more
-(above .69 in videos whose cuts have -.26 to .49)."""
 MAX_SHOWN = 64
 """Analysed frames that a later one may repeat: more are never in flight."""
 
@@ -44,8 +38,7 @@ class StreamTracks(msgspec.Struct):
     visits: Visits
     lines: LineTracker
     signs: Signs
-    scene: bytes = b""
-    """The last image, SCENE_SIZE, one byte of brightness each."""
+    carried: Carried = msgspec.field(default_factory=Carried)
     shown: dict[int, tuple[list[int], list[int]]] = {}
     """Numbers of the tracks in each of the last analysed frames, faces and lines, by its index."""
 
@@ -61,7 +54,8 @@ class StreamTracks(msgspec.Struct):
     ) -> Frame:
         """Return the frame with the tracks of its faces and lines, with matches and events.
 
-        chips: whether images of the best faces are to be kept. who: names unknown people.
+        Coordinates are those of the picture before, and of the whole image after it. chips: whether
+        images of the best faces are to be kept. who: names unknown people.
 
         A frame that has failed says nothing: time goes on. A frame that repeats another continues
         that one's tracks.
@@ -76,12 +70,14 @@ class StreamTracks(msgspec.Struct):
             self.faces.repeat(time, there[0])
             self.lines.repeat(time, there[1])
         elif frame.error is None:
-            if self._is_cut(picture):
+            if frame.cut:
                 self.faces.cut()
-            faces, best = self._see(frame, record_id, time, search, likeness, cut)
+            filled, origins = self.carried.fill(frame, time)
+            filled = placed(filled)
+            faces, best = self._see(filled, record_id, time, search, likeness, cut)
             if chips:
-                cut += _chips(frame, picture, best)
-            lines = self._read(frame, picture, record_id, time)
+                cut += _chips(filled, picture, best)
+            lines = self._read(filled, origins, picture, record_id, time)
             self.shown[frame.index] = self.faces.present, self.lines.present
             while len(self.shown) > MAX_SHOWN:
                 del self.shown[next(iter(self.shown))]
@@ -94,6 +90,7 @@ class StreamTracks(msgspec.Struct):
         return replace(
             frame,
             faces=faces,
+            quads=(),
             lines=lines,
             appearances=tuple(appearances),
             readings=tuple(readings),
@@ -115,25 +112,15 @@ class StreamTracks(msgspec.Struct):
             for track, heir in self.faces.resumed.items()
         ]
 
-    def _is_cut(self, picture: Picture) -> bool:
-        """Return whether the image is of another scene than the one before, which it replaces."""
-        if not picture.width:
-            return False
-        luma = picture.luma(0, 0, picture.width, picture.height)
-        scene = np.asarray(cv2.resize(luma, SCENE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
-        before, self.scene = self.scene, scene.tobytes()
-        if not before:
-            return False
-        now, then = scene.ravel().astype(np.float64), np.frombuffer(before, np.uint8)
-        if np.abs(now - then).mean() < CUT_CHANGE:
-            return False
-        now, old = now - now.mean(), then - then.mean()
-        return float(now @ old) < CUT_CORRELATION * float(np.linalg.norm(now) * np.linalg.norm(old))
-
     def _read(
-        self, frame: Frame, picture: Picture, record_id: str, time: float
+        self,
+        frame: Frame,
+        origins: Sequence[Origin],
+        picture: Picture,
+        record_id: str,
+        time: float,
     ) -> tuple[TextLine, ...]:
-        lines = [seen(line) for line in frame.lines]
+        lines = list(map(seen, frame.lines, origins))
         tracks = self.lines.update(
             time,
             lines,
@@ -146,11 +133,20 @@ class StreamTracks(msgspec.Struct):
             [
                 (track, line, one.height)
                 for track, line, one in zip(tracks, frame.lines, lines, strict=True)
+                if one.origin != "bridged"
             ],
         )
         return tuple(
-            replace(line, track=LineRef(id=track.id, number=track.number, text=track.ballot.text))
-            for track, line in zip(tracks, frame.lines, strict=True)
+            replace(
+                line,
+                track=LineRef(
+                    id=track.id,
+                    number=track.number,
+                    text=track.ballot.text,
+                    carried=origin != "read",
+                ),
+            )
+            for track, line, origin in zip(tracks, frame.lines, origins, strict=True)
         )
 
     def _see(
@@ -164,12 +160,16 @@ class StreamTracks(msgspec.Struct):
     ) -> tuple[tuple[Face, ...], list[Sight]]:
         """Return the faces with their tracks, and those that are the best of their tracks."""
         found = [
-            Detected(face.box, weight=weight(face), vector=face.vector) for face in frame.faces
+            Detected(
+                face.box, weight=weight(face), vector=face.vector, like=self.carried.track(face)
+            )
+            for face in frame.faces
         ]
         tracks = self.faces.update(
             time, found, likeness, lambda number: track_id(record_id, number)
         )
         cut += self._handed_over()
+        self.carried.follow(frame.index, tracks)
         means = [None if track is None else track.gallery.mean() for track in tracks]
         known = [mean for mean in means if mean is not None]
         matches = iter(search(np.stack(known)) if known else ())
@@ -186,15 +186,22 @@ class StreamTracks(msgspec.Struct):
             ],
         )
         faces = tuple(
-            replace(face, vector=None, identities=names, track=self._ref(track))
+            replace(
+                face,
+                vector=None,
+                identities=names,
+                like=None,
+                track=self._ref(track, face.like is not None),
+            )
             for face, track, names in zip(frame.faces, tracks, identities, strict=True)
         )
         return faces, best
 
-    def _ref(self, track: FaceTrack | None) -> TrackRef | None:
+    def _ref(self, track: FaceTrack | None, carried: bool) -> TrackRef | None:
         if track is None:
             return None
-        return TrackRef(id=track.id, number=track.number, person=self.visits.person(track.id))
+        person = self.visits.person(track.id)
+        return TrackRef(id=track.id, number=track.number, person=person, carried=carried)
 
 
 def begin(settings: Tracks) -> StreamTracks:

@@ -23,6 +23,7 @@ from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesh, MeshedFace, Mesher
 from onlooker.vision.text_finder import TextFinder
+from onlooker.vision.text_lines import in_reading_order
 from onlooker.vision.text_reader import TextReader
 from onlooker.vision.unindexed_reasons import Reasons, Select, passing
 
@@ -81,10 +82,15 @@ class Analysis:
 
     faces: tuple[AnalysedFace, ...] = ()
     """Largest first."""
-    lines: tuple[TextLine, ...] = ()
-    """In reading order."""
+    quads: tuple[TextQuad, ...] = ()
+    """Each with the lines that were read in it."""
     faces_found: int = 0
     """Faces before `Wanted.max_faces`."""
+
+    @property
+    def lines(self) -> tuple[TextLine, ...]:
+        """The lines of all quads, in reading order."""
+        return in_reading_order([line for each in self.quads for line in each.lines or ()])
 
 
 def configured(config: Config) -> Wanted:
@@ -150,13 +156,13 @@ class Analyser:
         for crowd in crowds:
             self._select(crowd)
         self._embed(subjects)
-        lines = self._read(
+        quads = self._read(
             pictures,
             [each.quads if want.text else () for each, want in zip(found, wanted, strict=True)],
         )
         return [
             Analysis(tuple(one.result() for one in crowd), text, len(detection.faces))
-            for crowd, text, detection in zip(crowds, lines, found, strict=True)
+            for crowd, text, detection in zip(crowds, quads, found, strict=True)
         ]
 
     def prepare_detection(self, wanted: Wanted) -> None:
@@ -230,8 +236,16 @@ class Analyser:
 
     def _read(
         self, pictures: Sequence[Picture], quads: Sequence[Sequence[TextQuad]]
-    ) -> list[tuple[TextLine, ...]]:
-        return self._reader(pictures, quads) if any(quads) else [()] * len(pictures)
+    ) -> list[tuple[TextQuad, ...]]:
+        if not any(quads):
+            return [()] * len(pictures)
+        read = self._reader.read(pictures, quads)
+        return [
+            tuple(
+                replace(quad, lines=tuple(lines)) for quad, lines in zip(some, found, strict=True)
+            )
+            for some, found in zip(quads, read, strict=True)
+        ]
 
     @cached_property
     def _find_faces(self) -> FaceFinder:

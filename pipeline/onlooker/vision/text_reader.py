@@ -7,6 +7,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import cv2
@@ -90,16 +91,22 @@ class TextReader:
 
         `quads` are those of each picture. Reading order is downwards, then to the right.
         """
+        return [
+            in_reading_order(list(chain.from_iterable(found)))
+            for found in self.read(pictures, quads)
+        ]
+
+    def read(
+        self, pictures: Sequence[Picture], quads: Sequence[Sequence[TextQuad]]
+    ) -> list[list[list[TextLine]]]:
+        """Return the lines of each quad of each picture, before those of several quads are one."""
         places = [
             (picture, each)
             for picture, found in zip(pictures, quads, strict=True)
             for each in found
         ]
         readings = iter(self._readings(places))
-        return [
-            in_reading_order([line for each in found for line in self._lines(each, next(readings))])
-            for found in quads
-        ]
+        return [[self._lines(each, next(readings)) for each in found] for found in quads]
 
     def forget(self) -> None:
         """Forget all crops that were read: for measurements."""

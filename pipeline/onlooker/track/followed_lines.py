@@ -1,0 +1,190 @@
+"""The text of one stream before it is read: which regions need it.
+
+A region is read if it is new, if its pixels have changed, if it was read a while ago, or, while it
+moves, at shorter intervals: other crops are read better or worse, and each votes. What was read
+last is carried over to the frames between, also to those in which the detector misses the text
+although its pixels are there.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+
+from onlooker.media.picture import Picture
+from onlooker.track import patch
+from onlooker.track.assignment import assign
+from onlooker.track.box_motion import Motion, begin, overlap
+from onlooker.track.patch import Patch, Shift
+from onlooker.types import Box, Like, Quad, TextQuad
+
+GAP_SECONDS = 0.5
+"""Time without a detection for which pixels bridge the gap."""
+MIN_OVERLAP = 0.3
+"""Overlap of a region with the place where one is expected that says it is the same."""
+REST_SECONDS = 1.0
+"""Interval at which a region is read again whose pixels have not changed."""
+MOVING_SECONDS = 0.4
+FIRST_SECONDS = 0.12
+"""Interval if it moves, and for the first FIRST_READINGS."""
+FIRST_READINGS = 5
+SHIFT = 0.1
+"""A region that has moved by more than this share of its height moves."""
+REACH = 0.35
+"""Heights around the expected place in which pixels are searched."""
+MAX_EDGE = 0.35
+"""Heights by which the edges of a region may be elsewhere than expected: with more, a character has
+come or gone."""
+PADDING = 0.2
+"""Heights at both ends that are compared as well: there a character may come."""
+MIN_DETECTIONS = 2
+"""Detections from which a region may be missed: one could be a mistake of the detector."""
+MAX_REGIONS = 64
+"""Regions that are followed; further ones are read in each frame."""
+
+
+class Region(msgspec.Struct):
+    """A region as it was read last.
+
+    frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
+    if it cannot be found again. last: time of the last detection. times: how often it was read.
+    shift: its way since it was read, in pixels.
+    """
+
+    frame: int
+    number: int
+    time: float
+    quad: TextQuad
+    patch: Patch | None
+    motion: Motion
+    last: float
+    detections: int = 1
+    times: int = 1
+    shift: Shift = (0.0, 0.0)
+
+
+class FollowedLines(msgspec.Struct):
+    """The state of one stream."""
+
+    regions: list[Region] = []
+
+    def take(
+        self, index: int, time: float, quads: Sequence[TextQuad], picture: Picture, cut: bool
+    ) -> tuple[TextQuad, ...]:
+        """Return the regions of frame `index`; those that need not be read have `like`.
+
+        Regions that the detector missed come last.
+        """
+        self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+        known = list(self.regions)
+        boxes = [bounds(quad.quad) for quad in quads]
+        expected = [region.motion.at(time).box() for region in known]
+        costs = np.array(
+            [[-overlap(place, box) for box in boxes] for place in expected], np.float64
+        ).reshape(len(known), len(boxes))
+        of = {column: row for row, column in assign(costs, -MIN_OVERLAP)}
+        taken = []
+        for place, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
+            region = known[of[place]] if place in of else None
+            like = None if region is None else _like(region, box, picture, time)
+            if like is None:
+                self._read(region, index, place, time, quad, box, picture)
+            elif region is not None:
+                region.motion, region.last = region.motion.seen(box, time), time
+                region.detections += 1
+            taken.append(replace(quad, like=like))
+        for row in set(range(len(known))).difference(of.values()):
+            if all(overlap(expected[row], box) == 0 for box in boxes):
+                missed = _missed(known[row], expected[row], picture, time)
+                if missed is not None:
+                    taken.append(missed)
+        return tuple(taken)
+
+    def _read(
+        self,
+        before: Region | None,
+        index: int,
+        place: int,
+        time: float,
+        quad: TextQuad,
+        box: Box,
+        picture: Picture,
+    ) -> None:
+        """Have region `place` of frame `index` read, which continues `before`."""
+        if before is None and len(self.regions) >= MAX_REGIONS:
+            return
+        region = Region(
+            index, place, time, quad, _patch(quad, box, picture), begin(box, time), time
+        )
+        if before is not None:
+            region.motion = before.motion.seen(box, time)
+            region.detections, region.times = before.detections + 1, before.times + 1
+            self.regions.remove(before)
+        self.regions.append(region)
+
+
+def bounds(quad: Quad) -> Box:
+    """Return the upright box around a quad."""
+    across, down = [x for x, _ in quad], [y for _, y in quad]
+    return min(across), min(down), max(across), max(down)
+
+
+def _height(quad: Quad) -> float:
+    """Return the height of a region's characters in pixels, also if they are written sideways."""
+    return min(math.dist(quad[0], quad[3]), math.dist(quad[0], quad[1]))
+
+
+def _patch(quad: TextQuad, box: Box, picture: Picture) -> Patch | None:
+    height = _height(quad.quad)
+    x1, y1, x2, y2 = box
+    return patch.cut(picture, (x1 - PADDING * height, y1, x2 + PADDING * height, y2), height)
+
+
+def _like(region: Region, box: Box, picture: Picture, time: float) -> Like | None:
+    """Return from where the reading is carried over; None if the region is to be read."""
+    like = _found(region, box, picture, time)
+    if like is None:
+        return None
+    _, _, x, y = like.move
+    x1, y1, x2, y2 = bounds(region.quad.quad)
+    edges = (x1 + x, y1 + y, x2 + x, y2 + y)
+    most = max(4.0, MAX_EDGE * _height(region.quad.quad))
+    return like if max(abs(a - b) for a, b in zip(edges, box, strict=True)) <= most else None
+
+
+def _missed(region: Region, place: Box, picture: Picture, time: float) -> TextQuad | None:
+    """Return a region that the detector missed if its pixels are at `place`."""
+    if region.detections < MIN_DETECTIONS:
+        return None
+    like = _found(region, place, picture, time)
+    if like is None:
+        return None
+    _, _, right, down = like.move
+    one, two, three, four = ((x + right, y + down) for x, y in region.quad.quad)
+    return replace(region.quad, quad=(one, two, three, four), like=like, detected=False)
+
+
+def _found(region: Region, place: Box, picture: Picture, time: float) -> Like | None:
+    """Return the way of the region's pixels since it was read; None if it must be read again.
+
+    place: where it is expected.
+    """
+    since = time - region.time
+    if region.patch is None or since >= REST_SECONDS:
+        return None
+    height = _height(region.quad.quad)
+    then = bounds(region.quad.quad)
+    way = (
+        (place[0] + place[2] - then[0] - then[2]) / 2,
+        (place[1] + place[3] - then[1] - then[3]) / 2,
+    )
+    shift = patch.find(region.patch, picture, region.shift, way, max(2.0, REACH * height))
+    if shift is None:
+        return None
+    region.shift = shift
+    interval = FIRST_SECONDS if region.times < FIRST_READINGS else MOVING_SECONDS
+    if math.hypot(*shift) > SHIFT * height and since >= interval:
+        return None
+    return Like(frame=region.frame, number=region.number, move=(1.0, 0.0, *shift))

@@ -1,0 +1,65 @@
+"""What is known of a frame from earlier ones."""
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace
+from tests.support.frame_records import FACE
+from tests.support.frames import frame
+
+from onlooker.media.picture import Still
+from onlooker.track.associations import Associations
+from onlooker.types import Frame, TextQuad
+
+PICTURE = Still(np.random.default_rng(0).integers(0, 255, (360, 640, 3), dtype=np.uint8))
+QUAD = TextQuad(quad=((40.0, 40.0), (140.0, 40.0), (140.0, 60.0), (40.0, 60.0)), score=0.9)
+
+
+def shown(index: int, **more: Any) -> Frame:
+    return frame("door", index, width=640, height=360, **more)
+
+
+def test_a_frame_is_known_if_nothing_is_left_to_recognise() -> None:
+    made = Associations()
+    both: dict[str, Any] = {"faces": (FACE,), "quads": (QUAD,)}
+    taken = [made.take(shown(index, **both), PICTURE) for index in range(3)]
+    assert [each.known for each in taken] == [False, True, True]
+    assert made.take(shown(3), PICTURE).known
+
+
+def test_failed_and_repeated_frames_pass() -> None:
+    made = Associations()
+    for each in (shown(0, error="no"), shown(1, same=0)):
+        assert made.take(each, PICTURE) == each
+
+
+def test_a_cut_is_told() -> None:
+    made = Associations()
+    rows = np.linspace(0, 255, 360, dtype=np.uint8)[:, None, None]
+    scene = np.ascontiguousarray(np.broadcast_to(rows, (360, 640, 3)))
+    made.take(shown(0, faces=(FACE,)), Still(scene))
+    cut = made.take(shown(1, faces=(FACE,)), Still(np.ascontiguousarray(scene[::-1])))
+    assert cut.cut
+    assert not cut.known
+
+
+def test_nothing_is_carried_over_to_another_epoch() -> None:
+    made = Associations()
+    made.take(shown(0, faces=(FACE,)), PICTURE)
+    assert not made.take(shown(1, faces=(FACE,), epoch="another"), PICTURE).known
+
+
+def test_the_state_is_all_there_is() -> None:
+    """A process that decodes the state after any frame goes on in the same way."""
+    frames = [
+        shown(index, faces=(replace(FACE, score=0.9 + index / 1000),), quads=(QUAD,))
+        for index in range(30)
+    ]
+    made = Associations()
+    expected = [made.take(each, PICTURE) for each in frames]
+    state = msgspec.msgpack.encode(Associations())
+    for each, known in zip(frames, expected, strict=True):
+        other = msgspec.msgpack.decode(state, type=Associations)
+        assert other.take(each, PICTURE) == known
+        state = msgspec.msgpack.encode(other)

@@ -1,0 +1,149 @@
+"""Which text is read, in drawn images."""
+
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+
+from onlooker.media.picture import Still
+from onlooker.track.followed_lines import (
+    FIRST_SECONDS,
+    GAP_SECONDS,
+    MAX_REGIONS,
+    MOVING_SECONDS,
+    REST_SECONDS,
+    FollowedLines,
+)
+from onlooker.types import TextQuad
+
+FPS = 25
+
+
+def drawn(*lines: tuple[str, float, float], noise: int = 0) -> Still:
+    """Return an image with lines of text, each with the place of its foot."""
+    image = np.full((240, 640, 3), 60, np.uint8)
+    for text, x, y in lines:
+        cv2.putText(
+            image, text, (round(x), round(y)), cv2.FONT_HERSHEY_DUPLEX, 1.0, (220,) * 3, 2, 16
+        )
+    noisy = image + np.random.default_rng(noise).normal(0, 2, image.shape)
+    return Still(np.clip(noisy, 0, 255).astype(np.uint8))
+
+
+def region(text: str, x: float, y: float, jitter: float = 0.0) -> TextQuad:
+    width = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 1.0, 2)[0][0]
+    x, y = x + jitter, y + jitter
+    corners: Any = ((x, y - 24), (x + width, y - 24), (x + width, y + 4), (x, y + 4))
+    return TextQuad(quad=corners, score=0.9)
+
+
+class Film:
+    def __init__(self) -> None:
+        self.followed, self.index = FollowedLines(), -1
+        self.taken: tuple[TextQuad, ...] = ()
+
+    def show(
+        self,
+        *lines: tuple[str, float, float],
+        missed: bool = False,
+        cut: bool = False,
+        jitter: float = 0.0,
+    ) -> list[int]:
+        """Return the places of the regions that must be read."""
+        self.index += 1
+        image = drawn(*lines, noise=self.index)
+        found = [] if missed else [region(*line, jitter) for line in lines]
+        self.taken = self.followed.take(self.index, self.index / FPS, found, image, cut)
+        return [place for place, each in enumerate(self.taken) if each.like is None]
+
+
+def test_a_caption_is_read_once_and_then_at_an_interval() -> None:
+    film = Film()
+    jitter = [0.0, 1.0, -1.0]
+    read = [n for n in range(60) if film.show(("BREAKING NEWS", 50, 100), jitter=jitter[n % 3])]
+    assert read == [0, round(REST_SECONDS * FPS), 2 * round(REST_SECONDS * FPS)]
+    like = film.taken[0].like
+    assert like is not None
+    assert (like.frame, like.number, like.move) == (50, 0, (1, 0, 0, 0))
+
+
+def test_text_that_moves_is_read_more_often_and_most_at_first() -> None:
+    film = Film()
+    read = [n for n in range(75) if film.show(("PLATFORM 9", 50 + 3 * n, 100))]
+    gaps = [b - a for a, b in pairwise(read)]
+    assert gaps[0] == round(FIRST_SECONDS * FPS)
+    assert gaps[-1] in (round(MOVING_SECONDS * FPS), round(MOVING_SECONDS * FPS) + 1)
+    like = film.taken[0].like
+    if like is not None:
+        assert abs(like.move[2] - 3 * (film.index - like.frame)) < 0.7
+
+
+def test_another_text_at_the_same_place_is_read() -> None:
+    film = Film()
+    for second in range(3):
+        assert film.show((f"12:00:0{second}", 50, 100)) == [0]
+        assert film.show((f"12:00:0{second}", 50, 100)) == []
+
+
+def test_a_longer_text_is_read_although_its_beginning_has_not_changed() -> None:
+    film = Film()
+    film.show(("NO", 50, 100))
+    assert film.show(("NO", 50, 100)) == []
+    assert film.show(("NO ENTRY", 50, 100)) == [0]
+
+
+def test_one_of_several_is_read() -> None:
+    film = Film()
+    film.show(("ALPHA", 50, 60), ("GAMMA", 50, 160))
+    assert film.show(("ALPHA", 50, 60), ("DELTA", 50, 160)) == [1]
+    assert film.show(("DELTA", 50, 160), ("ALPHA", 50, 60)) == []
+
+
+def test_text_that_the_detector_misses_is_there_if_its_pixels_are() -> None:
+    film = Film()
+    line = ("PLATFORM 9", 50.0, 100.0)
+    film.show(line)
+    film.show(line)
+    assert film.show(line, missed=True) == []
+    [there] = film.taken
+    assert not there.detected
+    assert there.like is not None
+    assert there.like.frame == 0
+    film.show()  # it has gone
+    assert film.taken == ()
+
+
+def test_a_region_that_was_detected_once_is_not_missed() -> None:
+    film = Film()
+    film.show(("PLATFORM 9", 50, 100))
+    film.show(("PLATFORM 9", 50, 100), missed=True)
+    assert film.taken == ()
+
+
+def test_a_gap_is_bridged_for_a_while_only() -> None:
+    film = Film()
+    line = ("PLATFORM 9", 50.0, 100.0)
+    film.show(line)
+    film.show(line)
+    bridged = 0
+    for _ in range(FPS):
+        film.show(line, missed=True)
+        bridged += len(film.taken)
+    assert bridged == int(GAP_SECONDS * FPS)
+
+
+def test_after_a_cut_all_is_read() -> None:
+    film = Film()
+    film.show(("ALPHA", 50, 60))
+    assert film.show(("ALPHA", 50, 60), cut=True) == [0]
+
+
+def test_more_regions_than_are_followed_are_read_each_time() -> None:
+    followed, image = FollowedLines(), drawn(("X", 10, 100))
+    many = [region("X", 7.0 * n, 100) for n in range(MAX_REGIONS + 6)]
+    for index in range(2):
+        taken = followed.take(index, index / FPS, many, image, False)
+        assert len(taken) == len(many)
+        assert sum(each.like is None for each in taken) >= 6
+    assert len(followed.regions) == MAX_REGIONS
