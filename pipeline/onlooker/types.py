@@ -302,9 +302,17 @@ class TextQuad(Result, frozen=True, kw_only=True):
     lines: tuple[TextLine, ...] | None = None
     """What was read in it, in no order; None if it was not read, or not yet."""
     like: Like | None = None
-    """The region whose reading is carried over to this one; None if it is read itself."""
+    """The region of the same pixels, whose reading is carried over to this one; None if there is
+    none."""
+    again: bool = False
+    """It is read itself although there is one: the surer reading of the two counts."""
     detected: bool = True
     """False if the detector missed it in this frame, but its pixels are there."""
+
+    @property
+    def known(self) -> bool:
+        """Whether it is not to be read."""
+        return self.like is not None and not self.again
 
 
 class Frame(Result, frozen=True, kw_only=True):

@@ -193,7 +193,7 @@ def visited(frame: Frame, picture: "Picture") -> Frame:
         for face in frame.faces
     )
     line = caption(f"CAPTION {frame.index // 40}")
-    quads = tuple(q if q.like is not None else replace(q, lines=(line,)) for q in frame.quads)
+    quads = tuple(q if q.known else replace(q, lines=(line,)) for q in frame.quads)
     return replace(frame, faces=faces, quads=quads)
 
 

@@ -72,6 +72,25 @@ def test_text_is_carried_to_frames_that_detect_it_and_to_those_that_miss_it() ->
     assert origins == ["bridged"]
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [(0.6, 0.9, "GOV"), (0.9, 0.6, "OOV"), (0.9, None, "OOV")],
+)
+def test_of_two_readings_of_the_same_pixels_the_surer_one_counts(
+    first: float, second: float | None, expected: str
+) -> None:
+    carried = Carried()
+    once = replace(line("OOV"), score=first)
+    carried.fill(frame("a", 0, quads=(quad(lines=(once,)),)), 0.0)
+    more = () if second is None else (replace(line("GOV"), score=second),)
+    again = quad(lines=more, like=like(0), again=True)
+    filled, origins = carried.fill(frame("a", 1, quads=(again,)), 0.04)
+    assert [each.text for each in filled.lines] == [expected]
+    assert origins == ["read" if expected == "GOV" else "carried"]
+    later, _ = carried.fill(frame("a", 2, quads=(quad(like=like(1)),)), 0.08)
+    assert [each.text for each in later.lines] == [expected]
+
+
 def test_regions_side_by_side_are_one_line_which_is_read_if_a_part_is() -> None:
     right = tuple((x + 85.0, y) for x, y in WIDE)
     carried = Carried()

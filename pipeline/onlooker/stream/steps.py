@@ -79,7 +79,7 @@ def recognise(setup: Setup) -> Step:
                 [
                     Detection(
                         tuple(face for face in frame.faces if face.like is None),
-                        tuple(quad for quad in frame.quads if quad.like is None),
+                        tuple(quad for quad in frame.quads if not quad.known),
                     )
                     for frame in frames
                 ],
@@ -96,7 +96,7 @@ def _recognised(frame: Frame, analysis: "Analysis") -> Frame:
     return replace(
         frame,
         faces=tuple(_with_vector(next(faces)) if f.like is None else f for f in frame.faces),
-        quads=tuple(next(quads) if quad.like is None else quad for quad in frame.quads),
+        quads=tuple(quad if quad.known else next(quads) for quad in frame.quads),
     )
 
 

@@ -39,5 +39,5 @@ class Associations(msgspec.Struct):
             quads=quads,
             cut=cut,
             known=all(face.like is not None for face in faces)
-            and all(quad.like is not None for quad in quads),
+            and all(quad.known for quad in quads),
         )

@@ -14,6 +14,9 @@ from onlooker.vision.text_lines import in_reading_order
 KEPT_SECONDS = 2.0
 """Time after which a result is dropped to which no later frame refers."""
 
+EVEN_SCORE = 0.5
+"""Score of a reading, for each character, that says nothing for or against it."""
+
 Move = tuple[float, float, float, float]
 """See onlooker.types.Like."""
 
@@ -65,16 +68,15 @@ class Carried(msgspec.Struct):
         lines: list[TextLine] = []
         origins: dict[Word, Origin] = {}
         for number, quad in enumerate(frame.quads):
-            if quad.like is None:
-                own.lines[number] = quad.lines or ()
-                lines += quad.lines or ()
+            read = self._moved(quad.like, time)
+            if not quad.known and (quad.like is None or _surer(quad.lines or (), read)):
+                read = quad.lines or ()
             else:
-                origin = self._of(quad.like, time)
-                read = () if origin is None else origin.lines.get(quad.like.number, ())
-                moved = [_carried_line(line, quad.like.move) for line in read]
                 how: Origin = "carried" if quad.detected else "bridged"
-                origins |= {word: how for line in moved for word in line.words}
-                lines += moved
+                origins |= {word: how for line in read for word in line.words}
+            if not quad.known:
+                own.lines[number] = read
+            lines += read
         if own.faces or own.lines:
             self.kept[frame.index] = own
         ordered = in_reading_order(lines)
@@ -94,6 +96,14 @@ class Carried(msgspec.Struct):
         if index in self.kept:
             kept = self.kept[index]
             kept.tracks = {n: t.number for n, t in enumerate(tracks) if t is not None}
+
+    def _moved(self, like: Like | None, time: float) -> tuple[TextLine, ...]:
+        """Return the lines that are carried over."""
+        origin = None if like is None else self._of(like, time)
+        if like is None or origin is None:
+            return ()
+        found = origin.lines.get(like.number, ())
+        return tuple(_carried_line(line, like.move) for line in found)
 
     def _of(self, like: Like, time: float) -> Kept | None:
         origin = self.kept.get(like.frame)
@@ -130,6 +140,15 @@ def _origin(words: set[Origin]) -> Origin:
     if "read" in words:
         return "read"
     return "carried" if "carried" in words else "bridged"
+
+
+def _surer(one: Sequence[TextLine], other: Sequence[TextLine]) -> bool:
+    """Return whether the first of two readings of the same pixels is at least as sure."""
+
+    def evidence(lines: Sequence[TextLine]) -> float:
+        return sum((line.score - EVEN_SCORE) * len(line.text) for line in lines)
+
+    return evidence(one) >= evidence(other)
 
 
 def _carried_face(face: Face, origin: Face, like: Like) -> Face:

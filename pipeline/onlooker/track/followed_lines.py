@@ -1,9 +1,8 @@
 """The text of one stream before it is read: which regions need it.
 
-A region is read if it is new, if its pixels have changed, if it was read a while ago, or, while it
-moves, at shorter intervals: other crops are read better or worse, and each votes. What was read
-last is carried over to the frames between, also to those in which the detector misses the text
-although its pixels are there.
+A region is read if it is new or if its pixels have changed, and again at intervals, which are
+shorter while it moves: other crops are read better or worse. What was read is carried over to the
+frames between, also to those in which the detector misses the text although its pixels are there.
 """
 
 import math
@@ -25,11 +24,13 @@ GAP_SECONDS = 0.5
 MIN_OVERLAP = 0.3
 """Overlap of a region with the place where one is expected that says it is the same."""
 REST_SECONDS = 1.0
-"""Interval at which a region is read again whose pixels have not changed."""
+"""Interval at which a region is read again whose pixels have not changed: noise makes the reader
+err now and then, and the surer reading counts."""
 MOVING_SECONDS = 0.4
+"""The same if it moves: each crop is another one."""
 FIRST_SECONDS = 0.12
-"""Interval if it moves, and for the first FIRST_READINGS."""
-FIRST_READINGS = 5
+FIRST_READINGS = 4
+"""The same for the first few readings."""
 SHIFT = 0.1
 """A region that has moved by more than this share of its height moves."""
 REACH = 0.35
@@ -89,12 +90,13 @@ class FollowedLines(msgspec.Struct):
         for place, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
             region = known[of[place]] if place in of else None
             like = None if region is None else _like(region, box, picture, time)
-            if like is None:
+            again = region is not None and _due(region, time)
+            if like is None or again:
                 self._read(region, index, place, time, quad, box, picture)
             elif region is not None:
                 region.motion, region.last = region.motion.seen(box, time), time
                 region.detections += 1
-            taken.append(replace(quad, like=like))
+            taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
             if all(overlap(expected[row], box) == 0 for box in boxes):
                 missed = _missed(known[row], expected[row], picture, time)
@@ -143,7 +145,7 @@ def _patch(quad: TextQuad, box: Box, picture: Picture) -> Patch | None:
 
 
 def _like(region: Region, box: Box, picture: Picture, time: float) -> Like | None:
-    """Return from where the reading is carried over; None if the region is to be read."""
+    """Return from where the reading is carried over; None if there is another text now."""
     like = _found(region, box, picture, time)
     if like is None:
         return None
@@ -152,6 +154,13 @@ def _like(region: Region, box: Box, picture: Picture, time: float) -> Like | Non
     edges = (x1 + x, y1 + y, x2 + x, y2 + y)
     most = max(4.0, MAX_EDGE * _height(region.quad.quad))
     return like if max(abs(a - b) for a, b in zip(edges, box, strict=True)) <= most else None
+
+
+def _due(region: Region, time: float) -> bool:
+    """Return whether the region is to be read again, even if its pixels are the same."""
+    moves = math.hypot(*region.shift) > SHIFT * _height(region.quad.quad)
+    rest = MOVING_SECONDS if moves else REST_SECONDS
+    return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
 def _missed(region: Region, place: Box, picture: Picture, time: float) -> TextQuad | None:
@@ -167,12 +176,11 @@ def _missed(region: Region, place: Box, picture: Picture, time: float) -> TextQu
 
 
 def _found(region: Region, place: Box, picture: Picture, time: float) -> Like | None:
-    """Return the way of the region's pixels since it was read; None if it must be read again.
+    """Return the way of the region's pixels since it was read; None if they are not there.
 
     place: where it is expected.
     """
-    since = time - region.time
-    if region.patch is None or since >= REST_SECONDS:
+    if region.patch is None:
         return None
     height = _height(region.quad.quad)
     then = bounds(region.quad.quad)
@@ -184,7 +192,4 @@ def _found(region: Region, place: Box, picture: Picture, time: float) -> Like | 
     if shift is None:
         return None
     region.shift = shift
-    interval = FIRST_SECONDS if region.times < FIRST_READINGS else MOVING_SECONDS
-    if math.hypot(*shift) > SHIFT * height and since >= interval:
-        return None
     return Like(frame=region.frame, number=region.number, move=(1.0, 0.0, *shift))
