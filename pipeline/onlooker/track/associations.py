@@ -1,4 +1,4 @@
-"""What must be recognised in the frames of one stream, and what is known from earlier ones."""
+"""The faces and text of one stream that must be recognised, and those known from earlier frames."""
 
 import msgspec
 from msgspec.structs import replace

@@ -1,4 +1,4 @@
-"""What was found out about faces and text, for the later frames to which it is carried over."""
+"""Results for faces and text, kept for the later frames to which they are carried over."""
 
 import math
 from collections.abc import Iterable, Sequence
