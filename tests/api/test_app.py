@@ -25,7 +25,8 @@ from tests.support.records import EILEEN, face
 from tests.support.requests import PNG
 from tests.support.server import Answer, Running, answered, running
 
-from onlooker.api.app import BUCKET_THREADS, Server
+from onlooker.api.app import Server
+from onlooker.api.context import BUCKET_THREADS
 from onlooker.identity.faces import CollectionInfo, CollectionPage, NewFace
 from onlooker.media.buckets import NoBuckets
 from onlooker.models.card import space

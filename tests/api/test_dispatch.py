@@ -7,7 +7,7 @@ import pytest
 from tests.support.api import context
 
 from onlooker.api.access_keys import Key
-from onlooker.api.dispatch import Call, Pending, authorise, decode, handle
+from onlooker.api.dispatch import Call, Pending, authorise, handle
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition import requests
 from onlooker.api.rekognition.operations import OPERATIONS, REKOGNITION
@@ -85,15 +85,6 @@ def test_work_that_waits_for_a_bucket_is_left_to_its_queue() -> None:
     with pytest.raises(Refusal, match="reads no buckets") as raised:
         pending.work()
     assert raised.value.name == "InvalidS3ObjectException"
-
-
-def test_an_error_names_the_member_and_both_types() -> None:
-    with pytest.raises(Refusal, match="int can not be converted to str at 'collectionId'"):
-        decode(requests.ListFaces, b'{"CollectionId":7}')
-    with pytest.raises(Refusal, match=r"at 'filters\.wordFilter\.minConfidence'"):
-        decode(requests.DetectText, b'{"Filters":{"WordFilter":{"MinConfidence":"80"}}}')
-    with pytest.raises(Refusal, match="The body can not be converted to JSON"):
-        decode(requests.ListFaces, b'{"CollectionId":')
 
 
 def denied(operation: str, request: msgspec.Struct) -> str:

@@ -1,7 +1,5 @@
 """Errors that clients see."""
 
-import json
-
 import pytest
 
 from onlooker.api import errors
@@ -16,7 +14,7 @@ def test_a_refusal_is_an_expected_error_with_its_text() -> None:
 
 
 def test_the_body_has_what_the_sdks_read() -> None:
-    assert json.loads(errors.throttled("Wait.").body("the id")) == {
+    assert errors.throttled("Wait.").members("the id") == {
         "__type": "ThrottlingException",
         "Code": "ThrottlingException",
         "Logref": "the id",

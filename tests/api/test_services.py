@@ -17,6 +17,7 @@ from onlooker.api import services, sqs
 from onlooker.api.access_keys import Key
 from onlooker.api.app import Server
 from onlooker.api.errors import Refusal
+from onlooker.api.kinesis import kinesis_service
 from onlooker.api.rekognition.operations import OPERATIONS, REKOGNITION
 from onlooker.api.service import Operation, Service
 
@@ -79,9 +80,15 @@ def test_every_operation_is_found_by_its_target() -> None:
         assert services.find(f"RekognitionService.{name}") == (REKOGNITION, operation)
     for name, operation in sqs.SQS.operations.items():
         assert services.find(f"AmazonSQS.{name}") == (sqs.SQS, operation)
+    for name, operation in kinesis_service.OPERATIONS.items():
+        found = services.find(f"Kinesis_20131202.{name}", services.DATA_STREAMS)
+        assert found == (kinesis_service.KINESIS, operation)
+        with pytest.raises(Refusal):
+            services.find(f"Kinesis_20131202.{name}")
     operations = [each for each in services.actions() if not each.startswith("console:")]
-    assert len(operations) == len(OPERATIONS) + len(sqs.SQS.operations)
-    assert "rekognition:DetectFaces" in services.actions()
+    tables = (OPERATIONS, sqs.SQS.operations, kinesis_service.OPERATIONS)
+    assert len(operations) == sum(map(len, tables))
+    assert {"rekognition:DetectFaces", "kinesis:GetRecords"} < set(operations)
 
 
 @pytest.mark.parametrize(

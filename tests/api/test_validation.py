@@ -3,15 +3,15 @@
 import msgspec
 import pytest
 
-from onlooker.api.dispatch import decode
 from onlooker.api.errors import Refusal
 from onlooker.api.rekognition import requests
 from onlooker.api.validation import check
+from onlooker.api.wire_form import JSON
 
 
 def complaints(kind: type[msgspec.Struct], body: str) -> str:
     with pytest.raises(Refusal) as raised:
-        check(decode(kind, body.encode()))
+        check(JSON.decode(kind, body.encode(), "InvalidParameterException"))
     return raised.value.text
 
 

@@ -8,10 +8,13 @@
     collections = ["staff"]
     buckets = ["photos"]
     queues = ["done"]
+    streams = ["door", "results"]
+    processors = ["door-*"]
 
 A key without `operations` may use all operations, without `collections` all collections, without
-`buckets` images and videos in all buckets that the server reads, without `queues` all queues. All
-of them may have `*` and `?`. An operation
+`buckets` images and videos in all buckets that the server reads, without `queues` all queues,
+without `streams` all video and data streams, without `processors` all stream processors. All of
+them may have `*` and `?`. An operation
 with its service before it is meant in this service only.
 """
 
@@ -33,7 +36,7 @@ ANYBODY = "anybody"
 CONSOLE_ACTIONS = ("console:View", "console:ChangeStreams", "console:ChangePeople")
 """What the holder of a key may do in the console, beside the operations of the services."""
 
-ResourceKind = Literal["collection", "bucket", "queue"]
+ResourceKind = Literal["collection", "bucket", "queue", "stream", "processor"]
 """What a key may be restricted to."""
 
 
@@ -49,17 +52,21 @@ class Key(Section, frozen=True, kw_only=True):
     collections: tuple[str, ...] = ("*",)
     buckets: tuple[str, ...] = ("*",)
     queues: tuple[str, ...] = ("*",)
+    streams: tuple[str, ...] = ("*",)
+    processors: tuple[str, ...] = ("*",)
 
     def allows(self, action: str) -> bool:
         """Return whether its holder may do this, such as "rekognition:DetectFaces"."""
         return any(_names(pattern, action) for pattern in self.operations)
 
     def reaches(self, kind: ResourceKind, name: str) -> bool:
-        """Return whether its holder may use this collection, bucket or queue, and know of it."""
+        """Return whether its holder may use this collection, bucket or the like, and know of it."""
         patterns = {
             "collection": self.collections,
             "bucket": self.buckets,
             "queue": self.queues,
+            "stream": self.streams,
+            "processor": self.processors,
         }
         return any(fnmatchcase(name, pattern) for pattern in patterns[kind])
 

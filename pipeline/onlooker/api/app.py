@@ -20,13 +20,13 @@ from starlette.routing import Route
 
 from onlooker.api import metrics, services, sigv4
 from onlooker.api.access_keys import ANYBODY, Key
-from onlooker.api.context import Context
+from onlooker.api.context import Account
 from onlooker.api.dispatch import Call, Pending, handle
 from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
+from onlooker.api.service import Service
+from onlooker.api.wire_form import JSON, WireForm
 from onlooker.errors import OnlookerError
-from onlooker.identity.errors import StoreError
-from onlooker.jobs.metrics import JobMetrics
 from onlooker.models.batches import CardFailed
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -39,10 +39,6 @@ MAX_COMMAS = 50_000
 would keep all other requests waiting."""
 BODY_SECONDS, MIN_BODY_RATE = 10.0, 16 * 1024
 """Seconds for a body to arrive, and bytes per second that it must have after these."""
-STORE_THREADS = 4
-"""Threads for work that needs no models."""
-BUCKET_THREADS = 8
-"""Objects of buckets that are fetched at once."""
 READY_SECONDS = 5.0
 """Seconds that the store may take to answer /readyz."""
 EXPOSED_HEADERS = ("x-amzn-RequestId", "x-amzn-ErrorType", "Date")
@@ -62,25 +58,31 @@ class LogEntry:
     """Bytes of the body."""
     content_type: str = services.CONTENT_TYPE
     """Of the response; not logged."""
+    form: WireForm = JSON
+    """Of the body, and of the response's; not logged."""
+    polled: bool = False
+    """Whether the request is logged only if it fails."""
 
 
 class Server:
-    """Answers requests; one for each process."""
+    """Answers requests to the services of `table`; one for each process."""
 
-    def __init__(self, context: Context, keys: Mapping[str, Key] | None) -> None:
+    def __init__(
+        self,
+        context: Account,
+        keys: Mapping[str, Key] | None,
+        table: Mapping[str, Service] | None = None,
+    ) -> None:
+        """table: by what X-Amz-Target begins with; None means those of `services`."""
         serve = context.settings.serve
         self._context = context
         self._keys = keys
+        self._table = services.SERVICES if table is None else table
         self._region = None if serve.any_region else context.settings.record.region
         self._replays = sigv4.ReplayGuard() if serve.reject_replays else None
-        threads = {
-            "images": len(context.analysers),
-            "store": STORE_THREADS,
-            "buckets": BUCKET_THREADS,
-        }
-        self._queues = {
+        self._queues: dict[str, FairQueue] = {
             name: FairQueue(name, number, serve.queue, metrics.PENDING.labels(name).set)
-            for name, number in threads.items()
+            for name, number in context.threads.items()
         }
         self._held = 0
         self._model_seconds = metrics.ModelSeconds()
@@ -128,7 +130,8 @@ class Server:
                 # with the id by which the log is searched.
                 logger.exception("%s: a fault of the server's", entry.request_id)
                 error = _logged(entry)
-            body, status, result = error.body(entry.request_id), error.status, error.name
+            body = entry.form.encode(error.members(entry.request_id))
+            status, result = error.status, error.name
             headers["x-amzn-ErrorType"] = error.name
             if error.query_name is not None:
                 headers["x-amzn-query-error"] = f"{error.query_name};Sender"
@@ -152,14 +155,19 @@ class Server:
             "received": entry.received,
             "sent": sent,
         }
-        logger.info("request", extra={"fields": fields})
+        quiet = entry.polled and result == "200"
+        logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
 
     async def _operate(self, request: Request, entry: LogEntry) -> bytes:
         """Return the response's body. Raises Refusal."""
         target = request.headers.get("x-amz-target")
         path = _path(request, target)
-        service, operation = services.find(target)
+        service, operation = services.find(target, self._table)
         entry.operation, entry.content_type = operation.name, service.content_type
+        entry.polled = operation.polled
+        given = request.headers.get("content-type", "").lower()
+        if given in service.forms:
+            entry.form, entry.content_type = service.forms[given], given
         headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw]
         claim = None
         if self._keys is not None:
@@ -175,7 +183,7 @@ class Server:
         self._queues[operation.queue].check(client)
         with self._body() as body:
             await self._receive(request, body, entry)
-            call = Call(service, operation, headers, body, claim)
+            call = Call(service, operation, headers, body, claim, entry.form)
             work = partial(handle, call, self._context, self._replays)
             try:
                 return await self._run(client, Pending(operation.queue, work))
@@ -232,7 +240,8 @@ class Server:
                     commas += piece.count(b",")
                     if commas > MAX_COMMAS:
                         raise unreadable("The body has more values than any operation takes.")
-                    if not (self._keys or body or piece.lstrip().startswith(b"{")):
+                    is_json = entry.form is not JSON or piece.lstrip().startswith(b"{")
+                    if not (self._keys or body or is_json):
                         raise unreadable("The body is not a JSON object.")
                     # Grows in place: pieces that are joined later would be held twice.
                     body += piece
@@ -252,10 +261,9 @@ class Server:
 
     async def ready(self, _: Request) -> Response:
         """Answer whether the store can be read; the models are loaded before the port opens."""
-        read = partial(self._context.searcher.collections, 1)
         try:
-            await self._queues["store"].run("", read, READY_SECONDS)
-        except (Refusal, StoreError) as error:
+            await self._queues["store"].run("", self._context.check_ready, READY_SECONDS)
+        except OnlookerError as error:
             logger.warning("not ready: %s", error)
             return PlainTextResponse("the store cannot be read now\n", 503)
         return PlainTextResponse("ready\n")
@@ -263,9 +271,7 @@ class Server:
     async def metrics(self, _: Request) -> Response:
         """Answer with all counts, for Prometheus."""
         loop = asyncio.get_running_loop()
-        jobs = self._context.jobs
-        others = [] if jobs is None else [JobMetrics(jobs)]
-        text = await loop.run_in_executor(None, metrics.text, others)
+        text = await loop.run_in_executor(None, metrics.text, self._context.collectors())
         return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -346,4 +352,5 @@ async def _broken(_: Request, error: Exception) -> Response:
 def _refused(refusal: Refusal) -> Response:
     request_id = str(uuid.uuid4())
     headers = {"x-amzn-ErrorType": refusal.name, "x-amzn-RequestId": request_id}
-    return Response(refusal.body(request_id), refusal.status, headers, services.CONTENT_TYPE)
+    body = JSON.encode(refusal.members(request_id))
+    return Response(body, refusal.status, headers, services.CONTENT_TYPE)

@@ -4,8 +4,6 @@ Programs tell errors apart by the name, people read the text: Amazon's sentence,
 is followed by what was wrong and what to do about it.
 """
 
-import msgspec
-
 from onlooker.errors import OnlookerError
 
 STATUS = {
@@ -31,11 +29,9 @@ class Refusal(OnlookerError):
         """The HTTP status."""
         return STATUS.get(self.name, 400)
 
-    def body(self, request_id: str) -> bytes:
-        """Return the response's JSON, with the members that the SDKs of all languages read."""
-        return msgspec.json.encode(
-            {"__type": self.name, "Code": self.name, "Logref": request_id, "Message": self.text}
-        )
+    def members(self, request_id: str) -> dict[str, str]:
+        """Return the response's members, those that the SDKs of all languages read."""
+        return {"__type": self.name, "Code": self.name, "Logref": request_id, "Message": self.text}
 
 
 def invalid(why: str) -> Refusal:

@@ -8,7 +8,10 @@ standard input ends: no process outlives the server.
 
 import asyncio
 import os
+import resource
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -16,8 +19,10 @@ from pathlib import Path
 
 import msgspec
 
+from onlooker import program_log
 from onlooker.config.schema import Config
 
+MAX_OPEN_FILES = 4096
 LOOP, THREADS = b"l", b"t"
 HEARTBEAT_SECONDS = 1.0
 """Time between two signs of life of the event loop."""
@@ -31,7 +36,7 @@ class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     store: Path
-    """File of the collections."""
+    """File of the collections, or the log of records that data streams are read from."""
     address: tuple[str, int]
     """Host and port to listen on, which the server has reserved."""
     threads: int
@@ -57,6 +62,30 @@ def pack(settings: ProcessSettings) -> bytes:
 def unpack(line: bytes) -> ProcessSettings:
     """Return the settings that `pack` was given."""
     return msgspec.json.decode(line, type=ProcessSettings, dec_hook=lambda kind, text: kind(text))
+
+
+def begin() -> tuple[ProcessSettings, "Signs"]:
+    """Begin a process: take its settings and its standard output, and leave at SIGTERM.
+
+    So it does when its standard input ends. An interrupt from the terminal is ignored: it reaches
+    this process too, but the server says when to stop.
+    """
+    program_log.begin(form="json", level="INFO")
+    signs = Signs()
+    settings = unpack(sys.stdin.buffer.readline())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return settings, signs
+
+
+def _stop_at_end_of_input() -> None:
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Signs:

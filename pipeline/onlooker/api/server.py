@@ -157,13 +157,20 @@ class Life:
 class Processes:
     """The processes of the server, as a group for `supervise`.
 
-    metrics: folder that they count in.
+    metrics: folder that they count in. module, base: the program of each, and what its name begins
+    with. number: how many there are; None means as many as `[serve] workers` says.
     """
 
     finished = False
 
     def __init__(
-        self, settings: ProcessSettings, metrics: Path, on_ready: Callable[[str], None]
+        self,
+        settings: ProcessSettings,
+        metrics: Path,
+        on_ready: Callable[[str], None],
+        module: str = MODULE,
+        base: str = "api",
+        number: int | None = None,
     ) -> None:
         self.metrics = metrics
         self._settings = settings
@@ -174,13 +181,13 @@ class Processes:
         self._stop_seconds = timeout + STOP_SECONDS
         self._children = [
             Child(
-                f"api-{number}",
-                MODULE,
+                f"{base}-{place}",
+                module,
                 piped=True,
                 environment={"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
                 stop_seconds=self._stop_seconds,
             )
-            for number in range(settings.config.serve.workers)
+            for place in range(number or settings.config.serve.workers)
         ]
         self._lives: dict[Child, Life] = {}
         self._watched = time.monotonic()

@@ -4,12 +4,8 @@
 
 import asyncio
 import logging
-import os
-import resource
-import signal
 import socket
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +13,6 @@ from pathlib import Path
 import cv2
 import uvicorn
 
-from onlooker import program_log
 from onlooker.api import access_keys, metrics, process_protocol, services
 from onlooker.api.app import Server
 from onlooker.api.connection_limits import LimitedConnection
@@ -32,11 +27,12 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.jobs.job_store import JobStore
 from onlooker.media.buckets import open_buckets
 from onlooker.models.card import WeightsError, space
+from onlooker.stream import stream_table
+from onlooker.stream.stream_table import StreamTable, StreamTableError
 from onlooker.vision.analyser import ALL, Analyser
 
 KEEP_ALIVE_SECONDS = 75
 """Time that a connection may be idle: longer than clients keep theirs."""
-MAX_OPEN_FILES = 4096
 SWITCH_SECONDS = 0.0005
 """Time that a thread may hold the interpreter while another one asks for it. A request goes from
 the event loop to a thread and back; with Python's 5 ms each step could take as long as the rest."""
@@ -46,28 +42,12 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Answer requests until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
-    program_log.begin(form="json", level="INFO")
-    signs = Signs()
-    settings = process_protocol.unpack(sys.stdin.buffer.readline())
-    # The server says when to stop. An interrupt from the terminal reaches this process too.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    settings, signs = process_protocol.begin()
     try:
         run(settings, signs)
-    except (ConfigError, StoreError, WeightsError, OSError) as error:
+    except (ConfigError, StoreError, StreamTableError, WeightsError, OSError) as error:
         logger.critical("%s", error)
         sys.exit(1)
-
-
-def _leave(number: int, _: object) -> None:
-    sys.exit(0)
-
-
-def _stop_at_end_of_input() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run(settings: ProcessSettings, signs: Signs) -> None:
@@ -75,21 +55,19 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
     config, serve = settings.config, settings.config.serve
     sys.setswitchinterval(SWITCH_SECONDS)
     cv2.setNumThreads(1)  # images are analysed side by side, each by one thread
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limit = MAX_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     if settings.replacement:
         metrics.RESTARTS.inc()
     known = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
     embedding = space(config.faces.embedder)
     with open_searcher(settings.store, embedding) as searcher, ExitStack() as closing:
+        streams = closing.enter_context(StreamTable(stream_table.default_path()))
         jobs = None
         if settings.jobs:
             jobs = closing.enter_context(JobStore(config.jobs, config.topics))
         with stoppable_at_once():
             analysers = AnalyserPool(_analysers(config, settings.threads))
         buckets = open_buckets(serve.buckets)
-        context = Context(config, searcher, buckets, analysers, jobs, settings.url)
+        context = Context(config, searcher, buckets, analysers, streams, jobs, settings.url)
         server = Server(context, known)
         http = uvicorn.Config(
             server.app(),

@@ -1,19 +1,16 @@
 """A service of the API: a name and a table of operations, with the rules that differ by service."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from onlooker.api.access_keys import Key, ResourceKind
-from onlooker.api.context import Context
+from onlooker.api.context import QueueName
 from onlooker.api.errors import Refusal
+from onlooker.api.wire_form import WireForm
 from onlooker.errors import OnlookerError
-
-QueueName = Literal["images", "store", "buckets"]
-"""The queues of threads: for work that needs models, for short work that needs none, and for
-downloads, which wait for another server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,14 @@ class Operation:
     """A request, and the function that answers it."""
 
     request: type[msgspec.Struct]
-    run: Callable[[Any, Context], Result]
-    """Answers a request in a thread. Raises OnlookerError."""
+    run: Callable[[Any, Any], Result]
+    """Answers a request, given the service's context, in a thread. Raises OnlookerError."""
     needs_models: bool = False
     """Whether it begins in the queue `images`, which has a thread for each analyser."""
     changes: bool = False
     """Whether it changes what is stored."""
+    polled: bool = False
+    """Whether clients send it again and again: the log has its failures only."""
 
     @property
     def name(self) -> str:
@@ -77,15 +76,19 @@ class Service:
     """AWS JSON, 1.0 or 1.1."""
     operations: Mapping[str, Operation]
     """By name."""
-    resources: Callable[[Any, Context], Sequence[Resource]]
+    resources: Callable[[Any, Any], Sequence[Resource]]
     """Returns what a request is about, to be checked against the client's key."""
     refusal: Callable[[OnlookerError], Refusal | None]
     """Returns the client-visible form of an error; None if it is the server's own fault."""
     any_path: bool = False
     """Whether clients may send requests to other paths than "/"."""
-    response: Callable[[Operation, msgspec.Struct, Key | None, Context], Any]
+    response: Callable[[Operation, msgspec.Struct, Key | None, Any], Any]
     """Returns what is encoded of an operation's response: what the key may see, in the configured
     form. The key is None if no keys are configured."""
+    forms: Mapping[str, WireForm] = field(default_factory=dict)
+    """Forms of bodies beside JSON, by content type; the answer is in the request's."""
+    limit_error: str | None = None
+    """Name of the error for a violated limit; None means the configured one."""
 
     def action(self, operation: str) -> str:
         """Return an operation's name in policies."""

@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 def run(
     config: Annotated[Path | None, typer.Option(help="Configuration file.")] = None,
 ) -> None:
-    """Run what the configuration names: streams, publisher, API, jobs, console and metrics.
+    """Run what the configuration names: streams, publisher, API, jobs, Kinesis, console, metrics.
 
     Continues until it is stopped; follows changes of the file's [streams]. `onlooker status` shows
     how it is. Example: `onlooker run --config onlooker.toml`
@@ -52,7 +52,7 @@ def run(
         check(settings)
         beside = table.added() or any(each.wanted for each in processors.stored(table))
         # A file that is just being written is empty, too.
-        if not (settings.streams or beside or has("serve") or has("console")):
+        if not (settings.streams or beside or any(map(has, ("serve", "kinesis", "console")))):
             raise ConfigError(
                 'there is nothing to run: write [streams.door] with url = "rtsp://...", or '
                 f"[serve], or [console], into {path or 'onlooker.toml'}"
@@ -64,7 +64,7 @@ def run(
 
     with StreamTable(stream_table.default_path()) as table, table.runner() as ours:
         settings = load_file()
-        program_log.begin(form="json" if has("serve") else "plain")
+        program_log.begin(form="json" if has("serve") or has("kinesis") else "plain")
         reload = WantedStreams(load_file, table, check_stream) if ours else load_file
         if not ours:
             logger.warning(
@@ -75,6 +75,7 @@ def run(
             reload,
             path,
             api=settings if has("serve") else None,
+            kinesis=settings if has("kinesis") else None,
             console=settings if has("console") else None,
             jobs=has("jobs"),
         )
@@ -84,16 +85,18 @@ def run_program(
     reload: Callable[[], Config],
     watched: Path | None,
     api: Config | None,
+    kinesis: Config | None = None,
     console: Config | None = None,
     jobs: bool = False,
 ) -> None:
-    """Run streams, publisher, API and console until a signal, or until all videos have ended.
+    """Run streams, publisher, API and the rest until a signal, or until all videos have ended.
 
     reload: returns the configuration whose streams run; called again if the file `watched` changes,
-    and on SIGHUP. api, console: their configurations; None if they are not wanted. jobs:
+    and on SIGHUP. api, kinesis, console: their configurations; None if they are not wanted. jobs:
     whether the API takes jobs over stored videos, which run here too. Raises OnlookerError.
     """
     from onlooker.api import server
+    from onlooker.api.kinesis import kinesis_server
     from onlooker.console import supervised
     from onlooker.jobs import job_processes
     from onlooker.jobs.job_store import JobStore
@@ -137,6 +140,13 @@ def run_program(
                 groups.append(
                     closing.enter_context(job_processes.running(as_video, default_path()))
                 )
+        if kinesis is not None:
+            counting = processes.metrics if api is not None else None
+            port = kinesis_server.running(
+                kinesis, outputs.log_path, lambda url: plain.print(f"kinesis  {url}"), counting
+            )
+            kinesis_processes = closing.enter_context(port)
+            groups.append(kinesis_processes)
         if console is not None:
             pages = supervised.running(
                 console,
@@ -157,8 +167,10 @@ def run_program(
                     "machine, and a port that no other program uses, nor another Onlooker"
                 ) from error
             closing.callback(metrics.close)
-            if api is not None:
-                processes.register_metrics(metrics.registry)
+            counted = processes if api is not None else None
+            counted = counted or (kinesis_processes if kinesis is not None else None)
+            if counted is not None:
+                counted.register_metrics(metrics.registry)
             if api is not None and jobs:
                 store = closing.enter_context(JobStore(api.jobs))
                 metrics.registry.register(JobMetrics(store))

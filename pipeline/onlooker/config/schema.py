@@ -25,7 +25,7 @@ from onlooker.config.section import (
     Section,
     Side,
 )
-from onlooker.config.serving import Console, Serve
+from onlooker.config.serving import Console, Kinesis, Serve
 from onlooker.config.tracking import People, Tracks
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
@@ -354,6 +354,7 @@ class Config(Section, frozen=True, kw_only=True):
     jobs: Jobs = Jobs()
     queue: Queue = Queue()
     topics: Topics = msgspec.field(default_factory=dict)
+    kinesis: Kinesis = Kinesis()
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()

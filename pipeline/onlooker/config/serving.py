@@ -64,17 +64,10 @@ class Serve(Section, frozen=True, kw_only=True):
             )
 
 
-class Console(Section, frozen=True, kw_only=True):
-    """`[console]`: pages for a browser. If the file has this section, `onlooker run` serves them.
+class Listening(Section, frozen=True, kw_only=True):
+    """A section with an address to listen on."""
 
-    Its users sign in with the keys of `[serve] keys`.
-    """
-
-    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] = "127.0.0.1:8700"
-    """Address and port; without `[serve] keys` it must be a loopback address. Port 0 takes a free
-    one."""
-    session_hours: Annotated[float, Meta(gt=0, le=720)] = 12
-    """Hours after which a user has to sign in again."""
+    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")]
 
     def __post_init__(self) -> None:
         if not self.port <= 65535:
@@ -87,3 +80,27 @@ class Console(Section, frozen=True, kw_only=True):
     @property
     def port(self) -> int:
         return int(self.listen.rpartition(":")[2])
+
+
+class Console(Listening, frozen=True, kw_only=True):
+    """`[console]`: pages for a browser. If the file has this section, `onlooker run` serves them.
+
+    Its users sign in with the keys of `[serve] keys`.
+    """
+
+    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] = "127.0.0.1:8700"
+    """Address and port; without `[serve] keys` it must be a loopback address. Port 0 takes a free
+    one."""
+    session_hours: Annotated[float, Meta(gt=0, le=720)] = 12
+    """Hours after which a user has to sign in again."""
+
+
+class Kinesis(Listening, frozen=True, kw_only=True):
+    """`[kinesis]`: records as Kinesis data streams. If the file has it, `onlooker run` serves them.
+
+    Keys, certificate, limits and times are those of `[serve]`, which need not be there otherwise.
+    """
+
+    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] = "127.0.0.1:8610"
+    """Address and port; an address that other machines reach needs `[serve] keys` and
+    `certificate`. Port 0 takes a free one."""

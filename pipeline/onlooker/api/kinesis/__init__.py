@@ -1,0 +1,1 @@
+"""The read side of Amazon Kinesis Data Streams: topics of the log as data streams."""
