@@ -24,6 +24,10 @@ TOP = {
 """Modules beside the packages, each because several packages need it."""
 
 TESTED_BY = {
+    "api/kinesis/data_stream_requests": "api/kinesis/test_kinesis_contract",
+    "api/kinesis/data_stream_responses": "api/kinesis/test_kinesis_contract",
+    "api/kinesis/kinesis_service": "api/test_kinesis_server",
+    "api/kinesis_process": "api/test_kinesis_server",
     "api/listener": "api/test_server",
     "api/process_protocol": "api/test_server",
     "api/rekognition/operations": "api/test_docs",

@@ -31,6 +31,11 @@ def problems(value: Any, name: str, service: Any = model) -> list[str]:
     return list(_problems(value, service.shape_for(name), "$"))
 
 
+def problems_of(value: Any, shape: Any) -> list[str]:
+    """Return where `value` differs from a shape of any service."""
+    return list(_problems(value, shape, "$"))
+
+
 def _problems(value: Any, shape: Any, place: str) -> Iterator[str]:
     kind = shape.type_name
     if not isinstance(value, KINDS[kind]) or (isinstance(value, bool) and kind != "boolean"):

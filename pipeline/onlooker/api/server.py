@@ -157,8 +157,8 @@ class Life:
 class Processes:
     """The processes of the server, as a group for `supervise`.
 
-    metrics: folder that they count in. module, base: the program of each, and what its name begins
-    with. number: how many there are; None means as many as `[serve] workers` says.
+    metrics: folder that they count in. module, base: the program of each, None for the API's, and
+    the beginning of its name. number: how many there are; None means as many as `[serve] workers`.
     """
 
     finished = False
@@ -168,7 +168,7 @@ class Processes:
         settings: ProcessSettings,
         metrics: Path,
         on_ready: Callable[[str], None],
-        module: str = MODULE,
+        module: str | None = None,
         base: str = "api",
         number: int | None = None,
     ) -> None:
@@ -182,7 +182,7 @@ class Processes:
         self._children = [
             Child(
                 f"{base}-{place}",
-                module,
+                module or MODULE,
                 piped=True,
                 environment={"PROMETHEUS_MULTIPROC_DIR": str(metrics)},
                 stop_seconds=self._stop_seconds,

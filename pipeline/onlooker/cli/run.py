@@ -95,8 +95,7 @@ def run_program(
     and on SIGHUP. api, kinesis, console: their configurations; None if they are not wanted. jobs:
     whether the API takes jobs over stored videos, which run here too. Raises OnlookerError.
     """
-    from onlooker.api import server
-    from onlooker.api.kinesis import kinesis_server
+    from onlooker.api import kinesis_server, server
     from onlooker.console import supervised
     from onlooker.jobs import job_processes
     from onlooker.jobs.job_store import JobStore

@@ -16,7 +16,7 @@ StreamName = Annotated[str, Limit(1, 128, "[a-zA-Z0-9_.-]+")]
 StreamARN = Annotated[str, Limit(1, 2048, r"arn:aws.*:kinesis:.*:\d{12}:stream/\S+")]
 StreamId = Annotated[str, Limit(1, 24, "[a-z0-9]{20}-[a-z0-9]{3}")]
 ShardId = Annotated[str, Limit(1, 128, "[a-zA-Z0-9_.-]+")]
-SequenceNumber = Annotated[str, Limit(pattern=r"0|([1-9]\d{0,128})")]
+SequenceNumber = Annotated[str, Limit(pattern=r"^(0|([1-9]\d{0,128}))$")]
 NextToken = Annotated[str, Limit(1, 1_048_576)]
 Page = Annotated[int, Limit(1, 10_000)]
 ShardIteratorType = Annotated[

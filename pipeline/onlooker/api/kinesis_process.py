@@ -1,5 +1,5 @@
-"""The process of Kinesis' port: `python -m onlooker.api.kinesis.kinesis_process`, started by
-`onlooker.api.kinesis.kinesis_server`.
+"""The process of Kinesis' port: `python -m onlooker.api.kinesis_process`, started by
+`onlooker.api.kinesis_server`.
 
 It speaks HTTP/1.1 and HTTP/2 on one port, since Amazon's newer clients of Kinesis speak HTTP/2
 alone. It gives way to the processes that analyse frames: consumers that catch up do not slow them.

@@ -13,7 +13,7 @@ from onlooker.api.server import Processes
 from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
 
-MODULE = "onlooker.api.kinesis.kinesis_process"
+MODULE = "onlooker.api.kinesis_process"
 
 
 def check(config: Config) -> None:
