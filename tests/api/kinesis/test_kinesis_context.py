@@ -37,12 +37,15 @@ def test_a_stream_is_there_before_its_first_record(tmp_path: Path) -> None:
 def test_each_thread_reads_for_itself(tmp_path: Path) -> None:
     write_log(tmp_path / "r.db", streams(2, "door"))
     found: list[object] = []
+    together = threading.Barrier(3, timeout=30)
     with kinesis_context(tmp_path) as context:
 
         def look() -> None:
+            together.wait()
             for _ in range(2):
                 with context.reading() as log:
                     found.append(log)
+            together.wait()
 
         threads = [threading.Thread(target=look) for _ in range(3)]
         for thread in threads:
@@ -50,7 +53,7 @@ def test_each_thread_reads_for_itself(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     assert len(found) == 6
-    assert 1 < len(set(map(id, found))) <= 3
+    assert len(set(map(id, found))) == 3
 
 
 def test_a_log_of_an_earlier_format_is_read_once_it_is_up_to_date(tmp_path: Path) -> None:
