@@ -1,11 +1,13 @@
 """`onlooker watch`: what it prints, and the arguments it refuses."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.support.appearances import event, record
 from tests.support.commands import onlooker
 from tests.support.frames import frame
 from typer.testing import CliRunner
@@ -73,3 +75,18 @@ def test_a_negative_sequence_is_refused() -> None:
     shown = CliRunner().invoke(app, ["watch", "tcp://h:1", "--since", "-3"])
     assert shown.exit_code == 2
     assert "greater than or equal to 0" in shown.output
+
+
+def test_events_are_printed_without_their_records(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [
+        record(0),
+        record(1, event(0, "new", 1, 2, "anna"), event(1, "new", 1, 2, "bert", quiet=True)),
+        record(2, event(0, "end", 1, 4, "anna")),
+    ]
+    monkeypatch.setattr(watch, "subscribe", lambda *_, **__: iter(made))
+    shown = CliRunner().invoke(app, ["watch", "tcp://h:1", "--events"])
+    lines = [json.loads(line) for line in shown.stdout.splitlines()]
+    assert [(line["StreamName"], line["State"], line["Person"]) for line in lines] == [
+        ("door", "new", "anna"),
+        ("door", "end", "anna"),
+    ]

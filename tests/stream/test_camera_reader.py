@@ -80,3 +80,30 @@ def test_it_says_why_a_connection_ended_and_stops_at_once() -> None:
     reader.close(5.0)
     assert not reader._thread.is_alive()
     assert time.monotonic() - began < 0.9, "it does not sit out its wait"
+
+
+def test_a_lost_connection_is_one_frame_without_an_image_as_late_as_it_is() -> None:
+    reader = CameraReader(Scripted(error="the camera hung up"), absence=0.2)
+    reader.camera.index = FRAMES
+    reader.start(FRAMES)
+    taken: list[Reading] = []
+    end = time.monotonic() + 20
+    while time.monotonic() < end and not any(each.shot and each.cause for each in taken):
+        taken += reader.take(0.1)
+    reader.close(5.0)
+    [lost] = [each.shot for each in taken if each.shot is not None and each.cause]
+    last = next(each.shot for each in reversed(taken) if each.shot and not each.cause)
+    assert lost.planes is None
+    assert lost.frame.error is not None
+    assert lost.frame.error.startswith("lost: no image for 0 s: the camera hung up")
+    assert lost.frame.index == FRAMES
+    assert 0.2 < lost.frame.time - last.frame.time < 10
+    assert lost.frame.epoch == last.frame.epoch
+
+
+def test_without_tracks_nothing_is_said_of_a_lost_connection() -> None:
+    reader = CameraReader(Scripted(error="the camera hung up"))
+    reader.start(0)
+    time.sleep(0.5)
+    reader.close(5.0)
+    assert not any(each.shot and each.cause for each in reader.take(0.0))

@@ -9,8 +9,9 @@ import typer
 from onlooker.cli.terminal import complaints
 from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
+from onlooker.record.log.visit_table import encode_event
 from onlooker.record.subscribe import subscribe
-from onlooker.rekognition.shapes import encode
+from onlooker.rekognition.shapes import Appearance, Reading, StreamRecord, encode
 
 
 def watch(
@@ -20,6 +21,9 @@ def watch(
         typer.Option(help="Only this stream; repeatable.", parser=STREAMS.meant, metavar="NAME"),
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="Only this kind; repeatable.")] = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="Print events of people and text, not the records.")
+    ] = False,
     since: Annotated[
         int | None,
         typer.Option(min=0, help="Begin after this Sequence of each stream; 0 is the first. [now]"),
@@ -34,7 +38,7 @@ def watch(
     """Print records as they are published, one JSON line each, until the publisher ends.
 
     Waits for a publisher that is not there yet, and asks for the records that it missed.
-    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby --since 0`
+    Example: `onlooker watch tcp://127.0.0.1:5555 --stream lobby --events`
     """
     if key is not None and server is None:
         raise typer.BadParameter("--key needs --server, the publisher's public key")
@@ -52,7 +56,15 @@ def watch(
     received, first = 0, 0
     for record in records:
         received, first = received + 1, first or record.Sequence
-        sys.stdout.buffer.write(encode(record) + b"\n")
-        sys.stdout.buffer.flush()
+        for line in _events(record) if events else [encode(record)]:
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
     beginning = f", from Sequence {first} on" if first > 1 else ""
     complaints.print(f"the publisher has ended; it sent {received} such records{beginning}")
+
+
+def _events(record: StreamRecord) -> list[bytes]:
+    """Return the events of a record that are to be announced, one JSON line each."""
+    people = (event for event in record.Appearances if not event.Quiet)
+    found: list[Appearance | Reading] = [*people, *record.Readings]
+    return [encode_event(record.stream, event) for event in found]

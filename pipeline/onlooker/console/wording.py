@@ -24,6 +24,7 @@ DROPS = {
 """Why a frame was dropped."""
 FAILURES = {
     "undecodable": "it could not be decoded",
+    "lost": "the camera had sent no image for a while",
     "poisoned": "workers died over it",
     "error": "the analysis failed",
 }

@@ -11,6 +11,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from onlooker.media.camera import Camera, CameraFrame
 from onlooker.media.errors import MediaError
 from onlooker.stream import messages
@@ -21,6 +23,8 @@ MAX_RECONNECT_SECONDS = 32.0
 """Longest wait before an attempt to reconnect."""
 STEADY_SECONDS = 2.0
 """Time that a connection must last for the next wait to be the shortest again."""
+LOST_SECONDS = 0.1
+"""Time beyond the absence after which a visit is over."""
 MAX_WAITING_IMAGES = 4
 """Frames with pixels that wait to be taken."""
 MAX_WAITING = 10_000
@@ -37,14 +41,21 @@ class Reading:
     dropped: messages.Drop | None = None
     """Why the frame is not to be analysed; its pixels may be missing then."""
     cause: str = ""
-    """The error by which a connection ended."""
+    """The error by which a connection ended. With a frame: there is no image since then."""
 
 
 class CameraReader:
-    """The thread, which `start` starts, and the frames that it has read."""
+    """The thread, which `start` starts, and the frames that it has read.
 
-    def __init__(self, camera: Camera) -> None:
+    absence: seconds after the last frame at which a frame without an image says that there was
+    none, once, so that visits end; None means that this is not needed.
+    """
+
+    def __init__(self, camera: Camera, absence: float | None = None) -> None:
         self.camera = camera
+        self._absence = absence
+        self._last: CameraFrame | None = None
+        """The last frame, until it is said that none has come since."""
         self._stop = threading.Event()
         self._changed = threading.Condition()
         self._waiting: list[Reading] = []
@@ -113,13 +124,38 @@ class CameraReader:
             self._put(Reading(cause=cause))
             if time.monotonic() - connected > STEADY_SECONDS:
                 wait = MIN_RECONNECT_SECONDS
-            self._stop.wait(wait * random.uniform(0.8, 1.0))
+            self._wait(wait * random.uniform(0.8, 1.0), cause)
             wait = min(2 * wait, MAX_RECONNECT_SECONDS)
+
+    def _wait(self, seconds: float, cause: str) -> None:
+        """Wait before the next attempt; put the frame that says that none has come if it is due."""
+        end = time.monotonic() + seconds
+        last = self._last
+        if last is not None and self._absence is not None:
+            due = last.captured + self._absence + LOST_SECONDS
+            if due <= end and not self._stop.wait(max(0.0, due - time.monotonic())):
+                self._last = None
+                self._put(Reading(self._lost(last, cause), cause=cause))
+        self._stop.wait(max(0.0, end - time.monotonic()))
+
+    def _lost(self, last: CameraFrame, cause: str) -> CameraFrame:
+        """Return a frame without an image, as long after the last one as it is now."""
+        seconds = time.monotonic() - last.captured
+        numerator, denominator = last.frame.time_base
+        frame = msgspec.structs.replace(
+            last.frame,
+            index=self.camera.index,
+            pts=last.frame.pts + round(seconds * denominator / numerator),
+            error=f"{messages.LOST}no image for {seconds:.0f} s: {cause}",
+        )
+        self.camera.index += 1
+        return CameraFrame(frame, None, stale=False)
 
     def _connect(self) -> str:
         """Read until the connection ends; return why it did, nothing if the camera has an end."""
         try:
             for shot in self.camera.connect():
+                self._last = shot
                 self._put(Reading(shot, "stale" if shot.stale else None))
                 if self._stop.is_set():
                     break

@@ -241,7 +241,9 @@ class Hub:
         stream.step(message.index + 1)
         stream.counts = replace(stream.counts, received=stream.counts.received + 1)
         stream.seconds = message.seconds
-        why: messages.Failure | None = "undecodable" if message.failed is not None else None
+        why: messages.Failure | None = None
+        if message.failed is not None:
+            why = "lost" if message.failed.startswith(messages.LOST) else "undecodable"
         flight = Flight(
             stream,
             message.index,

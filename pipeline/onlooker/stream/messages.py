@@ -25,9 +25,11 @@ Policy: TypeAlias = Literal["every", "live"]
 """every: each frame is analysed, and the source waits. live: the newest frame wins."""
 
 
-Failure: TypeAlias = Literal["undecodable", "poisoned", "error"]
-"""Why a frame is recorded as failed: it could not be decoded; workers died over it; a step raised
-an exception over it."""
+Failure: TypeAlias = Literal["undecodable", "lost", "poisoned", "error"]
+"""Why a frame is recorded as failed: it could not be decoded; the camera has sent no image for a
+while; workers died over it; a step raised an exception over it."""
+LOST = "lost: "
+"""Beginning of the error of a frame that says that the camera has sent no image for a while."""
 FAILURES: tuple[str, ...] = get_args(Failure)
 
 POISONED = "workers died over this frame"
@@ -78,7 +80,7 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
         match what:
             case None:
                 done += 1
-            case "undecodable" | "poisoned" | "error":
+            case "undecodable" | "lost" | "poisoned" | "error":
                 failed = {**failed, what: failed.get(what, 0) + 1}
             case _:
                 dropped = {**dropped, what: dropped.get(what, 0) + 1}

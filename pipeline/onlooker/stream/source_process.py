@@ -58,8 +58,14 @@ def main(run: Path, number: int, name: str) -> int:
         hub.register()
         tidy = False
         try:
-            follow = _follow_camera if feed.live else _follow_video
-            for sends in follow(feed, source, hub, stop):
+            tracks = plan.config.for_source(feed.source).tracks
+            absence = tracks.absence if tracks.enabled else None
+            follow = (
+                _follow_camera(feed, source, hub, stop, absence)
+                if feed.live
+                else _follow_video(feed, source, hub, stop)
+            )
+            for sends in follow:
                 if source.started and not tidy:
                     # Rings of the processes before this one. Sooner, the hub might still have
                     # leased a frame of theirs, whose worker would then fail it.
@@ -114,13 +120,17 @@ def _follow_video(
 
 
 def _follow_camera(
-    feed: Feed, source: Source, hub: HubClient, stop: threading.Event
+    feed: Feed,
+    source: Source,
+    hub: HubClient,
+    stop: threading.Event,
+    absence: float | None = None,
 ) -> Iterator[Sends]:
     """Offer the frames that a thread reads. Raises OSError, and ReaderDied if the thread ends.
 
-    The thread may hang for good: then this process ends.
+    absence: as CameraReader has it. The thread may hang for good: then this process ends.
     """
-    reader = CameraReader(Camera(feed.stream, feed.source))
+    reader = CameraReader(Camera(feed.stream, feed.source), absence)
     health = Health(feed.stream, source.session)
     # A video that is played may show one image for any time.
     hang = 2 * feed.source.timeout + HANG_SECONDS if is_camera(feed.source.url) else math.inf
@@ -144,7 +154,8 @@ def _follow_camera(
         for reading in readings:
             if reading.shot is not None:
                 shot = reading.shot
-                yield health.good(reader.camera.black)
+                if not reading.cause:
+                    yield health.good(reader.camera.black)
                 yield source.offer(shot.frame, shot.planes, seconds, shot.captured, reading.dropped)
             elif reading.cause:
                 yield health.bad(reading.cause)

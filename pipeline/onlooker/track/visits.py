@@ -31,7 +31,7 @@ BETTER_SECONDS = 2.0
 
 
 def nobody(event: Appearance) -> None:
-    """The answer if unknown people have no ids."""
+    """Return None: unknown people have no ids."""
 
 
 class Sight(NamedTuple):
