@@ -75,15 +75,20 @@ def test_a_known_frame_goes_to_the_ordered_stages_only(tmp_path: Path) -> None:
     assert line.counts("a") == messages.Counts(received=2, done=1)
 
 
-def test_a_frame_that_could_not_be_decoded_is_recorded(line: Line) -> None:
+@pytest.mark.parametrize(
+    ("error", "cause"), [("damaged", "undecodable"), (f"{messages.LOST}no image", "lost")]
+)
+def test_a_frame_without_an_image_is_recorded(
+    line: Line, error: str, cause: messages.Failure
+) -> None:
     line.open("a")
     line.read("a.1")
     line.join("d", "detect")
     line.join("w", "record")
-    line.offer("a.1", error="damaged")
+    line.offer("a.1", error=error)
     assert jobs(line, "d") == []
     line.work("w")
-    assert line.counts("a") == messages.Counts(received=1, failed={"undecodable": 1})
+    assert line.counts("a") == messages.Counts(received=1, failed={cause: 1})
 
 
 def test_a_recorder_that_failed_has_taken_the_frame_as_a_failed_one(line: Line) -> None:
