@@ -1,5 +1,6 @@
 """`onlooker demo`: everything at work on a video that is made on the spot."""
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,8 @@ from onlooker.cli.pull_models import pull_models
 from onlooker.cli.replay import replay_videos
 from onlooker.cli.terminal import console, plain
 from onlooker.config.load import load
+from onlooker.config.schema import Config, SourceConfig
+from onlooker.config.serving import Console
 from onlooker.identity.collection import Collection
 from onlooker.media.errors import MediaError
 from onlooker.stream.outputs import Outputs
@@ -21,10 +24,14 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Folder for the video and the results.")] = Path(
         "demo"
     ),
+    open_: Annotated[
+        bool, typer.Option("--open", help="Show the results in a browser at the end.")
+    ] = False,
 ) -> None:
     """Make a video from real photographs, index one face, replay the video, print the summary.
 
-    Needs no input: scikit-image brings the photographs. Example: `onlooker demo`
+    Needs no input: scikit-image brings the photographs. With --open, the console then shows who was
+    there, and plays the video once more as a camera would. Example: `onlooker demo --open`
     """
     mark = folder / ".onlooker-demo"
     try:
@@ -46,7 +53,29 @@ def demo(
     with Collection("demo", store=store, config=settings) as known:
         list(known.index_files([people]))
     plain.print(f"video           {video}")
-    replay_videos([video], settings, Outputs(records=records), annotated, store=store)
+    outputs = Outputs(records=records)
+    replay_videos([video], settings, outputs, annotated, store=store)
+    if open_:
+        show(video, settings, outputs, store)
+
+
+def show(video: Path, settings: Config, outputs: Outputs, store: Path) -> None:
+    """Serve the console over the results until a signal to stop, and play the video meanwhile.
+
+    Raises OnlookerError.
+    """
+    from onlooker.console import supervised
+    from onlooker.stream.cameras import serve
+
+    again = SourceConfig(url=str(video), policy="live")
+    settings = replace(settings, console=Console(listen="127.0.0.1:0"), streams={"again": again})
+
+    def ready(url: str) -> None:
+        plain.print(f"console         {url}  (Ctrl-C ends it)")
+        webbrowser.open(url)
+
+    with supervised.running(settings, store, outputs.log_path, ready) as pages:
+        serve(lambda: settings, outputs, lambda _: None, others=[pages], store=store)
 
 
 def _with_parts(database: Path) -> list[Path]:

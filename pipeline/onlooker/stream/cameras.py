@@ -37,6 +37,7 @@ def serve(
     watched: Path | None = None,
     stages: Sequence[Stage] = STAGES,
     others: Sequence[Group] = (),
+    store: Path | None = None,
 ) -> Status:
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
@@ -48,7 +49,8 @@ def serve(
 
     load: if it is a WantedStreams, its table is followed as the file is. others: groups of
     processes that run beside the streams, of which there may be none then. If the streams fail, the
-    others continue, and RunError is raised after a signal to stop.
+    others continue, and RunError is raised after a signal to stop. store: file of the collections;
+    None for the user's own.
     """
     table = load.table if isinstance(load, WantedStreams) else None
     config = _enabled(load())
@@ -58,7 +60,7 @@ def serve(
     expected = EXPECTED_STREAMS if config.streams or table is not None else 0
     room = expected * capacity.window(config) * Ring.slot_bytes_for(*EXPECTED_SIZE)
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
-    with signals() as received, running(config, stages, room) as run:
+    with signals() as received, running(config, stages, room, store=store) as run:
         streams = Streams(run, config, outputs, feeds)
         apart = Apart(run)
         changed = Changed(watched)
