@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class Place(msgspec.Struct, frozen=True):
-    """When a frame was taken, and which part of it the image shows."""
+    """The time of a frame, and the part of it that the image shows."""
 
     time: float
     """Seconds since 1970 if the stream is live, or of the video."""
