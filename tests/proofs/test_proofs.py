@@ -13,6 +13,7 @@ import pytest
         ("kill_lottery", "--frames", "4000", "--kills", "4", "--seed", "3"),
         ("shell_manners", "--short"),
         ("odd_films", "--films", "8", "--seed", "2"),
+        ("job_kills", "--jobs", "4", "--kills", "5", "--seed", "3"),
         ("stream_faults", "--faults", "12", "--changes", "0", "--seed", "3"),
     ],
     ids=lambda words: words[0],

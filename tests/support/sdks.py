@@ -14,18 +14,23 @@ import platformdirs
 import pytest
 
 JAVASCRIPT = ("aws-sdk@2.1693.0", "@aws-sdk/client-rekognition@3.1142.0", "aws4fetch@1.0.20")
+JAVASCRIPT_QUEUES = (
+    "@aws-sdk/client-rekognition@3.1142.0",
+    "@aws-sdk/client-sqs@3.1142.0",
+    "sqs-consumer@11.6.0",
+)
 AIOBOTO3 = ("aioboto3==15.5.0",)
 INSTALL_SECONDS = 180.0
 RUN_SECONDS = 120.0
 
 
 @functools.cache
-def javascript() -> Path:
-    """Return the folder with the SDKs for JavaScript; skip the test if they cannot be had."""
+def javascript(packages: Sequence[str] = JAVASCRIPT) -> Path:
+    """Return the folder with SDKs for JavaScript; skip the test if they cannot be had."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix")
-    return _installed(JAVASCRIPT, ["npm", "install", *options]) / "node_modules"
+    return _installed(packages, ["npm", "install", *options]) / "node_modules"
 
 
 @functools.cache

@@ -18,8 +18,6 @@ from onlooker.media.buckets import open_buckets
 MODULE = "onlooker.jobs.job_process"
 MAX_SILENCE_SECONDS = 300.0
 """Time without a sign of life after which a process hangs: models are loaded, a frame decoded."""
-STEADY_SECONDS = 10.0
-"""Time that a process must live for the next restart to be at once."""
 STOP_SECONDS = 4.0
 
 logger = logging.getLogger(__name__)
@@ -88,7 +86,8 @@ class JobProcesses:
             if how is not None:
                 self._heard.pop(child, None)
                 if child.stopping is None:
-                    wait = child.restart(now, now - child.started > STEADY_SECONDS)
+                    # A job that kills its process again and again fails in the end.
+                    wait = child.restart(now, progress=child.ready)
                     logger.error(
                         "process died name=%s how=%s restart_in=%.0f", child.name, how, wait
                     )
