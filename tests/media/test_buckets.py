@@ -55,6 +55,7 @@ def folder(tmp_path: Path) -> Folder:
 
 def test_a_folder_holds_buckets(folder: Folder) -> None:
     assert folder.read("photos", "2026/a b.jpg", None, 100) == b"picture"
+    assert folder.size("photos", "2026/a b.jpg", None) == 7
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,14 @@ def test_nothing_else_is_read(folder: Folder, bucket: str, name: str) -> None:
 def test_what_is_too_large_or_has_versions_is_refused(folder: Folder) -> None:
     assert is_too_large(folder, "photos", "large")
     assert "no versions" in refusal(folder, "photos", "2026/a b.jpg", "1")
+
+
+@pytest.mark.parametrize("name", ["none", "link", "pipe", "2026"])
+def test_what_cannot_be_read_has_no_size(folder: Folder, name: str) -> None:
+    with pytest.raises(BucketError, match="no object"):
+        folder.size("photos", name, None)
+    with pytest.raises(BucketError, match="reads no buckets"):
+        NoBuckets().size("photos", name, None)
 
 
 def test_what_is_not_configured_is_said(tmp_path: Path) -> None:
