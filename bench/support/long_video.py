@@ -13,6 +13,8 @@ from onlooker.media.picture import Pixels
 
 RATE = 30
 SECONDS = 60
+BIT_RATE = 3_000_000
+"""Bits per second that videos of this size usually have."""
 NOISE = 3.0
 """Standard deviation of the noise of a sensor, of 255."""
 
@@ -28,7 +30,8 @@ def make(path: Path, seconds: int) -> Path:
         assert isinstance(stream, VideoStream)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.time_base = Fraction(1, RATE)
-        stream.options = {"preset": "veryfast", "crf": "23"}
+        stream.bit_rate = BIT_RATE
+        stream.options = {"preset": "veryfast"}
         for number, image in enumerate(_images(min(SECONDS, seconds) * RATE)):
             frame = av.VideoFrame.from_ndarray(image, "bgr24")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
@@ -41,9 +44,7 @@ def make(path: Path, seconds: int) -> Path:
 
 def _images(count: int) -> Iterator[Pixels]:
     random, photos = np.random.default_rng(7), photographs()
-    noise = [
-        random.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.int16).repeat(3, 2) for _ in range(4)
-    ]
+    noise = random.normal(0, NOISE, (HEIGHT, WIDTH, 1)).astype(np.int16).repeat(3, 2)
     number = 0
     while True:
         for shot in shots(photos):
@@ -52,7 +53,8 @@ def _images(count: int) -> Iterator[Pixels]:
                 if number == count:
                     return
                 view = shot.start.towards(shot.end, step / (frames - 1))
-                noisy = render(shot.photograph, view) + noise[number % len(noise)]
+                grain = np.roll(noise, random.integers(0, WIDTH, 2), (0, 1))
+                noisy = render(shot.photograph, view) + grain
                 yield np.clip(noisy, 0, 255).astype(np.uint8)
                 number += 1
 
