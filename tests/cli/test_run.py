@@ -132,6 +132,17 @@ def test_metrics_and_the_server_cannot_share_an_address(tmp_path: Path, command:
     assert "[metrics] listen: 127.0.0.1:9464 is an address of [serve] too" in done.stderr
 
 
+def test_jobs_need_a_server_and_buckets(tmp_path: Path) -> None:
+    (tmp_path / "onlooker.toml").write_text("[jobs]\n[streams.a]\nurl = 'test://moving'\n")
+    done = onlooker(tmp_path, "run")
+    assert done.returncode == 1
+    assert "[jobs] needs [serve]" in done.stderr
+    (tmp_path / "onlooker.toml").write_text("[jobs]\n[serve]\n")
+    done = onlooker(tmp_path, "run")
+    assert done.returncode == 1
+    assert "[jobs] needs buckets" in done.stderr
+
+
 def test_a_server_that_others_could_reach_is_refused(tmp_path: Path) -> None:
     (tmp_path / "onlooker.toml").write_text('[serve]\nhost = "0.0.0.0"\n')
     done = onlooker(tmp_path, "run")

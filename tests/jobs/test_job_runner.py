@@ -1,6 +1,7 @@
 """One job from its video to its results, with the real models."""
 
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -295,3 +296,19 @@ def test_a_full_disk_leaves_the_job_open(
         with pytest.raises(JobError, match="check the disk"):
             runner(jobs).run(job)
         assert jobs.is_open(job.id)
+
+
+def test_an_idle_process_has_no_models(tmp_path: Path, folder: Path) -> None:
+    own = Runner(folder)
+    with store(tmp_path) as jobs:
+        one = own(jobs)
+        run(jobs, one, started(jobs))
+        loaded = memory()
+        one.release()
+        assert memory() < loaded - 50e6
+        assert run(jobs, one, started(jobs)).state == "SUCCEEDED"
+
+
+def memory() -> int:
+    """Return the bytes that this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

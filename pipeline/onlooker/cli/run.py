@@ -64,6 +64,8 @@ def run(
 
     with StreamTable(stream_table.default_path()) as table, table.runner() as ours:
         settings = load_file()
+        if has("jobs") and not has("serve"):
+            raise ConfigError("[jobs] needs [serve]: clients start jobs over HTTP")
         program_log.begin(form="json" if has("serve") or has("kinesis") else "plain")
         reload = WantedStreams(load_file, table, check_stream) if ours else load_file
         if not ours:

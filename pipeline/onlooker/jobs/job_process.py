@@ -34,6 +34,8 @@ from onlooker.models.card import space
 POLL_SECONDS = 0.25
 EXPIRE_SECONDS = 60.0
 """Between two sweeps of what is too old."""
+IDLE_SECONDS = 60.0
+"""Time without a job after which the models are dropped: several hundred megabytes."""
 RETRY_SECONDS = 5.0
 """Until a job whose results could not be kept is tried again."""
 SWITCH_SECONDS = 0.0005
@@ -111,15 +113,19 @@ def work(settings: JobSettings, stop: threading.Event, beat: Callable[[], None])
         closing.callback(stop.set)
         queues = Queues(store.database, config.queue.keep_days * DAY_SECONDS)
         runner = JobRunner(store, config, buckets, searcher, settings.threads, stop, beat)
-        swept = -EXPIRE_SECONDS
+        swept, worked = -EXPIRE_SECONDS, time.monotonic()
         while not stop.is_set():
             beat()
             if time.monotonic() - swept >= EXPIRE_SECONDS:
                 store.expire()
                 queues.expire()
                 swept = time.monotonic()
-            if not _work_once(store, runner, stop):
-                stop.wait(POLL_SECONDS)
+            if _work_once(store, runner, stop):
+                worked = time.monotonic()
+                continue
+            if time.monotonic() - worked > IDLE_SECONDS:
+                runner.release()
+            stop.wait(POLL_SECONDS)
 
 
 def _work_once(store: JobStore, runner: JobRunner, stop: threading.Event) -> bool:

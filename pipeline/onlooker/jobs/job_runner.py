@@ -30,6 +30,7 @@ from onlooker.media.buckets import BucketError, Buckets
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Planes
 from onlooker.media.video_file import VideoFile
+from onlooker.models.heap import return_free_memory
 from onlooker.types import Frame
 from onlooker.vision.analyser import Analyser, Analysis, Wanted
 
@@ -94,6 +95,12 @@ class JobRunner:
         else:
             _clear(folder, NAME, LOCK)
             self._store.finish(job, "SUCCEEDED", message, metadata, number)
+
+    def release(self) -> None:
+        """Drop the models, which the next job loads again."""
+        if self._free is not None:
+            self._free = None
+            return_free_memory()
 
     def _results(self, job: Job, folder: Path) -> tuple[VideoMetadata, int, str | None]:
         """Complete the file of results.

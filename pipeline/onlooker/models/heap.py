@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import gc
 import logging
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -29,3 +30,14 @@ def return_large_blocks() -> None:
         return
     mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
     mallopt(M_TRIM_THRESHOLD, MAX_UNUSED_BYTES)
+
+
+def return_free_memory() -> None:
+    """Return memory that is free within the heap to the system, as after models were dropped."""
+    gc.collect()
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except AttributeError:
+        logger.debug("the heap has no malloc_trim")
+        return
+    trim(0)
