@@ -62,16 +62,9 @@ class JobStore:
         """
         data = msgspec.msgpack.encode(request)
         with self.database.changing() as database:
+            if (known := self.known(request, token)) is not None:
+                return known
             id = self._id(request, token)
-            known = database.execute(
-                "SELECT request, ended FROM jobs WHERE id = ?", (id,)
-            ).fetchone()
-            if known is not None:
-                if known[0] != data:
-                    raise RequestMismatch(
-                        f"The ClientRequestToken: {token} you have supplied is already in use."
-                    )
-                return id
             [open_jobs] = database.execute(
                 "SELECT count(*) FROM jobs WHERE state = 'IN_PROGRESS'"
             ).fetchone()
@@ -80,6 +73,23 @@ class JobStore:
             database.execute(
                 "INSERT INTO jobs (id, request, state, created) VALUES (?, ?, 'IN_PROGRESS', ?)",
                 (id, data, time.time()),
+            )
+        return id
+
+    def known(self, request: Request, token: str | None) -> str | None:
+        """Return the id of the job that was started with a token; None if there is none.
+
+        Raises RequestMismatch if it was started with other parameters.
+        """
+        if token is None:
+            return None
+        id = self._id(request, token)
+        found = self.database.rows("SELECT request FROM jobs WHERE id = ?", id)
+        if not found:
+            return None
+        if found[0][0] != msgspec.msgpack.encode(request):
+            raise RequestMismatch(
+                f"The ClientRequestToken: {token} you have supplied is already in use."
             )
         return id
 

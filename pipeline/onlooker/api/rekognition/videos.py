@@ -15,7 +15,7 @@ from onlooker.api.errors import Refusal, invalid, no_object
 from onlooker.api.rekognition import requests, responses
 from onlooker.api.rekognition.face_input import check_model, threshold
 from onlooker.api.rekognition.images import text_filters
-from onlooker.api.service import Continue
+from onlooker.api.service import Continue, Result
 from onlooker.jobs.errors import JobNotFound, TooManyJobs
 from onlooker.jobs.job import Job, JobKind, Request
 from onlooker.jobs.job_store import JobStore
@@ -31,21 +31,21 @@ TOKEN = ">qd"
 """Content of a token: the last entry's place, and the time at which it was made."""
 
 
-def start_face_detection(request: requests.StartFaceDetection, context: Context) -> Continue:
+def start_face_detection(request: requests.StartFaceDetection, context: Context) -> Result:
     attributes: Any = request.FaceAttributes or "DEFAULT"
     return _start("FaceDetection", request, context, attributes=attributes)
 
 
-def start_text_detection(request: requests.StartTextDetection, context: Context) -> Continue:
+def start_text_detection(request: requests.StartTextDetection, context: Context) -> Result:
     filters = None if request.Filters is None else text_filters(request.Filters)
     return _start("TextDetection", request, context, filters=filters)
 
 
-def start_person_tracking(request: requests.StartPersonTracking, context: Context) -> Continue:
+def start_person_tracking(request: requests.StartPersonTracking, context: Context) -> Result:
     return _start("PersonTracking", request, context)
 
 
-def start_face_search(request: requests.StartFaceSearch, context: Context) -> Continue:
+def start_face_search(request: requests.StartFaceSearch, context: Context) -> Result:
     jobs_of(context)
     check_model(request, context)
     return _start(
@@ -111,7 +111,7 @@ def known_job(request: requests.GetJob, context: Context) -> Job | None:
         return None
 
 
-def _start(kind: JobKind, request: requests.StartJob, context: Context, **more: Any) -> Continue:
+def _start(kind: JobKind, request: requests.StartJob, context: Context, **more: Any) -> Result:
     """Start a job once its video is known to be there. Raises Refusal."""
     store = jobs_of(context)
     found = request.Video.S3Object
@@ -132,6 +132,9 @@ def _start(kind: JobKind, request: requests.StartJob, context: Context, **more: 
         tag=request.JobTag,
         **more,
     )
+
+    if (known := store.known(job, request.ClientRequestToken)) is not None:
+        return responses.StartJob(JobId=known)
 
     def start() -> responses.StartJob:
         _check_size(job, context)
