@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from onlooker.console import wording
+from onlooker.console.local_api import LocalApi
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Session, Sessions
 from onlooker.console.settings import ConsoleSettings
@@ -33,6 +34,7 @@ MAX_CACHED_NAMES = 1000
 PAGES = (
     ("/live", "Live"),
     ("/appearances", "Appearances"),
+    ("/people", "People"),
     ("/streams", "Streams"),
 )
 """The pages as the navigation has them: path and title."""
@@ -48,6 +50,7 @@ class ConsoleContext:
         self.config = settings.config
         self.sessions = sessions
         self.observer = observer
+        self.api = LocalApi(settings)
         self._names: dict[str, tuple[str, float]] = {}
         """Names and the times at which they were asked for."""
         self._templates = jinja2.Environment(

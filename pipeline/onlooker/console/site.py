@@ -17,8 +17,11 @@ from starlette.staticfiles import StaticFiles
 from onlooker.api.access_keys import Key
 from onlooker.console import (
     appearances_page,
+    enrolled_page,
     live_page,
     page_socket,
+    people_changes,
+    people_page,
     sign_in_page,
     streams_page,
 )
@@ -45,6 +48,9 @@ ROUTES: tuple[BaseRoute, ...] = (
     *sign_in_page.ROUTES,
     *live_page.ROUTES,
     *appearances_page.ROUTES,
+    *people_page.ROUTES,
+    *people_changes.ROUTES,
+    *enrolled_page.ROUTES,
     *streams_page.ROUTES,
     *page_socket.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC)),
@@ -105,6 +111,7 @@ class Site:
                     await task
             self._video.close()
             self._observer.close()
+            self._context.api.close()
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -177,6 +177,15 @@ class Journal:
             "INSERT INTO recognised VALUES (?, ?, ?)", (appearance, record, person)
         )
 
+    def last_appearances(self, person: str, limit: int) -> list[str]:
+        """Return the last appearances of a person, newest first."""
+        found = self._rows(
+            "SELECT appearance FROM visitors WHERE person = ? ORDER BY end DESC LIMIT ?",
+            person,
+            limit,
+        )
+        return [appearance for (appearance,) in found]
+
     def give(self, appearance: str, person: str | None) -> None:
         """Make the appearance that of `person`."""
         self._database.execute(
@@ -241,6 +250,11 @@ class Journal:
             "SELECT number, time, body, undone FROM changes WHERE number = ?", number
         )
         return _logged(found[0]) if found else None
+
+    def last_change(self) -> int:
+        """Return the number of the newest change; 0 if there is none."""
+        [(number,)] = self._rows("SELECT coalesce(max(number), 0) FROM changes")
+        return int(number)
 
     def changes(self, limit: int) -> list[LoggedChange]:
         """Return the last changes, newest first."""

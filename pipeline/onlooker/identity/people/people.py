@@ -28,6 +28,7 @@ from onlooker.identity.faces import NewFace
 from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
 from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.matcher import likeness
 from onlooker.identity.search.searcher import Searcher
 from onlooker.identity.store import default_path
 from onlooker.models.card import Space
@@ -284,7 +285,10 @@ class People:
         )
 
     def suggest(self, threshold: float = ALIKE) -> list[Suggestion]:
-        """Return pairs of people who are alike, most alike first; nothing is joined."""
+        """Return pairs of people who are alike, most alike first; nothing is joined.
+
+        Pairs of whom it is known that they are two people are left out.
+        """
         found: dict[tuple[str, str], float] = {}
         for person, _, _, hidden in self.journal.people():
             vector = self._searcher.user_vector(COLLECTION, person)
@@ -299,7 +303,26 @@ class People:
                     pair = min(person, other), max(person, other)
                     found[pair] = max(found.get(pair, 0.0), match.similarity)
         ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return [Suggestion(person=a, other=b, similarity=value) for (a, b), value in ranked]
+        return [
+            Suggestion(person=a, other=b, similarity=value)
+            for (a, b), value in ranked
+            if not self.are_two(a, b)
+        ]
+
+    def are_two(self, person: str, other: str) -> bool:
+        """Return whether an appearance of one of them is known not to be the other's."""
+        return any(
+            self.journal.person_of(each) == b
+            for a, b in ((person, other), (other, person))
+            for each in self.journal.refused(a)
+        )
+
+    def similarity(self, person: str, other: str) -> float | None:
+        """Return the Similarity of the means of two people's vectors; None if one has none kept."""
+        first, second = (self._searcher.user_vector(COLLECTION, each) for each in (person, other))
+        if first is None or second is None:
+            return None
+        return likeness(self._searcher.space)(first, second)
 
     # Application
 
