@@ -51,6 +51,8 @@ TESTED_BY = {
     "config/serving": "config/test_schema",
     "config/tracking": "config/test_schema",
     "console/console_context": "console/test_site",
+    "console/people_cards": "console/test_people_page",
+    "console/people_changes": "console/test_people_page",
     "console/console_process": "console/test_supervised",
     "console/live_feed": "console/test_live_page",
     "console/page_socket": "console/test_live_page",

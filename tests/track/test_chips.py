@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onlooker.media.picture import Pixels, Planes, Still
-from onlooker.track.chips import CHIP_PIXELS, MARGIN, chip
+from onlooker.track.chips import CHIP_PIXELS, LINE_MARGIN, LINE_PIXELS, MARGIN, chip, line_chip
 
 RED, GREEN = (0, 0, 220), (0, 200, 0)
 
@@ -62,3 +62,28 @@ def test_faces_at_any_edge(corner: tuple[float, float], size: tuple[float, float
     jpeg = chip(picture, (0, 0), (*corner, corner[0] + size[0], corner[1] + size[1]))
     if jpeg is not None:
         assert 1 <= max(decoded(jpeg).shape[:2]) <= CHIP_PIXELS
+
+
+@given(
+    x=st.integers(-50, 700), y=st.integers(-50, 500), w=st.integers(2, 600), h=st.integers(2, 60)
+)
+def test_a_line_and_its_margin(x: int, y: int, w: int, h: int) -> None:
+    right, bottom = min(640, max(0, x + w)), min(480, max(0, y + h))
+    left, top = min(640, max(0, x)), min(480, max(0, y))
+    still = Still(scene(640, 480, (left, top, right, bottom)))
+    quad = ((x, y), (x + w, y), (x + w, y + h), (x, y + h))
+    margin = LINE_MARGIN * min(w, h)
+    outside = x - margin >= 640 or y - margin >= 480 or x + w + margin <= 0 or y + h + margin <= 0
+    jpeg = line_chip(still, (0, 0), quad)
+    assert (jpeg is None) == outside
+    if jpeg is not None:
+        assert max(decoded(jpeg).shape[:2]) <= LINE_PIXELS
+
+
+def test_a_line_is_in_the_middle_of_its_image() -> None:
+    still = Still(scene(1600, 900, (300, 200, 900, 260)))
+    shown = decoded(
+        line_chip(still, (100, 100), ((400, 300), (1000, 300), (1000, 360), (400, 360)))
+    )
+    assert shown.shape[1] == LINE_PIXELS
+    assert red(shown) == pytest.approx(600 * 60 / (672 * 132), rel=0.1)

@@ -14,7 +14,7 @@ from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Still
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin, single
-from onlooker.types import Face, Frame, Identity, Quality
+from onlooker.types import Face, Frame, Identity, Quality, TextLine
 
 BLANK = Still(np.zeros((360, 640, 3), np.uint8))
 ANNA = np.array([1, 0, 0], np.float32)
@@ -184,3 +184,18 @@ def test_who_comes_back_elsewhere_continues_the_visit_and_its_image(tracks: Stre
     end = with_chips(tracks, shown(150, better, last=True)).appearances[-1]
     assert (end.id, end.frames) == (visit, 25 + 51)
     assert end.best.record_id == "record-100"
+
+
+def test_a_line_has_an_image_from_each_event_about_it(tracks: StreamTracks) -> None:
+    quad = ((100.0, 40.0), (300.0, 40.0), (300.0, 70.0), (100.0, 70.0))
+    line = TextLine(text="EXIT", score=0.9, quad=quad, words=())
+    frames = [
+        with_chips(tracks, replace(shown(index), lines=(line,), last=index == 19))
+        for index in range(20)
+    ]
+    events = [event for each in frames for event in each.readings]
+    assert [event.state for event in events] == ["new", "end"]
+    assert set(kept(frames)) == {events[0].id}
+    assert sum(len(each.chips) for each in frames) == 1
+    without = begin(Tracks())
+    assert not any(take(without, replace(shown(i), lines=(line,))).chips for i in range(20))

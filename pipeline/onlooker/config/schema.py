@@ -159,7 +159,7 @@ class Retention(Section, frozen=True, kw_only=True):
     max_megabytes: Megabytes = 0
     """Maximum size of the log."""
     best_faces: bool = True
-    """Keep a small image of the best face of each appearance."""
+    """Keep a small image of the best face of each appearance, and of each line of text."""
     best_faces_max_age_days: Annotated[float, Meta(ge=0)] = 0
     """Maximum age of these images; 0 means as long as the appearance is in the log."""
     json_lines_max_megabytes: Megabytes = 0

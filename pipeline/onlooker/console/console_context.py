@@ -35,6 +35,7 @@ PAGES = (
     ("/live", "Live"),
     ("/appearances", "Appearances"),
     ("/people", "People"),
+    ("/text", "Text"),
     ("/streams", "Streams"),
 )
 """The pages as the navigation has them: path and title."""

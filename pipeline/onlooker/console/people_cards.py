@@ -61,7 +61,7 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, values: QueryParams) -> "Wanted":
-        show = next((each for each in SHOWS if each == values.get("show")), "all")
+        show = next((each for each in SHOWS if each == values.get("show")), SHOWS[0])
         return cls(values.get("find", "").strip(), show)
 
     def fits(self, card: Card) -> bool:

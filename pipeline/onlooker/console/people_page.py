@@ -108,8 +108,12 @@ def suggestions(request: Request) -> Response:
 
 def _together(people: People, first: Card, second: Card) -> bool:
     """Return whether two people were in an image at the same time."""
-    own = {each.appearance for each in people.journal.visitors(second.person)}
-    return any(own.intersection(each.together) for each in people.journal.visitors(first.person))
+    both = [people.journal.visitors(card.person) for card in (first, second)]
+    for own, others in (both, both[::-1]):
+        ids = {each.appearance for each in own}
+        if any(ids.intersection(each.together) for each in others):
+            return True
+    return False
 
 
 def changes(request: Request) -> Response:

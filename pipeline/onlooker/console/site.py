@@ -24,6 +24,7 @@ from onlooker.console import (
     people_page,
     sign_in_page,
     streams_page,
+    text_page,
 )
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.guard import Guard
@@ -51,6 +52,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     *people_page.ROUTES,
     *people_changes.ROUTES,
     *enrolled_page.ROUTES,
+    *text_page.ROUTES,
     *streams_page.ROUTES,
     *page_socket.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC)),

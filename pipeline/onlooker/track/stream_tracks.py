@@ -13,13 +13,24 @@ from msgspec.structs import replace
 from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture
 from onlooker.track.carried import Carried, Origin, placed
-from onlooker.track.chips import chip
+from onlooker.track.chips import chip, line_chip
 from onlooker.track.face_tracker import Detected, FaceTrack, FaceTracker, Likeness
 from onlooker.track.gallery import Vector, weight
 from onlooker.track.line_tracker import LOOK_SIZE, LineTracker, Look, seen
 from onlooker.track.signs import Signs
 from onlooker.track.visits import Sight, Visits, Who, nobody
-from onlooker.types import Appearance, Box, Chip, Face, Frame, Identity, LineRef, TextLine, TrackRef
+from onlooker.types import (
+    Appearance,
+    Box,
+    Chip,
+    Face,
+    Frame,
+    Identity,
+    LineRef,
+    Reading,
+    TextLine,
+    TrackRef,
+)
 
 LINE_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/lines")
 TRACK_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_OID, "onlooker/tracks")
@@ -55,7 +66,7 @@ class StreamTracks(msgspec.Struct):
         """Return the frame with the tracks of its faces and lines, with matches and events.
 
         Coordinates are those of the picture before, and of the whole image after it. chips: whether
-        images of the best faces are to be kept. who: names unknown people.
+        images of the best faces, and of lines, are to be kept. who: names unknown people.
 
         A frame that has failed says nothing: time goes on. A frame that repeats another continues
         that one's tracks.
@@ -83,7 +94,10 @@ class StreamTracks(msgspec.Struct):
                 del self.shown[next(iter(self.shown))]
         if frame.error is None:
             appearances += self.visits.tell(stream, self.faces.here(), time, who)
-            readings += self.signs.tell(stream, self.lines.here(), time)
+            told = self.signs.tell(stream, self.lines.here(), time)
+            readings += told
+            if chips and frame.same is None:
+                cut += _line_chips(frame, picture, lines, told)
         if frame.last:
             appearances += self._end(stream, None, time, cut, who)
             readings += self.signs.end(stream, self.lines.end(None))
@@ -240,6 +254,18 @@ def _chips(frame: Frame, picture: Picture, best: Sequence[Sight]) -> Iterator[Ch
         jpeg = chip(picture, frame.origin, sight.face.box)
         if jpeg is not None:
             yield Chip(track=sight.track.id, jpeg=jpeg)
+
+
+def _line_chips(
+    frame: Frame, picture: Picture, lines: Sequence[TextLine], told: Sequence[Reading]
+) -> Iterator[Chip]:
+    """Yield an image of each line that there is news about."""
+    news = {event.id for event in told}
+    for line in lines:
+        if line.track is not None and line.track.id in news:
+            jpeg = line_chip(picture, frame.origin, line.quad)
+            if jpeg is not None:
+                yield Chip(track=line.track.id, jpeg=jpeg)
 
 
 def single(faces: Sequence[Face], search: Search) -> tuple[Face, ...]:

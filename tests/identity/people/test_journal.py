@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from onlooker.identity.errors import StoreError
 from onlooker.identity.people.journal import Journal
@@ -72,3 +73,17 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a text " * 200)
     with pytest.raises(StoreError, match="text"):
         Journal(tmp_path / "text")
+
+
+def test_the_last_appearances_and_the_last_change(tmp_path: Path) -> None:
+    with Journal(tmp_path / "people.db") as journal:
+        assert journal.last_change() == 0
+        with journal.transaction():
+            for photo in range(4):
+                visitor = replace(VISITOR, appearance=f"a-1-{photo}", end=float(photo))
+                journal.add(visitor, None)
+                journal.give(f"a-1-{photo}", "ada")
+            journal.record(Change(kind="name", person="ada"))
+        assert journal.last_appearances("ada", 2) == ["a-1-3", "a-1-2"]
+        assert journal.last_appearances("bert", 2) == []
+        assert journal.last_change() == 1

@@ -307,3 +307,27 @@ def test_a_process_that_is_killed_at_any_time_loses_and_doubles_nothing(
             assert len({each.split("-")[1] for each in appearances}) == 1
         assert stored(people, tmp_path) == found
         assert people.journal.pending() == []
+
+
+class TestApart:
+    def test_two_people_are_not_suggested_again(self, people: People) -> None:
+        same = vector(1, 0)
+        people.join(visitor(1, 0, vector=same))
+        people.join(visitor(2, 0, vector=same, together=("a-1-0",)))
+        [pair] = people.suggest()
+        assert people.similarity(pair.person, pair.other) == pytest.approx(100)
+        assert not people.are_two(pair.person, pair.other)
+        people.refuse(pair.person, "a-2-0")
+        assert people.are_two(pair.person, pair.other)
+        assert people.are_two(pair.other, pair.person)
+        assert people.suggest() == []
+
+    def test_somebody_whose_vectors_are_not_kept(self, people: People) -> None:
+        people.join(visitor(1, 0))
+        with people.journal.transaction():
+            people.journal.add(visitor(9, 9), None)
+            people.journal.give("a-9-9", "unknown-000001")
+        made = people.split("unknown-000001", ["a-9-9"])
+        assert people.similarity(made, "unknown-000001") is None
+        assert people.suggest() == []
+        assert people.forget(made).faces == 0

@@ -17,6 +17,19 @@ document.body.addEventListener("people", () => {
   for (const form of document.querySelectorAll("form.select")) form.reset();
 });
 
+// What is selected is counted, and the buttons for it are shown.
+
+function count() {
+  for (const form of document.querySelectorAll("form.select")) {
+    const number = form.querySelectorAll(":checked").length;
+    form.querySelector(".selected").textContent = `${number} selected`;
+    if (number) form.dataset.chosen = number;
+    else delete form.dataset.chosen;
+  }
+}
+for (const event of ["change", "htmx:afterSettle"]) document.body.addEventListener(event, count);
+document.body.addEventListener("reset", () => setTimeout(count));
+
 // A drop zone is a label around a file input: files that are dropped on it, or pasted, are as if
 // they were chosen.
 

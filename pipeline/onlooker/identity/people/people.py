@@ -23,8 +23,9 @@ from onlooker.identity.errors import (
     StoreError,
     TooMany,
     UserExists,
+    UserNotFound,
 )
-from onlooker.identity.faces import NewFace
+from onlooker.identity.faces import NewFace, Vectors
 from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
 from onlooker.identity.search.engines import open_searcher
@@ -272,7 +273,8 @@ class People:
         if faces:
             self._searcher.disassociate(COLLECTION, person, faces)
             self._searcher.delete_faces(COLLECTION, faces)
-        self._searcher.delete_user(COLLECTION, person)
+        with suppress(UserNotFound):
+            self._searcher.delete_user(COLLECTION, person)
         with self.journal.transaction():
             number = self.journal.forget(person)
         digest = hashlib.sha256("\n".join(sorted(faces)).encode()).hexdigest()
@@ -291,7 +293,7 @@ class People:
         """
         found: dict[tuple[str, str], float] = {}
         for person, _, _, hidden in self.journal.people():
-            vector = self._searcher.user_vector(COLLECTION, person)
+            vector = self._vector(person)
             if hidden or vector is None:
                 continue
             if self._searcher.space.calibration.metric == "cosine":
@@ -319,10 +321,17 @@ class People:
 
     def similarity(self, person: str, other: str) -> float | None:
         """Return the Similarity of the means of two people's vectors; None if one has none kept."""
-        first, second = (self._searcher.user_vector(COLLECTION, each) for each in (person, other))
+        first, second = self._vector(person), self._vector(other)
         if first is None or second is None:
             return None
         return likeness(self._searcher.space)(first, second)
+
+    def _vector(self, person: str) -> Vectors | None:
+        """Return the mean of a person's vectors; None if none of them is kept."""
+        try:
+            return self._searcher.user_vector(COLLECTION, person)
+        except UserNotFound:  # none of the appearances was kept with its vector
+            return None
 
     # Application
 
@@ -403,7 +412,10 @@ class People:
         return now
 
     def _faces(self, person: str) -> Sequence[StoredFace]:
-        return self._searcher.faces(COLLECTION, user_id=person).faces
+        try:
+            return self._searcher.faces(COLLECTION, user_id=person).faces
+        except UserNotFound:
+            return ()
 
 
 def open_people(space: Space, store: Path | None = None) -> People:
