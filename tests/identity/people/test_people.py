@@ -241,7 +241,7 @@ class TestChanges:
 
     def test_people_who_are_alike_are_suggested_and_not_joined(self, people: People) -> None:
         assert people.suggest() == []
-        made = people.split("unknown-000001", ["a-1-2"])
+        made = people.join(visitor(1, 7, together=("a-1-0",)))
         [pair] = people.suggest()
         assert {pair.person, pair.other} == {"unknown-000001", made}
         assert pair.similarity > 90
@@ -316,10 +316,10 @@ class TestApart:
         people.join(visitor(2, 0, vector=same, together=("a-1-0",)))
         [pair] = people.suggest()
         assert people.similarity(pair.person, pair.other) == pytest.approx(100)
-        assert not people.are_two(pair.person, pair.other)
+        assert not people.journal.are_two(pair.person, pair.other)
         people.refuse(pair.person, "a-2-0")
-        assert people.are_two(pair.person, pair.other)
-        assert people.are_two(pair.other, pair.person)
+        assert people.journal.are_two(pair.person, pair.other)
+        assert people.journal.are_two(pair.other, pair.person)
         assert people.suggest() == []
 
     def test_somebody_whose_vectors_are_not_kept(self, people: People) -> None:

@@ -287,6 +287,14 @@ class Journal:
         found = self._rows("SELECT appearance FROM refusals WHERE person = ?", person)
         return {appearance for (appearance,) in found}
 
+    def are_two(self, person: str, other: str) -> bool:
+        """Return whether an appearance of one of them is known not to be the other's."""
+        return any(
+            self.person_of(each) == b
+            for a, b in ((person, other), (other, person))
+            for each in self.refused(a)
+        )
+
     def redirect(self, person: str, target: str, number: int) -> None:
         """Let an id stand for another one."""
         self._database.execute(

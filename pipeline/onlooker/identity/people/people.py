@@ -308,16 +308,8 @@ class People:
         return [
             Suggestion(person=a, other=b, similarity=value)
             for (a, b), value in ranked
-            if not self.are_two(a, b)
+            if not self.journal.are_two(a, b)
         ]
-
-    def are_two(self, person: str, other: str) -> bool:
-        """Return whether an appearance of one of them is known not to be the other's."""
-        return any(
-            self.journal.person_of(each) == b
-            for a, b in ((person, other), (other, person))
-            for each in self.journal.refused(a)
-        )
 
     def similarity(self, person: str, other: str) -> float | None:
         """Return the Similarity of the means of two people's vectors; None if one has none kept."""
