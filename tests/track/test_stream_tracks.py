@@ -14,7 +14,7 @@ from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Still
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin, single
-from onlooker.types import Face, Frame, Identity, Quality, TextLine
+from onlooker.types import Face, Frame, Identity, Quality, TextLine, TextQuad
 
 BLANK = Still(np.zeros((360, 640, 3), np.uint8))
 ANNA = np.array([1, 0, 0], np.float32)
@@ -189,8 +189,9 @@ def test_who_comes_back_elsewhere_continues_the_visit_and_its_image(tracks: Stre
 def test_a_line_has_an_image_from_each_event_about_it(tracks: StreamTracks) -> None:
     quad = ((100.0, 40.0), (300.0, 40.0), (300.0, 70.0), (100.0, 70.0))
     line = TextLine(text="EXIT", score=0.9, quad=quad, words=())
+    quads = (TextQuad(quad=quad, score=0.9, lines=(line,)),)
     frames = [
-        with_chips(tracks, replace(shown(index), lines=(line,), last=index == 19))
+        with_chips(tracks, replace(shown(index), quads=quads, last=index == 19))
         for index in range(20)
     ]
     events = [event for each in frames for event in each.readings]
@@ -198,4 +199,4 @@ def test_a_line_has_an_image_from_each_event_about_it(tracks: StreamTracks) -> N
     assert set(kept(frames)) == {events[0].id}
     assert sum(len(each.chips) for each in frames) == 1
     without = begin(Tracks())
-    assert not any(take(without, replace(shown(i), lines=(line,))).chips for i in range(20))
+    assert not any(take(without, replace(shown(i), quads=quads)).chips for i in range(20))

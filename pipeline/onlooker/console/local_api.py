@@ -15,7 +15,7 @@ import msgspec
 
 from onlooker.api.access_keys import Key
 from onlooker.api.context import AnalyserPool, Context
-from onlooker.api.dispatch import Call, Pending, authorise, decode, handle
+from onlooker.api.dispatch import Call, Pending, authorise, handle
 from onlooker.api.rekognition.operations import REKOGNITION
 from onlooker.config.schema import Config
 from onlooker.console.settings import ConsoleSettings
@@ -102,9 +102,12 @@ class LocalApi:
             self.analyser,
         )
         found, body = REKOGNITION.operations[operation], msgspec.json.encode(fields)
+        call = Call(REKOGNITION, found, (), body, None)
         if key is not None:
-            authorise(key, REKOGNITION, found, decode(found.request, body), context)
-        result = handle(Call(REKOGNITION, found, (), body, None), context, None)
+            limit_error = REKOGNITION.limit_error or context.settings.serve.validation_error
+            request = call.form.decode(found.request, body, limit_error)
+            authorise(key, REKOGNITION, found, request, context)
+        result = handle(call, context, None)
         while isinstance(result, Pending):
             result = result.work()
         return result
