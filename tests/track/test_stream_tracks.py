@@ -14,7 +14,7 @@ from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Still
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin, single
-from onlooker.types import Face, Frame, Identity, Quality, TextLine, TextQuad
+from onlooker.types import Face, Frame, Identity, Quality, TextLine, TextQuad, Word
 
 BLANK = Still(np.zeros((360, 640, 3), np.uint8))
 ANNA = np.array([1, 0, 0], np.float32)
@@ -188,7 +188,8 @@ def test_who_comes_back_elsewhere_continues_the_visit_and_its_image(tracks: Stre
 
 def test_a_line_has_an_image_from_each_event_about_it(tracks: StreamTracks) -> None:
     quad = ((100.0, 40.0), (300.0, 40.0), (300.0, 70.0), (100.0, 70.0))
-    line = TextLine(text="EXIT", score=0.9, quad=quad, words=())
+    word = Word(text="EXIT", score=0.9, quad=quad)
+    line = TextLine(text="EXIT", score=0.9, quad=quad, words=(word,))
     quads = (TextQuad(quad=quad, score=0.9, lines=(line,)),)
     frames = [
         with_chips(tracks, replace(shown(index), quads=quads, last=index == 19))
