@@ -36,7 +36,7 @@ MIN_SIMILARITY = 97.0
 STRANGERS = 80.0
 PAIRS = 1000
 MAX_ROLL_ERROR_DEGREES = 3.0
-WANTED = Wanted(text=False, mesh=True, max_faces=1, select=passing("AUTO"))
+WANTED = Wanted(text=False, mesh=True, max_faces=20, select=passing("AUTO"))
 ENLARGED = 8
 """Times that the faces of scikit-image, of 25 pixels, are enlarged."""
 EDGE = 60
@@ -50,6 +50,11 @@ def photographs(folder: Path | None) -> list[Pixels]:
     faces = skimage.data.lfw_subset()[:100]  # type: ignore[no-untyped-call]
     side = ENLARGED * faces.shape[1]
     return [_enlarged(np.asarray((255 * each).round(), np.uint8), side) for each in faces]
+
+
+def _centre(one: AnalysedFace) -> tuple[float, float]:
+    x1, y1, x2, y2 = one.face.box
+    return (x1 + x2) / 2, (y1 + y2) / 2
 
 
 def _enlarged(grey: Pixels, side: int) -> Pixels:
@@ -69,15 +74,28 @@ class Proof:
         self.errors: list[float] = []
         self.vectors: dict[int, list[NDArray[np.float32]]] = {}
 
-    def face(self, picture: Pixels) -> AnalysedFace | None:
-        """Return the largest face."""
+    def faces(self, picture: Pixels) -> list[AnalysedFace]:
+        """Return the faces of a picture, largest first."""
         [analysis] = self._analyser([Still(np.ascontiguousarray(picture))], [WANTED])
-        return analysis.faces[0] if analysis.faces else None
+        return list(analysis.faces)
+
+    def turned(
+        self, photograph: Pixels, upright: AnalysedFace, degrees: int
+    ) -> AnalysedFace | None:
+        """Return the face of the photograph turned by `degrees` that lies where `upright` went."""
+        picture, matrix = turned(photograph, degrees)
+        there = matrix @ (*_centre(upright), 1)
+        near = 0.5 * (upright.face.box[2] - upright.face.box[0])
+        found = [
+            (math.dist(_centre(each), there), n, each) for n, each in enumerate(self.faces(picture))
+        ]
+        apart, _, nearest = min(found, default=(math.inf, 0, None))
+        return nearest if apart < near else None
 
     def add(self, photograph: Pixels, upright: AnalysedFace, step: int) -> None:
         """Turn one photograph by all steps."""
         for degrees in range(0, 360, step):
-            one = self.face(turned(photograph, degrees)[0])
+            one = self.turned(photograph, upright, degrees)
             counts = self.outcomes.setdefault(degrees, Counter())
             if one is None:
                 counts["not found"] += 1
@@ -112,9 +130,9 @@ def main() -> int:
     asked = parser.parse_args()
     proof, people = Proof(), 0
     for photograph in photographs(asked.images):
-        upright = proof.face(photograph)
-        if upright is not None and upright.vector is not None:
-            proof.add(photograph, upright, asked.step)
+        found = proof.faces(photograph)
+        if found and found[0].vector is not None:
+            proof.add(photograph, found[0], asked.step)
             people += 1
         if people == asked.people:
             break

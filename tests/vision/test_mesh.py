@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace as replace_square
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
-from onlooker.vision.mesh import Mesh, MeshedFace, Square
+from onlooker.vision.mesh import MAX_SWAY, Mesh, MeshedFace, Square
 
 
 @pytest.fixture(scope="module")
@@ -197,6 +198,22 @@ def test_what_no_mesh_fits_keeps_the_detectors_points_and_is_not_aligned(
     assert without.face == face
     assert not without.fits
     assert fit(picture, []) == []
+
+
+@pytest.mark.parametrize("turn", [90, 135, 180, -90])
+def test_what_the_model_imagines_moves_with_the_crop(
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], turn: int
+) -> None:
+    picture = Still(astronaut)
+    mesher = fit.whole
+    [seen_upright] = fit(picture, find(picture)[:1])
+    assert seen_upright.mesh is not None
+    square = seen_upright.mesh.square(mesher._crop)
+    wrong = replace_square(square, angle=square.angle + math.radians(turn))
+    [imagined] = mesher._run([picture], [wrong])
+    right, moving = mesher._sway([picture, picture], [seen_upright.mesh, imagined])
+    assert right < 0.75 * MAX_SWAY
+    assert moving > MAX_SWAY
 
 
 def moved(face: Face, x: float, y: float) -> Face:
