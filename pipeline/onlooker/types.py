@@ -374,6 +374,12 @@ class Frame(Result, frozen=True, kw_only=True):
         return float(self.pts * Fraction(*self.time_base))
 
     @property
+    def begun(self) -> tuple[int, int]:
+        """Number of appearances and of readings that the frame begins."""
+        people = sum(event.state == "new" and not event.quiet for event in self.appearances)
+        return people, sum(event.state == "new" for event in self.readings)
+
+    @property
     def fragment_time(self) -> float:
         """Presentation time, in seconds since pts 0, of the key frame of the frame's group."""
         return float(self.fragment_pts * Fraction(*self.time_base))

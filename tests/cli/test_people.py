@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.identity.people.test_people import SPACE, visitor
+from tests.support.appearances import event, record
 from typer.testing import CliRunner
 
 from onlooker.cli.commands import app
 from onlooker.identity.people.people import open_people
+from onlooker.record.log.writer import Writer
 
 
 @pytest.fixture(autouse=True)
@@ -63,3 +65,19 @@ def test_hide_and_forget() -> None:
     assert json.loads(receipt)["appearances"] == 2
     done = CliRunner().invoke(app, ["people", "forget", "unknown-000001"])
     assert done.exit_code != 0
+
+
+def test_appearances_are_found_by_the_name_that_somebody_got_later(tmp_path: Path) -> None:
+    log = tmp_path / "r.db"
+    there = event(0, "end", 10, 20)
+    with Writer(log) as writer:
+        writer.append([record(0, there, event(1, "end", 10, 20))])
+    with open_people(SPACE, tmp_path / "faces.db") as people:
+        assert people.join(visitor(7, 0, appearance=there.id)) == "unknown-000003"
+    run("name", "unknown-000003", "Ada Müller")
+    for name, number in (("Ada Müller", 1), ("unknown-000003", 1), ("unknown-000004", 0)):
+        words = ["log", "appearances", "--log", str(log), "--json", "--person", name]
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.exception
+        found = done.stdout.splitlines()
+        assert [json.loads(line)["AppearanceId"] for line in found] == [there.id] * number

@@ -248,3 +248,20 @@ TestAccidents = Accidents.TestCase
 TestAccidents.settings = MANY
 TestStatefulAccidents = StatefulAccidents.TestCase
 TestStatefulAccidents.settings = MANY
+
+
+def test_events_of_a_frame_whose_recorder_answers_twice_are_counted_once(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    line.open("a")
+    line.read("a.1")
+    line.offer("a.1")
+    for name, stage in (("d", "detect"), ("r", "recognise")):
+        line.join(name, stage)
+        line.work(name)
+    line.join("w", "record")
+    job, data = line.inbox["w"].popleft()
+    while not isinstance(job, messages.Job):
+        job, data = line.inbox["w"].popleft()
+    for _ in range(2):
+        line.say("w", messages.Result(job.lease, None, 1.0, 0.5, 1.0, False, (2, 1)), data)
+    assert line.counts("a") == messages.Counts(received=1, done=1, appearances=2, readings=1)

@@ -11,7 +11,14 @@ from onlooker.stream.metrics import Metrics, families
 
 DOOR = StreamStatus(
     name="door",
-    counts=Counts(received=12, done=7, failed={"error": 2}, dropped={"superseded": 1}),
+    counts=Counts(
+        received=12,
+        done=7,
+        failed={"error": 2},
+        dropped={"superseded": 1},
+        appearances=3,
+        readings=5,
+    ),
     source="source-0.1",
     in_flight=2,
     frames=None,
@@ -58,6 +65,8 @@ def test_frames_received_are_those_analysed_failed_dropped_and_in_flight(address
 
     assert value("frames_received_total") == 12
     assert value("frames_analysed_total") == 7
+    assert value("appearances_total") == 3
+    assert value("readings_total") == 5
     assert value("frames_failed_total", ("cause", "error")) == 2
     assert value("frames_dropped_total", ("cause", "superseded")) == 1
     assert value("frames_in_flight") == 2

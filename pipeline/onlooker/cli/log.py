@@ -17,6 +17,8 @@ from onlooker.config.load import load
 from onlooker.durable_file import Occupied
 from onlooker.errors import printable
 from onlooker.escape import PEOPLE, STREAMS
+from onlooker.identity.people.journal import JOURNAL, Journal
+from onlooker.identity.store import default_path as default_store
 from onlooker.record.log.reader import Log, LogError, default_path
 from onlooker.record.log.visit_table import Event, Visit, VisitQuery, encode_event
 from onlooker.rekognition.shapes import Appearance, Reading, decode, encode
@@ -148,7 +150,7 @@ def appearances(
     TIME is as `onlooker log query` has it. Example: `onlooker log appearances --stream door --from
     2026-11-25T08:00 --faces today`
     """
-    wanted = VisitQuery(stream, person, *_span(start, end))
+    wanted = VisitQuery(stream, person, *_span(start, end), others=_visits_of(person))
     with Log(_path(log)) as opened:
         found = opened.visits(Appearance, wanted)
         if faces is not None:
@@ -181,6 +183,14 @@ def texts(
         found = opened.visits(Reading, wanted)
     rows = [(event.DetectedText, event.Confidence) for _, event in found]
     _print_visits(found, rows, "text", json)
+
+
+def _visits_of(person: str | None) -> list[str]:
+    """Return the appearances of somebody whom no collection knows, whatever the name was then."""
+    if person is None or not default_store().with_name(JOURNAL).exists():
+        return []
+    with Journal(default_store().with_name(JOURNAL)) as journal:
+        return [each.appearance for each in journal.visitors(journal.resolve(person))]
 
 
 def _print_visits(

@@ -119,23 +119,23 @@ def _rows(
     asked = Filter.of(request)
     zone = console_context.zone_of(request)
     person = PEOPLE.meant(asked.person) if asked.person else None
+    others: Sequence[str] = ()
+    if person is not None and people is not None:
+        visitors = people.journal.visitors(people.journal.resolve(person))
+        others = [visitor.appearance for visitor in visitors]
     wanted = VisitQuery(
         stream=STREAMS.meant(asked.stream) if asked.stream else None,
         name=person,
         start=wording.moment(asked.since, zone) if asked.since else None,
         end=wording.moment(asked.until, zone) if asked.until else None,
+        others=others,
     )
-    others: Sequence[str] = ()
-    if person is not None and people is not None:
-        visitors = people.journal.visitors(people.journal.resolve(person))
-        others = [visitor.appearance for visitor in visitors]
     question = partial(
         visit_table.page,
         kind=Appearance,
         wanted=wanted,
         limit=PAGE_ROWS,
         before=_place(request.query_params.get("before", "")),
-        others=others,
     )
     found = [] if log is None else log.ask(question)
     more = found[-1].event if len(found) == PAGE_ROWS else None

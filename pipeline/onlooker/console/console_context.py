@@ -18,6 +18,7 @@ from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Session, Sessions
 from onlooker.console.settings import ConsoleSettings
 from onlooker.identity.errors import StoreError
+from onlooker.identity.people.journal import JOURNAL
 from onlooker.identity.people.people import People, open_people
 from onlooker.models.card import space
 from onlooker.record.log.reader import Log
@@ -134,7 +135,7 @@ class ConsoleContext:
 
 def journal_path(store: Path) -> Path:
     """Return the path of the journal of people, which is beside the store of collections."""
-    return store.with_name("people.db")
+    return store.with_name(JOURNAL)
 
 
 def of(request: Request) -> ConsoleContext:

@@ -332,7 +332,7 @@ class Hub:
         self._scheduler.idle(worker)
         if flight.lease == message.lease:
             flight.lease = None
-            flight.frame = frame
+            flight.frame, flight.begun = frame, message.begun
             if self.stages[flight.stage].stateful:
                 flight.stream.outputs[flight.stage] = frame
             if message.failed is None:
@@ -396,7 +396,7 @@ class Hub:
     def _settle(self, flight: Flight, what: messages.Failure | messages.Drop | None) -> None:
         """Count the frame as done (None), failed or dropped, and free its slot."""
         stream = flight.stream
-        stream.counts = stream.counts.plus(what)
+        stream.counts = stream.counts.plus(what, flight.begun)
         del stream.flights[flight.index]
         done = what is None
         if done:

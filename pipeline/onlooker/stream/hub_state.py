@@ -27,6 +27,8 @@ class Flight:
     """Whether it repeats the result of an earlier frame."""
     known: bool = False
     """Whether a stage has found that only the ordered ones are left."""
+    begun: tuple[int, int] = (0, 0)
+    """See messages.Result."""
     stage: int = 0
     lease: int | None = None
     """Number of the valid lease; None while the frame waits."""

@@ -74,7 +74,7 @@ def inline_feeds(
                     publisher.follower.step()
                 failure: Failure = "undecodable" if picture is None else "error"
                 counts = replace(counts, received=counts.received + 1)
-                counts = counts.plus(failure if frame.error is not None else None)
+                counts = counts.plus(failure if frame.error is not None else None, frame.begun)
                 on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
             for _, runner in line:
                 runner.release(feed.stream)

@@ -68,14 +68,23 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
     """Recorded, but not analysed: see the record's error."""
     dropped: dict[Drop, int] = {}
     """Neither analysed nor recorded."""
+    appearances: int = 0
+    """Visits of people that have begun, without those within the cooldown."""
+    readings: int = 0
+    """Lines of text that have come."""
 
     @property
     def settled(self) -> int:
         """All that are no longer in flight."""
         return self.done + sum(self.failed.values()) + sum(self.dropped.values())
 
-    def plus(self, what: "Failure | Drop | None" = None) -> "Counts":
-        """Return the counts with one more settled frame: done (None), failed or dropped."""
+    def plus(
+        self, what: "Failure | Drop | None" = None, begun: tuple[int, int] = (0, 0)
+    ) -> "Counts":
+        """Return the counts with one more settled frame: done (None), failed or dropped.
+
+        begun: see Frame.begun.
+        """
         done, failed, dropped = self.done, self.failed, self.dropped
         match what:
             case None:
@@ -84,7 +93,8 @@ class Counts(msgspec.Struct, frozen=True, array_like=True):
                 failed = {**failed, what: failed.get(what, 0) + 1}
             case _:
                 dropped = {**dropped, what: dropped.get(what, 0) + 1}
-        return Counts(self.received, done, failed, dropped)
+        appearances, readings = self.appearances + begun[0], self.readings + begun[1]
+        return Counts(self.received, done, failed, dropped, appearances, readings)
 
 
 # Source to hub
@@ -199,6 +209,8 @@ class Result(Message, frozen=True):
     """CPU seconds of its whole process."""
     known: bool = False
     """Whether only the ordered stages are to get the frame from now on."""
+    begun: tuple[int, int] = (0, 0)
+    """Number of appearances and of readings that the frame begins, as far as is known."""
 
 
 class Heartbeat(Message, frozen=True):

@@ -44,6 +44,12 @@ def families(status: Status) -> Iterator[Metric]:
     dropped = CounterMetricFamily(
         "onlooker_frames_dropped", "Frames dropped", labels=["stream", "cause"]
     )
+    appearances = CounterMetricFamily(
+        "onlooker_appearances", "Visits of people that have begun", labels=["stream"]
+    )
+    readings = CounterMetricFamily(
+        "onlooker_readings", "Lines of text that have come", labels=["stream"]
+    )
     in_flight = GaugeMetricFamily(
         "onlooker_frames_in_flight", "Frames between source and log", labels=["stream"]
     )
@@ -62,6 +68,8 @@ def families(status: Status) -> Iterator[Metric]:
         name, counts = stream.name, stream.counts
         received.add_metric([name], counts.received)
         analysed.add_metric([name], counts.done)
+        appearances.add_metric([name], counts.appearances)
+        readings.add_metric([name], counts.readings)
         for cause, number in counts.failed.items():
             failed.add_metric([name, cause], number)
         for drop, number in counts.dropped.items():
@@ -83,6 +91,8 @@ def families(status: Status) -> Iterator[Metric]:
         analysed,
         failed,
         dropped,
+        appearances,
+        readings,
         in_flight,
         healthy,
         reconnects,

@@ -55,6 +55,8 @@ class Done(NamedTuple):
     """The error, if the step raised over the frame."""
     known: bool = False
     """Whether only the ordered stages are to get the frame from now on."""
+    begun: tuple[int, int] = (0, 0)
+    """See messages.Result."""
 
 
 def main(run: Path, stage: str, name: str) -> int:
@@ -119,8 +121,8 @@ def _in_batches(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Set
 
 def _answer(hub: HubClient, worker: "StageWorker", setup: Setup, done: "Iterable[Done]") -> None:
     model, cpu = setup.model_seconds(), time.process_time()
-    for lease, data, failed, known in done:
-        hub.send(messages.Result(lease, failed, worker.seconds, model, cpu, known), data)
+    for lease, data, failed, known, begun in done:
+        hub.send(messages.Result(lease, failed, worker.seconds, model, cpu, known, begun), data)
 
 
 def receive_jobs(
@@ -254,7 +256,8 @@ class StageWorker:
 def _done(taken: Taken, frame: Frame) -> Done:
     """Return the answer of an ordered stage; `failed` is set if the frame failed in this one."""
     failed = frame.error if taken.job.failed is None else None
-    return Done(taken.job.lease, messages.pack_frame(frame), failed, frame.known)
+    data = messages.pack_frame(frame)
+    return Done(taken.job.lease, data, failed, frame.known, frame.begun)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ from onlooker.identity.people.person_changes import Change, LoggedChange, Visito
 APPLICATION_ID = 1330531408
 """SQLite's mark of the kind of file."""
 FORMAT = 1
+JOURNAL = "people.db"
+"""Name of the file, beside the store of collections."""
 LOCK_TIMEOUT_SECONDS = 30.0
 
 TABLES = f"""

@@ -26,7 +26,7 @@ from onlooker.identity.errors import (
     UserNotFound,
 )
 from onlooker.identity.faces import NewFace, Vectors
-from onlooker.identity.people.journal import Journal
+from onlooker.identity.people.journal import JOURNAL, Journal
 from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
 from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.matcher import likeness
@@ -418,7 +418,7 @@ def open_people(space: Space, store: Path | None = None) -> People:
     path = default_path() if store is None else store
     searcher = open_searcher(path, space)
     try:
-        return People(searcher, Journal(path.with_name("people.db")))
+        return People(searcher, Journal(path.with_name(JOURNAL)))
     except BaseException:
         searcher.close()
         raise

@@ -283,8 +283,7 @@ class Log:
         """Return the appearances or the readings that meet all conditions, oldest first."""
         if self._format < visit_table.SINCE_FORMAT:
             return []
-        with self._errors():
-            return visit_table.find(self._database, kind, wanted)
+        return self.ask(lambda database: visit_table.find(database, kind, wanted))
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Return the answer of a function of `visit_table` on this file. Raises LogError."""

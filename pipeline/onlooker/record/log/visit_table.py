@@ -39,6 +39,8 @@ class VisitQuery(NamedTuple):
     start: float | None = None
     end: float | None = None
     """A part of the visit lies between these times; `end` itself is excluded."""
+    others: Sequence[str] = ()
+    """Ids of visits that count as if they had the name."""
 
 
 ANY_VISIT = VisitQuery()
@@ -97,7 +99,7 @@ def _rows(record: StreamRecord) -> Iterator[tuple[str, str, str | None, Appearan
 
 def find(database: sqlite3.Connection, kind: type[Event], wanted: VisitQuery) -> list[Visit[Event]]:
     """Return the visits that meet all conditions, oldest first. Raises sqlite3.Error."""
-    conditions, values = _conditions(kind, wanted, ())
+    conditions, values = _conditions(kind, wanted)
     found = database.execute(
         f"{SELECT} WHERE {' AND '.join(conditions)} ORDER BY start, visits.id", values
     )
@@ -110,14 +112,12 @@ def page(
     wanted: VisitQuery,
     limit: int,
     before: tuple[float, str] | None = None,
-    others: Sequence[str] = (),
 ) -> list[Visit[Event]]:
     """Return `limit` visits that meet all conditions, those that ended last first.
 
-    before: End and id of the last visit of the page before. others: ids of visits that count as if
-    they had the name that is wanted. Raises sqlite3.Error.
+    before: End and id of the last visit of the page before. Raises sqlite3.Error.
     """
-    conditions, values = _conditions(kind, wanted, others[:MAX_OTHERS])
+    conditions, values = _conditions(kind, wanted)
     if before is not None:
         conditions.append("(end, visits.id) < (?, ?)")
         values.extend((before[0], uuid.UUID(before[1]).bytes))
@@ -153,9 +153,7 @@ def newest(database: sqlite3.Connection) -> int:
     return int(position)
 
 
-def _conditions(
-    kind: type[Event], wanted: VisitQuery, others: Sequence[str]
-) -> tuple[list[str], list[object]]:
+def _conditions(kind: type[Event], wanted: VisitQuery) -> tuple[list[str], list[object]]:
     """Return the conditions of a query, to be joined by AND, and their values."""
     named, name = "visits.name = ?", wanted.name
     if kind is Reading and name is not None:
@@ -163,6 +161,7 @@ def _conditions(
     conditions = ["kind = ?"]
     values: list[object] = [KINDS[kind]]
     if name is not None:
+        others: Sequence[str] = wanted.others[:MAX_OTHERS]
         places = ", ".join("?" * len(others))
         conditions.append(f"({named} OR visits.id IN ({places}))")
         values += [name, *(uuid.UUID(each).bytes for each in others)]
