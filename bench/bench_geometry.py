@@ -118,7 +118,10 @@ def kernels() -> dict[str, Pair]:
             lambda: umeyama(source, target),
             lambda: geometry.similarity(source, target),
         ),
-        "CTC, 40 columns": (lambda: groups(classes, scores), lambda: ctc.collapse(classes, scores)),
+        "CTC, 40 columns": (
+            lambda: groups(classes, scores),
+            lambda: ctc.collapse(classes, scores, scores),
+        ),
     }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from onlooker.types import Quad, TextLine, Word
 from onlooker.vision import text_lines
-from onlooker.vision.text_lines import Character
+from onlooker.vision.text_gaps import Character
 
 
 def flat(x: float, y: float, width: float, height: float = 20) -> Quad:

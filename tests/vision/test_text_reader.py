@@ -19,7 +19,7 @@ from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import TextLine, TextQuad
 from onlooker.vision import text_reader
-from onlooker.vision.text_lines import Character
+from onlooker.vision.text_gaps import Character
 
 SETTINGS = schema.Text(size=960)
 
@@ -181,6 +181,21 @@ def test_transparent_and_deep_images_are_read(detect_text: ThoroughText) -> None
     for form in (clear, deep, grey):
         data = cv2.imencode(".png", form)[1].tobytes()
         assert detect_text.recall(image.decode(data).bgr, words) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Ä Ö Ü ä ö ü ß", marks=pytest.mark.xfail(reason="ß is B", strict=True)),
+        pytest.param("Ä Ö Ü ä ö ü", marks=pytest.mark.xfail(reason="ä ö is äö", strict=True)),
+        "É È À Ç",
+        "ü ø ñ é",
+    ],
+)
+def test_single_accented_letters_are_read(detect_text: ThoroughText, text: str) -> None:
+    pixels = np.full((134, 420, 3), 255, np.uint8)
+    cv2.putText(pixels, text, (40, 80), (0, 0, 0), cv2.FontFace("sans"), 40, 400)
+    assert [word.text for line in detect_text(pixels) for word in line.words] == text.split()
 
 
 def test_crops_that_were_read_are_remembered_if_images_repeat(

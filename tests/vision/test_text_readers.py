@@ -8,7 +8,7 @@ from tests.support.single import TextFinder, TextReader
 
 from onlooker.config import schema
 from onlooker.media.picture import Still
-from onlooker.vision.text_lines import Character
+from onlooker.vision.text_gaps import Character
 from onlooker.vision.text_readers import TextReaders
 
 ALL = schema.Text(readers=("latin", "cyrillic", "arabic"), detection="thorough")

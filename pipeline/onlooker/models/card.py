@@ -87,11 +87,13 @@ class Build(Section, frozen=True):
         "paddle",
         "tesseract",
     ]
-    edits: tuple[Literal["drop_unused", "free_size", "greedy", "heads", "own_weights"], ...] = ()
+    edits: tuple[
+        Literal["drop_unused", "free_size", "greedy_with_space", "heads", "own_weights"], ...
+    ] = ()
     """Changes to the graph, in order. After them every model takes images as bytes, and its
     denormal weights are set to zero."""
     vocabulary: Literal["all", "latin"] | None = None
-    """The characters that the edit `greedy` leaves in a text reader's alphabet."""
+    """The characters that the edit `greedy_with_space` leaves in a text reader's alphabet."""
     heads: Heads | None = None
     """The weights that the edit `heads` adds."""
 

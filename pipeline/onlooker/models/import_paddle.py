@@ -125,7 +125,7 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
                 Member(path=path, sha256=digest)
                 for path, digest in zip(files, digests, strict=True)
             ],
-            "build": {"format": "paddle", "edits": ["greedy"], "vocabulary": "all"}
+            "build": {"format": "paddle", "edits": ["greedy_with_space"], "vocabulary": "all"}
             if reads
             else {"format": "paddle"},
             "layout": "NCHW",

@@ -19,11 +19,14 @@ from onlooker.vision.text_lines import as_quad
 from onlooker.vision.tiles import parts, windows
 
 # The finder's map is cut at REGION_THRESHOLD, and a region whose mean is at least TEXT_SCORE is
-# text. The thorough search also takes candidates of at least CANDIDATE_SCORE, which the reader must
-# confirm.
+# text. Those of at least CANDIDATE_SCORES are candidates, which the reader must confirm.
 REGION_THRESHOLD = 0.3
 TEXT_SCORE = 0.6
-CANDIDATE_SCORE = 0.5
+CANDIDATE_SCORES = {"fast": 0.45, "thorough": 0.5}
+# The fast search takes only candidates that look like words, because each of them is read: width to
+# height, and least and largest height in pixels of the map.
+MIN_CANDIDATE_RATIO = 2.5
+CANDIDATE_HEIGHTS = 9.0, 40.0
 UNCLIP_RATIO = 1.0
 """DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
 much space round a word; this ratio fits the words of ICDAR 2015 best."""
@@ -87,6 +90,7 @@ class TextFinder:
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self._thorough = settings.detection == "thorough"
+        self._min_score = CANDIDATE_SCORES[settings.detection]
         self._size = max(settings.size, MIN_THOROUGH_PIXELS) if self._thorough else settings.size
         self._model = session.load(settings.detector, provider)
         first = usual().small(self._size, self._model.card.multiple)
@@ -112,6 +116,8 @@ class TextFinder:
         found = self._decoded(probable, scale, (0, 0))
         if self._thorough:
             found = self._with_small_text(picture, found, 1 / max(scale))
+        else:
+            found = found.where(found.certain | _like_words(found))
         found = found.where(found.heights >= MIN_HEIGHT)
         return tuple(
             TextQuad(quad=as_quad(quad), score=score)
@@ -179,9 +185,9 @@ class TextFinder:
         self, probable: Floats, scale: tuple[float, float], origin: tuple[int, int]
     ) -> Regions:
         """Return the regions of a map whose input begins at `origin` in the full image."""
-        threshold, shortest = (CANDIDATE_SCORE, 1.0) if self._thorough else (TEXT_SCORE, MIN_SIDE)
+        shortest = 1.0 if self._thorough else MIN_SIDE
         quads, scores = regions.rectangles(
-            probable, REGION_THRESHOLD, threshold, UNCLIP_RATIO, shortest, MAX_QUADS
+            probable, REGION_THRESHOLD, self._min_score, UNCLIP_RATIO, shortest, MAX_QUADS
         )
         sides = np.hypot(*(quads[:, [1, 3]] - quads[:, [0, 0]]).transpose(2, 0, 1))
         whole = quads * np.array(scale, np.float32) + np.array(origin, np.float32)
@@ -226,6 +232,15 @@ def _together(found: Sequence[Regions]) -> Regions:
     quads, scores, heights = (np.concatenate(each) for each in zip(*found, strict=True))
     order = np.argsort(-scores, kind="stable")[:MAX_QUADS]
     return Regions(quads[order], scores[order], heights[order])
+
+
+def _like_words(found: Regions) -> NDArray[np.bool_]:
+    """Return (n,): whether each is as high as text is, and longer than a letter, along the rows."""
+    sides = found.quads[:, [1, 3]] - found.quads[:, [0, 0]]
+    width, height = np.hypot(*sides.transpose(2, 0, 1)).T
+    low, high = CANDIDATE_HEIGHTS
+    fits = (found.heights >= low) & (found.heights <= high)
+    return np.asarray(fits & (width >= MIN_CANDIDATE_RATIO * height), np.bool_)
 
 
 def _box(quad: Floats) -> Box:

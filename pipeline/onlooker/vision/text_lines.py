@@ -7,13 +7,13 @@ words, and regions that were detected apart become one line if the gap between t
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.types import Point, Quad, TextLine, Word
 from onlooker.vision.shared_letters import in_one_script
+from onlooker.vision.text_gaps import Character
 from onlooker.vision.writing_direction import logical
 
 MIN_LINE_GAP = 1.5
@@ -26,16 +26,6 @@ MAX_WORD_GAP = 0.6
 MAX_HEIGHT_RATIO = 1.6
 MAX_ANGLE = math.radians(8)
 MAX_OFFSET = 0.3
-
-
-class Character(NamedTuple):
-    """A character that was read."""
-
-    text: str
-    score: float
-    """0 to 1."""
-    centre: float
-    """Place along the crop: 0 is its left edge, 1 its right."""
 
 
 def lines(quad: Quad, characters: Sequence[Character], padding: float) -> list[TextLine]:

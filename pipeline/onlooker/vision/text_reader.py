@@ -17,15 +17,18 @@ from onlooker.config import schema
 from onlooker.media.picture import Picture, Pixels
 from onlooker.models import readers
 from onlooker.types import Quad, TextLine, TextQuad
-from onlooker.vision import text_readers
+from onlooker.vision import look_alikes, machine_readable, seven_segments, text_readers
 from onlooker.vision.crops import crop
 from onlooker.vision.text_finder import TEXT_SCORE
-from onlooker.vision.text_lines import Character, in_reading_order, lines
+from onlooker.vision.text_gaps import Character
+from onlooker.vision.text_lines import in_reading_order, lines
 from onlooker.vision.text_readers import TextReaders
 from onlooker.vision.text_recogniser import CROP_HEIGHT
 
 MIN_CANDIDATE_SCORE = 0.9
 """Score with which a candidate of the finder must be read to be text."""
+DISPLAY_HEIGHT = 2 * CROP_HEIGHT
+"""Pixels of the crops in which the points of displays are looked for."""
 CROP_PADDING = 0.075
 """The reader likes more space: its crops have this share of the height more on each side."""
 MAX_CROP_WIDTH = 100 * CROP_HEIGHT
@@ -118,7 +121,10 @@ class TextReader:
             threshold = max(threshold, MIN_CANDIDATE_SCORE)
         if reading.score < threshold:
             return []
-        return lines(reading.quad, reading.characters, CROP_PADDING)
+        characters = machine_readable.corrected(reading.characters)
+        if characters is None:
+            characters = look_alikes.resolved(reading.characters)
+        return lines(reading.quad, characters, CROP_PADDING)
 
     def _readings(self, places: Sequence[tuple[Picture, TextQuad]]) -> list[Reading]:
         """Return the best reading of each region: of several ways to view it, the clearest."""
@@ -134,9 +140,11 @@ class TextReader:
                 if places[n][1].score >= MIN_TURNED_SCORE and reading.score < MAX_DOUBTFUL_SCORE
             ]
             for n, reading in self._read(places, doubtful):
-                if reading.score > best[n].score + MIN_TURNED_GAIN:
+                # A few characters that are clear do not beat many.
+                fewer = min(1.0, len(reading.characters) / max(1, len(best[n].characters)))
+                if fewer * reading.score > best[n].score + MIN_TURNED_GAIN:
                     best[n] = reading
-        return [best[n] for n in range(len(places))]
+        return [_with_points(picture, best[n]) for n, (picture, _) in enumerate(places)]
 
     def _read(
         self, places: Sequence[tuple[Picture, TextQuad]], views: Sequence[tuple[int, Quad]]
@@ -178,29 +186,37 @@ def _views(quad: Quad) -> list[Quad]:
     return [downwards, upwards]
 
 
+def _with_points(picture: Picture, reading: Reading) -> Reading:
+    """Return the reading with the points that a crop of twice the size shows."""
+    if not seven_segments.is_number(reading.characters):
+        return reading
+    large = _rectified(picture, reading.quad, DISPLAY_HEIGHT)
+    return Reading(reading.quad, seven_segments.with_points(reading.characters, large))
+
+
 def _turned(quad: Quad) -> Quad:
     """Return the same region viewed upside down."""
     a, b, c, d = quad
     return c, d, a, b
 
 
-def _rectified(picture: Picture, quad: Quad) -> Pixels:
-    """Return the region with CROP_PADDING, upright, CROP_HEIGHT pixels high."""
+def _rectified(picture: Picture, quad: Quad, height: int = CROP_HEIGHT) -> Pixels:
+    """Return the region with CROP_PADDING, upright, `height` pixels high."""
     corners = _padded(quad)
     size = math.dist(corners[0], corners[1]), math.dist(corners[0], corners[3])
-    width = min(MAX_CROP_WIDTH, max(1, round(CROP_HEIGHT * size[0] / size[1])))
-    target = np.array([[0, 0], [width, 0], [0, CROP_HEIGHT]], np.float32)
+    width = min(MAX_CROP_WIDTH, max(1, round(height * size[0] / size[1])))
+    target = np.array([[0, 0], [width, 0], [0, height]], np.float32)
     matrix = cv2.getAffineTransform(np.array([corners[n] for n in (0, 1, 3)], np.float32), target)
     upright = crop(
         picture,
         np.asarray(matrix, np.float64),
         width,
-        CROP_HEIGHT,
+        height,
         interpolation=cv2.INTER_CUBIC,
         border=cv2.BORDER_REPLICATE,
         roughly=True,
     )
-    zoom = CROP_HEIGHT / size[1]
+    zoom = height / size[1]
     if zoom < MIN_SHARPENED_ZOOM:
         return upright
     blurred = cv2.GaussianBlur(upright, (0, 0), zoom)

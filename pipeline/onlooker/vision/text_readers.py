@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from onlooker.config import schema
 from onlooker.models import readers
-from onlooker.vision.text_lines import Character
+from onlooker.vision.text_gaps import Character
 from onlooker.vision.text_recogniser import TextRecogniser
 
 MAX_DOUBTFUL_SCORE = 0.95

@@ -9,7 +9,7 @@ from onlooker.media.picture import Pixels
 from onlooker.models import session
 from onlooker.vision import ctc
 from onlooker.vision.crops import padded
-from onlooker.vision.text_lines import Character
+from onlooker.vision.text_gaps import Character, spaced
 
 CROP_HEIGHT = 48
 """Pixels of the crops."""
@@ -42,16 +42,17 @@ class TextRecogniser:
             padded(each, self.model.card, self.model.length(each.shape[1])) for each in upright
         ]
         outputs = self.model.run_each(inputs)
-        for each, given, (classes, scores) in zip(upright, inputs, outputs, strict=True):
+        for each, given, (classes, scores, spaces) in zip(upright, inputs, outputs, strict=True):
             column = given.shape[1] / classes.shape[1] / each.shape[1]
+            found = ctc.collapse(classes[0], scores[0], scores[0] * np.exp(spaces[0]))
             characters = [
                 Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
-                for index, score, first, last in ctc.collapse(classes[0], scores[0])
+                for index, score, first, last, _ in found
             ]
             part = share_read(each, [one.centre for one in characters if one.text != " "])
             if part < 1:
                 characters = [one._replace(score=part * one.score) for one in characters]
-            yield tuple(characters)
+            yield spaced(characters, [space for *_, space in found], each)
 
 
 def share_read(crop: Pixels, centres: Sequence[float]) -> float:

@@ -42,8 +42,8 @@ def reader(alphabet: str) -> tuple[onnx.ModelProto, Floats, Floats]:
     return model, weights, bias
 
 
-def greedy_card(vocabulary: Any) -> Card:
-    build = Build(format="onnx", edits=("greedy",), vocabulary=vocabulary)
+def reader_card(vocabulary: Any) -> Card:
+    build = Build(format="onnx", edits=("greedy_with_space",), vocabulary=vocabulary)
     return msgspec.structs.replace(card("ppocrv6_rec_small"), build=build)
 
 
@@ -51,34 +51,35 @@ def greedy_card(vocabulary: Any) -> Card:
     ("vocabulary", "kept", "characters"),
     [("latin", [0, 1, 3, 5], "a\né\n "), ("all", [0, 1, 2, 3, 4, 5], "a\n中\né\n♥\n ")],
 )
-def test_greedy_answers_with_the_best_class_of_the_vocabulary(
+def test_a_reader_returns_the_best_class_of_the_vocabulary_and_the_space(
     vocabulary: str, kept: list[int], characters: str
 ) -> None:
     model, weights, bias = reader("a中é♥")
-    graph_edits.greedy(model, greedy_card(vocabulary))
+    graph_edits.greedy_with_space(model, reader_card(vocabulary))
     x = floats(2, 7, 5)
-    index, probability = run(model, x)
+    index, probability, space = run(model, x)
     exponent = np.exp((x @ weights + bias)[..., kept])
     ratios = exponent / exponent.sum(axis=2, keepdims=True)
     np.testing.assert_array_equal(index, ratios.argmax(axis=2))
     np.testing.assert_allclose(probability, ratios.max(axis=2), rtol=1e-5)
+    np.testing.assert_allclose(space, np.log(ratios[..., -1] / ratios.max(axis=2)), atol=1e-5)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert metadata["character"] == characters
 
 
-def test_greedy_refuses_a_graph_that_is_not_a_reader() -> None:
+def test_a_graph_that_is_not_a_reader_is_refused() -> None:
     graph = Graph()
     graph.output("y", graph.input("x", [1, 2, 3]), [1, 2, 3])
     model = graph.model("none")
     helper.set_model_props(model, {"character": "a"})
     with pytest.raises(WeightsError, match="ends in Identity, not in Softmax"):
-        graph_edits.greedy(model, greedy_card("latin"))
+        graph_edits.greedy_with_space(model, reader_card("latin"))
     model, _, _ = reader("ab")
     helper.set_model_props(model, {"character": "a\nb\n中"})
     with pytest.raises(WeightsError, match="0 weights have 5 classes"):
-        graph_edits.greedy(model, greedy_card("latin"))
+        graph_edits.greedy_with_space(model, reader_card("latin"))
     with pytest.raises(WeightsError, match=r"needs build.vocabulary"):
-        graph_edits.greedy(model, greedy_card(None))
+        graph_edits.greedy_with_space(model, reader_card(None))
 
 
 def two_convolutions(unused: int, *, twice: bool) -> tuple[onnx.ModelProto, str, str]:

@@ -44,7 +44,8 @@ class Reader:
         [[found]] = self.session.run(None, {"x": planes})
         assert found.shape[1] == len(self.alphabet)
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-4)
-        read = ctc.collapse(found.argmax(axis=1), found.max(axis=1))
+        spaces = np.ascontiguousarray(found[:, -1])
+        read = ctc.collapse(found.argmax(axis=1), found.max(axis=1), spaces)
         return "".join(self.alphabet[index] for index, *_ in read).strip()
 
 

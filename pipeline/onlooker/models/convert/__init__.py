@@ -34,7 +34,7 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
 
 EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": graph_edits.free_size,
-    "greedy": graph_edits.greedy,
+    "greedy_with_space": graph_edits.greedy_with_space,
     "drop_unused": graph_edits.drop_unused,
     "own_weights": graph_edits.own_weights,
     "heads": heads.heads,

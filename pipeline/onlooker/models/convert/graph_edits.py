@@ -227,17 +227,20 @@ def _latin(character: str) -> bool:
 VOCABULARIES: dict[str, Callable[[str], bool]] = {"all": lambda character: True, "latin": _latin}
 
 
-def greedy(model: onnx.ModelProto, card: Card) -> None:
-    """Let a text reader return the best character of each column and its probability.
+def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
+    """Let a text reader return the best character of each column, and how likely a space is.
 
     The graph ends in MatMul, Add, Softmax over an alphabet of thousands, which is a fifth of its
-    time and 3 MB a line. The two weights are reduced to the characters of the card's vocabulary,
-    and the outputs are `idx` and `prob`, (n, columns) each: the best class, and its probability
-    among the remaining classes. The metadata `character` names the classes 1, 2, ... of the new
-    alphabet, one a line; class 0 is CTC's blank.
+    time and 3 MB a line. The two weights are reduced to the characters of the card's vocabulary.
+    The outputs are `idx`, `prob` and `space`, (n, columns) each: the best class, its probability
+    among the remaining classes, and the logarithm of the space's probability divided by it. The
+    metadata `character` names the classes 1, 2, ... of the new alphabet, one a line; class 0 is
+    CTC's blank, and the last one the space.
     """
     if card.build.vocabulary is None:
-        raise WeightsError(f"{card.name}: the edit `greedy` needs build.vocabulary on the card")
+        raise WeightsError(
+            f"{card.name}: the edit `greedy_with_space` needs build.vocabulary on the card"
+        )
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     # The file names the classes from 1 on; the last class, which it does not name, is the space.
     alphabet = [*metadata["character"].split("\n"), " "]
@@ -251,7 +254,7 @@ def greedy(model: onnx.ModelProto, card: Card) -> None:
     if len(kept) < len(alphabet):
         classes = [0, *(place + 1 for place in kept)]
         _cut_last_layer(graph, softmax.input[0], 1 + len(alphabet), classes)
-    _answer_best(graph, softmax)
+    _answer_best(graph, softmax, len(kept))
     metadata["character"] = "\n".join(alphabet[place] for place in kept)
     helper.set_model_props(model, metadata)
     # Sizes of inner values, for the whole alphabet.
@@ -277,17 +280,26 @@ def _cut_last_layer(graph: onnx.GraphProto, logits: str, size: int, classes: lis
         raise WeightsError(f"{cut} weights have {size} classes, not the 2 of a linear layer")
 
 
-def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto) -> None:
+def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto, space: int) -> None:
+    logits, shares = softmax.input[0], softmax.output[0]
     graph.node.extend(
         [
-            helper.make_node("ArgMax", [softmax.input[0]], ["idx"], axis=2, keepdims=0),
-            helper.make_node("ReduceMax", [softmax.output[0]], ["prob"], axes=[2], keepdims=0),
+            helper.make_node("ArgMax", [logits], ["idx"], axis=2, keepdims=0),
+            helper.make_node("ReduceMax", [shares], ["prob"], axes=[2], keepdims=0),
+            helper.make_node("ReduceMax", [logits], ["best_logit"], axes=[2], keepdims=0),
+            helper.make_node("Gather", [logits, "space_class"], ["space_logit"], axis=2),
+            helper.make_node("Sub", ["space_logit", "best_logit"], ["space"]),
         ]
     )
+    graph.initializer.append(numpy_helper.from_array(np.array(space, np.int64), "space_class"))
     del graph.output[:]
     graph.output.extend(
         helper.make_tensor_value_info(name, kind, ["n", "columns"])
-        for name, kind in (("idx", TensorProto.INT64), ("prob", TensorProto.FLOAT))
+        for name, kind in (
+            ("idx", TensorProto.INT64),
+            ("prob", TensorProto.FLOAT),
+            ("space", TensorProto.FLOAT),
+        )
     )
 
 
