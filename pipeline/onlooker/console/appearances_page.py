@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from onlooker.console import console_context, wording
+from onlooker.console import console_context, moments, wording
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.sessions import Session
 from onlooker.escape import PEOPLE, STREAMS
@@ -179,7 +179,10 @@ def details(request: Request) -> Response:
             raise HTTPException(404, GONE)
         row = _row(found, log, people)
         reason = _reason(context, log, found)
-    return context.render(request, "appearances_details.html", visit=row, reason=reason)
+    moment = moments.video_of(context, found.stream) is not None
+    return context.render(
+        request, "appearances_details.html", visit=row, reason=reason, moment=moment
+    )
 
 
 def face(request: Request) -> Response:

@@ -19,6 +19,7 @@ from onlooker.console import (
     appearances_page,
     enrolled_page,
     live_page,
+    moments,
     page_socket,
     people_changes,
     people_page,
@@ -54,6 +55,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     *enrolled_page.ROUTES,
     *text_page.ROUTES,
     *streams_page.ROUTES,
+    *moments.ROUTES,
     *page_socket.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC)),
 )
