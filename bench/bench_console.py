@@ -8,7 +8,7 @@ Needs Chromium (Debian: apt install chromium). Prints
     and the CPU time that the run takes for a frame while nobody looks and while one page shows all
     four, in turns. The CPU time does not depend on what else the machine does.
 
-    python -m bench.bench_console [--turns 3] [--seconds 20] [--models]
+    python -m bench.bench_console [--turns 3] [--seconds 20] [--models] [--only live]
 """
 
 import argparse
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--models", action="store_true", help="Analyse faces and text.")
+    parser.add_argument("--only", choices=("pages", "live"))
     given = parser.parse_args()
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -79,8 +80,10 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
         )
-        pages(browser)
-        live(browser, given.turns, given.seconds, given.models)
+        if given.only != "live":
+            pages(browser)
+        if given.only != "pages":
+            live(browser, given.turns, given.seconds, given.models)
         browser.close()
 
 
