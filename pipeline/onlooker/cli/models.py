@@ -1,5 +1,6 @@
 """`onlooker models`: list, build, verify and import models."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from onlooker.cli.pull_models import pull_models
+from onlooker.config.load import load
 from onlooker.config.schema import PROVIDERS
-from onlooker.models import archive, weights
-from onlooker.models.card import Card, cards
+from onlooker.models import archive, readers, weights
+from onlooker.models.card import Card, Characters, cards
 from onlooker.models.card import card as find_card
 
 app = typer.Typer(
@@ -35,8 +37,12 @@ def list_models() -> None:
         table.add_column(heading, no_wrap=heading != "task")
     for card in cards().values():
         task = f"{card.task} (optional)" if card.optional else card.task
+        if isinstance(card.decode, Characters):
+            task += f"; scripts: {', '.join(card.decode.scripts)}"
         table.add_row(card.name, card.licence, _built(card), task)
     console.print(table)
+    scripts = ", ".join(readers.scripts(load().text))
+    console.print(f"text is read in these scripts: {scripts} ([text] readers)", soft_wrap=True)
 
 
 @app.command()
@@ -148,16 +154,48 @@ def import_paddle(
 ) -> None:
     """Import your own text detector or recogniser from PaddleOCR.
 
-    Needs the extra `[paddle]`. `[text] detector` or `reader` may name it then.
+    Needs the extra `[paddle]`. `[text] detector` or `readers` may name it then.
     Example: `onlooker models import-paddle inference/rec --name mine`
     """
     # Imported here: onnx loads slowly.
     from onlooker.models import import_paddle as importing
 
     card = importing.import_paddle(folder, name or folder.resolve().name, characters, licence)
-    place = "reader" if card.task.startswith("reads") else "detector"
-    said = f'{card.name} {card.task}; to use it, set {place} = "{card.name}" under [text]'
+    use = f'detector = "{card.name}"'
+    if isinstance(card.decode, Characters):
+        use = f'readers = ["latin", "{card.name}"]'
+    said = f"{card.name} {card.task}; to use it, set {use} under [text]"
     console.print(weights.path(card.name), said, sep="\n", highlight=False, soft_wrap=True)
+
+
+@app.command("add-language")
+def add_language(
+    language: Annotated[str, typer.Argument(help="ISO 639-1 code: ru, ar, uk, …")],
+    file: Annotated[
+        Path | None,
+        typer.Option("--from", help="Tesseract's .traineddata file.", show_default=False),
+    ] = None,
+    python: Annotated[
+        str, typer.Option(help="A Python that has PaddleOCR. [default: this one]")
+    ] = sys.executable,
+) -> None:
+    """Add a text recogniser for a language.
+
+    It is PaddleOCR's official one if that is in PaddleOCR's folder or can be downloaded (needs the
+    extra `[paddle]`), or else Tesseract's. Example: `onlooker models add-language ru`
+    """
+    # Imported here: onnx loads slowly.
+    from onlooker.models import languages
+
+    card, remarks = languages.add(language, file, python)
+    script = card.decode.scripts[0] if isinstance(card.decode, Characters) else ""
+    console.print(weights.path(card.name), highlight=False, soft_wrap=True)
+    for remark in filter(None, remarks):
+        console.print(f"{card.name}: {remark}", highlight=False, soft_wrap=True)
+    use = f'to use it, set readers = ["latin", "{script}"] under [text]'
+    console.print(
+        f"{card.name} ({card.licence}) {card.task}; {use}", highlight=False, soft_wrap=True
+    )
 
 
 def _built(card: Card) -> str:

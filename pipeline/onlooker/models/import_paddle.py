@@ -4,17 +4,13 @@ The card is written to `card.own_folder()`. The model is built from the folder t
 others are from their archives, and is then used by its name: `[text] detector = "mine"`.
 """
 
-import hashlib
-import re
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import onnx
 
-from onlooker import durable_file
-from onlooker.models import verify, weights
-from onlooker.models.card import Archive, Card, Member, WeightsError, cards, own_folder
+from onlooker.models import own_models, scripts
+from onlooker.models.card import Card, WeightsError
 from onlooker.models.convert import paddle
 
 PROGRAMS = ("inference.json", "inference.pdmodel")
@@ -31,16 +27,15 @@ CROP_HEIGHT = 48
 """Pixels of the crops that `onlooker.vision.text_reader` cuts for a recogniser."""
 
 
-def import_paddle(folder: Path, name: str, characters: Path | None, licence: str) -> Card:
+def import_paddle(
+    folder: Path, name: str, characters: Path | None, licence: str, authors: str = ""
+) -> Card:
     """Build the model in `folder`, store its card under `name` and return it.
 
     characters: a recogniser's dictionary, one character a line, to use instead of the one in the
     folder's inference.yml, or if that has none. Raises WeightsError.
     """
-    if not re.fullmatch(r"[\w.-]*\w[\w.-]*", name):
-        raise WeightsError(f"{name!r} cannot name a model; letters, digits, '-', '_' and '.' can")
-    if name in cards() and not (own_folder() / f"{name}.toml").is_file():
-        raise WeightsError(f"{name} is a model of Onlooker's own; choose another --name")
+    own_models.check_name(name)
     folder = folder.resolve()
     program = next((each for each in PROGRAMS if (folder / each).is_file()), None)
     if program is None or not (folder / WEIGHTS).is_file():
@@ -62,28 +57,9 @@ def import_paddle(folder: Path, name: str, characters: Path | None, licence: str
                 "give its dictionary, one character a line, with --characters"
             )
     card = _card(name, kind, folder, files, licence)
-    place = own_folder() / f"{name}.toml"
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        _write(place, card)
-    except OSError as error:
-        raise WeightsError(f"{place}: {error.strerror}; set ONLOOKER_DATA to another") from error
-    cards.cache_clear()
-    try:
-        weights.pull([name], force=True)
-        probe = msgspec.structs.replace(card.probe, expect=tuple(verify.measure(name)))
-    except WeightsError:
-        place.unlink()
-        cards.cache_clear()
-        raise
-    card = msgspec.structs.replace(card, probe=probe)
-    _write(place, card)
-    cards.cache_clear()
-    return card
-
-
-def _write(place: Path, card: Card) -> None:
-    durable_file.write(place, _toml(msgspec.to_builtins(card)).encode())
+    if authors:
+        card = msgspec.structs.replace(card, attribution=f"{authors}; {card.attribution}")
+    return own_models.store(card)
 
 
 def _kind(model: onnx.ModelProto, folder: Path) -> str:
@@ -102,9 +78,12 @@ def _kind(model: onnx.ModelProto, folder: Path) -> str:
 
 
 def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) -> Card:
-    contents = [(folder / each).read_bytes() for each in files]
-    digests = [hashlib.sha256(content).hexdigest() for content in contents]
+    archive, members = own_models.folder_archive(folder, files)
     reads = kind == "rec"
+    decode: dict[str, object] = {"kind": "probability_map"}
+    if reads:
+        alphabet = paddle.alphabet((folder / files[-1]).read_bytes())
+        decode = {"kind": "characters", "scripts": scripts.scripts_of(alphabet)}
     mean, scale = NORMALISED[kind]
     return msgspec.convert(
         {
@@ -114,17 +93,8 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             "attribution": f"imported from {folder}",
             "trained_on": "not known",
             "optional": True,
-            "archive": Archive(
-                client="folder",
-                package=str(folder),
-                version="(your own)",
-                size=sum(map(len, contents)),
-                sha256=hashlib.sha256("".join(digests).encode()).hexdigest(),
-            ),
-            "members": [
-                Member(path=path, sha256=digest)
-                for path, digest in zip(files, digests, strict=True)
-            ],
+            "archive": archive,
+            "members": members,
             "build": {"format": "paddle", "edits": ["greedy_with_space"], "vocabulary": "all"}
             if reads
             else {"format": "paddle"},
@@ -134,40 +104,10 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             "colour": "BGR",
             "mean": mean,
             "scale": scale,
-            "decode": {"kind": "characters" if reads else "probability_map"},
+            "decode": decode,
             "run": {"provider": "cpu", "bfloat16": True},
             "probe": {"picture": "digits", "size": [320, CROP_HEIGHT if reads else 192]},
         },
         Card,
         from_attributes=True,
     )
-
-
-def _toml(card: dict[str, Any]) -> str:
-    """Return a card as TOML: values first, then tables, and lists of tables."""
-    lines: list[str] = []
-    tables: list[str] = []
-    for key, value in card.items():
-        if isinstance(value, dict):
-            tables += ["", f"[{key}]", *_values(value)]
-            for inner, rows in value.items():
-                if rows and isinstance(rows, list | tuple) and isinstance(rows[0], dict):
-                    for row in rows:
-                        tables += ["", f"[[{key}.{inner}]]", *_values(row)]
-        elif value and isinstance(value, list | tuple) and isinstance(value[0], dict):
-            for row in value:
-                tables += ["", f"[[{key}]]", *_values(row)]
-        else:
-            lines += _values({key: value})
-    return "\n".join([*lines, *tables, ""])
-
-
-def _values(table: dict[str, Any]) -> list[str]:
-    return [
-        # A JSON string, number or list is also one in TOML.
-        f"{key} = {msgspec.json.encode(value).decode()}"
-        for key, value in table.items()
-        if value is not None
-        and not (isinstance(value, list | tuple) and value and isinstance(value[0], dict))
-        and not isinstance(value, dict)
-    ]

@@ -34,7 +34,12 @@ def _recogniser(name: str) -> Card:
     if name in known:
         return known[name]
     readers = [each for each in known.values() if name in _scripts(each)]
-    usual = [each for each in readers if not each.optional] or readers
+    # The default models come first, then the user's own.
+    usual = (
+        [each for each in readers if not each.optional]
+        or [each for each in readers if each.archive.client == "folder"]
+        or readers
+    )
     if len(usual) > 1:
         names = ", ".join(each.name for each in usual)
         raise WeightsError(f"[text] readers: several models read {name}; name one of {names}")

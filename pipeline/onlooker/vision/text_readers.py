@@ -13,6 +13,8 @@ from onlooker.vision.text_recogniser import TextRecogniser
 
 MAX_DOUBTFUL_SCORE = 0.95
 """A line that the first recogniser reads with a lower mean score is read by the others as well."""
+MIN_OTHER_SCORE = 0.8
+"""Below this score most of what another reads is no text, or in a script that it does not know."""
 MIN_GAIN = 0.05
 """Another's reading is taken if its score is higher by this: the first one's language is the usual
 one. Of 200 English words of street scenes none is then lost to a Cyrillic or an Arabic reader."""
@@ -36,7 +38,7 @@ class TextReaders:
         second = [other([crops[n] for n in doubtful]) for other in others]
         for n, *found in zip(doubtful, *second, strict=True):
             best = max(found, key=score)
-            if score(best) > score(readings[n]) + MIN_GAIN:
+            if score(best) > max(MIN_OTHER_SCORE, score(readings[n]) + MIN_GAIN):
                 readings[n] = best
         return readings
 

@@ -18,6 +18,10 @@ from onlooker.models.card import WeightsError
 HOLDER = "PostProcess"
 """The part of inference.yml about the decoding of outputs."""
 EXTRA = 'pip install "onlooker[paddle]"'
+HINTS = {
+    ".json": 'programs in JSON need version 2: pip install "paddle2onnx>=2.1"',
+    ".pdmodel": 'old programs (.pdmodel) may need version 1: pip install "paddle2onnx==1.3.1"',
+}
 SCRIPT = """
 import sys, paddle2onnx
 paddle2onnx.export(*sys.argv[1:3], "model.onnx", opset_version=17)
@@ -46,11 +50,12 @@ def convert(program: bytes, weights: bytes, characters: bytes = b"") -> onnx.Mod
         done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
         file = Path(folder) / "model.onnx"
         if done.returncode or not file.is_file() or not file.stat().st_size:
-            printed = " | ".join((done.stdout + done.stderr).strip().splitlines()[-4:])
-            hint = ""
-            if suffix == ".json":
-                hint = '; programs in JSON need a newer one: pip install "paddle2onnx>=2.1"'
-            raise WeightsError(f"paddle2onnx cannot convert the model{hint}. It printed: {printed}")
+            lines = (done.stdout + done.stderr).strip().splitlines()
+            printed = " | ".join([line for line in lines if "[ERROR]" in line] or lines[-4:])
+            hint = HINTS[suffix]
+            raise WeightsError(
+                f"paddle2onnx cannot convert the model; {hint}. It printed: {printed}"
+            )
         model = onnx.load(file)
     if characters:
         classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
