@@ -132,7 +132,7 @@ def render(
             if place is None:
                 continue
             photos = people[actor.person]
-            box = _paste(frame, photos[actor.photo(time) % len(photos)], place)
+            box = paste(frame, photos[actor.photo(time) % len(photos)], place)
             hidden = actor.behind and box[2] > PILLAR[0] + 8 and box[0] < PILLAR[1] - 8
             inside = box[0] > 2 and box[1] > 2 and box[2] < WIDTH - 2 and box[3] < HEIGHT - 2
             if inside and not hidden:
@@ -148,7 +148,7 @@ def render(
         yield index, time, np.clip(frame + grain, 0, 255).astype(np.uint8), truth
 
 
-def _paste(frame: Pixels, portrait: Portrait, place: Place) -> Box:
+def paste(frame: Pixels, portrait: Portrait, place: Place) -> Box:
     """Draw a portrait; return the box of its face."""
     x, y, width = place
     x1, y1, x2, y2 = portrait.face
