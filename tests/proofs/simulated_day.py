@@ -197,12 +197,9 @@ def report(day: list[Visit], told: list[list[Appearance]]) -> bool:
         f"{sum(not own for own in told)} visits missed"
     )
     print(f"ids a stranger {each:.3f}, strangers an id {shared:.3f}")
-    for person, own in sorted(ids.items()):
-        if len(own) > 1:
-            print(f"  {person}: {', '.join(sorted(own))}")
-    for own_id, who in sorted(strangers.items()):
-        if len(who) > 1:
-            print(f"  {own_id}: {', '.join(sorted(who))}")
+    for name, others in (*sorted(ids.items()), *sorted(strangers.items())):
+        if len(others) > 1:
+            print(f"  {name}: {', '.join(sorted(others))}")
     return each <= 1.1 and shared <= 1.01 and number == len(day)
 
 
