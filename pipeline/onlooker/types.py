@@ -349,6 +349,8 @@ class Frame(Result, frozen=True, kw_only=True):
     quads: tuple[TextQuad, ...] = ()
     """Regions with text on their way to the tracker, which makes lines of them."""
     lines: tuple[TextLine, ...] = ()
+    carried: bool = False
+    """It is not searched: the faces and the text of the frames before are followed."""
     cut: bool = False
     """The image is of another scene than the one before."""
     known: bool = False

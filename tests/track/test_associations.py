@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from msgspec.structs import replace
 from tests.support.frame_records import FACE
 from tests.support.frames import frame
@@ -42,6 +43,15 @@ def test_a_cut_is_told() -> None:
     cut = made.take(shown(1, faces=(FACE,)), Still(np.ascontiguousarray(scene[::-1])))
     assert cut.cut
     assert not cut.known
+
+
+def test_a_frame_that_is_not_searched_has_the_faces_and_the_text_of_the_last_one() -> None:
+    made = Associations()
+    made.take(shown(0, faces=(FACE,), quads=(QUAD,)), PICTURE, carries=True)
+    found = made.take(shown(1, carried=True), PICTURE, carries=True)
+    assert found.known
+    assert found.faces[0].box == pytest.approx(FACE.box, abs=0.5)
+    assert [each.quad for each in found.quads] == [QUAD.quad]
 
 
 def test_nothing_is_carried_over_to_another_epoch() -> None:

@@ -4,12 +4,15 @@ import cmath
 import math
 from itertools import pairwise
 
+import cv2
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tests.support.frame_records import FACE
 
+from onlooker.media.picture import Still
 from onlooker.track.followed_faces import REST_SECONDS, FollowedFaces, similarity
 from onlooker.track.gallery import APART_SECONDS, MAX_EXEMPLARS
 from onlooker.types import Face, Point, Quality
@@ -123,6 +126,45 @@ def test_a_face_that_turns_is_recognised() -> None:
     nose = turned.points[2]
     points = (*turned.points[:2], (nose[0] + 6, nose[1]), *turned.points[3:])
     assert film.show(replace(turned, points=points)) == [0]
+
+
+BLOCKS = np.random.default_rng(5).integers(0, 255, (18, 32, 3), dtype=np.uint8)
+SCENE = np.asarray(cv2.resize(BLOCKS, (640, 360), interpolation=cv2.INTER_CUBIC), np.uint8)
+
+
+def moved_scene(x: float, y: float) -> Still:
+    """Return an image in which everything has moved."""
+    move = np.array([[1, 0, x], [0, 1, y]], np.float32)
+    image = cv2.warpAffine(SCENE, move, (640, 360), borderMode=cv2.BORDER_REFLECT)
+    return Still(np.asarray(image, np.uint8))
+
+
+def test_in_a_frame_that_is_not_searched_a_face_is_where_its_pixels_are() -> None:
+    followed = FollowedFaces()
+    followed.take(0, 0.0, [face()], False, moved_scene(0, 0))
+    for index in range(1, 5):
+        way = 6.0 * index, -3.0 * index
+        [there] = followed.carry(index / FPS, moved_scene(*way), False)
+        expected = [a + b for a, b in zip(FACE.box, way * 2, strict=True)]
+        assert there.box == pytest.approx(expected, abs=1.5)
+        assert there.like is not None
+        assert (there.like.frame, there.like.number) == (0, 0)
+        assert there.like.move == pytest.approx((1, 0, *way), abs=1.5)
+    [again] = followed.take(5, 0.2, [face(30, -15)], False)
+    assert again.like is not None  # it has been followed all the time
+
+
+def test_a_face_whose_pixels_have_gone_is_not_carried() -> None:
+    followed = FollowedFaces()
+    followed.take(0, 0.0, [face()], False, moved_scene(0, 0))
+    assert followed.carry(0.04, Still(np.ascontiguousarray(SCENE[::-1, ::-1])), False) == ()
+    assert followed.carry(0.08, moved_scene(0, 0), True) == ()
+
+
+def test_pixels_are_kept_only_if_they_are_needed() -> None:
+    followed = FollowedFaces()
+    followed.take(0, 0.0, [face()], False)
+    assert followed.carry(0.04, moved_scene(0, 0), False) == ()
 
 
 coordinates = st.floats(-500, 500)

@@ -123,6 +123,19 @@ def test_a_region_that_was_detected_once_is_not_missed() -> None:
     assert film.taken == ()
 
 
+def test_in_a_frame_that_is_not_searched_text_is_where_its_pixels_are() -> None:
+    film = Film()
+    film.show(("PLATFORM 9", 50, 100), ("EXIT", 50, 200))
+    film.index += 1
+    image = drawn(("PLATFORM 9", 54, 100), noise=1)
+    [there] = film.followed.carry(film.index / FPS, image, False)
+    assert not there.detected
+    assert there.like is not None
+    assert (there.like.frame, there.like.number) == (0, 0)
+    assert abs(there.like.move[2] - 4) < 0.7
+    assert film.followed.carry((film.index + 1) / FPS, image, True) == ()
+
+
 def test_a_gap_is_bridged_for_a_while_only() -> None:
     film = Film()
     line = ("PLATFORM 9", 50.0, 100.0)

@@ -65,6 +65,16 @@ def test_what_left_the_image_is_not_there() -> None:
     assert patch.find(cut("EXIT 12"), drawn("EXIT 12", 60), (-80, 0), (-80, 0), 8) is None
 
 
+def test_something_alike_is_located_also_at_the_edge_of_the_image() -> None:
+    made = cut("EXIT 12")
+    assert patch.locate(made, drawn("EXIT 13", 66, 78), (0, 0), 10) == pytest.approx((6, -2), abs=1)
+    assert patch.locate(made, drawn("EXIT 12", 12, 80), (-50, 0), 8) == pytest.approx(
+        (-48, 0), abs=1
+    )
+    assert patch.locate(made, drawn(""), (0, 0), 10) is None
+    assert patch.locate(made, drawn("EXIT 12"), (-900, 0), 10) is None
+
+
 def test_a_long_line_is_kept_small() -> None:
     made = patch.cut(drawn("A LINE AS LONG AS THIS"), (10, 55, 470, 85), 8.0)
     assert made is not None

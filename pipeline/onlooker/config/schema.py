@@ -228,6 +228,10 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     """Maximum frames analysed per second."""
     nth: Annotated[int, Meta(ge=1)] = 1
     """Analyse every nth frame."""
+    detect_every: Annotated[int, Meta(ge=1)] | None = None
+    """Search at least every nth of them for faces and text, and follow those found before in the
+    others. None means every frame of a video, and of a camera those that there is time for, but at
+    least every fifth. With 1, a camera's frames for which there is no time are dropped."""
     region: tuple[Ratio, Ratio, Ratio, Ratio] | None = None
     """The part that is analysed: left, top, width and height as ratios of the image."""
     faces: bool | None = None
@@ -320,8 +324,9 @@ class SourceConfig(Section, frozen=True, kw_only=True):
             self.end,
             self.motion_threshold,
             self.deinterlace,
+            self.detect_every or 1,
         ]
-        usual = [None, 1, None, 0, None, None, "auto"]
+        usual = [None, 1, None, 0, None, None, "auto", 1]
         return b"" if parts == usual else msgspec.json.encode(parts)
 
 

@@ -44,6 +44,8 @@ def selected(frames: Iterable[Pair], source: SourceConfig, start: int) -> Iterat
                 gate.refer(index)
             else:
                 frame, planes = replace(frame, same=same), None
+            carried = same is None and index % (source.detect_every or 1) > 0
+            frame = replace(frame, carried=carried)
         if index >= start:
             yield replace(frame, index=index, fragment=fragment, fragment_pts=fragment_pts), planes
 

@@ -63,6 +63,7 @@ def build(frame: Frame, config: Config, analysis: str) -> StreamRecord:
             Time=rounded(frame.time, 6),
             Width=frame.width,
             Height=frame.height,
+            Carried=frame.carried,
             Error=frame.error,
         ),
         Tracks=() if failed else tuple(_tracks(frame.faces)),

@@ -250,6 +250,8 @@ class FrameInformation(Shape, frozen=True, kw_only=True):
     Height: int
     Same: bool = False
     """Hardly anything had changed: the result is that of an earlier frame."""
+    Carried: bool = False
+    """It was not searched: faces and text of the frames before were followed."""
     Error: str | None = None
     """Cause for which the frame could not be analysed; its lists are empty then."""
 

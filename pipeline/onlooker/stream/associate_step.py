@@ -23,4 +23,6 @@ class AssociateStep(StatesByStream[Associations]):
         state = self.states.setdefault(frame.stream, Associations())
         if frame.still or not self._setup.of(frame).tracks.enabled:
             return frame
-        return state.take(frame, picture)
+        feed = self._setup.feed_of(frame)
+        carries = feed.live or (feed.source.detect_every or 1) > 1
+        return state.take(frame, picture, carries)

@@ -134,7 +134,7 @@ class Hub:
                     policy=stream.policy,
                     health=stream.health,
                     reconnects=sum(stream.reconnects.values()),
-                    lag=_percentiles(stream.lags),
+                    lag=stream.lag,
                 )
                 for stream in self.streams.values()
             ),
@@ -366,7 +366,18 @@ class Hub:
         self._scheduler.queue(flight)
         if flight.stream.policy == "live" and not self.stages[0].ordered:
             for old in self._scheduler.superseded(flight.stream):
-                self._settle(old, "superseded")
+                following = self.stages[self._scheduler.next_ordered(0)].follows
+                if following and old.stream.may_be_carried(old):
+                    self._carry(old)
+                else:
+                    self._settle(old, "superseded")
+
+    def _carry(self, flight: Flight) -> None:
+        """Have the frame's faces and text followed instead of searched."""
+        flight.carried = True
+        flight.stream.carried += 1
+        flight.stage = self._scheduler.next_ordered(0)
+        self._scheduler.queue(flight)
 
     def _fail(self, flight: Flight, cause: str, why: messages.Failure) -> None:
         if flight.failed is not None:
@@ -417,7 +428,11 @@ class Hub:
             if self._scheduler.released:  # first: a worker may get its stream back with the lease
                 self._send_releases()
             flight = lease.flight
-            job = messages.Job(lease.number, flight.slot, flight.failed, lease.before)
+            if flight.stage == 0:
+                flight.stream.carried, flight.stream.searched = 0, flight.captured
+            job = messages.Job(
+                lease.number, flight.slot, flight.failed, lease.before, flight.carried
+            )
             self._send(lease.worker.name, job, flight.frame)
         if self._scheduler.released:
             self._send_releases()
@@ -428,11 +443,3 @@ class Hub:
         for worker, stream in self._scheduler.released:
             self._send(worker.name, messages.Release(stream))
         self._scheduler.released.clear()
-
-
-def _percentiles(lags: Sequence[float]) -> tuple[float, float]:
-    """Return the median and the 99th percentile; 0 if there are no lags."""
-    if not lags:
-        return 0.0, 0.0
-    ordered = sorted(lags)
-    return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from onlooker.stream import messages
 from onlooker.stream.messages import Counts, Slot
 
+MAX_CARRIED_SECONDS = 0.4
+"""Time after a frame that was searched in which later ones need not be."""
 MAX_LAGS = 100
 """Frames of a stream whose lag is kept, for the percentiles."""
 
@@ -29,6 +31,8 @@ class Flight:
     """Whether a stage has found that only the ordered ones are left."""
     begun: tuple[int, int] = (0, 0)
     """See messages.Result."""
+    carried: bool = False
+    """Whether only the ordered stages get it because the first one has no time for it."""
     stage: int = 0
     lease: int | None = None
     """Number of the valid lease; None while the frame waits."""
@@ -38,7 +42,7 @@ class Flight:
     @property
     def ordered_only(self) -> bool:
         """Whether only the ordered stages get it."""
-        return self.same or self.known or self.failed is not None
+        return self.same or self.known or self.carried or self.failed is not None
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +61,12 @@ class Stream:
     """For each stage a heap of the indexes that wait for a worker."""
     flights: dict[int, Flight] = field(default_factory=dict)
     """By index, ascending."""
+    may_carry: int = 0
+    """Frames in a row that need not be searched."""
+    carried: int = 0
+    """Frames since the last one that was searched."""
+    searched: float = 0.0
+    """When that one was captured."""
     announced: int = 0
     """The source's next index, as it last said."""
     settled: set[int] = field(default_factory=set)
@@ -82,12 +92,26 @@ class Stream:
         return next(iter(self.flights), self.next)
 
     @property
+    def lag(self) -> tuple[float, float]:
+        """The median and the 99th percentile of the lags; 0 if there are none."""
+        if not self.lags:
+            return 0.0, 0.0
+        ordered = sorted(self.lags)
+        return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+
+    def may_be_carried(self, flight: Flight) -> bool:
+        """Return whether the frame need not be searched."""
+        recent = flight.captured - self.searched <= MAX_CARRIED_SECONDS
+        return recent and self.carried < self.may_carry
+
+    @property
     def finished(self) -> bool:
         """Whether it has ended and every frame is settled."""
         return self.ended and not self.flights
 
     def register(self, message: messages.Open) -> None:
         """Take over what the source says about frames that this hub has not received."""
+        self.may_carry = message.carried
         self.announced = message.next
         self.settled |= set(range(self.next, message.next)).difference(message.held)
         self.step(self.next)

@@ -88,7 +88,7 @@ def _through(
     for stage, runner in line:
         if stage.ordered:
             frame = runner.take(frame, picture, before=before)
-        elif frame.error is None and frame.same is None and not frame.known:
+        elif frame.error is None and frame.same is None and not (frame.carried or frame.known):
             [frame] = runner.run([Work(frame, picture)])
     return frame
 

@@ -117,6 +117,8 @@ class Open(Message, frozen=True):
     """The last ones from a hub, for a hub that was started since."""
     hub: int | None
     """Number of the hub that asked; None if none did."""
+    carried: int = 0
+    """Frames in a row that need not be searched if there is no time."""
 
 
 class Offer(Message, frozen=True):
@@ -132,7 +134,7 @@ class Offer(Message, frozen=True):
     dropped: Drop | None
     """Why the source has not kept it; None if it has."""
     same: bool
-    """Whether an earlier result is used again: only the ordered stages get the frame."""
+    """Whether earlier results are used again: only the ordered stages get the frame."""
     seconds: float
     """CPU seconds that the source has spent decoding so far."""
     captured: float
@@ -242,6 +244,8 @@ class Job(Message, frozen=True):
     before: bytes | None
     """For a stateful stage: None if the worker has the stream's state. Otherwise it must restore it
     first, from this frame, the last one that came out of the stage; if empty, from the log."""
+    carried: bool = False
+    """Whether there was no time to search the frame."""
 
 
 class Release(Message, frozen=True):

@@ -257,7 +257,9 @@ class Scheduler:
         is not ordered."""
         last = max((n for n, s in enumerate(self.stages) if not s.ordered), default=-1)
         return sum(
-            flight.stage <= last and (flight.stage > 0 or flight.lease is not None)
+            flight.stage <= last
+            and not flight.ordered_only
+            and (flight.stage > 0 or flight.lease is not None)
             for stream in self._streams.values()
             if stream.policy == "live"
             for flight in stream.flights.values()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from onlooker.media.picture import Planes
     from onlooker.types import Frame
 
+DETECT_EVERY = 5
+"""`detect_every` of cameras that set none."""
+
 Sends: TypeAlias = list[tuple[messages.ToHub, bytes]]
 """Messages to the hub, each with a frame or nothing."""
 
@@ -63,7 +66,15 @@ class Source:
         feed, held = self.feed, tuple(self._offered)
         policy: messages.Policy = "live" if feed.live else "every"
         return messages.Open(
-            feed.stream, self.session, policy, self.next, held, feed.frames, self._counts, hub
+            feed.stream,
+            self.session,
+            policy,
+            self.next,
+            held,
+            feed.frames,
+            self._counts,
+            hub,
+            (feed.source.detect_every or DETECT_EVERY) - 1 if feed.live else 0,
         )
 
     def offer(
@@ -99,7 +110,7 @@ class Source:
             slot,
             frame.error,
             dropped,
-            frame.same is not None,
+            frame.same is not None or frame.carried,
             seconds,
             captured,
         )

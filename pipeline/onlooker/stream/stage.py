@@ -88,6 +88,9 @@ class Stage:
     """The step is a StatefulStep; the stage must be ordered. Each stream belongs to one worker."""
     leases: int = 1
     """Frames that one worker may hold at once."""
+    follows: bool = False
+    """The first ordered stage, if it needs no earlier one: it gets the frames of live streams for
+    which the first stage has no time."""
     batched: bool = False
     """Takes as many frames at once as `onlooker.stream.capacity` says; holds more."""
 
@@ -126,6 +129,10 @@ class Setup:
     def analysis(self, frame: Frame) -> str:
         """Return the digest of what the frame's stream is analysed with."""
         return self._cached(frame)[0].analysis
+
+    def feed_of(self, frame: Frame) -> Feed:
+        """Return the feed that the frame comes from."""
+        return self._cached(frame)[0]
 
     def outputs(self, frame: Frame) -> Outputs:
         """Return where the frame's record goes."""
@@ -182,6 +189,7 @@ class StageRow(msgspec.Struct, frozen=True, kw_only=True):
     ordered: bool
     stateful: bool = False
     leases: int = 1
+    follows: bool = False
     batch: int = 1
     """Frames that a worker takes at once."""
 
@@ -194,6 +202,7 @@ def row(stage: Stage, config: Config) -> StageRow:
         ordered=stage.ordered,
         stateful=stage.stateful,
         leases=capacity.leases(config) if stage.batched else stage.leases,
+        follows=stage.follows,
         batch=capacity.batch(config) if stage.batched else 1,
     )
 

@@ -213,6 +213,8 @@ class StageWorker:
     def take(self, job: messages.Job, data: bytes) -> Taken:
         """Return a job with its frame and image."""
         frame = messages.unpack_frame(data)
+        if job.carried:
+            frame = replace(frame, carried=True)
         if job.failed is not None:
             frame = replace(frame, error=job.failed)
             if job.failed.endswith(messages.POISONED):

@@ -18,10 +18,11 @@ class Associations(msgspec.Struct):
     faces: FollowedFaces = msgspec.field(default_factory=FollowedFaces)
     lines: FollowedLines = msgspec.field(default_factory=FollowedLines)
 
-    def take(self, frame: Frame, picture: Picture) -> Frame:
+    def take(self, frame: Frame, picture: Picture, carries: bool = False) -> Frame:
         """Return the frame with `like` in the faces and regions that need not be recognised.
 
-        Coordinates are those of the picture. Frames that have failed, or repeat another, are
+        carries: whether frames after this one may be carried. Coordinates are those of the picture.
+        Frames that have failed, or repeat another, are
         returned as they are.
         """
         if frame.error is not None or frame.same is not None:
@@ -31,7 +32,12 @@ class Associations(msgspec.Struct):
             self.epoch, self.faces, self.lines = frame.epoch, FollowedFaces(), FollowedLines()
         time = frame.started + frame.time
         cut = self.scene.is_cut(picture)
-        faces = self.faces.take(frame.index, time, frame.faces, cut)
+        if frame.carried:
+            faces = self.faces.carry(time, picture, cut)
+            quads = self.lines.carry(time, picture, cut)
+            return replace(frame, faces=faces, quads=quads, cut=cut, known=True)
+        kept = picture if carries else None
+        faces = self.faces.take(frame.index, time, frame.faces, cut, kept)
         quads = self.lines.take(frame.index, time, frame.quads, picture, cut)
         return replace(
             frame,

@@ -9,10 +9,14 @@ import math
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
+from onlooker.media.picture import Picture
+from onlooker.track import patch
 from onlooker.track.box_motion import overlap
 from onlooker.track.face_tracker import Detected, FaceTracker
 from onlooker.track.gallery import APART_SECONDS, MAX_EXEMPLARS, Vector, weight
+from onlooker.track.patch import Patch, Shift
 from onlooker.types import Box, Face, Like, Point
 
 GAP_SECONDS = 0.35
@@ -25,6 +29,10 @@ REST_SECONDS = 0.5
 """Interval at which a face is recognised again once MAX_EXEMPLARS of its images have been."""
 BETTER = 1.2
 """Share of the best weight so far from which a face is clearly better."""
+REACH = 0.4
+"""Widths of a face around the expected place in which its pixels are searched."""
+PATCH_HEIGHTS = 2.0
+"""Height of a face in heights of a patch's characters: a face is 32 pixels high in its patch."""
 MAX_BEND = 0.04
 """Root mean square by which the five points may deviate from the earlier ones, moved, turned and
 scaled (see `similarity`). With more, the head has turned, or the mouth has moved."""
@@ -45,6 +53,13 @@ class Recognised(msgspec.Struct):
     times: int
 
 
+class Searched(msgspec.Struct, frozen=True):
+    """A face as it was detected last, and its pixels."""
+
+    face: Face
+    patch: Patch
+
+
 class FollowedFaces(msgspec.Struct):
     """The state of one stream."""
 
@@ -53,15 +68,26 @@ class FollowedFaces(msgspec.Struct):
     )
     recognised: dict[int, Recognised] = {}
     """By the number of the face's track."""
+    searched: dict[int, Searched] = {}
+    """The faces of the last frame that was searched, by the number of their tracks, if later frames
+    may not be."""
     last: float = 0.0
     """Time of the last frame."""
 
-    def take(self, index: int, time: float, faces: Sequence[Face], cut: bool) -> tuple[Face, ...]:
-        """Return the faces of frame `index`; those that need not be recognised have `like`."""
-        for gone in self.tracker.end(time):
-            self.recognised.pop(gone.number, None)
-        if cut:
-            self.tracker.cut()
+    def take(
+        self,
+        index: int,
+        time: float,
+        faces: Sequence[Face],
+        cut: bool,
+        picture: Picture | None = None,
+    ) -> tuple[Face, ...]:
+        """Return the faces of frame `index`; those that need not be recognised have `like`.
+
+        picture: the image, if the next frames may not be searched.
+        """
+        self._end(time, cut)
+        self.searched = {}
         # Where each face is expected, and when it was there.
         expected = {
             track.number: (track.motion.at(time).box(), track.last) for track in self.tracker.tracks
@@ -91,9 +117,54 @@ class FollowedFaces(msgspec.Struct):
                     max(weight(face), before.weight if before else 0.0),
                     before.times + 1 if before else 1,
                 )
-            taken.append(msgspec.structs.replace(face, like=like))
+            taken.append(replace(face, like=like))
+            if picture is not None:
+                height = (face.box[3] - face.box[1]) / PATCH_HEIGHTS
+                pixels = patch.cut(picture, face.box, height)
+                if pixels is not None:
+                    self.searched[track.number] = Searched(face, pixels)
         self.last = time
         return tuple(taken)
+
+    def carry(self, time: float, picture: Picture, cut: bool) -> tuple[Face, ...]:
+        """Return the faces of a frame that is not searched: the last ones, where they are now."""
+        self._end(time, cut)
+        taken = []
+        for track in self.tracker.tracks:
+            known = self.searched.get(track.number)
+            before = self.recognised.get(track.number)
+            if known is None or before is None or cut:
+                continue
+            x1, y1, x2, y2 = known.face.box
+            left, top, right, bottom = track.motion.at(time).box()
+            way = (left + right - x1 - x2) / 2, (top + bottom - y1 - y2) / 2
+            shift = patch.locate(known.patch, picture, way, REACH * (x2 - x1))
+            if shift is not None:
+                taken.append(_shifted(known.face, before, shift))
+        self.tracker.update(time, [Detected(face.box) for face in taken], _unlike, str)
+        self.last = time
+        return tuple(taken)
+
+    def _end(self, time: float, cut: bool) -> None:
+        for gone in self.tracker.end(time):
+            self.recognised.pop(gone.number, None)
+        if cut:
+            self.tracker.cut()
+
+
+def _shifted(face: Face, before: Recognised, shift: Shift) -> Face:
+    """Return a face that has moved by `shift`, and is like the one that was recognised."""
+    x, y = shift
+    x1, y1, x2, y2 = face.box
+    a, b, c, d, e = ((px + x, py + y) for px, py in face.points)
+    points = (a, b, c, d, e)
+    move, _ = similarity(before.points, points)
+    return replace(
+        face,
+        box=(x1 + x, y1 + y, x2 + x, y2 + y),
+        points=points,
+        like=Like(frame=before.frame, number=before.number, move=move),
+    )
 
 
 def _unlike(_one: Vector, _other: Vector) -> float:

@@ -89,7 +89,7 @@ class FollowedLines(msgspec.Struct):
         taken = []
         for place, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
             region = known[of[place]] if place in of else None
-            like = None if region is None else _like(region, box, picture, time)
+            like = None if region is None else _like(region, box, picture)
             again = region is not None and _due(region, time)
             if like is None or again:
                 self._read(region, index, place, time, quad, box, picture)
@@ -98,11 +98,18 @@ class FollowedLines(msgspec.Struct):
                 region.detections += 1
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
-            if all(overlap(expected[row], box) == 0 for box in boxes):
-                missed = _missed(known[row], expected[row], picture, time)
+            often = known[row].detections >= MIN_DETECTIONS
+            if often and all(overlap(expected[row], box) == 0 for box in boxes):
+                missed = _missed(known[row], expected[row], picture)
                 if missed is not None:
                     taken.append(missed)
         return tuple(taken)
+
+    def carry(self, time: float, picture: Picture, cut: bool) -> tuple[TextQuad, ...]:
+        """Return the regions of a frame that was not searched: those whose pixels are there."""
+        self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+        found = (_missed(region, region.motion.at(time).box(), picture) for region in self.regions)
+        return tuple(quad for quad in found if quad is not None)
 
     def _read(
         self,
@@ -144,9 +151,9 @@ def _patch(quad: TextQuad, box: Box, picture: Picture) -> Patch | None:
     return patch.cut(picture, (x1 - PADDING * height, y1, x2 + PADDING * height, y2), height)
 
 
-def _like(region: Region, box: Box, picture: Picture, time: float) -> Like | None:
+def _like(region: Region, box: Box, picture: Picture) -> Like | None:
     """Return from where the reading is carried over; None if there is another text now."""
-    like = _found(region, box, picture, time)
+    like = _found(region, box, picture)
     if like is None:
         return None
     _, _, x, y = like.move
@@ -163,11 +170,9 @@ def _due(region: Region, time: float) -> bool:
     return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
-def _missed(region: Region, place: Box, picture: Picture, time: float) -> TextQuad | None:
-    """Return a region that the detector missed if its pixels are at `place`."""
-    if region.detections < MIN_DETECTIONS:
-        return None
-    like = _found(region, place, picture, time)
+def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
+    """Return a region that was not detected if its pixels are at `place`."""
+    like = _found(region, place, picture)
     if like is None:
         return None
     _, _, right, down = like.move
@@ -175,7 +180,7 @@ def _missed(region: Region, place: Box, picture: Picture, time: float) -> TextQu
     return replace(region.quad, quad=(one, two, three, four), like=like, detected=False)
 
 
-def _found(region: Region, place: Box, picture: Picture, time: float) -> Like | None:
+def _found(region: Region, place: Box, picture: Picture) -> Like | None:
     """Return the way of the region's pixels since it was read; None if they are not there.
 
     place: where it is expected.

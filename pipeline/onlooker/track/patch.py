@@ -6,7 +6,7 @@ another line.
 """
 
 import math
-from typing import cast
+from typing import NamedTuple, cast
 
 import cv2
 import msgspec
@@ -29,6 +29,8 @@ drawn lines in JPEG with noise all are found again by this, and of 300 in which 
 another 8 are taken for the same."""
 NOISE = 2.0
 """Brightness, of 255, by which they always may differ."""
+MIN_CORRELATION = 0.5
+"""Correlation of brightness from which something looks like a patch."""
 MIN_CONTRAST = 6.0
 """Standard deviation of a patch that can be found again: an even area is everywhere."""
 
@@ -82,6 +84,36 @@ def find(
         same_place = _resized(picture.luma(*here), patch.width, patch.height)
         if alike(wanted, same_place, patch.character, SAME_IN_PLACE):
             return last
+    region, shift, dx, dy, _ = _search(patch, picture, expected, reach)
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    again = cv2.warpAffine(region, matrix, (patch.width, patch.height), flags=flags)
+    return shift if alike(wanted, cast(Pixels, again), patch.character, SAME_MOVED) else None
+
+
+def locate(patch: Patch, picture: Picture, expected: Shift, reach: float) -> Shift | None:
+    """Return how far something that looks like the patch is from where that was cut.
+
+    It may look a little different, as a face does that moves. None if there is nothing like it at
+    most `reach` pixels from `expected`.
+    """
+    _, shift, _, _, score = _search(patch, picture, expected, reach)
+    return shift if score >= MIN_CORRELATION else None
+
+
+class _Searched(NamedTuple):
+    region: Pixels
+    """The pixels around the expected place, at the patch's scale."""
+    shift: Shift
+    x: float
+    y: float
+    """The best place in the region."""
+    score: float
+    """Correlation there, -1 to 1."""
+
+
+def _search(patch: Patch, picture: Picture, expected: Shift, reach: float) -> _Searched:
+    """Return where the patch fits best; at the image's edge, its last pixels are repeated."""
     x1, y1, x2, y2 = patch.box
     x_scale, y_scale = patch.width / (x2 - x1), patch.height / (y2 - y1)
     # The margin around it, in whole pixels of the patch, and about as many of the image.
@@ -89,18 +121,29 @@ def find(
     wide, high = round(right / x_scale), round(down / y_scale)
     here = _placed(patch, expected)
     area = (here[0] - wide, here[1] - high, here[2] + wide, here[3] + high)
-    if _inside(area, picture) != area:
-        return None
-    region = _resized(picture.luma(*area), patch.width + 2 * right, patch.height + 2 * down)
-    scores = cast(NDArray[np.float32], cv2.matchTemplate(region, wanted, cv2.TM_CCOEFF_NORMED))
-    _, _, _, (x, y) = cv2.minMaxLoc(scores)
+    region = _resized(_luma(picture, area), patch.width + 2 * right, patch.height + 2 * down)
+    scores = cast(
+        NDArray[np.float32], cv2.matchTemplate(region, patch.image(), cv2.TM_CCOEFF_NORMED)
+    )
+    _, score, _, (x, y) = cv2.minMaxLoc(scores)
     dx, dy = x + _vertex(scores[y, :], x), y + _vertex(scores[:, x], y)
-    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    again = cv2.warpAffine(region, matrix, (patch.width, patch.height), flags=flags)
-    if not alike(wanted, cast(Pixels, again), patch.character, SAME_MOVED):
-        return None
-    return here[0] - x1 + (dx - right) / x_scale, here[1] - y1 + (dy - down) / y_scale
+    shift = here[0] - x1 + (dx - right) / x_scale, here[1] - y1 + (dy - down) / y_scale
+    return _Searched(region, shift, dx, dy, score)
+
+
+def _luma(picture: Picture, area: tuple[int, int, int, int]) -> Pixels:
+    """Return the brightness of an area, which may extend beyond the image."""
+    x1, y1, x2, y2 = area
+    left, top, right, bottom = _inside(area, picture)
+    if left >= right or top >= bottom:
+        return np.zeros((y2 - y1, x2 - x1), np.uint8)
+    luma = picture.luma(left, top, right, bottom)
+    edges = (top - y1, y2 - bottom, left - x1, x2 - right)
+    return (
+        luma
+        if not any(edges)
+        else cast(Pixels, cv2.copyMakeBorder(luma, *edges, cv2.BORDER_REPLICATE))
+    )
 
 
 def alike(one: Pixels, other: Pixels, character: int, share: float) -> bool:
