@@ -57,24 +57,6 @@ def test_an_unchanged_frame_goes_to_the_ordered_stages_only(tmp_path: Path) -> N
     assert line.counts("a") == messages.Counts(received=1, done=1)
 
 
-def test_a_known_frame_goes_to_the_ordered_stages_only(tmp_path: Path) -> None:
-    refine = StageRow(name="refine", make="", ordered=False)
-    line = Line(tmp_path, (*ORDERED[:2], refine, ORDERED[2]))
-    line.open("a")
-    line.read("a.1")
-    for name in ("detect", "track", "refine", "record"):
-        line.join(name, name)
-    for known in (True, False):
-        line.offer("a.1")
-        line.work("detect")
-        job, data = line.inbox["track"].popleft()
-        assert isinstance(job, messages.Job)
-        line.say("track", messages.Result(job.lease, None, 1.0, 0.5, 1.0, known), data)
-        assert len(jobs(line, "refine")) == (not known)
-    line.work("record")
-    assert line.counts("a") == messages.Counts(received=2, done=1)
-
-
 @pytest.mark.parametrize(
     ("error", "cause"), [("damaged", "undecodable"), (f"{messages.LOST}no image", "lost")]
 )
