@@ -5,7 +5,7 @@ import logging
 import signal
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,12 +72,17 @@ class Server:
         context: Account,
         keys: Mapping[str, Key] | None,
         table: Mapping[str, Service] | None = None,
+        count: Callable[[str], None] = lambda operation: None,
     ) -> None:
-        """table: by what X-Amz-Target begins with; None means those of `services`."""
+        """table: by what X-Amz-Target begins with; None means those of `services`.
+
+        count: receives the name of each operation that was answered without an error.
+        """
         serve = context.settings.serve
         self._context = context
         self._keys = keys
         self._table = services.SERVICES if table is None else table
+        self._count = count
         self._region = None if serve.any_region else context.settings.record.region
         self._replays = sigv4.ReplayGuard() if serve.reject_replays else None
         self._queues: dict[str, FairQueue] = {
@@ -144,6 +149,8 @@ class Server:
         """Count a request, and log it."""
         metrics.REQUESTS.labels(entry.operation, result).inc()
         metrics.SECONDS.labels(entry.operation).observe(seconds)
+        if result == "200":
+            self._count(entry.operation)
         self._model_seconds.update()
         fields = {
             "request_id": entry.request_id,

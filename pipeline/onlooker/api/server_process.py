@@ -19,6 +19,7 @@ from onlooker.api.connection_limits import LimitedConnection
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, listening
 from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.api.usage import Usage
 from onlooker.child_process import stoppable_at_once
 from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
@@ -68,7 +69,8 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
             analysers = AnalyserPool(_analysers(config, settings.threads))
         buckets = open_buckets(serve.buckets)
         context = Context(config, searcher, buckets, analysers, streams, jobs, settings.url)
-        server = Server(context, known)
+        usage = closing.enter_context(Usage(settings.store))
+        server = Server(context, known, count=usage.count)
         http = uvicorn.Config(
             server.app(),
             http=LimitedConnection,

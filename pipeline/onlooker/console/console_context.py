@@ -38,6 +38,9 @@ PAGES = (
     ("/people", "People"),
     ("/text", "Text"),
     ("/streams", "Streams"),
+    ("/jobs", "Jobs"),
+    ("/try", "Try it"),
+    ("/cost", "Cost"),
 )
 """The pages as the navigation has them: path and title."""
 

@@ -17,6 +17,7 @@ from onlooker.api.access_keys import Key
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.dispatch import Call, Pending, authorise, handle
 from onlooker.api.rekognition.operations import REKOGNITION
+from onlooker.api.usage import Usage
 from onlooker.config.schema import Config
 from onlooker.console.settings import ConsoleSettings
 from onlooker.identity.search.engines import open_searcher
@@ -79,6 +80,7 @@ class LocalApi:
         self._lock = threading.Lock()
         self._searcher: Searcher | None = None
         self.analyser = LazyAnalyser(self._config)
+        self._usage = Usage(settings.store)
 
     @property
     def searcher(self) -> Searcher:
@@ -110,9 +112,11 @@ class LocalApi:
         result = handle(call, context, None)
         while isinstance(result, Pending):
             result = result.work()
+        self._usage.count(operation)
         return result
 
     def close(self) -> None:
+        self._usage.close()
         with self._lock:
             if self._searcher is not None:
                 self._searcher.close()

@@ -24,7 +24,7 @@ OURS: tuple[Kind, ...] = ("merge", "split", "name", "not")
 
 
 class Form(NamedTuple):
-    """What the browser has sent."""
+    """The fields that a browser has sent."""
 
     fields: FormData
 

@@ -17,7 +17,9 @@ from starlette.staticfiles import StaticFiles
 from onlooker.api.access_keys import Key
 from onlooker.console import (
     appearances_page,
+    cost_page,
     enrolled_page,
+    jobs_page,
     live_page,
     moments,
     page_socket,
@@ -26,6 +28,7 @@ from onlooker.console import (
     sign_in_page,
     streams_page,
     text_page,
+    try_page,
 )
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.guard import Guard
@@ -56,6 +59,9 @@ ROUTES: tuple[BaseRoute, ...] = (
     *text_page.ROUTES,
     *streams_page.ROUTES,
     *moments.ROUTES,
+    *jobs_page.ROUTES,
+    *try_page.ROUTES,
+    *cost_page.ROUTES,
     *page_socket.ROUTES,
     Mount("/static", StaticFiles(directory=STATIC)),
 )
