@@ -49,7 +49,7 @@ MIN_CERTAINTY = 0.5
 """A face is upright in its crop if it is turned by no more, with at least this certainty."""
 CERTAIN_SCORE = 0.9995
 CERTAIN_LEAN = 0.9
-"""A mesh with both, in a crop that was not turned after it, is not looked at again."""
+"""A mesh with both, in a crop that was not turned after it, needs no further crops."""
 SWAY = math.radians(20)
 MAX_SWAY = 0.04
 """A mesh fits if it is found again in crops turned by `SWAY` either way: its stable points move by
