@@ -112,8 +112,9 @@ def test_a_camera_that_is_gone_is_told_in_words_and_without_its_password(
 
 
 def test_the_page_comes_back_after_its_process_was_killed(
-    program: tuple[str, int], page: Page
+    program: tuple[str, int], page: Page, expected: list[str]
 ) -> None:
+    expected += ["net::ERR_", "htmx:sendError", "htmx:afterRequest"]
     url, parent = program
     page.goto(f"{url}/streams")
     expect(page.locator("#stream-door")).to_be_visible()

@@ -25,8 +25,8 @@ function made(place, data) {
 async function refresh() {
   const places = [...document.querySelectorAll("[data-plot]")];
   if (document.hidden || !places.length) return;
-  const answer = await fetch("/streams/history");
-  if (!answer.ok) return;
+  const answer = await fetch("/streams/history").catch(() => null); // the socket tells the user
+  if (!answer?.ok) return;
   const history = await answer.json();
   for (const place of places) {
     const data = history[place.dataset.plot]?.slice(0, 3);
