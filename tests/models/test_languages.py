@@ -87,7 +87,8 @@ def test_a_file_is_added_by_its_path_under_a_free_name(tmp_path: Path) -> None:
 def test_two_own_readers_of_a_script_must_be_named(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.traineddata").write_bytes(data_of("tesseract_rus"))
-        languages.add("ru", tmp_path / f"{name}.traineddata")
+        added = languages.add("ru", tmp_path / f"{name}.traineddata")
+    assert readers.usual_name(added.card) == "tesseract_two"
     with pytest.raises(WeightsError, match="several models read cyrillic; name one of tesseract_o"):
         readers.recognisers(Text(readers=("cyrillic",)))
 

@@ -4,7 +4,7 @@ import pytest
 
 from onlooker.config.schema import Text
 from onlooker.models import readers
-from onlooker.models.card import WeightsError
+from onlooker.models.card import WeightsError, card
 
 
 def names(*wanted: str) -> list[str]:
@@ -27,6 +27,14 @@ def test_the_models_and_the_scripts_of_some_settings() -> None:
     assert readers.scripts(settings) == ["latin", "greek", "cyrillic"]
     assert readers.model_version(settings) == "ppocrv6_det_small+ppocrv6_rec_small+tesseract_rus"
     assert readers.model_version(Text()) == "ppocrv6_det_small+ppocrv6_rec_small"
+
+
+def test_the_usual_name_is_a_script_if_that_stands_for_the_card() -> None:
+    assert [readers.usual_name(card(name)) for name in ("tesseract_rus", "ppocrv6_rec_small")] == [
+        "cyrillic",
+        "latin",
+    ]
+    assert readers.usual_name(card("ppocrv6_rec_small_all")) == "han"
 
 
 @pytest.mark.parametrize(

@@ -56,3 +56,10 @@ def test_others_read_only_what_the_first_doubts() -> None:
     assert others == [0, 0]
     readers([crop_of(text).tobytes() for text in (*ENGLISH, RUSSIAN[0])])
     assert [model.calls for model in models[1:]] == [1, 1]
+
+
+def test_a_single_letter_of_another_script_is_not_taken() -> None:
+    """One letter is as often a stroke of something else."""
+    alone = crop_of("م").tobytes()
+    latin = TextReaders(schema.Text(), "cpu")([alone])
+    assert TextReaders(ALL, "cpu")([alone]) == latin

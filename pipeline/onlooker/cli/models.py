@@ -188,11 +188,10 @@ def add_language(
     from onlooker.models import languages
 
     card, remarks = languages.add(language, file, python)
-    script = card.decode.scripts[0] if isinstance(card.decode, Characters) else ""
     console.print(weights.path(card.name), highlight=False, soft_wrap=True)
     for remark in filter(None, remarks):
         console.print(f"{card.name}: {remark}", highlight=False, soft_wrap=True)
-    use = f'to use it, set readers = ["latin", "{script}"] under [text]'
+    use = f'to use it, set readers = ["latin", "{readers.usual_name(card)}"] under [text]'
     console.print(
         f"{card.name} ({card.licence}) {card.task}; {use}", highlight=False, soft_wrap=True
     )

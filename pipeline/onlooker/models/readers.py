@@ -28,6 +28,17 @@ def model_version(settings: schema.Text) -> str:
     return "+".join([settings.detector, *(each.name for each in recognisers(settings))])
 
 
+def usual_name(recogniser: Card) -> str:
+    """Return the shortest name for `[text] readers`: a script, if it stands for this one."""
+    for script in _scripts(recogniser):
+        try:
+            if _recogniser(script) == recogniser:
+                return script
+        except WeightsError:  # it stands for several
+            continue
+    return recogniser.name
+
+
 def _recogniser(name: str) -> Card:
     """Return the card of a recogniser by its name, or by a script that it reads."""
     known = cards()

@@ -8,7 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.track.face_tracker import FaceTrack
-from onlooker.types import Face, Frame, Like, Point, Quad, TextLine, Word
+from onlooker.types import Face, Frame, Like, Point, Quad, TextLine
 from onlooker.vision.text_lines import in_reading_order
 
 KEPT_SECONDS = 2.0
@@ -66,14 +66,14 @@ class Carried(msgspec.Struct):
                     face = _carried_face(face, origin.faces[face.like.number], face.like)
             faces.append(face)
         lines: list[TextLine] = []
-        origins: dict[Word, Origin] = {}
+        origins: dict[Quad, Origin] = {}  # of words, whose text the reading order may change
         for number, quad in enumerate(frame.quads):
             read = self._moved(quad.like, time)
             if not quad.known and (quad.like is None or _surer(quad.lines or (), read)):
                 read = quad.lines or ()
             else:
                 how: Origin = "carried" if quad.detected else "bridged"
-                origins |= {word: how for line in read for word in line.words}
+                origins |= {word.quad: how for line in read for word in line.words}
             if not quad.known:
                 own.lines[number] = read
             lines += read
@@ -82,7 +82,7 @@ class Carried(msgspec.Struct):
         ordered = in_reading_order(lines)
         return (
             replace(frame, faces=tuple(faces), lines=ordered, quads=()),
-            [_origin({origins.get(word, "read") for word in line.words}) for line in ordered],
+            [_origin({origins.get(word.quad, "read") for word in line.words}) for line in ordered],
         )
 
     def track(self, face: Face) -> int | None:

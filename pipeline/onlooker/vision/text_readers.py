@@ -15,6 +15,8 @@ MAX_DOUBTFUL_SCORE = 0.95
 """A line that the first recogniser reads with a lower mean score is read by the others as well."""
 MIN_OTHER_SCORE = 0.8
 """Below this score most of what another reads is no text, or in a script that it does not know."""
+MIN_OTHER_LETTERS = 2
+"""A single letter is as often a stroke of something else."""
 MIN_GAIN = 0.05
 """Another's reading is taken if its score is higher by this: the first one's language is the usual
 one. Of 200 English words of street scenes none is then lost to a Cyrillic or an Arabic reader."""
@@ -38,9 +40,14 @@ class TextReaders:
         second = [other([crops[n] for n in doubtful]) for other in others]
         for n, *found in zip(doubtful, *second, strict=True):
             best = max(found, key=score)
-            if score(best) > max(MIN_OTHER_SCORE, score(readings[n]) + MIN_GAIN):
+            threshold = max(MIN_OTHER_SCORE, score(readings[n]) + MIN_GAIN)
+            if score(best) > threshold and _letters(best) >= MIN_OTHER_LETTERS:
                 readings[n] = best
         return readings
+
+
+def _letters(characters: Sequence[Character]) -> int:
+    return sum(each.text.isalpha() for each in characters)
 
 
 def score(characters: Sequence[Character]) -> float:
