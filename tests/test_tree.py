@@ -33,6 +33,8 @@ TESTED_BY = {
     "api/rekognition/operations": "api/test_docs",
     "api/rekognition/requests": "api/test_contract",
     "api/rekognition/responses": "api/test_contract",
+    "api/rekognition/stream_processor_requests": "api/test_contract",
+    "api/rekognition/stream_processor_responses": "api/rekognition/test_stream_processors",
     "api/server_process": "api/test_server",
     "api/service": "api/test_services",
     "cli/commands": "cli/test_main",

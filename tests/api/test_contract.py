@@ -9,7 +9,7 @@ from tests.support.botocore_shapes import model
 from tests.support.requests import COLLECTION, Case, cases, encoded
 from tests.support.server import Answer, Running, check
 
-from onlooker.api.rekognition import requests
+from onlooker.api.rekognition import requests, stream_processor_requests
 from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.api.validation import rules_of
 
@@ -18,7 +18,7 @@ ALL = list(cases())
 
 def test_there_are_enough_cases() -> None:
     assert len(ALL) >= 1500
-    assert len(OPERATIONS) == 30
+    assert len(OPERATIONS) == 37
     outcomes = Counter(case.outcome for case in ALL)
     assert min(outcomes.values()) > 300, outcomes
 
@@ -83,8 +83,13 @@ def _same(struct: Any, shape: Any) -> None:
     assert needed - {"Bytes"} == set(shape.required_members), struct
     for name, member in shape.members.items():
         if member.type_name == "structure":
-            _same(getattr(requests, member.name), member)
+            _same(_struct(member.name), member)
         elif member.type_name == "list" and member.member.type_name == "structure":
-            _same(getattr(requests, member.member.name), member.member)
+            _same(_struct(member.member.name), member.member)
         else:
             assert hasattr(struct, name)
+
+
+def _struct(name: str) -> Any:
+    found = getattr(requests, name, None)
+    return getattr(stream_processor_requests, name) if found is None else found

@@ -11,6 +11,7 @@ from onlooker.api.app import Server
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.config.schema import Config
 from onlooker.media.buckets import Buckets, NoBuckets
+from onlooker.stream.stream_table import StreamTable
 from onlooker.vision.analyser import AnalysedFace, Analyser, Analysis
 
 
@@ -29,10 +30,12 @@ def context(
     buckets: Buckets | None = None,
     faces: Sequence[AnalysedFace] = (),
     settings: Config | None = None,
+    streams: StreamTable | None = None,
 ) -> Context:
     """Return a context with one analyser."""
     analyser = cast(Analyser, FakeAnalyser(faces))
-    return Context(settings or Config(), searcher, buckets or NoBuckets(), AnalyserPool([analyser]))
+    pool = AnalyserPool([analyser])
+    return Context(settings or Config(), searcher, buckets or NoBuckets(), pool, streams)
 
 
 async def ask(

@@ -35,6 +35,11 @@ NOT_MATCHING = {
     "JobTag": ["a b", "ö", "a\n"],
     "SNSTopicArn": ["topic", "arn:aws:sqs:us-east-1:000000000000:a", "arn:aws:sns:a:b:c"],
     "RoleArn": ["role", "arn:aws:iam::1:role/a", "arn:aws:iam::000000000000:user/a"],
+    "StreamProcessorName": ["a b", "a/b", "ü", "a:b"],
+    "KinesisVideoArn": ["stream", "arn:aws:kinesis:us-east-1:000000000000:stream/a"],
+    "KinesisDataArn": ["stream", "arn:aws:kinesisvideo:us-east-1:000000000000:stream/a"],
+    "KmsKeyId": ["a b", "-a", "ü"],
+    "KinesisVideoStreamFragmentNumber": ["a", "1.5", "-1"],
     "TagKey": ["aws:mine", "a#b", "a\tb"],
     "TagValue": ["a#b", "a\tb", "\x00"],
 }
@@ -49,6 +54,11 @@ MATCHING = {
     "JobTag": ["A.b-c_9:+=/"],
     "SNSTopicArn": [TOPIC, "arn:aws:sns:eu-west-1:000000000000:unknown"],
     "RoleArn": [ROLE],
+    "StreamProcessorName": ["contract", "A.b-c_9"],
+    "KinesisVideoArn": ["arn:aws:kinesisvideo:us-east-1:000000000000:stream/door/1"],
+    "KinesisDataArn": ["arn:aws:kinesis:us-east-1:000000000000:stream/results"],
+    "KmsKeyId": ["a-b_9"],
+    "KinesisVideoStreamFragmentNumber": ["0", "91343852333289682796718532614445757584843717598"],
     "TagKey": ["Größe 1", "a:b/c=d+e-f@g"],
     "TagValue": ["", "日本 ½", "a:b/c=d+e-f@g"],
 }
@@ -56,6 +66,8 @@ MATCHING = {
 WRONG_TYPES: dict[str, list[Any]] = {
     "string": [7, 1.5, True, [], {}],
     "integer": ["7", 1.5, True, [], {}],
+    "long": ["7", 1.5, True, [], {}],
+    "boolean": ["true", 1, [], {}],
     "float": ["7", True, [], {}],
     "list": ["a", 7, {}, True],
     "map": ["a", 7, [], True],
@@ -91,6 +103,9 @@ def _valid(operation: str) -> dict[str, Any]:
     request = {name: _sample(name, shape.members[name]) for name in shape.required_members}
     if operation == "SearchUsers":
         request["FaceId"] = FACE
+    if operation == "CreateStreamProcessor":
+        # Of the alternatives that Amazon's model has as members beside each other.
+        del request["Output"]["S3Destination"], request["Settings"]["ConnectedHome"]
     return request
 
 
@@ -195,7 +210,7 @@ def _valid_inner(name: str, shape: Any) -> dict[str, Any]:
         return {"Width": 0.5, "Height": 0.5, "Left": 0.0, "Top": 0.0}
     if shape.name == "Point":
         return {"X": 0.5, "Y": 0.5}
-    return {}
+    return {name: _sample(name, shape.members[name]) for name in shape.required_members}
 
 
 def _values(name: str, shape: Any) -> Iterator[tuple[Any, bool]]:
@@ -210,15 +225,16 @@ def _values(name: str, shape: Any) -> Iterator[tuple[Any, bool]]:
         yield from ((value, True) for value in MATCHING.get(shape.name, []))
         if shape.name == "FaceId":
             return
+        letter = "1" if shape.name == "KinesisVideoStreamFragmentNumber" else "a"
         if least:
-            yield "a" * (least - 1), False
-            yield "a" * least, True
-            yield "a" * (least + 1), True
+            yield letter * (least - 1), False
+            yield letter * least, True
+            yield letter * (least + 1), True
         if most:
-            yield "a" * (most - 1), True
-            yield "a" * most, True
-            yield "a" * (most + 1), False
-    elif kind in ("integer", "float"):
+            yield letter * (most - 1), True
+            yield letter * most, True
+            yield letter * (most + 1), False
+    elif kind in ("integer", "long", "float"):
         if least is not None:
             yield least - 1, False
             yield least, True
@@ -229,7 +245,7 @@ def _values(name: str, shape: Any) -> Iterator[tuple[Any, bool]]:
             yield most + 1, False
             if kind == "float":
                 yield most + 0.001, False
-        if kind == "integer":
+        if kind in ("integer", "long"):
             yield 10**30, most is None
     elif kind in ("list", "map"):
         for size in (least, least and least + 1, most and most - 1, most):

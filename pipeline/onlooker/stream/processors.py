@@ -266,7 +266,7 @@ def begin(table: StreamTable) -> None:
 
 def not_found(name: str) -> ProcessorNotFound:
     """Return the error of a processor that is not there."""
-    return ProcessorNotFound(f"there is no stream processor {name!r}")
+    return ProcessorNotFound(f"Requested resource not found: there is no stream processor {name!r}")
 
 
 _SELECT = "SELECT body, wanted, status, message, updated FROM processors"

@@ -15,10 +15,24 @@ def collection_arn(context: Context, collection: str) -> str:
     return context.arn(SERVICE, f"collection/{collection}")
 
 
+def processor_arn(context: Context, processor: str) -> str:
+    """Return a stream processor's ARN."""
+    return context.arn(SERVICE, f"streamprocessor/{processor}")
+
+
 def collection_of(arn: str) -> str | None:
     """Return the name of the collection whose ARN this is; None if it is not a collection's."""
+    return _named(arn, "collection")
+
+
+def processor_of(arn: str) -> str | None:
+    """Return the name of the stream processor whose ARN this is; None if it is not one's."""
+    return _named(arn, "streamprocessor")
+
+
+def _named(arn: str, kind: str) -> str | None:
     found = _ARN.fullmatch(arn)
-    return found[3] if found and found[2] == "collection" and not found[4] else None
+    return found[3] if found and found[2] == kind and not found[4] else None
 
 
 def account_of(arn: str) -> str | None:

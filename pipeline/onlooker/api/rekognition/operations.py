@@ -8,17 +8,38 @@ import msgspec
 from onlooker.api.access_keys import Key
 from onlooker.api.context import Context
 from onlooker.api.errors import Refusal, invalid
-from onlooker.api.rekognition import collections, images, names, requests, tags, users, videos
+from onlooker.api.rekognition import (
+    collections,
+    images,
+    names,
+    requests,
+    stream_processors,
+    tags,
+    users,
+    videos,
+)
+from onlooker.api.rekognition import stream_processor_requests as processor_requests
 from onlooker.api.rekognition.face_input import check_model
 from onlooker.api.rekognition.image_input import images_of, with_images
 from onlooker.api.rekognition.profile_2017 import as_in_2017
 from onlooker.api.rekognition.responses import ListCollections
+from onlooker.api.rekognition.stream_processor_responses import ListStreamProcessors
+from onlooker.api.rekognition.stream_processors import (
+    create_stream_processor,
+    delete_stream_processor,
+    describe_stream_processor,
+    list_stream_processors,
+    start_stream_processor,
+    stop_stream_processor,
+    update_stream_processor,
+)
 from onlooker.api.service import Operation, Resource, Service
 from onlooker.errors import OnlookerError
 from onlooker.idempotency import RequestMismatch
 from onlooker.identity import errors
 from onlooker.jobs.errors import JobNotFound
 from onlooker.page_token import InvalidToken
+from onlooker.stream.processors import BadProcessor, ProcessorNotFound
 
 DETECT_TEXT = with_images(images.detect_text, images.check_filters)
 INDEX_FACES = with_images(collections.index_faces, check_model)
@@ -58,6 +79,13 @@ OPERATIONS = {
         Operation(requests.GetTextDetection, videos.get_text_detection),
         Operation(requests.StartPersonTracking, videos.start_person_tracking, changes=True),
         Operation(requests.GetPersonTracking, videos.get_person_tracking),
+        Operation(processor_requests.CreateStreamProcessor, create_stream_processor, changes=True),
+        Operation(processor_requests.DescribeStreamProcessor, describe_stream_processor),
+        Operation(processor_requests.ListStreamProcessors, list_stream_processors),
+        Operation(processor_requests.StartStreamProcessor, start_stream_processor, changes=True),
+        Operation(processor_requests.StopStreamProcessor, stop_stream_processor, changes=True),
+        Operation(processor_requests.UpdateStreamProcessor, update_stream_processor, changes=True),
+        Operation(processor_requests.DeleteStreamProcessor, delete_stream_processor, changes=True),
     )
 }
 
@@ -70,15 +98,21 @@ ERRORS: dict[type[Exception], str] = {
     errors.UserExists: "ConflictException",
     errors.UserNotFound: "ResourceNotFoundException",
     JobNotFound: "ResourceNotFoundException",
+    ProcessorNotFound: "ResourceNotFoundException",
 }
 """Amazon's names of the store's errors."""
 
 
 def resources(request: Any, context: Context) -> Sequence[Resource]:
-    """Return the collection that a request or its job is about, and the buckets of its images."""
-    found = []
+    """Return the collection that a request or its job is about, and the buckets of its images.
+
+    Of requests about stream processors, what they are about.
+    """
+    found = stream_processors.resources(request, context)
     arn = getattr(request, "ResourceArn", None)
     collection = names.collection_of(arn) if arn else getattr(request, "CollectionId", None)
+    if arn and (processor := names.processor_of(arn)) is not None:
+        found.append(Resource("processor", processor, names.processor_arn(context, processor)))
     images = [*images_of(request).values(), getattr(request, "Video", None)]
     objects = [image.S3Object for image in images if image is not None]
     buckets = [each.Bucket for each in objects if each is not None and each.Bucket is not None]
@@ -97,7 +131,9 @@ def refusal(error: OnlookerError) -> Refusal | None:
     """Return an error of the store as the client sees it; None if it is the server's fault."""
     if type(error) in ERRORS:
         return Refusal(ERRORS[type(error)], str(error))
-    if isinstance(error, errors.ModelMismatch | errors.FaceNotFound | errors.InvalidName):
+    if isinstance(
+        error, errors.ModelMismatch | errors.FaceNotFound | errors.InvalidName | BadProcessor
+    ):
         return invalid(str(error))
     return None
 
@@ -108,6 +144,8 @@ def response(
     """Return an answer in the configured profile, without collections that are not the key's."""
     if key is not None and isinstance(answer, ListCollections):
         answer = _known_to(key, answer)
+    if key is not None and isinstance(answer, ListStreamProcessors):
+        answer = stream_processors.known_to(key, answer)
     if context.settings.serve.profile == "2017-11":
         return as_in_2017(operation.name, answer)
     return answer
