@@ -211,8 +211,11 @@ class TestChanges:
         expect(page.locator("li.card")).to_have_count(2)
         page.get_by_label("Show").select_option("hidden")
         expect(page.locator("li.card")).to_have_count(1)
-        page.locator("#done").get_by_role("button", name="Undo").click()
+        page.get_by_label("Select unknown-000002").check()
+        expect(page.get_by_role("button", name="Hide")).to_be_hidden()
+        page.get_by_role("button", name="Show again").click()
         expect(page.locator("li.card")).to_have_count(0)
+        expect(page.locator("#done")).to_contain_text("unknown-000002 is shown now.")
         page.get_by_label("Show").select_option("all")
         page.get_by_label("Select unknown-000003").check()
         page.get_by_role("button", name="Forget").click()
@@ -228,9 +231,7 @@ class TestChanges:
         expect(cards).to_have_count(3)
         cards.nth(0).get_by_role("checkbox").check()
         page.get_by_role("button", name="They are another person").click()
-        expect(page.locator("#done")).to_contain_text(
-            "1 visit of unknown-000001 are unknown-000004"
-        )
+        expect(page.locator("#done")).to_contain_text("1 visit of unknown-000001 is unknown-000004")
         expect(cards).to_have_count(2)
         cards.nth(0).get_by_role("checkbox").check()
         page.get_by_role("button", name="Not this person").click()

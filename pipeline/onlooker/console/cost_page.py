@@ -80,7 +80,7 @@ def _images(context: ConsoleContext, month: str) -> list[Item]:
         calls = usage.calls(context.settings.store, month)
     prices = list_prices.image_prices(calls)
     return [
-        Item(name, f"{wording.number(calls[name])} calls", prices[name] if billed else None)
+        Item(name, _counted(calls[name], "call"), prices[name] if billed else None)
         for billed in (True, False)
         for name in calls
         if (name in list_prices.GROUPS) == billed
@@ -112,7 +112,7 @@ def _streams(context: ConsoleContext, month: str) -> list[Item]:
     return [
         Item(
             f"stream {wording.stream(name)}",
-            f"{wording.number(number)} minutes",
+            _counted(number, "minute"),
             number * list_prices.STREAM_MINUTE,
         )
         for name, number in found.items()
@@ -125,6 +125,10 @@ def _stored(context: ConsoleContext) -> Item:
     return Item(
         "stored faces", f"{wording.number(faces)} for a month", faces * list_prices.FACE_MONTH
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{wording.number(number)} {what}{'s' if number != 1 else ''}"
 
 
 def _span(month: str) -> tuple[float, float]:

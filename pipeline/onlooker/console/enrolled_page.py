@@ -90,6 +90,7 @@ def _rows(request: Request, context: ConsoleContext, session: Session) -> Mappin
     return {
         "collections": known,
         "collection": collection,
+        "suggested": collection or context.config.match.collection or "people",
         "find": find,
         "people": page,
         "number": len(found),

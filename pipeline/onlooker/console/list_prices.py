@@ -1,7 +1,8 @@
 """Amazon Rekognition's list prices, for comparison.
 
-Of the pricing page, for the region us-east-1, as of PRICE_DATE, in US dollars, without the free
-tier, taxes and discounts. Check them before you rely on them: https://aws.amazon.com/rekognition/pricing/
+For the region us-east-1, in US dollars, without the free tier, taxes and discounts; collected on
+PRICE_DATE from pages that quote Amazon's. UNSURE names those that no such page confirmed: compare
+https://aws.amazon.com/rekognition/pricing/ before you rely on them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from math import inf
 
 PRICE_DATE = "2026-11-27"
 REGION = "us-east-1"
+UNSURE = "the price of images beyond 35 million a month, and that of a stream's minute"
 
 Tiers = Sequence[tuple[float, float]]
 """The number of images of a month up to which a price holds, and the price of one."""

@@ -122,8 +122,10 @@ def _apart(form: Form, people: People) -> str:
 
 def _split(form: Form, people: People) -> str:
     """Make visits of a person another person."""
-    made = people.split(form.people[0], form.visits)
-    return f"{_visits(len(form.visits))} of {wording.person(form.people[0])} are {made} now."
+    visits = form.visits
+    made = people.split(form.people[0], visits)
+    of = wording.person(form.people[0])
+    return f"{_visits(len(visits))} of {of} {_are(visits)} {made} now."
 
 
 def _not(form: Form, people: People) -> str:
