@@ -19,6 +19,7 @@ from onlooker.identity.people import people as module
 from onlooker.identity.people.people import COLLECTION, People, open_people
 from onlooker.identity.people.person_changes import Visitor
 from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.search.matcher import similarity
 from onlooker.models.card import space
 
 SPACE = space("mobilefacenet")
@@ -107,6 +108,19 @@ class TestJoin:
             found = list(pool.map(camera, range(4)))
         assert len({tuple(each) for each in found}) == 1
         assert sorted(str(each) for each in found[0]) == [f"unknown-{n:06d}" for n in range(1, 6)]
+
+    @pytest.mark.parametrize(("times", "joins"), [(1, False), (2, True), (3, True)])
+    def test_somebody_seen_once_must_be_more_alike(
+        self, people: People, times: int, joins: bool
+    ) -> None:
+        # As alike as a brother and a sister may be: 93.
+        wanted = next(c / 1000 for c in range(1001) if similarity(c / 1000, SPACE.calibration) > 93)
+        known, across = np.eye(2, SPACE.dim, dtype=np.float32)
+        other = wanted * known + float(np.sqrt(1 - wanted**2)) * across
+        for number in range(times):
+            people.join(visitor(1, number, vector=known.tobytes()))
+        found = people.join(visitor(2, 0, vector=np.asarray(other, np.float32).tobytes()))
+        assert (found == "unknown-000001") == joins
 
     def test_an_appearance_is_assigned_once(self, people: People) -> None:
         assert [people.join(visitor(1, 0)) for _ in range(3)] == ["unknown-000001"] * 3

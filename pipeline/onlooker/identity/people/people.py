@@ -41,6 +41,9 @@ SAME = 90.0
 """Similarity, as a mean over the best links, from which two appearances are of one person."""
 LINKS = 3
 """Links of an appearance to a person that count: a single one would chain relatives together."""
+FEWER_LINKS = 2.5
+"""Similarity by which the mean must be higher for each link that a person cannot have yet: of a
+brother and a sister in two photographs each, one pair in a hundred reaches 91."""
 MIN_LINK = 50.0
 """Links below this count as this."""
 MAX_LINKS = 100
@@ -145,9 +148,11 @@ class People:
             if person not in barred
         }
         person = max(means, key=lambda each: (means[each], each), default=None)
-        if person is not None and means[person] >= SAME:
-            return person, means[person]
-        return None, None
+        if person is None:
+            return None, None
+        missing = max(0, LINKS - self.journal.faces(person))
+        joins = means[person] >= SAME + FEWER_LINKS * missing
+        return (person, means[person]) if joins else (None, None)
 
     def _nearest(self, visitor: Visitor) -> tuple[Identity, ...]:
         """Return the most similar faces, best first."""
