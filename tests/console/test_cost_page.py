@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 from tests.console.test_jobs_page import METADATA, config
 from tests.support.console import Visitor, serving
@@ -12,7 +13,7 @@ from tests.support.frames import frame
 from tests.support.stored_videos import started, store
 
 from onlooker.api.usage import Usage, path_of
-from onlooker.config.schema import KEEP_ALL, Config
+from onlooker.config.schema import KEEP_ALL, Config, Match
 from onlooker.record.frame_record import build
 from onlooker.record.log.writer import Writer
 
@@ -25,19 +26,22 @@ def fill(folder: Path) -> None:
     with store(folder) as jobs:
         jobs.finish(started(jobs, "FaceSearch"), "SUCCEEDED", metadata=METADATA)
         jobs.finish(started(jobs), "FAILED", "no video")
-    now = time.time()
-    records = [build(frame("gate", n, started=now - n / 100), Config(), "d") for n in range(3)]
+    now = time.time() // 60 * 60  # all in one minute
+    records = [build(frame("gate", n, started=now + n), Config(), "d") for n in range(3)]
     with Writer(folder / "records.db", KEEP_ALL) as log:
         log.append(records)
 
 
 def test_the_bill_of_a_month(tmp_path: Path, page: Page) -> None:
     fill(tmp_path)
+    searched = replace(config(tmp_path), match=Match(collection="staff"))
     with serving(tmp_path, config=config(tmp_path)) as url:
+        assert "1 minute</td><td>not billed" in Visitor(url).get("/cost/table").text
+    with serving(tmp_path, config=searched) as url:
         page.goto(f"{url}/cost")
         bill = page.locator(".bill")
         expect(bill.locator("tr", has_text="DetectFaces")).to_contain_text("2\u202f000 calls2.00")
-        expect(bill.locator("tr", has_text="ListFaces")).to_contain_text("1 callfree")
+        expect(bill.locator("tr", has_text="ListFaces")).to_contain_text("1 callnot billed")
         expect(bill.locator("tr", has_text="StartFaceSearch")).to_contain_text("1.5 minutes0.15")
         expect(bill.locator("tr", has_text="stream gate")).to_contain_text("1 minute0.12")
         expect(bill.locator("tfoot")).to_contain_text("2.")

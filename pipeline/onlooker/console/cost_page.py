@@ -113,11 +113,18 @@ def _streams(context: ConsoleContext, month: str) -> list[Item]:
         Item(
             f"stream {wording.stream(name)}",
             _counted(number, "minute"),
-            number * list_prices.STREAM_MINUTE,
+            number * list_prices.STREAM_MINUTE if _is_searched(context, name) else None,
         )
         for name, number in found.items()
         if number
     ]
+
+
+def _is_searched(context: ConsoleContext, stream: str) -> bool:
+    """Return whether the faces of a stream are searched, as its configuration is now."""
+    feed = context.observer.feeds.get(stream)
+    config = context.config if feed is None else context.config.for_source(feed.source)
+    return config.faces.enabled and config.match.collection is not None
 
 
 def _stored(context: ConsoleContext) -> Item:
