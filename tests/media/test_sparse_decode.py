@@ -102,6 +102,14 @@ def test_an_edit_list_changes_nothing(tmp_path: Path) -> None:
     assert_same(*both(path, lambda index: index % 3 == 0))
 
 
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
+    options = {"x264-params": "tff=1:interlaced=1"}
+    path = films.write(
+        tmp_path / "i.mp4", images=films.interlaced(noise(60)), rate=25, options=options
+    )
+    assert_same(*both(path, lambda index: index % 4 == 0))
+
+
 def test_damage_is_in_its_place(tmp_path: Path) -> None:
     path = films.write(tmp_path / "d.mp4", images=noise(120), rate=30, options={"g": "15"})
     data = bytearray(path.read_bytes())

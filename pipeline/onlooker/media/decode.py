@@ -10,7 +10,6 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from onlooker.config.schema import Deinterlace
 from onlooker.media.deinterlace import Deinterlacer
 from onlooker.media.timeline import MAX_REORDERED, StampOrder
 
@@ -24,7 +23,7 @@ class Damage:
 
 
 def decoded(
-    container: InputContainer, stream: VideoStream, deinterlace: Deinterlace = "off"
+    container: InputContainer, stream: VideoStream, deinterlacer: Deinterlacer | None = None
 ) -> Iterator[VideoFrame | Damage]:
     """Yield the frames of `stream` in presentation order, and Damage for those that are lost.
 
@@ -33,7 +32,7 @@ def decoded(
     content of the file makes it raise.
     """
     stream.codec_context.thread_count = 1  # least CPU time; several processes keep the cores busy
-    deinterlacer = Deinterlacer(deinterlace)
+    deinterlacer = deinterlacer or Deinterlacer("off")
     for item in _in_order(_in_decoding_order(container, stream)):
         if isinstance(item, VideoFrame) and not item.is_corrupt:
             yield from deinterlacer(item)

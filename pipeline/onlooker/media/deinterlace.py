@@ -19,6 +19,8 @@ class Deinterlacer:
 
     def __init__(self, mode: Deinterlace) -> None:
         self._mode = mode
+        self.used = False
+        """Whether a frame was interlaced."""
         self._graph: Graph | None = None
         self._form: tuple[int, int, str] | None = None
         self._stamps = deque[tuple[int | None, int | None]]()
@@ -34,6 +36,7 @@ class Deinterlacer:
         form = frame.width, frame.height, frame.format.name
         if form != self._form:
             yield from self.flush()
+            self.used = True
             self._graph, self._form = _graph(*form, every=self._mode == "on"), form
         assert self._graph is not None
         self._stamps.append((frame.pts, frame.dts))

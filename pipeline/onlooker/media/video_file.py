@@ -14,9 +14,10 @@ from av.format import Flags
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from onlooker.config.schema import Deinterlace
+from onlooker.config import schema
 from onlooker.media.container import open_file, video_stream
 from onlooker.media.decode import Damage, decoded
+from onlooker.media.deinterlace import Deinterlacer
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Planes
 from onlooker.media.sparse_decode import Choose, Skipped, sparsely_decoded, suits
@@ -57,7 +58,7 @@ class VideoFile(Video):
         self,
         path: str | PathLike[str],
         digest: str | None = None,
-        deinterlace: Deinterlace = "auto",
+        deinterlace: schema.Deinterlace = "auto",
     ) -> None:
         super().__init__(Path(path), digest)
         self._deinterlace = deinterlace
@@ -68,7 +69,7 @@ class VideoFile(Video):
             if isinstance(item, VideoFrame):
                 self.width, self.height = opened.upright.size(item)
                 self.full_range = is_full_range(item)
-                self._plain = deinterlace == "off" or not item.interlaced_frame
+                self._plain = not opened.deinterlacer.used
                 break
         else:
             opened.container.close()
@@ -108,11 +109,12 @@ class VideoFile(Video):
         except MediaError:
             container.close()
             raise
+        deinterlacer = Deinterlacer(self._deinterlace)
         if choose is not None and self._plain and suits(container, stream):
             items: Items = sparsely_decoded(container, stream, choose, threads)
-            return Opened(container, stream, Upright(stream), items, complete=False)
-        items = decoded(container, stream, self._deinterlace)
-        return Opened(container, stream, Upright(stream), items, complete=True)
+            return Opened(container, stream, Upright(stream), items, deinterlacer, complete=False)
+        items = decoded(container, stream, deinterlacer)
+        return Opened(container, stream, Upright(stream), items, deinterlacer, complete=True)
 
     def _compute_digest(self) -> str:
         try:
@@ -168,6 +170,7 @@ class Opened(NamedTuple):
     stream: VideoStream
     upright: Upright
     items: Items
+    deinterlacer: Deinterlacer
     complete: bool
     """Whether all frames are decoded."""
 
