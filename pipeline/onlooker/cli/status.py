@@ -99,12 +99,12 @@ def workers_table(now: Status, before: Status | None, seconds: float) -> Table:
 
 
 def processes_table(processes: tuple[ProcessStatus, ...]) -> Table:
-    """Return the processes of the API, and others that do not run."""
+    """Return the processes of the API and of jobs, and others that do not run."""
     made = Table(title_justify="left")
     for heading in ("process", "id", "state", "restarts"):
         made.add_column(heading, justify="right" if heading in ("id", "restarts") else "left")
     for process in processes:
-        if process.name.startswith("api-") or process.state != "running":
+        if process.name.startswith(("api-", "jobs-")) or process.state != "running":
             id = str(process.id) if process.id else ""
             made.add_row(process.name, id, process.state, str(process.restarts))
     return made
