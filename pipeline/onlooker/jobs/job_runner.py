@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from queue import SimpleQueue
@@ -109,28 +109,25 @@ class JobRunner:
         """
         limits, wanted = self._store.settings, job.request
         bytes_allowed = int(limits.max_gigabytes * 1e9)
-        with self._beating():
-            object_file = self._buckets.downloaded(
-                wanted.bucket, wanted.name, wanted.version, folder, bytes_allowed, DOWNLOAD_SECONDS
-            )
-            path = object_file.__enter__()
-        try:
-            with VideoFile(path) as video:
-                if (video.seconds or 0) > limits.max_hours * 3600:
-                    raise JobFailed(
-                        f"The video lasts {(video.seconds or 0) / 3600:.2f} hours, and "
-                        f"{limits.max_hours:g} are allowed; cut it, or raise [jobs] max_hours."
-                    )
-                with self._beating():
-                    digest = video.digest
-                with ResultFile(folder / NAME, digest) as results:
-                    if not results.complete:
-                        self._analyse(job, video, results)
-                    number, lost = results.complete_all(), results.damaged
-                    remark = f"{lost} of {results.done} frames could not be decoded." * bool(lost)
-                    return metadata_of(video), number, remark or None
-        finally:
-            object_file.__exit__(None, None, None)
+        with ExitStack() as closing:
+            with self._beating():
+                place = wanted.bucket, wanted.name, wanted.version
+                download = self._buckets.downloaded(*place, folder, bytes_allowed, DOWNLOAD_SECONDS)
+                path = closing.enter_context(download)
+            video = closing.enter_context(VideoFile(path))
+            if (video.seconds or 0) > limits.max_hours * 3600:
+                raise JobFailed(
+                    f"The video lasts {(video.seconds or 0) / 3600:.2f} hours, and "
+                    f"{limits.max_hours:g} are allowed; cut it, or raise [jobs] max_hours."
+                )
+            with self._beating():
+                digest = video.digest
+            results = closing.enter_context(ResultFile(folder / NAME, digest))
+            if not results.complete:
+                self._analyse(job, video, results)
+            number, lost = results.complete_all(), results.damaged
+            remark = f"{lost} of {results.done} frames could not be decoded." if lost else None
+            return metadata_of(video), number, remark
 
     def _analyse(self, job: Job, video: VideoFile, results: ResultFile) -> None:
         make = maker(job.request, self._config, self._open_searcher, results.tracks)
