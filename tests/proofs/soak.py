@@ -1,6 +1,9 @@
 """Send many small frames through the whole pipeline, and watch the memory of every process.
 
-    python -m tests.proofs.soak [--frames 300000]
+    python -m tests.proofs.soak [--frames 300000] [--people]
+
+With --people the real tracker follows visitors, who are among 10,000 unknown people that the store
+has from the start, and recognises each of them.
 
 Exits with 1 if a process grows by more than 1 MB per 100,000 frames (least squares over the last
 80 % of the run), or has more descriptors at the end than after the first fifth.
@@ -11,6 +14,7 @@ import os
 import sys
 import tempfile
 import time
+import uuid
 from collections import defaultdict
 from pathlib import Path
 
@@ -19,6 +23,12 @@ from tests.support import steps
 from tests.support.processes import children
 
 from onlooker.config.schema import Config, Pipeline, Retention, SourceConfig
+from onlooker.config.tracking import People, Tracks
+from onlooker.identity.people.people import open_people
+from onlooker.identity.people.person_changes import Visitor
+from onlooker.models.card import space
+from onlooker.record.log.reader import Log
+from onlooker.rekognition.shapes import Appearance
 from onlooker.stream.cameras import serve
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -58,16 +68,37 @@ def descriptors(pid: int) -> int:
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def fill(store: Path, config: Config) -> None:
+    """Make the people of `steps.returned` known as unknown people, with one appearance each."""
+    with open_people(space(config.faces.embedder), store) as people:
+        for number in range(steps.STRANGERS):
+            people.join(
+                Visitor(
+                    appearance=str(uuid.UUID(int=number)),
+                    stream="earlier",
+                    start=0.0,
+                    end=1.0,
+                    frames=25,
+                    clarity=90.0,
+                    vector=steps.stranger(number),
+                )
+            )
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=300_000)
+    parser.add_argument("--people", action="store_true", help="with visits of unknown people")
     asked = parser.parse_args()
     half = asked.frames // 2
     url = f"test://moving?size=96x64&frames={half}"
     config = Config(
         pipeline=Pipeline(workers=1),
         streams={"one": SourceConfig(url=url), "two": SourceConfig(url=url)},
+        tracks=Tracks(absence=0.5),
+        people=People(enabled=asked.people),
     )
+    stages = steps.RETURNING if asked.people else steps.COUNTED
     observer, began = Observer(), time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         outputs = Outputs(
@@ -76,11 +107,20 @@ def main() -> int:
             publish=f"ipc://{name}/records",
             limits=Retention(max_megabytes=40, json_lines_max_megabytes=10),
         )
-        status = serve(lambda: config, outputs, observer, None, steps.COUNTED)
+        store = Path(name) / "faces.db"
+        if asked.people:
+            fill(store, config)
+        status = serve(lambda: config, outputs, observer, None, stages, store=store)
+        with Log(outputs.log_path) as log:
+            visits = log.visits(Appearance)
+            named = sum(visit.event.Person is not None for visit in visits)
         kept = sum(path.stat().st_size for path in Path(name).iterdir()) / 1e6
     seconds = time.monotonic() - began
     print(f"\r{status.settled} frames in {seconds:.0f} s; {kept:.0f} MB of records were kept")
     bad = status.done != asked.frames
+    if asked.people:
+        print(f"{len(visits)} appearances in the log, {named} of people with an id")
+        bad |= named < len(visits) or not visits
     for name, seen in sorted(observer.seen.items()):
         later = seen[len(seen) // 5 :]
         frames, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))

@@ -31,6 +31,8 @@ PEOPLE = [
     np.asarray(np.eye(192, dtype=np.float32)[person], np.float32).tobytes() for person in range(3)
 ]
 """Vectors of three people who are not alike."""
+STRANGERS = 10_000
+"""People of `returned`."""
 BAD = 7
 """The frame that some of the steps do not bear."""
 
@@ -197,6 +199,26 @@ def visited(frame: Frame, picture: "Picture") -> Frame:
     return replace(frame, faces=faces, quads=quads)
 
 
+def stranger(person: int) -> bytes:
+    """Return the vector of one of any number of people who are not alike."""
+    vector = np.random.default_rng(person).normal(size=192)
+    return np.asarray(vector / np.linalg.norm(vector), np.float32).tobytes()
+
+
+def returned(frame: Frame, picture: "Picture") -> Frame:
+    """Return the frame with one of STRANGERS people, who stays for a second of every two."""
+    visit, at = divmod(frame.index, 50)
+    if at >= 25:
+        return frame
+    box = (8.0 + at / 4, 8.0, 88.0 + at / 4, 60.0)
+    face = replace(FACE, box=box, vector=stranger(visit % STRANGERS))
+    return replace(frame, faces=(face,))
+
+
+def come_back(setup: Setup) -> Step:
+    return each(returned)
+
+
 def caption(text: str) -> TextLine:
     corners = ((4.0, 40.0), (90.0, 40.0), (90.0, 60.0), (4.0, 60.0))
     return TextLine(
@@ -289,6 +311,7 @@ TRACKED = (
     TRACK,
     RECORD,
 )
+RETURNING = (Stage("detect", measure), Stage("recognise", come_back), TRACK, RECORD)
 COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)
 BATCHED = (
