@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from tests.support import steps
+from tests.support.idle_group import Idle
 from tests.support.processes import called, children
 from tests.support.processors import processor
 
-from onlooker.child_process import ProcessStatus
 from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.record.log.topics import TopicLog
 from onlooker.stream import cameras, processors
@@ -88,24 +88,6 @@ class Run:
     def length(self, topic: str) -> int:
         with TopicLog(self.outputs.log_path) as log:
             return len(list(log.records_of(log.number_of(topic), 0, 10**6)))
-
-
-class Idle:
-    """A group beside the streams, as the API is, so that the run lasts without any stream."""
-
-    finished = False
-
-    def wait(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-    def watch(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
-
-    def processes(self) -> list[ProcessStatus]:
-        return []
 
 
 @pytest.fixture

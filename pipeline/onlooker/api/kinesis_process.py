@@ -31,7 +31,7 @@ READ_SECONDS = 90
 """Time without a byte from a client after which its connection is closed."""
 MAX_STREAMS = 100
 """Requests at a time of one HTTP/2 connection."""
-NICENESS = 10
+NICENESS = 5
 
 logger = logging.getLogger(__name__)
 

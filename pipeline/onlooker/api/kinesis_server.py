@@ -14,6 +14,8 @@ from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
 
 MODULE = "onlooker.api.kinesis_process"
+PATIENCE = 4.0
+"""Factor of the silence after which the process hangs: it gives way to all others."""
 
 
 def check(config: Config) -> None:
@@ -47,6 +49,6 @@ def running(
         settings = ProcessSettings(
             config=config, store=log, address=keeper.getsockname()[:2], threads=THREADS
         )
-        processes = Processes(settings, metrics, on_ready, MODULE, "kinesis", 1)
+        processes = Processes(settings, metrics, on_ready, MODULE, "kinesis", 1, PATIENCE)
         closing.callback(processes.close)
         yield processes

@@ -159,6 +159,7 @@ class Processes:
 
     metrics: folder that they count in. module, base: the program of each, None for the API's, and
     the beginning of its name. number: how many there are; None means as many as `[serve] workers`.
+    patience: factor of the silence after which one hangs.
     """
 
     finished = False
@@ -171,13 +172,15 @@ class Processes:
         module: str | None = None,
         base: str = "api",
         number: int | None = None,
+        patience: float = 1.0,
     ) -> None:
         self.metrics = metrics
         self._settings = settings
         self._on_ready = on_ready
         self._announced = False
         timeout = settings.config.serve.request_timeout
-        self._threads_silence = 2 * timeout + MAX_THREADS_SILENCE_SECONDS
+        self._patience = patience
+        self._threads_silence = patience * (2 * timeout + MAX_THREADS_SILENCE_SECONDS)
         self._stop_seconds = timeout + STOP_SECONDS
         self._children = [
             Child(
@@ -263,7 +266,7 @@ class Processes:
             life.threads = now
         if child.stopping is not None:
             return
-        if now - life.loop > MAX_LOOP_SILENCE_SECONDS:
+        if now - life.loop > self._patience * MAX_LOOP_SILENCE_SECONDS:
             child.kill(f"its event loop hangs since {now - life.loop:.0f} s")
         elif now - life.threads > self._threads_silence:
             child.kill(f"its threads hang since {now - life.threads:.0f} s")
