@@ -15,9 +15,9 @@ EXPECTED = (
 """Errors that the browser reports of changes that the server refuses, as tests want."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
+    """Debian's Chromium, of one module: while it runs, no other test could have an event loop."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here; Debian: apt install chromium")
     with sync_playwright() as playwright:
