@@ -60,6 +60,12 @@ class TestSelection:
         assert [frame for frame, _ in later] == [frame for frame, _ in whole[7:]]
         assert [frame.index for frame, _ in whole] == list(range(34))
 
+    def test_every_third_frame_is_searched(self) -> None:
+        found = [(frame.index, frame.carried) for frame, _ in selected(detect_every=3, nth=2)]
+        assert found == [(index, index % 3 > 0) for index in range(50)]
+        same = selected(detect_every=3, motion_threshold=0.99)
+        assert not any(frame.carried for frame, _ in same if frame.same is not None)
+
     def test_every_selection_has_another_epoch(self) -> None:
         selections = [
             SourceConfig(url=URL, **settings).selection()
@@ -70,6 +76,7 @@ class TestSelection:
                 {"start": 1},
                 {"end": 2},
                 {"motion_threshold": 0.1},
+                {"detect_every": 2},
             )
         ]
         assert selections[0] == b""
