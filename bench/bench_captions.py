@@ -78,7 +78,7 @@ def listed(number: int, chance: np.random.Generator) -> list[Caption]:
     return found
 
 
-def film(path: Path, captions: list[Caption], chance: np.random.Generator) -> None:
+def make_video(path: Path, captions: list[Caption], chance: np.random.Generator) -> None:
     """Write the video: a photograph that is panned, with grain, and the captions in it."""
     fonts = [each for place in PLACES for each in Path(place).expanduser().rglob(FONT)]
     letters = ImageFont.truetype(str(fonts[0]), SIZE)
@@ -153,7 +153,7 @@ def main() -> None:
     captions = listed(asked.captions, chance)
     with tempfile.TemporaryDirectory() as name:
         video = Path(name) / "captions.mp4"
-        film(video, captions, chance)
+        make_video(video, captions, chance)
         found = readings(video)
     matched = list(pairs(captions, found))
     read = dict(matched)

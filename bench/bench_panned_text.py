@@ -77,7 +77,7 @@ def _over(quad: np.typing.NDArray[np.float32], illegible: np.typing.NDArray[np.f
     return bool(shared > 0.3 * abs(cv2.contourArea(illegible)))
 
 
-def film(path: Path, pixels: Pixels, frames: int) -> tuple[int, int]:
+def make_video(path: Path, pixels: Pixels, frames: int) -> tuple[int, int]:
     """Write a pan to the right; return the width and height of its frames."""
     kernel = np.full((1, PIXELS), 1 / PIXELS, np.float32)
     blurred = np.asarray(cv2.filter2D(pixels, -1, kernel), np.uint8)
@@ -118,7 +118,7 @@ def main() -> None:
         found = list(scenes(Path(asked.samples)))[: asked.scenes]
         for number, (path, words) in enumerate(found):
             video = Path(name) / f"{number}.mp4"
-            size = film(video, image.read(path).bgr, asked.frames)
+            size = make_video(video, image.read(path).bgr, asked.frames)
             there = inside(words, size[0], asked.frames)
             outputs = Outputs(records=video.with_suffix(".jsonl"))
             inline([video], config, outputs, steps.quiet)

@@ -85,7 +85,7 @@ def shown(
         yield visit.start + index / FPS, np.clip(frame * light + grain, 0, 255).astype(np.uint8)
 
 
-def film(
+def make_video(
     path: Path, day: list[Visit], people: dict[str, list[Portrait]], street: Pixels, seed: int
 ) -> None:
     """Write the day as a video."""
@@ -141,7 +141,7 @@ def main() -> int:
             Path(name) / "f.db",
         )
         for video in videos:
-            film(video, day, people, street, asked.seed)
+            make_video(video, day, people, street, asked.seed)
         told = by_visit(day, followed(videos[0], store))
         fine = report(day, told)
         with open_people(space(CONFIG.faces.embedder), store) as opened:
