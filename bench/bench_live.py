@@ -25,7 +25,7 @@ from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.video_file import VideoFile
 from onlooker.stream.cameras import serve
-from onlooker.stream.messages import Status
+from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 
 
@@ -79,11 +79,14 @@ def main() -> None:
         urls = heard.recv()
         streams = {f"camera{n}": SourceConfig(url=url, policy="live") for n, url in enumerate(urls)}
         began = 0.0
+        before: dict[str, Counts] = {}
 
         def watch(status: Status) -> None:
             nonlocal began
-            if not began and status.done:
+            known = [stream.counts.done > 0 for stream in status.streams]
+            if not began and known and all(known):
                 began = time.monotonic()  # models have been loaded by now
+                before.update((stream.name, stream.counts) for stream in status.streams)
             if began and time.monotonic() - began > asked.seconds:
                 os.kill(os.getpid(), signal.SIGTERM)
 
@@ -95,10 +98,13 @@ def main() -> None:
     print(f"{asked.cameras} cameras, 1280x720, {asked.fps:g} frames per second")
     for stream in status.streams:
         counts = stream.counts
+        start = before.get(stream.name, Counts())
+        later = sum(counts.dropped.values()) - sum(start.dropped.values())
         fits = counts.received == counts.settled + stream.in_flight
         print(
             f"{stream.name}  received {counts.received}, analysed {counts.done}, "
-            f"dropped {dict(counts.dropped)}, in flight {stream.in_flight}, adds up {fits}; "
+            f"dropped {dict(counts.dropped)}, {later} of them after the start, "
+            f"in flight {stream.in_flight}, adds up {fits}; "
             f"lag {stream.lag[0]:.2f} s, 99 of 100 within {stream.lag[1]:.2f} s"
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from onlooker.stream import messages
 from onlooker.stream.messages import Counts, Slot
 
-MAX_CARRIED_SECONDS = 0.4
+MAX_CARRIED_SECONDS = 0.5
 """Time after a frame that was searched in which later ones need not be."""
 MAX_LAGS = 100
 """Frames of a stream whose lag is kept, for the percentiles."""
