@@ -7,6 +7,7 @@ import pytest
 from tests.support.stored_videos import started, store
 from typer.testing import CliRunner
 
+from onlooker.cli import terminal
 from onlooker.cli.commands import app
 
 
@@ -14,7 +15,7 @@ from onlooker.cli.commands import app
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
     monkeypatch.setenv("ONLOOKER_CONFIG", str(tmp_path / "onlooker.toml"))
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(terminal.plain, "width", 200)  # it was made with the width of then
     (tmp_path / "onlooker.toml").write_text("[jobs]\n")
     return tmp_path
 

@@ -43,7 +43,7 @@ HEADERS = {
 }
 
 
-class TooLarge(Exception):
+class _BodyTooLarge(Exception):
     """A request's body has more bytes than MAX_BODY_BYTES."""
 
 
@@ -85,7 +85,7 @@ class Guard:
             return
         try:
             await self._app(scope, _limited(receive), answer)
-        except TooLarge:
+        except _BodyTooLarge:
             await _refuse(413, "The upload is too large: at most 16 MB.")(scope, receive, answer)
 
     def _session_of(self, headers: Headers) -> Session | None:
@@ -171,7 +171,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > MAX_BODY_BYTES:
-            raise TooLarge
+            raise _BodyTooLarge
         return message
 
     return limited
