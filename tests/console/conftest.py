@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from tests.support.console import LEAVE
 
 CHROMIUM = shutil.which("chromium")
 EXPECTED = (
@@ -55,6 +56,12 @@ def page(browser: Browser, expected: list[str]) -> Iterator[Page]:
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", request)
     page.set_default_timeout(15_000)
+
+    def leave() -> None:
+        page.goto("about:blank")
+
+    LEAVE.append(leave)
     yield page
+    LEAVE.remove(leave)
     context.close()
     assert faults == []

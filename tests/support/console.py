@@ -6,7 +6,7 @@ import http.client
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,8 @@ KEYS = {
 }
 
 NONE: Mapping[str, str] = {}
+LEAVE: list[Callable[[], None]] = []
+"""Called before a console goes: open pages leave it, or they would report that it is gone."""
 
 
 class Answer(NamedTuple):
@@ -123,6 +125,8 @@ def serving(
         try:
             yield f"http://127.0.0.1:{port}"
         finally:
+            for leave in LEAVE:
+                leave()
             http.should_exit = True
             thread.join(START_SECONDS)
             assert not thread.is_alive()

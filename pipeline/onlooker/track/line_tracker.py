@@ -50,12 +50,13 @@ SURE_EDITS = 2
 """Two sure readings with so many characters different are of different lines, if pixels changed; at
 the same place, where nothing but the text can have changed them, one character is enough."""
 DIFFERENT_EVIDENCE = -6.0
-SINGLE_SCORE = 0.9
-"""A line that was seen once is real if its reading is as sure as this and is not short."""
+MIN_SCORES = (0.9, 0.8, 0.6)
+"""Minimum score, times the agreement of the votes, of a line that was seen once, twice, and more
+often: turned and blurred pixels are taken for words, but seldom for the same one for long."""
 SHORT = 3
 """Lines of up to so many characters are often no text: corners, spokes, leaves."""
-MIN_SCORE, MIN_SHORT_SCORE = 0.6, 0.85
-"""Minimum score, times the agreement of the votes, of a line and of a short one."""
+MIN_SHORT_SCORE = 0.85
+"""Minimum score, times the agreement of the votes, of a short line; it must be seen twice."""
 CHARACTER_SECONDS = 1.0
 """How long a line of one character must be there."""
 
@@ -108,7 +109,7 @@ class LineTrack(msgspec.Struct):
         if characters <= SHORT:
             long_enough = characters > 1 or self.last - self.first >= CHARACTER_SECONDS
             return self.detections > 1 and score >= MIN_SHORT_SCORE and long_enough
-        return score >= (MIN_SCORE if self.detections > 1 else SINGLE_SCORE)
+        return score >= MIN_SCORES[min(self.detections, len(MIN_SCORES)) - 1]
 
 
 class LineTracker(msgspec.Struct):
