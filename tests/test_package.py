@@ -41,11 +41,11 @@ def test_the_package_lists_its_packages() -> None:
     assert {*listed} == packages | {"types"}
 
 
-def test_the_readmes_example_works(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+def test_the_pages_example_works(images: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "images.md").read_text(encoding="utf-8")
     [example] = [
         block
-        for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+        for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
         if "onlooker.Collection" in block
     ]
     (images / "demo" / "people" / "Eileen Collins").mkdir(parents=True)

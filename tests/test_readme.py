@@ -19,6 +19,8 @@ from onlooker.models.card import cards
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LICENCES = (ROOT / "docs" / "licences.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
@@ -26,18 +28,29 @@ PAGES = [
     ROOT / "models" / "README.md",
 ]
 
+TOML, PYTHON = (rf"^```{language}\n(.*?)^```" for language in ("toml", "python"))
+
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
-def commands() -> list[list[str]]:
-    """Return the words of every `$ onlooker ...` line of the README."""
-    lines = re.findall(r"^\$ (onlooker .*)$", README, re.MULTILINE)
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+def everywhere(pattern: str) -> list[tuple[str, str]]:
+    """Return what matches `pattern`, each with the name of its page."""
+    return [
+        (page.name, found)
+        for page in PAGES
+        for found in re.findall(pattern, page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    ]
 
 
-def test_every_command_of_the_readme_exists() -> None:
-    assert len(commands()) >= 20
-    for words in commands():
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_every_command_of_the_pages_exists() -> None:
+    found = everywhere(r"^\$ (onlooker [^\n]*)$")
+    assert len(found) >= 60
+    for _, line in found:
+        words = shlex.split(re.sub(r" [|>] .*", "", line), comments=True)[1:]
         group = typer.main.get_command(app)
         while hasattr(group, "commands"):
             group = group.commands[words.pop(0)]
@@ -64,19 +77,21 @@ def test_every_command_has_help_with_an_example() -> None:
     assert len(examples) >= 25
 
 
-def test_the_toml_of_the_readme_is_a_configuration() -> None:
-    examples = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert len(examples) >= 2
-    for example in examples:
-        msgspec.convert(tomllib.loads(example), Config)
+def test_the_toml_of_the_pages_is_a_configuration() -> None:
+    found = [(page, text) for page, text in everywhere(TOML) if "[[key]]" not in text]
+    assert len(found) >= 12
+    for page, text in found:
+        try:
+            msgspec.convert(tomllib.loads(text), Config)
+        except (ValueError, msgspec.ValidationError) as error:
+            pytest.fail(f"{page}: {error}\n{text}")
 
 
-def test_the_python_of_the_readme_uses_public_names() -> None:
-    examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+def test_the_python_of_the_pages_uses_public_names() -> None:
     used = [
         node.attr
-        for example in examples
-        for node in ast.walk(ast.parse(example))
+        for _, text in everywhere(PYTHON)
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "onlooker"
@@ -84,8 +99,8 @@ def test_the_python_of_the_readme_uses_public_names() -> None:
     assert set(used) == set(onlooker.__all__)
 
 
-def test_every_model_has_its_licence_in_the_readme() -> None:
-    table = README.split("## Licences of the weights")[1].split("\n## ")[0]
+def test_every_model_has_its_licence_on_the_page() -> None:
+    table = LICENCES.split("## Licences of the weights")[1].split("\n## ")[0]
     assert len(cards()) >= 10
     for card in cards().values():
         assert card.licence.split()[0] in table, card.name
@@ -93,7 +108,7 @@ def test_every_model_has_its_licence_in_the_readme() -> None:
 
 def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    table = README.split("## Libraries")[1].split("\n## ")[0].casefold()
+    table = LICENCES.split("## Libraries")[1].split("\n## ")[0].casefold()
     assert len(project["dependencies"]) >= 10
     for requirement in project["dependencies"]:
         name = re.split(r"[^a-z0-9-]", requirement.casefold())[0]
@@ -102,16 +117,16 @@ def test_every_dependency_has_its_reason() -> None:
         assert {"av": "pyav"}.get(name, name) in table, name
 
 
-def test_places_named_in_the_readme_exist() -> None:
-    places = re.findall(r"`((?:pipeline|ext|models|tests|bench)/[\w/.]*)`", README)
+def test_places_named_in_contributing_exist() -> None:
+    places = re.findall(r"`((?:pipeline|ext|models|tests|bench)/[\w/.]*)`", CONTRIBUTING)
     named = [place for place in places if "NAME" not in place]
     assert len(named) >= 15
     for place in named:
         assert (ROOT / place.rstrip("/")).exists(), place
 
 
-def test_every_package_has_its_row_in_the_readme() -> None:
-    table = README.split("## Where things live")[1].split("\n## ")[0]
+def test_every_package_has_its_row_in_contributing() -> None:
+    table = CONTRIBUTING.split("## The house")[1].split("\n## ")[0]
     packages = [path.parent for path in (ROOT / "pipeline" / "onlooker").glob("*/__init__.py")]
     assert len(packages) >= 10
     for package in packages:

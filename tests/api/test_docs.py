@@ -1,4 +1,4 @@
-"""The README's examples of the server are run; the page of operations lists them all."""
+"""The examples of the server in docs/boto3.md are run; the page of operations lists them all."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+HOW_TO = (ROOT / "docs" / "boto3.md").read_text(encoding="utf-8")
 PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 HERE = "http://127.0.0.1:8600"
 
@@ -32,8 +32,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def example(language: str) -> str:
-    """The README's block in a language that names the server's address."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    """Return the page's block in a language that names the server's address."""
+    blocks = re.findall(rf"```{language}\n(.*?)```", HOW_TO, re.DOTALL)
     [found] = [block for block in blocks if HERE in block]
     return str(found)
 
@@ -66,10 +66,10 @@ def test_the_examples_with_the_aws_cli_and_curl_work(server: Running, folder: Pa
     assert output.count('"CollectionIds"') == 2
 
 
-def test_the_server_prints_what_the_readme_shows(server: Running) -> None:
+def test_the_server_prints_what_the_page_shows(server: Running) -> None:
     output = (server.log.parent / "out.txt").read_text().splitlines()
-    assert output[1] in README
-    assert output[0].replace(server.url, HERE) in README
+    assert output[1] in HOW_TO
+    assert output[0].replace(server.url, HERE) in HOW_TO
 
 
 def test_every_operation_has_its_row() -> None:

@@ -1,0 +1,43 @@
+// Print every record of a stream from the first in the log on: node subscriber.mjs ENDPOINT STREAM
+import { randomBytes } from "node:crypto";
+import { decode, encode } from "@msgpack/msgpack";
+import { XSubscriber } from "zeromq";
+
+const [endpoint, stream] = process.argv.slice(2);
+const name = randomBytes(12); // of the inbox
+const [at, end, inbox] = ["\0at", "\0end", "\0to/"].map((topic) => Buffer.from(topic));
+const socket = new XSubscriber({ tcpKeepalive: 1 });
+const held = []; // messages that came while an answer was awaited
+let [last, number] = [0, 0]; // Sequence of the last record, and number of the last request
+
+function handle(body) {
+  const record = JSON.parse(Buffer.from(body).toString());
+  if (record.Sequence > last) console.log((last = record.Sequence), record.RecordId);
+}
+
+async function missed(until) { // records between `last` and `until`, as many as one answer has
+  await socket.send(Buffer.concat([Buffer.from("?"), encode([name, ++number, stream, last, until])]));
+  for (const again = Date.now() + 2000; ; ) {
+    socket.receiveTimeout = Math.max(1, again - Date.now());
+    const [topic, body] = await socket.receive().catch(() => []);
+    if (!topic) return missed(until); // no answer: ask again
+    if (!topic.subarray(0, 4).equals(inbox)) held.push([topic, body]);
+    else if (decode(body)[0] === number) return decode(body)[1];
+  }
+}
+
+socket.connect(endpoint);
+for (const topic of [stream + "/", end, Buffer.concat([inbox, name]), at])
+  await socket.send(Buffer.concat([Buffer.from([1]), Buffer.from(topic)]));
+for (let [joined, ended] = [false, false]; !ended; ) {
+  socket.receiveTimeout = -1;
+  const [topic, body] = held.shift() ?? (await socket.receive());
+  ended = topic.equals(end);
+  const live = joined && /\/(face|face\+text|text|none|failed)$/.test(topic);
+  const until = live ? JSON.parse(body).Sequence : topic[0] ? 0 : (decode(body)[stream] ?? 0) + 1;
+  for (let bodies = [0]; last < until - 1 && bodies.length; )
+    (bodies = await missed(until)).forEach(handle);
+  last = Math.max(last, until - 1); // what the log no longer has
+  if (live) handle(body);
+  joined ||= !topic[0];
+}
