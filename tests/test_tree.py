@@ -76,6 +76,8 @@ TESTED_BY = {
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",
     "stream/program": "cli/test_stream",
+    "stream/sink_process": "stream/test_sink_processes",
+    "stream/sink_status": "stream/test_sink_processes",
 }
 """Modules that have no test of their name, and the test that covers them."""
 

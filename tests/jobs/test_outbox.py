@@ -18,7 +18,8 @@ from onlooker.config.section import ConfigError
 from onlooker.jobs import outbox
 from onlooker.jobs.job_store import JobStore
 from onlooker.jobs.notices import message_id
-from onlooker.jobs.outbox import Outbox, signature
+from onlooker.jobs.outbox import Outbox
+from onlooker.record.destinations.webhook import signature
 
 KEY = b"sixteen bytes, at least"
 

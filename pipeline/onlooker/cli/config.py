@@ -31,9 +31,13 @@ def show() -> None:
     streams = {
         name: replace(source, url=redacted(source.url)) for name, source in settings.streams.items()
     }
-    if streams != settings.streams:
+    sinks = {
+        name: replace(sink, url=sink.url and redacted(sink.url))
+        for name, sink in settings.sinks.items()
+    }
+    if (streams, sinks) != (settings.streams, settings.sinks):
         print("# of URLs only the host is shown: users put passwords into all the rest")
-    print(dump(replace(settings, streams=streams)), end="")
+    print(dump(replace(settings, streams=streams, sinks=sinks)), end="")
 
 
 @app.command("check")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +32,7 @@ from onlooker.media.video_writer import check_suffix
 from onlooker.models import session
 from onlooker.models.card import card as find_card
 from onlooker.models.card import space
+from onlooker.record.destinations import destination
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.sinks import endpoints
@@ -39,6 +40,7 @@ from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
 from onlooker.render.blur import Blur, parse
+from onlooker.stream import sink_processes
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
@@ -160,9 +162,18 @@ def _replay(
     elif annotated is not None:
         durable_file.claim(annotated)
     errors: dict[str, str] = {}
-    if outputs.publish or not all(feed.finished for feed in streams):
-        run = inline_feeds if one_process else replay_feeds
-        errors = _run(lambda show: run(streams, settings, show, store=store), streams)
+    with sink_processes.running(records, settings.sinks, beginning=True) as sinks:
+        followers = [sinks] if settings.sinks else []
+
+        def run(show: Callable[[Status], None]) -> Status:
+            if one_process:
+                return inline_feeds(streams, settings, show, store=store)
+            return replay_feeds(streams, settings, show, store=store, followers=followers)
+
+        if outputs.publish or not all(feed.finished for feed in streams):
+            errors = _run(run, streams)
+        with console.status("sending to sinks") if settings.sinks else nullcontext():
+            waiting = sinks.finish()
     summary = Summary()
     counted = summary.counting(own_records(records, streams))
     drawn = annotated is not None and annotated.exists()
@@ -184,6 +195,11 @@ def _replay(
         complaints.print(f"{STREAMS.shown(stream)} ended early: {error}")
     if summary.failed:
         complaints.print(f"{summary.failed} frames could not be processed; their records say why")
+    for sink in waiting:
+        complaints.print(
+            f"[sinks.{sink.name}] {sink.backlog} records were not sent: "
+            f"{sink.error or 'it has not started'}; run the same command again to send them"
+        )
     if summary.failed == summary.frames:
         raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
@@ -195,6 +211,8 @@ def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Pa
         endpoints.check_free(outputs.publish)
     if settings.match.collection is not None:
         check_collection(store, space(settings.faces.embedder), settings.match.collection)
+    for name, sink in settings.sinks.items():
+        destination.check(name, sink)
     for name in analyser.cards(settings):
         session.choose(find_card(name), settings.runtime.provider)
     if annotated is None:

@@ -25,9 +25,10 @@ from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
 from onlooker.record import curve_keys
+from onlooker.record.destinations import destination
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
-from onlooker.stream import processors, stream_table
+from onlooker.stream import processors, sink_processes, stream_table
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stream_table import StreamTable
 from onlooker.stream.supervisor import RunError, Stopped
@@ -125,6 +126,8 @@ def run_program(
         plain.print(f"log      {outputs.log_path}")
         if outputs.publish:
             plain.print(f"publish  {outputs.publish}")
+        for name, sink in config.sinks.items():
+            plain.print(f"sink     {name}, {sink.kind}")
     with ExitStack() as closing:
         groups: list[Group] = []
         if api is not None:
@@ -156,9 +159,12 @@ def run_program(
                 lambda url: plain.print(f"console  {url}"),
             )
             groups.append(closing.enter_context(pages))
+        streams = bool(config.streams) or isinstance(reload, WantedStreams)
+        named = config.sinks if streams else {}
+        sinks = closing.enter_context(sink_processes.running(outputs.log_path, named))
         metrics = None
         if config.metrics.listen:
-            from onlooker.stream.metrics import Metrics
+            from onlooker.stream.metrics import Metrics, SinkMetrics
 
             try:
                 metrics = Metrics(config.metrics.listen)
@@ -175,13 +181,16 @@ def run_program(
             if api is not None and jobs:
                 store = closing.enter_context(JobStore(api.jobs))
                 metrics.registry.register(JobMetrics(store))
+            metrics.registry.register(SinkMetrics(sinks.status))
             plain.print(f"metrics  http://{config.metrics.listen}/metrics")
         on_status = metrics.update if metrics is not None else lambda status: None
         stopped: Stopped | None = None
         try:
-            status = serve(reload, outputs, on_status, watched, others=groups)
+            followers = [sinks] if named else []
+            status = serve(reload, outputs, on_status, watched, others=groups, followers=followers)
         except Stopped as stop:
             status, stopped = stop.status, stop
+        sinks.finish(stopped=True)
     if config.streams:
         terminal.console.print(streams_table(status, None, 0.0))
     if stopped is not None:
@@ -211,6 +220,8 @@ def check(config: Config) -> None:
             curve_keys.check(client)
     except (PublishError, curve_keys.BadKey) as error:
         raise ConfigError(f"[publish] {error}") from error
+    for name, sink in config.sinks.items():
+        destination.check(name, sink)
     for name, one in config.streams.items():
         try:
             check_stream(config, one)

@@ -1,7 +1,7 @@
 """`onlooker status`: the streams and processes that run on this machine."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Annotated, Any
 
@@ -16,6 +16,7 @@ from onlooker.escape import STREAMS
 from onlooker.stream import run_directory
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.program import Program
+from onlooker.stream.sink_status import SinkStatus
 from onlooker.stream.supervisor import RunError
 
 REFRESH_SECONDS = 1.0
@@ -25,7 +26,7 @@ REFRESH_SECONDS = 1.0
 def status(
     once: Annotated[bool, typer.Option("--once", help="Print it once, and end.")] = False,
 ) -> None:
-    """Show what this machine runs: frames, drops, lag and sources of streams, and processes.
+    """Show what this machine runs: streams with frames, drops and lag, sinks, and processes.
 
     Example: `onlooker status --once`
     """
@@ -55,6 +56,8 @@ def status(
                 if new is not None:
                     shown.add_row(streams_table(new, old, seconds))
                     shown.add_row(workers_table(new, old, seconds))
+                if sinks := program.sinks():
+                    shown.add_row(sinks_table(sinks))
                 shown.add_row(processes_table(program.processes()))
             before = now
             if live is None:
@@ -95,6 +98,20 @@ def workers_table(now: Status, before: Status | None, seconds: float) -> Table:
         busy = (worker.busy - known.get(worker.name, worker.busy)) / seconds if seconds else 0.0
         alive = "" if worker.name in now.alive else ", silent"
         made.add_row(worker.name, str(worker.frames), f"{busy:.0%}{alive}")
+    return made
+
+
+def sinks_table(sinks: Sequence[SinkStatus]) -> Table:
+    """Return the sinks of a program, and what each has still to send."""
+    made = Table(title_justify="left")
+    for heading in ("sink", "kind", "sent", "backlog", "lost", "state"):
+        made.add_column(
+            heading, justify="right" if heading in ("sent", "backlog", "lost") else "left"
+        )
+    for sink in sinks:
+        state = f"failing, {sink.attempts} times: {sink.error}" if sink.error else sink.state
+        lost = str(sink.lost) + (f", {sink.too_large} too large" if sink.too_large else "")
+        made.add_row(sink.name, sink.kind, str(sink.sent), str(sink.backlog), lost, state)
     return made
 
 

@@ -17,9 +17,14 @@ import msgspec
 from onlooker.config import paths
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.config.section import ConfigError
+from onlooker.config.sinks import SinkConfig
+
+NAMED: dict[str, Any] = {"streams": SourceConfig, "sinks": SinkConfig}
+"""Sections of which there are several, each with a name, and the struct of one."""
 
 FORMATS = {
     "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores",
+    "sinks": "a sink's name has 1 to 64 letters, digits, hyphens and underscores",
     "account": "an account has 12 digits",
     "listen": "write an address and a port, such as 127.0.0.1:9464",
     "cors_origins": 'an origin is like "http://localhost:3000": in lower case, without a path',
@@ -69,8 +74,9 @@ def has_section(name: str, path: Path) -> bool:
 def dump(config: Config) -> str:
     """Return the configuration as TOML that `load` reads back to an equal one."""
     tables = msgspec.to_builtins(config)
-    streams = tables.pop("streams")
-    tables |= {f"streams.{_toml(name)}": source for name, source in streams.items()}
+    for section in NAMED:
+        named = tables.pop(section)
+        tables |= {f"{section}.{_toml(name)}": settings for name, settings in named.items()}
     lines: list[str] = []
     for name, section in tables.items():
         lines.append(f"[{name}]")
@@ -88,18 +94,19 @@ def _toml(value: object) -> str:
 
 
 def _explain(message: str, table: dict[str, Any]) -> str:
-    """Return msgspec's message with the stream's name, which it omits, and a hint."""
+    """Return msgspec's message with the stream's or sink's name, which it omits, and a hint."""
     hint = _hint(message)
-    if "`$.streams[...]" in message:
-        sources = table["streams"].items()
-        name = next((name for name, source in sources if not _is_source(source)), "[...]")
-        message = message.replace("$.streams[...]", f"$.streams.{name}")
+    for section, struct in NAMED.items():
+        if f"`$.{section}[...]" in message:
+            named = table[section].items()
+            name = next((name for name, each in named if not _is(struct, each)), "[...]")
+            message = message.replace(f"$.{section}[...]", f"$.{section}.{name}")
     return message + hint
 
 
-def _is_source(source: object) -> bool:
+def _is(struct: Any, settings: object) -> bool:
     try:
-        msgspec.convert(source, SourceConfig)
+        msgspec.convert(settings, struct)
     except msgspec.ValidationError:
         return False
     return True
@@ -114,8 +121,9 @@ def _hint(message: str) -> str:
     matching = r"Expected `str` matching regex .* - at .*\.(\w+)(\[\d+\])?`"
     if wrong := re.fullmatch(matching, message):
         return f"; {FORMATS[wrong[1]]}"
-    if re.fullmatch(r"Expected `object`, got .* - at `\$\.streams\[\.\.\.\]`", message):
-        return "; write [streams.NAME] above the settings of a stream"
+    one = re.fullmatch(r"Expected `object`, got .* - at `\$\.(streams|sinks)\[\.\.\.\]`", message)
+    if one:
+        return f"; write [{one[1]}.NAME] above the settings of a {one[1].removesuffix('s')}"
     unknown = re.search(r"unknown field `(\w+)`(?: - at `\$\.(\w+)(?:\[\.\.\.\])?`)?", message)
     if not unknown:
         return ""
@@ -127,8 +135,8 @@ def _hint(message: str) -> str:
 
 
 def _struct(section: str) -> Any:
-    """Return the struct of a section, or of each stream."""
-    return SourceConfig if section == "streams" else get_type_hints(Config)[section]
+    """Return the struct of a section, or of each of its streams or sinks."""
+    return NAMED.get(section) or get_type_hints(Config)[section]
 
 
 def _words(hint: Any) -> list[str]:

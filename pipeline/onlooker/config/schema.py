@@ -26,6 +26,7 @@ from onlooker.config.section import (
     Side,
 )
 from onlooker.config.serving import Console, Kinesis, Serve
+from onlooker.config.sinks import SinkConfig, SinkName
 from onlooker.config.tracking import People, Tracks
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
@@ -364,6 +365,7 @@ class Config(Section, frozen=True, kw_only=True):
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
     streams: dict[StreamName, SourceConfig] = msgspec.field(default_factory=dict)
+    sinks: dict[SinkName, SinkConfig] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         jobs.check(self.topics)

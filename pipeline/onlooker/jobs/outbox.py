@@ -4,8 +4,6 @@ A notice stays in the outbox until its target has taken it. It is sent at least 
 with the same MessageId. One process of all sends at a time.
 """
 
-import hashlib
-import hmac
 import importlib
 import logging
 import threading
@@ -20,6 +18,7 @@ from onlooker.durable_file import FileLock
 from onlooker.errors import OnlookerError
 from onlooker.jobs.job_store import JobStore
 from onlooker.jobs.notices import envelope
+from onlooker.record.destinations.webhook import signature
 
 POLL_SECONDS = 0.25
 TIMEOUT_SECONDS = 10
@@ -139,11 +138,6 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _opener = urllib.request.build_opener(_NoRedirects)
-
-
-def signature(key: bytes, body: bytes) -> str:
-    """Return the header by which the receiver of a notice knows its sender."""
-    return f"sha256={hmac.digest(key, body, hashlib.sha256).hex()}"
 
 
 def read_key(path: str | None) -> bytes | None:

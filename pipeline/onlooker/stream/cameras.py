@@ -38,6 +38,7 @@ def serve(
     stages: Sequence[Stage] = STAGES,
     others: Sequence[Group] = (),
     store: Path | None = None,
+    followers: Sequence[Group] = (),
 ) -> Status:
     """Run all streams of the configuration that `load` gives, until SIGTERM or SIGINT.
 
@@ -50,7 +51,7 @@ def serve(
     load: if it is a WantedStreams, its table is followed as the file is. others: groups of
     processes that run beside the streams, of which there may be none then. If the streams fail, the
     others continue, and RunError is raised after a signal to stop. store: file of the collections;
-    None for the user's own.
+    None for the user's own. followers: groups that are of use only beside streams.
     """
     table = load.table if isinstance(load, WantedStreams) else None
     config = _enabled(load())
@@ -83,7 +84,7 @@ def serve(
 
         show = every(STATUS_SECONDS, lambda: on_status(apart.status))
         check = every(RELOAD_SECONDS, follow_changes)
-        groups = [apart if others else run, *others]
+        groups = [apart if others else run, *others, *followers]
         report = every(STATUS_SECONDS, Report(run.run, groups))
 
         def each_round() -> None:

@@ -1,11 +1,13 @@
 """The metrics of a run, for Prometheus."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from onlooker.stream.messages import Status
+from onlooker.stream.sink_status import SinkStatus
 
 
 class Metrics:
@@ -100,3 +102,37 @@ def families(status: Status) -> Iterator[Metric]:
         busy,
         frames,
     )
+
+
+class SinkMetrics(Collector):
+    """A collector of the metrics of sinks; `status` returns how they are."""
+
+    def __init__(self, status: Callable[[], Sequence[SinkStatus]]) -> None:
+        self._status = status
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics."""
+        labels = ["sink", "kind"]
+        backlog = GaugeMetricFamily(
+            "onlooker_sink_backlog", "Records of the log that were not sent yet", labels=labels
+        )
+        healthy = GaugeMetricFamily(
+            "onlooker_sink_healthy", "1 if the last attempt did not fail", labels=labels
+        )
+        sent = CounterMetricFamily("onlooker_sink_messages", "Messages taken", labels=labels)
+        lost = CounterMetricFamily(
+            "onlooker_sink_lost_records",
+            "Removed by retention before they were sent",
+            labels=labels,
+        )
+        too_large = CounterMetricFamily(
+            "onlooker_sink_too_large", "Messages larger than the destination allows", labels=labels
+        )
+        for sink in self._status():
+            values = [sink.name, sink.kind]
+            backlog.add_metric(values, sink.backlog)
+            healthy.add_metric(values, sink.state in ("well", "starting"))
+            sent.add_metric(values, sink.sent)
+            lost.add_metric(values, sink.lost)
+            too_large.add_metric(values, sink.too_large)
+        yield from (backlog, healthy, sent, lost, too_large)

@@ -7,8 +7,9 @@ import zmq
 from msgspec.structs import replace
 
 from onlooker.child_process import ProcessStatus
-from onlooker.stream import messages, run_directory
+from onlooker.stream import messages, run_directory, sink_status
 from onlooker.stream.messages import Status
+from onlooker.stream.sink_status import SinkStatus
 
 ANSWER_SECONDS = 2.0
 """Time that a run's hub may take to answer."""
@@ -53,6 +54,15 @@ class Program:
     def processes(self) -> tuple[ProcessStatus, ...]:
         """Return the processes that are supervised; none if the program has ended."""
         return run_directory.read_processes(self.run)
+
+    def sinks(self) -> list[SinkStatus]:
+        """Return how the sinks of its logs are."""
+        try:
+            names = run_directory.read(self.run).config.sinks
+        except FileNotFoundError:  # it has ended
+            return []
+        logs = sorted({feed.outputs.log_path for feed in run_directory.read_feeds(self.run)})
+        return [status for log in logs for status in sink_status.read(log, names)]
 
     def close(self) -> None:
         self._socket.close()

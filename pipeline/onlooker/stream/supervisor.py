@@ -18,7 +18,7 @@ from typing import Self
 import zmq
 from msgspec.structs import replace
 
-from onlooker.child_process import Child, ProcessStatus, every, signals, stop, supervise
+from onlooker.child_process import Child, Group, ProcessStatus, every, signals, stop, supervise
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
@@ -65,12 +65,10 @@ def replay(
 ) -> Status:
     """Send every frame of `videos` through `stages`; return the final status.
 
-    Each video is a stream named after its file. As many are read at once as there are workers for a
-    stage. `on_status` is called a few times a second. An earlier run's log is resumed. store: file
-    of the collections; None for the user's own.
-
-    Raises RunError for what ends the run, Stopped if that was a signal (SIGTERM, SIGINT, SIGHUP;
-    within 5 s), and what `onlooker.stream.feeds.feeds` does before anything is started.
+    Each video is a stream named after its file; as many are read at once as a stage has workers.
+    `on_status` is called a few times a second. An earlier run's log is resumed. store: file of the
+    collections; None for the user's own. Raises RunError for what ends the run, Stopped within 5 s
+    of a signal, and what `onlooker.stream.feeds.feeds` does before anything is started.
     """
     return replay_feeds(feeds(videos, config, outputs, speed), config, on_status, stages, store)
 
@@ -81,14 +79,17 @@ def replay_feeds(
     on_status: Callable[[Status], None],
     stages: Sequence[Stage] = STAGES,
     store: Path | None = None,
+    followers: Sequence[Group] = (),
 ) -> Status:
-    """Do what `replay` does for feeds that have been made already."""
+    """Do what `replay` does for feeds that have been made; `followers` are watched meanwhile."""
     at_once = max(capacity.videos_at_once(config), *(stage.processes(config) for stage in stages))
     room = run_directory.ring_bytes(feeds, capacity.window(config), at_once)
     with signals() as received, running(config, stages, room, at_once, store) as run:
         for feed in feeds:
             run.add(feed)
-        number = supervise([run], received, every(STATUS_SECONDS, lambda: on_status(run.status)))
+        number = supervise(
+            [run, *followers], received, every(STATUS_SECONDS, lambda: on_status(run.status))
+        )
         if number is not None:
             raise Stopped(number, run.status, RESUME)
         run.finish()

@@ -1,0 +1,1 @@
+"""Programs and services that records are sent to: `[sinks.NAME]` of the configuration."""
