@@ -340,5 +340,5 @@ class TestPage:
         page.goto(f"{crowded}/people")
         cards = page.locator("li.card")
         expect(cards).to_have_count(60)
-        page.locator("li.more").scroll_into_view_if_needed()
+        page.locator(".more").scroll_into_view_if_needed()
         expect(cards).to_have_count(120)

@@ -155,7 +155,7 @@ def test_a_long_list_is_scrolled_smoothly(url: str, page: Page) -> None:
     page.goto(f"{url}/text")
     rows = page.locator("li.visit")
     for number in (100, 150, 200):
-        page.locator("li.more").scroll_into_view_if_needed()
+        page.locator(".more").scroll_into_view_if_needed()
         expect(rows).to_have_count(number)
 
 
