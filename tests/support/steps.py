@@ -88,6 +88,18 @@ def slow(setup: Setup) -> Step:
     return each(step)
 
 
+def paced(setup: Setup) -> Step:
+    """`measure`, a little later as long as there is the file that PACE names."""
+    pace = Path(os.environ["PACE"])
+
+    def step(frame: Frame, picture: "Picture") -> Frame:
+        if pace.exists():
+            time.sleep(0.02)
+        return measured(frame, picture)
+
+    return each(step)
+
+
 def raising(setup: Setup) -> Step:
     def step(frame: Frame, picture: "Picture") -> Frame:
         if frame.index == BAD:
@@ -313,6 +325,7 @@ TRACKED = (
 )
 RETURNING = (Stage("detect", measure), Stage("recognise", come_back), TRACK, RECORD)
 COUNTED = (Stage("detect", measure), Stage("recognise", spell), COUNT, RECORD)
+PACED = (Stage("detect", paced), Stage("recognise", spell), RECORD)
 SLOW = (Stage("detect", slow), Stage("recognise", spell), RECORD)
 BATCHED = (
     Stage("detect", measure, batched=True),

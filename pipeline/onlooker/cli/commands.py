@@ -15,6 +15,7 @@ from onlooker.cli.status import status
 from onlooker.cli.stream import stream
 from onlooker.cli.terminal import plain
 from onlooker.cli.watch import watch
+from onlooker.cli.worker import worker
 
 SUMMARY = "Recognise faces and read text in images and video, with Amazon Rekognition's answers."
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help=SUMMARY,
 )
-for command in (demo, replay, run, stream, status, serve, watch, faces, text):
+for command in (demo, replay, run, stream, status, serve, worker, watch, faces, text):
     app.command()(command)
 app.add_typer(collection.app, name="collection")
 app.add_typer(log.app, name="log")

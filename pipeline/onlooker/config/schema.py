@@ -25,7 +25,7 @@ from onlooker.config.section import (
     Section,
     Side,
 )
-from onlooker.config.serving import Console, Kinesis, Serve
+from onlooker.config.serving import Console, Kinesis, Serve, Workers
 from onlooker.config.sinks import SinkConfig, SinkName
 from onlooker.config.tracking import People, Tracks
 
@@ -364,6 +364,7 @@ class Config(Section, frozen=True, kw_only=True):
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
+    workers: Workers = Workers()
     streams: dict[StreamName, SourceConfig] = msgspec.field(default_factory=dict)
     sinks: dict[SinkName, SinkConfig] = msgspec.field(default_factory=dict)
 

@@ -1,4 +1,4 @@
-"""Settings of the HTTP API, and of the console."""
+"""Settings of the HTTP API, of the console, and of what else listens for other machines."""
 
 from typing import Annotated, Literal
 
@@ -104,3 +104,22 @@ class Kinesis(Listening, frozen=True, kw_only=True):
     listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] = "127.0.0.1:8610"
     """Address and port; an address that other machines reach needs `[serve] keys` and
     `certificate`. Port 0 takes a free one."""
+
+
+class Workers(Section, frozen=True, kw_only=True):
+    """`[workers]`: where other machines may join, to analyse frames of streams and of replays."""
+
+    listen: Annotated[str, Meta(pattern=r"^tcp://\S+:\d{1,5}$")] | None = None
+    """Such as tcp://192.168.1.5:5570; None means that no machine may join. It needs `key`."""
+    key: str | None = None
+    """File with this machine's key pair (`onlooker keys generate`)."""
+    clients: tuple[str, ...] = ()
+    """Public keys of the machines that may join; without one, none may."""
+
+    def __post_init__(self) -> None:
+        if self.listen is None:
+            return
+        if not 1 <= int(self.listen.rpartition(":")[2]) <= 65535:
+            raise ConfigError(f"listen: {self.listen}: the port must be 1 to 65535")
+        if self.key is None:
+            raise ConfigError("listen needs key: create one with `onlooker keys generate FILE`")

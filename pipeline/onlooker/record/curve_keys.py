@@ -1,13 +1,16 @@
-"""CURVE keys: who may subscribe to encrypted records, and from which publisher.
+"""CURVE keys: who may subscribe to encrypted records or work for a run, and for whom.
 
-A key file holds a key pair. Its public key is given to others: the publisher's to every subscriber,
-and each subscriber's to the publisher.
+A key file holds a key pair. Its public key is given to others: the server's to every client, and
+each client's to the server.
 """
 
+import logging
 import os
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
@@ -16,8 +19,13 @@ from onlooker import durable_file
 from onlooker.durable_file import Occupied
 from onlooker.errors import OnlookerError
 
+if TYPE_CHECKING:
+    from zmq.auth.thread import ThreadAuthenticator
+
 PUBLIC_KEY = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
 """Form of a public key: 40 characters in ZeroMQ's encoding, Z85."""
+
+logger = logging.getLogger(__name__)
 
 
 class BadKey(OnlookerError):
@@ -72,3 +80,43 @@ def check(public: str) -> str:
             "prints one"
         )
     return public
+
+
+def admit(
+    context: "zmq.Context[zmq.Socket[bytes]]",
+    socket: "zmq.Socket[bytes]",
+    keys: KeyPair,
+    clients: Collection[str],
+    section: str,
+) -> "ThreadAuthenticator":
+    """Have a server's socket, before it is bound, admit only the owners of keys in `clients`.
+
+    section: that of the configuration which names them. Returns the thread that decides; stop it
+    after the socket is closed.
+    """
+    from zmq.auth.thread import ThreadAuthenticator
+
+    class Known:
+        def callback(self, domain: str, key: bytes) -> bool:
+            if key.decode() in clients:
+                return True
+            logger.warning("peer refused: its key is none of [%s] clients", section)
+            return False
+
+    socket.curve_server = 1
+    socket.curve_secretkey = keys.secret.encode()
+    socket.zap_domain = b"onlooker"
+    guard = ThreadAuthenticator(context)
+    guard.start()
+    guard.configure_curve_callback("onlooker", Known())
+    return guard
+
+
+def present(socket: "zmq.Socket[bytes]", keys: KeyPair, server: str) -> None:
+    """Have a client's socket, before it is connected, prove that it is the owner of `keys`.
+
+    server: public key of the only server that it accepts. Raises BadKey.
+    """
+    socket.curve_serverkey = check(server).encode()
+    socket.curve_publickey = keys.public.encode()
+    socket.curve_secretkey = keys.secret.encode()

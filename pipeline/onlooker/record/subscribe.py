@@ -125,9 +125,7 @@ class Subscriber:
             self._socket.reconnect_ivl = 20  # ms
             if server is not None:
                 mine = keys or KeyPair(*(half.decode() for half in zmq.curve_keypair()))
-                self._socket.curve_serverkey = curve_keys.check(server).encode()
-                self._socket.curve_publickey = mine.public.encode()
-                self._socket.curve_secretkey = mine.secret.encode()
+                curve_keys.present(self._socket, mine, server)
             # AT comes last: when the publisher receives it, all others are in force.
             topics = [f"{stream}/".encode() for stream in streams] or [
                 bytes([letter]) for letter in range(1, 256)

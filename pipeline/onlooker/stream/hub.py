@@ -93,7 +93,7 @@ class Hub:
             case messages.Broken():
                 self.error = self.error or message.error
             case messages.Died():
-                self._gone(message.name, counted=True)
+                self._gone(message.name, counted=message.counted)
                 self._heard.pop(message.name, None)
             case messages.StatusRequest():
                 self._send(sender, self.status())
@@ -115,7 +115,7 @@ class Hub:
             if now - heard > self.silence:
                 logger.info("silent name=%s seconds=%.1f", name, now - heard)
                 del self._heard[name]
-                self._gone(name, counted=True)
+                self._gone(name, counted=not self._scheduler.is_remote(name))
         return self._flush()
 
     def status(self) -> messages.Status:
@@ -310,7 +310,7 @@ class Hub:
             return
         self._gone(sender, counted=False)  # its leases did not reach it
         self._heard[sender] = now
-        self._scheduler.join(sender, numbers[0])
+        self._scheduler.join(sender, numbers[0], message.remote)
 
     def _result(self, sender: str, message: messages.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)

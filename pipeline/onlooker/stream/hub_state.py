@@ -130,6 +130,8 @@ class Worker:
 
     name: str
     stage: int
+    remote: bool = False
+    """Whether it is on another machine."""
     leases: dict[int, Flight] = field(default_factory=dict)
     """By number. A lease that is not its frame's any more is void: the frame is lent elsewhere."""
     streams: set[str] = field(default_factory=set)

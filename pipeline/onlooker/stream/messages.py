@@ -194,6 +194,9 @@ class Ready(Message, frozen=True):
     """Registers a worker, which holds no frame and no stream's state."""
 
     stage: str
+    remote: bool = False
+    """Whether it is on another machine. Its silence then says nothing about its frames, which may
+    have been cut off with it: only its reported death counts as one."""
 
 
 class Result(Message, frozen=True):
@@ -277,6 +280,8 @@ class Died(Message, frozen=True):
     """A child process has ended; the leases of a worker end with it."""
 
     name: str
+    counted: bool = True
+    """Whether one of its frames may have killed it; not if its machine has left."""
 
 
 class StatusRequest(Message, frozen=True):

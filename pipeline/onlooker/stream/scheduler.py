@@ -56,10 +56,14 @@ class Scheduler:
 
     # Workers
 
-    def join(self, name: str, stage: int) -> None:
-        """Add a worker that holds no frame and no state."""
-        worker = self.workers[name] = Worker(name, stage)
+    def join(self, name: str, stage: int, remote: bool = False) -> None:
+        """Add a worker that holds no frame and no state; see messages.Ready."""
+        worker = self.workers[name] = Worker(name, stage, remote)
         self._idle[stage][name] = worker
+
+    def is_remote(self, name: str) -> bool:
+        """Return whether a worker of this name is on another machine."""
+        return name in self.workers and self.workers[name].remote
 
     def leave(self, name: str) -> list[Flight]:
         """Remove a worker; return the frames that it held, in the order in which it got them."""

@@ -148,6 +148,8 @@ class Run:
                 arguments = (str(run), stage.name)
                 name = f"{stage.name}-{number}"
                 self._workers.append(Child(name, "onlooker.stream.worker", *arguments, core=core))
+        if plan.config.workers.listen:
+            self._workers.append(Child("gateway", "onlooker.stream.gateway_process", str(run)))
         self._publishers: dict[tuple[Path, str], Child] = {}
         """By log and endpoint."""
         self._started = False
@@ -410,10 +412,7 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Stop sources first, so that nothing comes in any more; then the publisher, the hub last.
-
-        The publisher still has the last records to publish.
-        """
+        """Stop the sources first, then the publisher, which has the last records, the hub last."""
         self._socket.close()
         self._context.term()
         for children in (self._all_but_hub, list(self._publishers.values()), [self._hub]):

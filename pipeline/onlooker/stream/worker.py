@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from onlooker import durable_file
 from onlooker.child_process import stop_event, stoppable_at_once
-from onlooker.media.picture import Planes
 from onlooker.models.card import WeightsError
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.batch_runner import BatchRunner
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
-from onlooker.stream.ring import FrameGone, Ring
+from onlooker.stream.ring import FrameGone
+from onlooker.stream.ring_reader import RingReader
 from onlooker.stream.stage import (
     NoPicture,
     ProcessFailed,
@@ -173,7 +173,7 @@ class StageWorker:
         self.seconds = 0.0
         """Spent in the step so far, over all threads."""
         self._lock = threading.Lock()
-        self._rings: dict[str, Ring] = {}
+        self._rings = RingReader()
 
     def __call__(self, jobs: Sequence[tuple[messages.Job, bytes]]) -> list[Done]:
         """Return the answers, in the order of `jobs`."""
@@ -221,7 +221,7 @@ class StageWorker:
                 self._keep(frame, job.slot)
         if job.slot is not None and frame.error is None:
             try:
-                planes, intact = self._planes(job.slot)
+                planes, intact = self._rings.planes(job.slot)
                 return Taken(job, data, frame, planes, intact)
             except (FrameGone, FileNotFoundError) as error:
                 # FileNotFoundError: the whole ring has gone, with the source that wrote it.
@@ -238,21 +238,12 @@ class StageWorker:
         try:
             folder.mkdir(exist_ok=True)
             if len(list(folder.iterdir())) < MAX_POISONED_IMAGES:
-                planes, _ = self._planes(place)
+                planes, _ = self._rings.planes(place)
                 pixels, _ = planes.region(0, 0, planes.width, planes.height)
                 with durable_file.replacing(folder / name, overwrite=False) as part:
                     part.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         except (FrameGone, OSError) as error:
             logger.warning("image not kept name=%s error=%s", name, error)
-
-    def _planes(self, place: messages.Slot) -> "tuple[Planes, Callable[[], bool]]":
-        path, slot, generation = place.ring, place.slot, place.generation
-        ring = self._rings.get(path)
-        if ring is None:
-            # Rings of videos that have ended, and of sources that died, are not needed any more.
-            self._rings = {p: ring for p, ring in self._rings.items() if Path(p).exists()}
-            ring = self._rings[path] = Ring.attach(path)
-        return Planes(*ring.planes(slot, generation)), lambda: ring.still(slot, generation)
 
 
 def _done(taken: Taken, frame: Frame) -> Done:

@@ -12,8 +12,8 @@ from typing import Self
 
 import msgspec
 import zmq
-from zmq.auth.thread import ThreadAuthenticator
 
+from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.reader import Entry, Log, LogError
 from onlooker.record.sinks import endpoints
@@ -80,17 +80,17 @@ class Publisher:
         """Time of the last request."""
         self._ended = False
         self._context = zmq.Context()
-        self._guard = _guard(self._context, clients) if keys else None
         self._socket = self._context.socket(zmq.XPUB)
         keep_alive(self._socket)
         self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # every subscription is answered with an AT
         self._socket.sndhwm = MAX_QUEUE_RECORDS
         self._socket.maxmsgsize = MAX_REQUEST_BYTES
         self._socket.linger = round(LINGER_SECONDS * 1000)
-        if keys:
-            self._socket.curve_server = 1
-            self._socket.curve_secretkey = keys.secret.encode()
-            self._socket.zap_domain = b"onlooker"
+        self._guard = (
+            curve_keys.admit(self._context, self._socket, keys, clients, "publish")
+            if keys
+            else None
+        )
         self._binding: Binding | None = None
         try:
             self._binding = Binding(self._socket, endpoint)
@@ -202,21 +202,3 @@ def _intact(entry: Entry) -> StreamRecord:
     if not entry.intact:
         raise RecordError("it is not what was written; `onlooker log check` says more")
     return decode(entry.body)
-
-
-def _guard(
-    context: "zmq.Context[zmq.Socket[bytes]]", clients: Collection[str]
-) -> ThreadAuthenticator:
-    """Return a thread that admits the owners of the public keys in `clients`."""
-
-    class Known:
-        def callback(self, domain: str, key: bytes) -> bool:
-            if key.decode() in clients:
-                return True
-            logger.warning("subscriber refused: its key is none of [publish] clients")
-            return False
-
-    guard = ThreadAuthenticator(context)
-    guard.start()
-    guard.configure_curve_callback("onlooker", Known())
-    return guard

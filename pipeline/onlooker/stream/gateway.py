@@ -1,0 +1,316 @@
+"""The workers of other machines, as a run's hub sees them.
+
+The gateway stands between them and the hub: to the hub each is a worker like those of its own
+machine, with a socket and a name of its own. The gateway adds the pixels to a job, which lie in
+this machine's memory. A machine that is silent is given up: its workers leave, and what they answer
+later is not theirs to answer any more.
+
+Machines are admitted by their keys, and they are not trusted beyond that: of their messages only
+those pass that a worker of a stage without state and order may send.
+"""
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+from msgspec.structs import replace
+
+from onlooker.config.schema import Config
+from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.stream.equal_results import facts, program_version
+from onlooker.stream.gateway_messages import Join, Leave, MachineMessage, StageSettings, Welcome
+from onlooker.stream.messages import MessageError, Slot
+from onlooker.stream.ring import FrameGone
+from onlooker.stream.ring_reader import RingReader
+from onlooker.stream.run_directory import Plan
+
+MAX_MACHINES = 256
+MAX_WORKERS = 1024
+"""Workers of one machine."""
+MAX_IN_A_ROW = 100
+"""Messages of machines that are handled before the workers' sockets are read again."""
+NO_URL = "test://moving"
+"""Takes the place of a source's URL, which may have a password, on its way to other machines."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Worker:
+    """A worker of another machine."""
+
+    name: str
+    """Its name in the hub."""
+    socket: "zmq.Socket[bytes]"
+    """Its connection to the hub."""
+    spent: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Seconds of its last result: busy, model, cpu."""
+
+
+@dataclass(slots=True, eq=False)
+class Machine:
+    """A machine that works for the run."""
+
+    name: str
+    session: str
+    heard: float
+    suffix: str
+    """Ends the names of its workers. No two machines that ever joined share one."""
+    workers: dict[str, Worker] = field(default_factory=dict)
+    """By the name that the machine has for each."""
+    feeds: set[int] = field(default_factory=set)
+    """Feeds whose settings it has."""
+
+
+class Gateway:
+    """The machines that work for the run in directory `run`.
+
+    router: a bound ROUTER socket with ZMQ_ROUTER_MANDATORY; its peers are machines. `step` and
+    `tick` must be called again and again; `now` is in seconds of a clock that does not jump back.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        plan: Plan,
+        context: "zmq.Context[zmq.Socket[bytes]]",
+        router: "zmq.Socket[bytes]",
+    ) -> None:
+        self.machines: dict[bytes, Machine] = {}
+        """By the router's name for each."""
+        self._run = run
+        self._plan = plan
+        self._silence = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
+        self._context = context
+        self._router = router
+        self._rings = RingReader()
+        self._poller = zmq.Poller()
+        self._poller.register(router, zmq.POLLIN)
+        self._owners: dict[zmq.Socket[bytes], tuple[bytes, str]] = {}
+        """Machine and worker of each connection to the hub."""
+        self._stages = {row.name for row in plan.stages if not row.ordered}
+        self._welcome = Welcome(
+            config=shared(plan.config),
+            stages=tuple(
+                StageSettings(row.name, row.leases, row.batch)
+                for row in plan.stages
+                if not row.ordered
+            ),
+            facts=facts(plan.config),
+        )
+
+    def step(self, seconds: float, now: float) -> None:
+        """Pass on all messages that have arrived, after a wait of up to `seconds` for the first."""
+        ready = dict(self._poller.poll(round(seconds * 1000)))
+        if self._router in ready:
+            self._read_machines(now)
+        for socket in ready:
+            if socket in self._owners:
+                self._read_hub(socket)
+
+    def tick(self, now: float) -> None:
+        """Give up machines that have been silent for too long. Call it once a heartbeat."""
+        for peer, machine in list(self.machines.items()):
+            if now - machine.heard > self._silence:
+                self._give_up(peer, f"silent for {now - machine.heard:.1f} s")
+
+    def close(self) -> None:
+        """Have all machines' workers leave."""
+        for peer in list(self.machines):
+            self._give_up(peer, "the gateway closes")
+
+    # From machines
+
+    def _read_machines(self, now: float) -> None:
+        for _ in range(MAX_IN_A_ROW):
+            try:
+                peer, *parts = self._router.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                self._take(peer, parts, now)
+            except MessageError as error:
+                logger.error("message of a machine dropped error=%s", error)
+
+    def _take(self, peer: bytes, parts: Sequence[bytes], now: float) -> None:
+        machine = self.machines.get(peer)
+        if len(parts) == 1:
+            message = gateway_messages.unpack_to_gateway(parts[0])
+            if isinstance(message, Join):
+                self._join(peer, message, now)
+                return
+            if machine is not None:
+                machine.heard = now
+                if isinstance(message, Leave):
+                    self._give_up(peer, "it leaves")
+                else:
+                    self._answer(peer, message)
+                return
+        if machine is None:
+            self._answer(peer, gateway_messages.JoinAgain())
+            return
+        machine.heard = now
+        if len(parts) != 3 or not 1 <= len(parts[0]) <= gateway_messages.MAX_NAME_BYTES:
+            raise MessageError(f"a worker's message has 3 parts, this one {len(parts)}")
+        self._pass_on(peer, machine, parts[0].decode(errors="replace"), parts[1:])
+
+    def _join(self, peer: bytes, join: Join, now: float) -> None:
+        for other, machine in list(self.machines.items()):
+            if machine.session == join.session:  # it has connected anew, or asks once more
+                self._give_up(other, "it joins again")
+        ours = program_version()
+        if join.version != ours:
+            error = (
+                f"the hub's machine has onlooker {ours}, this one {join.version}; install "
+                f"onlooker {ours} here"
+            )
+            self._answer(peer, gateway_messages.Refused(error))
+            return
+        if len(self.machines) >= MAX_MACHINES:
+            error = f"the hub has {MAX_MACHINES} machines already, the most that it takes"
+            self._answer(peer, gateway_messages.Refused(error))
+            return
+        name = "".join(c if c.isalnum() or c in "-." else "-" for c in join.machine)
+        suffix = f"{random.SystemRandom().getrandbits(32):08x}"
+        name = name[: gateway_messages.MAX_NAME_BYTES] or "machine"
+        self.machines[peer] = Machine(name, join.session, now, suffix)
+        logger.info("machine joined name=%s", name)
+        self._answer(peer, self._welcome)
+
+    def _pass_on(self, peer: bytes, machine: Machine, name: str, parts: Sequence[bytes]) -> None:
+        """Pass a worker's message on to the hub, if it is one that such a worker may send."""
+        message, frame = messages.unpack_to_hub(parts)
+        match message:
+            case messages.Ready() if message.stage in self._stages:
+                worker = self._worker(peer, machine, name)
+                self._tell_hub(worker, replace(message, remote=True))
+            case messages.Heartbeat():
+                worker = self._worker(peer, machine, name)
+                self._tell_hub(worker, messages.Heartbeat(worker.name))
+            case messages.Result() if name in machine.workers:
+                messages.unpack_frame(frame)  # or the next stage would fail over it
+                worker = machine.workers[name]
+                worker.spent = message.busy, message.model, message.cpu
+                begun = replace(message, known=False, begun=(0, 0))
+                self._tell_hub(worker, begun, frame)
+            case messages.Died() if name in machine.workers:
+                self._dismiss(machine, name, counted=True)
+            case messages.Result() | messages.Died():
+                pass  # of a worker that has left
+            case _:
+                raise MessageError(f"{machine.name} sent {type(message).__name__}")
+
+    def _worker(self, peer: bytes, machine: Machine, name: str) -> Worker:
+        worker = machine.workers.get(name)
+        if worker is None:
+            if len(machine.workers) >= MAX_WORKERS:
+                raise MessageError(f"{machine.name} has more than {MAX_WORKERS} workers")
+            full = f"{machine.name}/{name}.{machine.suffix}"
+            socket = self._context.socket(zmq.DEALER)
+            socket.routing_id = full.encode()
+            socket.linger = 1000  # ms; its last message says that it leaves
+            socket.reconnect_ivl = 20  # ms
+            socket.connect(self._plan.hub)
+            worker = machine.workers[name] = Worker(full, socket)
+            self._owners[socket] = peer, name
+            self._poller.register(socket, zmq.POLLIN)
+        return worker
+
+    def _tell_hub(self, worker: Worker, message: messages.Message, frame: bytes = b"") -> None:
+        try:
+            worker.socket.send_multipart(messages.pack(message, frame), zmq.NOBLOCK)
+        except zmq.Again:  # so much waits for a hub that does not run; the next asks its workers
+            logger.debug("not sent to the hub message=%s", type(message).__name__)
+
+    # From the hub
+
+    def _read_hub(self, socket: "zmq.Socket[bytes]") -> None:
+        while socket in self._owners:
+            try:
+                parts = socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            peer, name = self._owners[socket]
+            message, frame = messages.unpack_from_hub(parts)
+            if isinstance(message, messages.Job):
+                self._lend(peer, name, message, frame)
+            else:
+                self._send(peer, [name.encode(), *messages.pack(message, frame)])
+
+    def _lend(self, peer: bytes, name: str, job: messages.Job, frame: bytes) -> None:
+        """Send a job with its pixels; if they are gone, answer it."""
+        machine = self.machines[peer]
+        found = messages.unpack_frame(frame)
+        if found.feed not in machine.feeds:
+            self._send_settings(peer, machine, found.feed)
+        worker = machine.workers.get(name)
+        if worker is None:
+            return  # the machine has just been given up
+        parts = [name.encode(), *messages.pack(job, frame)]
+        if job.slot is not None:
+            try:
+                parts += self._pixels(job.slot)
+            except (FrameGone, FileNotFoundError) as error:
+                cause = f"FrameGone: frame {found.index} of {found.stream}: {error}"
+                self._tell_hub(worker, messages.Result(job.lease, cause, *worker.spent), frame)
+                return
+        self._send(peer, parts)
+
+    def _pixels(self, slot: Slot) -> list[bytes]:
+        planes, intact = self._rings.planes(slot)
+        packed = gateway_messages.pack_pixels(planes)
+        if not intact():
+            raise FrameGone("it was overwritten while it was copied")
+        return packed
+
+    def _send_settings(self, peer: bytes, machine: Machine, number: int) -> None:
+        try:
+            feed = run_directory.read_feed(self._run, number)
+        except FileNotFoundError:  # its stream has just been removed
+            return
+        source = replace(feed.source, url=NO_URL)
+        self._answer(peer, gateway_messages.Settings(number, feed.stream, source))
+        machine.feeds.add(number)
+
+    # Ends
+
+    def _dismiss(self, machine: Machine, name: str, counted: bool) -> None:
+        """Have a worker leave the hub. counted: see messages.Died."""
+        worker = machine.workers.pop(name)
+        del self._owners[worker.socket]
+        self._poller.unregister(worker.socket)
+        self._tell_hub(worker, messages.Died(worker.name, counted))
+        worker.socket.close()
+
+    def _give_up(self, peer: bytes, cause: str) -> None:
+        machine = self.machines.pop(peer, None)
+        if machine is not None:
+            logger.info("machine left name=%s cause=%s", machine.name, cause)
+            for name in list(machine.workers):
+                self._dismiss(machine, name, counted=False)
+
+    def _answer(self, peer: bytes, message: MachineMessage) -> None:
+        self._send(peer, [gateway_messages.pack(message)])
+
+    def _send(self, peer: bytes, parts: list[bytes]) -> None:
+        try:
+            self._router.send_multipart([peer, *parts], zmq.NOBLOCK, copy=False)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            self._give_up(peer, "it cannot be reached")
+
+
+def shared(config: Config) -> Config:
+    """Return what other machines need of the configuration: the settings that affect results."""
+    return Config(
+        faces=config.faces,
+        text=config.text,
+        match=config.match,
+        tracks=config.tracks,
+        pipeline=config.pipeline,
+        runtime=config.runtime,
+    )

@@ -1,0 +1,85 @@
+"""The gateway's process: it lets other machines join a run, by their keys."""
+
+import sys
+import time
+from pathlib import Path
+
+import zmq
+
+from onlooker.child_process import stop_event
+from onlooker.models.card import WeightsError
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import BadKey
+from onlooker.record.sinks.publish_messages import keep_alive
+from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.stream.gateway import Gateway
+from onlooker.stream.hub_client import HubClient
+from onlooker.stream.run_directory import Plan
+
+POLL_SECONDS = 0.1
+"""Maximum wait for a message before the clock and the stop order are checked."""
+MAX_QUEUED = 100
+"""Messages of one machine that may wait to be read."""
+
+
+class GatewayError(Exception):
+    """Machines cannot join; the text says why and what to do."""
+
+
+def main(run: Path, name: str) -> int:
+    """Let machines join the run in directory `run`, as `name`, until the stop order.
+
+    Returns the exit status: 1 if it cannot, and has told the hub why.
+    """
+    stop = stop_event(name)
+    plan = run_directory.read(run)
+    heartbeat = plan.config.pipeline.heartbeat
+    with HubClient(plan, name, lambda _: messages.Register()) as hub, zmq.Context() as context:
+        router = context.socket(zmq.ROUTER)
+        guard = None
+        try:
+            keys = curve_keys.read(Path(plan.config.workers.key or ""))
+            clients = frozenset(map(curve_keys.check, plan.config.workers.clients))
+            guard = curve_keys.admit(context, router, keys, clients, "workers")
+            bind(router, plan)
+            gateway = Gateway(run, plan, context, router)
+            hub.register()
+            ticked = time.monotonic()
+            while not stop.is_set():
+                gateway.step(POLL_SECONDS, now := time.monotonic())
+                hub.receive(0)
+                if now - ticked > heartbeat / 4:
+                    ticked = now
+                    gateway.tick(now)
+            gateway.close()
+        except (BadKey, GatewayError, WeightsError) as error:
+            hub.send_last(messages.Broken(f"[workers] {error}"))
+            return 1
+        finally:
+            router.close(linger=0)
+            if guard is not None:
+                guard.stop()
+    return 0
+
+
+def bind(router: "zmq.Socket[bytes]", plan: Plan) -> None:
+    """Have machines connect to the router. Raises GatewayError."""
+    endpoint = plan.config.workers.listen or ""
+    router.router_mandatory = 1  # report machines that are gone instead of dropping messages
+    router.router_handover = 1
+    router.rcvhwm = MAX_QUEUED
+    router.maxmsgsize = gateway_messages.MAX_REQUEST_BYTES
+    router.handshake_ivl = gateway_messages.HANDSHAKE_MS
+    router.ipv6 = endpoint.startswith("tcp://[")
+    keep_alive(router)
+    try:
+        router.bind(endpoint)
+    except zmq.ZMQError as error:
+        raise GatewayError(
+            f"listen: {endpoint}: {error.strerror}; name an address of this machine, and a port "
+            "that no other program uses"
+        ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))

@@ -1,0 +1,313 @@
+"""The hub of another machine, as the workers of this one see it.
+
+Workers are the same processes everywhere: they have a hub on their own machine, and find pixels in
+a ring. `RemoteHub` is that hub. It passes their messages on to the gateway of the run, writes the
+pixels that come from there into a ring, and joins again if the connection is lost.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+from msgspec.structs import replace
+
+from onlooker.errors import OnlookerError
+from onlooker.media.picture import Planes
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import KeyPair
+from onlooker.record.sinks.publish_messages import keep_alive
+from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.stream.equal_results import program_version
+from onlooker.stream.feeds import Feed
+from onlooker.stream.gateway_messages import (
+    Join,
+    JoinAgain,
+    Leave,
+    MachineMessage,
+    Ping,
+    Refused,
+    Settings,
+    Welcome,
+)
+from onlooker.stream.messages import MessageError, Slot, Status, WorkerStatus
+from onlooker.stream.ring_slots import RingSlots
+
+JOIN_SECONDS = 1.0
+"""Time between two attempts to join."""
+MAX_IN_A_ROW = 100
+"""Messages that are passed on in one direction before the other has its turn."""
+LEAVE_MS = 1000
+"""Longest time that the last message may take."""
+
+logger = logging.getLogger(__name__)
+
+
+class RefusedError(OnlookerError):
+    """This machine cannot work for the run; the text says why and what to do."""
+
+
+@dataclass(slots=True)
+class LocalWorker:
+    """A worker of this machine."""
+
+    heard: float
+    stage: str = ""
+    held: dict[int, Slot] = field(default_factory=dict)
+    """Slots of its frames, by lease."""
+    status: WorkerStatus | None = None
+
+
+class RemoteHub:
+    """A connection to a run's gateway, and the socket for this machine's workers.
+
+    endpoint: the gateway's, `tcp://HOST:PORT`. server: its public key. machine: this one's name.
+    """
+
+    def __init__(self, endpoint: str, keys: KeyPair, server: str, machine: str) -> None:
+        self.workers: dict[str, LocalWorker] = {}
+        """Those that have been heard of."""
+        self.welcome: Welcome | None = None
+        """The run that was joined last."""
+        self.frames = 0
+        """Frames that this machine's workers have answered."""
+        self.broken: str | None = None
+        """Why a worker cannot work, if one has said so."""
+        self._endpoint = endpoint
+        self._keys = keys
+        self._server = server
+        self._machine = machine
+        self._session = secrets.token_hex(16)
+        self._context = zmq.Context()
+        self._heard = self._asked = self._pinged = time.monotonic() - JOIN_SECONDS
+        """Times of the gateway's last message, of the last Join, of the last Ping."""
+        self.joined = False
+        self._run: Path | None = None
+        self._slots: RingSlots | None = None
+        self._local: zmq.Socket[bytes] | None = None
+        self._upstream = self._connect()
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds between two Pings."""
+        return self.welcome.config.pipeline.heartbeat if self.welcome else JOIN_SECONDS
+
+    @property
+    def silence(self) -> float:
+        """Seconds after which a silent peer counts as dead."""
+        return self.heartbeat * (self.welcome.config.pipeline.liveness if self.welcome else 3)
+
+    def listen(self, run: Path, endpoint: str, slots: int) -> None:
+        """Be the hub of workers that connect to `endpoint`; keep up to `slots` images in `run`."""
+        assert self._local is None, "it has workers already"
+        self._run, self._slots = run, RingSlots(f"{run}/images", slots)
+        self._local = self._context.socket(zmq.ROUTER)
+        self._local.linger = 0
+        self._local.router_mandatory = 1
+        self._local.bind(endpoint)
+
+    def unlisten(self) -> None:
+        """Have no workers any more."""
+        if self._local is not None:
+            self._local.close()
+        self._local = self._slots = self._run = None
+        self.workers.clear()
+
+    def step(self, seconds: float) -> None:
+        """Pass messages on in both directions, after a wait of up to `seconds` for the first.
+
+        Raises RefusedError if the gateway refuses this machine; OSError if a ring has no room.
+        """
+        poller = zmq.Poller()
+        poller.register(self._upstream, zmq.POLLIN)
+        if self._local is not None:
+            poller.register(self._local, zmq.POLLIN)
+        poller.poll(round(seconds * 1000))
+        now = time.monotonic()
+        for _ in range(MAX_IN_A_ROW):
+            if not self._read_upstream(now):
+                break
+        for _ in range(MAX_IN_A_ROW):
+            if not self._read_local(now):
+                break
+        self._keep_up(now)
+
+    def died(self, name: str) -> None:
+        """Say that a worker has died."""
+        worker = self.workers.pop(name, None)
+        if worker is not None:
+            for slot in worker.held.values():
+                self._release(slot)
+        self._pass_up(name, messages.pack(messages.Died(name)))
+
+    def close(self) -> None:
+        """Leave the run and disconnect."""
+        if self.joined:
+            self._upstream.linger = LEAVE_MS
+            self._say(Leave())
+        self.unlisten()
+        self._upstream.close()
+        self._context.term()
+
+    # The gateway
+
+    def _connect(self) -> "zmq.Socket[bytes]":
+        socket = self._context.socket(zmq.DEALER)
+        socket.linger = 0
+        socket.maxmsgsize = gateway_messages.MAX_ANSWER_BYTES
+        socket.handshake_ivl = gateway_messages.HANDSHAKE_MS
+        socket.reconnect_ivl, socket.reconnect_ivl_max = 100, 2000  # ms
+        socket.ipv6 = self._endpoint.startswith("tcp://[")
+        keep_alive(socket)
+        curve_keys.present(socket, self._keys, self._server)
+        socket.connect(self._endpoint)
+        return socket
+
+    def _keep_up(self, now: float) -> None:
+        """Join, or ping; connect anew if the gateway is silent, however the connection looks."""
+        if now - self._heard > self.silence:
+            if self.joined:
+                logger.warning("hub lost endpoint=%s", self._endpoint)
+            self.joined = False
+            self._upstream.close()
+            self._upstream = self._connect()
+            self._heard = self._asked = now
+            self._say(self._join)
+        elif not self.joined and now - self._asked > JOIN_SECONDS:
+            self._asked = now
+            self._say(self._join)
+        elif self.joined and now - self._pinged > self.heartbeat:
+            self._pinged = now
+            self._say(Ping())
+
+    @property
+    def _join(self) -> Join:
+        return Join(program_version(), self._machine, self._session)
+
+    def _read_upstream(self, now: float) -> bool:
+        """Handle a message of the gateway; return whether there was one."""
+        try:
+            parts = self._upstream.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._heard = now
+        try:
+            if len(parts) == 1:
+                self._take(gateway_messages.unpack_from_gateway(parts[0]), now)
+            elif self.joined and len(parts) in (3, 5):
+                self._pass_down(parts[0].decode(errors="replace"), parts[1:])
+        except MessageError as error:
+            logger.error("message of the hub dropped error=%s", error)
+        return True
+
+    def _take(self, message: gateway_messages.FromGateway, now: float) -> None:
+        match message:
+            case Welcome():
+                if not self.joined:
+                    logger.info("hub joined endpoint=%s", self._endpoint)
+                self.welcome, self.joined = message, True
+            case Refused():
+                raise RefusedError(f"{self._endpoint}: {message.error}")
+            case JoinAgain():
+                self.joined = False
+                if now - self._asked > self.heartbeat / 2:
+                    self._asked = now
+                    self._say(self._join)
+            case Settings() if self._run is not None:
+                source, number = message.source, message.feed
+                feed = Feed(stream=message.stream, source=source, number=number)
+                run_directory.write_feed(self._run, feed)
+
+    def _pass_down(self, name: str, parts: Sequence[bytes]) -> None:
+        """Pass a message of the hub on to a worker, its pixels by a ring."""
+        message, frame = messages.unpack_from_hub(parts[:2])
+        worker = self.workers.get(name)
+        if self._local is None or self._slots is None or worker is None:
+            return  # one that has died; the hub has heard, or will hear
+        if isinstance(message, messages.Job) and len(parts) == 4:
+            slot = self._write(gateway_messages.unpack_pixels(parts[2:]))
+            worker.held[message.lease] = slot
+            message = replace(message, slot=slot)
+        try:
+            parts = [name.encode(), *messages.pack(message, frame)]
+            self._local.send_multipart(parts, zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            logger.debug("not sent name=%s", name)  # it has died, or registers again
+
+    def _write(self, planes: Planes) -> Slot:
+        """Write an image into a slot. If none is free, a frame has one that was lent elsewhere."""
+        assert self._slots is not None
+        while (slot := self._slots.write(planes)) is None:
+            holder = next(each for each in self.workers.values() if each.held)
+            self._release(holder.held.pop(next(iter(holder.held))))
+        return slot
+
+    # This machine's workers
+
+    def _read_local(self, now: float) -> bool:
+        """Handle a message of a worker; return whether there was one."""
+        if self._local is None:
+            return False
+        try:
+            sender, *parts = self._local.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        message, _ = messages.unpack_to_hub(parts)
+        name = sender.decode(errors="replace")
+        match message:
+            case messages.Heartbeat():
+                name = message.name
+                self._worker(name, now)
+            case messages.Ready():
+                worker = self._worker(name, now)
+                worker.stage = message.stage
+                for slot in worker.held.values():  # its leases are void
+                    self._release(slot)
+                worker.held.clear()
+            case messages.Result():
+                worker = self._worker(name, now)
+                if message.lease in worker.held:
+                    self._release(worker.held.pop(message.lease))
+                self.frames += 1
+                frames = worker.status.frames if worker.status else 0
+                worker.status = WorkerStatus(
+                    name, worker.stage, frames + 1, message.busy, message.model, message.cpu
+                )
+            case messages.Broken():
+                self.broken = message.error
+                return True
+            case messages.StatusRequest():
+                statuses = tuple(each.status for each in self.workers.values() if each.status)
+                status = Status(workers=statuses, alive=tuple(self.workers))
+                self._local.send_multipart([sender, *messages.pack(status)], zmq.NOBLOCK)
+                return True
+        self._pass_up(name, parts)
+        return True
+
+    def _worker(self, name: str, now: float) -> LocalWorker:
+        worker = self.workers.setdefault(name, LocalWorker(now))
+        worker.heard = now
+        return worker
+
+    def _release(self, slot: Slot) -> None:
+        if self._slots is not None:
+            self._slots.release(slot)
+
+    def _pass_up(self, name: str, parts: Sequence[bytes]) -> None:
+        if not self.joined:
+            return  # what was lent to this machine is lent elsewhere by now
+        try:
+            self._upstream.send_multipart([name.encode(), *parts], zmq.NOBLOCK)
+        except zmq.Again:
+            logger.debug("not sent to the hub name=%s", name)
+
+    def _say(self, message: MachineMessage) -> None:
+        try:
+            self._upstream.send(gateway_messages.pack(message), zmq.NOBLOCK)
+        except zmq.Again:
+            logger.debug("not sent to the hub message=%s", type(message).__name__)
