@@ -72,10 +72,13 @@ TESTED_BY = {
     "models/convert/paddle": "models/test_import_paddle",
     "models/import_tesseract": "models/test_languages",
     "models/own_models": "models/test_import_paddle",
+    "stream/gateway_process": "stream/test_gateway",
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",
     "stream/program": "cli/test_stream",
+    "stream/remote_hub": "stream/test_remote_worker",
+    "stream/ring_reader": "stream/test_worker",
     "stream/sink_process": "stream/test_sink_processes",
     "stream/sink_status": "stream/test_sink_processes",
 }

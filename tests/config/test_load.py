@@ -68,6 +68,11 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ),
         ("[serve]\ncors_origins = ['null']\n", "cors_origins[0]"),
         ("[faces\n", "Expected"),
+        ("[workers]\nlisten = '0.0.0.0:5570'\n", "listen: 0.0.0.0:5570: write tcp://, an address"),
+        (
+            "[workers]\nlisten = 'tcp://127.0.0.1:5570'\n",
+            "listen needs key: create one with `onlooker keys generate FILE`",
+        ),
         ("[publish]\nclients = ['abc']\n", "clients needs key: create one with"),
         ("[metrics]\nlisten = '127.0.0.1:99999'\n", "127.0.0.1:99999: the port must be 1 to 65535"),
         (

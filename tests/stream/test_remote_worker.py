@@ -1,6 +1,7 @@
 """Workers on other machines: records are those of one machine, whatever happens to them."""
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.support.processes import children, directories
 
 from onlooker.config.schema import Config, Pipeline
 from onlooker.stream.inline import inline
-from onlooker.stream.messages import Counts
+from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.supervisor import replay
 
@@ -57,9 +58,7 @@ def pace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "pace"
 
 
-@pytest.mark.parametrize("kinds", [["kill machine"], list(machines.KINDS)], ids=["one", "all"])
 def test_accidents_of_a_machine_change_no_record(
-    kinds: list[str],
     video: Path,
     expected: bytes,
     config: Config,
@@ -67,7 +66,7 @@ def test_accidents_of_a_machine_change_no_record(
     pace: Path,
     tmp_path: Path,
 ) -> None:
-    outputs = Outputs(records=tmp_path / "records.jsonl")
+    outputs, kinds = Outputs(records=tmp_path / "records.jsonl"), list(machines.KINDS)
     accidents = machines.Accidents(kinds, [1.5] * len(kinds), tmp_path, network, pace)
     try:
         status = replay([video], config, outputs, accidents, steps.PACED)
@@ -77,3 +76,39 @@ def test_accidents_of_a_machine_change_no_record(
     assert (tmp_path / "records.jsonl").read_bytes() == expected
     [stream] = status.streams
     assert stream.counts == Counts(received=FRAMES, done=FRAMES)
+    assert all(name.startswith("machine-0/") for name in accidents.frames)
+
+
+def test_a_machine_without_an_admitted_key_waits_and_analyses_nothing(
+    video: Path, config: Config, network: Network, pace: Path, tmp_path: Path
+) -> None:
+    none = replace(config, workers=replace(config.workers, clients=()))
+    others: set[str] = set()
+
+    def look(status: Status) -> None:
+        others.update(worker.name for worker in status.workers if worker.machine)
+
+    with machines.machine(tmp_path, network.endpoint) as process:
+        replay([video], none, Outputs(records=tmp_path / "records.jsonl"), look, steps.PACED)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_SECONDS) != 0
+    assert network.carried > 0
+    assert others == set()
+
+
+def test_a_machine_whose_models_differ_says_so_and_ends(
+    video: Path, config: Config, network: Network, pace: Path, tmp_path: Path
+) -> None:
+    pace.touch()
+    with machines.machine(tmp_path, network.endpoint, other_models=True) as process:
+
+        def look(status: Status) -> None:
+            if process.poll() is not None:
+                pace.unlink(missing_ok=True)
+
+        replay([video], config, Outputs(records=tmp_path / "records.jsonl"), look, steps.PACED)
+        _, said = process.communicate(timeout=WAIT_SECONDS)
+    assert process.returncode == 1
+    assert "model yunet: another here" in said
+    assert "install the same release of onlooker" in said

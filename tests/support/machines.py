@@ -22,7 +22,9 @@ from tests.support.processes import called, children
 from onlooker import program_log
 from onlooker.child_process import environment
 from onlooker.config.serving import Workers
+from onlooker.errors import OnlookerError
 from onlooker.record import curve_keys
+from onlooker.stream import equal_results
 from onlooker.stream.messages import Status
 from onlooker.stream.remote_worker import work
 
@@ -145,18 +147,22 @@ def start(
     workers: int = 1,
     stages: str = "PACED",
     prefix: tuple[str, ...] = (),
+    more: tuple[str, ...] = (),
 ) -> "subprocess.Popen[str]":
     """Start a machine with the key of this number."""
     command = [*prefix, sys.executable, "-m", "tests.support.machines", endpoint]
     command += [str(folder / f"machine-{number}.key"), (folder / "hub.public").read_text()]
-    command += [f"machine-{number}", str(workers), stages]
+    command += [f"machine-{number}", str(workers), stages, *more]
     return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
 
 
 @contextmanager
-def machine(folder: Path, endpoint: str, number: int = 0) -> "Iterator[subprocess.Popen[str]]":
+def machine(
+    folder: Path, endpoint: str, number: int = 0, *, other_models: bool = False
+) -> "Iterator[subprocess.Popen[str]]":
     """Start a machine; end it and all its workers with the `with` statement."""
-    process = start(folder, endpoint, number)
+    more = ("other models",) if other_models else ()
+    process = start(folder, endpoint, number, more=more)
     try:
         yield process
     finally:
@@ -270,13 +276,21 @@ KINDS = (
 )
 
 
-def main(endpoint: str, key: str, server: str, name: str, workers: str, stages: str) -> None:
+def main(
+    endpoint: str, key: str, server: str, name: str, workers: str, stages: str, *more: str
+) -> None:
     from tests.support import steps
 
     program_log.begin()
+    if more:
+        ours = equal_results.facts
+        equal_results.facts = lambda config: {**ours(config), "model yunet": "another"}
     table = getattr(steps, stages)
     keys = curve_keys.read(Path(key))
-    work(endpoint, keys, server, lambda _: None, int(workers), table, machine=name)
+    try:
+        work(endpoint, keys, server, lambda _: None, int(workers), table, machine=name)
+    except OnlookerError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
 from onlooker.render.blur import Blur, parse
-from onlooker.stream import sink_processes
+from onlooker.stream import gateway_process, sink_processes
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
@@ -209,6 +209,7 @@ def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Pa
     if outputs.publish is not None:
         endpoints.check_publishable(outputs.publish, encrypted=False)
         endpoints.check_free(outputs.publish)
+    gateway_process.check(settings.workers)
     if settings.match.collection is not None:
         check_collection(store, space(settings.faces.embedder), settings.match.collection)
     for name, sink in settings.sinks.items():

@@ -28,7 +28,7 @@ from onlooker.record import curve_keys
 from onlooker.record.destinations import destination
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
-from onlooker.stream import processors, sink_processes, stream_table
+from onlooker.stream import gateway_process, processors, sink_processes, stream_table
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stream_table import StreamTable
 from onlooker.stream.supervisor import RunError, Stopped
@@ -222,6 +222,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"[publish] {error}") from error
     for name, sink in config.sinks.items():
         destination.check(name, sink)
+    gateway_process.check(config.workers)
     for name, one in config.streams.items():
         try:
             check_stream(config, one)

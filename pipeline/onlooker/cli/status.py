@@ -89,15 +89,17 @@ def streams_table(now: Status, before: Status | None, seconds: float) -> Table:
 
 
 def workers_table(now: Status, before: Status | None, seconds: float) -> Table:
-    """Return the workers, and for how much of the time each was busy."""
+    """Return the workers by machine, and for how much of the time each was busy."""
     made = Table(title_justify="left")
-    for heading in ("worker", "frames", "busy"):
-        made.add_column(heading, justify="left" if heading == "worker" else "right")
+    others = any(worker.machine for worker in now.workers)
+    for heading in ("machine", "worker", "frames", "busy")[not others :]:
+        made.add_column(heading, justify="left" if heading in ("machine", "worker") else "right")
     known = {worker.name: worker.busy for worker in before.workers} if before else {}
-    for worker in now.workers:
+    for worker in sorted(now.workers, key=lambda worker: worker.machine):
         busy = (worker.busy - known.get(worker.name, worker.busy)) / seconds if seconds else 0.0
         alive = "" if worker.name in now.alive else ", silent"
-        made.add_row(worker.name, str(worker.frames), f"{busy:.0%}{alive}")
+        row = (worker.machine or "this", worker.process, str(worker.frames), f"{busy:.0%}{alive}")
+        made.add_row(*row[not others :])
     return made
 
 

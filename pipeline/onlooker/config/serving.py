@@ -1,5 +1,6 @@
 """Settings of the HTTP API, of the console, and of what else listens for other machines."""
 
+import re
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -109,7 +110,7 @@ class Kinesis(Listening, frozen=True, kw_only=True):
 class Workers(Section, frozen=True, kw_only=True):
     """`[workers]`: where other machines may join, to analyse frames of streams and of replays."""
 
-    listen: Annotated[str, Meta(pattern=r"^tcp://\S+:\d{1,5}$")] | None = None
+    listen: str | None = None
     """Such as tcp://192.168.1.5:5570; None means that no machine may join. It needs `key`."""
     key: str | None = None
     """File with this machine's key pair (`onlooker keys generate`)."""
@@ -119,6 +120,11 @@ class Workers(Section, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.listen is None:
             return
+        if not re.fullmatch(r"tcp://\S+:\d{1,5}", self.listen):
+            raise ConfigError(
+                f"listen: {self.listen}: write tcp://, an address of this machine and a port, such "
+                "as tcp://192.168.1.5:5570"
+            )
         if not 1 <= int(self.listen.rpartition(":")[2]) <= 65535:
             raise ConfigError(f"listen: {self.listen}: the port must be 1 to 65535")
         if self.key is None:

@@ -20,7 +20,6 @@ import numpy as np
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.picture import Planes
 from onlooker.stream.messages import MessageError
-from onlooker.stream.ring import Ring
 
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest part of a message to the gateway, which is a frame's results; a larger one
@@ -132,11 +131,11 @@ def unpack_pixels(parts: Sequence[bytes]) -> Planes:
     if len(size) != _size.size:
         raise MessageError(f"an image's size has {_size.size} bytes, this one {len(size)}")
     width, height = _size.unpack(size)
-    if not width or not height or len(pixels) != Ring.slot_bytes_for(width, height):
-        raise MessageError(f"{len(pixels)} bytes are no image of {width} x {height}")
-    found = np.frombuffer(pixels, np.uint8)
     half = (height + 1) // 2, (width + 1) // 2
     luma, chroma = width * height, half[0] * half[1]
+    if not luma or len(pixels) != luma + 2 * chroma:
+        raise MessageError(f"{len(pixels)} bytes are no image of {width} x {height}")
+    found = np.frombuffer(pixels, np.uint8)
     y, u, v = np.split(found, [luma, luma + chroma])
     return Planes(y.reshape(height, width), u.reshape(half), v.reshape(half))
 

@@ -1,5 +1,6 @@
 """The gateway's process: it lets other machines join a run, by their keys."""
 
+import logging
 import sys
 import time
 from pathlib import Path
@@ -7,22 +8,28 @@ from pathlib import Path
 import zmq
 
 from onlooker.child_process import stop_event
+from onlooker.config.serving import Workers
+from onlooker.errors import OnlookerError
 from onlooker.models.card import WeightsError
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
-from onlooker.record.sinks.publish_messages import keep_alive
+from onlooker.record.sinks import endpoints
+from onlooker.record.sinks.publish_messages import PublishError, keep_alive
 from onlooker.stream import gateway_messages, messages, run_directory
 from onlooker.stream.gateway import Gateway
 from onlooker.stream.hub_client import HubClient
-from onlooker.stream.run_directory import Plan
 
 POLL_SECONDS = 0.1
 """Maximum wait for a message before the clock and the stop order are checked."""
+BUSY_SECONDS = 1.0
+"""Time between two attempts to listen where another program listens."""
 MAX_QUEUED = 100
 """Messages of one machine that may wait to be read."""
 
+logger = logging.getLogger(__name__)
 
-class GatewayError(Exception):
+
+class GatewayError(OnlookerError):
     """Machines cannot join; the text says why and what to do."""
 
 
@@ -41,9 +48,14 @@ def main(run: Path, name: str) -> int:
             keys = curve_keys.read(Path(plan.config.workers.key or ""))
             clients = frozenset(map(curve_keys.check, plan.config.workers.clients))
             guard = curve_keys.admit(context, router, keys, clients, "workers")
-            bind(router, plan)
             gateway = Gateway(run, plan, context, router)
             hub.register()
+            endpoint = plan.config.workers.listen or ""
+            if not (bound := bind(router, endpoint)):
+                logger.warning("no machine can join yet: another program listens at %s", endpoint)
+            while not bound and not stop.is_set():  # another run, until it ends
+                hub.receive(BUSY_SECONDS)
+                bound = bind(router, endpoint)
             ticked = time.monotonic()
             while not stop.is_set():
                 gateway.step(POLL_SECONDS, now := time.monotonic())
@@ -62,9 +74,11 @@ def main(run: Path, name: str) -> int:
     return 0
 
 
-def bind(router: "zmq.Socket[bytes]", plan: Plan) -> None:
-    """Have machines connect to the router. Raises GatewayError."""
-    endpoint = plan.config.workers.listen or ""
+def bind(router: "zmq.Socket[bytes]", endpoint: str) -> bool:
+    """Have machines connect to the router; return False if another program has the address.
+
+    Raises GatewayError if it is none of this machine's.
+    """
     router.router_mandatory = 1  # report machines that are gone instead of dropping messages
     router.router_handover = 1
     router.rcvhwm = MAX_QUEUED
@@ -75,10 +89,25 @@ def bind(router: "zmq.Socket[bytes]", plan: Plan) -> None:
     try:
         router.bind(endpoint)
     except zmq.ZMQError as error:
+        if error.errno == zmq.EADDRINUSE:
+            return False
         raise GatewayError(
-            f"listen: {endpoint}: {error.strerror}; name an address of this machine, and a port "
-            "that no other program uses"
+            f"listen: {endpoint}: {error.strerror}; name an address of this machine"
         ) from error
+    return True
+
+
+def check(workers: Workers) -> None:
+    """Raise GatewayError unless the section `[workers]` can be used."""
+    if workers.listen is None:
+        return
+    try:
+        endpoints.check(workers.listen)
+        curve_keys.read(Path(workers.key or ""))
+        for client in workers.clients:
+            curve_keys.check(client)
+    except (BadKey, PublishError) as error:
+        raise GatewayError(f"[workers] {error}") from error
 
 
 if __name__ == "__main__":

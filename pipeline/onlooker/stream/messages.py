@@ -326,6 +326,17 @@ class WorkerStatus(msgspec.Struct, frozen=True):
     cpu: float
     """CPU seconds of the process."""
 
+    @property
+    def machine(self) -> str:
+        """Name of the other machine on which it runs; empty if it runs on the hub's."""
+        return self.name.rpartition("/")[0]
+
+    @property
+    def process(self) -> str:
+        """Name of the process on its machine."""
+        machine, _, process = self.name.rpartition("/")
+        return process.rpartition(".")[0] if machine else process  # the gateway adds an end
+
 
 class Status(Message, frozen=True):
     """Everything that the hub knows. A worker's frames are counted since it last registered."""

@@ -86,8 +86,9 @@ def families(status: Status) -> Iterator[Metric]:
     )
     frames = CounterMetricFamily("onlooker_worker_frames", "Frames", labels=["worker", "stage"])
     for worker in status.workers:
-        busy.add_metric([worker.name, worker.stage], worker.busy)
-        frames.add_metric([worker.name, worker.stage], worker.frames)
+        name = f"{worker.machine}/{worker.process}" if worker.machine else worker.process
+        busy.add_metric([name, worker.stage], worker.busy)
+        frames.add_metric([name, worker.stage], worker.frames)
     yield from (
         received,
         analysed,

@@ -1,0 +1,283 @@
+"""The gateway: whom it admits, and what it passes on."""
+
+import secrets
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+from msgspec.structs import replace
+from tests.support import machines, steps
+from tests.support.frames import frame
+
+from onlooker.config.schema import Config, Pipeline, SourceConfig
+from onlooker.config.serving import Workers
+from onlooker.record import curve_keys
+from onlooker.record.curve_keys import KeyPair
+from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.stream.feeds import Feed
+from onlooker.stream.gateway import Gateway
+from onlooker.stream.gateway_messages import Join, JoinAgain, Leave, Ping, Refused, Welcome
+from onlooker.stream.gateway_process import GatewayError, bind, check
+from onlooker.stream.messages import Slot
+from onlooker.stream.ring import Ring
+from onlooker.stream.run_directory import Plan
+from onlooker.stream.stage import row
+
+WAIT_SECONDS = 20.0
+PASSWORD = "a-secret"
+
+
+class Site:
+    """A gateway between a hub, whose part the test plays, and machines, whose part it plays too."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        workers = machines.settings(folder, 1)
+        config = Config(
+            pipeline=Pipeline(heartbeat=0.2),
+            workers=workers,
+            streams={"door": SourceConfig(url=f"rtsp://user:{PASSWORD}@camera/1")},
+        )
+        stages = tuple(row(stage, config) for stage in steps.COUNTED)
+        plan = Plan(parent=1, hub=f"ipc://{folder}/hub", config=config, stages=stages)
+        feed = Feed(stream="door", source=config.streams["door"], number=3)
+        run_directory.write_feed(folder, feed)
+        self.context = zmq.Context()
+        self.hub = self.context.socket(zmq.ROUTER)
+        self.hub.bind(plan.hub)
+        router = self.context.socket(zmq.ROUTER)
+        self.router = router
+        keys = curve_keys.read(Path(workers.key or ""))
+        self.guard = curve_keys.admit(self.context, router, keys, workers.clients, "workers")
+        assert bind(router, "tcp://127.0.0.1:*")
+        self.endpoint = router.get_string(zmq.LAST_ENDPOINT)
+        self.public = keys.public
+        self.gateway = Gateway(folder, plan, self.context, router)
+        self.now = 0.0
+        self.sockets: list[zmq.Socket[bytes]] = []
+
+    def machine(self, keys: KeyPair | None = None) -> "zmq.Socket[bytes]":
+        """Return a machine's socket; without keys it has those that are admitted."""
+        made = self.context.socket(zmq.DEALER)
+        made.linger = 0
+        own = keys or curve_keys.read(self.folder / "machine-0.key")
+        curve_keys.present(made, own, self.public)
+        made.connect(self.endpoint)
+        self.sockets.append(made)
+        return made
+
+    def receive(self, peer: "zmq.Socket[bytes]", seconds: float = WAIT_SECONDS) -> list[bytes]:
+        """Return the next message to a machine, or to the hub; nothing if none comes."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.gateway.step(0.01, self.now)
+            if peer.poll(0):
+                return peer.recv_multipart()
+        return []
+
+    def join(self, peer: "zmq.Socket[bytes]", version: str | None = None) -> object:
+        """Have a machine join; return the answer."""
+        found = version or gateway_messages_version()
+        peer.send(gateway_messages.pack(Join(found, "box/1", secrets.token_hex(4))))
+        [answer] = self.receive(peer)
+        return gateway_messages.unpack_from_gateway(answer)
+
+    def close(self) -> None:
+        self.gateway.close()
+        for each in [*self.sockets, self.hub, self.router]:
+            each.close(linger=0)
+        self.guard.stop()
+        self.context.term()
+
+
+def gateway_messages_version() -> str:
+    from onlooker.stream.equal_results import program_version
+
+    return program_version()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+def ready(
+    site: Site, peer: "zmq.Socket[bytes]", worker: bytes = b"detect-0.1"
+) -> tuple[bytes, object]:
+    """Register a worker for detect; return its name in the hub, and the message there."""
+    peer.send_multipart([worker, *messages.pack(messages.Ready("detect"))])
+    name, *parts = site.receive(site.hub)
+    return name, messages.unpack_to_hub(parts)[0]
+
+
+def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(site: Site) -> None:
+    peer = site.machine()
+    assert isinstance(site.join(peer), Welcome)
+    name, message = ready(site, peer)
+    assert message == messages.Ready("detect", remote=True)
+    assert name.startswith(b"box-1/detect-0.1.")
+    with Ring.create(site.folder / "a.ring", 2, Ring.slot_bytes_for(4, 2)) as ring:
+        import numpy as np
+
+        y = np.arange(8, dtype=np.uint8).reshape(2, 4)
+        u, v = np.full((1, 2), 7, np.uint8), np.full((1, 2), 9, np.uint8)
+        slot = Slot(str(ring.path), 0, ring.write(0, y, u, v))
+        data = messages.pack_frame(replace(frame("door", 0), feed=3))
+        site.hub.send_multipart([name, *messages.pack(messages.Job(5, slot, None, None), data)])
+        [first] = site.receive(peer)
+        settings = gateway_messages.unpack_from_gateway(first)
+        assert isinstance(settings, gateway_messages.Settings)
+        assert (settings.feed, settings.stream) == (3, "door")
+        assert PASSWORD.encode() not in first
+        worker, job, same, *pixels = site.receive(peer)
+        assert (worker, same) == (b"detect-0.1", data)
+        assert isinstance(messages.unpack_from_hub([job, same])[0], messages.Job)
+        assert np.array_equal(gateway_messages.unpack_pixels(pixels).y, y)
+        result = messages.Result(5, None, 0.1, 0.1, 0.1)
+        peer.send_multipart([b"detect-0.1", *messages.pack(result, data)])
+        sender, *parts = site.receive(site.hub)
+        assert (sender, messages.unpack_to_hub(parts)) == (name, (result, data))
+        # A frame whose pixels have gone is answered here.
+        ring.write(0, y, u, v)
+        site.hub.send_multipart([name, *messages.pack(messages.Job(6, slot, None, None), data)])
+        _, *parts = site.receive(site.hub)
+        answer, _ = messages.unpack_to_hub(parts)
+        assert isinstance(answer, messages.Result)
+        assert "FrameGone" in str(answer.failed)
+
+
+def test_a_machine_without_an_admitted_key_gets_nothing(site: Site) -> None:
+    public, secret = (half.decode() for half in zmq.curve_keypair())
+    unknown = site.machine(KeyPair(public, secret))
+    unknown.send(gateway_messages.pack(Join(gateway_messages_version(), "box", "s")))
+    plain = site.context.socket(zmq.DEALER)
+    plain.linger = 0
+    plain.connect(site.endpoint)
+    site.sockets.append(plain)
+    plain.send(gateway_messages.pack(Join(gateway_messages_version(), "box", "s")))
+    host, _, port = site.endpoint.removeprefix("tcp://").rpartition(":")
+    with socket.create_connection((host, int(port))) as raw:
+        raw.settimeout(0.1)
+        for _ in range(200):
+            try:
+                raw.sendall(b"\xff" * 65536)
+            except OSError:
+                break  # it has been disconnected
+        else:
+            pytest.fail("the gateway takes any amount of bytes")
+    assert site.receive(unknown, 1.0) == []
+    assert site.receive(plain, 0.2) == []
+    assert site.gateway.machines == {}
+    assert isinstance(site.join(site.machine()), Welcome)  # the others are served
+
+
+def test_a_machine_with_another_release_is_told_which_to_install(site: Site) -> None:
+    answer = site.join(site.machine(), "0.0.1")
+    assert isinstance(answer, Refused)
+    assert f"install onlooker {gateway_messages_version()} here" in answer.error
+    assert site.gateway.machines == {}
+
+
+def test_the_welcome_has_no_secret(site: Site) -> None:
+    welcome = site.join(site.machine())
+    assert isinstance(welcome, Welcome)
+    assert [stage.name for stage in welcome.stages] == ["detect", "recognise"]
+    said = gateway_messages.pack(welcome)
+    assert PASSWORD.encode() not in said
+    assert str(site.folder).encode() not in said
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.Ready("record"),
+        messages.Broken("stop"),
+        messages.Forget("door", 9),
+        messages.StatusRequest(),
+        messages.Register(),
+        messages.Died("record-0.1"),
+        messages.Result(1, None, 0.0, 0.0, 0.0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_no_worker_of_another_machine_may_say_does_not_reach_the_hub(
+    site: Site, message: messages.Message
+) -> None:
+    peer = site.machine()
+    site.join(peer)
+    peer.send_multipart([b"record-0.1", *messages.pack(message)])
+    name, first = ready(site, peer)
+    assert first == messages.Ready("detect", remote=True)
+    peer.send_multipart([b"detect-0.1", *messages.pack(messages.Result(1, None, 0, 0, 0), b"no")])
+    peer.send_multipart([b"detect-0.1", *messages.pack(messages.Heartbeat("hub"))])
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts)[0] == messages.Heartbeat(name.decode())
+
+
+def test_too_large_a_message_disconnects_its_machine_only(site: Site) -> None:
+    peer, other = site.machine(), site.machine()
+    site.join(peer)
+    peer.send_multipart([b"x", b"", b"\0" * (gateway_messages.MAX_REQUEST_BYTES + 1)])
+    site.join(other)
+    ready(site, other)
+
+
+def test_a_silent_machine_is_given_up_and_joins_again(site: Site) -> None:
+    peer = site.machine()
+    site.join(peer)
+    name, _ = ready(site, peer)
+    site.now = 0.5
+    peer.send(gateway_messages.pack(Ping()))
+    assert gateway_messages.unpack_from_gateway(site.receive(peer)[0]) == Ping()
+    site.now = 1.0
+    site.gateway.tick(site.now)
+    assert site.receive(site.hub, 0.1) == []
+    site.now = 1.2
+    site.gateway.tick(site.now)
+    sender, *parts = site.receive(site.hub)
+    assert sender == name
+    died = messages.Died(name.decode(), counted=False)
+    assert messages.unpack_to_hub(parts)[0] == died
+    peer.send_multipart([b"detect-0.1", *messages.pack(messages.Ready("detect"))])
+    assert gateway_messages.unpack_from_gateway(site.receive(peer)[0]) == JoinAgain()
+    site.join(peer)
+    again, _ = ready(site, peer)
+    assert again != name
+
+
+def test_a_worker_that_died_counts_and_one_whose_machine_leaves_does_not(site: Site) -> None:
+    peer = site.machine()
+    site.join(peer)
+    name, _ = ready(site, peer)
+    peer.send_multipart([b"detect-0.1", *messages.pack(messages.Died("any"))])
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts)[0] == messages.Died(name.decode(), counted=True)
+    name, _ = ready(site, peer, b"detect-0.2")
+    peer.send(gateway_messages.pack(Leave()))
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts)[0] == messages.Died(name.decode(), counted=False)
+
+
+def test_a_section_that_cannot_be_used_says_why(tmp_path: Path) -> None:
+    check(Workers())
+    missing = Workers(listen="tcp://127.0.0.1:5570", key=str(tmp_path / "hub.key"))
+    with pytest.raises(GatewayError, match="onlooker keys generate"):
+        check(missing)
+    curve_keys.generate(tmp_path / "hub.key")
+    check(missing)
+    with pytest.raises(GatewayError, match="'abc' is no public key"):
+        check(replace(missing, clients=("abc",)))
+
+
+def test_an_address_that_is_taken_is_waited_for_and_a_wrong_one_refused() -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as first:
+        assert bind(first, "tcp://127.0.0.1:*")
+        with context.socket(zmq.ROUTER) as second:
+            assert not bind(second, first.get_string(zmq.LAST_ENDPOINT))
+            with pytest.raises(GatewayError, match="name an address of this machine"):
+                bind(second, "tcp://203.0.113.5:5570")

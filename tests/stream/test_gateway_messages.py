@@ -1,0 +1,70 @@
+"""Messages between a gateway and machines: pixels are the same behind them, others are refused."""
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from onlooker.config.schema import Config, Pipeline, SourceConfig
+from onlooker.media.picture import Planes
+from onlooker.stream import gateway_messages
+from onlooker.stream.gateway_messages import (
+    Join,
+    Settings,
+    StageSettings,
+    Welcome,
+    pack_pixels,
+    unpack_pixels,
+)
+from onlooker.stream.messages import MessageError
+
+
+@given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 9), st.integers(0, 2**32 - 1))
+def test_pixels_arrive_as_they_were(width: int, height: int, padding: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+
+    def plane(rows: int, columns: int) -> np.ndarray:
+        wider = random.integers(0, 256, (rows, columns + padding), np.uint8)
+        return wider[:, :columns]  # rows of a decoder are padded
+
+    half = (height + 1) // 2, (width + 1) // 2
+    sent = Planes(plane(height, width), plane(*half), plane(*half))
+    arrived = unpack_pixels(pack_pixels(sent))
+    for before, after in zip(
+        (sent.y, sent.u, sent.v), (arrived.y, arrived.u, arrived.v), strict=True
+    ):
+        assert np.array_equal(before, after)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"", b""],
+        [struct.pack("<II", 4, 4), b"\0" * 23],
+        [struct.pack("<II", 0, 4), b""],
+        [struct.pack("<II", 2**31, 2**31), b"\0" * 24],
+    ],
+)
+def test_other_bytes_are_no_pixels(parts: list[bytes]) -> None:
+    with pytest.raises(MessageError, match="image"):
+        unpack_pixels(parts)
+
+
+def test_messages_arrive_as_they_were() -> None:
+    welcome = Welcome(
+        config=Config(pipeline=Pipeline(workers=3)),
+        stages=(StageSettings("detect", 1, 1),),
+        facts={"numpy": "2"},
+    )
+    settings = Settings(4, "door", SourceConfig(url="test://moving", faces=False))
+    for message in (welcome, settings):
+        found = gateway_messages.unpack_from_gateway(gateway_messages.pack(message))
+        assert found == message
+    join = Join("1.0", "box", "s")
+    assert gateway_messages.unpack_to_gateway(gateway_messages.pack(join)) == join
+    with pytest.raises(MessageError):
+        gateway_messages.unpack_to_gateway(gateway_messages.pack(welcome))
+    with pytest.raises(MessageError):
+        gateway_messages.unpack_from_gateway(b"\xc1")
