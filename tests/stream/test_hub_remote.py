@@ -11,7 +11,7 @@ def test_the_silence_of_another_machines_worker_is_no_death_of_a_frame(line: Lin
     line.offer("a.1")
     for number in range(SETTINGS.attempts + 1):
         name = f"box/d{number}"
-        line.say(name, messages.Ready("detect", remote=True))
+        line.join(name, "detect", remote=True)
         assert jobs(line, name) == [0]
         for _ in range(8):
             line.now += 0.5
@@ -27,7 +27,7 @@ def test_a_worker_whose_machine_left_has_not_died_over_its_frame(line: Line) -> 
     line.read("a.1")
     line.offer("a.1")
     for number in range(SETTINGS.attempts + 1):
-        line.say(f"d{number}", messages.Ready("detect", remote=True))
+        line.join(f"d{number}", "detect", remote=True)
         assert jobs(line, f"d{number}") == [0]
         line.say(f"d{number}", messages.Died(f"d{number}", counted=False))
     line.join("d", "detect")

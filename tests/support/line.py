@@ -158,13 +158,13 @@ class Line:
 
     # Workers
 
-    def join(self, name: str, stage: str) -> str:
+    def join(self, name: str, stage: str, remote: bool = False) -> str:
         self.workers[name] = stage
         self.inbox[name] = deque()
         step = History()
         states = StreamStates(stage, step, lambda known: self.states.get(known.stream))
         self.runners[name] = StepRunner(stage, step, states)
-        self.say(name, messages.Ready(stage))
+        self.say(name, messages.Ready(stage, remote))
         return name
 
     def work(self, name: str, failed: str | None = None, lost: bool = False) -> None:
