@@ -23,7 +23,7 @@ STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.
 # versions of pip, the second for newer ones.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet
 
-.PHONY: install demo test check bench constraints clean
+.PHONY: install demo test docs check bench constraints clean
 
 install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment and the build
 
@@ -35,9 +35,13 @@ test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
+docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
+	$(BIN)/mkdocs --quiet build --strict
+
 check: $(VENV)/dev.stamp  ## lint, format, layers, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	MYPYPATH=pipeline $(BIN)/python -m mypy.stubtest $(STUBS)
@@ -53,7 +57,7 @@ constraints: $(VENV)/dev.stamp  ## renew constraints.txt: the newest versions of
 	mv build/constraints.txt constraints.txt
 
 clean:  ## remove what the other targets made (weights stay in the user's cache)
-	rm -rf $(VENV) build demo *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build demo site *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find pipeline -name '*.so' -delete
 
 $(VENV)/bin/python:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 from rich.table import Table
 
@@ -21,6 +22,7 @@ from onlooker.identity.people.journal import JOURNAL, Journal
 from onlooker.identity.store import default_path as default_store
 from onlooker.record.log.reader import Log, LogError, default_path
 from onlooker.record.log.visit_table import Event, Visit, VisitQuery, encode_event
+from onlooker.rekognition.record_schema import record_schema
 from onlooker.rekognition.shapes import Appearance, Reading, decode, encode
 
 app = typer.Typer(no_args_is_help=True, help="Follow, search, export and check a log of records.")
@@ -252,6 +254,15 @@ def check(log: LogPath = None) -> None:
     if faults:
         raise LogError(f"{_path(log)}: is damaged; `onlooker log export` saves what can be read")
     plain.print(f"{_path(log)}: {number} records, all intact")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of records, and of the events in them.
+
+    Example: `onlooker log schema > record.schema.json`
+    """
+    typer.echo(msgspec.json.format(msgspec.json.encode(record_schema())).decode())
 
 
 def _path(given: Path | None) -> Path:

@@ -75,6 +75,7 @@ class Faces(Section, frozen=True, kw_only=True):
     """`[faces]`: face detection and recognition."""
 
     enabled: bool = True
+    """Analyse faces."""
     size: Side = 640
     """Long side, in pixels, of the image that the detector receives. Images are never enlarged."""
     detection: Literal["fast", "balanced", "thorough"] = "balanced"
@@ -103,6 +104,7 @@ class Text(Section, frozen=True, kw_only=True):
     """`[text]`: text detection and recognition."""
 
     enabled: bool = True
+    """Analyse text."""
     size: Side = 640
     """Long side, in pixels, of the image that the detector receives. Images are never enlarged.
 
@@ -113,6 +115,7 @@ class Text(Section, frozen=True, kw_only=True):
     pixels or more and another at higher resolution for small text; it also reads text that is
     upside down."""
     detector: str = "ppocrv6_det_small"
+    """Card of the text detector."""
     readers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("latin",)
     """Recognisers, each by its card's name or by a script that it reads (`onlooker models list`).
     The first reads every line, the others the lines that it doubts: ("latin", "cyrillic")."""
@@ -124,9 +127,11 @@ class Match(Section, frozen=True, kw_only=True):
     """`[match]`: the collection that faces are searched in, and the threshold of a match."""
 
     collection: str | None = None
+    """Collection that faces are searched in; None means that they are not."""
     threshold: Percent = 80.0
     """Minimum Similarity of a match (Amazon's FaceMatchThreshold)."""
     max_faces: Annotated[int, Meta(ge=1, le=4096)] = 5
+    """Maximum matches of a face."""
 
 
 class Pipeline(Section, frozen=True, kw_only=True):
@@ -250,7 +255,9 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     expect: Pattern | None = None
     """Pattern of the lines of text that are events, after voting: that of licence plates, say."""
     confirm: Annotated[float, Meta(ge=0)] | None = None
+    """As in `[tracks]`; None means the value there."""
     absence: Annotated[float, Meta(gt=0)] | None = None
+    """As in `[tracks]`; None means the value there."""
     cooldown: Annotated[float, Meta(ge=0)] | None = None
     """As in `[tracks]`; None means the value there."""
     start: Annotated[float, Meta(ge=0)] = 0
@@ -335,13 +342,16 @@ class Record(Section, frozen=True, kw_only=True):
     """`[record]`: the region and account in records and ARNs."""
 
     region: str = "us-east-1"
+    """AWS region."""
     account: Annotated[str, Meta(pattern="^[0-9]{12}$")] = "000000000000"
+    """AWS account, 12 digits."""
 
 
 class Runtime(Section, frozen=True, kw_only=True):
     """`[runtime]`: the hardware that models run on."""
 
     provider: Provider = "auto"
+    """Provider of ONNX Runtime; "auto" takes for each model the one on its card, if it is there."""
 
 
 class Config(Section, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ class Serve(Section, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     """Address to listen on; without `keys` it must be a loopback address."""
     port: Annotated[int, Meta(ge=0, le=65535)] = 8600
+    """Port to listen on; 0 takes a free one."""
     workers: Annotated[int, Meta(ge=1, le=256)] = 1
     """Processes that share the port."""
     threads: Count = 0

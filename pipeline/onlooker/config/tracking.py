@@ -11,6 +11,7 @@ class Tracks(Section, frozen=True, kw_only=True):
     """`[tracks]`: people and lines over time. All times are seconds of the video."""
 
     enabled: bool = True
+    """Follow faces and lines over time."""
     confirm: Annotated[float, Meta(ge=0)] = 0.5
     """Seconds for which a face must be there before it counts as an appearance."""
     absence: Annotated[float, Meta(gt=0)] = 10.0

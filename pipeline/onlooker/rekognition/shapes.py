@@ -36,6 +36,8 @@ class Shape(
 
 
 class BoundingBox(Shape, frozen=True, kw_only=True):
+    """Ratios of the image's width and height."""
+
     Width: float
     Height: float
     Left: float
@@ -43,6 +45,8 @@ class BoundingBox(Shape, frozen=True, kw_only=True):
 
 
 class Landmark(Shape, frozen=True, kw_only=True):
+    """A point of a face, in ratios of the image."""
+
     Type: LandmarkType
     X: float
     Y: float
@@ -57,6 +61,8 @@ class Pose(Shape, frozen=True, kw_only=True):
 
 
 class ImageQuality(Shape, frozen=True, kw_only=True):
+    """Of the face, 0 to 100."""
+
     Brightness: float
     Sharpness: float
 
@@ -76,11 +82,15 @@ class Likely(Shape, frozen=True, kw_only=True):
 
 
 class Gender(Shape, frozen=True, kw_only=True):
+    """The look of a face, which need not be what the person is."""
+
     Value: Literal["Male", "Female"]
     Confidence: float
 
 
 class Emotion(Shape, frozen=True, kw_only=True):
+    """The look of a face, which need not be what the person feels."""
+
     Type: EmotionType
     Confidence: float
 
@@ -162,6 +172,8 @@ class Face(Shape, frozen=True, kw_only=True):
 
 
 class FaceMatch(Shape, frozen=True, kw_only=True):
+    """A face of the collection, and how alike it is: 80 is a false match rate of 1 in 10,000."""
+
     Similarity: float
     Face: Face
 
@@ -174,11 +186,15 @@ class FaceSearch(Shape, frozen=True, kw_only=True):
 
 
 class Point(Shape, frozen=True, kw_only=True):
+    """Ratios of the image."""
+
     X: float
     Y: float
 
 
 class Geometry(Shape, frozen=True, kw_only=True):
+    """The place of a text."""
+
     BoundingBox: BoundingBox
     """Upright box around the polygon."""
     Polygon: tuple[Point, ...]
@@ -186,6 +202,8 @@ class Geometry(Shape, frozen=True, kw_only=True):
 
 
 class TextDetection(Shape, frozen=True, kw_only=True):
+    """A line of text, or a word of one."""
+
     DetectedText: str
     Type: TextType
     Id: int
@@ -219,21 +237,30 @@ class TextFilters(Shape, frozen=True, kw_only=True):
 
 
 class KinesisVideo(Shape, frozen=True, kw_only=True):
+    """The place of the frame in its stream, as Amazon tells it."""
+
     StreamArn: str
+    """Its second part, between slashes, is the stream's name."""
     FragmentNumber: str
     """47 digits that grow along a stream: the number of the frame's group of pictures."""
     ServerTimestamp: float
+    """As ProducerTimestamp."""
     ProducerTimestamp: float
-    """Both are the fragment's epoch seconds, not the frame's."""
+    """Time of the fragment's start, not the frame's: seconds of the video, or since 1970 if the
+    stream is live."""
     FrameOffsetInSeconds: float
     """Seconds from the fragment's start to the frame."""
 
 
 class InputInformation(Shape, frozen=True, kw_only=True):
+    """The origin of the frame."""
+
     KinesisVideo: KinesisVideo
 
 
 class StreamProcessorInformation(Shape, frozen=True, kw_only=True):
+    """Always RUNNING: Amazon's consumers look for it."""
+
     Status: Literal["RUNNING"]
 
 
@@ -247,7 +274,9 @@ class FrameInformation(Shape, frozen=True, kw_only=True):
     Time: float
     """Presentation time in seconds."""
     Width: int
+    """Pixels of the frame as it is analysed, upright."""
     Height: int
+    """As Width."""
     Same: bool = False
     """Hardly anything had changed: the result is that of an earlier frame."""
     Carried: bool = False
@@ -297,17 +326,19 @@ class Reading(Shape, frozen=True, kw_only=True):
     ReadingId: str
     """The same in all events of a line: the TrackId."""
     State: Literal["new", "update", "end"]
+    """The event: it has begun, is known better, or is over."""
     Index: int
     """That of the track."""
     Start: float
+    """Time of the first detection, in seconds of the video, or since 1970 if the stream is live."""
     End: float
-    """Times of the first detection and of the last one so far, in seconds of the video, or since
-    1970 if the stream is live."""
+    """Time of the last detection so far, likewise."""
     Frames: int
     """Frames in which it was detected so far."""
     DetectedText: str
     """The reading of all of its frames."""
     Confidence: float
+    """Of that reading, 0 to 100."""
     RunnerUp: str | None = None
     """The reading that came second; absent if all frames agree."""
     Geometry: Geometry
@@ -324,12 +355,13 @@ class Appearance(Shape, frozen=True, kw_only=True):
     AppearanceId: str
     """The same in all events of a visit: the TrackId."""
     State: Literal["new", "update", "end"]
+    """The event: it has begun, is known better, or is over."""
     Index: int
     """That of the track."""
     Start: float
+    """Time of the first detection, in seconds of the video, or since 1970 if the stream is live."""
     End: float
-    """Times of the first detection and of the last one so far, in seconds of the video, or since
-    1970 if the stream is live."""
+    """Time of the last detection so far, likewise."""
     Frames: int
     """Frames in which the person was detected so far."""
     Person: str | None = None
@@ -354,14 +386,19 @@ class StreamRecord(Shape, frozen=True, kw_only=True):
     """The record of one frame."""
 
     InputInformation: InputInformation
+    """The stream and the time of the frame."""
     StreamProcessorInformation: StreamProcessorInformation
+    """As in Amazon's records."""
     FaceSearchResponse: tuple[FaceSearch, ...]
+    """Each face of the frame with its matches."""
     TextDetections: tuple[TextDetection, ...]
+    """Lines, then their words, as DetectText has them."""
     RecordId: str
     """The same for the same frame, settings and models: drop a record that came before."""
     Sequence: int
     """1, 2, 3 ... along a stream; a gap means a missed record."""
     FrameInformation: FrameInformation
+    """The frame itself, and how it was analysed."""
     FaceModelVersion: str | None = None
     """Card of the embedder; absent if faces are not detected."""
     Tracks: tuple[Track, ...] = ()
