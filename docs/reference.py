@@ -7,7 +7,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 import typer.main
@@ -134,10 +134,10 @@ def paragraphs(text: str | None) -> str:
 def sections() -> Iterator[tuple[str, type]]:
     """Yield the name of each section of the configuration file with its struct."""
     for name, hint in get_type_hints(Config).items():
-        if name == "streams":
-            yield "streams.NAME", get_args(hint)[1]
-        elif name != "topics":
+        if get_origin(hint) is not dict:
             yield name, hint
+        elif issubclass(section := get_args(hint)[1], msgspec.Struct):
+            yield f"{name}.NAME", section
 
 
 def settings_page() -> str:
@@ -145,8 +145,8 @@ def settings_page() -> str:
     schemas = msgspec.json.schema(Config)["$defs"]
     parts = [
         "# Settings\n\nEvery section and key of `onlooker.toml`. "
-        "[Configuration](../configuration.md) says where the file is; `onlooker config show` prints "
-        "the values.\n"
+        "[Configuration](../configuration.md) says where the file is; `onlooker config show` "
+        "prints the values.\n"
     ]
     for name, section in sections():
         meanings = member_docs(section)
@@ -249,14 +249,20 @@ def members(operation: Operation) -> str:
 def metrics() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, kind, labels and meaning of each metric that the source makes."""
     for path in sorted(Path(onlooker.__path__[0]).rglob("*.py")):
+        lists: dict[str, ast.expr] = {}
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             match node:
+                case ast.Assign(targets=[ast.Name(id=target)], value=value):
+                    lists[target] = value
                 case ast.Call(
                     func=ast.Name(id=maker),
                     args=[ast.Constant(str(name)), ast.Constant(str(text)), *rest],
                 ) if maker in METRICS and name.startswith("onlooker_"):
                     labels = [each.value for each in node.keywords if each.arg == "labels"]
-                    [named, *_] = [*map(ast.literal_eval, (labels or rest)[:1]), ()]
+                    given = (labels or [*rest, ast.List([])])[0]
+                    if isinstance(given, ast.Name):
+                        given = lists[given.id]
+                    named = ast.literal_eval(given)
                     suffix = "_total" if METRICS[maker] == "counter" else ""
                     name = name.removesuffix("_total") + suffix
                     yield name, METRICS[maker], ", ".join(named), text
@@ -264,9 +270,7 @@ def metrics() -> Iterator[tuple[str, str, str, str]]:
 
 def metrics_page() -> str:
     """Return the page of metrics, from the source."""
-    head = (
-        "# Metrics\n\nAnswers to `/metrics`, for Prometheus: `[metrics] listen`, `[serve]`.\n"
-    )
+    head = "# Metrics\n\nAnswers to `/metrics`, for Prometheus: `[metrics] listen`, `[serve]`.\n"
     rows = [(f"`{name}`", *rest) for name, *rest in sorted(metrics())]
     return "\n".join([head, table(("metric", "kind", "labels", "meaning"), rows)])
 

@@ -31,6 +31,7 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     """`[sinks.NAME]`: a destination of records and events, which follows the log."""
 
     kind: SinkKind
+    """Protocol of the destination."""
     url: str | None = None
     """Server: nats://, tls://, http://, https://, mqtt://, mqtts://, kafka:// or kafkas://. Only
     "kinesis" needs none: then it is Amazon's, in the region of the AWS settings."""
@@ -44,6 +45,7 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     start: Literal["now", "beginning"] = "now"
     """Start in a log that has records when the sink runs for the first time."""
     user: str | None = None
+    """Name to sign in with; None means that there is none."""
     secret: str | None = None
     """"env:NAME" or "file:PATH" of a password; without `user` it is a token."""
     signing_key: str | None = None
