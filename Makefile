@@ -36,7 +36,7 @@ test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
-	$(BIN)/mkdocs --quiet build --strict
+	$(BIN)/mkdocs build --strict
 
 check: $(VENV)/dev.stamp  ## lint, format, layers, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
