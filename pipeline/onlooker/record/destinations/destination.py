@@ -43,6 +43,10 @@ class DestinationKind(Protocol):
 
 KINDS: dict[SinkKind, tuple[str, str, str, str]] = {
     "webhook": ("webhook", "Webhook", "json", ""),
+    "nats": ("nats_stream", "NatsStream", "nats", "nats"),
+    "mqtt": ("mqtt_topics", "MqttTopics", "paho.mqtt.client", "mqtt"),
+    "kinesis": ("kinesis_stream", "KinesisStream", "boto3", "s3"),
+    "kafka": ("kafka_topic", "KafkaTopic", "confluent_kafka", "kafka"),
 }
 """Module, class, the library it needs, and the extra that has that; by kind."""
 

@@ -1,0 +1,54 @@
+"""The sink for Kafka, against the broker that librdkafka has for tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+from tests.support import appearances
+from tests.support.brokers import KafkaBroker, free_port
+from tests.support.deliveries import delivering, expected
+
+from onlooker.record.log.writer import Writer
+from onlooker.rekognition.shapes import StreamRecord
+
+Records = Callable[..., list[StreamRecord]]
+
+
+def test_messages_come_in_order_with_key_and_headers(
+    log: Writer, tmp_path: Path, records: Records
+) -> None:
+    broker = KafkaBroker(tmp_path)
+    log.append([appearances.record(1, appearances.event(1, "new", 0.0, 1.0, "ada"))])
+    log.append(records(300))
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.finish()
+    wanted = expected(log, broker.config)
+    found = broker.messages(len(wanted))
+    # The topic has several partitions: the order is that of each key.
+    for stream in ("door", "video"):
+        own = [message for message in found if message.key() == stream.encode()]
+        kept = [(dict(each.headers())["id"].decode(), each.value()) for each in own]
+        assert kept == [(each.id, each.body) for each in wanted if each.stream == stream]
+    assert {dict(each.headers())["topic"] for each in found} == {
+        b"door/face",
+        b"door/appearance",
+        b"video/face+text",
+    }
+
+
+def test_a_broker_that_is_away_and_a_message_that_is_too_large(
+    log: Writer, tmp_path: Path, records: Records
+) -> None:
+    broker = KafkaBroker(tmp_path)
+    log.append(records(1))
+    log.append(records(1, "large", lines=10_000))
+    log.append(records(1, "b"))
+    away = replace(broker.config, url=f"kafka://127.0.0.1:{free_port()}", timeout=1.0)
+    with delivering(log, away, tmp_path) as attempts:
+        attempts.until(lambda: len(attempts.errors) > 0)
+        assert "127.0.0.1" in attempts.errors[0]
+        assert attempts.state.position == 0
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.finish()
+        assert attempts.state.too_large == 1
+    assert len(broker.messages(2)) == 2

@@ -1,0 +1,100 @@
+"""The sink for MQTT, against mosquitto: events, presence through restarts, discovery, refusals."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.appearances import event, record
+from tests.support.brokers import MqttBroker
+from tests.support.deliveries import delivering, expected
+from tests.support.processes import wait_until
+from tests.support.webhooks import first_seen
+
+from onlooker.record.log.writer import Writer
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[MqttBroker]:
+    made = MqttBroker(tmp_path)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def states(broker: MqttBroker, topic: str) -> list[str]:
+    """Return what came of a topic, each once in a row."""
+    found = [body.decode() for name, body, _ in broker.messages if name == topic]
+    return [now for before, now in zip([None, *found], found, strict=False) if now != before]
+
+
+def test_presence_goes_on_through_restarts_of_both(
+    log: Writer, broker: MqttBroker, tmp_path: Path
+) -> None:
+    log.append([record(1, event(1, "new", 0.0, 1.0, "ada"), event(2, "new", 0.0, 1.0))])
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.finish()
+        log.append([record(2, event(3, "new", 1.0, 2.0, "ada", quiet=True))])
+        attempts.finish()
+        attempts.state.crc = 0
+    (tmp_path / "sink.cursor").unlink()
+    assert wait_until(lambda: len(states(broker, "onlooker/door/presence")) == 3, 30)
+    broker.restart()
+    log.append([record(3, event(1, "end", 0.0, 1.0, "ada"))])
+    log.append([record(4, event(2, "end", 0.0, 3.0))])
+    log.append([record(5, event(3, "end", 1.0, 4.0, "ada", quiet=True))])
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.state.position = 2  # where the one before was
+        attempts.finish()
+    assert wait_until(lambda: states(broker, "onlooker/door/person/ada") == ["ON", "OFF"], 30)
+    found = [json.loads(each) for each in states(broker, "onlooker/door/presence")]
+    assert [(each["State"], each["People"], len(each["Appearances"])) for each in found] == [
+        ("ON", ["ada"], 1),
+        ("ON", ["ada"], 2),
+        ("ON", ["ada"], 3),
+        ("ON", ["ada"], 2),
+        ("ON", ["ada"], 1),
+        ("OFF", [], 0),
+    ]
+    wanted = [each for each in expected(log, broker.config) if not each.quiet]
+    assert first_seen(broker.ids()) == [each.id for each in wanted]
+    assert states(broker, "onlooker/status")[-2:] == ["online", "offline"]
+
+
+def test_home_assistant_discovers_sensors(log: Writer, broker: MqttBroker, tmp_path: Path) -> None:
+    log.append([record(1, event(1, "new", 0.0, 1.0, "Ada:fc:"))])
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.finish()
+    assert wait_until(lambda: states(broker, "onlooker/status")[-1:] == ["offline"], 30)
+    configs = {
+        topic: json.loads(body)
+        for topic, body, _ in broker.messages
+        if topic.startswith("homeassistant/")
+    }
+    assert len(configs) == 2
+    for topic, config in configs.items():
+        assert topic == f"homeassistant/binary_sensor/{config['unique_id']}/config"
+        assert config["availability_topic"] == "onlooker/status"
+        assert config["device"]["name"] == "door"
+        assert states(broker, config["state_topic"]), "the sensor has a state"
+
+
+def test_a_broker_that_is_restarted_again_and_again_gets_all_events_in_order(
+    log: Writer, broker: MqttBroker, tmp_path: Path
+) -> None:
+    with delivering(log, broker.config, tmp_path) as attempts:
+        for number in range(3):
+            log.append(
+                [record(50 * number + one, event(one, "new", 0.0, 1.0, "ada")) for one in range(50)]
+            )
+            attempts.until_sent(51 * number + 10)
+            broker.stop()
+            log.append([record(1000 + number, event(99, "new", 0.0, 1.0, "ada"))])
+            attempts.until_failed()
+            broker.start()
+        attempts.finish()
+    wanted = [each.id for each in expected(log, broker.config)]
+    assert wait_until(lambda: len(first_seen(broker.ids())) == len(wanted), 30)
+    assert first_seen(broker.ids()) == wanted
