@@ -24,7 +24,7 @@ class Retained(NamedTuple):
 
 
 class Presence(msgspec.Struct):
-    """Who is in front of a camera."""
+    """The people in front of a camera."""
 
     State: str = "OFF"
     """ON if anybody is."""
