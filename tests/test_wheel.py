@@ -78,7 +78,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [packages] = place.glob("lib/python*/site-packages")
     # Files named *.pth in a folder that is added like this are not read: no editable Onlooker.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", place / "bin" / "python"]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", place / "bin" / "python"]
     run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], place)
     return place / "bin"
 
