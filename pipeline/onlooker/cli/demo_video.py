@@ -1,4 +1,4 @@
-"""The video of `onlooker demo`, made from photographs in the installed scikit-image.
+"""The video of `onlooker demo`, made from photographs in onlooker-models or in scikit-image.
 
 They are NASA's portrait of Eileen Collins, a printed page, and a motorcycle with its maker's name
 on the tank (Middlebury stereo benchmark, 2014). Nothing is downloaded.
@@ -16,6 +16,7 @@ from onlooker.media import image
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Pixels
 from onlooker.media.video_writer import VideoWriter
+from onlooker.models import weights
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 
@@ -97,15 +98,19 @@ def make_video(folder: Path) -> tuple[Path, Path]:
 
 
 def photographs() -> Photographs:
-    """Return the photographs. Raises MediaError if scikit-image is not installed."""
+    """Return the photographs. Raises MediaError if no package that has them is installed."""
+    installed = weights.installed_folder()
     package = find_spec("skimage")
-    if package is None or package.origin is None:
+    if installed is not None:
+        folder = installed / "photographs"
+    elif package is not None and package.origin is not None:
+        # Read as files: importing skimage.data would offer downloads, and take a second.
+        folder = Path(package.origin).parent / "data"
+    else:
         raise MediaError(
             "the demo's photographs come with scikit-image, which is not installed:"
             ' pip install "onlooker[demo]"'
         )
-    # Read as files: importing skimage.data would offer downloads, and take a second.
-    folder = Path(package.origin).parent / "data"
     names = "astronaut.png", "page.png", "motorcycle_left.png"
     return Photographs(*(image.read(folder / name).bgr for name in names))
 

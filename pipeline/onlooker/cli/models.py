@@ -70,7 +70,7 @@ def info(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
             f" * {_numbers(card.scale)}",
         ),
         ("decode", _facts(card.decode)),
-        ("built", f"{_built(card)}  {weights.folder() / card.file}"),
+        ("built", f"{_built(card)}  {weights.built(card) or weights.folder() / card.file}"),
     ]
     if card.embedder is not None:
         embedder = card.embedder
@@ -92,6 +92,25 @@ def pull(
     """
     for path in pull_models(names, force=force):
         console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def wheel(
+    folder: Annotated[
+        Path, typer.Argument(metavar="[DIR]", help="Folder to write it to.")
+    ] = Path(),
+) -> None:
+    """Write the models and the demo's photographs as a wheel, for machines without a network.
+
+    Models that are not optional are in it, with their licences.
+    Example: `onlooker models wheel dist`
+    """
+    # Imported here: few need it.
+    from onlooker.models import data_wheel
+
+    pull_models()
+    path = data_wheel.write(folder)
+    console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -198,8 +217,8 @@ def add_language(
 
 
 def _built(card: Card) -> str:
-    path = weights.folder() / card.file
-    return _size(path.stat().st_size) if path.is_file() else "no"
+    path = weights.built(card)
+    return _size(path.stat().st_size) if path else "no"
 
 
 def _size(size: int) -> str:

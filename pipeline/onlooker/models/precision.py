@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from onlooker import durable_file
-from onlooker.models import self_test
+from onlooker.models import self_test, weights
 from onlooker.models.card import Card
 
 MIN_COSINE = 0.999
@@ -75,14 +75,20 @@ def read(card: Card, built: Path, runtime: str, kind: str) -> Finding | None:
 
 def keep(card: Card, built: Path, runtime: str, kind: str, finding: Finding) -> None:
     """Keep the finding beside the built file, if the folder can be written."""
+    file = _file(card, built, runtime, kind)
     try:
-        durable_file.write(_file(card, built, runtime, kind), msgspec.json.encode(finding))
+        if file.parent != built.parent:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        durable_file.write(file, msgspec.json.encode(finding))
     except OSError as error:
         logger.debug("finding not kept model=%s error=%s", card.name, error)
 
 
 def _file(card: Card, built: Path, runtime: str, kind: str) -> Path:
-    """Return the finding's file: one for each processor, runtime and way to compare."""
+    """Return the finding's file: one for each processor, runtime and way to compare.
+
+    It is beside the built file, or in the user's folder if that one was installed.
+    """
     processor = _processor(CPUINFO)
     parts = [
         processor.get("model name", ""),
@@ -93,7 +99,9 @@ def _file(card: Card, built: Path, runtime: str, kind: str) -> Path:
         MIN_COSINE,
     ]
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:12]
-    return built.with_name(f"{built.stem}-{kind}-{digest}.json")
+    installed = built.parent == weights.installed_folder()
+    place = weights.folder() if installed else built.parent
+    return place / f"{built.stem}-{kind}-{digest}.json"
 
 
 @functools.cache

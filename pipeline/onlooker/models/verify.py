@@ -28,7 +28,7 @@ def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterat
     from onlooker.models.convert import graph_edits
 
     if names is None:
-        built = [each for each in cards().values() if (weights.folder() / each.file).is_file()]
+        built = [each for each in cards().values() if weights.built(each)]
         names = dict.fromkeys(each.name for each in [*weights.defaults(), *built])
     for name in names:
         model = session.load(name, provider)

@@ -10,6 +10,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
@@ -19,6 +20,8 @@ from onlooker.config import paths
 from onlooker.models import archive
 from onlooker.models.card import Archive, Card, WeightsError, card, cards
 
+PACKAGE = "onlooker_models"
+"""Package with built models that may be installed: `onlooker.models.data_wheel`."""
 AUTOMATIC_RETRY_SECONDS = 60.0
 """After a model could not be built on first use, the next attempt waits for this long."""
 OLD_BUILD_DAYS = 30
@@ -43,15 +46,33 @@ def folder() -> Path:
     return paths.models_folder()
 
 
+def installed_folder() -> Path | None:
+    """Return the folder of the installed package of models; None if there is none."""
+    package = find_spec(PACKAGE)
+    return Path(package.origin).parent if package and package.origin else None
+
+
+def built(card: Card) -> Path | None:
+    """Return the model's built file; None if it is to be built.
+
+    A file in the folder comes first, so that `pull(force=True)` mends a damaged package.
+    """
+    for place in (folder(), installed_folder()):
+        if place is not None and (file := place / card.file).is_file():
+            return file
+    return None
+
+
 def path(name: str) -> Path:
     """Return the ONNX file of the model `name`, built first if there is none.
 
     Raises WeightsError if there is no such card, or if the model cannot be built. After a failure
     it is raised again without another attempt, for AUTOMATIC_RETRY_SECONDS.
     """
+    found = built(card(name))
+    if found is not None:
+        return found
     file = folder() / card(name).file
-    if file.is_file():
-        return file
     when, error = _failures.get(file, (-AUTOMATIC_RETRY_SECONDS, None))
     if error is not None and time.monotonic() < when + AUTOMATIC_RETRY_SECONDS:
         raise error.with_traceback(None)
@@ -75,9 +96,8 @@ def pull(
     """
     wanted = [card(name) for name in names] if names is not None else defaults()
     place = folder()
-    files = [place / each.file for each in wanted]
-    if not force and all(file.is_file() for file in files):
-        return files
+    if not force and all(built(each) for each in wanted):
+        return _files(wanted)
     archives = list(dict.fromkeys(each.archive for each in wanted))
     with _disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
@@ -85,9 +105,14 @@ def pull(
             for source in track(archives):
                 _build(source, [each for each in wanted if each.archive == source], place, force)
             _remove_old_builds(place)
+    files = _files(wanted)
     for file in files:
         _failures.pop(file, None)
     return files
+
+
+def _files(wanted: Iterable[Card]) -> list[Path]:
+    return [built(each) or folder() / each.file for each in wanted]
 
 
 def defaults() -> list[Card]:
@@ -98,9 +123,7 @@ def defaults() -> list[Card]:
 def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) -> None:
     served = [*wanted, *(each for each in defaults() if each.archive == source)]
     missing = [
-        each
-        for each in dict.fromkeys(served)
-        if not (place / each.file).is_file() or (force and each in wanted)
+        each for each in dict.fromkeys(served) if built(each) is None or (force and each in wanted)
     ]
     if not missing:
         return
@@ -118,6 +141,7 @@ def _remove_old_builds(place: Path) -> None:
     """Remove old builds of today's cards, and the findings about builds that are gone."""
     oldest = time.time() - OLD_BUILD_DAYS * 86400
     known = cards()
+    installed = installed_folder()
     files = list(place.iterdir())
     builds: dict[str, list[tuple[float, Path]]] = {}
     with contextlib.suppress(OSError):
@@ -133,7 +157,8 @@ def _remove_old_builds(place: Path) -> None:
                     logger.info("old build removed file=%s", file)
     for file in files:
         finding = FINDING.fullmatch(file.name)
-        if finding and not (place / f"{finding['stem']}.onnx").is_file():
+        model = f"{finding['stem']}.onnx" if finding else ""
+        if finding and not any((at / model).is_file() for at in (place, installed) if at):
             with contextlib.suppress(OSError):
                 file.unlink()
 
