@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import boto3
 import nats
@@ -33,35 +33,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Broker(Protocol):
-    """A broker that a sink sends to."""
-
-    config: SinkConfig
-
-    def start(self) -> None:
-        """Start it, with what it had on its disk, and wait until it listens."""
-
-    def kill(self) -> None:
-        """End it at once, as a loss of power does to a process."""
-
-    def pause(self) -> None:
-        """Stop it from answering."""
-
-    def resume(self) -> None:
-        """Have it answer again."""
-
-    def ids(self) -> list[str]:
-        """Return the ids of all messages that it has kept, in order."""
-
-    def close(self) -> None:
-        """End it."""
-
-
 class _Process:
     """A server in a process of its own."""
 
     command: list[str]
     port: int
+    process: subprocess.Popen[bytes]
 
     def start(self) -> None:
         self.process = subprocess.Popen(
@@ -79,6 +56,11 @@ class _Process:
 
     def kill(self) -> None:
         self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """End it in order; it has what it has acknowledged when it starts again."""
+        self.process.terminate()
         self.process.wait()
 
     def pause(self) -> None:
@@ -186,13 +168,11 @@ class MqttBroker(_Process):
             assert ready.wait(SECONDS)
             self._subscriber = made
 
-    def stop(self) -> None:
-        """End it in order: killed, mosquitto loses what it has acknowledged since its last save."""
-        self.process.terminate()
-        self.process.wait()
-
     def restart(self) -> None:
-        """End it in order, and start it again."""
+        """End it in order, and start it again.
+
+        Killed, mosquitto loses what it has acknowledged since its last save.
+        """
         self.stop()
         self.start()
 
@@ -232,12 +212,19 @@ class KinesisBroker(_Process):
         )
 
     def start(self) -> None:
+        if hasattr(self, "process") and self.process.poll() is None:
+            self.resume()
+            return
         super().start()
         self.client.create_stream(StreamName="onlooker", ShardCount=1)
 
     def kill(self) -> None:
         self._before = self.ids()
         super().kill()
+
+    def stop(self) -> None:
+        """Pause it: ended, it would lose what it has acknowledged."""
+        self.pause()
 
     def ids(self) -> list[str]:
         client = self.client

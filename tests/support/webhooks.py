@@ -9,6 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: the client has not waited for the answer."""
+
+
 class Receiver:
     """Keeps every line that it has answered with 200."""
 
@@ -21,6 +26,7 @@ class Receiver:
         self.delay = 0.0
         self.max_bytes = 10**9
         """Larger bodies are answered with 413."""
+        self.closed = False
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,7 +46,7 @@ class Receiver:
             def log_message(self, *_: object) -> None:
                 """Keep the tests' output short."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self.port = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
@@ -54,6 +60,7 @@ class Receiver:
         return [line["Id"] for line in self.lines]
 
     def close(self) -> None:
+        self.closed = True
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
