@@ -27,6 +27,7 @@ from onlooker.record import curve_keys
 from onlooker.stream import equal_results
 from onlooker.stream.messages import Status
 from onlooker.stream.remote_worker import work
+from onlooker.stream.stages import STAGES
 
 PIECE = 1 << 16
 
@@ -285,7 +286,7 @@ def main(
     if more:
         ours = equal_results.facts
         equal_results.facts = lambda config: {**ours(config), "model yunet": "another"}
-    table = getattr(steps, stages)
+    table = STAGES if stages == "STAGES" else getattr(steps, stages)
     keys = curve_keys.read(Path(key))
     try:
         work(endpoint, keys, server, lambda _: None, int(workers), table, machine=name)

@@ -77,13 +77,18 @@ def feeds(
     `speed` is that of `onlooker.config.schema.SourceConfig`. Raises MediaError if a file is no
     video, LogError if the log or the file of records cannot be resumed.
     """
+    return feeds_of(named(videos, speed), config, outputs)
+
+
+def named(videos: Sequence[Path], speed: str = "max") -> dict[str, SourceConfig]:
+    """Return a source for each video, by the name of its stream (see `feeds`)."""
     sources: dict[str, SourceConfig] = {}
     for video in videos:
         stem = STREAMS.encode(video.stem)
         numbered = (f"{stem}-{number}" if number > 1 else stem for number in count(1))
         name = next(each for each in numbered if each not in sources)
         sources[name] = SourceConfig(url=str(video), speed=speed)
-    return feeds_of(sources, config, outputs)
+    return sources
 
 
 def feeds_of(
