@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from tests.support import steps
 
-from onlooker.config.schema import Config
+from onlooker.config.schema import Config, Text
+from onlooker.config.sinks import SinkConfig
 from onlooker.config.tracking import People
 from onlooker.stream.inline import inline
 from onlooker.stream.outputs import Outputs
@@ -73,7 +74,7 @@ def cluster() -> Iterator[Any]:
     made.add_node(num_cpus=1)
     ray.init(address=made.address, log_to_driver=False, runtime_env={"env_vars": _variables()})
     yield made
-    ray.shutdown()
+    ray.shutdown()  # type: ignore[no-untyped-call]
     made.shutdown()
 
 
@@ -90,7 +91,7 @@ def test_every_record_is_there_once_though_a_node_is_killed(
         nonlocal killed
         if progress.done and not killed:
             killed = True
-            cluster.remove_node(list(cluster.worker_nodes)[0], allow_graceful=False)
+            cluster.remove_node(next(iter(cluster.worker_nodes)), allow_graceful=False)
 
     found = replay_on_cluster([*films, bad], CONFIG, out, cluster.address, kill, steps.LIGHT)
     assert killed
@@ -102,10 +103,26 @@ def test_every_record_is_there_once_though_a_node_is_killed(
     again = replay_on_cluster([*films, bad], CONFIG, out, cluster.address, quiet, steps.LIGHT)
     assert sorted(again.earlier) == [film.stem for film in films]
     assert list(again.failed) == ["damaged"]
+    other = Config(text=Text(min_score=0.7))
+    refused = replay_on_cluster(films, other, out, cluster.address, quiet, steps.LIGHT)
+    assert (refused.done, refused.earlier) == ([], [])
+    assert all("holds other records" in cause for cause in refused.failed.values())
 
 
-def test_unknown_people_need_one_machine(films: list[Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (Config(people=People(enabled=True)), "unknown people"),
+        (
+            Config(sinks={"a": SinkConfig(kind="webhook", url="http://127.0.0.1:1/")}),
+            r"\[sinks\]: they follow the log of one machine",
+        ),
+    ],
+    ids=["people", "sinks"],
+)
+def test_what_needs_one_machine_is_refused(
+    config: Config, says: str, films: list[Path], tmp_path: Path
+) -> None:
     pytest.importorskip("ray", reason="Ray is not installed")
-    config = Config(people=People(enabled=True))
-    with pytest.raises(ClusterError, match="unknown people"):
+    with pytest.raises(ClusterError, match=says):
         replay_on_cluster(films, config, tmp_path / "out", "local", quiet, steps.LIGHT)

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from onlooker import durable_file, program_log
+from onlooker.cli import cluster_replay
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config import schema
@@ -86,6 +87,13 @@ def replay(
     one_process: Annotated[
         bool, typer.Option("--inline", help="Run all steps in this process: for a debugger.")
     ] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Analyse one video per core of a Ray cluster; --out is a folder then. [records]",
+            metavar="local|ray://HOST:10001",
+        ),
+    ] = None,
 ) -> None:
     """Analyse every frame of videos and write one record per frame.
 
@@ -108,6 +116,11 @@ def replay(
     settings = load()
     if collection is not None:
         settings = replace(settings, match=replace(settings.match, collection=collection))
+    if cluster is not None:
+        if log_at or publish_at or annotate or one_process or speed != "max":
+            raise typer.BadParameter("--cluster takes --collection and --out only")
+        cluster_replay.replay_videos(videos, settings, out or Path("records"), cluster)
+        return
     outputs = Outputs(
         log=log_at,
         records=out or Path(f"{videos[0].stem}.jsonl"),

@@ -21,6 +21,10 @@ from onlooker import durable_file
 from onlooker.child_process import environment
 from onlooker.config.schema import KEEP_ALL, Config, SourceConfig
 from onlooker.errors import OnlookerError
+from onlooker.media.errors import MediaError
+from onlooker.media.open import open_video
+from onlooker.record.frame_record import analysis_digest, record_id
+from onlooker.rekognition.shapes import RecordError, decode
 from onlooker.stream import equal_results
 from onlooker.stream.feeds import feeds_of, named
 from onlooker.stream.inline import inline_feeds
@@ -70,10 +74,15 @@ def replay_on_cluster(
     on_progress is called about once a second. store: file of the collections; None means the
     user's own.
 
-    Raises ClusterError, and MediaError if names clash with files of other videos. A video that
-    cannot be analysed does not end the replay.
+    Raises ClusterError. A video that cannot be analysed does not end the replay, nor does a file
+    of other records, which is kept.
     """
     ray = _ray()
+    if config.sinks:
+        raise ClusterError(
+            "[sinks]: they follow the log of one machine, and a cluster writes files only; take "
+            "them out of the configuration, or replay without --cluster"
+        )
     if config.people.enabled:
         raise ClusterError(
             "[people]: unknown people are followed over all videos in their order, which a "
@@ -84,15 +93,32 @@ def replay_on_cluster(
     progress = Progress(len(sources))
     missing: dict[str, SourceConfig] = {}
     for name, source in sources.items():
-        if (folder / f"{name}.jsonl").exists():
+        path = folder / f"{name}.jsonl"
+        if not path.exists():
+            missing[name] = source
+        elif _is_of(path, name, source, config):
             progress.earlier.append(name)
         else:
-            missing[name] = source
+            progress.failed[name] = (
+                f"{path}: holds other records than those of {source.url} with these settings; "
+                "delete it, or name another folder"
+            )
     on_progress(progress)
     if missing:
         with _Session(ray, cluster):
             _run(ray, missing, config, folder, progress, on_progress, stages, store)
     return progress
+
+
+def _is_of(path: Path, name: str, source: SourceConfig, config: Config) -> bool:
+    """Return whether the records in the file were made from this video, with these settings."""
+    try:
+        with path.open("rb") as lines, open_video(source.url) as video:
+            record = decode(lines.readline())
+    except (MediaError, RecordError):
+        return False
+    analysis, index = analysis_digest(config.for_source(source)), record.FrameInformation.Index
+    return record.RecordId == record_id(name, video.digest, index, analysis)
 
 
 def _run(
