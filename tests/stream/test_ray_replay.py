@@ -74,8 +74,8 @@ def cluster() -> Iterator[Any]:
     made.add_node(num_cpus=1)
     ray.init(address=made.address, log_to_driver=False, runtime_env={"env_vars": _variables()})
     yield made
-    ray.shutdown()  # type: ignore[no-untyped-call]
-    made.shutdown()
+    ray.shutdown()
+    made.shutdown()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.filterwarnings("ignore")
