@@ -1,4 +1,4 @@
-"""The examples of the server in docs/boto3.md are run; the page of operations lists them all."""
+"""The examples of the server, in the README and docs/boto3.md, run; all operations are listed."""
 
 import os
 import re
@@ -38,6 +38,12 @@ def example(language: str) -> str:
     return str(found)
 
 
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of a page in a language."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def run(command: list[str], folder: Path) -> str:
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -64,6 +70,25 @@ def test_the_examples_with_the_aws_cli_and_curl_work(server: Running, folder: Pa
     output = run(["bash", "-e", "-c", example("sh").replace(HERE, server.url)], folder)
     assert '"Smile"' in output
     assert output.count('"CollectionIds"') == 2
+
+
+def test_the_readme_finds_by_boto3_who_was_indexed_by_the_command(
+    server: Running, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+    [readme] = [block for block in blocks("README.md", "python") if HERE in block]
+    portrait = (folder / "demo" / "people" / "Eileen Collins" / "portrait.png").read_bytes()
+    client = server.client()
+    client.create_collection(CollectionId="staff")
+    client.index_faces(
+        CollectionId="staff", Image={"Bytes": portrait}, ExternalImageId="Eileen::Collins"
+    )
+    output = run([sys.executable, "-c", readme.replace(HERE, server.url)], folder)
+    assert re.fullmatch(r"Eileen::Collins (9[5-9]|100)\n", output)
+    tutorial = blocks("docs/tutorial.md", "sh")[0].replace(HERE, server.url)
+    assert "Eileen::Collins" in run(["bash", "-e", "-c", tutorial], folder)
+    client.delete_collection(CollectionId="staff")
 
 
 def test_the_server_prints_what_the_page_shows(server: Running) -> None:

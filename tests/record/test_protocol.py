@@ -1,24 +1,44 @@
 """The client of docs/protocol.md, in another language, against a publisher."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.support import sdks
-from tests.support.publishing import joined, pump
+from tests.support.publishing import Pump, joined, pump
 
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
-from onlooker.rekognition.shapes import StreamRecord
+from onlooker.rekognition.shapes import BoundingBox, Face, FaceMatch, StreamRecord
 
 Records = Callable[..., list[StreamRecord]]
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 CLIENT = DOCS / "subscriber.mjs"
+ENDPOINT = "tcp://127.0.0.1:5555"
 PACKAGES = ("zeromq@6.8.0", "@msgpack/msgpack@3.1.3")
+
+
+def named(records: list[StreamRecord]) -> list[StreamRecord]:
+    """Return the records with the name anna for their faces."""
+    box = BoundingBox(Width=0.1, Height=0.1, Left=0.1, Top=0.1)
+    anna = Face(FaceId="f", BoundingBox=box, ImageId="i", ExternalImageId="anna", Confidence=99.0)
+    match = FaceMatch(Similarity=98.5, Face=anna)
+    return [
+        replace(
+            record,
+            FaceSearchResponse=tuple(
+                replace(face, MatchedFaces=(match,)) for face in record.FaceSearchResponse
+            ),
+        )
+        for record in records
+    ]
 
 
 def test_the_client_is_on_the_page_and_short() -> None:
@@ -60,6 +80,28 @@ def test_the_client_has_every_record_once_and_in_order(
     assert printed.splitlines() == [
         f"{number} {record.RecordId}" for number, record in enumerate(sent, 1)
     ]
+
+
+@pytest.mark.parametrize(("page", "shown"), [("README.md", "0.0 anna"), ("docs/records.md", "")])
+def test_the_subscribers_of_the_pages_work(
+    log: Writer, records: Records, tmp_path: Path, page: str, shown: str
+) -> None:
+    text = (DOCS.parent / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    [example] = [block for block in found if "onlooker.subscribe" in block]
+    assert ENDPOINT in example
+    log.append(named(records(2, "door")))
+    with Pump(log.path, "tcp://127.0.0.1:*", position=0) as publisher:
+        example = re.sub(r"since=\d+", "since=0", example).replace(ENDPOINT, publisher.endpoint)
+        client = subprocess.Popen(
+            [sys.executable, "-u", "-c", example], stdout=subprocess.PIPE, text=True
+        )
+        assert client.stdout is not None
+        first = client.stdout.readline()
+    rest, _ = client.communicate(timeout=60)
+    assert client.returncode == 0
+    assert first.startswith(shown)
+    assert len([first, *rest.splitlines()]) == 2
 
 
 @pytest.mark.parametrize("name", ["face", "face+text", "text", "none", "failed", "at", "end"])
