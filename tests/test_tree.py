@@ -19,6 +19,7 @@ TOP = {
     "idempotency": "ClientRequestTokens of collections and of jobs",
     "page_token": "tokens of lists and of positions in the log",
     "program_log": "lines of one form from all processes of a program",
+    "sql": "statements of collections and of jobs, in SQLite and PostgreSQL",
     "types": "the nouns that travel",
 }
 """Modules beside the packages, each because several packages need it."""
@@ -63,8 +64,9 @@ TESTED_BY = {
     "console/video_feed": "console/test_smooth_video",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
+    "identity/postgres/postgres_tables": "identity/postgres/test_postgres_database",
     "identity/schema": "identity/test_store",
-    "identity/search/engines": "identity/search/test_sqlite_searcher",
+    "identity/search/engines": "identity/search/test_store_searcher",
     "media/errors": "media/test_open",
     "media/video": "media/test_video_file",
     "models/convert/faceapi": "models/test_verify",
@@ -72,6 +74,7 @@ TESTED_BY = {
     "models/convert/paddle": "models/test_import_paddle",
     "models/import_tesseract": "models/test_languages",
     "models/own_models": "models/test_import_paddle",
+    "sql": "identity/test_store",
     "stream/gateway_process": "stream/test_gateway",
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",

@@ -6,7 +6,6 @@ the database's table `requests`, whose columns are operation, token, digest, mad
 """
 
 import hashlib
-import sqlite3
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,6 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from onlooker.errors import OnlookerError
+from onlooker.sql import Connection
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class RequestMismatch(OnlookerError):
 
 
 def once(
-    database: sqlite3.Connection,
+    database: Connection,
     operation: str,
     token: str | None,
     parameters: tuple[object, ...],

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.support import postgres
 from typer.testing import CliRunner, Result
 
 from onlooker.cli.collection import _opened_report
@@ -32,6 +33,27 @@ def said(*words: str) -> str:
     done = run(*words)
     assert done.exit_code == 0, done.output
     return done.output
+
+
+def test_collections_in_postgresql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copied from the file, used there, and copied into another file."""
+    [first, *_] = fill("staff")
+    before = said("list")
+    (tmp_path / "onlooker.toml").write_text(f'[store]\nurl = "{postgres.database()}"\n')
+    monkeypatch.chdir(tmp_path)
+    assert "staff" not in said("list")
+    assert said("copy", "--from", str(default_path())) == "staff: 3 faces copied\n"
+    assert said("copy", "--from", str(default_path())) == (
+        "staff: is there already, left as it is\n"
+    )
+    assert said("list") == before
+    assert "deleted 1 of 1" in said("delete", "staff", "--face", first)
+    assert "sound, 2 faces" in said("verify")
+    assert "pg_dump" in str(run("backup", str(tmp_path / "copy.db")).exception)
+    assert "pg_restore" in str(run("restore", str(tmp_path / "copy.db")).exception)
+    assert said("copy", "--to", str(tmp_path / "back.db")) == "staff: 2 faces copied\n"
+    with Store(tmp_path / "back.db") as store:
+        assert store.collection("staff").faces == 2
 
 
 def fill(name: str, count: int = 3) -> list[str]:

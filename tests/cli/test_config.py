@@ -31,8 +31,10 @@ url = "rtsp://admin:geheim@127.0.0.1:1"
 
 
 def test_passwords_are_not_shown(tmp_path: Path) -> None:
-    (tmp_path / "onlooker.toml").write_text(PASSWORDS)
+    store = '[store]\nurl = "postgresql://ann:geheim@db/faces"\n'
+    (tmp_path / "onlooker.toml").write_text(store + PASSWORDS)
     done = onlooker("config", "show", cwd=tmp_path)
+    assert tomllib.loads(done.stdout)["store"]["url"] == "postgresql://db/..."
     urls = [stream["url"] for stream in tomllib.loads(done.stdout)["streams"].values()]
     assert urls == [
         "rtsp://127.0.0.1:1/...",

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig, Text
+from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig, Store, Text
 from onlooker.config.section import ConfigError
 from onlooker.config.serving import Serve
+from onlooker.config.tracking import People
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:
@@ -82,3 +83,13 @@ def test_a_region_may_reach_the_edge_in_spite_of_rounding() -> None:
 )
 def test_the_pace_of_a_video(speed: str, policy: Any, pace: float) -> None:
     assert SourceConfig(url="a.mp4", speed=speed, policy=policy).pace == pace
+
+
+class TestStore:
+    def test_a_password_is_not_shown(self) -> None:
+        config = Config(store=Store(url="postgresql://ann:s3cret@db/faces"))
+        assert "s3cret" not in repr(config)
+
+    def test_unknown_people_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"\[people\]: ids .* not kept in the database"):
+            Config(store=Store(url="postgresql://db/faces"), people=People(enabled=True))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.stores import everything, filled, new
+from tests.support.writing import writer
 
 from onlooker.durable_file import Occupied
 from onlooker.identity import backup
@@ -142,7 +143,7 @@ class TestVerify:
         assert list(backup.verify(store)) == []
 
     def test_contradictions(self, store: Store) -> None:
-        database = store.database._writer
+        database = writer(store)
         database.execute("UPDATE collections SET faces = 7 WHERE name = 'staff'")
         database.execute("UPDATE faces SET vector = X'0000C07F' WHERE number = 4")
         said = "\n".join(backup.verify(store))

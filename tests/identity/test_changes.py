@@ -1,8 +1,8 @@
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.stores import Place
 from tests.support.stores import face as new
 
 from onlooker.identity import changes
@@ -11,8 +11,8 @@ from onlooker.identity.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "faces.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with Store(*place) as opened:
         yield opened
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.stores import face as new
-from tests.support.writing import Group, committing, limit, locked, pragma
+from tests.support.writing import Group, committing, limit, locked, pragma, writer
 
 from onlooker.identity.database import Database, exclusive
 from onlooker.identity.errors import (
@@ -142,7 +142,7 @@ class TestSharedCommits:
             nonlocal commits
             commits += statement == "COMMIT"
 
-        store.database.write(lambda each: each.set_trace_callback(count))
+        writer(store).set_trace_callback(count)
         ready = threading.Barrier(16)
         failed = []
 
@@ -281,7 +281,7 @@ class TestFile:
         monkeypatch.setattr("onlooker.identity.database.LOCK_SECONDS", 0.1)
         with Store(store.path) as hasty:
             statements: list[str] = []
-            hasty.database.write(lambda each: each.set_trace_callback(statements.append))
+            writer(hasty).set_trace_callback(statements.append)
             group = Group(hasty.database, 5, lambda *_: 0)
             with locked(store):
                 group.start()

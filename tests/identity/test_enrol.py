@@ -18,14 +18,14 @@ from onlooker.identity.enrol import (
     other_files,
 )
 from onlooker.identity.errors import InvalidName, ModelMismatch
-from onlooker.identity.search.sqlite_searcher import SqliteSearcher
+from onlooker.identity.search.store_searcher import StoreSearcher
 from onlooker.media.errors import MediaError
 from onlooker.models.card import space
 from onlooker.types import StoredFace
 
 
-def opened(folder: Path) -> SqliteSearcher:
-    return SqliteSearcher(folder / "faces.db", space(Config().faces.embedder))
+def opened(folder: Path) -> StoreSearcher:
+    return StoreSearcher(folder / "faces.db", space(Config().faces.embedder))
 
 
 def touch(path: Path) -> None:

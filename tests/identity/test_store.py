@@ -2,6 +2,7 @@ import contextlib
 import multiprocessing
 import random
 import re
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.stores import Place
 from tests.support.stores import face as new
 
 from onlooker.identity import backup, schema
@@ -21,6 +23,7 @@ from onlooker.identity.errors import (
     CollectionNotFound,
     FaceNotFound,
     InvalidName,
+    StoreError,
     TooMany,
 )
 from onlooker.identity.faces import NewFace
@@ -31,9 +34,15 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "faces.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with Store(*place) as opened:
         yield opened
+
+
+def test_without_the_client_of_postgresql(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onlooker.identity.postgres.postgres_database", None)
+    with pytest.raises(StoreError, match=r"pip install 'onlooker\[postgres\]'"):
+        Store(Path("no file"), "postgresql://db/faces")
 
 
 def test_a_vector_is_of_length_one_where_the_model_compares_by_cosine(store: Store) -> None:
@@ -182,7 +191,7 @@ class TestPages:
         gone = threading.Event()
 
         def disturb() -> None:
-            with Store(store.path) as other:
+            with Store(store.path, store.url) as other:
                 while not gone.is_set():
                     added = other.add("staff", [new(seed) for seed in range(5)])
                     other.delete_faces("staff", [face.face_id for face in added[:4]])
@@ -339,11 +348,11 @@ class TestFile:
         monkeypatch.delenv("ONLOOKER_DATA")
         assert default_path().parent.name == "onlooker"
 
-    def test_opens_again_with_all_that_was_there(self, tmp_path: Path) -> None:
-        with Store(tmp_path / "faces.db") as store:
+    def test_opens_again_with_all_that_was_there(self, place: Place) -> None:
+        with Store(*place) as store:
             store.make_collection("staff", "m")
             faces = store.add("staff", [new(1, "anna"), new(2)])
-        with Store(tmp_path / "faces.db") as store:
+        with Store(*place) as store:
             assert store.faces("staff").faces == faces
 
 
@@ -352,7 +361,7 @@ class TestProcesses:
         """What one process has added, another one reads, every time."""
         store.make_collection("staff", "m")
         here, there = SPAWN.Pipe()
-        writer = SPAWN.Process(target=_add_when_asked, args=(store.path, there))
+        writer = SPAWN.Process(target=_add_when_asked, args=((store.path, store.url), there))
         writer.start()
         for seed in range(300):
             here.send(seed)
@@ -362,18 +371,19 @@ class TestProcesses:
         writer.join(10)
         assert writer.exitcode == 0
 
-    def test_many_open_a_new_file_at_once(self, tmp_path: Path) -> None:
-        path = tmp_path / "new" / "faces.db"
+    def test_many_open_a_new_one_at_once(self, place: Place) -> None:
+        path, url = place
+        place = path.parent / "new" / "faces.db", url
         start = SPAWN.Barrier(6)
         processes = [
-            SPAWN.Process(target=_make_collection, args=(path, number, start))
+            SPAWN.Process(target=_make_collection, args=(place, number, start))
             for number in range(6)
         ]
         for process in processes:
             process.start()
         for process in processes:
             process.join(60)
-        with Store(path) as store:
+        with Store(*place) as store:
             made = [one.name for one in store.collections().collections]
             assert sorted(made) == [f"c{n}" for n in range(6)]
 
@@ -381,7 +391,7 @@ class TestProcesses:
         store.make_collection("staff", "m")
         for seed in range(10):
             reader, end = SPAWN.Pipe(duplex=False)
-            writer = SPAWN.Process(target=_add_for_ever, args=(store.path, seed, end))
+            writer = SPAWN.Process(target=_add_for_ever, args=((store.path, store.url), seed, end))
             writer.start()
             end.close()
             acknowledged = [reader.recv()]
@@ -397,21 +407,21 @@ class TestProcesses:
         assert list(backup.verify(store)) == []
 
 
-def _add_when_asked(path: Path, end: Connection) -> None:
-    with Store(path) as store:
+def _add_when_asked(place: Place, end: Connection) -> None:
+    with Store(*place) as store:
         while (seed := end.recv()) is not None:
             [face] = store.add("staff", [new(seed)])
             end.send(face.face_id)
 
 
-def _make_collection(path: Path, number: int, start: Barrier) -> None:
+def _make_collection(place: Place, number: int, start: Barrier) -> None:
     start.wait(60)
-    with Store(path) as store:
+    with Store(*place) as store:
         store.make_collection(f"c{number}", "m")
 
 
-def _add_for_ever(path: Path, seed: int, end: Connection) -> None:
-    with Store(path) as store:
+def _add_for_ever(place: Place, seed: int, end: Connection) -> None:
+    with Store(*place) as store:
         while True:
             [face] = store.add("staff", [new(seed)])
             end.send(face.face_id)

@@ -1,10 +1,13 @@
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
-from tests.support.stores import everything, filled
+from tests.support import postgres
+from tests.support.stores import Place, everything, filled
 
 from onlooker.durable_file import Occupied
 from onlooker.identity import backup, schema, transfer
@@ -32,8 +35,8 @@ def edit(line: int, old: bytes, new: bytes) -> Callable[[list[bytes]], list[byte
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    yield from filled(tmp_path / "data" / "faces.db")
+def store(place: Place) -> Iterator[Store]:
+    yield from filled(*place)
 
 
 class TestExport:
@@ -98,7 +101,7 @@ class TestExport:
             (lambda lines: [*lines, lines[-1]], "line 52: there are fewer vectors than faces"),
             (lambda lines: [b"{}", *lines[1:]], "line 1: Object missing required field"),
             (lambda lines: [*lines[:9], b"{nonsense", *lines[10:]], "line 10: JSON is malformed"),
-            (lambda lines: [*lines[:9], lines[8], *lines[10:]], "UNIQUE constraint failed"),
+            (lambda lines: [*lines[:9], lines[8], *lines[10:]], "the name is taken already"),
             (edit(0, b'"nobody"', b'"no body"'), r"line 1: .* matching regex .*Users"),
             (edit(0, b'"FaceCount":50', b'"FaceCount":20000001'), "line 1: .*FaceCount"),
             (edit(0, b'"team":"red"', TAGS), r"line 1: .* length <= 200 .*Tags"),
@@ -210,3 +213,42 @@ class TestExport:
         store.delete_collection("y")
         with store.database.reading() as database:
             assert database.execute("SELECT count(*) FROM collections").fetchone() == (2,)
+
+
+class TestCopy:
+    @pytest.mark.parametrize("backwards", [False, True])
+    def test_between_a_file_and_postgresql(self, tmp_path: Path, backwards: bool) -> None:
+        places = [(tmp_path / "faces.db", None), (tmp_path / "no.db", postgres.database())]
+        origin, other = reversed(places) if backwards else places
+        for old in filled(*origin):
+            new = Store(*other)
+            assert list(transfer.copy(old, new)) == [("staff", 50), ("guests", 0)]
+            assert everything(new, "staff") == everything(old, "staff")
+            assert list(transfer.copy(old, new)) == [("staff", None), ("guests", None)]
+            new.close()
+
+    def test_an_interrupted_one_is_completed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(transfer, "CHUNK_FACES", 20)
+        url = postgres.database()
+        path = tmp_path / "faces.db"
+        for store in filled(path):
+            before = everything(store, "staff")
+        code = (
+            "import sys, os; from pathlib import Path; from onlooker.identity import transfer\n"
+            "from onlooker.identity.store import Store\n"
+            "transfer.CHUNK_FACES, add, left = 20, transfer._add, [2]\n"
+            "def dying(*args, **more):\n"
+            "    left[0] -= 1\n"
+            "    add(*args, **more) if left[0] else os._exit(9)\n"
+            "transfer._add = dying\n"
+            "with Store(Path(sys.argv[1])) as old, Store(Path('no'), sys.argv[2]) as new:\n"
+            "    list(transfer.copy(old, new))\n"
+        )
+        killed = subprocess.run([sys.executable, "-c", code, str(path), url], check=False)
+        assert killed.returncode == 9
+        with Store(path) as old, Store(tmp_path / "no.db", url) as new:
+            assert new.collections().collections == []
+            assert list(transfer.copy(old, new, ["staff"])) == [("staff", 50)]
+            assert everything(new, "staff") == before

@@ -1,9 +1,9 @@
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.support.stores import Place
 
 from onlooker import idempotency
 from onlooker.idempotency import RequestMismatch
@@ -27,8 +27,8 @@ def alike(face: Vectors, user: Vectors) -> float:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "faces.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with Store(*place) as opened:
         opened.make_collection("staff", "m")
         yield opened
 

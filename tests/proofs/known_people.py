@@ -5,12 +5,13 @@ python -m tests.proofs.known_people kills --count 100        kill -9 of writers,
 python -m tests.proofs.known_people full                     a disk fills up
 python -m tests.proofs.known_people duplicates               16 threads index the same image
 python -m tests.proofs.known_people pages                    lists while faces are added and deleted
+
+With --store postgresql they run on a server of its own, which `kills` kills, too. `full` is about
+files only.
 """
 
 import argparse
 import contextlib
-import ctypes
-import multiprocessing
 import random
 import sys
 import tempfile
@@ -18,21 +19,29 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn, TypeVar
 
 import numpy as np
+import psycopg
+from tests.support import postgres
+from tests.support.accidents import Victim, again, small_disk, started
+from tests.support.stores import Place
 
 from onlooker.identity import backup, index_paths
 from onlooker.identity.duplicates import face_id, image_id
-from onlooker.identity.errors import StoreFull
+from onlooker.identity.errors import StoreError, StoreFull
 from onlooker.identity.faces import NewFace
-from onlooker.identity.search import index_builder, index_file, replica
+from onlooker.identity.postgres.postgres_database import PostgresDatabase
+from onlooker.identity.search import index_builder, index_file, postgres_index, replica
 from onlooker.identity.search.index import FaceIndex
+from onlooker.identity.search.postgres_index import PostgresIndex
 from onlooker.identity.store import Store
+from onlooker.types import StoredFace
 
-SPAWN = multiprocessing.get_context("spawn")
+T = TypeVar("T")
 DIM = 192
 MODEL = "m"
 NAME = "staff"
@@ -56,26 +65,12 @@ def id_of(seed: int) -> str:
     return face_id(new, MODEL, image_id(new.picture))
 
 
-@contextmanager
-def started(target: object, *arguments: object) -> Iterator[tuple[BaseProcess, Connection]]:
-    """Start a process that gets one end of a pipe; yield it and the other end."""
-    here, there = SPAWN.Pipe()
-    process = SPAWN.Process(target=target, args=(*arguments, there))  # type: ignore[arg-type]
-    process.start()
-    there.close()
-    try:
-        yield process, here
-    finally:
-        process.kill()
-        process.join()
-
-
-def writes(path: Path, count: int) -> int:
+def writes(place: Place, count: int) -> int:
     """Return how many of `count` faces another process found with its next search."""
     found = 0
-    with Store(path) as store:
+    with Store(*place) as store:
         store.make_collection(NAME, MODEL)
-        with started(_search_when_asked, path) as (_, other):
+        with started(_search_when_asked, place) as (_, other):
             for seed in range(count):
                 store.add(NAME, [face(seed)])
                 other.send(seed)
@@ -83,43 +78,20 @@ def writes(path: Path, count: int) -> int:
     return found
 
 
-def _search_when_asked(path: Path, end: Connection) -> None:
-    with Store(path) as store, contextlib.suppress(EOFError):
-        index = FaceIndex(store, NAME, MODEL)
+def _search_when_asked(place: Place, end: Connection) -> None:
+    with Store(*place) as store, contextlib.suppress(EOFError):
+        index = index_of(store)
         while True:
             vectors = face(end.recv()).vector[None]
             [[best]] = index.search(vectors, 1)
             end.send(best.entry.face_id)
 
 
-class Victim:
-    """A process that may be killed, and the change that it has announced."""
-
-    def __init__(self, target: object, *arguments: object) -> None:
-        self.pipe, there = SPAWN.Pipe()
-        self.process: BaseProcess = SPAWN.Process(
-            target=target,  # type: ignore[arg-type]
-            args=(*arguments, there),
-            daemon=True,
-        )
-        self.process.start()
-        there.close()
-        self.pending: tuple[str, list[int]] | None = None
-
-    def completed(self) -> Iterator[tuple[str, list[int]]]:
-        """Yield the changes that it reported as done since the last call."""
-        with contextlib.suppress(EOFError, ConnectionResetError):
-            while self.pipe.poll():
-                what, seeds = self.pipe.recv()
-                if what != "done":
-                    self.pending = (what, seeds)
-                elif self.pending is not None:
-                    yield self.pending
-                    self.pending = None
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.join()
+def index_of(store: Store) -> FaceIndex | PostgresIndex[StoredFace]:
+    """Return what searches the collection."""
+    if isinstance(store.database, PostgresDatabase):
+        return postgres_index.face_index(store.database, NAME, MODEL, "cosine")
+    return FaceIndex(store, NAME, MODEL)
 
 
 class Lottery:
@@ -128,17 +100,23 @@ class Lottery:
     KEPT = 1500
     """Number of faces that are never deleted, and that are searched for."""
 
-    def __init__(self, path: Path, seed: int) -> None:
-        self.path = path
+    def __init__(self, place: Place, seed: int) -> None:
+        self.place = place
         self.random = random.Random(seed)
         self.there = set(range(self.KEPT))
         self.gone: set[int] = set()
         self.unconfirmed: list[tuple[str, list[int]]] = []
         """Changes that were announced, and not reported as done before the kill."""
-        self.counts = {"searches": 0, "builds": 0, "changes": 0, "files damaged": 0}
+        self.counts = {
+            "searches": 0,
+            "builds": 0,
+            "changes": 0,
+            "files damaged": 0,
+            "server killed": 0,
+        }
         self.wrong: list[str] = []
         self.seeds = self.KEPT
-        with Store(path) as store:
+        with Store(*place) as store:
             store.make_collection(NAME, MODEL, method="annoy")
             store.add(NAME, [face(seed) for seed in range(self.KEPT)])
 
@@ -152,6 +130,10 @@ class Lottery:
                 while time.monotonic() < end:
                     self._listen(victims)
                     time.sleep(0.005)
+                if self.place[1] is not None and self.random.random() < 0.25:
+                    postgres.server().restart()
+                    self.counts["server killed"] += 1
+                    continue
                 drawn = self.random.randrange(len(roles))
                 victims[drawn].kill()
                 self._listen(victims)
@@ -170,8 +152,8 @@ class Lottery:
     def _start(self, role: str) -> Victim:
         if role == "write":
             self.seeds += 100_000
-            return Victim(_write_for_ever, self.path, self.seeds)
-        return Victim({"build": _build_for_ever, "search": _search_for_ever}[role], self.path)
+            return Victim(_write_for_ever, self.place, self.seeds)
+        return Victim({"build": _build_for_ever, "search": _search_for_ever}[role], self.place)
 
     def _listen(self, victims: list[Victim]) -> None:
         for victim in victims:
@@ -188,7 +170,9 @@ class Lottery:
 
     def _damage(self) -> None:
         """Damage an index file as a crash may; processes that have mapped it keep the old one."""
-        files = [file for file in (self.path.parent / "index").glob("*") if file.suffix != ".lock"]
+        files = [
+            file for file in (self.place[0].parent / "index").glob("*") if file.suffix != ".lock"
+        ]
         if not files:
             return
         drawn = self.random.choice(files)
@@ -206,7 +190,7 @@ class Lottery:
     def violations(self) -> list[str]:
         """Return a sentence for each broken guarantee."""
         wrong = self.wrong
-        with Store(self.path) as store:
+        with Store(*self.place) as store:
             wrong += [each for each in backup.verify(store) if "index file" not in each]
             stored: set[str] = set()
             token = None
@@ -226,6 +210,9 @@ class Lottery:
                 wrong.append(f"{len(lost)} acknowledged faces are lost")
             if back := stored - expected:
                 wrong.append(f"{len(back)} faces are stored that should not be")
+            if store.url is not None:
+                self._check_search(store)
+                return wrong
             with small_files():
                 index_builder.build(store, NAME, MODEL, "cosine", "faces")
                 seen = replica.Replica(store, NAME, MODEL, "cosine", "faces")
@@ -233,53 +220,83 @@ class Lottery:
                     wrong.append(f"the index has {len(seen)} of {len(stored)} faces")
         return wrong
 
+    def _check_search(self, store: Store) -> None:
+        with small_files():
+            index = index_of(store)
+            index.search(face(0).vector[None], 1)
+            index.wait()
+            found = index.search(np.stack([face(seed).vector for seed in range(self.KEPT)]), 1)
+        names = [[hit.entry.face_id for hit in hits] for hits in found]
+        missed = sum(each != [id_of(seed)] for seed, each in enumerate(names))
+        if missed:
+            self.wrong.append(f"the index misses {missed} of {self.KEPT} faces")
+
 
 @contextmanager
 def small_files() -> Iterator[None]:
     """Let a hundred changes be enough for a new index file."""
-    before, replica.MIN_FILE_CHANGES = replica.MIN_FILE_CHANGES, 100
+    before = replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED
+    replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED = 100, 100
     yield
-    replica.MIN_FILE_CHANGES = before
+    replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED = before
 
 
-def _write_for_ever(path: Path, seed: int, end: Connection) -> None:
+def _write_for_ever(place: Place, seed: int, end: Connection) -> None:
     chance = random.Random(seed)
     own: list[int] = []
-    with Store(path) as store:
+    with Store(*place) as store:
         while True:
             if len(own) > 40 or (own and chance.random() < 0.4):
                 chosen = [own.pop(chance.randrange(len(own))) for _ in range(min(len(own), 3))]
                 end.send(("deleted", chosen))
-                store.delete_faces(NAME, [id_of(one) for one in chosen])
+                again(partial(store.delete_faces, NAME, [id_of(one) for one in chosen]))
             else:
                 chosen = [seed + place for place in range(chance.randint(1, 40))]
                 seed = chosen[-1] + 1
                 end.send(("added", chosen))
-                store.add(NAME, [face(one) for one in chosen])
+                again(partial(store.add, NAME, [face(one) for one in chosen]))
                 own += chosen
             end.send(("done", []))
 
 
-def _build_for_ever(path: Path, end: Connection) -> None:
-    with small_files(), Store(path) as store:
-        place = index_paths.base_path(path.parent, NAME, MODEL, "faces")
+def _build_for_ever(place: Place, end: Connection) -> None:
+    with small_files(), Store(*place) as store:
+        if isinstance(database := store.database, PostgresDatabase):
+            _build_in_postgres(database, end)
+        base = index_paths.base_path(store.path.parent, NAME, MODEL, "faces")
         while True:
-            before = index_file.read_manifest(place)
+            before = index_file.read_manifest(base)
             index_builder.build(store, NAME, MODEL, "cosine", "faces")
-            if index_file.read_manifest(place) != before:
+            if index_file.read_manifest(base) != before:
                 end.send(("built", []))
                 end.send(("done", []))
             time.sleep(0.05)
 
 
-def _search_for_ever(path: Path, end: Connection) -> None:
+def _build_in_postgres(database: PostgresDatabase, end: Connection) -> NoReturn:
+    """Have the index built again and again."""
+    vector = face(0).vector[None]
+    while True:
+        index = again(lambda: postgres_index.face_index(database, NAME, MODEL, "cosine"))
+        again(partial(index.search, vector, 1))
+        index.wait()
+        end.send(("built", []))
+        end.send(("done", []))
+        time.sleep(0.3)
+        with contextlib.suppress(StoreError, psycopg.Error):
+            connection = database.connect()
+            connection.execute("DROP INDEX CONCURRENTLY IF EXISTS faces_nearest_1")
+            connection.close()
+
+
+def _search_for_ever(place: Place, end: Connection) -> None:
     chance = random.Random()
-    with small_files(), Store(path) as store:
+    with small_files(), Store(*place) as store:
         while True:
-            index = FaceIndex(store, NAME, MODEL)
+            index = again(lambda: index_of(store))
             for _ in range(50):
                 seed = chance.randrange(Lottery.KEPT)
-                [hits] = index.search(face(seed).vector[None], 1)
+                [hits] = again(partial(index.search, face(seed).vector[None], 1))
                 found = bool(hits) and hits[0].entry.face_id == id_of(seed)
                 end.send(("searched" if found else "missed", [seed]))
                 end.send(("done", []))
@@ -289,10 +306,10 @@ def _search_for_ever(path: Path, end: Connection) -> None:
 def full(folder: Path) -> list[str]:
     """Fill the disk under `folder`, and free some space again; return the violations."""
     wrong: list[str] = []
-    path = folder / "faces.db"
+    place = (folder / "faces.db", None)
     ballast = folder / "ballast"
     ballast.write_bytes(bytes(1 << 20))
-    with Store(path) as store, Store(path) as reader:
+    with Store(*place) as store, Store(*place) as reader:
         store.make_collection(NAME, MODEL)
         acknowledged = 0
         message = ""
@@ -313,17 +330,17 @@ def full(folder: Path) -> list[str]:
         store.add(NAME, [face(acknowledged)])
         if reader.collection(NAME).faces != acknowledged + 1:
             wrong.append("a face cannot be added again")
-    with Store(path) as store:
+    with Store(*place) as store:
         wrong += backup.verify(store)
         for seed in range(acknowledged + 1):
             store.vectors(NAME, [id_of(seed)])
     return wrong
 
 
-def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
+def duplicates(place: Place, threads: int, times: int) -> tuple[int, int, int]:
     """Return the numbers of FaceIds reread, of faces stored, and of requests for both faces."""
     ids: set[str] = set()
-    with Store(path) as store:
+    with Store(*place) as store:
         store.make_collection(NAME, MODEL)
 
         def index() -> None:
@@ -338,9 +355,9 @@ def duplicates(path: Path, threads: int, times: int) -> tuple[int, int, int]:
         return len(ids), store.collection(NAME).faces, threads * times
 
 
-def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
+def pages(place: Place, count: int, changes: int) -> tuple[int, int, int]:
     """Return how many of `count` faces lists missed and repeated meanwhile, and the pages read."""
-    with Store(path) as store:
+    with Store(*place) as store:
         store.make_collection(NAME, MODEL)
         kept = [
             one.face_id
@@ -348,7 +365,7 @@ def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
             for one in store.add(NAME, [face(start + place) for place in range(1000)])
         ]
         missed, twice, read = 0, 0, 0
-        with started(_change, path, count, changes) as (_, other):
+        with started(_change, place, count, changes) as (_, other):
             other.recv()
             while not other.poll():  # not all changes are made
                 seen: list[str] = []
@@ -363,8 +380,8 @@ def pages(path: Path, count: int, changes: int) -> tuple[int, int, int]:
     return missed, twice, read
 
 
-def _change(path: Path, first: int, changes: int, end: Connection) -> None:
-    with Store(path) as store:
+def _change(place: Place, first: int, changes: int, end: Connection) -> None:
+    with Store(*place) as store:
         end.send("begins")
         for seed in range(first, first + changes):
             store.add(NAME, [face(seed)])
@@ -372,38 +389,25 @@ def _change(path: Path, first: int, changes: int, end: Connection) -> None:
         end.send("done")
 
 
-@contextmanager
-def small_disk(megabytes: int) -> Iterator[Path]:
-    """Mount a disk of this size. Raises OSError without the right to mount."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with tempfile.TemporaryDirectory() as folder:
-        place = folder.encode()
-        options = f"size={megabytes}m".encode()
-        if libc.mount(b"tmpfs", place, b"tmpfs", 0, options):
-            raise OSError(ctypes.get_errno(), "a small disk cannot be mounted")
-        try:
-            yield Path(folder)
-        finally:
-            libc.umount(place)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("proof", choices=["writes", "kills", "full", "duplicates", "pages"])
     parser.add_argument("--count", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     asked = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "faces.db"
+        url = postgres.database() if asked.store == "postgresql" else None
+        place = Path(folder) / "faces.db", url
         if asked.proof == "writes":
             count = asked.count or 10_000
-            found = writes(path, count)
+            found = writes(place, count)
             print(f"{found} of {count} faces found by the next search of another process")
             kept = found == count
         elif asked.proof == "kills":
             print(f"seed {asked.seed}")
-            lottery = Lottery(path, asked.seed)
+            lottery = Lottery(place, asked.seed)
             lottery.run(asked.count or 100)
             wrong = lottery.violations()
             for what, number in lottery.counts.items():
@@ -419,11 +423,11 @@ def main() -> int:
             print(f"{len(wrong)} guarantees broken", *wrong)
             kept = not wrong
         elif asked.proof == "duplicates":
-            ids, stored, times = duplicates(path, 16, asked.count or 100)
+            ids, stored, times = duplicates(place, 16, asked.count or 100)
             print(f"the same image {times} times: {ids} FaceIds, {stored} faces stored (it has 2)")
             kept = ids == stored == 2
         else:
-            missed, twice, read = pages(path, 10_000, asked.count or 1000)
+            missed, twice, read = pages(place, 10_000, asked.count or 1000)
             print(f"{read} pages meanwhile: {missed} faces missed, {twice} repeated")
             kept = not missed and not twice
     print(f"{'kept' if kept else 'BROKEN'} in {time.monotonic() - began:.0f} s")

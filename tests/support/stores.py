@@ -10,6 +10,9 @@ import numpy as np
 from onlooker.identity.faces import NewFace
 from onlooker.identity.store import Store
 
+Place = tuple[Path, str | None]
+"""Path and URL of a store, of which the URL is that of a database of PostgreSQL."""
+
 
 def new(seed: int, name: str | None = None) -> NewFace:
     """Return a face with a random vector, the same for the same seed, each of its own image."""
@@ -35,9 +38,9 @@ def face(
     return NewFace(picture=picture, external_image_id=name, box=box, confidence=99.5, vector=vector)
 
 
-def filled(path: Path) -> Iterator[Store]:
-    """Open a store at `path` with two collections, one of them empty."""
-    with Store(path) as opened:
+def filled(path: Path, url: str | None = None) -> Iterator[Store]:
+    """Open a store at `path`, or at `url`, with two collections, one of them empty."""
+    with Store(path, url) as opened:
         opened.make_collection("staff", "m", {"team": "red"}, "exact")
         faces = opened.add("staff", [new(seed, f"face{seed % 7}") for seed in range(50)])
         opened.add("staff", [new(100)])

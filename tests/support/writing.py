@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 
 from onlooker.identity.database import Database
 from onlooker.identity.store import Store
+from onlooker.sql import Connection, Transactions
 
 
 class Group:
@@ -15,9 +16,9 @@ class Group:
 
     def __init__(
         self,
-        database: Database,
+        database: Transactions,
         count: int,
-        change: Callable[[sqlite3.Connection, int], int],
+        change: Callable[..., int],
     ) -> None:
         self.outcomes: dict[int, object] = {}
         self._database = database
@@ -50,10 +51,16 @@ def pragma(database: sqlite3.Connection, name: str) -> object:
     return database.execute(f"PRAGMA {name}").fetchone()[0]
 
 
+def writer(store: Store) -> sqlite3.Connection:
+    """Return the connection of a file that writes."""
+    assert isinstance(store.database, Database)
+    return store.database._writer
+
+
 def limit(store: Store, pages: int) -> None:
     """Let the file grow by this many pages, as if the disk were full then."""
 
-    def change(database: sqlite3.Connection) -> None:
+    def change(database: Connection) -> None:
         now = database.execute("PRAGMA page_count").fetchone()[0]
         database.execute(f"PRAGMA max_page_count = {now + pages}")
 

@@ -59,8 +59,11 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
     if settings.replacement:
         metrics.RESTARTS.inc()
     known = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
-    embedding = space(config.faces.embedder)
-    with open_searcher(settings.store, embedding) as searcher, ExitStack() as closing:
+    embedding, url = space(config.faces.embedder), config.store.url
+    with (
+        open_searcher(settings.store, embedding, url) as searcher,
+        ExitStack() as closing,
+    ):
         streams = closing.enter_context(StreamTable(stream_table.default_path()))
         jobs = None
         if settings.jobs:

@@ -67,10 +67,20 @@ def _named(external_image_id: str | None) -> str:
     return name if name == written else f"{name} ({written})"
 
 
+Place = tuple[Path, str | None]
+"""Path and URL of a store, of which the URL is that of a database of PostgreSQL."""
+
+
+def _place() -> Place:
+    """Return the place of the user's store."""
+    return default_path(), load().store.url
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Searcher]:
-    """Open the collections in the store at `path`."""
-    with open_searcher(path, space(load().faces.embedder)) as searcher:
+def _opened(place: Place) -> Iterator[Searcher]:
+    """Open the collections there."""
+    path, url = place
+    with open_searcher(path, space(load().faces.embedder), url) as searcher:
         yield searcher
 
 
@@ -78,12 +88,12 @@ class NoStore(StoreError):
     """There are no collections yet."""
 
 
-def _existing() -> Path:
-    """Return the path of the user's store. Raises NoStore: only to write one is it created."""
-    path = default_path()
-    if not path.exists():
+def _existing() -> Place:
+    """Return the place of the user's store. Raises NoStore: only to write one is a file created."""
+    path, url = _place()
+    if url is None and not path.exists():
         raise NoStore(f"{path}: there is no collection yet; `onlooker collection create` makes one")
-    return path
+    return path, url
 
 
 @app.command()
@@ -92,7 +102,7 @@ def create(name: Name) -> None:
 
     Example: `onlooker collection create staff`
     """
-    with _opened(default_path()) as searcher:
+    with _opened(_place()) as searcher:
         made = searcher.create_collection(name)
     console.print(f"created {made.name} (model {made.model})")
 
@@ -216,7 +226,8 @@ def list_(
                 table.add_row(one.name, str(one.faces), one.model)
     else:
         table = Table(*_person(), "Confidence")
-        with Collection(name, store=_existing()) as collection:
+        _existing()
+        with Collection(name) as collection:
             for face in collection.list():
                 table.add_row(
                     _named(face.external_image_id), face.face_id, f"{face.confidence:.1f}"
@@ -237,7 +248,8 @@ def search(
     Example: `onlooker collection search staff visitor.jpg`
     """
     pull_models(analyser.cards(load(), LARGEST))
-    with Collection(name, store=_existing()) as collection:
+    _existing()
+    with Collection(name) as collection:
         try:
             identities = collection.search(image, threshold)
         except NoFaceFound as error:
@@ -264,7 +276,8 @@ def delete(
 
     Example: `onlooker collection delete staff`
     """
-    with Collection(name, store=_existing()) as collection:
+    _existing()
+    with Collection(name) as collection:
         if not faces:
             collection.delete()
             console.print(f"deleted {name}")
@@ -289,7 +302,7 @@ def method(
 
     Example: `onlooker collection method staff exact`
     """
-    with Store(_existing()) as store:
+    with Store(*_existing()) as store:
         store.set_method(name, method.value)
     console.print(f"{name} is searched by {method.value}")
 
@@ -300,14 +313,14 @@ def verify() -> None:
 
     Example: `onlooker collection verify`
     """
-    with Store(_existing()) as store:
+    with Store(*_existing()) as store:
         wrong = list(backups.verify(store))
         faces = store.count_faces()
     for problem in wrong:
         console.print(Text.assemble(("wrong", "red"), f" {problem}"))
     if wrong:
         raise typer.Exit(1)
-    console.print(f"{default_path()}: sound, {faces} faces")
+    console.print(f"{store.place}: sound, {faces} faces")
 
 
 @app.command()
@@ -316,7 +329,7 @@ def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> 
 
     Example: `onlooker collection backup faces-2026-11.db`
     """
-    with Store(_existing()) as store:
+    with Store(*_existing()) as store:
         backups.backup(store, file)
     console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
@@ -327,6 +340,11 @@ def restore(file: Annotated[Path, typer.Argument(help="A file that `backup` wrot
 
     Example: `onlooker collection restore faces-2026-11.db`
     """
+    if _place()[1] is not None:
+        raise StoreError(
+            "the collections are in PostgreSQL: restore them with `pg_restore`, or copy them out "
+            "of the file with `onlooker collection copy --from FILE`"
+        )
     old = backups.restore(default_path(), file)
     console.print(f"{default_path()} is restored from {file}")
     if old is not None:
@@ -342,7 +360,7 @@ def export(
 
     Example: `onlooker collection export staff staff.jsonl`
     """
-    with Store(_existing()) as store:
+    with Store(*_existing()) as store:
         count = transfer.export(store, name, file)
     console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
 
@@ -358,6 +376,45 @@ def import_(
 
     Example: `onlooker collection import staff.jsonl --as staff2`
     """
-    with Store(default_path()) as store:
+    with Store(*_place()) as store:
         count = transfer.import_(store, file, name)
     console.print(f"{count} faces imported")
+
+
+@app.command()
+def copy(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Collections; all if none is named.", metavar="NAME")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="File or postgresql://...; yours if not given.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--to", help="File or postgresql://...; yours if not given.")
+    ] = None,
+) -> None:
+    """Copy collections from one store into another, as from a file into PostgreSQL and back.
+
+    Faces keep their ids, users and tags. A collection appears in the other store when it is
+    complete; one whose name is there already is left alone. So an interrupted copy is completed by
+    the same command.
+
+    Example: `onlooker collection copy --from faces.db --to postgresql://onlooker@db/faces`
+    """
+    if source == target:
+        raise typer.BadParameter("name another store with --from or --to")
+    origin = _existing() if source is None else _named_place(source)
+    if origin[1] is None and not origin[0].exists():
+        raise NoStore(f"{origin[0]}: no such file")
+    with (
+        Store(*origin) as old,
+        Store(*(_place() if target is None else _named_place(target))) as new,
+    ):
+        for name, count in transfer.copy(old, new, names or None):
+            done = "is there already, left as it is" if count is None else f"{count} faces copied"
+            console.print(f"{name}: {done}")
+
+
+def _named_place(text: str) -> Place:
+    """Return the place that a file or a URL names."""
+    return (default_path(), text) if "://" in text else (Path(text), None)

@@ -35,9 +35,11 @@ def show() -> None:
         name: replace(sink, url=sink.url and redacted(sink.url))
         for name, sink in settings.sinks.items()
     }
-    if (streams, sinks) != (settings.streams, settings.sinks):
+    store = replace(settings.store, url=settings.store.url and redacted(settings.store.url))
+    shown = replace(settings, streams=streams, sinks=sinks, store=store)
+    if shown != settings:
         print("# of URLs only the host is shown: users put passwords into all the rest")
-    print(dump(replace(settings, streams=streams, sinks=sinks)), end="")
+    print(dump(shown), end="")
 
 
 @app.command("check")

@@ -141,7 +141,7 @@ def replay_videos(
     blur: Blur | None = None,
 ) -> None:
     """Replay `videos`, print the summary, and draw the results into `annotated`."""
-    _check(settings, outputs, annotated, store or default_path())
+    _check(settings, outputs, annotated, store)
     if annotated is not None and blur is not None:
         durable_file.claim(annotated)  # one that is there may show the faces
     pull_models(analyser.cards(settings))
@@ -217,14 +217,19 @@ def _replay(
         raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
 
-def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path) -> None:
+def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path | None) -> None:
     """Raise now what would otherwise end the run at its end, or in another process."""
     if outputs.publish is not None:
         endpoints.check_publishable(outputs.publish, encrypted=False)
         endpoints.check_free(outputs.publish)
     gateway_process.check(settings.workers)
     if settings.match.collection is not None:
-        check_collection(store, space(settings.faces.embedder), settings.match.collection)
+        check_collection(
+            store or default_path(),
+            space(settings.faces.embedder),
+            settings.match.collection,
+            settings.store.url if store is None else None,
+        )
     for name, sink in settings.sinks.items():
         destination.check(name, sink)
     for name in analyser.cards(settings):

@@ -234,7 +234,8 @@ def check_stream(config: Config, source: SourceConfig) -> None:
     """Raise StoreError unless the collection that a stream is searched in can be used."""
     asked = config.for_source(source)
     if asked.match.collection is not None and asked.faces.enabled:
-        check_collection(default_path(), space(config.faces.embedder), asked.match.collection)
+        embedder, url = space(config.faces.embedder), config.store.url
+        check_collection(default_path(), embedder, asked.match.collection, url)
 
 
 def check_ports(config: Config) -> None:

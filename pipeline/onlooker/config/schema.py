@@ -134,6 +134,16 @@ class Match(Section, frozen=True, kw_only=True):
     """Maximum matches of a face."""
 
 
+class Store(Section, frozen=True, kw_only=True):
+    """`[store]`: where collections are kept, if not in a file of this machine."""
+
+    url: Annotated[str, Meta(pattern="^postgres(ql)?://")] | None = None
+    """Database of PostgreSQL with pgvector, which many machines may share: see docs/postgres.md."""
+
+    def __repr__(self) -> str:
+        return f"Store(url={self.url and '...'})"  # it may have a password
+
+
 class Pipeline(Section, frozen=True, kw_only=True):
     """`[pipeline]`: the processes that frames pass through, and their heartbeats."""
 
@@ -360,6 +370,7 @@ class Config(Section, frozen=True, kw_only=True):
     faces: Faces = Faces()
     text: Text = Text()
     match: Match = Match()
+    store: Store = Store()
     tracks: Tracks = Tracks()
     people: People = People()
     pipeline: Pipeline = Pipeline()
@@ -380,6 +391,11 @@ class Config(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         jobs.check(self.topics)
+        if self.people.enabled and self.store.url is not None:
+            raise ConfigError(
+                "[people]: ids of unknown people are given by one machine, in a file; they are not "
+                "kept in the database of [store] url yet. Set people.enabled = false, or remove url"
+            )
         asked = [self.faces.attributes, *(source.attributes for source in self.streams.values())]
         if any(asked) and not self.faces.mesh:
             raise ConfigError("facial attributes need the mesh: set faces.mesh = true")

@@ -88,7 +88,7 @@ class LocalApi:
         with self._lock:
             if self._searcher is None:
                 model = space(self._config.faces.embedder)
-                self._searcher = open_searcher(self._settings.store, model)
+                self._searcher = open_searcher(self._settings.store, model, self._config.store.url)
             return self._searcher
 
     def answer(self, key: Key | None, operation: str, fields: Mapping[str, Any]) -> bytes:

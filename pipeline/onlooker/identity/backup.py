@@ -16,11 +16,15 @@ import numpy as np
 from onlooker import durable_file
 from onlooker.durable_file import Occupied
 from onlooker.identity import index_paths, schema
-from onlooker.identity.database import check, exclusive, explain
+from onlooker.identity.database import Database, check, exclusive, explain
 from onlooker.identity.errors import CopyError
 from onlooker.identity.faces import KINDS
 from onlooker.identity.search import index_file
 from onlooker.identity.store import Store
+from onlooker.sql import Connection
+
+PAGE_FACES = 2_000
+"""Faces that are read at a time."""
 
 
 def verify(store: Store) -> Iterator[str]:
@@ -28,36 +32,61 @@ def verify(store: Store) -> Iterator[str]:
 
     Raises StoreDamaged if the file itself is damaged.
     """
+    if store.url is None:
+        with closing(_file(store).connect()) as file:
+            check(store.path, file)
+            for table, *_ in file.execute("PRAGMA foreign_key_check"):
+                yield f"a row of {table} belongs to nothing"
     with store.database.reading() as database:
-        check(store.path, database)
-        for table, *_ in database.execute("PRAGMA foreign_key_check"):
-            yield f"a row of {table} belongs to nothing"
         counted = database.execute(
             f"SELECT {schema.ROW}, name, "
             "(SELECT count(*) FROM faces WHERE collection = collections.id), "
-            "(SELECT count(*) FROM users WHERE collection = collections.id), "
-            "(SELECT count(DISTINCT length(vector)) FROM faces WHERE collection = collections.id) "
+            "(SELECT count(*) FROM users WHERE collection = collections.id), id "
             "FROM collections WHERE name NOT LIKE '/%'"
         ).fetchall()
-        for *values, name, faces, users, lengths in counted:
+        for *values, name, faces, users, collection in counted:
             row = schema.Row(*values)
             if (faces, users) != (row.faces, row.users):
                 yield (
                     f"{name}: it has {faces} faces and {users} users, but its counters say "
                     f"{row.faces} and {row.users}"
                 )
-            for kind in KINDS:
+            for kind in KINDS if store.url is None else ():
                 base = index_paths.base_path(store.path.parent, name, row.model, kind)
                 if index_file.is_damaged(base):
                     yield (
                         f"{name}: its index file is damaged and not used; the next search writes a "
                         "new one"
                     )
-            if lengths > 1:
-                yield f"{name}: its vectors are of {lengths} lengths"
-        for number, vector in database.execute("SELECT number, vector FROM faces"):
-            if not np.isfinite(np.frombuffer(vector, "<f4")).all():
-                yield f"face number {number}: its vector is not made of finite numbers"
+            lengths: set[int] = set()
+            for number, vector in _vectors(database, collection):
+                lengths.add(len(vector) // 4)
+                if not np.isfinite(np.frombuffer(vector, "<f4")).all():
+                    yield f"face number {number}: its vector is not made of finite numbers"
+            if len(lengths) > 1:
+                yield f"{name}: its vectors are of {len(lengths)} lengths"
+
+
+def _vectors(database: Connection, collection: int) -> Iterator[tuple[int, bytes]]:
+    """Yield number and vector of all faces, of which few are in memory at a time."""
+    after = 0
+    while found := database.execute(
+        "SELECT number, vector FROM faces WHERE collection = ? AND number > ? "
+        "ORDER BY number LIMIT ?",
+        (collection, after, PAGE_FACES),
+    ).fetchall():
+        yield from found
+        after = found[-1][0]
+
+
+def _file(store: Store) -> Database:
+    """Return the database of a store in a file. Raises CopyError for one in PostgreSQL."""
+    if not isinstance(store.database, Database):
+        raise CopyError(
+            "the collections are in PostgreSQL: back that up with `pg_dump --schema=onlooker`, or "
+            "copy them into a file with `onlooker collection copy --to FILE`"
+        )
+    return store.database
 
 
 def backup(store: Store, to: Path) -> None:
@@ -65,7 +94,7 @@ def backup(store: Store, to: Path) -> None:
     try:
         with (
             durable_file.replacing(to, overwrite=False) as part,
-            closing(store.database.connect()) as database,
+            closing(_file(store).connect()) as database,
         ):
             # As bytes: the name need not be UTF-8.
             database.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(part),))
@@ -90,7 +119,7 @@ def restore(path: Path, source: Path) -> Path | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, part)
         with Store(part) as store:
-            with store.database.reading() as database:
+            with closing(_file(store).connect()) as database:
                 check(source, database)
             store.database.write(_change_keys)
         durable_file.to_disk(part)
@@ -124,7 +153,7 @@ def _copy(source: Path, to: Path) -> None:
         raise explain(source, error) from error
 
 
-def _change_keys(database: sqlite3.Connection) -> None:
+def _change_keys(database: Connection) -> None:
     """Invalidate index files and page tokens of the store that was backed up."""
     database.execute("UPDATE keys SET store = randomblob(16), secret = randomblob(32)")
 

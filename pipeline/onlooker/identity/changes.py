@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.identity import schema
-from onlooker.identity.database import Database
 from onlooker.identity.errors import not_found
 from onlooker.identity.faces import Kind, Method, Metric, User, Vectors
+from onlooker.sql import Transactions
 from onlooker.types import StoredFace
 
 MAX_ADDED = 20_000
@@ -43,7 +43,7 @@ class Changes:
     """(n, dim) of those; (0, 0) if there are none."""
 
 
-def last(database: Database, collection: str) -> int:
+def last(database: Transactions, collection: str) -> int:
     """Return the number of the collection's last change, in a few microseconds.
 
     Raises CollectionNotFound if there is no such collection.
@@ -55,7 +55,7 @@ def last(database: Database, collection: str) -> int:
 
 
 def after(
-    database: Database,
+    database: Transactions,
     collection: str,
     number: int,
     kind: Kind = "faces",
@@ -90,27 +90,27 @@ def after(
     )
 
 
-def faces_at(database: Database, numbers: Sequence[int]) -> dict[int, StoredFace]:
+def faces_at(database: Transactions, numbers: Sequence[int]) -> dict[int, StoredFace]:
     """Return the faces of these numbers, without those that are deleted."""
     found = _at(database, f"number, {schema.STORED}", "faces", numbers)
     return {number: schema.face_of(face) for number, *face in found}
 
 
-def users_at(database: Database, numbers: Sequence[int]) -> dict[int, User]:
+def users_at(database: Transactions, numbers: Sequence[int]) -> dict[int, User]:
     """Return the users whose vectors have these numbers, without those that are deleted."""
     found = _at(database, "number, user_id, faces", "users", numbers)
     return {number: User(user_id=user_id, faces=faces) for number, user_id, faces in found}
 
 
 def vectors_at(
-    database: Database, numbers: Sequence[int], kind: Kind = "faces"
+    database: Transactions, numbers: Sequence[int], kind: Kind = "faces"
 ) -> dict[int, Vectors]:
     """Return the vectors (dim,) of these numbers, without those that are deleted."""
     found = _at(database, "number, vector", kind, numbers)
     return {number: schema.matrix([blob])[0] for number, blob in found}
 
 
-def _at(database: Database, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
+def _at(database: Transactions, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
     """Return the rows of these numbers in any order."""
     found: list[Any] = []
     for start in range(0, len(numbers), MAX_PARAMETERS):

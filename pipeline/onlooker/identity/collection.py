@@ -38,10 +38,10 @@ LARGEST = Wanted(text=False, max_faces=1, select=everyone)
 class Collection:
     """The people of the collection called `name`, which the first indexed image creates.
 
-    They are in the user's own store, as those of `onlooker collection` and `onlooker serve`, unless
-    `store` names another file. Not for two threads at once; any number of processes may use one
-    collection. All methods raise StoreError if the store fails, and all but the ones that index
-    raise CollectionNotFound if there is no such collection.
+    They are in the user's own store, as those of `onlooker collection` and `onlooker serve`: a
+    file, or the database of `[store]`. `store` names another file. Not for two threads at once; any
+    number of processes may use one collection. All methods raise StoreError if the store fails, and
+    all but the ones that index raise CollectionNotFound if there is no such collection.
 
     config: None means the configuration file in force. Raises ConfigError if it cannot be used.
 
@@ -59,6 +59,7 @@ class Collection:
         self._searcher: Searcher = open_searcher(
             default_path() if store is None else store,
             space(self._config.faces.embedder),
+            self._config.store.url if store is None else None,
             finish_seconds=FINISH_SECONDS,
         )
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from onlooker.durable_file import FileLock
+from onlooker.identity import index_paths
 from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
@@ -29,6 +30,7 @@ from onlooker.identity.errors import (
     StoreLocked,
     StoreReadOnly,
 )
+from onlooker.identity.faces import KINDS
 from onlooker.identity.migrations import MIGRATIONS, migrate
 
 T = TypeVar("T")
@@ -96,6 +98,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.place = str(path)
         self._process = os.getpid()
         self._closed = False
         self._turn = threading.Lock()  # its holder uses the connection that writes, and the queue
@@ -174,6 +177,11 @@ class Database:
         """Return the rows of one query; for several, use `reading`, which is slower."""
         with self._reader() as reader:
             return reader.execute(query, values).fetchall()
+
+    def remove_indexes(self, name: str, model: str) -> None:
+        """Remove the index files of a collection that is gone."""
+        for kind in KINDS:
+            index_paths.remove(index_paths.base_path(self.path.parent, name, model, kind))
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:

@@ -55,6 +55,10 @@ class StoreLocked(StoreError):
     """Another process has kept the store locked for too long. Nothing was changed."""
 
 
+class StoreUnreachable(StoreError):
+    """The server of the store does not answer, or the connection to it was lost."""
+
+
 class StoreReadOnly(StoreError):
     """The store cannot be written."""
 

@@ -3,7 +3,6 @@
 The tables are defined in `onlooker.identity.migrations`.
 """
 
-import sqlite3
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,6 +20,7 @@ from onlooker.identity.faces import (
     Vectors,
     are_off,
 )
+from onlooker.sql import Connection
 from onlooker.types import StoredFace
 
 DELETED_PREFIX, IMPORTED_PREFIX = "/gone/", "/coming/"
@@ -56,7 +56,16 @@ class Row(NamedTuple):
     method: Method
 
 
-def row_of(database: sqlite3.Connection, name: str) -> Row:
+class StoredVector(bytes):
+    """A vector as it is stored: float32, little-endian."""
+
+
+def stored(vector: Vectors) -> StoredVector:
+    """Return a vector (dim,) as it is stored."""
+    return StoredVector(np.asarray(vector, dtype="<f4").tobytes())
+
+
+def row_of(database: Connection, name: str) -> Row:
     """Return the collection called `name`. Raises CollectionNotFound."""
     found = database.execute(f"SELECT {ROW} FROM collections WHERE name = ?", (name,)).fetchone()
     if found is None:
@@ -65,7 +74,7 @@ def row_of(database: sqlite3.Connection, name: str) -> Row:
 
 
 def make(
-    database: sqlite3.Connection,
+    database: Connection,
     name: str,
     model: str,
     metric: Metric,
@@ -82,7 +91,7 @@ def make(
     return row_of(database, name)
 
 
-def sweep(database: sqlite3.Connection) -> bool:
+def sweep(database: Connection) -> bool:
     """Remove some faces of a deleted collection, and return whether there may be more."""
     found = database.execute(
         "SELECT id FROM collections WHERE name LIKE ? OR (name LIKE ? AND created < ?) LIMIT 1",
@@ -97,14 +106,14 @@ def sweep(database: sqlite3.Connection) -> bool:
     return True
 
 
-def next_number(database: sqlite3.Connection) -> int:
+def next_number(database: Connection) -> int:
     """Return a change number that was never used."""
     database.execute("UPDATE counter SET change = change + 1")
     (number,) = database.execute("SELECT change FROM counter").fetchone()
     return int(number)
 
 
-def next_change(database: sqlite3.Connection, row: Row, faces: int = 0, users: int = 0) -> int:
+def next_change(database: Connection, row: Row, faces: int = 0, users: int = 0) -> int:
     """Return the number of a change to this collection, which adds this many faces and users."""
     number = next_number(database)
     database.execute(
@@ -114,7 +123,7 @@ def next_change(database: sqlite3.Connection, row: Row, faces: int = 0, users: i
     return number
 
 
-def insert(database: sqlite3.Connection, row: Row, new: NewFace, image_id: str) -> StoredFace:
+def insert(database: Connection, row: Row, new: NewFace, image_id: str) -> StoredFace:
     """Store a face, unless one of its FaceId is stored, and return the stored one."""
     face = StoredFace(
         face_id=face_id(new, row.model, image_id),
@@ -128,20 +137,20 @@ def insert(database: sqlite3.Connection, row: Row, new: NewFace, image_id: str) 
     ).fetchone()
     if known:
         return face_of(known)
-    put(database, row, face, np.asarray(new.vector, dtype="<f4").tobytes())
+    put(database, row, face, stored(new.vector))
     return face
 
 
 def put(
-    database: sqlite3.Connection,
+    database: Connection,
     row: Row,
     face: StoredFace,
-    vector: bytes,
+    vector: StoredVector,
     user: int | None = None,
 ) -> None:
     """Store a face whose FaceId is new."""
     database.execute(
-        "INSERT INTO faces (number, collection, vector, user, face_id, image_id, "
+        'INSERT INTO faces (number, collection, vector, "user", face_id, image_id, '
         "external_image_id, box_left, box_top, box_width, box_height, confidence) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -158,7 +167,7 @@ def put(
     )
 
 
-def delete(database: sqlite3.Connection, row: Row, face_id: str) -> Failure | None:
+def delete(database: Connection, row: Row, face_id: str) -> Failure | None:
     """Delete a face, or return why it cannot be deleted."""
     found = database.execute(
         "SELECT number, (SELECT user_id FROM users WHERE made = faces.user) FROM faces "
@@ -175,7 +184,7 @@ def delete(database: sqlite3.Connection, row: Row, face_id: str) -> Failure | No
     return None
 
 
-def record_deletion(database: sqlite3.Connection, row: Row, deleted: int, change: int) -> None:
+def record_deletion(database: Connection, row: Row, deleted: int, change: int) -> None:
     """Record, as change number `change`, that the vector of number `deleted` was deleted."""
     database.execute(
         "INSERT INTO deletions (number, collection, face) VALUES (?, ?, ?)",
@@ -192,16 +201,16 @@ def check_room(row: Row, faces: int) -> None:
         )
 
 
-def check_vectors(database: sqlite3.Connection, row: Row, faces: Sequence[NewFace]) -> None:
+def check_vectors(database: Connection, row: Row, faces: Sequence[NewFace]) -> None:
     """Raise ValueError for vectors that do not fit into a collection.
 
     Their length is that of the collection's first face, and they are normalised if the collection
     compares by cosine.
     """
     known = database.execute(
-        "SELECT length(vector) / 4 FROM faces WHERE collection = ? LIMIT 1", (row.id,)
+        "SELECT vector FROM faces WHERE collection = ? LIMIT 1", (row.id,)
     ).fetchone()
-    lengths = {*(known or ()), *(new.vector.size for new in faces)}
+    lengths = {len(vector) // 4 for vector in known or ()} | {new.vector.size for new in faces}
     if len(lengths) > 1:
         raise ValueError(
             f"vectors of lengths {sorted(lengths)} in one collection, which is for {row.model!r}: "
@@ -230,7 +239,7 @@ def face_of(row: Sequence[Any]) -> StoredFace:
 
 
 def page_of_faces(
-    database: sqlite3.Connection,
+    database: Connection,
     row: Row,
     face_ids: Sequence[str] | None,
     user: int | None,
@@ -240,7 +249,7 @@ def page_of_faces(
     """Return up to `limit` rows of number and STORED after number `after`, in order."""
     where, values = "collection = ? AND number > ?", [row.id, after]
     if user is not None:
-        where += " AND user = ?"
+        where += ' AND "user" = ?'
         values.append(user)
     if face_ids is None:
         query = f"SELECT number, {STORED} FROM faces WHERE {where} ORDER BY number LIMIT ?"

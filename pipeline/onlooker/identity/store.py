@@ -6,7 +6,6 @@ own `Store`. Search indexes (`onlooker.identity.search.index`) are derived from 
 of its changes (`onlooker.identity.changes`).
 """
 
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -15,13 +14,12 @@ from typing import Self, TypeVar
 
 from onlooker import idempotency, page_token
 from onlooker.config import paths
-from onlooker.identity import index_paths, schema, user_table
+from onlooker.identity import schema, user_table
 from onlooker.identity.database import Database
 from onlooker.identity.duplicates import image_id
-from onlooker.identity.errors import CollectionExists, FaceNotFound, TooMany
+from onlooker.identity.errors import CollectionExists, FaceNotFound, StoreError, TooMany
 from onlooker.identity.faces import (
     FACES_PER_PAGE,
-    KINDS,
     MAX_TAGS,
     MIN_ASSOCIATION,
     USERS_PER_PAGE,
@@ -41,6 +39,7 @@ from onlooker.identity.faces import (
 )
 from onlooker.identity.schema import Row, row_of
 from onlooker.identity.user_table import Likeness
+from onlooker.sql import Connection, Transactions
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
@@ -54,14 +53,17 @@ def default_path() -> Path:
 class Store:
     """Collections in the SQLite file at `path`, which is created if there is none.
 
+    With `url`, postgresql://..., they are in that database of PostgreSQL instead.
+
     Threads may use it together. Raises StoreError if it cannot be opened. All methods raise
     StoreFull, StoreLocked, StoreReadOnly and StoreDamaged, and CollectionNotFound if a collection
     they name does not exist.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, url: str | None = None) -> None:
         self.path = path
-        self.database = Database(path)
+        self.url = url
+        self.database: Transactions = Database(path) if url is None else _postgres(url)
         try:
             with self.database.reading() as database:
                 key, self._secret = database.execute("SELECT store, secret FROM keys").fetchone()
@@ -72,6 +74,11 @@ class Store:
 
     def close(self) -> None:
         self.database.close()
+
+    @property
+    def place(self) -> str:
+        """The file, or the database without its password, for messages."""
+        return self.database.place
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +104,7 @@ class Store:
         check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
         created = time.time()
 
-        def change(database: sqlite3.Connection) -> CollectionInfo:
+        def change(database: Connection) -> CollectionInfo:
             if database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
                 raise CollectionExists(
                     f"The collection id: {name} already exists. Index into it, or delete it first."
@@ -115,7 +122,7 @@ class Store:
         which others write.
         """
 
-        def rename(database: sqlite3.Connection) -> str:
+        def rename(database: Connection) -> str:
             row = row_of(database, name)
             database.execute(
                 "UPDATE collections SET name = ? WHERE id = ?",
@@ -123,9 +130,7 @@ class Store:
             )
             return row.model
 
-        model = self.database.write(rename)
-        for kind in KINDS:
-            index_paths.remove(index_paths.base_path(self.path.parent, name, model, kind))
+        self.database.remove_indexes(name, self.database.write(rename))
         # There may be others, if processes were killed during this.
         while self.database.write(schema.sweep):
             pass
@@ -163,7 +168,7 @@ class Store:
     def set_method(self, collection: str, method: Method) -> None:
         """Change how a collection is searched, from the next search on."""
 
-        def change(database: sqlite3.Connection) -> None:
+        def change(database: Connection) -> None:
             row = row_of(database, collection)
             schema.next_change(database, row)
             database.execute("UPDATE collections SET method = ? WHERE id = ?", (method, row.id))
@@ -177,7 +182,7 @@ class Store:
     def untag(self, collection: str, keys: Iterable[str]) -> None:
         """Remove tags; missing keys are ignored."""
 
-        def change(database: sqlite3.Connection) -> None:
+        def change(database: Connection) -> None:
             row = row_of(database, collection)
             database.executemany(
                 "DELETE FROM tags WHERE collection = ? AND key = ?", [(row.id, key) for key in keys]
@@ -211,7 +216,7 @@ class Store:
             check_face(new)
         image_ids = {picture: image_id(picture) for picture in {new.picture for new in faces}}
 
-        def change(database: sqlite3.Connection) -> list[StoredFace]:
+        def change(database: Connection) -> list[StoredFace]:
             row = row_of(database, collection)
             schema.check_room(row, len(faces))
             schema.check_vectors(database, row, faces)
@@ -264,7 +269,7 @@ class Store:
     def delete_faces(self, collection: str, face_ids: Sequence[str]) -> Deletions:
         """Delete faces, except those that do not exist or belong to a user."""
 
-        def change(database: sqlite3.Connection) -> Deletions:
+        def change(database: Connection) -> Deletions:
             row = row_of(database, collection)
             outcome = {
                 face_id: schema.delete(database, row, face_id)
@@ -332,7 +337,7 @@ class Store:
         changed, if the user would have more than MAX_USER_FACES faces.
         """
 
-        def change(database: sqlite3.Connection, row: Row, *_: object) -> Associations:
+        def change(database: Connection, row: Row, *_: object) -> Associations:
             return user_table.associate(database, row, user_id, face_ids, likeness, threshold)
 
         parameters = (collection, user_id, list(face_ids), threshold)
@@ -358,7 +363,7 @@ class Store:
         """Carry out `change(database, row, *parameters after the first)` once per request."""
         collection, *rest = parameters
 
-        def write(database: sqlite3.Connection) -> T:
+        def write(database: Connection) -> T:
             row = row_of(database, str(collection))
             run = partial(change, database, row, *rest)
             # What was asked of a deleted collection says nothing about a later one of its name.
@@ -376,6 +381,17 @@ class Store:
         )
 
 
+def _postgres(url: str) -> Transactions:
+    # Here: psycopg is an extra.
+    try:
+        from onlooker.identity.postgres.postgres_database import PostgresDatabase
+    except ImportError as error:
+        raise StoreError(
+            f"[store] url needs PostgreSQL's client ({error}): `pip install 'onlooker[postgres]'`"
+        ) from error
+    return PostgresDatabase(url)
+
+
 def _collection(name: str, row: Row) -> CollectionInfo:
     return CollectionInfo(
         name=name,
@@ -388,9 +404,10 @@ def _collection(name: str, row: Row) -> CollectionInfo:
     )
 
 
-def _tag(database: sqlite3.Connection, row: Row, tags: Mapping[str, str]) -> None:
+def _tag(database: Connection, row: Row, tags: Mapping[str, str]) -> None:
     database.executemany(
-        "INSERT OR REPLACE INTO tags (collection, key, value) VALUES (?, ?, ?)",
+        "INSERT INTO tags (collection, key, value) VALUES (?, ?, ?) "
+        "ON CONFLICT (collection, key) DO UPDATE SET value = excluded.value",
         [(row.id, key, value) for key, value in tags.items()],
     )
     (count,) = database.execute(

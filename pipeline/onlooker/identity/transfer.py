@@ -5,14 +5,14 @@ line a face, in Amazon's words. `NAME.npy`, NumPy's own format, has a row of flo
 in the same order.
 """
 
-import sqlite3
+import tempfile
 import time
 import tokenize
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeAlias, TypeVar
+from typing import Annotated, Any, BinaryIO, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from msgspec import Meta
 from onlooker import durable_file
 from onlooker.durable_file import Occupied
 from onlooker.identity import schema, user_table
-from onlooker.identity.errors import CollectionExists, CopyError
+from onlooker.identity.errors import CollectionExists, CollectionNotFound, CopyError
 from onlooker.identity.faces import (
     MAX_FACES,
     MAX_TAGS,
@@ -36,6 +36,7 @@ from onlooker.identity.migrations import metric_of
 from onlooker.identity.schema import Row, row_of
 from onlooker.identity.store import Store
 from onlooker.rekognition import shapes
+from onlooker.sql import Connection
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
@@ -140,9 +141,37 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
     return count
 
 
-def _write(
-    database: sqlite3.Connection, name: str, row: Row, lines: BinaryIO, vectors: BinaryIO
-) -> None:
+def copy(
+    old: Store, new: Store, names: Sequence[str] | None = None
+) -> Iterator[tuple[str, int | None]]:
+    """Copy collections into another store; yield each name, and the number of faces copied.
+
+    names: None means all. The number is None for a collection whose name is there already, which is
+    left as it is. Each appears when it is complete. Raises CollectionNotFound and CopyError.
+    """
+    for name in _names(old) if names is None else names:
+        old.collection(name)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "collection.jsonl"
+            try:
+                new.collection(name)
+            except CollectionNotFound:
+                export(old, name, file)
+                yield name, import_(new, file)
+            else:
+                yield name, None
+
+
+def _names(store: Store) -> Iterator[str]:
+    token = None
+    while True:
+        page = store.collections(token=token)
+        yield from (one.name for one in page.collections)
+        if (token := page.token) is None:
+            return
+
+
+def _write(database: Connection, name: str, row: Row, lines: BinaryIO, vectors: BinaryIO) -> None:
     tags = database.execute("SELECT key, value FROM tags WHERE collection = ?", (row.id,))
     people = database.execute(
         "SELECT user_id FROM users WHERE collection = ? ORDER BY made", (row.id,)
@@ -158,14 +187,12 @@ def _write(
         VectorMetric=row.metric,
     )
     lines.write(msgspec.json.encode(head) + b"\n")
-    (length,) = database.execute(
-        "SELECT length(vector) FROM faces WHERE collection = ? LIMIT 1", (row.id,)
-    ).fetchone() or (0,)
-    shape = {"descr": "<f4", "fortran_order": False, "shape": (row.faces, length // 4)}
+    (first,) = database.execute(
+        "SELECT vector FROM faces WHERE collection = ? LIMIT 1", (row.id,)
+    ).fetchone() or (b"",)
+    shape = {"descr": "<f4", "fortran_order": False, "shape": (row.faces, len(first) // 4)}
     np.lib.format.write_array_header_2_0(vectors, shape)
-    for vector, *stored in database.execute(
-        f"SELECT vector, {schema.STORED} FROM faces WHERE collection = ? ORDER BY number", (row.id,)
-    ):
+    for vector, *stored in _stored(database, row):
         face = schema.face_of(stored)
         left, top, width, height = face.box
         line = Line(
@@ -180,7 +207,20 @@ def _write(
         vectors.write(vector)
 
 
-def _begin(database: sqlite3.Connection, name: str, head: Head, metric: Metric) -> str:
+def _stored(database: Connection, row: Row) -> Iterator[list[Any]]:
+    """Yield vector and STORED of all faces, of which few are in memory at a time."""
+    after = 0
+    while found := database.execute(
+        f"SELECT number, vector, {schema.STORED} FROM faces "
+        "WHERE collection = ? AND number > ? ORDER BY number LIMIT ?",
+        (row.id, after, CHUNK_FACES),
+    ).fetchall():
+        for _, *stored in found:
+            yield stored
+        after = found[-1][0]
+
+
+def _begin(database: Connection, name: str, head: Head, metric: Metric) -> str:
     """Create the collection under a hidden name, and return that."""
     _check_free(database, name)
     hidden = f"{schema.IMPORTED_PREFIX}{schema.next_number(database)}"
@@ -259,7 +299,7 @@ def _check_vectors(vectors: Vectors, places: Sequence[str], metric: Metric) -> N
         raise CopyError(f"{places[row]}: its vector has length {length:.4f} instead of 1")
 
 
-def _add(database: sqlite3.Connection, hidden: str, faces: list[Line], vectors: Vectors) -> None:
+def _add(database: Connection, hidden: str, faces: list[Line], vectors: Vectors) -> None:
     row = row_of(database, hidden)
     for line, vector in zip(faces, vectors, strict=True):
         user = line.UserId and user_table.user_row(database, row, line.UserId).made
@@ -271,10 +311,10 @@ def _add(database: sqlite3.Connection, hidden: str, faces: list[Line], vectors: 
             box=(box.Left, box.Top, box.Width, box.Height),
             confidence=line.Confidence,
         )
-        schema.put(database, row, face, vector.tobytes(), user or None)
+        schema.put(database, row, face, schema.stored(vector), user or None)
 
 
-def _finish(database: sqlite3.Connection, hidden: str, name: str, head: Head) -> None:
+def _finish(database: Connection, hidden: str, name: str, head: Head) -> None:
     _check_free(database, name)
     row = row_of(database, hidden)
     for user_id in head.Users:
@@ -285,14 +325,14 @@ def _finish(database: sqlite3.Connection, hidden: str, name: str, head: Head) ->
     )
 
 
-def _give_up(database: sqlite3.Connection, hidden: str) -> None:
+def _give_up(database: Connection, hidden: str) -> None:
     row = row_of(database, hidden)
     database.execute(
         "UPDATE collections SET name = ? WHERE id = ?", (f"{schema.DELETED_PREFIX}{row.id}", row.id)
     )
 
 
-def _check_free(database: sqlite3.Connection, name: str) -> None:
+def _check_free(database: Connection, name: str) -> None:
     if database.execute("SELECT 1 FROM collections WHERE name = ?", (name,)).fetchone():
         raise CollectionExists(
             f"The collection id: {name} already exists. Delete it first, or import under another "

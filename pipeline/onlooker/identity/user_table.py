@@ -5,7 +5,6 @@ number is recorded as deleted when it changes, as a face's is. So an index of us
 index of faces does.
 """
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,8 @@ import numpy as np
 
 from onlooker.identity.errors import TooMany, UserExists, UserNotFound
 from onlooker.identity.faces import MAX_USER_FACES, Associations, Failure, User, Vectors
-from onlooker.identity.schema import Row, matrix, next_change, record_deletion
+from onlooker.identity.schema import Row, matrix, next_change, record_deletion, stored
+from onlooker.sql import Connection
 
 Likeness = Callable[[Vectors, Vectors], float]
 """Returns the Similarity, 0 to 100, of two vectors (dim,), or means of some."""
@@ -30,7 +30,7 @@ class UserRow(NamedTuple):
     """Change number of its vector; None if it has no faces."""
 
 
-def user_row(database: sqlite3.Connection, row: Row, user_id: str) -> UserRow:
+def user_row(database: Connection, row: Row, user_id: str) -> UserRow:
     """Return the user called `user_id`. Raises UserNotFound."""
     found = database.execute(
         "SELECT made, user_id, faces, number FROM users WHERE collection = ? AND user_id = ?",
@@ -41,7 +41,7 @@ def user_row(database: sqlite3.Connection, row: Row, user_id: str) -> UserRow:
     return UserRow(*found)
 
 
-def page_of_users(database: sqlite3.Connection, row: Row, after: int, limit: int) -> list[UserRow]:
+def page_of_users(database: Connection, row: Row, after: int, limit: int) -> list[UserRow]:
     """Return up to `limit` users created after change number `after`, in order."""
     found = database.execute(
         "SELECT made, user_id, faces, number FROM users "
@@ -51,7 +51,7 @@ def page_of_users(database: sqlite3.Connection, row: Row, after: int, limit: int
     return [UserRow(*user) for user in found]
 
 
-def create(database: sqlite3.Connection, row: Row, user_id: str) -> None:
+def create(database: Connection, row: Row, user_id: str) -> None:
     """Create a user without faces. Raises UserExists."""
     known = database.execute(
         "SELECT 1 FROM users WHERE collection = ? AND user_id = ?", (row.id, user_id)
@@ -64,10 +64,10 @@ def create(database: sqlite3.Connection, row: Row, user_id: str) -> None:
     )
 
 
-def delete(database: sqlite3.Connection, row: Row, user_id: str) -> None:
+def delete(database: Connection, row: Row, user_id: str) -> None:
     """Delete a user; its faces remain, without a user. Raises UserNotFound."""
     user = user_row(database, row, user_id)
-    database.execute("UPDATE faces SET user = NULL WHERE user = ?", (user.made,))
+    database.execute('UPDATE faces SET "user" = NULL WHERE "user" = ?', (user.made,))
     database.execute("DELETE FROM users WHERE made = ?", (user.made,))
     change = next_change(database, row, users=-1)
     if user.number is not None:
@@ -75,7 +75,7 @@ def delete(database: sqlite3.Connection, row: Row, user_id: str) -> None:
 
 
 def associate(
-    database: sqlite3.Connection,
+    database: Connection,
     row: Row,
     user_id: str,
     face_ids: Sequence[str],
@@ -88,7 +88,7 @@ def associate(
     associated, failed = [], []
     for face_id in dict.fromkeys(face_ids):
         found = database.execute(
-            "SELECT number, vector, user FROM faces WHERE collection = ? AND face_id = ?",
+            'SELECT number, vector, "user" FROM faces WHERE collection = ? AND face_id = ?',
             (row.id, face_id),
         ).fetchone()
         if found is None:
@@ -111,7 +111,7 @@ def associate(
                 failed.append(reason)
                 continue
             own = np.concatenate([own, vector[None]]) if len(own) else vector[None]
-            database.execute("UPDATE faces SET user = ? WHERE number = ?", (user.made, number))
+            database.execute('UPDATE faces SET "user" = ? WHERE number = ?', (user.made, number))
         associated.append(face_id)
     if len(own) > MAX_USER_FACES:
         raise TooMany(
@@ -122,14 +122,14 @@ def associate(
 
 
 def disassociate(
-    database: sqlite3.Connection, row: Row, user_id: str, face_ids: Sequence[str]
+    database: Connection, row: Row, user_id: str, face_ids: Sequence[str]
 ) -> Associations:
     """Disassociate faces from a user. Raises UserNotFound."""
     user = user_row(database, row, user_id)
     removed, failed = [], []
     for face_id in dict.fromkeys(face_ids):
         found = database.execute(
-            "SELECT number, user FROM faces WHERE collection = ? AND face_id = ?",
+            'SELECT number, "user" FROM faces WHERE collection = ? AND face_id = ?',
             (row.id, face_id),
         ).fetchone()
         if found is None or found[1] is None:
@@ -137,25 +137,25 @@ def disassociate(
         elif found[1] != user.made:
             failed.append(_different(database, face_id, found[1]))
         else:
-            database.execute("UPDATE faces SET user = NULL WHERE number = ?", (found[0],))
+            database.execute('UPDATE faces SET "user" = NULL WHERE number = ?', (found[0],))
             removed.append(face_id)
     return _changed(database, row, user, removed, failed)
 
 
-def _vectors(database: sqlite3.Connection, user: UserRow) -> Vectors:
+def _vectors(database: Connection, user: UserRow) -> Vectors:
     found = database.execute(
-        "SELECT vector FROM faces WHERE user = ? ORDER BY number", (user.made,)
+        'SELECT vector FROM faces WHERE "user" = ? ORDER BY number', (user.made,)
     ).fetchall()
     return matrix([vector for (vector,) in found])
 
 
-def _different(database: sqlite3.Connection, face_id: str, owner: int) -> Failure:
+def _different(database: Connection, face_id: str, owner: int) -> Failure:
     (user_id,) = database.execute("SELECT user_id FROM users WHERE made = ?", (owner,)).fetchone()
     return Failure(face_id=face_id, reason="ASSOCIATED_TO_A_DIFFERENT_USER", user_id=user_id)
 
 
 def _changed(
-    database: sqlite3.Connection,
+    database: Connection,
     row: Row,
     user: UserRow,
     face_ids: list[str],
@@ -166,14 +166,14 @@ def _changed(
     return Associations(faces=face_ids, failed=failed, status=status)
 
 
-def refresh(database: sqlite3.Connection, row: Row, user: UserRow) -> int:
+def refresh(database: Connection, row: Row, user: UserRow) -> int:
     """Store the vector and the number of a user's faces after a change; return the number."""
     vectors = _vectors(database, user)
     if len(vectors) != user.faces:
         if user.number is not None:
             record_deletion(database, row, user.number, next_change(database, row))
         number = next_change(database, row) if len(vectors) else None
-        mean = vectors.mean(axis=0).astype("<f4").tobytes() if len(vectors) else None
+        mean = stored(vectors.mean(axis=0)) if len(vectors) else None
         database.execute(
             "UPDATE users SET faces = ?, number = ?, vector = ? WHERE made = ?",
             (len(vectors), number, mean, user.made),

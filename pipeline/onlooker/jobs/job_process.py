@@ -102,7 +102,9 @@ def work(settings: JobSettings, stop: threading.Event, beat: Callable[[], None])
 
         def searcher() -> Searcher:
             if not searchers:
-                opened = open_searcher(settings.store, space(config.faces.embedder))
+                opened = open_searcher(
+                    settings.store, space(config.faces.embedder), config.store.url
+                )
                 searchers.append(closing.enter_context(opened))
             return searchers[0]
 

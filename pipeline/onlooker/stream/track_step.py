@@ -112,5 +112,7 @@ class TrackStep(StatesByStream[StreamTracks]):
 
     @cached_property
     def _searcher(self) -> Searcher:
-        path = self._setup.store or default_path()
-        return self._setup.closing.enter_context(open_searcher(path, self._space))
+        path, url = self._setup.store, None
+        if path is None:
+            path, url = default_path(), self._setup.config.store.url
+        return self._setup.closing.enter_context(open_searcher(path, self._space, url))

@@ -2,13 +2,13 @@ import gc
 import math
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.stores import Place
 
 from onlooker.identity.errors import CollectionNotFound, ModelMismatch
 from onlooker.identity.faces import NewFace
@@ -72,8 +72,8 @@ def embedder() -> Space:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "faces.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with Store(*place) as opened:
         opened.make_collection("staff", "mobilefacenet")
         people = {"anna": 1.0, "bert": 0.7, "carl": 0.6, "dora": 0.3, "emil": -0.5}
         opened.add(
@@ -175,6 +175,7 @@ class TestMatcher:
         assert matcher.faces("staff", at(1.0)[None]) == [()]
 
 
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
 class TestMemory:
     def test_of_many_collections_is_bounded(
         self, store: Store, embedder: Space, monkeypatch: pytest.MonkeyPatch

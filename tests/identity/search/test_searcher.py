@@ -1,10 +1,12 @@
 """The guarantees of the protocol, kept by the built-in implementation and by a naive one."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
+from tests.support import postgres
 from tests.support.indexes import SPACE, VECTORS, new
 from tests.support.memory_searcher import MemorySearcher
 
@@ -17,11 +19,14 @@ from onlooker.page_token import InvalidToken
 Open = Callable[[Path, Space], Searcher]
 
 
-@pytest.fixture(params=[open_searcher, MemorySearcher], ids=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgresql", "memory"])
 def open_(request: pytest.FixtureRequest) -> Open:
     """Return the function that opens a searcher of one implementation."""
-    opener: Open = request.param
-    return opener
+    if request.param == "memory":
+        return MemorySearcher
+    if request.param == "sqlite":
+        return open_searcher
+    return partial(open_searcher, url=postgres.database())
 
 
 @pytest.fixture

@@ -24,7 +24,6 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from onlooker.identity import changes
-from onlooker.identity.database import Database
 from onlooker.identity.errors import CollectionNotFound, StoreClosed, StoreError
 from onlooker.identity.faces import Kind, Metric, User, Vectors
 from onlooker.identity.search import index_file
@@ -32,6 +31,7 @@ from onlooker.identity.search.index_builder import Builder, BuildError
 from onlooker.identity.search.replica import Replica, check_lengths
 from onlooker.identity.search.vectors import Numbers
 from onlooker.identity.store import Store
+from onlooker.sql import Transactions
 from onlooker.types import StoredFace
 
 T = TypeVar("T")
@@ -70,7 +70,7 @@ class Index(Generic[T]):
         model: str,
         metric: Metric,
         kind: Kind,
-        read: Callable[[Database, Sequence[int]], dict[int, T]],
+        read: Callable[[Transactions, Sequence[int]], dict[int, T]],
     ) -> None:
         self._read = functools.partial(read, store.database)
         self._lock = threading.Lock()

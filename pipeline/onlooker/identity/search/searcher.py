@@ -1,7 +1,7 @@
 """The seam between the program and whatever stores people and searches them.
 
 The API, the stream, the command line and `onlooker.Collection` know collections by this protocol
-only. `onlooker.identity.search.sqlite_searcher` is the built-in implementation; another one, over
+only. `onlooker.identity.search.store_searcher` is the built-in implementation; another one, over
 PostgreSQL or a vector database, needs nothing but these methods and a case in
 `onlooker.identity.search.engines`.
 """

@@ -1,4 +1,4 @@
-"""Search over the built-in SQLite store."""
+"""Search over the built-in store, in SQLite or PostgreSQL."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,14 +20,16 @@ from onlooker.models.card import Space
 from onlooker.types import Identity
 
 
-class SqliteSearcher(Store):
+class StoreSearcher(Store):
     """A `Store` and its search, as `onlooker.identity.search.searcher.Searcher` describes them.
 
     `close` waits up to `finish_seconds` for index files that are being built, and ends the rest.
     """
 
-    def __init__(self, path: Path, space: Space, *, finish_seconds: float = 0.0) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: Path, space: Space, url: str | None = None, *, finish_seconds: float = 0.0
+    ) -> None:
+        super().__init__(path, url)
         self._space = space
         self._matcher = Matcher(self, space)
         self._finish_seconds = finish_seconds

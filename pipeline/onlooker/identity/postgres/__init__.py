@@ -1,0 +1,1 @@
+"""The store in PostgreSQL with pgvector: connections, transactions, tables."""

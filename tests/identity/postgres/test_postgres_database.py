@@ -1,0 +1,163 @@
+"""What happens when the server goes, comes back, or is full of others."""
+
+import contextlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests.support import postgres
+from tests.support.stores import face
+
+from onlooker.identity import backup
+from onlooker.identity.errors import (
+    CopyError,
+    StoreClosed,
+    StoreError,
+    StoreLocked,
+    StoreReadOnly,
+    StoreUnreachable,
+)
+from onlooker.identity.postgres import postgres_connection, postgres_database
+from onlooker.identity.store import Store
+
+NOWHERE = Path("no file")
+
+
+@pytest.fixture
+def url() -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[Store]:
+    with Store(NOWHERE, url) as opened:
+        opened.make_collection("staff", "m")
+        yield opened
+
+
+def test_a_server_that_was_away_is_used_again(store: Store) -> None:
+    store.add("staff", [face(1)])
+    server = postgres.server()
+    server.stop()
+    try:
+        for call in (lambda: store.add("staff", [face(2)]), lambda: store.faces("staff")):
+            with pytest.raises(StoreUnreachable, match="check that the server runs"):
+                call()
+    finally:
+        server.start()
+    store.add("staff", [face(2)])
+    assert len(store.faces("staff").faces) == 2
+
+
+def test_a_restart_between_two_calls_is_not_noticed(store: Store) -> None:
+    store.faces("staff")
+    postgres.server().restart()
+    store.add("staff", [face(1)])
+    postgres.server().restart()
+    assert len(store.faces("staff").faces) == 1
+
+
+def test_a_change_whose_connection_dies_is_undone(store: Store) -> None:
+    def change(database: postgres_connection.PostgresConnection) -> None:
+        database.execute("UPDATE collections SET faces = 99")
+        [(pid,)] = database.execute("SELECT pg_backend_pid()").fetchall()
+        postgres.server().run(f"SELECT pg_terminate_backend({pid})")
+        database.execute("SELECT 1")
+
+    with pytest.raises(StoreUnreachable):
+        store.database.write(change)  # type: ignore[arg-type]
+    assert store.collection("staff").faces == 0
+    store.add("staff", [face(1)])
+    assert list(backup.verify(store)) == []
+
+
+def test_a_lock_of_another_process(store: Store, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**postgres_connection.SETTINGS, "lock_timeout": "100ms"}
+    monkeypatch.setattr(postgres_connection, "SETTINGS", settings)
+    with Store(NOWHERE, url) as hasty, psycopg.connect(url) as other:
+        other.execute("SELECT * FROM onlooker.counter FOR UPDATE")
+        with pytest.raises(StoreLocked, match="try again when that process is done"):
+            hasty.add("staff", [face(1)])
+        assert hasty.faces("staff").faces == []  # readers never wait
+        other.rollback()
+        hasty.add("staff", [face(1)])
+
+
+def test_a_server_without_room(store: Store, url: str) -> None:
+    others = []
+    try:
+        with contextlib.suppress(psycopg.OperationalError):
+            while True:
+                others.append(psycopg.connect(url, application_name="full"))
+        with pytest.raises(StoreLocked, match="no connection left"):
+            Store(NOWHERE, url)
+        store.add("staff", [face(1)])  # by the connection that it has
+    finally:
+        for other in others:
+            other.close()
+    assert len(store.faces("staff").faces) == 1
+
+
+def test_more_readers_than_connections(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_database, "LOCK_SECONDS", 0.1)
+    inside, leave = threading.Barrier(postgres_database.MAX_READERS + 1), threading.Event()
+
+    def read() -> None:
+        with store.database.reading():
+            inside.wait(30)
+            leave.wait(30)
+
+    threads = [threading.Thread(target=read) for _ in range(postgres_database.MAX_READERS)]
+    for thread in threads:
+        thread.start()
+    inside.wait(30)
+    with pytest.raises(StoreLocked, match="8 others have read"):
+        store.faces("staff")
+    leave.set()
+    for thread in threads:
+        thread.join()
+    assert store.faces("staff").faces == []
+
+
+def test_a_replica_cannot_be_written(store: Store, url: str) -> None:
+    postgres.server().run(
+        f"ALTER DATABASE {url.split('/')[3].split('?')[0]} SET default_transaction_read_only = on"
+    )
+    with Store(NOWHERE, url) as copy, pytest.raises(StoreReadOnly, match="name the primary"):
+        copy.make_collection("guests", "m")
+
+
+def test_of_a_newer_version(store: Store, url: str) -> None:
+    store.database.write(lambda each: each.execute("UPDATE format SET version = 99"))
+    with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
+        Store(NOWHERE, url)
+
+
+def test_a_user_who_may_not_create_the_extension(url: str) -> None:
+    server, name = postgres.server(), url.split("/")[3].split("?")[0]
+    server.run(f"CREATE ROLE visitor_{name} LOGIN")
+    with pytest.raises(StoreError, match="let a superuser run CREATE EXTENSION vector"):
+        Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@"))
+    server.run("CREATE EXTENSION vector", name)
+    with pytest.raises(StoreError, match="create the schema onlooker"):
+        Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@"))
+    server.run(f"GRANT CREATE ON DATABASE {name} TO visitor_{name}")
+    with Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@")) as store:
+        store.make_collection("staff", "m")
+        store.add("staff", [face(1)])
+
+
+def test_a_backup_is_the_servers_affair(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(CopyError, match="pg_dump"):
+        backup.backup(store, tmp_path / "copy.db")
+
+
+def test_a_closed_one(url: str) -> None:
+    store = Store(NOWHERE, url)
+    store.close()
+    with pytest.raises(StoreClosed):
+        store.collections()
+    with pytest.raises(StoreClosed):
+        store.make_collection("staff", "m")
