@@ -52,6 +52,7 @@ TESTED_BY = {
     "jobs/schema": "jobs/test_result_file",
     "config/section": "config/test_schema",
     "config/serving": "config/test_schema",
+    "config/shared_store": "config/test_schema",
     "config/tracking": "config/test_schema",
     "console/console_context": "console/test_site",
     "console/people_cards": "console/test_people_page",

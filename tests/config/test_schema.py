@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig, Store, Text
+from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig, Text
 from onlooker.config.section import ConfigError
 from onlooker.config.serving import Serve
+from onlooker.config.shared_store import Store
 from onlooker.config.tracking import People
 
 

@@ -26,6 +26,7 @@ from onlooker.config.section import (
     Side,
 )
 from onlooker.config.serving import Console, Kinesis, Serve, Workers
+from onlooker.config.shared_store import Store
 from onlooker.config.sinks import SinkConfig, SinkName
 from onlooker.config.tracking import People, Tracks
 
@@ -132,16 +133,6 @@ class Match(Section, frozen=True, kw_only=True):
     """Minimum Similarity of a match (Amazon's FaceMatchThreshold)."""
     max_faces: Annotated[int, Meta(ge=1, le=4096)] = 5
     """Maximum matches of a face."""
-
-
-class Store(Section, frozen=True, kw_only=True):
-    """`[store]`: where collections are kept, if not in a file of this machine."""
-
-    url: Annotated[str, Meta(pattern="^postgres(ql)?://")] | None = None
-    """Database of PostgreSQL with pgvector, which many machines may share: see docs/postgres.md."""
-
-    def __repr__(self) -> str:
-        return f"Store(url={self.url and '...'})"  # it may have a password
 
 
 class Pipeline(Section, frozen=True, kw_only=True):
