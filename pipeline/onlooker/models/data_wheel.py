@@ -92,7 +92,7 @@ def write(folder: Path, cards: Sequence[Card] | None = None) -> Path:
     """Write the wheel with the models of `cards` into `folder` and return its path.
 
     cards: None means all that are not optional. They are built first if they are missing. An equal
-    wheel that is there already is left. Raises WeightsError.
+    wheel that is there already is left. Raises WeightsError, or Occupied if another file is there.
     """
     cards = sorted(weights.defaults() if cards is None else cards, key=lambda card: card.name)
     paths = weights.pull([card.name for card in cards])
@@ -122,6 +122,8 @@ def write(folder: Path, cards: Sequence[Card] | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if not durable_file.claim(wheel, lambda file: file.read() == data, "this wheel"):
             durable_file.write(wheel, data)
+    except durable_file.Occupied:
+        raise
     except OSError as error:
         raise WeightsError(f"{wheel}: {error.strerror}; name another folder") from error
     return wheel
