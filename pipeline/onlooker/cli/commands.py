@@ -7,6 +7,7 @@ import typer
 
 from onlooker.cli import collection, config, jobs, keys, log, models, people
 from onlooker.cli.demo import demo
+from onlooker.cli.doctor import doctor
 from onlooker.cli.image import faces, text
 from onlooker.cli.replay import replay
 from onlooker.cli.run import run
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help=SUMMARY,
 )
-for command in (demo, replay, run, stream, status, serve, worker, watch, faces, text):
+for command in (demo, replay, run, stream, status, serve, worker, watch, faces, text, doctor):
     app.command()(command)
 app.add_typer(collection.app, name="collection")
 app.add_typer(log.app, name="log")
