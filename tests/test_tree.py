@@ -16,6 +16,7 @@ TOP = {
     "durable_file": "written by collections, logs, models and runs",
     "errors": "the root of all expected errors",
     "escape": "names of people and of streams, written in few characters",
+    "file_format": "SQLite files of collections, logs, streams, jobs and usage",
     "idempotency": "ClientRequestTokens of collections and of jobs",
     "page_token": "tokens of lists and of positions in the log",
     "program_log": "lines of one form from all processes of a program",

@@ -213,7 +213,7 @@ class TestFile:
         other.execute("CREATE TABLE recipes (name)")
         other.close()
         before = path.read_bytes()
-        with pytest.raises(StoreError, match="database of another program"):
+        with pytest.raises(StoreError, match="not a store of collections"):
             Store(path)
         assert path.read_bytes() == before
 

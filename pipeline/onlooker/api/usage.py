@@ -14,12 +14,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
+from onlooker.file_format import FileFormat, FormatError, statements
+
 FLUSH_SECONDS = 5.0
 LOCK_TIMEOUT_SECONDS = 5.0
 NAME = "usage.db"
 
+FILE = FileFormat("a count of answered calls", 1330533205, 1, statements({}))
+"""Its application_id reads "ONSU"."""
 TABLE = (
-    "CREATE TABLE IF NOT EXISTS calls (day TEXT, operation TEXT, number INTEGER NOT NULL, "
+    "CREATE TABLE calls (day TEXT, operation TEXT, number INTEGER NOT NULL, "
     "PRIMARY KEY (day, operation)) WITHOUT ROWID"
 )
 ADD = (
@@ -58,9 +62,8 @@ class Usage:
             return
         try:
             with _opened(self._path) as database, database:
-                database.execute(TABLE)
                 database.executemany(ADD, [(*key, number) for key, number in counts.items()])
-        except sqlite3.Error as error:
+        except (sqlite3.Error, FormatError) as error:
             logger.warning("usage not written path=%s cause=%s", self._path, error)
             with self._lock:
                 self._counts.update(counts)
@@ -88,21 +91,22 @@ def path_of(store: Path) -> Path:
 
 
 def months(store: Path) -> list[str]:
-    """Return the months with calls, such as "2026-11", the newest first. Raises sqlite3.Error."""
+    """Return the months with calls, such as "2026-11", the newest first.
+
+    Raises sqlite3.Error, FormatError.
+    """
     if not path_of(store).exists():
         return []
     with _opened(path_of(store)) as database:
-        database.execute(TABLE)
         found = database.execute("SELECT DISTINCT substr(day, 1, 7) FROM calls ORDER BY 1 DESC")
         return [month for (month,) in found]
 
 
 def calls(store: Path, month: str) -> Mapping[str, int]:
-    """Return the calls of a month, in UTC, by operation. Raises sqlite3.Error."""
+    """Return the calls of a month, in UTC, by operation. Raises sqlite3.Error, FormatError."""
     if not path_of(store).exists():
         return {}
     with _opened(path_of(store)) as database:
-        database.execute(TABLE)
         found = database.execute(
             "SELECT operation, sum(number) FROM calls WHERE substr(day, 1, 7) = ? "
             "GROUP BY operation ORDER BY operation",
@@ -114,4 +118,23 @@ def calls(store: Path, month: str) -> Mapping[str, int]:
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS)) as database:
+        _make(database)
+        FILE.upgrade(database)
         yield database
+
+
+def _make(database: sqlite3.Connection) -> None:
+    """Make the table, unless the file has tables."""
+    if _tables(database):
+        return
+    database.execute("BEGIN IMMEDIATE")
+    with database:
+        if not _tables(database):  # else another process has just made it
+            database.execute(TABLE)
+            database.execute(f"PRAGMA application_id = {FILE.application_id}")
+            database.execute(f"PRAGMA user_version = {FILE.version}")
+
+
+def _tables(database: sqlite3.Connection) -> int:
+    (count,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    return int(count)

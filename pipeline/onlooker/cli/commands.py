@@ -9,6 +9,7 @@ from onlooker.cli import collection, config, jobs, keys, log, models, people
 from onlooker.cli.demo import demo
 from onlooker.cli.doctor import doctor
 from onlooker.cli.image import faces, text
+from onlooker.cli.migrate import migrate
 from onlooker.cli.replay import replay
 from onlooker.cli.run import run
 from onlooker.cli.serve import serve
@@ -26,7 +27,20 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help=SUMMARY,
 )
-for command in (demo, replay, run, stream, status, serve, worker, watch, faces, text, doctor):
+for command in (
+    demo,
+    replay,
+    run,
+    stream,
+    status,
+    serve,
+    worker,
+    watch,
+    faces,
+    text,
+    doctor,
+    migrate,
+):
     app.command()(command)
 app.add_typer(collection.app, name="collection")
 app.add_typer(log.app, name="log")

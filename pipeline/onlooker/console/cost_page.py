@@ -16,6 +16,7 @@ from starlette.routing import Route
 from onlooker.api import usage
 from onlooker.console import console_context, list_prices, wording
 from onlooker.console.console_context import ConsoleContext
+from onlooker.file_format import FormatError
 from onlooker.identity.search.searcher import all_collections
 from onlooker.jobs import job_store
 from onlooker.jobs.job_store import JobStore
@@ -66,7 +67,7 @@ def _asked(request: Request) -> tuple[ConsoleContext, str, list[str]]:
 def _readable(context: ConsoleContext) -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, FormatError) as error:
         path = usage.path_of(context.settings.store)
         raise HTTPException(500, f"{path}: {error}; move the file away.") from error
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from onlooker.durable_file import FileLock
+from onlooker.file_format import FormatError
 from onlooker.identity import index_paths
 from onlooker.identity.errors import (
     StoreClosed,
@@ -31,11 +32,10 @@ from onlooker.identity.errors import (
     StoreReadOnly,
 )
 from onlooker.identity.faces import KINDS
-from onlooker.identity.migrations import MIGRATIONS, migrate
+from onlooker.identity.migrations import FILE, migrate
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x4F6E6C6B  # "Onlk": SQLite's own mark for files of one program
 LOCK_SECONDS = 10.0
 """Time to wait for another process that writes before giving up."""
 CACHE_KIB = 8192
@@ -123,7 +123,7 @@ class Database:
                     self._writer.close()
                     self._writer = self.connect()
                     self._open()
-                if self._version() < len(MIGRATIONS):
+                if self._version() < FILE.version:
                     self.write(self._migrate)
             except BaseException:
                 self._writer.close()
@@ -297,21 +297,15 @@ class Database:
 
     def _migrate(self, database: sqlite3.Connection) -> None:
         migrate(database, self._version())  # another process may have done it meanwhile
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute(f"PRAGMA application_id = {FILE.application_id}")
 
     def _check_owner(self) -> None:
-        (owner,) = self._writer.execute("PRAGMA application_id").fetchone()
         (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables and owner != APPLICATION_ID:
-            raise StoreError(
-                f"{self.path}: it is the database of another program; move that file away, or "
-                "name another folder in ONLOOKER_DATA"
-            )
-        if self._version() > len(MIGRATIONS):
-            raise StoreError(
-                f"{self.path}: it has format {self._version()}, made by a newer Onlooker, and "
-                f"this one reads up to {len(MIGRATIONS)}; update Onlooker"
-            )
+        if tables:
+            try:
+                FILE.found(self._writer)
+            except FormatError as error:
+                raise StoreError(f"{self.path}: {error}") from error
 
     def _set_write_ahead_log(self) -> None:
         """Turn on the write-ahead log. For this statement alone SQLite does not wait for a lock."""

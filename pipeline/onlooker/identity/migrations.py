@@ -9,8 +9,11 @@ import sqlite3
 
 import numpy as np
 
+from onlooker.file_format import FileFormat
 from onlooker.identity.faces import Metric, Vectors, are_off
 from onlooker.models.card import WeightsError, space
+
+APPLICATION_ID = 0x4F6E6C6B  # "Onlk": SQLite's own mark for files of one program
 
 FORMAT_1 = """
 CREATE TABLE counter (change INTEGER NOT NULL);
@@ -102,6 +105,9 @@ def migrate(database: sqlite3.Connection, version: int) -> None:
         if MIGRATIONS[number] is FORMAT_3:
             _store_metrics(database)
     database.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+FILE = FileFormat("a store of collections", APPLICATION_ID, len(MIGRATIONS), migrate)
 
 
 def metric_of(model: str, vectors: Vectors) -> Metric:

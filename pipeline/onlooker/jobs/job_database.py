@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from onlooker.config.paths import data_folder
+from onlooker.file_format import FormatError
 from onlooker.jobs import schema
 from onlooker.jobs.errors import JobError
 
@@ -56,15 +57,15 @@ class JobDatabase:
 
     def _make(self) -> None:
         with self.changing() as database:
-            [known] = database.execute("PRAGMA application_id").fetchone()
             [tables] = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if known != schema.JOBS_APPLICATION_ID and tables:
-                raise JobError(f"{self._path}: not a database of jobs; name another [jobs] folder")
             if not tables:
                 for statement in schema.JOBS.split(";\n"):
                     database.execute(statement)
                 database.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))
-                database.execute(f"PRAGMA application_id = {schema.JOBS_APPLICATION_ID}")
+                database.execute(f"PRAGMA application_id = {schema.JOBS_FILE.application_id}")
+                database.execute(f"PRAGMA user_version = {schema.JOBS_FILE.version}")
+        with self._explained():
+            schema.JOBS_FILE.upgrade(self._connection)
         [self.secret] = self._connection.execute("SELECT secret FROM secret").fetchone()
 
     def close(self) -> None:
@@ -92,6 +93,8 @@ class JobDatabase:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except FormatError as error:
+            raise JobError(f"{self._path}: {error}; [jobs] folder names the folder") from error
         except sqlite3.Error as error:
             raise JobError(
                 f"{self._path}: {error}; check the disk's free space, and that the folder can be "

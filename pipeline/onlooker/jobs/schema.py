@@ -1,6 +1,9 @@
 """The tables of the database of jobs, and of the file of one job's results."""
 
-JOBS_APPLICATION_ID = 0x4F6E6C4A  # "OnlJ"
+from onlooker.file_format import FileFormat, statements
+
+JOBS_FILE = FileFormat("a database of jobs", 0x4F6E6C4A, 1, statements({}))
+"""Its application_id reads "OnlJ"."""
 
 JOBS = """
 CREATE TABLE secret (secret BLOB NOT NULL);

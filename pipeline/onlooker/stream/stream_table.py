@@ -21,10 +21,12 @@ from onlooker.config import paths
 from onlooker.config.schema import SourceConfig
 from onlooker.durable_file import FileLock, Occupied
 from onlooker.errors import OnlookerError
+from onlooker.file_format import FileFormat, FormatError, statements
 
 APPLICATION_ID = 1330533204
 """SQLite's mark of the kind of file: "ONST"."""
 FORMAT = 1
+FILE = FileFormat("a table of streams", APPLICATION_ID, FORMAT, statements({}))
 LOCK_TIMEOUT_SECONDS = 10.0
 LOCK_SUFFIX = "-runner"
 """End of the name of the file that the process that runs the streams locks."""
@@ -80,13 +82,13 @@ class StreamTable:
                 path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._database.execute("PRAGMA synchronous = FULL")
-        mark = (self._value("PRAGMA application_id"), self._value("PRAGMA user_version"))
-        if mark != (APPLICATION_ID, FORMAT):
-            self._database.close()
-            raise StreamTableError(
-                f"{path}: not a table of streams, or one of another version of Onlooker; move it "
-                "away, or set ONLOOKER_DATA to another folder"
-            )
+            try:
+                FILE.upgrade(self._database)
+            except BaseException as error:
+                self._database.close()
+                if isinstance(error, FormatError):
+                    raise StreamTableError(f"{path}: {error}") from error
+                raise
 
     @property
     def revision(self) -> int:

@@ -66,5 +66,5 @@ def test_a_newer_one_is_left_alone(tmp_path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {schema.FORMAT + 1}")
     for kind in (Log, Writer):
-        with pytest.raises(LogError, match="made by another version"):
+        with pytest.raises(LogError, match="made by a newer Onlooker"):
             kind(path)

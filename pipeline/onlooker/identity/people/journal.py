@@ -13,12 +13,14 @@ from typing import Any, Self
 
 import msgspec
 
+from onlooker.file_format import FileFormat, FormatError, statements
 from onlooker.identity.errors import StoreError
 from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor
 
 APPLICATION_ID = 1330531408
 """SQLite's mark of the kind of file."""
 FORMAT = 1
+FILE = FileFormat("a journal of people", APPLICATION_ID, FORMAT, statements({}))
 JOURNAL = "people.db"
 """Name of the file, beside the store of collections."""
 LOCK_TIMEOUT_SECONDS = 30.0
@@ -104,8 +106,11 @@ class Journal:
                     self._database.execute("ROLLBACK")
                 if self._rows("PRAGMA application_id") != [(APPLICATION_ID,)]:
                     raise  # else another process has made it at the same time
-        elif (kind, *self._rows("PRAGMA user_version")[0]) != (APPLICATION_ID, FORMAT):
-            raise StoreError(f"{self.path}: not a journal of people; move the file away")
+        else:
+            try:
+                FILE.upgrade(self._database)
+            except FormatError as error:
+                raise StoreError(f"{self.path}: {error}") from error
         self._database.execute(RECOGNISED)
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
 from onlooker.escape import PEOPLE, STREAMS
+from onlooker.file_format import FormatError
 from onlooker.record.log import best_faces, integrity, schema, states, visit_table
 from onlooker.record.log.states import StageState
 from onlooker.record.log.visit_table import ANY_VISIT, Event, Visit, VisitQuery, folded, holds
@@ -317,11 +318,11 @@ class Log:
 
     def _check_format(self) -> None:
         self._database.create_function("holds", 2, holds, deterministic=True)
-        if self._rows("PRAGMA application_id") != [(schema.APPLICATION_ID,)]:
-            raise LogError(f"{self.path}: not a log of records; name another file")
-        [(self._format,)] = self._rows("PRAGMA user_version")
-        if not 1 <= self._format <= schema.FORMAT:
-            raise LogError(f"{self.path}: made by another version of Onlooker; name another file")
+        try:
+            with self._errors():
+                self._format = schema.FILE.found(self._database)
+        except FormatError as error:
+            raise LogError(f"{self.path}: {error}") from error
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors():

@@ -3,6 +3,8 @@
 import sqlite3
 from typing import BinaryIO
 
+from onlooker.file_format import FileFormat, statements
+
 APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
 MARK_OFFSET = 68
@@ -116,6 +118,7 @@ UPGRADES = {
     4: BEST_FACES,
 }
 """The statements that turn a log of each earlier format into one of the next."""
+FILE = FileFormat("a log of records", APPLICATION_ID, FORMAT, statements(UPGRADES))
 
 
 def create(database: sqlite3.Connection) -> None:
@@ -131,17 +134,6 @@ def create(database: sqlite3.Connection) -> None:
         COMMIT;
         """
     )
-
-
-def upgrade(database: sqlite3.Connection, found: int) -> None:
-    """Bring a log of format `found` to FORMAT, in one transaction. Raises sqlite3.Error."""
-    steps = "".join(UPGRADES[number] for number in range(found, FORMAT))
-    try:
-        database.executescript(f"BEGIN IMMEDIATE; {steps} PRAGMA user_version = {FORMAT}; COMMIT;")
-    except BaseException:
-        if database.in_transaction:
-            database.execute("ROLLBACK")
-        raise
 
 
 def is_log(file: BinaryIO) -> bool:

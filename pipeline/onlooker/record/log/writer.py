@@ -233,7 +233,7 @@ class Writer(Log):
         if self._format < schema.FORMAT:
             logger.info("upgrading log path=%s format=%d", self.path, self._format)
             with self._errors():
-                schema.upgrade(self._database, self._format)
+                schema.FILE.upgrade(self._database)
             self._check_format()
 
     def _verify(self, boot: str) -> None:

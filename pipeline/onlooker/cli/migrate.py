@@ -1,0 +1,127 @@
+"""`onlooker migrate`: the user's files in the formats of this version."""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onlooker import durable_file
+from onlooker.api import usage
+from onlooker.cli.terminal import plain
+from onlooker.config.load import find, load
+from onlooker.errors import OnlookerError
+from onlooker.file_format import FileFormat, FormatError
+from onlooker.identity import migrations
+from onlooker.identity.people import journal
+from onlooker.identity.store import Store
+from onlooker.identity.store import default_path as default_store
+from onlooker.jobs import job_database
+from onlooker.jobs.job_database import JobDatabase
+from onlooker.jobs.schema import JOBS_FILE
+from onlooker.record.log import schema
+from onlooker.record.log.reader import default_path as default_log
+from onlooker.record.log.writer import Writer
+from onlooker.stream import stream_table
+
+LOCK_SECONDS = 10.0
+
+
+class MigrationError(OnlookerError):
+    """A file cannot be brought up to date; the text says why."""
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of the user's, and what opens it to write, which brings it up to date."""
+
+    path: Path
+    format: FileFormat
+    open: Callable[[], AbstractContextManager[object]]
+
+
+def migrate(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and change nothing.")
+    ] = False,
+    log: Annotated[
+        list[Path] | None, typer.Option("--log", help="Another log, such as a replay's.")
+    ] = None,
+) -> None:
+    """Bring files of earlier versions up to date. A copy of each is kept beside it.
+
+    Stop what runs first. A file of a newer version is refused, and then nothing is changed.
+    Example: `onlooker migrate --dry-run`
+    """
+    settings = load()
+    plain.print(f"{find() or 'no configuration file'}: can be used")
+    if missing := [path for path in log or () if not path.is_file()]:
+        raise MigrationError(f"{missing[0]}: no such file; name a log")
+    logs = [Path(settings.log.path) if settings.log.path else default_log(), *(log or ())]
+    jobs = job_database.jobs_folder(settings.jobs.folder)
+    there = [each for each in _files(default_store(), jobs, logs) if _has_content(each.path)]
+    # All are examined before one is changed.
+    for each, found in [(each, _version(each)) for each in there]:
+        if found == each.format.version:
+            outcome = "up to date"
+        elif dry_run:
+            outcome = f"would be copied, and brought to format {each.format.version}"
+        else:
+            copy = _copy(each.path)
+            with each.open():
+                outcome = f"brought to format {each.format.version}; the old one is {copy}"
+        plain.print(f"{each.path}: {each.format.kind}, format {found}: {outcome}")
+
+
+def _files(store: Path, jobs: Path, logs: list[Path]) -> list[_File]:
+    """Return the files that there may be. store: the file of collections; jobs: the folder."""
+    people, streams = store.with_name(journal.JOURNAL), stream_table.default_path()
+    return [
+        _File(store, migrations.FILE, lambda: Store(store)),
+        _File(people, journal.FILE, lambda: journal.Journal(people)),
+        *(_File(path, schema.FILE, partial(Writer, path)) for path in logs),
+        _File(streams, stream_table.FILE, lambda: stream_table.StreamTable(streams)),
+        _File(jobs / job_database.NAME, JOBS_FILE, lambda: closing(JobDatabase(jobs))),
+        _File(usage.path_of(store), usage.FILE, lambda: nullcontext(usage.months(store))),
+    ]
+
+
+def _has_content(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _version(file: _File) -> int:
+    """Return a file's format. Raises MigrationError if it is newer, or no file of ours."""
+    try:
+        with closing(_read_only(file.path)) as database:
+            return file.format.found(database)
+    except (FormatError, sqlite3.Error) as error:
+        raise MigrationError(f"{file.path}: {error}; nothing was changed") from error
+
+
+def _copy(path: Path) -> Path:
+    """Copy a database beside it and return the copy's path. Raises MigrationError."""
+    copy = path.with_name(f"{path.name}.{time.strftime('%Y%m%d-%H%M%S')}")
+    try:
+        with (
+            durable_file.replacing(copy, overwrite=False) as part,
+            closing(_read_only(path)) as database,
+        ):
+            part.touch(path.stat().st_mode & 0o777)  # sources of streams may have passwords
+            # As bytes: the name need not be UTF-8.
+            database.execute("VACUUM INTO CAST(? AS TEXT)", (os.fsencode(part),))
+    except (OSError, sqlite3.Error) as error:
+        raise MigrationError(f"{path}: it cannot be copied to {copy}: {error}") from error
+    return copy
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=LOCK_SECONDS, isolation_level=None
+    )

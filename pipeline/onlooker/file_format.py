@@ -1,0 +1,75 @@
+"""The formats of SQLite files: what marks a file as one's own, and how an older one is upgraded.
+
+SQLite's `application_id` says which kind of file it is, `user_version` in which format it is.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from onlooker.errors import OnlookerError
+
+Migrate = Callable[[sqlite3.Connection, int], None]
+"""Brings the tables of a file of an earlier format up to date, within a transaction."""
+
+
+class FormatError(OnlookerError):
+    """The file is of another kind, or of a newer format."""
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """A kind of SQLite file and its formats."""
+
+    kind: str
+    """The field's words for it, such as "a log of records"."""
+    application_id: int
+    version: int
+    """Number of today's format."""
+    migrate: Migrate
+
+    def found(self, database: sqlite3.Connection) -> int:
+        """Return the number of the format of a file. Raises FormatError, sqlite3.Error."""
+        (owner,) = database.execute("PRAGMA application_id").fetchone()
+        (version,) = database.execute("PRAGMA user_version").fetchone()
+        if owner != self.application_id:
+            raise FormatError(f"not {self.kind}; name another file, or move this one away")
+        if version < 1:
+            raise FormatError(f"{self.kind} without a format; restore a backup, or move it away")
+        if version > self.version:
+            raise FormatError(
+                f"{self.kind} of format {version}, made by a newer Onlooker, and this one "
+                f"reads up to {self.version}; install the newer Onlooker, or restore a backup"
+            )
+        return int(version)
+
+    def upgrade(self, database: sqlite3.Connection) -> int:
+        """Bring a file up to date, wholly or not at all; return the format that it had.
+
+        The connection is one without transactions of its own (`isolation_level=None`). Raises
+        FormatError, sqlite3.Error.
+        """
+        if self.found(database) == self.version:
+            return self.version
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            found = self.found(database)  # another process may have upgraded it meanwhile
+            self.migrate(database, found)
+            database.execute(f"PRAGMA user_version = {self.version}")
+            database.execute("COMMIT")
+        except BaseException:
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        return found
+
+
+def statements(steps: Mapping[int, str]) -> Migrate:
+    """Return what executes, for each earlier format, the statements that lead to the next one."""
+
+    def migrate(database: sqlite3.Connection, found: int) -> None:
+        for number in sorted(number for number in steps if number >= found):
+            for statement in steps[number].split(";\n"):
+                database.execute(statement)
+
+    return migrate
