@@ -23,7 +23,7 @@ STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.
 # versions of pip, the second for newer ones.
 INSTALL := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet
 
-.PHONY: install demo test docs check bench constraints clean
+.PHONY: install demo test docs check bench constraints audit sbom clean
 
 install: $(VENV)/demo.stamp  ## what demo does before it begins: the environment and the build
 
@@ -38,10 +38,12 @@ test: $(VENV)/dev.stamp  ## all tests, with the real models
 docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
 	$(BIN)/mkdocs build --strict
 
-check: $(VENV)/dev.stamp  ## lint, format, layers, types, and stubs against the compiled modules
+check: $(VENV)/dev.stamp  ## lint, format, workflows, layers, types, and stubs against the compiled modules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	MYPYPATH=pipeline $(BIN)/python -m mypy.stubtest $(STUBS)
@@ -52,9 +54,20 @@ bench: $(VENV)/dev.stamp  ## every benchmark, one after the other
 
 constraints: $(VENV)/dev.stamp  ## renew constraints.txt: the newest versions of everything
 	@mkdir -p build
-	$(BIN)/pip install --quiet --dry-run --ignore-installed --report build/versions.json '.[openvino,cpu,demo,dev]'
+	$(BIN)/pip install --quiet --dry-run --ignore-installed --report build/versions.json '.[openvino,cpu,demo,dev,audit]'
 	$(BIN)/python .ci/constraints.py build/versions.json > build/constraints.txt
 	mv build/constraints.txt constraints.txt
+
+audit: $(VENV)/audit.stamp  ## licences and known vulnerabilities of the locked versions; needs PyPI's advisories
+	$(BIN)/python .ci/licences.py
+	PATH="$(BIN):$$PATH" $(BIN)/python .ci/audit.py
+
+sbom: $(VENV)/audit.stamp  ## the software bill of materials of what users install, into build/onlooker.cdx.json
+	rm -rf build/runtime
+	$(PYTHON) -m venv build/runtime
+	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt build/runtime/bin/pip install --quiet '.[$(RUNTIME)]'
+	build/runtime/bin/pip uninstall --quiet --yes setuptools pip
+	$(BIN)/cyclonedx-py environment build/runtime --pyproject pyproject.toml --output-reproducible --of JSON --output-file build/onlooker.cdx.json
 
 clean:  ## remove what the other targets made (weights stay in the user's cache)
 	rm -rf $(VENV) build demo site *.egg-info pipeline/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -78,3 +91,7 @@ $(VENV)/dev.stamp: $(SOURCES) | $(VENV)/bin/python
 	@echo 'installing into $(VENV): a minute or two'
 	$(INSTALL) --editable '.[$(RUNTIME),demo,dev]'
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/audit.stamp: $(VENV)/dev.stamp
+	$(INSTALL) pip-audit cyclonedx-bom
+	@touch $@

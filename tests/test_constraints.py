@@ -24,7 +24,7 @@ def test_every_requirement_of_the_makefile_is_pinned_to_a_version_that_fits() ->
     wanted = [
         *table["build-system"]["requires"],
         *table["project"]["dependencies"],
-        *(line for extra in ("cpu", "openvino", "demo", "dev") for line in extras[extra]),
+        *(line for extra in ("cpu", "openvino", "demo", "dev", "audit") for line in extras[extra]),
     ]
     pins = pinned()
     assert len(wanted) > 30
