@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import pytest
 from msgspec.structs import replace
-from tests.support import films
+from tests.support import appearances, films
 from tests.support.frames import frame
 from tests.support.records import EILEEN, face
 
@@ -68,6 +68,17 @@ def test_text_is_printed_as_it_was_read(capsys: pytest.CaptureFixture[str]) -> N
     summary.add(build(replace(frame("door", 0), lines=(line,)), Config(), "d"))
     print_summary(summary)
     assert read in capsys.readouterr().out
+
+
+def test_a_person_whom_nobody_matches_has_no_best(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = Summary()
+    visit = appearances.event(1, "end", 1.0, 9.6)
+    summary.add(appearances.record(0, replace(visit, person="unknown-000001")))
+    print_summary(summary)
+    output = capsys.readouterr().out
+    assert "unknown-000001" in output
+    assert "9.6 s" in output
+    assert " 0.0 " not in output
 
 
 def test_people_are_shown_by_name(capsys: pytest.CaptureFixture[str]) -> None:

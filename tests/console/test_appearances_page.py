@@ -87,6 +87,18 @@ def test_a_visit_says_why_it_has_its_name(url: str) -> None:
     assert "No collection is searched" in Visitor(url).get(f"/appearances/{VISIT.format(1)}").text
 
 
+def test_a_part_of_a_name_offers_the_names_that_have_it(url: str, page: Page) -> None:
+    page.goto(f"{url}/appearances")
+    page.get_by_label("Person").fill("ANN")
+    page.get_by_label("Person").press("Enter")
+    expect(page.locator(".empty")).to_contain_text("Did you mean anna?")
+    page.get_by_role("link", name="anna").click()
+    expect(page.locator("li.visit")).to_have_count(40)
+    assert "Leave a condition out" in Visitor(url).get("/appearances/rows?person=xyz").text
+    other_day = Visitor(url).get("/appearances/rows?person=anna&until=2020-01-01T00:00").text
+    assert "Did you mean" not in other_day, "the name is right; the time is not"
+
+
 def test_an_empty_log_says_what_to_do(tmp_path: Path) -> None:
     with serving(tmp_path) as url:
         assert "Nobody has come yet" in Visitor(url).get("/appearances").text

@@ -86,6 +86,8 @@ def test_axe_finds_nothing_serious_and_no_page_is_wider_than_the_screen(
             assert told == [], (path, scheme)
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= viewport["width"], path
+            for link in page.get_by_role("navigation").get_by_role("link").all():
+                expect(link).to_be_in_viewport(ratio=1)  # without scrolling the bar
 
 
 @pytest.mark.parametrize("path", [path for path, _ in PAGES])

@@ -21,8 +21,10 @@ from websockets.sync.client import connect
 
 from onlooker.config.schema import Config
 from onlooker.config.schema import Match as MatchSection
+from onlooker.console.run_observer import RunObserver
 from onlooker.escape import PEOPLE
 from onlooker.stream.live_pictures import topic
+from onlooker.stream.messages import Counts, StreamStatus
 
 PICTURE = topic("door", "picture")
 READ = """() => {
@@ -68,6 +70,30 @@ def test_without_cameras_the_page_says_what_to_do(tmp_path: Path) -> None:
         text = Visitor(url).get("/live").text
     assert "No camera yet" in text
     assert "onlooker.toml" in text
+
+
+@pytest.mark.parametrize(
+    ("finished", "words"), [(False, "waiting for an image"), (True, "The video has ended")]
+)
+def test_a_tile_without_an_image_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, finished: bool, words: str
+) -> None:
+    status = StreamStatus(
+        name="door",
+        counts=Counts(),
+        source="source-0.1",
+        in_flight=0,
+        frames=None,
+        finished=finished,
+        error=None,
+        seconds=0.0,
+    )
+    monkeypatch.setattr(RunObserver, "stream", lambda self, name: status)
+    with watched_run("door"), serving(tmp_path) as url:
+        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 20)
+        assert f'<p class="wait" id="wait-door">{words}' in Visitor(url).get("/live").text
+        later = Visitor(url).get("/live/health?shown=door").text
+        assert f'<p class="wait" id="wait-door" hx-swap-oob="true">{words}' in later
 
 
 def test_a_box_is_drawn_on_its_own_frame(tmp_path: Path, page: Page) -> None:

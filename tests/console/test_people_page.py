@@ -54,6 +54,36 @@ def names(text: str) -> list[str]:
     return re.findall(r'name="person" value="([^"]*)"', text)
 
 
+def test_a_visit_says_who_gave_the_name_and_what_to_do_without_one(url: str) -> None:
+    client = Visitor(url)
+    path = f"/appearances/{visit(1, 0)}"
+    before = client.get(path).text
+    assert "Nobody has said yet" in before
+    assert '<a href="/people/one?person=unknown-000001">who unknown-000001 is</a>' in before
+    assert "No collection" not in before
+    client.get("/people")
+    fields = {"person": "unknown-000001", "name": "Ada Lovelace"}
+    assert client.post("/people/name", fields).status == 200
+    named = client.get(path).text
+    assert "Most like the other visits of <a " in named
+    assert ">Ada Lovelace</a>, who got the name on the page People" in named
+    assert "No collection" not in named
+    rows = client.get("/appearances/rows?person=Ada Lovelace".replace(" ", "+")).text
+    assert rows.count('class="who"') == rows.count('id="visit-') == 3
+
+
+def test_a_name_that_is_refused_is_told_beside_it(url: str, page: Page) -> None:
+    page.goto(f"{url}/people")
+    page.get_by_role("button", name="Name unknown-000001").click()
+    dialog = page.locator("#dialog")
+    dialog.get_by_label("Name").fill(" ")
+    dialog.get_by_role("button", name="Name").click()
+    expect(dialog.locator(".trouble")).to_contain_text("name")
+    dialog.get_by_label("Name").fill("Ada")
+    dialog.get_by_role("button", name="Name").click()
+    expect(page.locator("#done")).to_contain_text("unknown-000001 is Ada now")
+
+
 class TestList:
     def test_a_thousand_people_are_paged_without_a_gap(self, crowded: str) -> None:
         visitor, after, seen = Visitor(crowded), "", list[str]()

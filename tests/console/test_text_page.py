@@ -15,7 +15,7 @@ from tests.support.people import DAY, chip
 from tests.support.readings import READING, reading
 
 from onlooker.api.access_keys import Key
-from onlooker.config.schema import KEEP_ALL, Config, Match, Text
+from onlooker.config.schema import KEEP_ALL, Config, Match, SourceConfig, Text
 from onlooker.console.text_page import marked
 from onlooker.record.log.writer import Writer
 from onlooker.types import Chip
@@ -135,6 +135,16 @@ def test_searching_in_a_browser(url: str, page: Page) -> None:
     page.locator("li.visit summary").click()
     expect(page.locator(".why")).to_contain_text("Größe")
     expect(page.locator(".why polygon.own")).to_have_count(1)
+    expect(page.locator(".why figcaption")).to_contain_text("no image of the whole frame")
+
+
+def test_of_a_video_the_frame_itself_is_shown(tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    config = Config(streams={"door": SourceConfig(url="/videos/door.mp4")})
+    with serving(tmp_path, config=config) as url:
+        text = Visitor(url).get(f"/text/{READING.format(0)}").text
+    assert '<img src="/moments/' in text
+    assert "<svg" not in text
 
 
 def test_a_hostile_text_is_text_and_has_its_image(url: str, page: Page) -> None:

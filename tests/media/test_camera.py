@@ -189,6 +189,16 @@ def test_a_password_is_accepted_or_refused() -> None:
         assert "401" in receive(camera.url.replace("geheim", "falsch"), 3)[1]
 
 
+def test_what_is_no_camera_is_told_in_words() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        found, why = receive(f"rtsp://user:geheim@127.0.0.1:{server.server_port}/1", 1)
+        server.shutdown()
+    assert found == []
+    assert "is no video; check the port and the path" in why
+    assert "geheim" not in why
+
+
 def test_a_refused_connection() -> None:
     found, why = receive("http://127.0.0.1:9/video", 1, timeout=1)
     assert not found

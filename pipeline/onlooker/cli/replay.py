@@ -338,7 +338,7 @@ def print_summary(summary: Summary) -> None:
                 f"{sighting.first:.1f} s",
                 f"{sighting.last:.1f} s",
                 str(sighting.frames),
-                f"{sighting.best:.1f}",
+                f"{sighting.best:.1f}" if sighting.best else "",  # by [people], without a match
             )
         table.add_section()
     console.print(table)

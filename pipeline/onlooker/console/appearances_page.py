@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from onlooker.console import console_context, moments, wording
+from onlooker.console import console_context, moments, people_cards, wording
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.sessions import Session
 from onlooker.escape import PEOPLE, STREAMS
@@ -28,6 +28,8 @@ FACE_SECONDS = 60
 GONE = "There is no such visit; its record may have been removed."
 MAX_NAMES = 2000
 """Names that the filter suggests."""
+MAX_SIMILAR = 8
+"""Names that are offered if no visit has the one that was typed."""
 
 
 class Row(NamedTuple):
@@ -37,14 +39,25 @@ class Row(NamedTuple):
     event: Appearance
     person: str | None
     """Whose it is by now: it may have been named, merged or split since."""
-    known: bool
+    matched: bool
     """Whether the collection of the stream knows the person."""
+    remembered: bool
+    """Whether the person is one of those whom `[people]` remembers."""
     pictured: bool
     """Whether the log has an image of the face."""
 
     @property
     def id(self) -> str:
         return self.event.AppearanceId
+
+    @property
+    def named(self) -> bool:
+        """Whether somebody gave the person a name on the page People."""
+        return self.remembered and not people_cards.is_unknown(self.person or "")
+
+    @property
+    def known(self) -> bool:
+        return self.matched or self.named
 
     @property
     def there(self) -> bool:
@@ -85,15 +98,13 @@ def show(request: Request) -> Response:
     context = console_context.of(request)
     session = console_context.allowed(request, "console:View")
     with context.log() as log, context.people() as people:
-        names = [] if log is None else log.ask(partial(visit_table.names, limit=MAX_NAMES))
-        if people is not None:
-            names = [*{*names, *(person for person, *_ in people.journal.people())}]
+        names = _names(log, people)
         streams = [] if log is None else [*log.sequences_at(log.position)]
         values = _rows(request, context, session, log, people)
     return context.render(
         request,
         "appearances.html",
-        names=sorted(map(wording.person, names)),
+        names=names,
         streams=sorted(name for name in streams if context.sees(session, name)),
         **values,
     )
@@ -139,7 +150,9 @@ def _rows(
     )
     found = [] if log is None else log.ask(question)
     more = found[-1].event if len(found) == PAGE_ROWS else None
+    similar = [] if found or not asked.person else _similar(asked.person, _names(log, people))
     return {
+        "similar": similar,
         "visits": [
             _row(each, log, people)
             for each in found
@@ -148,6 +161,22 @@ def _rows(
         "asked": asked,
         "before": f"{more.End!r}_{more.AppearanceId}" if more is not None else "",
     }
+
+
+def _names(log: Log | None, people: People | None) -> list[str]:
+    """Return the names that visits have, as people read them."""
+    names = [] if log is None else log.ask(partial(visit_table.names, limit=MAX_NAMES))
+    if people is not None:
+        names = [*{*names, *(person for person, *_ in people.journal.people())}]
+    return sorted(map(wording.person, names))
+
+
+def _similar(typed: str, names: Sequence[str]) -> list[str]:
+    """Return names of which `typed` is a part, in upper or lower case, but not the whole."""
+    part = visit_table.folded(typed)
+    return [name for name in names if part in visit_table.folded(name) and name != typed][
+        :MAX_SIMILAR
+    ]
 
 
 def _place(text: str) -> tuple[float, str] | None:
@@ -165,7 +194,14 @@ def _row(visit: Visit[Appearance], log: Log, people: People | None) -> Row:
     event = visit.event
     person = None if people is None else people.journal.person_of(event.AppearanceId)
     pictured = log.best_face(event.AppearanceId) is not None
-    return Row(visit.stream, event, person or event.Person, event.Match is not None, pictured)
+    return Row(
+        stream=visit.stream,
+        event=event,
+        person=person or event.Person,
+        matched=event.Match is not None,
+        remembered=person is not None or (event.Person is not None and event.Match is None),
+        pictured=pictured,
+    )
 
 
 def details(request: Request) -> Response:

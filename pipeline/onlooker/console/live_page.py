@@ -15,7 +15,10 @@ def show(request: Request) -> Response:
     context = console_context.of(request)
     session = console_context.allowed(request, "console:View")
     feeds = context.observer.feeds
-    streams = [(name, is_camera(feeds[name].source.url)) for name in _names(context, session)]
+    streams = [
+        (name, is_camera(feeds[name].source.url), _health(context, name)[0])
+        for name in _names(context, session)
+    ]
     return context.render(request, "live.html", streams=streams)
 
 
@@ -26,11 +29,14 @@ def health(request: Request) -> Response:
     names = _names(context, session)
     if request.query_params.getlist("shown") != names:
         return Response(headers={"HX-Refresh": "true"})
-    states = []
-    for name in names:
-        status = context.observer.stream(name)
-        states.append((name, *(("good", "") if status is None else wording.health(status))))
+    states = [(name, *_health(context, name)) for name in names]
     return context.render(request, "live_health.html", states=states)
+
+
+def _health(context: ConsoleContext, name: str) -> tuple[str, str]:
+    """Return how a stream is, and in words."""
+    status = context.observer.stream(name)
+    return ("good", "") if status is None else wording.health(status)
 
 
 def _names(context: ConsoleContext, session: Session) -> list[str]:

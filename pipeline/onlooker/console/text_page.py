@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from onlooker.console import console_context, wording
+from onlooker.console import console_context, moments, wording
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.sessions import Session
 from onlooker.escape import STREAMS
@@ -184,6 +184,7 @@ def details(request: Request) -> Response:
         event=event,
         lines=[] if record is None else _lines(record, event),
         frame=None if record is None else record.FrameInformation,
+        moment=moments.video_of(context, found.stream) is not None,
         people=list(zip((each.event for each in people), faces, strict=True)),
     )
 

@@ -85,6 +85,9 @@ class Camera:
             raise MediaError(f"{name}: no data for {timeout:g} s") from None
         except av.error.HTTPUnauthorizedError:
             raise MediaError(f"{name}: the user name or password is wrong (401)") from None
+        except av.error.InvalidDataError:
+            text = f"{name}: what comes from there is no video; check the port and the path"
+            raise MediaError(text + self._advice()) from None
         except (av.error.FFmpegError, OSError) as error:
             text = f"{name}: {error.strerror or type(error).__name__}"
             raise MediaError(text + self._advice()) from None

@@ -74,7 +74,17 @@ export function say(text) {
   say.timer = setTimeout(() => place.hidePopover(), 8000);
 }
 
-document.body.addEventListener("htmx:responseError", ({ detail }) => say(detail.xhr.responseText.slice(0, 500)));
+// A form with a place for its trouble tells it there, until it is sent again.
+
+document.body.addEventListener("htmx:responseError", ({ detail }) => {
+  const text = detail.xhr.responseText.slice(0, 500);
+  const place = detail.elt.querySelector(".trouble");
+  if (place) place.textContent = text;
+  else say(text);
+});
+document.body.addEventListener("htmx:beforeRequest", ({ detail }) => {
+  if (detail.elt.matches("form")) detail.elt.querySelector(".trouble")?.replaceChildren();
+});
 document.body.addEventListener("htmx:sendError", () => say("Onlooker does not answer. Is it running?"));
 
 // The sheet: a form over the page, shown when it has been fetched.

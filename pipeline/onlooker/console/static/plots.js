@@ -2,6 +2,7 @@
 
 const plots = new Map();
 const HEIGHT = 90;
+const CLOCK = uPlot.fmtDate("{HH}:{mm}:{ss}"); // as all times of the console
 
 function colours() {
   const style = getComputedStyle(document.documentElement);
@@ -16,7 +17,7 @@ function made(place, data) {
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
-    axes: [{ ...axis, size: 22, space: 80 }, { ...axis, size: 30, space: 24 }],
+    axes: [{ ...axis, size: 22, space: 80, values: (_, times) => times.map((time) => CLOCK(new Date(1000 * time))) }, { ...axis, size: 30, space: 24 }],
     scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.1)] } },
     series: [{}, { stroke: good, width: 1.5 }, { stroke: bad, width: 1.5 }],
   }, data, place);
