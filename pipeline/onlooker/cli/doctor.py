@@ -1,7 +1,9 @@
 """`onlooker doctor`: what this machine has, what it lacks, and what to do."""
 
+import errno
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,15 +13,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from onlooker.cli import run
 from onlooker.cli.terminal import plain
 from onlooker.config import paths
-from onlooker.config.load import load
+from onlooker.config.load import find, has_section, load
+from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.models import archive, precision, session, weights
+from onlooker.stream import cameras, capacity, run_directory
+from onlooker.stream.ring import Ring
 from onlooker.stream.run_directory import MEMORY
 
-MIN_SHARED_BYTES = 512 * 2**20
-"""Free shared memory that the frames of a few cameras take."""
 MIN_MEMORY_BYTES = 2 * 2**30
 """Memory that the models of two workers take, with their images."""
 MIN_DISK_BYTES = 1 * 2**30
@@ -76,13 +80,26 @@ def shared_memory() -> Iterator[Finding]:
     if not MEMORY.is_dir():
         yield Finding("shared memory", "note", f"no {MEMORY}; frames go over the disk")
         return
-    free = shutil.disk_usage(MEMORY).free
-    text = f"{_gigabytes(free)} free in {MEMORY}"
-    if free < MIN_SHARED_BYTES:
-        advice = "make it larger: `docker run --shm-size=1g`, or `shm_size` in compose.yaml"
+    free, needed = shutil.disk_usage(MEMORY).free, _frame_bytes()
+    text = f"{_gigabytes(free)} free in {MEMORY}, of {_gigabytes(needed)} that frames may take"
+    if free < needed and not run_directory.runs():
+        # Twice as much: a replay may run beside the streams.
+        size = -(-2 * needed // 2**30)
+        advice = f"make it larger: `docker run --shm-size={size}g`, or `shm_size` in compose.yaml"
         yield Finding("shared memory", "note", text, advice)
     else:
         yield Finding("shared memory", "good", text)
+
+
+def _frame_bytes() -> int:
+    """Return the memory for the frames of the configured streams, and of some that are added."""
+    try:
+        settings = load()
+    except OnlookerError:  # another check tells it
+        settings = Config()
+    streams = sum(source.enabled for source in settings.streams.values())
+    slots = max(streams, cameras.EXPECTED_STREAMS) * capacity.window(settings)
+    return slots * Ring.slot_bytes_for(*cameras.EXPECTED_SIZE)
 
 
 def runtime() -> Iterator[Finding]:
@@ -124,18 +141,80 @@ def video() -> Iterator[Finding]:
     if missing:
         advice = "install PyAV's own wheel: pip install --force-reinstall --only-binary av av"
         yield Finding("video", "lack", f"this PyAV cannot decode {', '.join(missing)}", advice)
+        return
+    try:
+        av.Codec("libx264", "w")
+    except ValueError:
+        text = "this PyAV has no libx264: the demo and annotated videos cannot be written"
+        advice = "install PyAV's own wheel: pip install --force-reinstall --only-binary av av"
+        yield Finding("video", "note", text, advice)
     else:
         yield Finding("video", "good", f"PyAV {av.__version__}")
 
 
 def configuration() -> Iterator[Finding]:
-    """Check the configuration file."""
+    """Check the configuration file, and what its sections need."""
     try:
         settings = load()
+        run.check(settings)
     except OnlookerError as error:
         yield Finding("configuration", "lack", str(error))
         return
     yield Finding("configuration", "good", f"{len(settings.streams)} streams")
+
+
+def ports() -> Iterator[Finding]:
+    """Check that the configured addresses can be listened on."""
+    try:
+        settings = load()
+    except OnlookerError:  # another check tells it
+        return
+    free = []
+    for section, host, port in _addresses(settings):
+        try:
+            socket.create_server((host, port), family=_family(host)).close()
+        except OSError as error:
+            # Python's own text goes on; errors of names have negative numbers, and no other text.
+            code = error.errno or 0
+            text = f"{host}:{port}: {os.strerror(code) if code > 0 else error.strerror}"
+            if error.errno == errno.EADDRINUSE and run_directory.runs():
+                advice = "nothing is to be done if it is the Onlooker that runs"
+                yield Finding(f"port of [{section}]", "note", text, advice)
+            else:
+                advice = "name another address of this machine, or end the program that has it"
+                yield Finding(f"port of [{section}]", "lack", text, advice)
+        else:
+            free.append(f"{host}:{port}")
+    if free:
+        yield Finding("ports", "good", f"free: {', '.join(free)}")
+
+
+def _addresses(settings: Config) -> Iterator[tuple[str, str, int]]:
+    """Yield section, host and port of what `onlooker run` listens on; port 0 is always free."""
+    path = find()
+    found: list[tuple[str, str | None]] = [
+        ("metrics", settings.metrics.listen),
+        ("publish", settings.publish.endpoint),
+        ("workers", settings.workers.listen),
+    ]
+    if path is not None:
+        serve = settings.serve
+        sections = {
+            "serve": f"{serve.host}:{serve.port}",
+            "console": settings.console.listen,
+            "kinesis": settings.kinesis.listen,
+        }
+        found += [item for item in sections.items() if has_section(item[0], path)]
+    for section, listen in found:
+        if listen is None or listen.startswith("ipc://"):
+            continue
+        host, _, port = listen.removeprefix("tcp://").rpartition(":")
+        if port != "0":
+            yield section, host.strip("[]").replace("*", "0.0.0.0"), int(port)
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def disk() -> Iterator[Finding]:
@@ -166,6 +245,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     models,
     video,
     configuration,
+    ports,
     disk,
 )
 """What is checked, in the order of the answer."""
