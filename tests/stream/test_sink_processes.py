@@ -105,6 +105,7 @@ def test_the_end_waits_only_as_long_as_something_is_taken(
         assert until(group, lambda: bool(group.status()))
         with pytest.raises(LogError, match="another process sends this log"):
             SinkProcesses(path, sinks, True)
+    monkeypatch.setattr(sink_processes, "IDLE_SECONDS", 60.0)
     with receiver(port) as there:
         with sink_processes.running(path, sinks) as group:
             assert group.finish() == []
