@@ -65,7 +65,7 @@ def test_a_visit_says_who_gave_the_name_and_what_to_do_without_one(url: str) -> 
     fields = {"person": "unknown-000001", "name": "Ada Lovelace"}
     assert client.post("/people/name", fields).status == 200
     named = client.get(path).text
-    assert "Most like the other visits of <a " in named
+    assert "One of the visits of <a " in named
     assert ">Ada Lovelace</a>, who got the name on the page People" in named
     assert "No collection" not in named
     rows = client.get("/appearances/rows?person=Ada Lovelace".replace(" ", "+")).text

@@ -147,6 +147,9 @@ def test_accessible_and_as_wide_as_a_phone(
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     page.set_viewport_size({"width": 375, "height": 700})
     page.goto(f"{url}/try")
+    page.locator("#busy").evaluate("busy => busy.classList.add('htmx-request')")
+    expect(page.locator("#busy")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375, "while it looks"
     page.locator("input[type=file]").set_input_files(photo)
     expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
