@@ -67,6 +67,7 @@ def test_status_tells_the_runs_apart(tmp_path: Path) -> None:
         for name, process in (("door", door), ("yard", yard)):
             below = said[said.index(f"process {process.pid}, log {tmp_path}/{name}/r.db") :]
             assert seen.findall(below)[0] == name
+        assert not re.search(r"┩ *\n└", said), f"a table without a row: {said}"
         door.send_signal(signal.SIGTERM)
         out, err = door.communicate(timeout=60)
         assert door.returncode in (0, 128 + signal.SIGTERM), err

@@ -58,7 +58,9 @@ def status(
                     shown.add_row(workers_table(new, old, seconds))
                 if sinks := program.sinks():
                     shown.add_row(sinks_table(sinks))
-                shown.add_row(processes_table(program.processes()))
+                processes = processes_table(program.processes())
+                if processes.row_count:
+                    shown.add_row(processes)
             before = now
             if live is None:
                 console.print(shown)
