@@ -8,7 +8,6 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from tests.support.commands import ONLOOKER, environment, onlooker
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import replay_videos
 from onlooker.config.schema import Config, Faces, Text
-from onlooker.durable_file import is_locked
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
@@ -84,22 +82,23 @@ def offspring(pid: int) -> dict[int, str]:
     return {child: parents[child][1] for child in below - {pid} if child in parents}
 
 
-def left_behind() -> set[str]:
-    """Return the run directories that no process holds; others may belong to running tests."""
-    found = set()
-    for run in MEMORY.glob(f"{PREFIX}*"):
-        with suppress(FileNotFoundError):  # it ends this moment
-            if not is_locked(run / "lock"):
-                found.add(run.name)
-    return found
-
-
 @pytest.fixture
-def clean_afterwards() -> Iterator[None]:
-    """The test leaves no run directory behind."""
-    before = left_behind()
+def clean_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The commands of the test leave no run directory behind; other tests may run beside it."""
+    started: list[int] = []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        """A process whose id is noted."""
+
+        def __init__(self, *words: Any, **options: Any) -> None:
+            super().__init__(*words, **options)
+            started.append(self.pid)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
     yield
-    assert left_behind() <= before
+    assert started
+    for process in started:
+        assert list(MEMORY.glob(f"{PREFIX}{process}-*")) == []
 
 
 @pytest.fixture(scope="module")
