@@ -130,10 +130,11 @@ class Store:
             )
             return row.model
 
-        self.database.remove_indexes(name, self.database.write(rename))
+        model = self.database.write(rename)
         # There may be others, if processes were killed during this.
         while self.database.write(schema.sweep):
             pass
+        self.database.remove_indexes(name, model)
 
     def collections(self, limit: int = FACES_PER_PAGE, token: str | None = None) -> CollectionPage:
         """List collections in the order of their creation. Raises InvalidToken."""

@@ -42,7 +42,10 @@ from onlooker.types import StoredFace
 T = TypeVar("T")
 
 CHUNK_FACES = 2_000
-"""Faces that are stored in one transaction."""
+"""Faces that are read at a time, and stored in one transaction of SQLite."""
+REMOTE_CHUNK_FACES = 200
+"""Faces that are stored in one transaction of PostgreSQL, where each statement is a round trip
+while others wait to write."""
 
 UNREADABLE = (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
 """NumPy's errors for damaged headers, which are Python expressions."""
@@ -262,7 +265,8 @@ def _fill(
     """Add the faces, some at a time, so that others can write in between; return how many."""
     owned = dict.fromkeys(head.Users, 0)
     count = 0
-    while part := list(islice(lines, CHUNK_FACES)):
+    chunk = CHUNK_FACES if store.url is None else REMOTE_CHUNK_FACES
+    while part := list(islice(lines, chunk)):
         places = [f"{source}, line {number}" for number in range(count + 2, count + 2 + len(part))]
         faces = [_decode(line, Line, place) for line, place in zip(part, places, strict=True)]
         for face, place in zip(faces, places, strict=True):

@@ -10,6 +10,7 @@ from tests.support.indexes import QUERIES, SPACE, VECTORS, new
 
 from onlooker.identity.errors import CollectionNotFound
 from onlooker.identity.faces import Metric
+from onlooker.identity.postgres import postgres_connection
 from onlooker.identity.postgres.postgres_database import PostgresDatabase
 from onlooker.identity.search import postgres_index
 from onlooker.identity.search.engines import open_searcher
@@ -108,7 +109,49 @@ def test_an_index_that_was_not_completed_is_built_again(store: Store) -> None:
 def test_more_results_than_the_index_gives(store: Store) -> None:
     index, _ = filled(store)
     built(index, store)
-    assert len(index.search(QUERIES[:1], 3000)[0]) == 3000
+    for count in (100, 101, 256, 3000):
+        assert len(index.search(QUERIES[:1], count)[0]) == count
+
+
+def test_all_faces_of_one_person_are_found(store: Store) -> None:
+    random = np.random.default_rng(1)
+    near = VECTORS[0] + random.normal(0, 0.01, (1200, VECTORS.shape[1]))
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    store.make_collection("staff", "m")
+    store.add("staff", [new(vector) for vector in near.astype(np.float32)])
+    assert isinstance(store.database, PostgresDatabase)
+    index = face_index(store.database, "staff", "m", "cosine")
+    built(index, store)
+    for count in (100, 250):
+        [found] = index.search(VECTORS[:1], count)
+        assert len({hit.entry.face_id for hit in found}) == count
+
+
+def test_an_index_that_another_machine_has_just_built_stays(store: Store) -> None:
+    index, _ = filled(store)
+    built(index, store)
+    number = "SELECT 'onlooker.faces_nearest_1'::regclass::oid::bigint"
+    before = store.database.rows(number, ())
+    index._build(1, VECTORS.shape[1])  # as if the search had been before that
+    assert store.database.rows(number, ()) == before
+
+
+def test_a_long_reader_does_not_keep_the_faces_of_a_deleted_collection(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    index, _ = filled(store)
+    built(index, store)
+    settings = {**postgres_connection.SETTINGS, "lock_timeout": "100ms"}
+    monkeypatch.setattr(postgres_connection, "SETTINGS", settings)
+    with store.database.reading() as reader:
+        reader.execute("SELECT count(*) FROM faces").fetchone()
+        store.delete_collection("staff")
+    assert "a vector index remains for now collection=staff" in caplog.text
+    assert store.database.rows("SELECT count(*) FROM faces", ()) == [(0,)]
+    assert indexes(store) == ["faces_nearest_1"]
+    store.make_collection("guests", "m")
+    store.delete_collection("guests")
+    assert indexes(store) == []
 
 
 def test_closing_cancels_a_build(monkeypatch: pytest.MonkeyPatch) -> None:

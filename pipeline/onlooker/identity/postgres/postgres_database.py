@@ -8,6 +8,7 @@ The server may go and come back: connections that have died are replaced, and wh
 to change anything is tried once more.
 """
 
+import logging
 import os
 import queue
 import secrets
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from onlooker.identity.errors import StoreClosed, StoreLocked, StoreUnreachable
+from onlooker.identity.errors import StoreClosed, StoreError, StoreLocked, StoreUnreachable
 from onlooker.identity.postgres import postgres_tables
 from onlooker.identity.postgres.postgres_connection import (
     LOCK_SECONDS,
@@ -35,6 +36,8 @@ MAX_READERS = 8
 """Connections of a process that read at a time; further readers wait."""
 CREATION_LOCK = 0x4F6E6C6B
 """Key of the lock that a process holds while it creates the tables."""
+
+logger = logging.getLogger(__name__)
 
 
 class PostgresDatabase:
@@ -119,7 +122,16 @@ class PostgresDatabase:
             return found
 
     def remove_indexes(self, name: str, model: str) -> None:
-        """Remove the vector indexes of all collections that are gone."""
+        """Remove the vector indexes of all collections that are gone.
+
+        Those that others use for long remain until the next collection is deleted.
+        """
+        try:
+            self._remove_indexes()
+        except StoreError as error:
+            logger.warning("a vector index remains for now collection=%s error=%s", name, error)
+
+    def _remove_indexes(self) -> None:
         connection = self.connect()
         try:
             for (index,) in connection.execute(

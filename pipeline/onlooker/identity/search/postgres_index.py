@@ -32,8 +32,9 @@ T = TypeVar("T")
 
 MIN_INDEXED = 10_000
 """Vectors from which an index pays: a scan of these takes some ten milliseconds."""
-MAX_INDEXED_RESULTS = 256
-"""Results up to which the index is asked; for more a scan is surer."""
+MAX_INDEXED_RESULTS = CANDIDATES // 2
+"""Results up to which the index is asked, which has twice as many candidates; for more a scan is
+surer."""
 RETRY_SECONDS = 60.0
 """Time until an index that could not be built is tried again."""
 NBYTES = 2_000
@@ -47,6 +48,8 @@ OPERATORS: dict[tuple[Kind, Metric], tuple[str, str]] = {
     ("users", "euclidean"): ("<->", "halfvec_l2_ops"),
 }
 """pgvector's operator and its class of indexes. The mean of a user's faces is not of length 1."""
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(?)"
+"""Whether an index is complete; no row if there is none."""
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +149,7 @@ class PostgresIndex(Generic[T]):
         (dim, indexed, _) = reader.execute(
             f"SELECT (SELECT vector_dims(vector) FROM {self._kind} "
             "WHERE collection = ? AND vector IS NOT NULL LIMIT 1), "
-            "(SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass(?)), "
+            f"({VALID}), "
             # The statistics may be too old to show that the index pays.
             "set_config('enable_sort', 'off', true)",
             (row.id, f"{SCHEMA}.{self._name(row.id)}"),
@@ -165,7 +168,7 @@ class PostgresIndex(Generic[T]):
             nearest = f"vector::halfvec({dim}) {self._operator} $1::vector({dim})::halfvec({dim})"
             chosen = (
                 f"number IN (SELECT number FROM {self._kind} WHERE collection = {row.id} "
-                f"ORDER BY {nearest} LIMIT {max(CANDIDATES // 2, 2 * k)} OFFSET 0)"
+                f"ORDER BY {nearest} LIMIT {max(MAX_INDEXED_RESULTS, 2 * k)} OFFSET 0)"
             )
         return (
             f"SELECT vector {self._operator} $1 AS distance, {self._columns} FROM {self._kind} "
@@ -220,6 +223,8 @@ class PostgresIndex(Generic[T]):
         ).fetchall()
         if not ours:
             return
+        if connection.execute(VALID, (f"{SCHEMA}.{name}",)).fetchone() == (True,):
+            return  # another process has built it since the search
         connection.execute("SET lock_timeout = 0")  # it waits for transactions that are open
         connection.execute(f"SET maintenance_work_mem = '{BUILD_MEMORY}'")
         # The remainder of one that was not completed.
