@@ -48,3 +48,22 @@ def test_a_library_that_is_missing_is_named_with_its_extra(
         ConfigError, match=rf'needs {library}; run `pip install "onlooker\[{extra}\]'
     ):
         kind_of(SinkConfig(kind=kind, url=None if kind == "kinesis" else f"{kind}://h"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("word", ["open\nsesame", "open\rsesame", "open\x7fsesame"])
+def test_a_secret_that_cannot_be_sent_is_refused_and_not_shown(tmp_path: Path, word: str) -> None:
+    (tmp_path / "word").write_bytes(word.encode())
+    with pytest.raises(ConfigError, match="control character") as error:
+        secret(f"file:{tmp_path}/word")
+    assert "sesame" not in str(error.value)
+
+
+def test_a_token_of_a_webhook_is_of_the_characters_of_headers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORD", "сезам-open")
+    with pytest.raises(ConfigError, match="env:WORD has a character") as error:
+        check("a", SinkConfig(kind="webhook", url="http://127.0.0.1/", secret="env:WORD"))
+    assert "open" not in str(error.value)
+    check("a", SinkConfig(kind="webhook", url="http://h/", user="ada", secret="env:WORD"))
+    assert secret("env:WORD") == "сезам-open"

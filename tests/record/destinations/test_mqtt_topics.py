@@ -101,3 +101,34 @@ def test_a_broker_that_is_restarted_again_and_again_gets_all_events_in_order(
     wanted = [each.id for each in expected(log, broker.config)]
     assert wait_until(lambda: len(first_seen(broker.ids())) == len(wanted), 30)
     assert first_seen(broker.ids()) == wanted
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ("topic read #\ntopic write onlooker/status\n", "refuses onlooker/door/appearance"),
+        ("topic write #\n", "refuses to send onlooker/"),
+    ],
+)
+def test_what_the_broker_does_not_allow_is_not_delivered(
+    log: Writer, broker: MqttBroker, tmp_path: Path, rules: str, says: str
+) -> None:
+    settings, allowed = tmp_path / "mosquitto.conf", tmp_path / "rules"
+    before = settings.read_text()
+    allowed.write_text(rules)
+    allowed.chmod(0o600)
+    settings.write_text(f"{before}acl_file {allowed}\n")
+    broker.restart()
+    log.append([record(1, event(1, "new", 0.0, 1.0, "ada"))])
+    with delivering(log, broker.config, tmp_path) as attempts:
+        for _ in range(20):  # the broker may just be starting
+            attempts.until_failed()
+            if "refuses" in attempts.errors[-1]:
+                break
+        assert says in attempts.errors[-1]
+        assert "Not authorized" in attempts.errors[-1]
+        assert (attempts.state.position, attempts.state.sent) == (0, 0)
+        settings.write_text(before)
+        broker.restart()
+        attempts.finish()
+        assert attempts.state.sent == len(expected(log, broker.config))

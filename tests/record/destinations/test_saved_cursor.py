@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from onlooker.record.destinations import saved_cursor
 from onlooker.record.destinations.saved_cursor import SavedCursor
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
@@ -41,14 +42,28 @@ def test_it_is_kept_and_locked(log: Writer, records: Records, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 40, b"[3,0", b"[3,0,0,7,0,0]\n00000000\n"])
-def test_a_torn_one_counts_as_none(
+def test_with_a_torn_one_the_log_is_sent_again(
     log: Writer, records: Records, tmp_path: Path, data: bytes
 ) -> None:
     log.append(records(5))
     (tmp_path / "c").write_bytes(data)
     with SavedCursor(tmp_path / "c") as cursor:
-        cursor.place(log, True)
+        cursor.place(log, False)
         assert cursor.state.position == 0
+
+
+def test_it_is_on_the_disk_when_it_is_placed(
+    log: Writer, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append(records(5))
+    forced: list[tuple[Path, bytes]] = []
+    monkeypatch.setattr(
+        saved_cursor, "to_disk", lambda path: forced.append((path, (tmp_path / "c").read_bytes()))
+    )
+    with SavedCursor(tmp_path / "c") as cursor:
+        cursor.place(log, False)
+    written = (tmp_path / "c").read_bytes()
+    assert forced == [(tmp_path / "c", written), (tmp_path, written)]
 
 
 def test_a_log_that_was_begun_anew_is_sent_from_its_beginning(
@@ -57,8 +72,7 @@ def test_a_log_that_was_begun_anew_is_sent_from_its_beginning(
     with Writer(tmp_path / "a.db") as log, SavedCursor(tmp_path / "c") as cursor:
         log.append(records(5))
         cursor.place(log, False)
-        [*_, cursor.state.crc] = [entry.crc for entry in log.after(0)]
-        cursor.save()
+        assert cursor.state.crc == log.after(4)[0].crc
     with Writer(tmp_path / "b.db") as short, SavedCursor(tmp_path / "c") as cursor:
         short.append(records(4, "other"))
         cursor.place(short, False)

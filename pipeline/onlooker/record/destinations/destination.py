@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -10,6 +11,9 @@ from onlooker.config.section import ConfigError
 from onlooker.config.sinks import SinkConfig, SinkKind
 from onlooker.errors import OnlookerError
 from onlooker.record.destinations.message import Message
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class NotTaken(OnlookerError):
@@ -70,7 +74,7 @@ def check(name: str, config: SinkConfig) -> None:
     """Raise ConfigError if a sink cannot be used, whatever its destination says."""
     try:
         kind_of(config)
-        secret(config.secret)
+        secret(config.secret, header=config.kind == "webhook" and not config.user)
         signing = secret(config.signing_key)
         if signing is not None and len(signing) < 16:
             raise ConfigError("signing_key: the secret needs 16 bytes or more")
@@ -80,8 +84,12 @@ def check(name: str, config: SinkConfig) -> None:
         raise ConfigError(f"[sinks.{name}] {error}") from error
 
 
-def secret(place: str | None) -> str | None:
-    """Return the secret at "env:NAME" or "file:PATH". Raises ConfigError if there is none."""
+def secret(place: str | None, *, header: bool = False) -> str | None:
+    """Return the secret at "env:NAME" or "file:PATH".
+
+    header: whether it is sent as it is in a header of HTTP. Raises ConfigError, which never shows
+    the secret, if there is none or it cannot be sent.
+    """
     if place is None:
         return None
     kind, _, name = place.partition(":")
@@ -90,6 +98,13 @@ def secret(place: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         cause = getattr(error, "strerror", None) or "not UTF-8"
         raise ConfigError(f"the secret cannot be read: {name}: {cause}") from error
-    if not found.strip():
+    found = found.strip()
+    if not found:
         raise ConfigError(f"the secret cannot be read: {place} is not set, or empty")
-    return found.strip()
+    if CONTROL.search(found):
+        raise ConfigError(f"the secret at {place} has a line break or another control character")
+    try:
+        found.encode("latin-1" if header else "utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(f"the secret at {place} has a character that cannot be sent") from None
+    return found

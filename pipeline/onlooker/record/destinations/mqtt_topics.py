@@ -35,6 +35,8 @@ class MqttTopics:
         self._connected = threading.Event()
         self._subscribed = threading.Event()
         self._refusal = ""
+        self._refused: dict[int, str] = {}
+        """Causes by the identifiers of messages that the broker has answered, and not taken."""
 
     def send(self, messages: Sequence[Message], taken: Callable[[int], None]) -> None:
         try:
@@ -72,6 +74,8 @@ class MqttTopics:
         if not sent.is_published():
             cause = "no answer in time" if client.is_connected() else "the connection was lost"
             raise NotTaken(f"{self._name}: {cause}")
+        if (refusal := self._refused.pop(sent.mid, None)) is not None:
+            raise NotTaken(f"{self._name}: the broker refuses {topic}: {refusal}")
 
     def _connect(self) -> mqtt.Client:
         """Connect, and take the sensors' states that the broker has. Raises NotTaken, OSError."""
@@ -91,6 +95,7 @@ class MqttTopics:
         client.will_set(self._sensors.status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
         client.on_message = self._on_message
         client.connect(url.hostname or "", url.port or PORTS[url.scheme], KEEPALIVE_SECONDS)
         client.loop_start()
@@ -99,6 +104,9 @@ class MqttTopics:
         client.subscribe(self._sensors.subscription, qos=1)
         if not self._subscribed.wait(config.timeout):
             raise NotTaken(f"{self._name}: no answer in time")
+        if self._refusal:
+            topic = self._sensors.subscription
+            raise NotTaken(f"{self._name}: the broker refuses to send {topic}: {self._refusal}")
         # Its acknowledgement comes behind the states that the broker has kept.
         self._publish(client, self._sensors.status_topic, b"online", retain=True)
         client.unsubscribe(self._sensors.subscription)
@@ -109,7 +117,14 @@ class MqttTopics:
         self._refusal = str(reason) if reason.is_failure else ""
         self._connected.set()
 
-    def _on_subscribe(self, *_: Any) -> None:
+    def _on_publish(self, *results: Any) -> None:
+        # It is called before the message counts as published.
+        mid, reason = results[2:4]
+        if reason.is_failure:
+            self._refused[mid] = str(reason)
+
+    def _on_subscribe(self, *results: Any) -> None:
+        self._refusal = next((str(each) for each in results[3] if each.is_failure), "")
         self._subscribed.set()
 
     def _on_message(self, _: mqtt.Client, __: Any, message: mqtt.MQTTMessage) -> None:

@@ -5,6 +5,7 @@ the checksum of the record at its position: a log that was deleted and begun ane
 name is noticed, and sent from its beginning.
 """
 
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Self
 
 import msgspec
 
-from onlooker.durable_file import FileLock
+from onlooker.durable_file import FileLock, to_disk
 from onlooker.record.log.reader import Log
+
+logger = logging.getLogger(__name__)
 
 
 class CursorState(msgspec.Struct, array_like=True, kw_only=True):
@@ -37,14 +40,17 @@ class CursorState(msgspec.Struct, array_like=True, kw_only=True):
 class SavedCursor:
     """The cursor in the file at `path`, locked for this process. Raises BlockingIOError, OSError.
 
-    It is written without waiting for the disk. After a loss of power it may be older than the
-    destination, which then gets some messages again; a torn one counts as none.
+    It is forced to the disk when it is placed, and from then on written without waiting. After a
+    loss of power it may be older than the destination, which then gets some messages again. From
+    a damaged one nothing is left to know, and the log is sent from its beginning.
     """
 
     def __init__(self, path: Path) -> None:
+        there = path.exists()
         self._lock = FileLock(path, wait=False)
         found = _unpacked(os.pread(self._lock.file, 4096, 0))
-        self._new = found is None
+        self._new = not there
+        self._damaged = there and found is None
         self.state = found or CursorState()
 
     def place(self, log: Log | None, beginning: bool) -> None:
@@ -56,9 +62,16 @@ class SavedCursor:
         end = log.position if log is not None else 0
         if self._new:
             self.state = CursorState(position=0 if beginning else end, since=end)
+            if log is not None and not beginning:
+                self.state.crc = next((entry.crc for entry in log.after(end - 1, 1)), 0)
+        elif self._damaged:
+            logger.error("cursor is damaged; the log is sent again path=%s", self._lock.path)
+            self.state = CursorState(since=end)
         elif log is None or not self._fits(log, end):
             self.state = CursorState(sent=self.state.sent)
         self.save()
+        to_disk(self._lock.path)
+        to_disk(self._lock.path.parent)
 
     def save(self) -> None:
         """Write the state to the file. Raises OSError."""
@@ -66,7 +79,7 @@ class SavedCursor:
         data += b"\n%08x\n" % zlib.crc32(data)
         os.pwrite(self._lock.file, data, 0)
         os.ftruncate(self._lock.file, len(data))
-        self._new = False
+        self._new = self._damaged = False
 
     def close(self) -> None:
         self._lock.close()

@@ -32,7 +32,7 @@ class Webhook:
         self._timeout = config.timeout
         self._key = secret(config.signing_key)
         self._headers = {"Content-Type": "application/x-ndjson"}
-        if (word := secret(config.secret)) is not None:
+        if (word := secret(config.secret, header=not config.user)) is not None:
             pair = b64encode(f"{config.user}:{word}".encode()).decode()
             self._headers["Authorization"] = f"Basic {pair}" if config.user else f"Bearer {word}"
         handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
