@@ -61,7 +61,10 @@ class SinkConfig(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.url is not None:
-            self._check_url(self.url)
+            several = self.kind in ("kafka", "nats")
+            for number, url in enumerate(self.url.split(",") if several else [self.url]):
+                # The first one's scheme is that of the others.
+                self._check_url(url if not number or "://" in url else f"{self.kind}://{url}")
         elif self.kind != "kinesis":
             raise ConfigError(f"url: a sink of kind {self.kind} needs one")
         for name, given in (("secret", self.secret), ("signing_key", self.signing_key)):
@@ -80,7 +83,7 @@ class SinkConfig(Section, frozen=True, kw_only=True):
     def _check_url(self, url: str) -> None:
         # None of these texts has the URL: it may contain a password.
         try:
-            parts = urlsplit(url.partition(",")[0] if self.kind in ("kafka", "nats") else url)
+            parts = urlsplit(url)
             known = parts.scheme in SCHEMES[self.kind] and bool(parts.hostname)
             parts.port  # noqa: B018
         except ValueError:

@@ -12,7 +12,6 @@ from onlooker.config.sinks import SinkConfig, SinkKind
 from onlooker.errors import OnlookerError
 from onlooker.record.destinations.message import Message
 
-
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 

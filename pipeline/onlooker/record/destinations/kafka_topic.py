@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from onlooker.config.sinks import SinkConfig
+from onlooker.media.url import redacted
 from onlooker.record.destinations.destination import NotTaken, TooLarge, secret
 from onlooker.record.destinations.message import Message
 
@@ -78,7 +79,14 @@ class KafkaTopic:
         cause = results.get(done) or refused
         text = f"{self._name}: {cause.str() if cause is not None else 'no answer in time'}"
         if cause is not None and cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            raise TooLarge(text)
+            if len(messages) == 1:
+                raise TooLarge(text)
+            # It may be the batch that is too large: only a message alone tells.
+            middle = (done + len(messages) + 1) // 2
+            self.send(messages[done:middle], lambda number: taken(done + number))
+            if middle < len(messages):
+                self.send(messages[middle:], lambda number: taken(middle + number))
+            return
         raise NotTaken(f"{text}; {self._error}" if self._error else text)
 
     def close(self) -> None:
@@ -87,7 +95,7 @@ class KafkaTopic:
 
     @property
     def _name(self) -> str:
-        return f"{self._config.url} {self._config.prefix}"
+        return f"{','.join(redacted(url) for url in _urls(self._config))} {self._config.prefix}"
 
     def _failed(self, error: KafkaError) -> None:
         self._error = error.str()
