@@ -74,7 +74,7 @@ class SmallTopic:
     def flush(self, _: float) -> None:
         batch, self.batch = self.batch, []
         large = sum(len(body) for body, _, _ in batch) > 3000
-        for _, id, report in batch:
+        for __, id, report in batch:
             if not large:
                 self.kept.append(id)
             report(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE) if large else None, None)
