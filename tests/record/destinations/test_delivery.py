@@ -1,9 +1,12 @@
 """The sink that sends to a destination: order, failures in the middle, sizes, and losses."""
 
+import socketserver
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from tests.support.deliveries import delivering
 from tests.support.webhooks import first_seen
 
 from onlooker.config.schema import Retention
@@ -124,3 +127,52 @@ def test_what_was_gone_before_a_sink_existed_is_no_loss(tmp_path: Path, records:
         Follower(log, Delivery(CONFIG, cursor, box.connect)).catch_up()
         assert cursor.state.lost == 0
         assert len(box.ids) == len(log) < 5000
+
+
+def test_a_server_of_another_protocol_is_a_failure_with_a_cause(
+    log: Writer, records: Records, tmp_path: Path
+) -> None:
+    log.append(records(1))
+
+    class Other(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"INFO {what is this}\r\n")
+            while self.request.recv(4096):
+                pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Other) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        config = SinkConfig(kind="webhook", url=url, timeout=1.0)
+        with delivering(log, config, tmp_path) as attempts:
+            attempts.until_failed()
+        server.shutdown()
+    assert attempts.errors[0].startswith(url)
+    assert "BadStatusLine" in attempts.errors[0]
+
+
+def test_an_authority_that_is_no_certificate_is_a_failure_with_a_cause(
+    log: Writer, records: Records, tmp_path: Path
+) -> None:
+    log.append(records(1))
+    (tmp_path / "ca.pem").write_text("no certificate")
+    config = SinkConfig(kind="webhook", url="https://127.0.0.1:1", ca=str(tmp_path / "ca.pem"))
+    with delivering(log, config, tmp_path) as attempts:
+        attempts.until_failed()
+    assert "ca.pem: SSLError" in attempts.errors[0]
+
+
+def test_what_the_library_of_nats_cannot_read_is_a_failure_with_a_cause(
+    log: Writer, records: Records, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = pytest.importorskip("nats.aio.client").Client
+
+    async def connect(*_: object, **__: object) -> None:
+        raise ValueError("it cannot be read")
+
+    monkeypatch.setattr(client, "connect", connect)
+    log.append(records(1))
+    with delivering(log, SinkConfig(kind="nats", url="nats://127.0.0.1:1"), tmp_path) as attempts:
+        attempts.until_failed()
+    assert attempts.errors[0] == "nats://127.0.0.1:1: ValueError: it cannot be read"

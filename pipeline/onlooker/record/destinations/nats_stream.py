@@ -47,6 +47,8 @@ class NatsStream:
             raise TooLarge(f"{self._name}: {error}") from error
         except nats.js.errors.NoStreamResponseError as error:
             raise NotTaken(f"{self._name}: the stream is gone; it is made again") from error
+        except ValueError as error:  # what answers does not speak NATS, say
+            raise NotTaken(f"{self._name}: {type(error).__name__}: {error}") from error
         except (nats.errors.Error, OSError, TimeoutError) as error:
             raise NotTaken(f"{self._name}: {_cause(error)}") from error
 
@@ -54,7 +56,7 @@ class NatsStream:
         try:
             if self._client is not None:
                 self._do(self._client.close())
-        except (nats.errors.Error, OSError, TimeoutError):  # it is gone already
+        except (nats.errors.Error, OSError, TimeoutError, ValueError):  # it is gone already
             pass
         finally:
             self._loop.close()

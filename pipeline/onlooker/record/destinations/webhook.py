@@ -8,6 +8,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 
 from onlooker.config.sinks import SinkConfig
@@ -37,7 +38,10 @@ class Webhook:
             self._headers["Authorization"] = f"Basic {pair}" if config.user else f"Bearer {word}"
         handlers: list[urllib.request.BaseHandler] = [_NoRedirects()]
         if config.url.startswith("https:"):
-            context = ssl.create_default_context(cafile=config.ca)
+            try:
+                context = ssl.create_default_context(cafile=config.ca)
+            except OSError as error:  # ssl.SSLError is one
+                raise NotTaken(f"{config.ca}: {type(error).__name__}: {error}") from error
             handlers.append(urllib.request.HTTPSHandler(context=context))
         self._opener = urllib.request.build_opener(*handlers)
 
@@ -54,6 +58,9 @@ class Webhook:
             with error:
                 self._refused(error, messages, taken)
             return
+        except HTTPException as error:  # what answers does not speak HTTP
+            text = f"{type(error).__name__}: {error}"
+            raise NotTaken(f"{redacted(self._url)}: {text}") from error
         except (OSError, ValueError) as error:
             cause = getattr(error, "reason", None) or error
             raise NotTaken(f"{redacted(self._url)}: {cause}") from error
@@ -74,7 +81,7 @@ class Webhook:
             return
         try:
             said = error.read(MAX_ANSWER_BYTES).decode("utf-8", "replace").strip()
-        except OSError:
+        except (OSError, HTTPException):
             said = ""
         text = f"answered {error.code} {error.reason}"
         raise NotTaken(f"{redacted(self._url)}: {text}{f': {said}' if said else ''}")
