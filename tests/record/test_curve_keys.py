@@ -24,5 +24,9 @@ def test_only_a_whole_pair_is_read(tmp_path: Path) -> None:
     path.write_text("hello")
     with pytest.raises(BadKey, match="not a key file"):
         curve_keys.read(path)
+    path.write_text(f"public = '{pair.public}'\nsecret = '{pair.secret} '\n")
+    with pytest.raises(BadKey, match="not a key file") as told:
+        curve_keys.read(path)
+    assert pair.secret not in str(told.value)
     with pytest.raises(BadKey, match="'short' is no public key"):
         curve_keys.check("short")

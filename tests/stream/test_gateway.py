@@ -227,6 +227,37 @@ def test_too_large_a_message_disconnects_its_machine_only(site: Site) -> None:
     ready(site, other)
 
 
+def test_a_second_join_of_a_connection_takes_the_place_of_the_first(site: Site) -> None:
+    peer = site.machine()
+    first = site.join(peer)
+    name, _ = ready(site, peer)
+    assert site.join(peer) == first
+    assert len(site.gateway.machines) == 1
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts)[0] == messages.Died(name.decode(), False)
+    assert ready(site, peer)[0] != name
+
+
+def test_each_run_has_a_welcome_of_its_own(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = Site(tmp_path / "other")
+    try:
+        one, two = site.join(site.machine()), other.join(other.machine())
+    finally:
+        other.close()
+    assert isinstance(one, Welcome)
+    assert isinstance(two, Welcome)
+    assert one.run != two.run
+
+
+@pytest.mark.parametrize("name", [b"\xff" * 64, "\N{GRINNING FACE}".encode() * 16, b"a/b", b"a b"])
+def test_a_name_that_no_worker_has_makes_none(site: Site, name: bytes) -> None:
+    peer = site.machine()
+    site.join(peer)
+    peer.send_multipart([name, *messages.pack(messages.Ready("detect"))])
+    assert site.receive(site.hub, 0.5) == []
+
+
 def test_a_silent_machine_is_given_up_and_joins_again(site: Site) -> None:
     peer = site.machine()
     site.join(peer)

@@ -54,6 +54,7 @@ def test_other_bytes_are_no_pixels(parts: list[bytes]) -> None:
 
 def test_messages_arrive_as_they_were() -> None:
     welcome = Welcome(
+        run="r",
         config=Config(pipeline=Pipeline(workers=3)),
         stages=(StageSettings("detect", 1, 1),),
         facts={"numpy": "2"},
@@ -68,3 +69,8 @@ def test_messages_arrive_as_they_were() -> None:
         gateway_messages.unpack_to_gateway(gateway_messages.pack(welcome))
     with pytest.raises(MessageError):
         gateway_messages.unpack_from_gateway(b"\xc1")
+    torn = gateway_messages.pack(Join("1.0", "box", "s")).replace(b"box", b"b\xffx")
+    with pytest.raises(MessageError, match="utf-8"):
+        gateway_messages.unpack_to_gateway(torn)
+    with pytest.raises(MessageError):
+        gateway_messages.unpack_to_gateway(b"\x91" * 100_000)

@@ -22,7 +22,7 @@ from onlooker.errors import OnlookerError
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
 
-PUBLIC_KEY = r"^[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}$"
+PUBLIC_KEY = r"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}"
 """Form of a public key: 40 characters in ZeroMQ's encoding, Z85."""
 
 logger = logging.getLogger(__name__)
@@ -65,8 +65,9 @@ def read(path: Path) -> KeyPair:
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
         raise BadKey(f"{path}: not a key file of `onlooker keys generate`") from error
-    for half in (pair.public, pair.secret):
-        check(half)
+    if not all(re.fullmatch(PUBLIC_KEY, half) for half in (pair.public, pair.secret)):
+        # A part of the secret key may be in it: nothing of the file is shown.
+        raise BadKey(f"{path}: not a key file of `onlooker keys generate`")
     if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
         raise BadKey(f"{path}: its two halves do not belong together")
     return pair
@@ -74,7 +75,7 @@ def read(path: Path) -> KeyPair:
 
 def check(public: str) -> str:
     """Return `public`. Raises BadKey if it does not have the form of a public key."""
-    if not re.match(PUBLIC_KEY, public):
+    if not re.fullmatch(PUBLIC_KEY, public):
         raise BadKey(
             f"{public!r} is no public key, which has 40 characters; `onlooker keys show FILE` "
             "prints one"

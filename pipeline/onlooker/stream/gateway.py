@@ -9,8 +9,10 @@ Machines are admitted by their keys, and they are not trusted beyond that: of th
 those pass that a worker of a stage without state and order may send.
 """
 
+import hashlib
 import logging
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ from onlooker.stream.ring_reader import RingReader
 from onlooker.stream.run_directory import Plan
 
 MAX_MACHINES = 256
+WORKER_NAME = rb"[0-9A-Za-z.-]+"
+"""Form of the names of workers on their machine."""
 MAX_WORKERS = 1024
 """Workers of one machine."""
 MAX_IN_A_ROW = 100
@@ -93,6 +97,7 @@ class Gateway:
         """Machine and worker of each connection to the hub."""
         self._stages = {row.name for row in plan.stages if not row.ordered}
         self._welcome = Welcome(
+            run=hashlib.sha256(plan.hub.encode()).hexdigest(),
             config=shared(plan.config),
             stages=tuple(
                 StageSettings(row.name, row.leases, row.batch)
@@ -155,11 +160,14 @@ class Gateway:
         machine.heard = now
         if len(parts) != 3 or not 1 <= len(parts[0]) <= gateway_messages.MAX_NAME_BYTES:
             raise MessageError(f"a worker's message has 3 parts, this one {len(parts)}")
-        self._pass_on(peer, machine, parts[0].decode(errors="replace"), parts[1:])
+        if not re.fullmatch(WORKER_NAME, parts[0]):
+            raise MessageError(f"{parts[0]!r} is no worker's name")
+        self._pass_on(peer, machine, parts[0].decode(), parts[1:])
 
     def _join(self, peer: bytes, join: Join, now: float) -> None:
         for other, machine in list(self.machines.items()):
-            if machine.session == join.session:  # it has connected anew, or asks once more
+            # It has connected anew, or asks once more.
+            if machine.session == join.session or other == peer:
                 self._give_up(other, "it joins again")
         ours = program_version()
         if join.version != ours:
@@ -173,7 +181,7 @@ class Gateway:
             error = f"the hub has {MAX_MACHINES} machines already, the most that it takes"
             self._answer(peer, gateway_messages.Refused(error))
             return
-        name = "".join(c if c.isalnum() or c in "-." else "-" for c in join.machine)
+        name = re.sub(r"[^0-9A-Za-z.-]", "-", join.machine)
         suffix = f"{random.SystemRandom().getrandbits(32):08x}"
         name = name[: gateway_messages.MAX_NAME_BYTES] or "machine"
         self.machines[peer] = Machine(name, join.session, now, suffix)
@@ -209,7 +217,10 @@ class Gateway:
             if len(machine.workers) >= MAX_WORKERS:
                 raise MessageError(f"{machine.name} has more than {MAX_WORKERS} workers")
             full = f"{machine.name}/{name}.{machine.suffix}"
-            socket = self._context.socket(zmq.DEALER)
+            try:
+                socket = self._context.socket(zmq.DEALER)
+            except zmq.ZMQError as error:
+                raise MessageError(f"no room for {full}: {error.strerror}") from error
             socket.routing_id = full.encode()
             socket.linger = 1000  # ms; its last message says that it leaves
             socket.reconnect_ivl = 20  # ms
@@ -242,7 +253,8 @@ class Gateway:
 
     def _lend(self, peer: bytes, name: str, job: messages.Job, frame: bytes) -> None:
         """Send a job with its pixels; if they are gone, answer it."""
-        machine = self.machines[peer]
+        if (machine := self.machines.get(peer)) is None:
+            return
         found = messages.unpack_frame(frame)
         if found.feed not in machine.feeds:
             self._send_settings(peer, machine, found.feed)

@@ -19,7 +19,7 @@ import numpy as np
 
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.picture import Planes
-from onlooker.stream.messages import MessageError
+from onlooker.stream.messages import UNREADABLE, MessageError
 
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest part of a message to the gateway, which is a frame's results; a larger one
@@ -69,6 +69,8 @@ class StageSettings(msgspec.Struct, frozen=True):
 class Welcome(MachineMessage, frozen=True):
     """The run that the machine is to work for."""
 
+    run: str
+    """Tells runs apart: each has settings of its streams of its own."""
     config: Config
     """The settings that affect results; nothing that is secret."""
     stages: tuple[StageSettings, ...]
@@ -147,5 +149,5 @@ def _planes(planes: Planes) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":
 def _unpack(part: bytes, decoder: msgspec.msgpack.Decoder[M]) -> M:
     try:
         return decoder.decode(part)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise MessageError(f"not a message: {error}") from error

@@ -41,6 +41,15 @@ waited; it was old when it arrived; the ring had no room for its pixels; its pix
 the process that had decoded them."""
 
 
+UNREADABLE = (
+    msgspec.DecodeError,
+    msgspec.ValidationError,
+    UnicodeDecodeError,  # of a string's bytes
+    RecursionError,
+)
+"""What msgspec raises over bytes that are no message."""
+
+
 class MessageError(ValueError):
     """The bytes are not a message of this program."""
 
@@ -411,7 +420,7 @@ def unpack_frame(data: bytes) -> Frame:
     """Return the frame. Raises MessageError if the bytes are not one."""
     try:
         return _frame.decode(data)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise MessageError(f"not a frame: {error}") from error
 
 
@@ -420,5 +429,5 @@ def _unpack(parts: Sequence[bytes], decoder: msgspec.msgpack.Decoder[M]) -> tupl
         raise MessageError(f"a message has 2 parts, this one {len(parts)}")
     try:
         return decoder.decode(parts[0]), parts[1]
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except UNREADABLE as error:
         raise MessageError(f"not a message: {error}") from error

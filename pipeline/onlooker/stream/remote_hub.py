@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -284,7 +285,8 @@ class RemoteHub:
             case messages.StatusRequest():
                 statuses = tuple(each.status for each in self.workers.values() if each.status)
                 status = Status(workers=statuses, alive=tuple(self.workers))
-                self._local.send_multipart([sender, *messages.pack(status)], zmq.NOBLOCK)
+                with suppress(zmq.ZMQError):  # who asked does not wait for it any more
+                    self._local.send_multipart([sender, *messages.pack(status)], zmq.NOBLOCK)
                 return True
         self._pass_up(name, parts)
         return True
