@@ -53,6 +53,9 @@ def test_presence_goes_on_through_restarts_of_both(
         attempts.state.position = 2  # where the one before was
         attempts.finish()
     assert wait_until(lambda: states(broker, "onlooker/door/person/ada") == ["ON", "OFF"], 30)
+    last = json.dumps("OFF")
+    presence = "onlooker/door/presence"
+    assert wait_until(lambda: last in states(broker, presence)[-1], 30)
     # The reader may get a message again: its connection has QoS 1, too. No two states are equal.
     came = first_seen(states(broker, "onlooker/door/presence"))
     found = [json.loads(each) for each in came]
@@ -67,7 +70,8 @@ def test_presence_goes_on_through_restarts_of_both(
     assert states(broker, "onlooker/door/presence")[-1] == came[-1]
     wanted = [each for each in expected(log, broker.config) if not each.quiet]
     assert first_seen(broker.ids()) == [each.id for each in wanted]
-    assert states(broker, "onlooker/status")[-2:] == ["online", "offline"]
+    ended = ["online", "offline"]
+    assert wait_until(lambda: states(broker, "onlooker/status")[-2:] == ended, 30)
 
 
 def test_home_assistant_discovers_sensors(log: Writer, broker: MqttBroker, tmp_path: Path) -> None:
