@@ -55,7 +55,6 @@ TESTED_BY = {
     "config/serving": "config/test_schema",
     "config/shared_store": "config/test_schema",
     "config/tracking": "config/test_schema",
-    "console/console_context": "console/test_site",
     "console/people_cards": "console/test_people_page",
     "console/people_changes": "console/test_people_page",
     "console/console_process": "console/test_supervised",

@@ -98,7 +98,7 @@ def show(request: Request) -> Response:
     context = console_context.of(request)
     session = console_context.allowed(request, "console:View")
     with context.log() as log, context.people() as people:
-        names = _names(log, people)
+        names = _names(context, session, log, people)
         streams = [] if log is None else [*log.sequences_at(log.position)]
         values = _rows(request, context, session, log, people)
     return context.render(
@@ -150,7 +150,9 @@ def _rows(
     )
     found = [] if log is None else log.ask(question)
     more = found[-1].event if len(found) == PAGE_ROWS else None
-    similar = [] if found or not asked.person else _similar(asked.person, _names(log, people))
+    similar: list[str] = []
+    if asked.person and not found:
+        similar = _similar(asked.person, _names(context, session, log, people))
     return {
         "similar": similar,
         "visits": [
@@ -163,8 +165,12 @@ def _rows(
     }
 
 
-def _names(log: Log | None, people: People | None) -> list[str]:
-    """Return the names that visits have, as people read them."""
+def _names(
+    context: ConsoleContext, session: Session, log: Log | None, people: People | None
+) -> list[str]:
+    """Return the names that visits have, as people read them; none if some are not for the user."""
+    if not context.sees_all(session):
+        return []
     names = [] if log is None else log.ask(partial(visit_table.names, limit=MAX_NAMES))
     if people is not None:
         names = [*{*names, *(person for person, *_ in people.journal.people())}]

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from onlooker.config.schema import SourceConfig
 from onlooker.console import wording
 from onlooker.console.local_api import LocalApi
 from onlooker.console.run_observer import RunObserver
@@ -23,8 +24,10 @@ from onlooker.identity.people.people import People, open_people
 from onlooker.models.card import space
 from onlooker.record.log.reader import Log
 from onlooker.stream import stream_table
-from onlooker.stream.stream_table import StreamTable
+from onlooker.stream.stream_table import StreamTable, StreamTableError
 
+ALL = "*"
+"""What a key has that reaches everything of a kind."""
 ZONE_COOKIE = "onlooker_zone"
 """The browser's time zone, which `console.js` sets."""
 
@@ -122,10 +125,36 @@ class ConsoleContext:
         return wording.person(person) if found is None else found[0]
 
     def sees(self, session: Session, stream: str) -> bool:
-        """Return whether a user may see a stream: its key reaches the stream's collection."""
-        feed = self.observer.feeds.get(stream)
-        match = self.config.match if feed is None else self.config.for_source(feed.source).match
-        return self.reaches(session, match.collection)
+        """Return whether a user may see a stream: its key reaches it and its collection.
+
+        A stream that runs no more, and is in no settings either, had a collection that nobody
+        knows by now: only keys that reach all collections see it.
+        """
+        if session.key is None:
+            return True
+        if not session.key.reaches("stream", stream):
+            return False
+        source = self._source_of(stream)
+        if source is None:
+            return ALL in session.key.collections
+        return self.reaches(session, self.config.for_source(source).match.collection)
+
+    def sees_all(self, session: Session) -> bool:
+        """Return whether a user may see every stream, whatever its name and collection."""
+        key = session.key
+        return key is None or (ALL in key.streams and ALL in key.collections)
+
+    def _source_of(self, stream: str) -> SourceConfig | None:
+        """Return the source of a stream that runs, is in the file, or was added."""
+        if (feed := self.observer.feeds.get(stream)) is not None:
+            return feed.source
+        if (source := self.config.streams.get(stream)) is not None:
+            return source
+        if not stream_table.default_path().exists():
+            return None
+        with suppress(StreamTableError), self.streams() as table:
+            return table.added().get(stream)
+        return None
 
     def reaches(self, session: Session, collection: str | None) -> bool:
         """Return whether a user may know of a collection; None is none, which everybody may."""

@@ -18,7 +18,7 @@ from onlooker.console.console_context import ConsoleContext
 from onlooker.media.errors import MediaError
 from onlooker.media.open import frames, open_video
 from onlooker.media.picture import Pixels, Planes
-from onlooker.media.url import is_camera
+from onlooker.media.url import is_camera, redacted
 from onlooker.media.video_file import VideoFile
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.draw import draw_record
@@ -52,7 +52,7 @@ def image_of(source: SourceConfig, record: StreamRecord) -> Pixels:
         if frame.origin == (0, 0) and pixels.shape[:2] == (information.Height, information.Width):
             draw_record(pixels, record)
         return pixels
-    raise MediaError(f"{source.url}: the video has changed since then")
+    raise MediaError(f"{redacted(source.url)}: the video has changed since then")
 
 
 def _frames(source: SourceConfig, index: int) -> Iterator[tuple[Frame, Planes | None]]:

@@ -125,11 +125,11 @@ def history(request: Request) -> Response:
 def form(request: Request) -> Response:
     """Show the form for a new camera, or for one that was added before."""
     context = console_context.of(request)
-    console_context.allowed(request, "console:ChangeStreams")
+    session = console_context.allowed(request, "console:ChangeStreams")
     name = request.query_params.get("name")
     with context.streams() as table:
         source = table.added().get(name) if name else None
-    if name and source is None:
+    if name and (source is None or not context.sees(session, name)):
         raise HTTPException(404, f"No stream {name[:128]} was added here.")
     return context.render(request, "streams_form.html", name=name, source=source)
 
@@ -150,15 +150,17 @@ def _save(context: ConsoleContext, session: Session, fields: dict[str, str]) -> 
     name = old or STREAMS.meant(fields.get("name", ""))
     with context.streams() as table:
         before = table.added().get(old) if old else None
-        if old and before is None:
+        if old and (before is None or not context.sees(session, old)):
             raise HTTPException(404, f"No stream {old[:128]} was added here.")
         try:
             msgspec.convert(name, StreamName)
             source = _source(fields, before)
         except (msgspec.ValidationError, ValueError) as error:
             raise HTTPException(422, _reason(str(error))) from None
-        if not context.reaches(session, source.collection):
+        if not context.reaches(session, context.config.for_source(source).match.collection):
             raise HTTPException(403, "This key does not reach that collection.")
+        if session.key is not None and not session.key.reaches("stream", name):
+            raise HTTPException(403, "This key does not reach a stream of that name.")
         if before is None and name in {*context.config.streams, *table.added()}:
             raise HTTPException(
                 409, f"There is a stream {STREAMS.shown(name)} already: choose another name."
