@@ -2,7 +2,7 @@
 
     python -m pytest tests/cli/test_demo_picture.py
 
-compares the picture with what the demo prints here; with ONLOOKER_DRAW=1 it draws it anew.
+compares the picture with what the demo prints here; with ONLOOKER_DRAW=1 it draws it again.
 """
 
 import html

@@ -166,7 +166,7 @@ class Gateway:
 
     def _join(self, peer: bytes, join: Join, now: float) -> None:
         for other, machine in list(self.machines.items()):
-            # It has connected anew, or asks once more.
+            # It has connected again, or asks again.
             if machine.session == join.session or other == peer:
                 self._give_up(other, "it joins again")
         ours = program_version()

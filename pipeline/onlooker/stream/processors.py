@@ -256,7 +256,7 @@ def report(
 
 
 def begin(table: StreamTable) -> None:
-    """Begin anew: what was wanted starts, all else that was not stopped is."""
+    """Begin again: what was wanted starts, all else that was not stopped is."""
     for processor in stored(table):
         if processor.wanted:
             report(table, processor, "STARTING", None)

@@ -168,7 +168,7 @@ class RemoteHub:
         return socket
 
     def _keep_up(self, now: float) -> None:
-        """Join, or ping; connect anew if the gateway is silent, however the connection looks."""
+        """Join, or ping; connect again if the gateway is silent, however the connection looks."""
         if now - self._heard > self.silence:
             if self.joined:
                 logger.warning("hub lost endpoint=%s", self._endpoint)

@@ -1,7 +1,7 @@
 """The cursor of a sink that outlives the program: a file beside the log.
 
 It is not in the log's own file, so that a sink can never make the recorder wait for a lock. It has
-the checksum of the record at its position: a log that was deleted and begun anew under the same
+the checksum of the record at its position: a log that was deleted and begun again under the same
 name is noticed, and sent from its beginning.
 """
 
