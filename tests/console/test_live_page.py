@@ -16,7 +16,7 @@ from tests.support.console import KEYS, Visitor, serving
 from tests.support.frame_records import FACE, LINE
 from tests.support.processes import wait_until
 from tests.support.watched_run import BOX, HEIGHT, WIDTH, WatchedRun, watched_run
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from onlooker.config.schema import Config
@@ -171,23 +171,6 @@ def _frames(url: str, wanted: object, seconds: float = 5.0, **headers: str) -> l
 
 def _cookie(visitor: Visitor) -> str:
     return "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
-
-
-def test_a_socket_needs_a_session_and_the_consoles_own_origin(tmp_path: Path) -> None:
-    with watched_run("door") as run, serving(tmp_path, KEYS) as url, shown(run):
-        visitor, wanted = Visitor(url), {"streams": {"door": "frames"}}
-        with pytest.raises(InvalidStatus):
-            _frames(url, wanted)
-        visitor.sign_in("VIEWER")
-        cookie = _cookie(visitor)
-        assert _frames(url, wanted, Cookie=cookie)
-        for origin in ("http://evil.example", "null"):
-            with pytest.raises(InvalidStatus):
-                _frames(url, wanted, Cookie=cookie, Origin=origin)
-        robot = Visitor(url)
-        robot.sign_in("ROBOT")
-        with pytest.raises(InvalidStatus):
-            _frames(url, wanted, Cookie=_cookie(robot))
 
 
 def test_a_stream_that_a_key_does_not_reach_is_not_sent(tmp_path: Path) -> None:

@@ -45,6 +45,31 @@ def test_a_session_ends_with_its_key_and_with_its_secret(sessions: Sessions) -> 
     assert Sessions(KEYS, b"1" * 32, 60).read(cookie) is None
 
 
+def test_a_session_that_was_signed_out_stays_so_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "signed-out"
+    sessions = Sessions(KEYS, SECRET, 60, path)
+    one, other = sessions.new(KEYS["ADMIN"]), sessions.new(KEYS["ADMIN"])
+    sessions.sign_out(one)
+    for each in (sessions, Sessions(KEYS, SECRET, 60, path)):
+        assert each.read(one.cookie) is None
+        assert each.read(other.cookie) is not None
+    assert one.cookie.rpartition(".")[2] not in path.read_text(), "no signature is on the disk"
+
+
+def test_what_is_over_anyway_is_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "signed-out"
+    old = Sessions(KEYS, SECRET, -1, path)
+    old.sign_out(old.new(KEYS["ADMIN"]))
+    assert path.read_text() == ""
+
+
+def test_a_full_disk_keeps_nobody_signed_in(tmp_path: Path) -> None:
+    sessions = Sessions(KEYS, SECRET, 60, tmp_path / "no folder" / "signed-out")
+    made = sessions.new(KEYS["ADMIN"])
+    sessions.sign_out(made)
+    assert sessions.read(made.cookie) is None
+
+
 def test_no_change_of_a_cookie_is_taken(sessions: Sessions) -> None:
     cookie = sessions.new(KEYS["VIEWER"]).cookie
     for place in range(len(cookie)):

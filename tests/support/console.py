@@ -111,6 +111,8 @@ def serving(
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=1,
+            proxy_headers=bool(given.config.console.proxies),
+            forwarded_allow_ips=[*given.config.console.proxies],
         )
     )
     with listening(given.address) as listener:

@@ -1,5 +1,6 @@
 """Settings of the HTTP API, of the console, and of what else listens for other machines."""
 
+import ipaddress
 import re
 from typing import Annotated, Literal
 
@@ -95,6 +96,20 @@ class Console(Listening, frozen=True, kw_only=True):
     one."""
     session_hours: Annotated[float, Meta(gt=0, le=720)] = 12
     """Hours after which a user has to sign in again."""
+    proxies: tuple[str, ...] = ()
+    """Addresses or networks of reverse proxies, such as "10.0.0.2": the headers X-Forwarded-For and
+    X-Forwarded-Proto are believed of them. Those of other clients never are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for each in self.proxies:
+            try:
+                ipaddress.ip_network(each)
+            except ValueError as error:
+                raise ConfigError(
+                    f"proxies: {each!r} is not an address or a network: {error}; write 10.0.0.2 or "
+                    "10.0.0.0/24"
+                ) from error
 
 
 class Kinesis(Listening, frozen=True, kw_only=True):

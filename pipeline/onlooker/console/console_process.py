@@ -54,9 +54,9 @@ def _stop_at_end_of_input() -> None:
 
 def run(settings: ConsoleSettings, signs: Signs) -> None:
     """Listen, and answer until SIGTERM. Raises OnlookerError, and OSError if it cannot listen."""
-    serve = settings.config.serve
+    serve, proxies = settings.config.serve, [*settings.config.console.proxies]
     keys = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
-    site = Site(settings, keys, os.getppid(), sessions.secret())
+    site = Site(settings, keys, os.getppid(), sessions.secret(), sessions.signed_out_path())
     http = uvicorn.Config(
         site.app(),
         ws="websockets-sansio",
@@ -66,7 +66,8 @@ def run(settings: ConsoleSettings, signs: Signs) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ssl_certfile=serve.certificate,
         ssl_keyfile=serve.private_key,

@@ -21,12 +21,17 @@ COOKIE = "onlooker_session"
 CSRF_HEADER = "X-CSRF-Token"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Bytes of a request: an image to try, or a form."""
+TOO_LARGE = "The upload is too large: at most 16 MB."
 SAFE_METHODS = ("GET", "HEAD")
 SIGN_IN = "/sign-in"
 OPEN_PATHS = (SIGN_IN, "/static/")
 """Beginnings of the paths that need no session."""
 CLOSE_UNAUTHORISED = 4401
-"""Code with which a socket without a session is closed."""
+"""Code with which a socket without a session is closed; the page then says so."""
+ENDED = f"{SIGN_IN}?ended"
+"""Where a browser is sent whose session has ended."""
+MAX_FORM_BYTES = 16 * 1024
+"""Bytes of a request of somebody who has not signed in."""
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; object-src 'none'; "
@@ -57,13 +62,17 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         session = self._session_of(headers)
-        refusal = self._refusal(scope, headers, session)
+        foreign = self._foreign(scope, headers)
+        refusal = foreign or self._refusal(scope, headers, session)
         new = None
         if refusal is None and session is None and self._sessions.open:
             session = new = self._sessions.new(None)
         scope["session"] = session
         if scope["type"] == "websocket":
             if refusal is not None:
+                await receive()
+                if foreign is None:  # a browser learns the code only of a socket that was open
+                    await send({"type": "websocket.accept"})
                 await send({"type": "websocket.close", "code": CLOSE_UNAUTHORISED})
                 return
             await self._app(scope, receive, send)
@@ -84,9 +93,10 @@ class Guard:
             await refusal(scope, receive, answer)
             return
         try:
-            await self._app(scope, _limited(receive), answer)
+            limit = MAX_FORM_BYTES if session is None else MAX_BODY_BYTES
+            await self._app(scope, _limited(receive, limit), answer)
         except _BodyTooLarge:
-            await _refuse(413, "The upload is too large: at most 16 MB.")(scope, receive, answer)
+            await _refuse(413, TOO_LARGE)(scope, receive, answer)
 
     def _session_of(self, headers: Headers) -> Session | None:
         try:
@@ -95,23 +105,26 @@ class Guard:
             return None
         return self._sessions.read(cookies[COOKIE].value) if COOKIE in cookies else None
 
-    def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
-        """Return the answer to a request that may not pass; None if it may."""
+    def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
+        """Return the answer to a request of another web page; None if it is not of one."""
         host = headers.get("host", "")
         if self._sessions.open and not _is_loopback(host):
             # A foreign name that leads to this machine: another web page is asking.
             return _refuse(421, "Without keys, this console is only for localhost and 127.0.0.1.")
-        changes = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if (changes or scope["type"] == "websocket") and not _same_origin(headers, host):
+        if (_changes(scope) or scope["type"] == "websocket") and not _same_origin(headers, host):
             return _refuse(403, "This request comes from another web page.")
-        path = scope["path"]
+        return None
+
+    def _refusal(self, scope: Scope, headers: Headers, session: Session | None) -> Response | None:
+        """Return the answer to a request that may not pass; None if it may."""
+        changes, path = _changes(scope), scope["path"]
         if path.startswith(OPEN_PATHS):
             return None
         if session is None:
             if not self._sessions.open:
                 return _to_sign_in(scope, headers)
             if changes or scope["type"] == "websocket":
-                return _refuse(403, "The session is over: load the page again.")
+                return _refuse(401, "The session is over: load the page again.")
             return None
         if changes:
             given = headers.get(CSRF_HEADER, "")
@@ -119,7 +132,7 @@ class Guard:
                 return _refuse(403, "The page is out of date: load it again.")
             length = headers.get("content-length", "0")
             if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-                return _refuse(413, "The upload is too large: at most 16 MB.")
+                return _refuse(413, TOO_LARGE)
         if not session.allows("console:View") and path != "/sign-out":
             return _refuse(403, "This key may not use the console: it lacks console:View.")
         return None
@@ -131,6 +144,11 @@ def set_cookie(session: Session, seconds: float, secure: bool) -> str:
     return (
         f"{COOKIE}={session.cookie}; Max-Age={int(seconds)}; Path=/; HttpOnly; SameSite=Strict{end}"
     )
+
+
+def _changes(scope: Scope) -> bool:
+    """Return whether a request may change something."""
+    return scope["type"] == "http" and scope["method"] not in SAFE_METHODS
 
 
 def _same_origin(headers: Mapping[str, str], host: str) -> bool:
@@ -151,10 +169,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _to_sign_in(scope: Scope, headers: Headers) -> Response:
-    if "hx-request" in headers:  # htmx leaves the page
-        return Response(status_code=401, headers={"HX-Redirect": SIGN_IN})
     if scope["type"] == "http" and "text/html" in headers.get("accept", ""):
-        return RedirectResponse(SIGN_IN, 303)
+        return RedirectResponse(ENDED if COOKIE in headers.get("cookie", "") else SIGN_IN, 303)
     return _refuse(401, "Sign in first.")
 
 
@@ -162,15 +178,15 @@ def _refuse(status: int, text: str) -> Response:
     return PlainTextResponse(f"{text}\n", status)
 
 
-def _limited(receive: Receive) -> Receive:
-    """Return `receive` with an end to what it takes: a body may come without its length."""
+def _limited(receive: Receive, limit: int) -> Receive:
+    """Return `receive` that takes `limit` bytes at most: a body may come without its length."""
     taken = 0
 
     async def limited() -> Message:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > MAX_BODY_BYTES:
+        if taken > limit:
             raise _BodyTooLarge
         return message
 

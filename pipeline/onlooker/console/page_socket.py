@@ -1,7 +1,8 @@
 """The one socket of a page: events in short, and pictures of the streams that it shows.
 
 A page says what it wants, as `{"events": ["streams"], "streams": {"door": "frames"}}`, as often as
-it likes. It receives `{"event": "streams"}` when there is something new to fetch.
+it likes. It receives `{"event": "streams"}` when there is something new to fetch. The socket ends
+with its session.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from onlooker.config.schema import SourceConfig
 from onlooker.console.console_context import ConsoleContext
+from onlooker.console.guard import CLOSE_UNAUTHORISED
 from onlooker.console.live_feed import LiveFeed
 from onlooker.console.sessions import Session
 from onlooker.console.video_feed import VideoFeed
@@ -28,7 +30,8 @@ MAX_PARTS = 100
 """Parts of videos that wait for a page; one that takes them too slowly misses some."""
 VISITS_SECONDS = 1.0
 """Time between two questions to the log for new visits."""
-
+SESSION_SECONDS = 0.5
+"""Time between two checks whether the session still holds."""
 
 Name = Annotated[str, Meta(max_length=128)]
 
@@ -45,7 +48,7 @@ async def serve(socket: WebSocket) -> None:
     """Serve one page until it leaves."""
     await socket.accept()
     page = Page(socket, socket.app.state.console, socket.app.state.live, socket.app.state.video)
-    work = (page.tell_streams, page.tell_visits, page.send_frames)
+    work = (page.tell_streams, page.tell_visits, page.send_frames, page.end_with_session)
     tasks = [asyncio.create_task(each()) for each in work]
     try:
         await page.listen()
@@ -124,6 +127,13 @@ class Page:
         """Receive no more frames."""
         self._live.watch(self, set())
         self._video.watch(self, {})
+
+    async def end_with_session(self) -> None:
+        """Close the socket once its session is over, signed out, or its key has gone."""
+        session: Session = self._socket.scope["session"]
+        while self._context.sessions.read(session.cookie) is not None:
+            await asyncio.sleep(SESSION_SECONDS)
+        await self._socket.close(CLOSE_UNAUTHORISED)
 
     async def tell_streams(self) -> None:
         """Tell the page whenever the program was asked again."""

@@ -1,12 +1,14 @@
 """Sessions of browsers: who has signed in, in a cookie that only this program can have made.
 
 A session is a signed text, not a row of a table: it survives a restart of the program, and ends
-with its time or with its key, whose secret is part of the signature. If no keys are configured,
-everybody has a session of nobody's, which only protects from other web pages.
+with its time or with its key, whose secret is part of the signature. Those that were signed out
+before their time are listed in a file. If no keys are configured, everybody has a session of
+nobody's, which only protects from other web pages.
 """
 
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 import time
@@ -22,6 +24,8 @@ NOBODY = "-"
 """In place of a key's id if no keys are configured."""
 SECRET_BYTES = 32
 MAX_COOKIE_LENGTH = 400
+
+logger = logging.getLogger(__name__)
 
 
 class Session(NamedTuple):
@@ -48,10 +52,25 @@ class Session(NamedTuple):
 class Sessions:
     """Makes and reads the cookies of sessions."""
 
-    def __init__(self, keys: Mapping[str, Key] | None, secret: bytes, seconds: float) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, Key] | None,
+        secret: bytes,
+        seconds: float,
+        signed_out: Path | None = None,
+    ) -> None:
+        """signed_out: file of the sessions that were signed out; None keeps them in memory alone.
+
+        Raises OSError if it cannot be read.
+        """
         self._keys = keys
         self._secret = secret
         self.seconds = seconds
+        self._signed_out_file = signed_out
+        self._signed_out: set[str] = set()
+        """Cookies without their signatures."""
+        if signed_out is not None and signed_out.exists():
+            self._signed_out.update(signed_out.read_text("utf-8").split())
 
     @property
     def open(self) -> bool:
@@ -82,9 +101,22 @@ class Sessions:
             return None
         if not hmac.compare_digest(mac.encode(), self._mac(key, text).encode()):
             return None
-        if float(expires) < time.time():
+        if float(expires) < time.time() or text in self._signed_out:
             return None
         return self._session(cookie, key, float(expires))
+
+    def sign_out(self, session: Session) -> None:
+        """End a session, whoever still has its cookie."""
+        now = time.time()
+        texts = {session.cookie.rpartition(".")[0], *self._signed_out}
+        self._signed_out = {each for each in texts if float(each.split(".")[1]) >= now}
+        if (path := self._signed_out_file) is None:
+            return
+        try:
+            with durable_file.replacing(path) as part:
+                part.write_text("".join(f"{each}\n" for each in self._signed_out), "utf-8")
+        except OSError as error:  # it has ended all the same, until the program is restarted
+            logger.error("signed-out session not kept path=%s cause=%s", path, error)
 
     def _session(self, cookie: str, key: Key | None, expires: float) -> Session:
         return Session(cookie, key, expires, self._mac(key, f"csrf {cookie}"))
@@ -107,3 +139,8 @@ def secret(folder: Path | None = None) -> bytes:
             with open(file, "wb") as made:
                 made.write(secrets.token_bytes(SECRET_BYTES))
     return path.read_bytes()
+
+
+def signed_out_path() -> Path:
+    """Return the user's own file of the sessions that were signed out."""
+    return paths.data_folder() / "console.signed-out"

@@ -1,7 +1,6 @@
 """Signing in with a key of the API, and out again."""
 
 import asyncio
-import time
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -10,12 +9,11 @@ from starlette.routing import Route
 from onlooker.console import console_context
 from onlooker.console.guard import COOKIE, set_cookie
 
-MAX_FAILURES, FAILURE_SECONDS = 20, 60.0
-"""Failures in that time after which nobody can sign in for a while: secrets cannot be guessed."""
 WRONG = "No key has this id and secret."
-TOO_OFTEN = "Too many attempts. Wait a minute, then try again."
-
-_failures: list[float] = []
+TOO_OFTEN = "Too many attempts from your address. Wait a minute, then try again."
+ENDED = "Your session has ended. Sign in again."
+WRONG_SECONDS = 0.3
+"""Time until the answer to a wrong secret."""
 
 
 async def show(request: Request) -> Response:
@@ -23,34 +21,39 @@ async def show(request: Request) -> Response:
     context = console_context.of(request)
     if context.sessions.open:
         return RedirectResponse("/live", 303)
-    return context.render(request, "sign_in.html", error="")
+    said = ENDED if "ended" in request.query_params else ""
+    return context.render(request, "sign_in.html", said=said, error="")
 
 
 async def sign_in(request: Request) -> Response:
     """Give the browser a session."""
-    context = console_context.of(request)
-    now = time.monotonic()
-    _failures[:] = [each for each in _failures if now - each < FAILURE_SECONDS]
-    if len(_failures) >= MAX_FAILURES:
-        answer = context.render(request, "sign_in.html", error=TOO_OFTEN)
-        answer.status_code = 429
-        return answer
+    context, attempts = console_context.of(request), request.app.state.attempts
+    address = "" if request.client is None else request.client.host
     form = await request.form()
+    if attempts.blocked(address):
+        return _refused(request, TOO_OFTEN, 429)
     session = context.sessions.sign_in(str(form.get("id", "")), str(form.get("secret", "")))
     if session is None:
-        _failures.append(now)
-        await asyncio.sleep(0.3)
-        answer = context.render(request, "sign_in.html", error=WRONG)
-        answer.status_code = 403
-        return answer
+        attempts.failed(address)
+        await asyncio.sleep(WRONG_SECONDS)
+        return _refused(request, WRONG, 403)
     response = RedirectResponse("/live", 303)
     secure = request.url.scheme == "https"
     response.headers["Set-Cookie"] = set_cookie(session, context.sessions.seconds, secure)
     return response
 
 
-async def sign_out(_: Request) -> Response:
-    """Take the session away."""
+def _refused(request: Request, error: str, status: int) -> Response:
+    answer = console_context.of(request).render(request, "sign_in.html", said="", error=error)
+    answer.status_code = status
+    return answer
+
+
+async def sign_out(request: Request) -> Response:
+    """End the session: its cookie and its sockets, too, which another browser may have."""
+    session = console_context.session_of(request)
+    assert session is not None
+    console_context.of(request).sessions.sign_out(session)
     response = Response(headers={"HX-Redirect": "/sign-in"})
     response.delete_cookie(COOKIE, samesite="strict", httponly=True)
     return response

@@ -9,7 +9,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -36,6 +36,7 @@ from onlooker.console.live_feed import LiveFeed
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Sessions
 from onlooker.console.settings import ConsoleSettings
+from onlooker.console.sign_in_attempts import Attempts
 from onlooker.console.video_feed import VideoFeed
 from onlooker.errors import OnlookerError
 
@@ -71,7 +72,8 @@ ROUTES: tuple[BaseRoute, ...] = (
 class Site:
     """The pages of the program whose process id is `parent`.
 
-    keys: None means that nobody needs to sign in. secret: signs the cookies.
+    keys: None means that nobody needs to sign in. secret: signs the cookies. signed_out: file of
+    the sessions that were signed out; None keeps them in memory alone. Raises OSError.
     """
 
     def __init__(
@@ -80,9 +82,10 @@ class Site:
         keys: Mapping[str, Key] | None,
         parent: int,
         secret: bytes,
+        signed_out: Path | None = None,
     ) -> None:
         seconds = settings.config.console.session_hours * 3600
-        self._sessions = Sessions(keys, secret, seconds)
+        self._sessions = Sessions(keys, secret, seconds, signed_out)
         self._observer = RunObserver(parent)
         self._context = ConsoleContext(settings, self._sessions, self._observer)
         self._live = LiveFeed(self._context)
@@ -96,10 +99,12 @@ class Site:
             exception_handlers={
                 HTTPException: _refused,
                 OnlookerError: _failed,
+                ClientDisconnect: _left,
                 Exception: _broken,
             },
         )
         app.state.console = self._context
+        app.state.attempts = Attempts()
         app.state.live = self._live
         app.state.video = self._video
         return app
@@ -132,6 +137,11 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _failed(_: Request, error: Exception) -> Response:
     """Answer with an expected error: it is for the user."""
     return PlainTextResponse(f"{error}\n", 409)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    """Answer nobody: the client has gone before its request was there."""
+    return Response(status_code=400)
 
 
 async def _broken(request: Request, error: Exception) -> Response:

@@ -26,7 +26,7 @@ function tell() {
   }
 }
 
-function connect() {
+export function connect() {
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   socket = new WebSocket(`${scheme}://${location.host}/socket`);
   socket.binaryType = "arraybuffer";
@@ -41,11 +41,20 @@ function connect() {
     document.body.dispatchEvent(new CustomEvent(event));
   };
   socket.onclose = ({ code }) => {
-    if (code === 4401) return location.reload();
+    if (code === 4401) return over();
     state("not connected");
     setTimeout(connect, wait);
     wait = Math.min(2 * wait, 8000);
   };
+}
+
+// The session has ended: the page stays as it is, and says so. Without keys it only needs a new
+// token, so it is loaded again, but not for ever: a browser may keep no cookies.
+function over() {
+  const end = document.getElementById("over");
+  if (!("user" in end.dataset) && performance.now() > 60_000) return location.reload();
+  end.hidden = false;
+  end.querySelector("a").focus();
 }
 
 function state(text) {
@@ -77,6 +86,7 @@ export function say(text) {
 // A form with a place for its trouble tells it there, until it is sent again.
 
 document.body.addEventListener("htmx:responseError", ({ detail }) => {
+  if (detail.xhr.status === 401) return over();
   const text = detail.xhr.responseText.slice(0, 500);
   const place = detail.elt.querySelector(".trouble");
   if (place) place.textContent = text;
