@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 from tests.support.commands import ONLOOKER, environment
 from tests.support.console import KEYS, Visitor, serving
 from tests.support.processes import descendants, wait_until
 
 from onlooker.config.schema import SourceConfig
+from onlooker.console.run_observer import RunObserver
+from onlooker.stream.messages import Status
+from onlooker.stream.program import Program
 from onlooker.stream.stream_table import StreamTable
 
 CONFIG = """
@@ -64,6 +68,25 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, int
             assert process.wait(30) == 0, out.read_text()
         finally:
             process.kill()
+
+
+def test_a_run_without_workers_is_loading(
+    program: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer = RunObserver(program[1])
+    ask = Program.ask
+
+    def begun(program: Program) -> Status | None:
+        status = ask(program)
+        assert status is not None
+        return replace(status, workers=tuple(w for w in status.workers if w.stage != "detect"))
+
+    observer.ask()
+    assert not observer.loading
+    monkeypatch.setattr(Program, "ask", begun)
+    observer.ask()
+    assert observer.loading
+    observer.close()
 
 
 def numbers(text: str) -> list[int]:

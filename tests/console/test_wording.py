@@ -74,6 +74,9 @@ def test_health(state: dict[str, object], expected: tuple[str, str]) -> None:
         seconds=0.0,
     )
     assert wording.health(replace(status, **state)) == expected
+    loading = wording.health(replace(status, **state), loading=True)
+    assert loading == (expected if state else ("starting", wording.LOADING))
+    assert wording.health(None) == ("starting", "starting")
 
 
 def test_causes() -> None:

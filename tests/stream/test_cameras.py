@@ -130,6 +130,19 @@ def test_cameras_that_fail_come_back_and_every_frame_is_accounted_for(tmp_path: 
     assert sizes == {160, 320}
 
 
+def test_a_video_that_plays_as_a_camera_begins_when_the_models_are_there(tmp_path: Path) -> None:
+    late = (Stage("detect", steps.late), *steps.LIGHT[1:])
+    run = Run(tmp_path, late)
+    video = steps.video(tmp_path / "video.mp4", 30)
+    run.sources = {"played": live(str(video)), "camera": live("test://moving?fps=20&size=96x64")}
+    status = run(lambda run: run.stream("played").finished and run.done("camera") > 5)
+    accounted(status, run)
+    assert run.stream("camera").counts.dropped["superseded"] > 20, "it does not wait"
+    written = reader.read_log(run.outputs.log_path)
+    first = [record.FrameInformation.Pts for record in written if record.stream == "played"][:3]
+    assert first[0] == 0
+
+
 def test_streams_come_go_and_change_without_the_others(tmp_path: Path) -> None:
     run = Run(tmp_path)
     pattern = live("test://moving?fps=20&size=96x64")

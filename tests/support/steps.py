@@ -78,6 +78,12 @@ def spell(setup: Setup) -> Step:
     return each(spelled)
 
 
+def late(setup: Setup) -> Step:
+    """Be as long in coming as models are."""
+    time.sleep(3)
+    return measure(setup)
+
+
 def slow(setup: Setup) -> Step:
     """`measure`, a little later."""
 

@@ -35,8 +35,7 @@ def health(request: Request) -> Response:
 
 def _health(context: ConsoleContext, name: str) -> tuple[str, str]:
     """Return how a stream is, and in words."""
-    status = context.observer.stream(name)
-    return ("good", "") if status is None else wording.health(status)
+    return wording.health(context.observer.stream(name), context.observer.loading)
 
 
 def _names(context: ConsoleContext, session: Session) -> list[str]:

@@ -49,6 +49,8 @@ class RunObserver:
         self._program: Program | None = None
         self.status: Status | None = None
         """None if the program has no streams, or its hub does not answer."""
+        self.loading = False
+        """Whether a stage has no worker yet: its models are being loaded."""
         self.processes: tuple[ProcessStatus, ...] = ()
         self.feeds: Mapping[str, Feed] = {}
         """By stream."""
@@ -75,13 +77,16 @@ class RunObserver:
         if self._program is None or not self._program.run.exists():
             self._find()
         if self._program is None:
-            self.status, self.processes, self.feeds = None, (), {}
+            self.status, self.processes, self.feeds, self.loading = None, (), {}, False
             return
         with suppress(OSError):  # the program is just ending
             feeds = run_directory.read_feeds(self._program.run)
             self.feeds = {feed.stream: feed for feed in sorted(feeds, key=lambda f: f.number)}
             self.processes = self._program.processes()
             self.status = self._program.ask()  # takes some seconds if the hub hangs
+            stages = {stage.name for stage in run_directory.read(self._program.run).stages}
+            ready = self.status.workers if self.status is not None else ()
+            self.loading = self.status is not None and stages > {each.stage for each in ready}
         now = time.time()
         for stream in self.streams():
             counts = stream.counts

@@ -62,7 +62,7 @@ def rows(context: ConsoleContext, session: Session) -> list[Row]:
         if not context.sees(session, name) or not (running or name in {*added, *paused}):
             continue
         status = context.observer.stream(name) if running else None
-        state, health = ("starting", "starting") if status is None else wording.health(status)
+        state, health = wording.health(status, context.observer.loading)
         if name in troubles:
             state, health = "bad", troubles[name]
         elif name in paused:

@@ -29,6 +29,7 @@ FAILURES = {
     "error": "the analysis failed",
 }
 """Why a frame failed."""
+LOADING = "the models are being loaded; a camera's images are analysed from then on"
 
 
 def zone(name: str | None) -> tzinfo:
@@ -93,12 +94,19 @@ def stream(written: str) -> str:
     return STREAMS.shown(written)
 
 
-def health(status: StreamStatus) -> tuple[str, str]:
-    """Return how a stream is: "good", "bad" or "over", and in words."""
+def health(status: StreamStatus | None, loading: bool = False) -> tuple[str, str]:
+    """Return how a stream is: "good", "bad", "over" or "starting", and in words.
+
+    status: None if the hub does not know it yet. loading: whether no worker is ready.
+    """
+    if status is None:
+        return "starting", "starting"
     if status.finished:
         return ("bad", f"ended early: {status.error}") if status.error else ("over", "ended")
     if status.health:
         return "bad", status.health
+    if loading:
+        return "starting", LOADING
     return "good", "well"
 
 

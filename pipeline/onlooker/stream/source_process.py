@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from onlooker.child_process import stop_event
 from onlooker.media.camera import Camera
 from onlooker.media.errors import MediaError
-from onlooker.media.url import is_camera
+from onlooker.media.url import SYNTHETIC_SCHEME, is_camera
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.camera_reader import MAX_RECONNECT_SECONDS, STEADY_SECONDS, CameraReader
 from onlooker.stream.feeds import Feed
@@ -31,6 +31,8 @@ HANG_SECONDS = MAX_RECONNECT_SECONDS + 10
 """Time without progress, beside twice the camera's timeout, after which its thread hangs."""
 STOP_READER_SECONDS = 0.5
 """Wait for a camera's thread at the end."""
+STAFF_SECONDS = 0.2
+"""Time between two questions to the hub whether all stages have workers."""
 BLACK = "the image is black"
 
 logger = logging.getLogger(__name__)
@@ -61,7 +63,7 @@ def main(run: Path, number: int, name: str) -> int:
             tracks = plan.config.for_source(feed.source).tracks
             absence = tracks.absence if tracks.enabled else None
             follow = (
-                _follow_camera(feed, source, hub, stop, absence)
+                _follow_camera(feed, source, hub, stop, absence, _awaited(feed, plan))
                 if feed.live
                 else _follow_video(feed, source, hub, stop)
             )
@@ -81,6 +83,18 @@ def main(run: Path, number: int, name: str) -> int:
     if source.settled or feed.live:
         _remove_rings(run, base)
     return 0
+
+
+def _awaited(feed: Feed, plan: run_directory.Plan) -> frozenset[str]:
+    """Return the stages whose workers a stream waits for before it is read.
+
+    A camera goes on whether anybody looks or not. A video that plays as one begins when it is read:
+    its first seconds would be lost while the models are loaded.
+    """
+    url = feed.source.url
+    if is_camera(url) or url.startswith(SYNTHETIC_SCHEME):
+        return frozenset()
+    return frozenset(stage.name for stage in plan.stages)
 
 
 def _explained(error: Exception, run: Path) -> str:
@@ -125,21 +139,31 @@ def _follow_camera(
     hub: HubClient,
     stop: threading.Event,
     absence: float | None = None,
+    awaited: frozenset[str] = frozenset(),
 ) -> Iterator[Sends]:
     """Offer the frames that a thread reads. Raises OSError, and ReaderDied if the thread ends.
 
-    absence: as CameraReader has it. The thread may hang for good: then this process ends.
+    absence: as CameraReader has it. awaited: stages that need a worker before anything is read. The
+    thread may hang for good: then this process ends.
     """
     reader = CameraReader(Camera(feed.stream, feed.source), absence)
     health = Health(feed.stream, source.session)
+    asked = -math.inf
     # A video that is played may show one image for any time.
     hang = 2 * feed.source.timeout + HANG_SECONDS if is_camera(feed.source.url) else math.inf
     while not stop.is_set():
         # All that have come: each frame has an answer, so that those of a hub that was restarted
         # would for ever be that many behind, and their slots taken.
-        while received := hub.receive(0 if source.started else RECEIVE_SECONDS):
+        while received := hub.receive(0 if source.started and not awaited else RECEIVE_SECONDS):
+            if isinstance(received[0], messages.Status):
+                awaited = awaited.difference(worker.stage for worker in received[0].workers)
             yield source.receive(received[0])
         if not source.started:
+            continue
+        if awaited:
+            if time.monotonic() - asked > STAFF_SECONDS:
+                asked = time.monotonic()
+                hub.send(messages.StatusRequest())
             continue
         if not reader.started:
             reader.start(source.next)
