@@ -61,6 +61,9 @@ def test_hide_and_forget() -> None:
     run("hide", "unknown-000001")
     assert not [line for line in run("list") if "unknown-000001" in line]
     assert "hidden" in row("unknown-000001", "list", "--hidden")
+    number = row("hide", "changes").strip("│ ").split()[0]
+    assert run("undo", number) == ["undone: hide"]
+    assert "hidden" not in row("unknown-000001", "list", "--hidden")
     [receipt] = run("forget", "unknown-000001")
     assert json.loads(receipt)["appearances"] == 2
     done = CliRunner().invoke(app, ["people", "forget", "unknown-000001"])

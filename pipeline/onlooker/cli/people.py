@@ -132,13 +132,15 @@ def changes(
 
 @app.command()
 def undo(number: Annotated[int, typer.Argument(help="Number of the change.")]) -> None:
-    """Undo a change: a join, merge, split, name or not.
+    """Undo a change: a join, merge, split, name, not, hide or show.
 
     Example: `onlooker people undo 12`
     """
     with _people() as people:
         logged = people.undo(number)
-    plain.print(f"undone: {logged.change.kind} of {len(logged.change.moves)} appearances")
+    change = logged.change
+    moved = f" of {len(change.moves)} appearances" if change.moves else ""
+    plain.print(f"undone: {change.kind}{moved}")
 
 
 @app.command()
@@ -152,6 +154,7 @@ def hide(
     """
     with _people() as people:
         people.hide(person, not show)
+    plain.print(f"{PEOPLE.shown(person)} is {'shown' if show else 'hidden'} now")
 
 
 @app.command()

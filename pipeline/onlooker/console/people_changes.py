@@ -1,6 +1,6 @@
 """Changes to people that the pages offer, each with what undoes it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
@@ -19,7 +19,7 @@ from onlooker.identity.people.person_changes import Kind
 MAX_NAME_LENGTH = 100
 CHANGED = {"HX-Trigger": "people"}
 """Tells the page that it has to fetch its lists again."""
-OURS: tuple[Kind, ...] = ("merge", "split", "name", "not")
+OURS: tuple[Kind, ...] = ("merge", "split", "name", "not", "hide", "show")
 """Kinds of changes that people make; the others are those of the program."""
 
 
@@ -59,11 +59,7 @@ def _change(request: Request, make: Callable[[Form, People], str], form: Form) -
         said = make(form, people)
         since = people.journal.changes(people.journal.last_change() - before)
         made = [each.number for each in since if each.change.kind in OURS]
-    undo: tuple[str, Mapping[str, str | Sequence[str]]] | None = None
-    if made and make is not _undo:
-        undo = "undo", {"changes": ",".join(map(str, made))}
-    elif make is _hide:
-        undo = "hide", {"person": form.people, "show": "" if form.text("show") else "1"}
+    undo = ",".join(map(str, made)) if make is not _undo else ""
     answer = context.render(request, "people_done.html", said=said, undo=undo)
     answer.headers.update(CHANGED)
     return answer

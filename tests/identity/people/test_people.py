@@ -253,6 +253,24 @@ class TestChanges:
         people.hide("unknown-000001", False)
         assert not any(hidden for _, _, _, hidden in people.journal.people())
 
+    def test_hiding_and_showing_are_changes_that_can_be_undone(self, people: People) -> None:
+        one = "unknown-000001"
+        for hidden in (True, True, False):
+            people.hide(one, hidden)
+        show, hide, *_ = people.journal.changes(3)
+        assert [(each.change.kind, each.change.person) for each in (show, hide)] == [
+            ("show", one),
+            ("hide", one),
+        ], "the second hide changes nothing"
+        with pytest.raises(StoreError, match="is not hidden any more"):
+            people.undo(hide.number)
+        people.undo(show.number)
+        assert people.journal.is_hidden(one)
+        people.undo(hide.number)
+        assert not people.journal.is_hidden(one)
+        with pytest.raises(StoreError, match="no change"):
+            people.undo(hide.number)
+
     def test_people_who_are_alike_are_suggested_and_not_joined(self, people: People) -> None:
         assert people.suggest() == []
         made = people.join(visitor(1, 7, together=("a-1-0",)))

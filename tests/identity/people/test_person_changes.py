@@ -1,6 +1,6 @@
 import msgspec
 
-from onlooker.identity.people.person_changes import Change, Move
+from onlooker.identity.people.person_changes import Change, Kind, Move
 
 
 def test_a_change_survives_its_encoding() -> None:
@@ -13,3 +13,8 @@ def test_a_change_survives_its_encoding() -> None:
         redirect=("unknown-000001", "ada"),
     )
     assert msgspec.json.decode(msgspec.json.encode(change), type=Change) == change
+
+
+def test_what_hides_and_what_shows() -> None:
+    kinds: list[Kind] = ["hide", "show", "merge"]
+    assert [Change(kind=kind).hides for kind in kinds] == [True, False, None]

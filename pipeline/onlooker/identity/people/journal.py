@@ -241,8 +241,17 @@ class Journal:
             )
         ]
 
-    def applied(self, number: int) -> None:
-        """Note that a change was applied."""
+    def apply(self, number: int, change: Change, undone: bool) -> None:
+        """Apply a change, or apply it backwards, but for its moves; it is not pending then."""
+        if undone:
+            self.allow(number)
+            self.remove_redirects(number)
+        else:
+            self.refuse(change.refusals, number)
+            if change.redirect is not None:
+                self.redirect(*change.redirect, number)
+        if change.hides is not None and change.person is not None:
+            self._hide(change.person, change.hides != undone)
         self._database.execute("UPDATE changes SET pending = 0 WHERE number = ?", (number,))
 
     def undo(self, number: int) -> None:
@@ -322,8 +331,11 @@ class Journal:
             seen.add(person)
         return person
 
-    def hide(self, person: str, hidden: bool) -> None:
-        """Leave a person out of lists, or no longer."""
+    def is_hidden(self, person: str) -> bool:
+        """Return whether a person is left out of lists."""
+        return bool(self._rows("SELECT 1 FROM hidden WHERE person = ?", person))
+
+    def _hide(self, person: str, hidden: bool) -> None:
         statement = "INSERT OR IGNORE INTO hidden VALUES (?)"
         if not hidden:
             statement = "DELETE FROM hidden WHERE person = ?"

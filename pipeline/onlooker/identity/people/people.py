@@ -260,6 +260,10 @@ class People:
                     f"appearance {move.appearance} belongs to {now or 'nobody'} now; undo the "
                     "later changes first"
                 )
+        if (hides := logged.change.hides) is not None:
+            person = logged.change.person or ""
+            if self.journal.is_hidden(person) != hides:
+                raise StoreError(f"{person} is not {'hidden' if hides else 'shown'} any more")
         with self.journal.transaction():
             self.journal.undo(number)
         self._apply_pending()
@@ -269,7 +273,9 @@ class People:
         """Leave a person out of lists, or no longer."""
         person = self.known(person)
         with self.journal.transaction():
-            self.journal.hide(person, hidden)
+            if self.journal.is_hidden(person) != hidden:
+                self.journal.record(Change(kind="hide" if hidden else "show", person=person))
+        self._apply_pending()
 
     def forget(self, person: str) -> Receipt:
         """Erase a person: all vectors, appearances and the id's user."""
@@ -348,14 +354,7 @@ class People:
             self._move_faces(moves)
             for move in moves:
                 self.journal.give(move.appearance, move.after)
-            if undone:
-                self.journal.allow(number)
-                self.journal.remove_redirects(number)
-            else:
-                self.journal.refuse(change.refusals, number)
-                if change.redirect is not None:
-                    self.journal.redirect(*change.redirect, number)
-            self.journal.applied(number)
+            self.journal.apply(number, change, undone)
 
     def _move_faces(self, moves: Sequence[Move]) -> None:
         for move in moves:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["join", "unassigned", "merge", "split", "name", "not"]
+Kind = Literal["join", "unassigned", "merge", "split", "name", "not", "hide", "show"]
 
 
 class Visitor(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: Kind
     person: str | None = None
-    """The owner of the appearances afterwards."""
+    """The owner of the appearances afterwards; who is hidden, or shown again."""
     other: str | None = None
     """Their owner before."""
     similarity: float | None = None
@@ -49,6 +49,11 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Pairs of an appearance and a person whose it is not."""
     redirect: tuple[str, str] | None = None
     """An id, and the one that it stands for from now on."""
+
+    @property
+    def hides(self) -> bool | None:
+        """Whether it hides the person, or shows it again; None if it does neither."""
+        return {"hide": True, "show": False}.get(self.kind)
 
 
 class LoggedChange(msgspec.Struct, frozen=True, kw_only=True):
