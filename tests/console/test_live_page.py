@@ -93,7 +93,7 @@ def test_a_tile_without_an_image_says_why(
         assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 20)
         assert f'<p class="wait" id="wait-door">{words}' in Visitor(url).get("/live").text
         later = Visitor(url).get("/live/health?shown=door").text
-        assert f'<p class="wait" id="wait-door" hx-swap-oob="true">{words}' in later
+        assert f'<p class="wait" id="wait-door" hx-swap-oob="morph">{words}' in later
 
 
 def test_a_box_is_drawn_on_its_own_frame(tmp_path: Path, page: Page) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace
@@ -25,7 +26,10 @@ BOX = (160.0, 90.0, 320.0, 270.0)
 
 @contextmanager
 def watched_run(
-    *streams: str, config: Config | None = None, url: str = "test://moving"
+    *streams: str,
+    config: Config | None = None,
+    url: str = "test://moving",
+    policy: Literal["live", "every"] = "live",
 ) -> Iterator["WatchedRun"]:
     """Yield a run of this process with these streams."""
     with run_directory.directory(0) as run:
@@ -37,7 +41,7 @@ def watched_run(
         )
         run_directory.write(run, plan)
         for number, stream in enumerate(streams):
-            source = SourceConfig(url=url, policy="live")
+            source = SourceConfig(url=url, policy=policy)
             run_directory.write_feed(run, Feed(stream=stream, source=source, number=number))
         with LivePictures(run) as live:
             yield WatchedRun(run, live, config or Config())

@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from onlooker.console import console_context, wording
+from onlooker.console import console_context, moments, wording
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.sessions import Session
 from onlooker.media.url import is_camera
@@ -16,7 +16,7 @@ def show(request: Request) -> Response:
     session = console_context.allowed(request, "console:View")
     feeds = context.observer.feeds
     streams = [
-        (name, is_camera(feeds[name].source.url), _health(context, name)[0])
+        (name, is_camera(feeds[name].source.url), *_health(context, name)[::2])
         for name in _names(context, session)
     ]
     return context.render(request, "live.html", streams=streams)
@@ -33,9 +33,10 @@ def health(request: Request) -> Response:
     return context.render(request, "live_health.html", states=states)
 
 
-def _health(context: ConsoleContext, name: str) -> tuple[str, str]:
-    """Return how a stream is, and in words."""
-    return wording.health(context.observer.stream(name), context.observer.loading)
+def _health(context: ConsoleContext, name: str) -> tuple[str, str, bool]:
+    """Return how a stream is, and in words, and whether it can be played again."""
+    state, words = wording.health(context.observer.stream(name), context.observer.loading)
+    return state, words, state == "over" and moments.video_of(context, name) is not None
 
 
 def _names(context: ConsoleContext, session: Session) -> list[str]:

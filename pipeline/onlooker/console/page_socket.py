@@ -16,9 +16,11 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from onlooker.config.schema import SourceConfig
+from onlooker.console import moments
 from onlooker.console.console_context import ConsoleContext
 from onlooker.console.guard import CLOSE_UNAUTHORISED
 from onlooker.console.live_feed import LiveFeed
+from onlooker.console.replayed_video import ReplayedVideo
 from onlooker.console.sessions import Session
 from onlooker.console.video_feed import VideoFeed
 from onlooker.errors import OnlookerError
@@ -40,8 +42,9 @@ class Wanted(msgspec.Struct, frozen=True):
     """The wishes of a page."""
 
     events: tuple[str, ...] = ()
-    streams: dict[Name, Literal["frames", "video"]] = {}
-    """The streams that it shows: analysed frames, or the video and the boxes over it."""
+    streams: dict[Name, Literal["frames", "video", "again"]] = {}
+    """The streams that it shows: analysed frames as they come, a camera's video and the boxes over
+    it, or once more the frames of a video that was analysed."""
 
 
 async def serve(socket: WebSocket) -> None:
@@ -78,6 +81,8 @@ class Page:
         self._parts: deque[bytes] = deque()
         """Parts of videos, in order, that were not sent yet."""
         self._frame_came = asyncio.Event()
+        self._replayed: dict[str, ReplayedVideo] = {}
+        """By stream."""
 
     async def listen(self) -> None:
         """Take what the page says. Raises WebSocketDisconnect, and DecodeError for nonsense."""
@@ -90,14 +95,27 @@ class Page:
         session: Session = self._socket.scope["session"]
         feeds, topics = self._context.observer.feeds, set()
         videos: dict[str, SourceConfig] = {}
+        again: set[str] = set()
         for name, kind in self._wanted.streams.items():
             if not self._context.sees(session, name):
+                continue
+            if kind == "again":
+                again.add(name)
                 continue
             if kind == "video" and name in feeds and is_camera(feeds[name].source.url):
                 videos[name] = feeds[name].source
             topics.add(live_pictures.topic(name, "record" if kind == "video" else "picture"))
         self._live.watch(self, topics)
         self._video.watch(self, videos)
+        self._replay(again)
+
+    def _replay(self, wanted: set[str]) -> None:
+        """Show these videos again from their beginning, unless they are shown already."""
+        for name in [each for each in self._replayed if each not in wanted]:
+            self._replayed.pop(name).stop()
+        for name in wanted - self._replayed.keys():
+            if (source := moments.video_of(self._context, name)) is not None:
+                self._replayed[name] = ReplayedVideo(self._context, name, source, self)
 
     def put_video(self, message: bytes) -> bool:
         """Take a part of a video; return whether there was room for it."""
@@ -127,6 +145,7 @@ class Page:
         """Receive no more frames."""
         self._live.watch(self, set())
         self._video.watch(self, {})
+        self._replay(set())
 
     async def end_with_session(self) -> None:
         """Close the socket once its session is over, signed out, or its key has gone."""

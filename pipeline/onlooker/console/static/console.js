@@ -70,7 +70,7 @@ if (document.querySelector("nav")) connect();
 // A part of a page that is fetched again: what the user has opened stays open.
 
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (node) => !node.matches?.("[data-plot]");
-Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details, dialog"));
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => name !== "aria-pressed" && !(name === "open" && node.matches("details, dialog"));
 
 // Messages: what the server has refused is told in its own words.
 

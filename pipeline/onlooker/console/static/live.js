@@ -25,6 +25,10 @@ class Tile {
     });
     this.button = figure.querySelector(".smooth");
     this.button?.addEventListener("click", () => this.play(!this.smooth));
+    this.again = false;
+    figure.querySelector(".again").addEventListener("click", ({ target }) => {
+      if (target.matches("button")) this.replay(!this.again);
+    });
     new ResizeObserver(() => this.draw()).observe(this.boxes);
   }
 
@@ -55,6 +59,14 @@ class Tile {
       };
       follow();
     }
+    ask();
+  }
+
+  // A video that has ended: its analysed frames once more, until its end.
+  replay(on, cause) {
+    this.again = on;
+    this.figure.querySelector(".again button")?.setAttribute("aria-pressed", on);
+    if (cause) say(`${this.figure.dataset.shown}: ${cause}`);
     ask();
   }
 
@@ -148,7 +160,9 @@ function shows(id) {
 function ask() {
   const wanted = {};
   if (!document.hidden) {
-    for (const tile of tiles.values()) if (tile.visible) wanted[tile.name] = tile.smooth ? "video" : "frames";
+    for (const tile of tiles.values()) {
+      if (tile.visible) wanted[tile.name] = tile.again ? "again" : tile.smooth ? "video" : "frames";
+    }
   }
   watch(wanted, receive);
 }
@@ -156,8 +170,10 @@ function ask() {
 function receive(data) {
   const length = new DataView(data).getUint32(0);
   const overlay = JSON.parse(decoder.decode(new Uint8Array(data, 4, length)));
-  if (overlay.video) return tiles.get(overlay.stream)?.smooth?.part(overlay, data.slice(4 + length));
-  tiles.get(overlay.stream)?.receive(overlay, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+  const tile = tiles.get(overlay.stream);
+  if (overlay.video && tile?.again) return tile.replay(false, overlay.error);
+  if (overlay.video) return tile?.smooth?.part(overlay, data.slice(4 + length));
+  tile?.receive(overlay, new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
 }
 
 const observer = new IntersectionObserver((entries) => {
