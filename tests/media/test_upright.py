@@ -1,5 +1,6 @@
 """Colours, rotation, mirroring and pixel shapes of decoded frames, for many stored forms."""
 
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -55,6 +56,18 @@ def video_of(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def test_frames_do_not_wait_for_the_garbage_collector(tmp_path: Path) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for _, planes in upright_frames(video_of(tmp_path / "video.mp4", rotation=90)):
+            assert planes.y.shape == (64, 48)
+        del planes, _
+        assert not [each for each in gc.get_objects() if isinstance(each, VideoFrame)]
+    finally:
+        gc.enable()
 
 
 def upright_frames(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 from av.buffer import Buffer
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, VideoReformatter
@@ -89,7 +89,9 @@ def is_full_range(frame: VideoFrame) -> bool:
 
 def _orientation(frame: VideoFrame) -> Orientation:
     try:
-        found: Mapping[Type, Buffer] = cast(Any, frame.side_data)
+        # A container of our own: `frame.side_data` is kept by the frame that it keeps, and such a
+        # pair, with the frame's pixels, stays in memory until the garbage collector comes by.
+        found: Mapping[Type, Buffer] = cast(Any, SideDataContainer)(frame)
     except ValueError:
         # PyAV does not know some kind of side data. It still knows the angle, mirrored or not.
         return _BY_QUARTER_TURNS[round(frame.rotation / 90) % 4]
