@@ -72,6 +72,11 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
+def samples_folder() -> Path:
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    return Path(os.environ.get("ONLOOKER_SAMPLES", beside))
+
+
 def real(samples: Path) -> tuple[Vectors, list[str]] | None:
     """Return vectors of real faces and their owners, cached in the temporary folder."""
     kept = Path(tempfile.gettempdir()) / f"onlooker-bench-{version('onlooker')}.npz"
@@ -315,9 +320,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=200)
     arguments.add_argument("--graphs", type=int, default=50_000)
     arguments.add_argument("--peers", nargs="*", default=PEERS)
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
-    place = Path(os.environ.get("ONLOOKER_SAMPLES", beside))
-    arguments.add_argument("--samples", type=Path, default=place)
+    arguments.add_argument("--samples", type=Path, default=samples_folder())
     options = arguments.parse_args()
     print(measured_with(*filter(has, PEERS)))
     for peer in PEERS:

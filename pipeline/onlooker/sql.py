@@ -38,6 +38,13 @@ class Transactions(Protocol):
     def place(self) -> str:
         """The file, or the database without its password, for messages."""
 
+    @property
+    def history(self) -> str:
+        """A text that changes if commits may be lost, by a failover to an older replica, say.
+
+        It is of the last query or before. Change numbers of another history mean other changes.
+        """
+
     def write(self, change: Callable[[Connection], T]) -> T:
         """Carry out a change, wholly or not at all, and return when it is on the disk.
 
@@ -50,8 +57,5 @@ class Transactions(Protocol):
 
     def rows(self, query: str, values: Sequence[object]) -> list[Any]:
         """Return the rows of one query."""
-
-    def remove_indexes(self, name: str, model: str) -> None:
-        """Remove what searches have derived from a collection that is gone."""
 
     def close(self) -> None: ...

@@ -104,14 +104,16 @@ class TestWriting:
         self, database: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Interrupted:
-            """A connection whose first commit returns into a signal handler."""
+            """A connection whose second commit returns into a signal handler."""
 
             def __init__(self, real: sqlite3.Connection) -> None:
                 self.real = real
+                self.commits = 0
 
             def execute(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
                 cursor = self.real.execute(statement, values)
-                if statement == "COMMIT":
+                self.commits += statement == "COMMIT"
+                if self.commits == 2:
                     monkeypatch.undo()
                     raise SystemExit
                 return cursor

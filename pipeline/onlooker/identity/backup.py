@@ -51,8 +51,8 @@ def verify(store: Store) -> Iterator[str]:
                     f"{name}: it has {faces} faces and {users} users, but its counters say "
                     f"{row.faces} and {row.users}"
                 )
-            for kind in KINDS if store.url is None else ():
-                base = index_paths.base_path(store.path.parent, name, row.model, kind)
+            for kind in KINDS:
+                base = index_paths.base_path(store.index_folder, name, row.model, kind)
                 if index_file.is_damaged(base):
                     yield (
                         f"{name}: its index file is damaged and not used; the next search writes a "
@@ -127,7 +127,7 @@ def restore(path: Path, source: Path) -> Path | None:
             old = _keep(path)
             part.rename(path)
             durable_file.to_disk(path.parent)
-            index_paths.remove_all(path.parent)
+            index_paths.remove_all(index_paths.folder_of(path))
     except OSError as error:
         raise CopyError(f"{path}: {error.strerror}") from error
     finally:

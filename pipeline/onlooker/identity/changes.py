@@ -20,8 +20,6 @@ from onlooker.types import StoredFace
 
 MAX_ADDED = 20_000
 """Vectors that are read at a time."""
-MAX_PARAMETERS = 500
-"""Numbers in one query."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +111,8 @@ def vectors_at(
 def _at(database: Transactions, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
     """Return the rows of these numbers in any order."""
     found: list[Any] = []
-    for start in range(0, len(numbers), MAX_PARAMETERS):
-        some = numbers[start : start + MAX_PARAMETERS]
+    for start in range(0, len(numbers), schema.MAX_PARAMETERS):
+        some = numbers[start : start + schema.MAX_PARAMETERS]
         marks = ",".join("?" * len(some))
         found += database.rows(f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some)
     return found

@@ -3,26 +3,19 @@
 It has a write-ahead log and `synchronous = FULL`: a commit is on the disk when it returns, and
 readers never wait for writers. Each process has one connection that writes, and as many that read
 as there are readers at a time.
-
-Threads that write at the same time share a commit. While one waits for the disk, the others queue
-up; the next one that gets the lock carries out all of their changes in one transaction. So the disk
-is waited for once for all of them, and no thread delays its change in the hope of company.
 """
 
 import os
 import queue
 import sqlite3
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from onlooker.durable_file import FileLock
 from onlooker.file_format import FormatError
-from onlooker.identity import index_paths
 from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
@@ -31,18 +24,14 @@ from onlooker.identity.errors import (
     StoreLocked,
     StoreReadOnly,
 )
-from onlooker.identity.faces import KINDS
 from onlooker.identity.migrations import FILE, migrate
-
-T = TypeVar("T")
+from onlooker.identity.shared_commits import SharedCommits
 
 LOCK_SECONDS = 10.0
 """Time to wait for another process that writes before giving up."""
 CACHE_KIB = 8192
 """Memory for pages of the file, per connection. Mapping the file would be faster, but would count
 everything that was ever read as this process's memory."""
-MAX_SHARED_WRITES = 256
-"""Writes that share a commit."""
 
 CAUSES: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_BUSY: (
@@ -83,26 +72,17 @@ CAUSES: dict[int, tuple[type[StoreError], str]] = {
 """The error and the advice for each cause that SQLite names."""
 
 
-class _Write(Generic[T]):
-    """A change that a thread asked for, and its outcome."""
-
-    def __init__(self, change: Callable[[sqlite3.Connection], T]) -> None:
-        self.change = change
-        self.done = False
-        self.result: T
-        self.error: Exception | None = None
-
-
-class Database:
+class Database(SharedCommits[sqlite3.Connection]):
     """The file at `path`, which is created if there is none. All methods raise StoreError."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = path
         self.place = str(path)
+        self.history = ""
+        """A file is replaced only while no process has it open, and then it gets another key."""
         self._process = os.getpid()
         self._closed = False
-        self._turn = threading.Lock()  # its holder uses the connection that writes, and the queue
-        self._queue: deque[_Write[Any]] = deque()
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,29 +120,6 @@ class Database:
         self._writer.close()
         self._presence.leave()
 
-    def write(self, change: Callable[[sqlite3.Connection], T]) -> T:
-        """Carry out a change, wholly or not at all, and return when it is on the disk.
-
-        `change` may be called again after its effects were undone, and by another thread that
-        writes at the same time.
-        """
-        self._check_open()
-        wanted = _Write(change)
-        self._queue.append(wanted)
-        with self._turn:
-            try:
-                while not wanted.done:
-                    self._commit(self._waiting())
-                self._remove_finished()  # their images need no room any more
-            except BaseException:
-                # This thread is interrupted, by Ctrl-C or SIGTERM. Changes of others that are not
-                # committed stay in the queue, and their threads carry them out.
-                wanted.done = True
-                raise
-        if wanted.error is not None:
-            raise wanted.error
-        return wanted.result
-
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Yield a connection that shows the database as of one moment."""
@@ -177,11 +134,6 @@ class Database:
         """Return the rows of one query; for several, use `reading`, which is slower."""
         with self._reader() as reader:
             return reader.execute(query, values).fetchall()
-
-    def remove_indexes(self, name: str, model: str) -> None:
-        """Remove the index files of a collection that is gone."""
-        for kind in KINDS:
-            index_paths.remove(index_paths.base_path(self.path.parent, name, model, kind))
 
     @contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -200,67 +152,28 @@ class Database:
             else:
                 self._readers.put(reader)
 
-    def _waiting(self) -> list[_Write[Any]]:
-        """Return the changes that are next, after finished ones are removed from the queue.
+    # Transactions
 
-        The caller holds the turn. An interrupted thread's change, which is finished, may be behind
-        others.
-        """
-        self._remove_finished()
-        count = min(MAX_SHARED_WRITES, len(self._queue))
-        return [write for write in map(self._queue.__getitem__, range(count)) if not write.done]
+    _failures = sqlite3.Error
 
-    def _remove_finished(self) -> None:
-        while self._queue and self._queue[0].done:
-            self._queue.popleft()
+    def _begin(self) -> None:
+        # IMMEDIATE takes the write lock at once, not in the middle, when it may be too late.
+        self._writer.execute("BEGIN IMMEDIATE")
 
-    def _commit(self, writes: list[_Write[Any]]) -> None:
-        """Carry out these changes and set their outcomes, except if interrupted."""
-        try:
-            self._transact(writes)
-        except sqlite3.Error as error:
-            # A full disk or damage may be due to one of them: each is tried by itself. A lock of
-            # another process is not, and each would wait for it again.
-            if len(writes) > 1 and _cause(error) != sqlite3.SQLITE_BUSY:
-                for write in writes:
-                    self._commit([write])
-            else:
-                for write in writes:
-                    write.error = explain(self.path, error)
-                    write.error.__cause__ = error
-                    write.done = True
+    def _end(self) -> None:
+        self._writer.execute("COMMIT")
 
-    def _transact(self, writes: list[_Write[Any]]) -> None:
-        database = self._writer
-        committing = False
-        try:
-            # IMMEDIATE takes the write lock at once, not in the middle, when it may be too late.
-            database.execute("BEGIN IMMEDIATE")
-            for write in writes:
-                write.error = None
-                database.execute("SAVEPOINT one")
-                try:
-                    write.result = write.change(database)
-                except sqlite3.Error:
-                    raise
-                except Exception as error:  # raised again in the thread that asked for the change
-                    write.error = error
-                    database.execute("ROLLBACK TO one")
-                database.execute("RELEASE one")
-            committing = True
-            database.execute("COMMIT")
-        except sqlite3.Error:
-            database.rollback()
-            raise
-        except BaseException:
-            # An interruption may come just after the commit, which cannot be undone then.
-            if committing and not database.in_transaction:
-                for write in writes:
-                    write.done = True
-            database.rollback()
-            raise
-        for write in writes:
-            write.done = True
+    def _undo(self) -> None:
+        self._writer.rollback()
+
+    def _in_transaction(self) -> bool:
+        return self._writer.in_transaction
+
+    def _may_be_due_to_one(self, error: sqlite3.Error) -> bool:
+        return _cause(error) != sqlite3.SQLITE_BUSY
+
+    def _explained(self, error: sqlite3.Error) -> StoreError:
+        return explain(self.path, error)
 
     # The file
 

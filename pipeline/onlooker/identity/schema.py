@@ -4,7 +4,7 @@ The tables are defined in `onlooker.identity.migrations`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ DELETED_PREFIX, IMPORTED_PREFIX = "/gone/", "/coming/"
 user's collection can have such a name, and no list shows them."""
 IMPORT_SECONDS = 24 * 3600.0
 """Age at which an incomplete collection is removed."""
+MAX_PARAMETERS = 500
+"""Values in one query."""
 SWEEP_FACES = 5_000
 """Faces of a deleted collection that are removed in one transaction."""
 
@@ -56,13 +58,9 @@ class Row(NamedTuple):
     method: Method
 
 
-class StoredVector(bytes):
-    """A vector as it is stored: float32, little-endian."""
-
-
-def stored(vector: Vectors) -> StoredVector:
-    """Return a vector (dim,) as it is stored."""
-    return StoredVector(np.asarray(vector, dtype="<f4").tobytes())
+def stored(vector: Vectors) -> bytes:
+    """Return a vector (dim,) as it is stored: float32, little-endian."""
+    return np.asarray(vector, dtype="<f4").tobytes()
 
 
 def row_of(database: Connection, name: str) -> Row:
@@ -106,16 +104,19 @@ def sweep(database: Connection) -> bool:
     return True
 
 
-def next_number(database: Connection) -> int:
-    """Return a change number that was never used."""
-    database.execute("UPDATE counter SET change = change + 1")
+def next_number(database: Connection, count: int = 1) -> int:
+    """Return the last of `count` change numbers that were never used."""
+    database.execute("UPDATE counter SET change = change + ?", (count,))
     (number,) = database.execute("SELECT change FROM counter").fetchone()
     return int(number)
 
 
 def next_change(database: Connection, row: Row, faces: int = 0, users: int = 0) -> int:
-    """Return the number of a change to this collection, which adds this many faces and users."""
-    number = next_number(database)
+    """Return the number of a change to this collection, which adds this many faces and users.
+
+    Each of several faces that are added has a number; the last one is returned.
+    """
+    number = next_number(database, max(1, faces))
     database.execute(
         "UPDATE collections SET change = ?, faces = faces + ?, users = users + ? WHERE id = ?",
         (number, faces, users, row.id),
@@ -123,47 +124,63 @@ def next_change(database: Connection, row: Row, faces: int = 0, users: int = 0) 
     return number
 
 
-def insert(database: Connection, row: Row, new: NewFace, image_id: str) -> StoredFace:
-    """Store a face, unless one of its FaceId is stored, and return the stored one."""
-    face = StoredFace(
-        face_id=face_id(new, row.model, image_id),
-        image_id=image_id,
-        external_image_id=new.external_image_id,
-        box=new.box,
-        confidence=new.confidence,
-    )
-    known = database.execute(
-        f"SELECT {STORED} FROM faces WHERE collection = ? AND face_id = ?", (row.id, face.face_id)
-    ).fetchone()
-    if known:
-        return face_of(known)
-    put(database, row, face, stored(new.vector))
-    return face
+def insert(
+    database: Connection, row: Row, faces: Sequence[NewFace], image_ids: Sequence[str]
+) -> list[StoredFace]:
+    """Store faces, except those whose FaceId is stored, and return the stored ones."""
+    ids = [
+        face_id(new, row.model, image_id) for new, image_id in zip(faces, image_ids, strict=True)
+    ]
+    there = {face[0]: face_of(face) for face in _stored_at(database, row, ids)}
+    added: list[tuple[StoredFace, bytes, int | None]] = []
+    for new, name, image_id in zip(faces, ids, image_ids, strict=True):
+        if name not in there:
+            there[name] = StoredFace(
+                face_id=name,
+                image_id=image_id,
+                external_image_id=new.external_image_id,
+                box=new.box,
+                confidence=new.confidence,
+            )
+            added.append((there[name], stored(new.vector), None))
+    put(database, row, added)
+    return [there[name] for name in ids]
+
+
+def _stored_at(database: Connection, row: Row, face_ids: Sequence[str]) -> Iterator[Any]:
+    """Yield the columns STORED of those faces that are stored."""
+    for start in range(0, len(face_ids), MAX_PARAMETERS):
+        some = face_ids[start : start + MAX_PARAMETERS]
+        marks = ",".join("?" * len(some))
+        query = f"SELECT {STORED} FROM faces WHERE collection = ? AND face_id IN ({marks})"
+        yield from database.execute(query, (row.id, *some)).fetchall()
 
 
 def put(
-    database: Connection,
-    row: Row,
-    face: StoredFace,
-    vector: StoredVector,
-    user: int | None = None,
+    database: Connection, row: Row, faces: Sequence[tuple[StoredFace, bytes, int | None]]
 ) -> None:
-    """Store a face whose FaceId is new."""
-    database.execute(
+    """Store faces whose FaceIds are new, each with its vector and the number of its user."""
+    if not faces:
+        return
+    first = next_change(database, row, faces=len(faces)) - len(faces) + 1
+    database.executemany(
         'INSERT INTO faces (number, collection, vector, "user", face_id, image_id, '
         "external_image_id, box_left, box_top, box_width, box_height, confidence) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            next_change(database, row, faces=1),
-            row.id,
-            vector,
-            user,
-            face.face_id,
-            face.image_id,
-            face.external_image_id,
-            *face.box,
-            face.confidence,
-        ),
+        [
+            (
+                number,
+                row.id,
+                vector,
+                user,
+                face.face_id,
+                face.image_id,
+                face.external_image_id,
+                *face.box,
+                face.confidence,
+            )
+            for number, (face, vector, user) in enumerate(faces, first)
+        ],
     )
 
 

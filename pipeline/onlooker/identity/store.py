@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 from onlooker import idempotency, page_token
 from onlooker.config import paths
-from onlooker.identity import schema, user_table
+from onlooker.identity import index_paths, schema, user_table
 from onlooker.identity.database import Database
 from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import CollectionExists, FaceNotFound, StoreError, TooMany
@@ -67,10 +67,20 @@ class Store:
         try:
             with self.database.reading() as database:
                 key, self._secret = database.execute("SELECT store, secret FROM keys").fetchone()
+            self._key: str = key.hex()
+            self.index_folder = index_paths.folder_of(path)
+            if url is not None:
+                self.index_folder /= self._key
+                found = self.database.rows("SELECT name, model FROM collections", ())
+                index_paths.remove_gone(self.index_folder, found)
         except BaseException:
             self.database.close()
             raise
-        self.key = key.hex()
+
+    @property
+    def key(self) -> str:
+        """The store and its history, to which everything derived from it belongs."""
+        return f"{self._key}{self.database.history}"
 
     def close(self) -> None:
         self.database.close()
@@ -122,19 +132,19 @@ class Store:
         which others write.
         """
 
-        def rename(database: Connection) -> str:
+        def rename(database: Connection) -> Row:
             row = row_of(database, name)
             database.execute(
                 "UPDATE collections SET name = ? WHERE id = ?",
                 (f"{schema.DELETED_PREFIX}{row.id}", row.id),
             )
-            return row.model
+            return row
 
-        model = self.database.write(rename)
+        model = self.database.write(rename).model
         # There may be others, if processes were killed during this.
         while self.database.write(schema.sweep):
             pass
-        self.database.remove_indexes(name, model)
+        index_paths.remove_collection(self.index_folder, name, model)
 
     def collections(self, limit: int = FACES_PER_PAGE, token: str | None = None) -> CollectionPage:
         """List collections in the order of their creation. Raises InvalidToken."""
@@ -215,13 +225,14 @@ class Store:
         """
         for new in faces:
             check_face(new)
-        image_ids = {picture: image_id(picture) for picture in {new.picture for new in faces}}
+        by_picture = {picture: image_id(picture) for picture in {new.picture for new in faces}}
+        image_ids = [by_picture[new.picture] for new in faces]
 
         def change(database: Connection) -> list[StoredFace]:
             row = row_of(database, collection)
             schema.check_room(row, len(faces))
             schema.check_vectors(database, row, faces)
-            return [schema.insert(database, row, new, image_ids[new.picture]) for new in faces]
+            return schema.insert(database, row, faces, image_ids)
 
         return self.database.write(change)
 

@@ -305,6 +305,7 @@ def _check_vectors(vectors: Vectors, places: Sequence[str], metric: Metric) -> N
 
 def _add(database: Connection, hidden: str, faces: list[Line], vectors: Vectors) -> None:
     row = row_of(database, hidden)
+    added = []
     for line, vector in zip(faces, vectors, strict=True):
         user = line.UserId and user_table.user_row(database, row, line.UserId).made
         box = line.BoundingBox
@@ -315,7 +316,8 @@ def _add(database: Connection, hidden: str, faces: list[Line], vectors: Vectors)
             box=(box.Left, box.Top, box.Width, box.Height),
             confidence=line.Confidence,
         )
-        schema.put(database, row, face, schema.stored(vector), user or None)
+        added.append((face, schema.stored(vector), user or None))
+    schema.put(database, row, added)
 
 
 def _finish(database: Connection, hidden: str, name: str, head: Head) -> None:

@@ -34,7 +34,7 @@ def full(tmp_path: Path) -> Iterator[Store]:
 
 
 def base(store: Store) -> Path:
-    return index_paths.base_path(store.path.parent, "staff", "m", "faces")
+    return index_paths.base_path(store.index_folder, "staff", "m", "faces")
 
 
 def test_the_process_writes_the_file(full: Store) -> None:

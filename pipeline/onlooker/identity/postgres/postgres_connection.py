@@ -1,16 +1,11 @@
 """A connection to PostgreSQL that runs the store's statements, and its errors in plain words."""
 
 import functools
-import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import numpy as np
 import psycopg
 from psycopg import conninfo, errors
-from psycopg.adapt import Buffer, Dumper, Loader
-from psycopg.pq import Format
-from psycopg.types import TypeInfo
 
 from onlooker.identity.errors import (
     StoreError,
@@ -20,7 +15,6 @@ from onlooker.identity.errors import (
     StoreUnreachable,
 )
 from onlooker.identity.postgres.postgres_tables import SCHEMA
-from onlooker.identity.schema import StoredVector
 
 CONNECT_SECONDS = 5
 """Time to wait for a connection."""
@@ -29,8 +23,6 @@ LOCK_SECONDS = 10.0
 SILENT_SECONDS = 30
 """Time after which the server ends a transaction whose client is silent, and a connection to a
 machine that does not answer is given up on both sides."""
-CANDIDATES = 200
-"""Vectors that pgvector's index keeps in mind during a search; more take longer and miss fewer."""
 
 SETTINGS = {
     "search_path": f"{SCHEMA},public",
@@ -39,7 +31,6 @@ SETTINGS = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    "hnsw.ef_search": f"{CANDIDATES}",
     "synchronous_commit": "on",
     "client_encoding": "UTF8",
     "jit": "off",
@@ -80,25 +71,6 @@ CAUSES: tuple[tuple[type[psycopg.Error], type[StoreError], str], ...] = (
 """The error and the advice for each cause, the most special first."""
 
 
-class _VectorDumper(Dumper):
-    """Writes a stored vector in pgvector's binary form: dimension, zero, big-endian numbers."""
-
-    format = Format.BINARY
-
-    def dump(self, obj: Any) -> Buffer:
-        numbers = np.frombuffer(obj, "<f4")
-        return struct.pack(">HH", len(numbers), 0) + numbers.astype(">f4").tobytes()
-
-
-class _VectorLoader(Loader):
-    """Reads pgvector's binary form as a stored vector."""
-
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> bytes:
-        return np.frombuffer(bytes(data)[4:], ">f4").astype("<f4").tobytes()
-
-
 class PostgresConnection:
     """A connection in which each statement is a transaction, except inside `transaction`."""
 
@@ -122,15 +94,6 @@ class PostgresConnection:
         except psycopg.Error as error:
             raise explain(self.place, error) from None
         self._cursor = functools.partial(self.psycopg.cursor, binary=True)
-
-    def read_vectors(self) -> None:
-        """Take vectors as the store has them. Raises StoreError without pgvector."""
-        info = TypeInfo.fetch(self.psycopg, "vector")
-        if info is None:
-            raise no_pgvector(self.place)
-        dumper = type("_Dumper", (_VectorDumper,), {"oid": info.oid})
-        self.psycopg.adapters.register_dumper(StoredVector, dumper)
-        self.psycopg.adapters.register_loader(info.oid, _VectorLoader)
 
     @property
     def usable(self) -> bool:
@@ -170,13 +133,6 @@ def place_of(url: str) -> str:
     user = f"{parts['user']}@" if parts.get("user") else ""
     port = f":{parts['port']}" if parts.get("port") else ""
     return f"postgresql://{user}{parts.get('host') or ''}{port}/{parts.get('dbname') or ''}"
-
-
-def no_pgvector(place: str) -> StoreError:
-    return StoreError(
-        f"{place}: it has no pgvector; install it on the server and let a superuser run CREATE "
-        "EXTENSION vector in this database"
-    )
 
 
 def explain(place: str, error: psycopg.Error) -> StoreError:

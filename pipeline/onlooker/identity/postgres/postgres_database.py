@@ -8,16 +8,16 @@ The server may go and come back: connections that have died are replaced, and wh
 to change anything is tried once more.
 """
 
-import logging
 import os
 import queue
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import psycopg
+from psycopg.errors import DiskFull
 
 from onlooker.identity.errors import StoreClosed, StoreError, StoreLocked, StoreUnreachable
 from onlooker.identity.postgres import postgres_tables
@@ -25,36 +25,39 @@ from onlooker.identity.postgres.postgres_connection import (
     LOCK_SECONDS,
     PostgresConnection,
     explain,
-    no_pgvector,
 )
 from onlooker.identity.postgres.postgres_tables import SCHEMA
+from onlooker.identity.shared_commits import SharedCommits
 from onlooker.sql import Connection
-
-T = TypeVar("T")
 
 MAX_READERS = 8
 """Connections of a process that read at a time; further readers wait."""
 CREATION_LOCK = 0x4F6E6C6B
 """Key of the lock that a process holds while it creates the tables."""
+HISTORY = (
+    "SELECT concat_ws('-', to_regclass(?)::oid, CASE WHEN NOT pg_is_in_recovery() "
+    "THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END)"
+)
+"""The number of the table, which a restored dump changes, and of the server's timeline, which a
+failover or a recovery to an earlier time changes."""
 
-logger = logging.getLogger(__name__)
 
-
-class PostgresDatabase:
+class PostgresDatabase(SharedCommits[PostgresConnection]):
     """The database at `url`, whose tables are created if there are none. Raises StoreError."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._url = url
+        self.history = ""
         self._process = os.getpid()
         self._closed = False
-        self._turn = threading.Lock()  # its holder uses the connection that writes
         self._room = threading.BoundedSemaphore(MAX_READERS)
         self._readers: queue.LifoQueue[PostgresConnection] = queue.LifoQueue()
         self._writer = PostgresConnection(url)
         self.place = self._writer.place
         try:
             self._create()
-            self._writer.read_vectors()
+            self.history = _history(self._writer)
         except psycopg.Error as error:
             self._writer.close()
             raise explain(self.place, error) from error
@@ -73,38 +76,11 @@ class PostgresDatabase:
         """Return another connection, which the caller closes. Raises StoreError."""
         connection = PostgresConnection(self._url)
         try:
-            connection.read_vectors()
+            self.history = _history(connection)
         except psycopg.Error as error:
             connection.close()
             raise explain(self.place, error) from error
         return connection
-
-    def write(self, change: Callable[[Connection], T]) -> T:
-        """Carry out a change, wholly or not at all, and return when it is on the server's disk.
-
-        `change` may be called again after its effects were undone.
-        """
-        self._check_open()
-        if not self._turn.acquire(timeout=LOCK_SECONDS):
-            raise StoreLocked(
-                f"{self.place}: other threads have written for {LOCK_SECONDS:.0f} s; try again"
-            )
-        try:
-            fresh = not self._writer.usable
-            if fresh:
-                self._replace_writer()
-            try:
-                self._begin()
-            except psycopg.OperationalError as error:
-                if fresh or self._writer.usable:
-                    raise explain(self.place, error) from error
-                self._replace_writer()  # it had died meanwhile
-                self._begin()
-            return self._finish(change)
-        except psycopg.Error as error:
-            raise explain(self.place, error) from error
-        finally:
-            self._turn.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -121,46 +97,33 @@ class PostgresDatabase:
         with self._reader(query, values) as (_, found):
             return found
 
-    def remove_indexes(self, name: str, model: str) -> None:
-        """Remove the vector indexes of all collections that are gone.
+    # Transactions
 
-        Those that others use for long remain until the next collection is deleted.
-        """
-        try:
-            self._remove_indexes()
-        except StoreError as error:
-            logger.warning("a vector index remains for now collection=%s error=%s", name, error)
-
-    def _remove_indexes(self) -> None:
-        connection = self.connect()
-        try:
-            for (index,) in connection.execute(
-                "SELECT relname::text FROM pg_class "
-                "WHERE relnamespace = ?::regnamespace AND relkind = 'i' "
-                "AND relname ~ '_nearest_[0-9]+$' AND split_part(relname::text, '_', 3)::bigint "
-                "NOT IN (SELECT id FROM collections WHERE name NOT LIKE '/gone/%')",
-                (SCHEMA,),
-            ).fetchall():
-                connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {SCHEMA}.{index}")
-        except psycopg.Error as error:
-            raise explain(self.place, error) from error
-        finally:
-            connection.close()
+    _failures = psycopg.Error
 
     def _begin(self) -> None:
-        self._writer.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        """Begin a transaction, on a new connection if the one at hand has died."""
+        fresh = not self._writer.usable
+        if fresh:
+            self._replace_writer()
         try:
-            self._writer.execute("SELECT change FROM counter FOR UPDATE").fetchone()
+            self._lock()
+        except psycopg.OperationalError:
+            if fresh or self._writer.usable:
+                raise
+            self._replace_writer()
+            self._lock()
+
+    def _lock(self) -> None:
+        try:
+            with self._writer.psycopg.pipeline():
+                self._writer.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                self._writer.execute("SELECT change FROM counter FOR UPDATE")
         except psycopg.Error:
             self._undo()
             raise
 
-    def _finish(self, change: Callable[[Connection], T]) -> T:
-        try:
-            result = change(self._writer)
-        except BaseException:
-            self._undo()
-            raise
+    def _end(self) -> None:
         try:
             self._writer.execute("COMMIT")
         except psycopg.OperationalError as error:
@@ -169,13 +132,23 @@ class PostgresDatabase:
                 "whether the change was made; send the request again, with the same "
                 "ClientRequestToken or ExternalImageId"
             ) from error
-        return result
 
     def _undo(self) -> None:
         try:
-            self._writer.execute("ROLLBACK")
+            if self._in_transaction():
+                self._writer.execute("ROLLBACK")
         except psycopg.Error:
             self._writer.close()
+
+    def _in_transaction(self) -> bool:
+        return not self._writer.usable
+
+    def _may_be_due_to_one(self, error: psycopg.Error) -> bool:
+        # A lost connection, a lock of another process or a server that shuts down is not.
+        return not isinstance(error, psycopg.OperationalError) or isinstance(error, DiskFull)
+
+    def _explained(self, error: psycopg.Error) -> StoreError:
+        return explain(self.place, error)
 
     def _replace_writer(self) -> None:
         self._writer.close()
@@ -228,23 +201,12 @@ class PostgresDatabase:
             raise
 
     def _create(self) -> None:
-        """Create schema, extension and tables, one process at a time."""
+        """Create schema and tables, one process at a time."""
         writer = self._writer
         writer.execute("BEGIN")
         try:
             writer.execute("SELECT pg_advisory_xact_lock(?)", (CREATION_LOCK,))
-            [(schema, extension)] = writer.execute(
-                "SELECT to_regnamespace(?)::text, "
-                "(SELECT extname::text FROM pg_extension WHERE extname = 'vector')",
-                (SCHEMA,),
-            ).fetchall()
-            if extension is None:
-                try:
-                    writer.execute("CREATE EXTENSION vector SCHEMA public")
-                except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-                    raise no_pgvector(self.place) from error
-                except psycopg.NotSupportedError as error:
-                    raise no_pgvector(self.place) from error
+            [(schema,)] = writer.execute("SELECT to_regnamespace(?)::text", (SCHEMA,)).fetchall()
             if schema is None:
                 writer.execute(f"CREATE SCHEMA {SCHEMA}")
             postgres_tables.create(
@@ -263,6 +225,14 @@ class PostgresDatabase:
             )
         if self._closed:
             raise StoreClosed(f"{self.place}: was closed")
+
+
+def _history(connection: PostgresConnection) -> str:
+    try:
+        ((history,),) = connection.execute(HISTORY, (f"{SCHEMA}.faces",)).fetchall()
+    except (psycopg.NotSupportedError, psycopg.ProgrammingError):  # a host that forbids it
+        return ""
+    return str(history)
 
 
 def _rows(reader: PostgresConnection, query: str, values: Sequence[object]) -> list[Any]:

@@ -1,13 +1,12 @@
 """The tables of the store in PostgreSQL: those of `onlooker.identity.migrations`, in its types.
 
-Vectors are pgvector's, in full precision. They stay in their rows, where a scan of a small
-collection finds them without a detour.
+Format 1, of release 0.2.0, had vectors of pgvector, and its indexes.
 """
 
 from onlooker.identity.errors import StoreError
 from onlooker.sql import Connection
 
-FORMAT = 1
+FORMAT = 2
 SCHEMA = "onlooker"
 """PostgreSQL's schema that has the tables."""
 
@@ -42,11 +41,11 @@ TABLES = (
         user_id TEXT COLLATE "C" NOT NULL,
         faces BIGINT NOT NULL DEFAULT 0,
         number BIGINT UNIQUE,
-        vector vector,
+        vector BYTEA,
         UNIQUE (collection, user_id)
     )""",
     "CREATE INDEX users_made ON users (collection, made)",
-    "ALTER TABLE users ALTER COLUMN vector SET STORAGE MAIN",
+    "CREATE INDEX users_in_order ON users (collection, number)",
     """CREATE TABLE faces (
         number BIGINT PRIMARY KEY,
         collection BIGINT NOT NULL REFERENCES collections (id) ON DELETE CASCADE,
@@ -58,11 +57,11 @@ TABLES = (
         box_width DOUBLE PRECISION NOT NULL,
         box_height DOUBLE PRECISION NOT NULL,
         confidence DOUBLE PRECISION NOT NULL,
-        vector vector NOT NULL,
+        vector BYTEA NOT NULL,
         "user" BIGINT REFERENCES users (made),
         UNIQUE (collection, face_id)
     )""",
-    "ALTER TABLE faces ALTER COLUMN vector SET STORAGE MAIN",
+    "ALTER TABLE faces ALTER COLUMN vector SET STORAGE MAIN",  # in its row, also a long one
     "CREATE INDEX faces_in_order ON faces (collection, number)",
     'CREATE INDEX faces_of_users ON faces ("user", number) WHERE "user" IS NOT NULL',
     """CREATE TABLE deletions (
@@ -82,9 +81,32 @@ TABLES = (
     "CREATE INDEX requests_by_age ON requests (made)",
 )
 
+TO_FORMAT_2 = (
+    f"""DO $$ DECLARE found TEXT; BEGIN
+        FOR found IN SELECT relname FROM pg_class
+            WHERE relnamespace = '{SCHEMA}'::regnamespace AND relkind = 'i'
+            AND relname ~ '_nearest_[0-9]+$'
+        LOOP EXECUTE format('DROP INDEX {SCHEMA}.%I', found); END LOOP;
+    END $$""",
+    # pgvector sends length and zero, two bytes each, then big-endian numbers.
+    """CREATE FUNCTION pg_temp.stored(vector) RETURNS BYTEA LANGUAGE SQL STRICT AS $$
+        SELECT string_agg(
+            substr(sent, at + 3, 1) || substr(sent, at + 2, 1) || substr(sent, at + 1, 1)
+            || substr(sent, at, 1), ''::BYTEA ORDER BY at
+        ) FROM (SELECT vector_send($1) AS sent), generate_series(5, length(sent), 4) AS at
+    $$""",
+    "ALTER TABLE faces ALTER COLUMN vector TYPE BYTEA USING pg_temp.stored(vector)",
+    "ALTER TABLE users ALTER COLUMN vector TYPE BYTEA USING pg_temp.stored(vector)",
+    "CREATE INDEX users_in_order ON users (collection, number)",
+    "UPDATE format SET version = 2",
+)
+
 
 def create(database: Connection, place: str, secrets: tuple[bytes, bytes]) -> None:
-    """Create the tables in the schema, which exists, unless they are there. Raises StoreError."""
+    """Create the tables in the schema, which exists, or bring them up to date. Raises StoreError.
+
+    From format 1 it takes some minutes for a million faces, and others wait.
+    """
     (there,) = database.execute(f"SELECT to_regclass('{SCHEMA}.format')::text").fetchone()
     if there is None:
         for statement in TABLES:
@@ -92,7 +114,10 @@ def create(database: Connection, place: str, secrets: tuple[bytes, bytes]) -> No
         database.execute("INSERT INTO keys (store, secret) VALUES (?, ?)", secrets)
         return
     (version,) = database.execute("SELECT version FROM format").fetchone()
-    if version != FORMAT:
+    if version == 1:
+        for statement in TO_FORMAT_2:
+            database.execute(statement)
+    elif version != FORMAT:
         raise StoreError(
             f"{place}: its tables have format {version}, made by a newer Onlooker, and this one "
             f"reads {FORMAT}; update Onlooker"

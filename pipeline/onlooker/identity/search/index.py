@@ -165,7 +165,7 @@ class Index(Generic[T]):
         key = (old.collection, old.model, old.metric, old.kind)
         try:
             if index_file.read_manifest(old.base) == old.seen:
-                builder = Builder(old.store.path, *key)
+                builder = Builder(old.store.path, *key, old.store.url)
                 with self._lock:
                     self._builder = builder
                     if self._closed:

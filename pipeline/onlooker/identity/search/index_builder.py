@@ -3,14 +3,16 @@
     python -m onlooker.identity.search.index_builder STORE COLLECTION MODEL METRIC KIND
 
 A search starts it when enough has changed for a new file to pay; no search and no insert waits for
-it. It may be killed at any time: the old file stays in use until the new one is complete. It ends
-with the process that started it: its standard input is a pipe from there.
+it. It may be killed at any time: the old file stays in use until the new one is complete. Its
+standard input is a pipe from the process that started it, with which it ends. The first line there
+is the URL of a database, which may have a password, or empty.
 """
 
 import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -37,7 +39,7 @@ class BuildError(OnlookerError):
 
 def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind) -> None:
     """Write the file if a new one pays; one process at a time does. Raises StoreError, OSError."""
-    base = index_paths.base_path(store.path.parent, collection, model, kind)
+    base = index_paths.base_path(store.index_folder, collection, model, kind)
     with index_file.locked(base):
         replica = Replica(store, collection, model, metric, kind)
         if not replica.is_stale():
@@ -50,7 +52,7 @@ def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind)
         views = replica.views()
         parts = [view for view in (views.mapped, views.recent) if view is not None]
         annoy = replica.method == "annoy"
-        index_file.write(base, store.key, replica.number, parts, metric, annoy)
+        index_file.write(base, replica.key, replica.number, parts, metric, annoy)
         try:
             changes.last(store.database, collection)
         except CollectionNotFound:  # deleted meanwhile, so its files must go too
@@ -59,12 +61,19 @@ def build(store: Store, collection: str, model: str, metric: Metric, kind: Kind)
 
 
 class Builder:
-    """A builder process for one collection."""
+    """A builder process for a collection of the store at `path`, or at `url`."""
 
     def __init__(
-        self, store: Path, collection: str, model: str, metric: Metric, kind: Kind
+        self,
+        path: Path,
+        collection: str,
+        model: str,
+        metric: Metric,
+        kind: Kind,
+        url: str | None = None,
     ) -> None:
-        self._arguments = (str(store), collection, model, metric, kind)
+        self._arguments = (str(path), collection, model, metric, kind)
+        self._url = url or ""
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -89,6 +98,10 @@ class Builder:
                 )
             with self._process as process:
                 assert process.stderr is not None
+                assert process.stdin is not None
+                with suppress(BrokenPipeError):  # it has ended, and stderr says why
+                    process.stdin.write(f"{self._url}\n".encode())
+                    process.stdin.flush()
                 message = process.stderr.read()
             if process.returncode and not self._stopped:
                 text = message.decode(errors="replace").strip()
@@ -104,10 +117,11 @@ class Builder:
 
 def main() -> int:
     os.nice(NICENESS)
+    url = sys.stdin.readline().strip() or None
     threading.Thread(target=_end_with_parent, daemon=True).start()
     path, collection, model, metric, kind = sys.argv[1:]
     try:
-        with Store(Path(path)) as store:
+        with Store(Path(path), url) as store:
             build(store, collection, model, cast(Metric, metric), cast(Kind, kind))
     except (StoreError, OSError) as error:
         print(error, file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -23,11 +23,8 @@ from onlooker.identity.user_table import Likeness
 from onlooker.models.card import Calibration, Space
 from onlooker.types import Identity
 
-if TYPE_CHECKING:
-    from onlooker.identity.search.postgres_index import PostgresIndex
-
 T = TypeVar("T")
-AnyIndex: TypeAlias = "FaceIndex | UserIndex | PostgresIndex[Any]"
+AnyIndex: TypeAlias = FaceIndex | UserIndex
 
 EQUAL_COSINE = 0.9999
 EQUAL_DISTANCE = 0.02
@@ -128,20 +125,8 @@ class Matcher:
 
     def _build(self, key: tuple[str, Kind]) -> AnyIndex:
         collection, kind = key
-        if self._store.url is not None:
-            return self._in_postgres(collection, kind)
         make = FaceIndex if kind == "faces" else UserIndex
         return make(self._store, collection, self._space.name, self._space.calibration.metric)
-
-    def _in_postgres(self, collection: str, kind: Kind) -> "PostgresIndex[Any]":
-        # Here: psycopg is an extra.
-        from onlooker.identity.postgres.postgres_database import PostgresDatabase
-        from onlooker.identity.search.postgres_index import face_index, user_index
-
-        database = self._store.database
-        assert isinstance(database, PostgresDatabase)
-        make = face_index if kind == "faces" else user_index
-        return make(database, collection, self._space.name, self._space.calibration.metric)
 
     def _matches(
         self,

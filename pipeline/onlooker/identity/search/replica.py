@@ -81,8 +81,10 @@ class Replica:
         self.metric: Metric = metric
         self.kind: Kind = kind
         self.method: Method | None = None
-        self.base = index_paths.base_path(store.path.parent, collection, model, kind)
+        self.base = index_paths.base_path(store.index_folder, collection, model, kind)
         self._number = -1
+        self.key = store.key
+        """The store's, with the history to which the change number belongs."""
         self._mapped: IndexFile | None = None
         self._recent = VectorTable(metric)
         self.seen = index_file.read_manifest(self.base)
@@ -135,7 +137,7 @@ class Replica:
     def catch_up(self) -> bool:
         """Apply all that was committed since the last time, and return whether anything was."""
         changed = False
-        while self.method is None or self._last() != self._number:
+        while self._is_behind():
             new = changes.after(self.store.database, self.collection, self._number, self.kind)
             if new.model != self.model:
                 raise mismatch(self.collection, new.model, self.model)
@@ -161,6 +163,12 @@ class Replica:
             changed = True
         return changed
 
+    def _is_behind(self) -> bool:
+        last = self._last()
+        if self.key != self.store.key:
+            self.key, self._number = self.store.key, -1  # changes may be lost, and others made
+        return self.method is None or last != self._number
+
     def _last(self) -> int:
         return changes.last(self.store.database, self.collection)
 
@@ -168,7 +176,7 @@ class Replica:
         """Map the file, if there is a good one."""
         began = time.perf_counter()
         try:
-            found = index_file.load(self.base, self.store.key, self.metric)
+            found = index_file.load(self.base, self.key, self.metric)
         except OSError as error:
             logger.warning("%s: cannot be read, searching without it: %s", self.base, error)
             return
