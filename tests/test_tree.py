@@ -64,7 +64,6 @@ TESTED_BY = {
     "console/video_feed": "console/test_smooth_video",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
-    "identity/postgres/postgres_tables": "identity/postgres/test_postgres_database",
     "identity/schema": "identity/test_store",
     "identity/search/engines": "identity/search/test_store_searcher",
     "media/errors": "media/test_open",

@@ -22,26 +22,20 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import numpy as np
-import psycopg
 from tests.support import postgres
 from tests.support.accidents import Victim, again, small_disk, started
 from tests.support.stores import Place
 
 from onlooker.identity import backup, index_paths
 from onlooker.identity.duplicates import face_id, image_id
-from onlooker.identity.errors import StoreError, StoreFull
+from onlooker.identity.errors import StoreFull
 from onlooker.identity.faces import NewFace
-from onlooker.identity.postgres.postgres_database import PostgresDatabase
-from onlooker.identity.search import index_builder, index_file, postgres_index, replica
+from onlooker.identity.search import index_builder, index_file, replica
 from onlooker.identity.search.index import FaceIndex
-from onlooker.identity.search.postgres_index import PostgresIndex
 from onlooker.identity.store import Store
-from onlooker.types import StoredFace
 
-T = TypeVar("T")
 DIM = 192
 MODEL = "m"
 NAME = "staff"
@@ -80,18 +74,11 @@ def writes(place: Place, count: int) -> int:
 
 def _search_when_asked(place: Place, end: Connection) -> None:
     with Store(*place) as store, contextlib.suppress(EOFError):
-        index = index_of(store)
+        index = FaceIndex(store, NAME, MODEL)
         while True:
             vectors = face(end.recv()).vector[None]
             [[best]] = index.search(vectors, 1)
             end.send(best.entry.face_id)
-
-
-def index_of(store: Store) -> FaceIndex | PostgresIndex[StoredFace]:
-    """Return what searches the collection."""
-    if isinstance(store.database, PostgresDatabase):
-        return postgres_index.face_index(store.database, NAME, MODEL, "cosine")
-    return FaceIndex(store, NAME, MODEL)
 
 
 class Lottery:
@@ -170,9 +157,8 @@ class Lottery:
 
     def _damage(self) -> None:
         """Damage an index file as a crash may; processes that have mapped it keep the old one."""
-        files = [
-            file for file in (self.place[0].parent / "index").glob("*") if file.suffix != ".lock"
-        ]
+        found = (self.place[0].parent / "index").rglob("*")
+        files = [file for file in found if file.is_file() and file.suffix != ".lock"]
         if not files:
             return
         drawn = self.random.choice(files)
@@ -210,22 +196,18 @@ class Lottery:
                 wrong.append(f"{len(lost)} acknowledged faces are lost")
             if back := stored - expected:
                 wrong.append(f"{len(back)} faces are stored that should not be")
-            if store.url is not None:
-                self._check_search(store)
-                return wrong
             with small_files():
                 index_builder.build(store, NAME, MODEL, "cosine", "faces")
                 seen = replica.Replica(store, NAME, MODEL, "cosine", "faces")
                 if not seen.is_mapped or len(seen) != len(stored):
                     wrong.append(f"the index has {len(seen)} of {len(stored)} faces")
+                self._check_search(store)
         return wrong
 
     def _check_search(self, store: Store) -> None:
-        with small_files():
-            index = index_of(store)
-            index.search(face(0).vector[None], 1)
-            index.wait()
-            found = index.search(np.stack([face(seed).vector for seed in range(self.KEPT)]), 1)
+        index = FaceIndex(store, NAME, MODEL)
+        found = index.search(np.stack([face(seed).vector for seed in range(self.KEPT)]), 1)
+        index.close()
         names = [[hit.entry.face_id for hit in hits] for hits in found]
         missed = sum(each != [id_of(seed)] for seed, each in enumerate(names))
         if missed:
@@ -235,16 +217,16 @@ class Lottery:
 @contextmanager
 def small_files() -> Iterator[None]:
     """Let a hundred changes be enough for a new index file."""
-    before = replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED
-    replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED = 100, 100
+    before = replica.MIN_FILE_CHANGES
+    replica.MIN_FILE_CHANGES = 100
     yield
-    replica.MIN_FILE_CHANGES, postgres_index.MIN_INDEXED = before
+    replica.MIN_FILE_CHANGES = before
 
 
 def _write_for_ever(place: Place, seed: int, end: Connection) -> None:
     chance = random.Random(seed)
     own: list[int] = []
-    with Store(*place) as store:
+    with again(partial(Store, *place)) as store:
         while True:
             if len(own) > 40 or (own and chance.random() < 0.4):
                 chosen = [own.pop(chance.randrange(len(own))) for _ in range(min(len(own), 3))]
@@ -260,40 +242,22 @@ def _write_for_ever(place: Place, seed: int, end: Connection) -> None:
 
 
 def _build_for_ever(place: Place, end: Connection) -> None:
-    with small_files(), Store(*place) as store:
-        if isinstance(database := store.database, PostgresDatabase):
-            _build_in_postgres(database, end)
-        base = index_paths.base_path(store.path.parent, NAME, MODEL, "faces")
+    with small_files(), again(partial(Store, *place)) as store:
+        base = index_paths.base_path(store.index_folder, NAME, MODEL, "faces")
         while True:
             before = index_file.read_manifest(base)
-            index_builder.build(store, NAME, MODEL, "cosine", "faces")
+            again(partial(index_builder.build, store, NAME, MODEL, "cosine", "faces"))
             if index_file.read_manifest(base) != before:
                 end.send(("built", []))
                 end.send(("done", []))
             time.sleep(0.05)
 
 
-def _build_in_postgres(database: PostgresDatabase, end: Connection) -> NoReturn:
-    """Have the index built again and again."""
-    vector = face(0).vector[None]
-    while True:
-        index = again(lambda: postgres_index.face_index(database, NAME, MODEL, "cosine"))
-        again(partial(index.search, vector, 1))
-        index.wait()
-        end.send(("built", []))
-        end.send(("done", []))
-        time.sleep(0.3)
-        with contextlib.suppress(StoreError, psycopg.Error):
-            connection = database.connect()
-            connection.execute("DROP INDEX CONCURRENTLY IF EXISTS faces_nearest_1")
-            connection.close()
-
-
 def _search_for_ever(place: Place, end: Connection) -> None:
     chance = random.Random()
-    with small_files(), Store(*place) as store:
+    with small_files(), again(partial(Store, *place)) as store:
         while True:
-            index = again(lambda: index_of(store))
+            index = again(lambda: FaceIndex(store, NAME, MODEL))
             for _ in range(50):
                 seed = chance.randrange(Lottery.KEPT)
                 [hits] = again(partial(index.search, face(seed).vector[None], 1))

@@ -55,20 +55,26 @@ class InThisProcess:
     """A builder without a process."""
 
     def __init__(
-        self, store: Path, collection: str, model: str, metric: Metric, kind: Kind
+        self,
+        path: Path,
+        collection: str,
+        model: str,
+        metric: Metric,
+        kind: Kind,
+        url: str | None = None,
     ) -> None:
-        self.store = store
+        self.place = path, url
         self.key = collection, model, metric, kind
 
     def run(self) -> None:
-        with Store(self.store) as opened:
+        with Store(*self.place) as opened:
             index_builder.build(opened, *self.key)
 
     def stop(self) -> None: ...
 
 
 def files(store: Store, ending: str) -> list[Path]:
-    return sorted((store.path.parent / "index").glob(f"*{ending}"))
+    return sorted(store.index_folder.glob(f"*{ending}"))
 
 
 def by(store: Store, method: Method) -> FaceIndex:

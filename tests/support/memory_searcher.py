@@ -36,7 +36,7 @@ from onlooker.identity.faces import (
     check_face,
     check_name,
 )
-from onlooker.identity.search.matcher import likeness
+from onlooker.identity.search.similarity import likeness
 from onlooker.models.card import Space
 from onlooker.types import Identity, StoredFace
 

@@ -1,4 +1,4 @@
-"""A real server of PostgreSQL with pgvector, one for each process of the tests."""
+"""A real server of PostgreSQL, one for each process of the tests."""
 
 import atexit
 import functools
@@ -61,9 +61,29 @@ class Server:
         self.stop()
         self.start()
 
+    def copy(self) -> None:
+        """Copy the data folder of a server that is stopped."""
+        subprocess.run(["cp", "-a", self.folder, self._copy], check=True)
+
+    def promote_copy(self) -> None:
+        """Let the copy take over from a server that is stopped, as a replica does."""
+        shutil.rmtree(self.folder)
+        self._copy.rename(self.folder)
+        signal = self.folder / "standby.signal"
+        signal.touch()
+        if self._server.system_user is not None:
+            shutil.chown(signal, self._server.system_user)
+        self.start()
+        self.run("SELECT pg_promote()")
+
+    @property
+    def _copy(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}-copy")
+
     def remove(self) -> None:
         self._control("stop", "-m", "immediate", check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._copy, ignore_errors=True)
 
     def _control(self, *arguments: str, check: bool = True) -> None:
         command = [str(self._programs / "pg_ctl"), "-w", "-D", str(self.folder), *arguments]

@@ -91,3 +91,12 @@ def committing(store: Store) -> Iterator[None]:
     time.sleep(0.1)  # until they wait for their turn
     go_on.set()
     thread.join(30)
+
+
+def numbers(database: Database) -> list[int]:
+    return [number for (number,) in database.rows("SELECT number FROM numbers ORDER BY 1", ())]
+
+
+def insert(database: sqlite3.Connection, number: int) -> int:
+    database.execute("INSERT INTO numbers VALUES (?)", (number,))
+    return number

@@ -10,7 +10,8 @@ deletes, and the search stands on the store.
 import hashlib
 import logging
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from onlooker.identity.faces import KINDS, Kind
@@ -58,9 +59,10 @@ def remove_all(folder: Path) -> None:
 
 
 def remove_collection(folder: Path, name: str, model: str) -> None:
-    """Remove the files of a collection that is gone. Raises OSError."""
-    for kind in KINDS:
-        remove(base_path(folder, name, model, kind))
+    """Remove the files of a collection that is gone."""
+    with _tried(folder):
+        for kind in KINDS:
+            remove(base_path(folder, name, model, kind))
 
 
 def remove_gone(folder: Path, there: Sequence[tuple[str, str]]) -> None:
@@ -69,12 +71,19 @@ def remove_gone(folder: Path, there: Sequence[tuple[str, str]]) -> None:
     They may be of collections that were deleted on other machines.
     """
     names = {base_path(folder, *each, kind).name for each in there for kind in KINDS}
-    try:
+    with _tried(folder):
         _remove(
             file
             for file in folder.glob("*")
             if (found := NAME.fullmatch(file.name)) and found["base"] not in names
         )
+
+
+@contextmanager
+def _tried(folder: Path) -> Iterator[None]:
+    """Log an OSError: what is gone from the store is gone, whether its files go or not."""
+    try:
+        yield
     except OSError as error:
         logger.warning("an old index file remains folder=%s error=%s", folder, error)
 

@@ -7,8 +7,8 @@ import msgspec
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.identity.search.matcher import likeness
 from onlooker.identity.search.searcher import Searcher
+from onlooker.identity.search.similarity import likeness
 from onlooker.jobs.cadence import milliseconds
 from onlooker.jobs.job import Request
 from onlooker.jobs.result_file import Entry

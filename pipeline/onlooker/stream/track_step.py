@@ -12,8 +12,8 @@ from onlooker.identity.errors import StoreError
 from onlooker.identity.people.people import People, open_people
 from onlooker.identity.people.person_changes import Visitor
 from onlooker.identity.search.engines import open_searcher
-from onlooker.identity.search.matcher import likeness
 from onlooker.identity.search.searcher import Searcher
+from onlooker.identity.search.similarity import likeness
 from onlooker.identity.store import default_path
 from onlooker.media.picture import Picture
 from onlooker.models.card import space

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from tests.support import postgres
 from tests.support.stores import face
+from tests.support.writing import Group
 
 from onlooker.identity import backup
 from onlooker.identity.errors import (
@@ -20,6 +21,9 @@ from onlooker.identity.errors import (
     StoreUnreachable,
 )
 from onlooker.identity.postgres import postgres_connection, postgres_database
+from onlooker.identity.postgres.postgres_connection import PostgresConnection
+from onlooker.identity.postgres.postgres_database import PostgresDatabase
+from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
 NOWHERE = Path("no file")
@@ -59,12 +63,16 @@ def test_a_restart_between_two_calls_is_not_noticed(store: Store) -> None:
     assert len(store.faces("staff").faces) == 1
 
 
+def kill(database: PostgresConnection) -> None:
+    [(pid,)] = database.execute("SELECT pg_backend_pid()").fetchall()
+    postgres.server().run(f"SELECT pg_terminate_backend({pid})")
+    database.execute("SELECT 1")
+
+
 def test_a_change_whose_connection_dies_is_undone(store: Store) -> None:
-    def change(database: postgres_connection.PostgresConnection) -> None:
+    def change(database: PostgresConnection) -> None:
         database.execute("UPDATE collections SET faces = 99")
-        [(pid,)] = database.execute("SELECT pg_backend_pid()").fetchall()
-        postgres.server().run(f"SELECT pg_terminate_backend({pid})")
-        database.execute("SELECT 1")
+        kill(database)
 
     with pytest.raises(StoreUnreachable):
         store.database.write(change)  # type: ignore[arg-type]
@@ -129,18 +137,9 @@ def test_a_replica_cannot_be_written(store: Store, url: str) -> None:
         copy.make_collection("guests", "m")
 
 
-def test_of_a_newer_version(store: Store, url: str) -> None:
-    store.database.write(lambda each: each.execute("UPDATE format SET version = 99"))
-    with pytest.raises(StoreError, match="format 99, made by a newer Onlooker"):
-        Store(NOWHERE, url)
-
-
-def test_a_user_who_may_not_create_the_extension(url: str) -> None:
+def test_a_user_who_may_not_create_tables(url: str) -> None:
     server, name = postgres.server(), url.split("/")[3].split("?")[0]
     server.run(f"CREATE ROLE visitor_{name} LOGIN")
-    with pytest.raises(StoreError, match="let a superuser run CREATE EXTENSION vector"):
-        Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@"))
-    server.run("CREATE EXTENSION vector", name)
     with pytest.raises(StoreError, match="create the schema onlooker"):
         Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@"))
     server.run(f"GRANT CREATE ON DATABASE {name} TO visitor_{name}")
@@ -161,3 +160,92 @@ def test_a_closed_one(url: str) -> None:
         store.collections()
     with pytest.raises(StoreClosed):
         store.make_collection("staff", "m")
+
+
+def test_after_a_failover_to_a_copy_without_the_last_changes(tmp_path: Path) -> None:
+    """A replica that took over may lack changes, and give their numbers to others."""
+    server = postgres.Server({"fsync": "off"})
+    with Store(tmp_path / "faces.db", server.new_database()) as store:
+        store.make_collection("staff", "m")
+        kept = store.add("staff", [face(1), face(2)])
+        index = FaceIndex(store, "staff", "m")
+        server.stop()
+        server.copy()
+        server.start()
+        lost = store.add("staff", [face(3), face(4)])
+        assert index.search(face(4).vector[None], 1)[0][0].entry == lost[1]
+        server.stop()
+        server.promote_copy()
+        [new] = store.add("staff", [face(5)])
+        [another] = store.add("staff", [face(6)])
+        found = index.search(face(5).vector[None], 10)[0]
+        assert found[0].entry == new
+        expected = {one.face_id for one in (*kept, new, another)}
+        assert {hit.entry.face_id for hit in found} == expected
+        assert len(index) == 4
+    server.remove()
+
+
+def numbers(store: Store) -> list[int]:
+    found = store.database.rows("SELECT born FROM collections WHERE name LIKE 'n%' ORDER BY 1", ())
+    return [number for (number,) in found]
+
+
+def insert(database: PostgresConnection, number: int) -> int:
+    if number == 6:
+        raise ValueError("no")
+    database.execute(
+        "INSERT INTO collections (name, model, created, born, change) VALUES (?, 'm', 0, ?, 0)",
+        (f"n{number}", number),
+    )
+    return number
+
+
+def test_threads_share_a_commit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of one change does not affect the others."""
+    commits: list[PostgresDatabase] = []
+    end = PostgresDatabase._end
+
+    def counted(self: PostgresDatabase) -> None:
+        commits.append(self)
+        end(self)
+
+    monkeypatch.setattr(PostgresDatabase, "_end", counted)
+    group = Group(store.database, 8, insert)
+    store.database.write(lambda _: group.start())
+    group.join()
+    assert isinstance(group.outcomes.pop(6), ValueError)
+    assert group.outcomes == {n: n for n in (0, 1, 2, 3, 4, 5, 7)}
+    assert numbers(store) == [0, 1, 2, 3, 4, 5, 7]
+    assert len(commits) == 2  # the first one, during which the others came, and theirs
+
+
+def test_what_the_server_refuses_is_the_only_change_that_fails(store: Store) -> None:
+    group = Group(store.database, 8, insert)
+
+    def lead(database: PostgresConnection) -> None:
+        insert(database, 5)
+        group.start()
+
+    store.database.write(lead)  # type: ignore[arg-type]
+    group.join()
+    assert isinstance(group.outcomes.pop(5), StoreError)
+    assert isinstance(group.outcomes.pop(6), ValueError)
+    assert group.outcomes == {n: n for n in (0, 1, 2, 3, 4, 7)}
+    assert numbers(store) == [0, 1, 2, 3, 4, 5, 7]
+
+
+def test_a_group_whose_connection_dies(store: Store) -> None:
+    """All are told, nothing is changed, and the next change succeeds."""
+
+    def change(database: PostgresConnection, number: int) -> int:
+        if number == 3:
+            kill(database)
+        return insert(database, number)
+
+    group = Group(store.database, 6, change)
+    store.database.write(lambda _: group.start())
+    group.join()
+    assert isinstance(group.outcomes[3], StoreUnreachable)
+    assert numbers(store) == [n for n in range(6) if group.outcomes[n] == n]
+    store.add("staff", [face(1)])

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.support.indexes import VECTORS, InThisProcess, new
+from tests.support.stores import Place
 
 from onlooker.identity.search import index_builder, replica
 from onlooker.identity.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "faces.db") as opened:
+def store(place: Place) -> Iterator[Store]:
+    with Store(*place) as opened:
         opened.make_collection("staff", "m")
         yield opened
 

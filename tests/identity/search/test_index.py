@@ -12,6 +12,7 @@ from tests.support.indexes import (
     DIM,
     QUERIES,
     VECTORS,
+    InThisProcess,
     by,
     files,
     ids,
@@ -23,7 +24,7 @@ from tests.support.indexes import (
 
 from onlooker.identity.errors import CollectionNotFound, ModelMismatch
 from onlooker.identity.faces import Method, NewFace
-from onlooker.identity.search import index_file
+from onlooker.identity.search import index_file, replica
 from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
 
@@ -265,6 +266,29 @@ class TestMethods:
             assert not {*left} & {*gone}
         assert is_mapped(index)
         assert files(filed, ".vectors") == before  # so few changes never made a new one
+
+    @pytest.mark.parametrize("method", ["auto", "exact", "annoy"])
+    def test_what_is_left_after_most_were_deleted(
+        self, store: Store, method: Method, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Deleted faces displace nobody, also before a new file is written."""
+        monkeypatch.setattr(replica, "MIN_FILE_CHANGES", 1000)
+        monkeypatch.setattr("onlooker.identity.search.index.Builder", InThisProcess)
+        store.set_method("staff", method)
+        faces = store.add("staff", [new(vector) for vector in VECTORS])
+        index = by(store, method)
+        assert is_mapped(index)
+        monkeypatch.setattr(replica, "MIN_FILE_CHANGES", 10**6)
+        left = np.arange(0, len(VECTORS), 10)
+        gone = [face.face_id for row, face in enumerate(faces) if row % 10]
+        store.delete_faces("staff", gone)
+        found = index.search(QUERIES, 20)
+        right = 0
+        for query, results in zip(QUERIES, found, strict=True):
+            best = left[np.argsort(-(VECTORS[left] @ query))[:20]]
+            right += len({*ids(results)} & {faces[row].face_id for row in best})
+        assert right / (20 * len(QUERIES)) >= (0.98 if method == "annoy" else 1.0)
+        assert len(index.search(QUERIES[:1], 1000)[0]) == len(left) == len(index)
 
 
 class TestBackground:

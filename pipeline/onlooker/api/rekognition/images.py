@@ -18,7 +18,7 @@ from onlooker.api.rekognition.face_input import (
 )
 from onlooker.api.rekognition.image_input import DecodedImage
 from onlooker.config.schema import QualityFilter
-from onlooker.identity.search.matcher import similarities
+from onlooker.identity.search.similarity import similarities
 from onlooker.models import readers
 from onlooker.rekognition.face_detail import detected_face
 from onlooker.rekognition.ratios import bounding_box, percent, rounded

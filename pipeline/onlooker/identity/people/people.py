@@ -29,8 +29,8 @@ from onlooker.identity.faces import NewFace, Vectors
 from onlooker.identity.people.journal import JOURNAL, Journal
 from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
 from onlooker.identity.search.engines import open_searcher
-from onlooker.identity.search.matcher import likeness
 from onlooker.identity.search.searcher import Searcher
+from onlooker.identity.search.similarity import likeness
 from onlooker.identity.store import default_path
 from onlooker.models.card import Space
 from onlooker.types import Identity, StoredFace

@@ -1,1 +1,1 @@
-"""The store in PostgreSQL with pgvector: connections, transactions, tables."""
+"""The store in PostgreSQL: connections, transactions, tables."""

@@ -34,6 +34,7 @@ MAX_READERS = 8
 """Connections of a process that read at a time; further readers wait."""
 CREATION_LOCK = 0x4F6E6C6B
 """Key of the lock that a process holds while it creates the tables."""
+LOCK = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT change FROM counter FOR UPDATE"
 HISTORY = (
     "SELECT concat_ws('-', to_regclass(?)::oid, CASE WHEN NOT pg_is_in_recovery() "
     "THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END)"
@@ -116,9 +117,8 @@ class PostgresDatabase(SharedCommits[PostgresConnection]):
 
     def _lock(self) -> None:
         try:
-            with self._writer.psycopg.pipeline():
-                self._writer.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-                self._writer.execute("SELECT change FROM counter FOR UPDATE")
+            # One round trip; prepared statements cannot be two.
+            self._writer.psycopg.execute(LOCK, prepare=False)
         except psycopg.Error:
             self._undo()
             raise

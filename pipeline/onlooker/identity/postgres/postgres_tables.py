@@ -96,6 +96,7 @@ TO_FORMAT_2 = (
         ) FROM (SELECT vector_send($1) AS sent), generate_series(5, length(sent), 4) AS at
     $$""",
     "ALTER TABLE faces ALTER COLUMN vector TYPE BYTEA USING pg_temp.stored(vector)",
+    "ALTER TABLE faces ALTER COLUMN vector SET STORAGE MAIN",
     "ALTER TABLE users ALTER COLUMN vector TYPE BYTEA USING pg_temp.stored(vector)",
     "CREATE INDEX users_in_order ON users (collection, number)",
     "UPDATE format SET version = 2",

@@ -56,8 +56,11 @@ class Views(NamedTuple):
     ) -> tuple[Numbers, Vectors]:
         numbers = np.zeros((len(queries), k), np.int64)
         values = np.full((len(queries), k), -np.inf if metric == "cosine" else np.inf, np.float32)
+        wanted = min(k, int(np.count_nonzero(view.live)))
         for row, query in enumerate(queries):
             few = view.only(trees.candidates(query, k, view))
+            if np.count_nonzero(few.live) < wanted:  # most of what Annoy visits may be deleted
+                few = view
             found, nearness = few.nearest(query[None], k, metric, exact=True)
             numbers[row, : found.shape[1]] = found
             values[row, : found.shape[1]] = nearness
