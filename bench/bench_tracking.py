@@ -31,7 +31,7 @@ from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.config.tracking import Tracks
-from onlooker.identity.search.matcher import likeness, similarity
+from onlooker.identity.search.similarity import likeness, similarity
 from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models.card import Calibration, space

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tests.support.turned_images import turned
 
 from onlooker.config.schema import Config
-from onlooker.identity.search.matcher import similarities
+from onlooker.identity.search.similarity import similarities
 from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models.card import space

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tests.support.single import FaceEmbedder, FaceFinder, Mesher
 
 from onlooker.config import schema
-from onlooker.identity.search.matcher import similarity
+from onlooker.identity.search.similarity import similarity
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models.card import WeightsError

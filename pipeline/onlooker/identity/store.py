@@ -344,7 +344,7 @@ class Store:
     ) -> Associations:
         """Associate faces with a user, except those less similar than this to its faces.
 
-        `likeness` returns the Similarity, 0 to 100: see `onlooker.identity.search.matcher`. The
+        `likeness` returns the Similarity, 0 to 100: see `onlooker.identity.search.similarity`. The
         first face of a user is always associated. Raises UserNotFound, and TooMany, with nothing
         changed, if the user would have more than MAX_USER_FACES faces.
         """

@@ -19,7 +19,7 @@ from onlooker.identity.people import people as module
 from onlooker.identity.people.people import COLLECTION, People, open_people
 from onlooker.identity.people.person_changes import Visitor
 from onlooker.identity.search.engines import open_searcher
-from onlooker.identity.search.matcher import similarity
+from onlooker.identity.search.similarity import similarity
 from onlooker.models.card import space
 
 SPACE = space("mobilefacenet")
