@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.support.console import KEYS, Visitor, serving
 
 from onlooker.cli.demo_video import photographs
+from onlooker.console.guard import MAX_BODY_BYTES
 from onlooker.identity.faces import NewFace
 from onlooker.identity.search.engines import open_searcher
 from onlooker.models.card import space
@@ -110,6 +111,21 @@ def test_photographs_are_dropped(url: str, folder: Path, page: Page, tmp_path: P
     expect(outcomes.nth(0)).to_contain_text("broken.png: not added: ")
     assert stored(folder, "people") == ["Eileen::Collins"]
     assert alerts == []
+
+
+def test_enter_in_a_field_and_a_file_that_is_too_large(
+    folder: Path, page: Page, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.jpg"
+    large.write_bytes(bytes(MAX_BODY_BYTES))
+    with serving(folder) as url:
+        page.goto(f"{url}/people/enrolled")
+        page.locator("#enrol").get_by_label("Name").fill("Ada")
+        page.keyboard.press("Enter")
+        page.locator("#enrol input[type=file]").set_input_files(large)
+        expect(page.locator("#outcomes li")).to_contain_text("large.jpg: 16.0 MB are too much")
+        expect(page.locator("#enrol").get_by_label("Name")).to_have_value("Ada")
+        assert page.url == f"{url}/people/enrolled"
 
 
 def test_a_person_is_removed(tmp_path: Path, page: Page) -> None:

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.support.console import KEYS, Visitor, serving, settings
 
 from onlooker.api.access_keys import Key
 from onlooker.cli.demo_video import photographs
+from onlooker.console.guard import MAX_BODY_BYTES
 from onlooker.console.local_api import LocalApi
 
 ASTRONAUT = photographs().astronaut
@@ -78,6 +79,96 @@ def test_faces_text_and_a_search(url: str, page: Page, tmp_path: Path) -> None:
     page.locator("input[type=file]").set_input_files(sign)
     page.get_by_label("What to do").select_option("DetectText")
     expect(page.locator(".findings")).to_contain_text("Region-based segmentation", timeout=60_000)
+
+
+CARRIED = """([kind, data]) => {
+    const transfer = new DataTransfer();
+    const file = new File([Uint8Array.from(data)], "a.jpg", { type: "image/jpeg" });
+    if (kind === "file") transfer.items.add(file);
+    else transfer.items.add("https://example.org/a.jpg", "text/uri-list");
+    return ["dragenter", "dragover", "drop"].map((name) => {
+        const how = { bubbles: true, cancelable: true, dataTransfer: transfer };
+        const event = new DragEvent(name, how);
+        document.querySelector("h1").dispatchEvent(event);
+        return event.defaultPrevented;
+    });
+}"""
+"""Drop something beside the zone; return whether the browser would open it for each event."""
+
+
+def test_what_is_dropped_beside_the_zone_is_taken(url: str, page: Page) -> None:
+    page.goto(f"{url}/try")
+    assert page.evaluate(CARRIED, ["file", [*jpeg(ASTRONAUT)]])[1:] == [True, True]
+    expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
+    assert page.evaluate(CARRIED, ["link", []])[1:] == [True, True]
+    expect(page.locator("#message")).to_contain_text("That is not a file")
+
+
+def test_a_file_that_is_chosen_before_the_page_is_ready_is_not_lost(
+    url: str, page: Page, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(ASTRONAUT))
+
+    def late(route: Route) -> None:
+        page.locator("input[type=file]").set_input_files(photo)
+        route.continue_()
+
+    page.route("**/htmx.min.js", late)
+    page.goto(f"{url}/try")
+    expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
+
+
+def choose(page: Page, path: Path) -> None:
+    """Choose a file as somebody does: nothing happens if it is the one that is chosen already."""
+    with page.expect_file_chooser() as chooser:
+        page.locator("input[type=file]").click()
+    chooser.value.set_files(path)
+
+
+def test_the_same_file_may_be_chosen_again(url: str, page: Page, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(jpeg(ASTRONAUT))
+    page.goto(f"{url}/try")
+    for _ in range(2):
+        with page.expect_response("**/try/run"):
+            choose(page, photo)
+        expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
+    chosen = page.locator("input[type=file]")
+    with page.expect_file_chooser():
+        chosen.click()
+    assert chosen.evaluate("each => each.files.length") == 0
+    chosen.evaluate("each => each.dispatchEvent(new Event('cancel'))")
+    assert chosen.evaluate("each => each.files.length") == 1
+    page.get_by_label("What to do").select_option("SearchFacesByImage")
+    expect(page.locator(".findings")).to_contain_text("eileen")
+
+
+def test_every_failure_is_told_and_stays(
+    url: str, page: Page, tmp_path: Path, expected: list[str]
+) -> None:
+    expected += ["net::ERR_FAILED", "htmx:sendError", "htmx:afterRequest"]
+    photo, large = tmp_path / "photo.jpg", tmp_path / "large.jpg"
+    photo.write_bytes(jpeg(ASTRONAUT))
+    large.write_bytes(bytes(MAX_BODY_BYTES))
+    page.goto(f"{url}/try")
+    trouble = page.locator("#try .trouble")
+    choose(page, photo)
+    expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
+    choose(page, large)
+    expect(trouble).to_have_text("large.jpg: 16.0 MB are too much; an upload has at most 15.9 MB")
+    expect(page.locator(".tried")).to_have_count(0)  # what was found in another image
+    page.route("**/try/run", lambda route: route.fulfill(status=409, body="weights of x: gone"))
+    choose(page, photo)
+    expect(trouble).to_have_text("weights of x: gone")
+    page.unroute("**/try/run")
+    page.route("**/try/run", lambda route: route.abort())
+    choose(page, photo)
+    expect(trouble).to_contain_text("It could not be sent.")
+    page.unroute("**/try/run")
+    choose(page, photo)
+    expect(page.locator(".tried polygon")).to_have_count(1, timeout=60_000)
+    expect(trouble).to_be_hidden()
 
 
 def test_an_image_is_shown_upright_and_not_larger_than_needed(url: str) -> None:

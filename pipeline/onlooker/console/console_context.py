@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse
 
 from onlooker.config.schema import SourceConfig
 from onlooker.console import wording
+from onlooker.console.guard import MAX_UPLOAD_BYTES
 from onlooker.console.local_api import LocalApi
 from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Session, Sessions
@@ -78,6 +79,7 @@ class ConsoleContext:
             request=request,
             session=session_of(request),
             pages=PAGES,
+            max_upload=MAX_UPLOAD_BYTES,
             clock=lambda seconds: wording.clock(seconds, zone),
             time_of_day=lambda seconds: wording.time_of_day(seconds, zone),
             **values,

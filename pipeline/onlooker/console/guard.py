@@ -22,6 +22,8 @@ CSRF_HEADER = "X-CSRF-Token"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 """Bytes of a request: an image to try, or a form."""
 TOO_LARGE = "The upload is too large: at most 16 MB."
+MAX_UPLOAD_BYTES = MAX_BODY_BYTES - 64 * 1024
+"""Bytes of a file in a form: its other fields need a little."""
 SAFE_METHODS = ("GET", "HEAD")
 SIGN_IN = "/sign-in"
 OPEN_PATHS = (SIGN_IN, "/static/")

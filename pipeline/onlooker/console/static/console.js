@@ -7,7 +7,7 @@ if (!document.cookie.split("; ").includes(ZONE)) {
 }
 
 // The socket. Pages listen to the events that it makes of messages: "streams", "visits", …, and
-// tell by `watch` what they want to receive. It connects again by itself.
+// say by `watch` what they want to receive. It connects again by itself.
 
 const wanted = { events: new Set(), streams: {} };
 let socket = null;
@@ -17,11 +17,15 @@ let onPicture = () => {};
 export function watch(streams, receive) {
   wanted.streams = streams;
   onPicture = receive ?? onPicture;
-  tell();
+  ask();
 }
 
-function tell() {
-  if (socket?.readyState === WebSocket.OPEN) {
+export function connected() {
+  return socket?.readyState === WebSocket.OPEN;
+}
+
+function ask() {
+  if (connected()) {
     socket.send(JSON.stringify({ events: [...wanted.events], streams: wanted.streams }));
   }
 }
@@ -33,7 +37,7 @@ export function connect() {
   socket.onopen = () => {
     wait = 500;
     state("");
-    tell();
+    ask();
   };
   socket.onmessage = ({ data }) => {
     if (typeof data !== "string") return onPicture(data);
@@ -50,7 +54,7 @@ export function connect() {
 
 // The session has ended: the page stays as it is, and says so. Without keys it only needs a new
 // token, so it is loaded again, but not for ever: a browser may keep no cookies.
-function over() {
+export function over() {
   const end = document.getElementById("over");
   if (!("user" in end.dataset) && performance.now() > 60_000) return location.reload();
   end.hidden = false;
@@ -85,17 +89,22 @@ export function say(text) {
 
 // A form with a place for its trouble tells it there, until it is sent again.
 
-document.body.addEventListener("htmx:responseError", ({ detail }) => {
-  if (detail.xhr.status === 401) return over();
-  const text = detail.xhr.responseText.slice(0, 500);
-  const place = detail.elt.querySelector(".trouble");
+export function tell(form, text) {
+  const place = form.querySelector?.(".trouble");
   if (place) place.textContent = text;
   else say(text);
+}
+
+document.body.addEventListener("htmx:responseError", ({ detail }) => {
+  if (detail.xhr.status === 401) return over();
+  tell(detail.elt, detail.xhr.responseText.slice(0, 500));
 });
-document.body.addEventListener("htmx:beforeRequest", ({ detail }) => {
-  if (detail.elt.matches("form")) detail.elt.querySelector(".trouble")?.replaceChildren();
+document.body.addEventListener("htmx:beforeRequest", ({ detail, defaultPrevented }) => {
+  if (!defaultPrevented && detail.elt.matches("form")) detail.elt.querySelector(".trouble")?.replaceChildren();
 });
-document.body.addEventListener("htmx:sendError", () => say("Onlooker does not answer. Is it running?"));
+document.body.addEventListener("htmx:sendError", ({ detail }) => {
+  tell(detail.elt, connected() ? "It could not be sent. If it is a file that has changed since, choose it again." : "Onlooker does not answer. Is it running?");
+});
 
 // The sheet: a form over the page, shown when it has been fetched.
 
