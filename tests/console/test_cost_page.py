@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from msgspec.structs import replace
 from playwright.sync_api import Page, expect
 from tests.console.test_jobs_page import METADATA, config
-from tests.support.console import Visitor, serving
+from tests.support.console import KEYS, Visitor, serving
 from tests.support.frames import frame
 from tests.support.stored_videos import started, store
 
@@ -43,10 +43,21 @@ def test_the_bill_of_a_month(tmp_path: Path, page: Page) -> None:
         expect(bill.locator("tr", has_text="DetectFaces")).to_contain_text("2\u202f000 calls2.00")
         expect(bill.locator("tr", has_text="ListFaces")).to_contain_text("1 callnot billed")
         expect(bill.locator("tr", has_text="StartFaceSearch")).to_contain_text("1.5 minutes0.15")
-        expect(bill.locator("tr", has_text="stream gate")).to_contain_text("1 minute0.12")
-        expect(bill.locator("tfoot")).to_contain_text("2.")
+        expect(bill.locator("tr", has_text="stream gate")).to_contain_text("1 minutenot confirmed")
+        expect(bill.locator("tfoot")).to_contain_text("2.15")
         page.get_by_text("The prices, collected").click()
         expect(page.locator(".prices")).to_contain_text("0.001 up to 1 million a month")
+        expect(page.locator(".prices")).to_contain_text("No such page confirmed a price of images")
+
+
+def test_a_stream_that_a_key_does_not_reach_is_not_named(tmp_path: Path) -> None:
+    fill(tmp_path)
+    keys = {"VIEWER": replace(KEYS["VIEWER"], streams=("yard",)), "ADMIN": KEYS["ADMIN"]}
+    with serving(tmp_path, keys, config(tmp_path)) as url:
+        for id, names in (("VIEWER", False), ("ADMIN", True)):
+            visitor = Visitor(url)
+            visitor.sign_in(id)
+            assert ("stream gate" in visitor.get("/cost/table").text) == names
 
 
 def test_an_empty_month_and_one_that_is_none(tmp_path: Path) -> None:

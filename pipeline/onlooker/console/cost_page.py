@@ -16,6 +16,7 @@ from starlette.routing import Route
 from onlooker.api import usage
 from onlooker.console import console_context, list_prices, wording
 from onlooker.console.console_context import ConsoleContext
+from onlooker.console.sessions import Session
 from onlooker.file_format import FormatError
 from onlooker.identity.search.searcher import all_collections
 from onlooker.jobs import job_store
@@ -23,6 +24,8 @@ from onlooker.jobs.job_store import JobStore
 from onlooker.record.log import live_minutes
 
 MAX_JOBS = 100_000
+NOT_CONFIRMED = "not confirmed"
+"""Of what costs something, and nobody knows how much."""
 
 
 class Item(NamedTuple):
@@ -32,7 +35,9 @@ class Item(NamedTuple):
     number: str
     """How much, with its unit."""
     price: float | None
-    """US dollars; None if Amazon does not bill it."""
+    """US dollars; None if it has none."""
+    why: str = "not billed"
+    """Why it has no price."""
 
 
 def show(request: Request) -> Response:
@@ -44,7 +49,9 @@ def show(request: Request) -> Response:
 def table(request: Request) -> Response:
     """Show the bill of a month."""
     context, month, _ = _asked(request)
-    items = [*_images(context, month), *_videos(context, month), *_streams(context, month)]
+    session = console_context.allowed(request, "console:View")
+    items = [*_images(context, month), *_videos(context, month)]
+    items += _streams(context, session, month)
     if month == _this_month():
         items.append(_stored(context))
     total = sum(item.price or 0.0 for item in items)
@@ -104,8 +111,8 @@ def _videos(context: ConsoleContext, month: str) -> list[Item]:
     ]
 
 
-def _streams(context: ConsoleContext, month: str) -> list[Item]:
-    """Return the minutes in which live streams were analysed."""
+def _streams(context: ConsoleContext, session: Session, month: str) -> list[Item]:
+    """Return the minutes in which live streams were analysed, of those that a user may see."""
     with context.log() as log:
         if log is None:
             return []
@@ -114,10 +121,11 @@ def _streams(context: ConsoleContext, month: str) -> list[Item]:
         Item(
             f"stream {wording.stream(name)}",
             _counted(number, "minute"),
-            number * list_prices.STREAM_MINUTE if _is_searched(context, name) else None,
+            None,
+            NOT_CONFIRMED if _is_searched(context, name) else "not billed",
         )
         for name, number in found.items()
-        if number
+        if number and context.sees(session, name)
     ]
 
 
