@@ -79,7 +79,6 @@ TESTED_BY = {
     "stream/hub_state": "stream/test_hub",
     "stream/outputs": "stream/test_supervisor",
     "stream/program": "cli/test_stream",
-    "stream/remote_hub": "stream/test_remote_worker",
     "stream/ring_reader": "stream/test_worker",
     "stream/sink_process": "stream/test_sink_processes",
     "stream/sink_status": "stream/test_sink_processes",

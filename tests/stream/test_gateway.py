@@ -4,6 +4,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ import zmq
 from msgspec.structs import replace
 from tests.support import machines, steps
 from tests.support.frames import frame
+from tests.support.processes import wait_until
 
 from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.config.serving import Workers
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
-from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.stream import gateway_messages, messages, remote_result, run_directory
 from onlooker.stream.feeds import Feed
 from onlooker.stream.gateway import Gateway
 from onlooker.stream.gateway_messages import Join, JoinAgain, Leave, Ping, Refused, Welcome
@@ -25,6 +27,7 @@ from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
 from onlooker.stream.run_directory import Plan
 from onlooker.stream.stage import row
+from onlooker.types import TextQuad
 
 WAIT_SECONDS = 20.0
 PASSWORD = "a-secret"
@@ -55,7 +58,7 @@ class Site:
         assert bind(router, "tcp://127.0.0.1:*")
         self.endpoint = router.get_string(zmq.LAST_ENDPOINT)
         self.public = keys.public
-        self.gateway = Gateway(folder, plan, self.context, router)
+        self.gateway = Gateway(folder, plan, router, max_workers=1100)
         self.now = 0.0
         self.sockets: list[zmq.Socket[bytes]] = []
 
@@ -152,14 +155,16 @@ def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(si
 
 
 def test_a_machine_without_an_admitted_key_gets_nothing(site: Site) -> None:
+    join = gateway_messages.pack(Join(gateway_messages_version(), "box", "s"))
     public, secret = (half.decode() for half in zmq.curve_keypair())
     unknown = site.machine(KeyPair(public, secret))
-    unknown.send(gateway_messages.pack(Join(gateway_messages_version(), "box", "s")))
     plain = site.context.socket(zmq.DEALER)
     plain.linger = 0
     plain.connect(site.endpoint)
     site.sockets.append(plain)
-    plain.send(gateway_messages.pack(Join(gateway_messages_version(), "box", "s")))
+    for each in (unknown, plain):
+        with suppress(zmq.Again):  # its connection may have been ended by now
+            each.send(join, zmq.NOBLOCK)
     host, _, port = site.endpoint.removeprefix("tcp://").rpartition(":")
     with socket.create_connection((host, int(port))) as raw:
         raw.settimeout(0.1)
@@ -213,10 +218,113 @@ def test_what_no_worker_of_another_machine_may_say_does_not_reach_the_hub(
     peer.send_multipart([b"record-0.1", *messages.pack(message)])
     name, first = ready(site, peer)
     assert first == messages.Ready("detect", remote=True)
-    peer.send_multipart([b"detect-0.1", *messages.pack(messages.Result(1, None, 0, 0, 0), b"no")])
     peer.send_multipart([b"detect-0.1", *messages.pack(messages.Heartbeat("hub"))])
     _, *parts = site.receive(site.hub)
     assert messages.unpack_to_hub(parts)[0] == messages.Heartbeat(name.decode())
+
+
+LENT = messages.pack_frame(frame("door", 4))
+QUAD = TextQuad(quad=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)), score=0.9)
+FOUND = messages.pack_frame(replace(frame("door", 4), quads=(QUAD,)))
+
+
+def lend(site: Site, peer: "zmq.Socket[bytes]", name: bytes, lease: int) -> None:
+    """Lend the frame LENT to a worker."""
+    job = messages.Job(lease, None, None, None)
+    site.hub.send_multipart([name, *messages.pack(job, LENT)])
+    while site.receive(peer)[-1] != LENT:
+        pass  # settings come first
+
+
+@pytest.mark.parametrize(
+    ("lease", "answer"),
+    [
+        (6, FOUND),
+        (5, messages.pack_frame(frame("door", 5))),
+        (5, messages.pack_frame(frame("gate", 4))),
+        (5, messages.pack_frame(replace(frame("door", 4), epoch="of another run"))),
+        (5, b"no frame"),
+        (5, b""),
+    ],
+    ids=["lease", "index", "stream", "run", "bytes", "nothing"],
+)
+def test_an_answer_to_what_a_worker_does_not_have_is_refused_with_its_machine(
+    site: Site, caplog: pytest.LogCaptureFixture, lease: int, answer: bytes
+) -> None:
+    peer, other = site.machine(), site.machine()
+    for _ in range(2):  # it is told once in the log
+        site.join(peer)
+        name, _ = ready(site, peer)
+        lend(site, peer, name, 5)
+        result = messages.Result(lease, None, 0.0, 0.0, 0.0)
+        peer.send_multipart([b"detect-0.1", *messages.pack(result, answer)])
+        sender, *parts = site.receive(site.hub)
+        died = messages.Died(name.decode(), counted=False)
+        assert (sender, messages.unpack_to_hub(parts)[0]) == (name, died)
+        refused = gateway_messages.unpack_from_gateway(site.receive(peer)[0])
+        assert isinstance(refused, Refused)
+        assert "does not work as it should" in refused.error
+    assert site.gateway.machines == {}
+    assert caplog.text.count("result refused machine=box-1") == 1
+    site.join(other)  # the others work
+    name, _ = ready(site, other)
+    lend(site, other, name, 5)
+    result = messages.Result(5, None, 0.0, 0.0, 0.0)
+    other.send_multipart([b"detect-0.1", *messages.pack(result, FOUND)])
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts) == (result, FOUND)
+
+
+def test_a_lease_can_be_answered_once_and_by_its_worker_only(site: Site) -> None:
+    peer = site.machine()
+    site.join(peer)
+    name, _ = ready(site, peer)
+    ready(site, peer, b"detect-1.1")
+    lend(site, peer, name, 5)
+    result = messages.Result(5, "x" * 10_000, 0.0, 0.0, 0.0, known=True, begun=(9, 9))
+    peer.send_multipart([b"detect-0.1", *messages.pack(result, FOUND)])
+    _, *parts = site.receive(site.hub)
+    failed = messages.Result(5, "x" * remote_result.MAX_CAUSE, 0.0, 0.0, 0.0)
+    assert messages.unpack_to_hub(parts) == (failed, LENT)
+    lend(site, peer, name, 6)
+    peer.send_multipart([b"detect-1.1", *messages.pack(replace(result, lease=6), FOUND)])
+    assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
+
+
+def test_registering_again_ends_the_leases_of_before(site: Site) -> None:
+    peer = site.machine()
+    site.join(peer)
+    name, _ = ready(site, peer)
+    lend(site, peer, name, 5)
+    ready(site, peer)
+    peer.send_multipart(
+        [b"detect-0.1", *messages.pack(messages.Result(5, None, 0.0, 0.0, 0.0), FOUND)]
+    )
+    assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
+
+
+def registered(site: Site) -> int:
+    site.gateway.step(0.01, site.now)
+    return sum(len(machine.workers) for machine in site.gateway.machines.values())
+
+
+def test_more_workers_than_zeromq_has_room_for_by_itself_join_and_one_too_many_is_told(
+    site: Site,
+) -> None:
+    """ZeroMQ's own limit is 1023 sockets; the site's gateway takes 1100 workers."""
+    peer, other = site.machine(), site.machine()
+    site.join(peer)
+    site.join(other)
+    ready_message = messages.pack(messages.Ready("detect"))
+    for number in range(1100):
+        peer.send_multipart([f"detect-{number}.1".encode(), *ready_message])
+        if number % 100 == 99:
+            assert wait_until(lambda: registered(site) == number + 1, WAIT_SECONDS)  # noqa: B023
+    other.send_multipart([b"detect-0.1", *ready_message])
+    refused = gateway_messages.unpack_from_gateway(site.receive(other)[0])
+    assert isinstance(refused, Refused)
+    assert "the hub takes 1100 workers of other machines" in refused.error
+    assert len(site.gateway.machines) == 1
 
 
 def test_too_large_a_message_disconnects_its_machine_only(site: Site) -> None:

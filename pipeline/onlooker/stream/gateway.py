@@ -6,7 +6,8 @@ this machine's memory. A machine that is silent is given up: its workers leave, 
 later is not theirs to answer any more.
 
 Machines are admitted by their keys, and they are not trusted beyond that: of their messages only
-those pass that a worker of a stage without state and order may send.
+those pass that a worker of a stage without state and order may send, and of their results those
+that answer what was lent to that worker.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ import zmq
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
-from onlooker.stream import gateway_messages, messages, run_directory
+from onlooker.models.card import space
+from onlooker.stream import gateway_messages, messages, remote_result, run_directory
 from onlooker.stream.equal_results import facts, program_version
 from onlooker.stream.gateway_messages import Join, Leave, MachineMessage, StageSettings, Welcome
 from onlooker.stream.messages import MessageError, Slot
@@ -32,14 +34,18 @@ from onlooker.stream.run_directory import Plan
 MAX_MACHINES = 256
 WORKER_NAME = rb"[0-9A-Za-z.-]+"
 """Form of the names of workers on their machine."""
-MAX_WORKERS = 1024
-"""Workers of one machine."""
+MAX_WORKERS = 1500
+"""Workers of all machines. Each takes two open files of this process, and one of the hub."""
 MAX_IN_A_ROW = 100
 """Messages of machines that are handled before the workers' sockets are read again."""
 NO_URL = "test://moving"
 """Takes the place of a source's URL, which may have a password, on its way to other machines."""
 
 logger = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """The machine cannot work for the run; the text is for its user."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,6 +56,8 @@ class Worker:
     """Its name in the hub."""
     socket: "zmq.Socket[bytes]"
     """Its connection to the hub."""
+    lent: dict[int, bytes] = field(default_factory=dict)
+    """Frames that it has not answered, by lease. No two hubs of any run have a lease in common."""
     spent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Seconds of its last result: busy, model, cpu."""
 
@@ -80,15 +88,20 @@ class Gateway:
         self,
         run: Path,
         plan: Plan,
-        context: "zmq.Context[zmq.Socket[bytes]]",
         router: "zmq.Socket[bytes]",
+        max_workers: int = MAX_WORKERS,
     ) -> None:
         self.machines: dict[bytes, Machine] = {}
         """By the router's name for each."""
         self._run = run
         self._plan = plan
         self._silence = plan.config.pipeline.heartbeat * plan.config.pipeline.liveness
-        self._context = context
+        self._max_workers = max_workers
+        self._vector_bytes = 4 * space(plan.config.faces.embedder).dim
+        self._refused: set[str] = set()
+        """Names of machines whose results were refused, which is said once."""
+        self._context = zmq.Context()
+        self._context.set(zmq.MAX_SOCKETS, max_workers + 1)
         self._router = router
         self._rings = RingReader()
         self._poller = zmq.Poller()
@@ -126,6 +139,7 @@ class Gateway:
         """Have all machines' workers leave."""
         for peer in list(self.machines):
             self._give_up(peer, "the gateway closes")
+        self._context.term()
 
     # From machines
 
@@ -137,6 +151,8 @@ class Gateway:
                 return
             try:
                 self._take(peer, parts, now)
+            except Refusal as error:
+                self._refuse(peer, str(error))
             except MessageError as error:
                 logger.error("message of a machine dropped error=%s", error)
 
@@ -171,16 +187,12 @@ class Gateway:
                 self._give_up(other, "it joins again")
         ours = program_version()
         if join.version != ours:
-            error = (
+            raise Refusal(
                 f"the hub's machine has onlooker {ours}, this one {join.version}; install "
                 f"onlooker {ours} here"
             )
-            self._answer(peer, gateway_messages.Refused(error))
-            return
         if len(self.machines) >= MAX_MACHINES:
-            error = f"the hub has {MAX_MACHINES} machines already, the most that it takes"
-            self._answer(peer, gateway_messages.Refused(error))
-            return
+            raise Refusal(f"the hub has {MAX_MACHINES} machines already, the most that it takes")
         name = re.sub(r"[^0-9A-Za-z.-]", "-", join.machine)
         suffix = f"{random.SystemRandom().getrandbits(32):08x}"
         name = name[: gateway_messages.MAX_NAME_BYTES] or "machine"
@@ -194,16 +206,13 @@ class Gateway:
         match message:
             case messages.Ready() if message.stage in self._stages:
                 worker = self._worker(peer, machine, name)
+                worker.lent.clear()
                 self._tell_hub(worker, replace(message, remote=True))
             case messages.Heartbeat():
                 worker = self._worker(peer, machine, name)
                 self._tell_hub(worker, messages.Heartbeat(worker.name))
             case messages.Result() if name in machine.workers:
-                messages.unpack_frame(frame)  # or the next stage would fail over it
-                worker = machine.workers[name]
-                worker.spent = message.busy, message.model, message.cpu
-                begun = replace(message, known=False, begun=(0, 0))
-                self._tell_hub(worker, begun, frame)
+                self._answer_hub(machine, machine.workers[name], message, frame)
             case messages.Died() if name in machine.workers:
                 self._dismiss(machine, name, counted=True)
             case messages.Result() | messages.Died():
@@ -211,16 +220,40 @@ class Gateway:
             case _:
                 raise MessageError(f"{machine.name} sent {type(message).__name__}")
 
+    def _answer_hub(
+        self, machine: Machine, worker: Worker, result: messages.Result, frame: bytes
+    ) -> None:
+        """Pass a result on. Raises Refusal unless it answers a frame that the worker has."""
+        lent = worker.lent.pop(result.lease, None)
+        try:
+            if lent is None:
+                raise MessageError("an answer with a lease that it does not have")
+            frame = remote_result.checked(result, lent, frame, self._vector_bytes)
+        except MessageError as error:
+            if machine.name not in self._refused:
+                self._refused.add(machine.name)
+                logger.error("result refused machine=%s cause=%s", machine.name, error)
+            raise Refusal(
+                f"the hub has had {error}; this machine's onlooker does not work as it should"
+            ) from error
+        worker.spent = result.busy, result.model, result.cpu
+        failed = result.failed and result.failed[: remote_result.MAX_CAUSE]
+        result = replace(result, known=False, begun=(0, 0), failed=failed)
+        self._tell_hub(worker, result, frame)
+
     def _worker(self, peer: bytes, machine: Machine, name: str) -> Worker:
         worker = machine.workers.get(name)
         if worker is None:
-            if len(machine.workers) >= MAX_WORKERS:
-                raise MessageError(f"{machine.name} has more than {MAX_WORKERS} workers")
             full = f"{machine.name}/{name}.{machine.suffix}"
             try:
+                if len(self._owners) >= self._max_workers:
+                    raise Refusal(
+                        f"the hub takes {self._max_workers} workers of other machines, and has "
+                        f"them; begin fewer with `onlooker worker --workers`"
+                    )
                 socket = self._context.socket(zmq.DEALER)
             except zmq.ZMQError as error:
-                raise MessageError(f"no room for {full}: {error.strerror}") from error
+                raise Refusal(f"the hub has no room for {full}: {error.strerror}") from error
             socket.routing_id = full.encode()
             socket.linger = 1000  # ms; its last message says that it leaves
             socket.reconnect_ivl = 20  # ms
@@ -269,6 +302,7 @@ class Gateway:
                 cause = f"FrameGone: frame {found.index} of {found.stream}: {error}"
                 self._tell_hub(worker, messages.Result(job.lease, cause, *worker.spent), frame)
                 return
+        worker.lent[job.lease] = frame
         self._send(peer, parts)
 
     def _pixels(self, slot: Slot) -> list[bytes]:
@@ -288,6 +322,10 @@ class Gateway:
         machine.feeds.add(number)
 
     # Ends
+
+    def _refuse(self, peer: bytes, error: str) -> None:
+        self._answer(peer, gateway_messages.Refused(error))
+        self._give_up(peer, f"refused: {error}")
 
     def _dismiss(self, machine: Machine, name: str, counted: bool) -> None:
         """Have a worker leave the hub. counted: see messages.Died."""

@@ -1,6 +1,7 @@
 """The gateway's process: it lets other machines join a run, by their keys."""
 
 import logging
+import resource
 import sys
 import time
 from pathlib import Path
@@ -16,13 +17,15 @@ from onlooker.record.curve_keys import BadKey
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError, keep_alive
 from onlooker.stream import gateway_messages, messages, run_directory
-from onlooker.stream.gateway import Gateway
+from onlooker.stream.gateway import MAX_MACHINES, MAX_WORKERS, Gateway
 from onlooker.stream.hub_client import HubClient
 
 POLL_SECONDS = 0.1
 """Maximum wait for a message before the clock and the stop order are checked."""
 BUSY_SECONDS = 1.0
 """Time between two attempts to listen where another program listens."""
+OTHER_FILES = 100
+"""Files that the process has open besides those of machines and workers."""
 MAX_QUEUED = 100
 """Messages of one machine that may wait to be read."""
 
@@ -48,7 +51,7 @@ def main(run: Path, name: str) -> int:
             keys = curve_keys.read(Path(plan.config.workers.key or ""))
             clients = frozenset(map(curve_keys.check, plan.config.workers.clients))
             guard = curve_keys.admit(context, router, keys, clients, "workers")
-            gateway = Gateway(run, plan, context, router)
+            gateway = Gateway(run, plan, router, max_workers())
             hub.register()
             endpoint = plan.config.workers.listen or ""
             if not (bound := bind(router, endpoint)):
@@ -95,6 +98,14 @@ def bind(router: "zmq.Socket[bytes]", endpoint: str) -> bool:
             f"listen: {endpoint}: {error.strerror}; name an address of this machine"
         ) from error
     return True
+
+
+def max_workers() -> int:
+    """Return how many workers the gateway takes: each needs two open files."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MAX_WORKERS
+    return max(0, min(MAX_WORKERS, (files - OTHER_FILES - MAX_MACHINES) // 2))
 
 
 def check(workers: Workers) -> None:

@@ -57,8 +57,8 @@ class LocalWorker:
 
     heard: float
     stage: str = ""
-    held: dict[int, Slot] = field(default_factory=dict)
-    """Slots of its frames, by lease."""
+    held: dict[int, Slot | None] = field(default_factory=dict)
+    """The slot of each frame that it has, by lease; None if that has been taken from it."""
     status: WorkerStatus | None = None
 
 
@@ -86,6 +86,8 @@ class RemoteHub:
         self._heard = self._asked = self._pinged = time.monotonic() - JOIN_SECONDS
         """Times of the gateway's last message, of the last Join, of the last Ping."""
         self.joined = False
+        self._served: Welcome | None = None
+        """The run that the workers were started for: another one has other settings."""
         self._run: Path | None = None
         self._slots: RingSlots | None = None
         self._local: zmq.Socket[bytes] | None = None
@@ -101,9 +103,18 @@ class RemoteHub:
         """Seconds after which a silent peer counts as dead."""
         return self.heartbeat * (self.welcome.config.pipeline.liveness if self.welcome else 3)
 
-    def listen(self, run: Path, endpoint: str, slots: int) -> None:
-        """Be the hub of workers that connect to `endpoint`; keep up to `slots` images in `run`."""
+    @property
+    def serves(self) -> bool:
+        """Whether this machine's workers work for the run that was joined last."""
+        return self.joined and self._served is not None and self._served == self.welcome
+
+    def listen(self, welcome: Welcome, run: Path, endpoint: str, slots: int) -> None:
+        """Be the hub of workers for the run of `welcome` that connect to `endpoint`.
+
+        Up to `slots` images are kept in the directory `run`.
+        """
         assert self._local is None, "it has workers already"
+        self._served = welcome
         self._run, self._slots = run, RingSlots(f"{run}/images", slots)
         self._local = self._context.socket(zmq.ROUTER)
         self._local.linger = 0
@@ -140,8 +151,7 @@ class RemoteHub:
         """Say that a worker has died."""
         worker = self.workers.pop(name, None)
         if worker is not None:
-            for slot in worker.held.values():
-                self._release(slot)
+            self._release_all(worker)
         self._pass_up(name, messages.pack(messages.Died(name)))
 
     def close(self) -> None:
@@ -210,6 +220,8 @@ class RemoteHub:
                 if not self.joined:
                     logger.info("hub joined endpoint=%s", self._endpoint)
                 self.welcome, self.joined = message, True
+                for worker in self.workers.values():
+                    self._release_all(worker)
             case Refused():
                 raise RefusedError(f"{self._endpoint}: {message.error}")
             case JoinAgain():
@@ -217,7 +229,7 @@ class RemoteHub:
                 if now - self._asked > self.heartbeat / 2:
                     self._asked = now
                     self._say(self._join)
-            case Settings() if self._run is not None:
+            case Settings() if self.serves and self._run is not None:
                 source, number = message.source, message.feed
                 feed = Feed(stream=message.stream, source=source, number=number)
                 run_directory.write_feed(self._run, feed)
@@ -226,10 +238,10 @@ class RemoteHub:
         """Pass a message of the hub on to a worker, its pixels by a ring."""
         message, frame = messages.unpack_from_hub(parts[:2])
         worker = self.workers.get(name)
-        if self._local is None or self._slots is None or worker is None:
+        if self._local is None or not self.serves or worker is None:
             return  # one that has died; the hub has heard, or will hear
-        if isinstance(message, messages.Job) and len(parts) == 4:
-            slot = self._write(gateway_messages.unpack_pixels(parts[2:]))
+        if isinstance(message, messages.Job):
+            slot = self._write(gateway_messages.unpack_pixels(parts[2:])) if parts[2:] else None
             worker.held[message.lease] = slot
             message = replace(message, slot=slot)
         try:
@@ -244,8 +256,12 @@ class RemoteHub:
         """Write an image into a slot. If none is free, a frame has one that was lent elsewhere."""
         assert self._slots is not None
         while (slot := self._slots.write(planes)) is None:
-            holder = next(each for each in self.workers.values() if each.held)
-            self._release(holder.held.pop(next(iter(holder.held))))
+            held = (
+                (worker.held, lease) for worker in self.workers.values() for lease in worker.held
+            )
+            leases, lease = next(each for each in held if each[0][each[1]] is not None)
+            self._release(leases[lease])
+            leases[lease] = None
         return slot
 
     # This machine's workers
@@ -267,13 +283,12 @@ class RemoteHub:
             case messages.Ready():
                 worker = self._worker(name, now)
                 worker.stage = message.stage
-                for slot in worker.held.values():  # its leases are void
-                    self._release(slot)
-                worker.held.clear()
+                self._release_all(worker)
             case messages.Result():
                 worker = self._worker(name, now)
-                if message.lease in worker.held:
-                    self._release(worker.held.pop(message.lease))
+                if message.lease not in worker.held:
+                    return True  # it was lent by another run, or before the worker registered
+                self._release(worker.held.pop(message.lease))
                 self.frames += 1
                 frames = worker.status.frames if worker.status else 0
                 worker.status = WorkerStatus(
@@ -296,12 +311,18 @@ class RemoteHub:
         worker.heard = now
         return worker
 
-    def _release(self, slot: Slot) -> None:
-        if self._slots is not None:
+    def _release_all(self, worker: LocalWorker) -> None:
+        """Forget the worker's leases, which are void."""
+        for slot in worker.held.values():
+            self._release(slot)
+        worker.held.clear()
+
+    def _release(self, slot: Slot | None) -> None:
+        if self._slots is not None and slot is not None:
             self._slots.release(slot)
 
     def _pass_up(self, name: str, parts: Sequence[bytes]) -> None:
-        if not self.joined:
+        if not self.serves:
             return  # what was lent to this machine is lent elsewhere by now
         try:
             self._upstream.send_multipart([name.encode(), *parts], zmq.NOBLOCK)

@@ -165,7 +165,7 @@ class MachineWorkers:
         run = self._run = self._closing.enter_context(run_directory.directory(room))
         plan = Plan(parent=os.getpid(), hub=run_directory.endpoint(run), config=config, stages=rows)
         run_directory.write(run, plan)
-        self._hub.listen(run, plan.hub, slots)
+        self._hub.listen(welcome, run, plan.hub, slots)
         for each in rows:
             for number in range(processes):
                 arguments = (str(run), each.name)
