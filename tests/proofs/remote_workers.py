@@ -11,7 +11,7 @@ work again after an accident.
 
 With --speed-up, the models analyse the video of `onlooker demo`, first with the hub's machine
 alone on one core, then with a second machine on another core, in turn. Prints the frames per second
-of each, without the start, and exits with 1 if the records differ.
+of each, without the start, and where the processors' time goes; exits with 1 if the records differ.
 """
 
 import argparse
@@ -19,6 +19,7 @@ import os
 import random
 import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -98,28 +99,62 @@ def accidents(folder: Path, number: int, seed: int) -> int:
 class Speed:
     """A progress display that measures frames per second between two shares of the video.
 
-    machines: a machine other than the hub's must have joined before it begins to measure.
+    machine: one that must have joined before it begins to measure.
     """
 
-    def __init__(self, machines: bool) -> None:
-        self._machines = machines
-        self._first: tuple[float, int] | None = None
-        self._last: tuple[float, int] | None = None
+    def __init__(self, machine: "subprocess.Popen[str] | None" = None) -> None:
+        self._machine = machine
+        self._first: tuple[float, int, dict[str, float]] | None = None
+        self._last: tuple[float, int, dict[str, float]] | None = None
 
     def __call__(self, status: Status) -> None:
-        now = time.monotonic(), status.done
         if self._first is None:
             busy = {worker.machine for worker in status.workers if worker.frames > 3}
-            if len(busy) == 1 + self._machines:
-                self._first = now
-        if status.workers and status.streams and not status.streams[0].finished:
-            self._last = now
+            if len(busy) == 1 + (self._machine is not None):
+                self._first = self._measured(status)
+        elif status.workers and status.streams and not status.streams[0].finished:
+            self._last = self._measured(status)
+
+    def _measured(self, status: Status) -> "tuple[float, int, dict[str, float]]":
+        """Return the time, the frames that are done, and the CPU seconds of each process."""
+        spent = {name: cpu_seconds(pid) for name, pid in children().items()}
+        spent["replay"] = cpu_seconds(os.getpid())
+        if self._machine is not None:
+            spent["machine"] = cpu_seconds(self._machine.pid)
+            for name, pid in children(self._machine.pid).items():
+                spent[f"machine/{name}"] = cpu_seconds(pid)
+        return time.monotonic(), status.done, spent
 
     @property
     def frames_per_second(self) -> float:
+        (began, before, _), (ended, after, _) = self._ends
+        return (after - before) / (ended - began)
+
+    @property
+    def cpu(self) -> str:
+        """Milliseconds of processors per frame, by process."""
+        (_, before, spent), (_, after, spent_then) = self._ends
+        each = {
+            name: 1000 * (seconds - spent.get(name, 0.0)) / (after - before)
+            for name, seconds in sorted(spent_then.items())
+        }
+        named = (f"{name.rpartition('.')[0] or name} {ms:.1f}" for name, ms in each.items())
+        return f"{sum(each.values()):.1f} ms per frame: {', '.join(named)}"
+
+    @property
+    def _ends(self) -> "list[tuple[float, int, dict[str, float]]]":
         assert self._first is not None, "the video was too short"
         assert self._last is not None, "the video was too short"
-        return (self._last[1] - self._first[1]) / (self._last[0] - self._first[0])
+        return [self._first, self._last]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds of processors that a process has used; 0 if it has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def speed_up(folder: Path, times: int) -> int:
@@ -135,7 +170,6 @@ def speed_up(folder: Path, times: int) -> int:
     for number in range(times):
         speeds = []
         for second in (False, True):
-            speed = Speed(second)
             outputs = Outputs(records=folder / f"{number}-{second}.jsonl")
             used = replace(config, workers=config.workers if second else Config().workers)
             process = None
@@ -143,12 +177,14 @@ def speed_up(folder: Path, times: int) -> int:
                 pinned = (shutil.which("taskset") or "taskset", "-c", str(cores[1]))
                 endpoint = f"tcp://127.0.0.1:{port}"
                 process = machines.start(folder, endpoint, stages="STAGES", prefix=pinned)
+            speed = Speed(process)
             try:
                 replay([video], used, outputs, speed)
             finally:
                 if process is not None:
                     machines.end(process)
             speeds.append(speed.frames_per_second)
+            print(speed.cpu)
             assert outputs.records is not None
             records.add(outputs.records.read_bytes())
         ratios.append(speeds[1] / speeds[0])
