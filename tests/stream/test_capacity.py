@@ -4,6 +4,7 @@ import pytest
 
 from onlooker.config.schema import Config, Pipeline, Runtime
 from onlooker.config.section import ConfigError
+from onlooker.config.serving import Workers
 from onlooker.stream import capacity
 
 
@@ -21,6 +22,13 @@ def test_on_processors_each_core_takes_one_frame_at_a_time(monkeypatch: pytest.M
     monkeypatch.setattr(capacity, "cores", lambda: 12)
     assert sizes(Config()) == (12, 1, 1, 16, 12)
     assert sizes(Config(pipeline=Pipeline(workers=3, window=8))) == (3, 1, 1, 8, 3)
+
+
+def test_more_frames_are_in_flight_if_other_machines_may_join() -> None:
+    listening = Workers(listen="tcp://127.0.0.1:5570", key="hub.key")
+    assert capacity.window(Config(workers=listening)) == 2 * capacity.window(Config())
+    small = Pipeline(window=8)
+    assert capacity.window(Config(workers=listening, pipeline=small)) == 8
 
 
 def test_on_a_card_few_workers_take_many_frames(monkeypatch: pytest.MonkeyPatch) -> None:

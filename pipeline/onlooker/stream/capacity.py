@@ -16,7 +16,8 @@ CARD_BATCH = 32
 BATCHES_AT_ONCE = 3
 """Batches that one worker analyses side by side."""
 MIN_WINDOW = 16
-"""Frames of a stream in flight."""
+"""Frames of a stream in flight; twice as many if other machines may join, where some are always on
+their way."""
 START_SECONDS, CARD_START_SECONDS = 60.0, 300.0
 """Time that a process may take until it is heard of: on a slow disk, Python has much to read, and
 for a card all models are planned."""
@@ -52,8 +53,9 @@ def leases(config: Config) -> int:
 
 def window(config: Config) -> int:
     """Return how many frames of one stream may be in flight."""
+    least = 2 * MIN_WINDOW if config.workers.listen else MIN_WINDOW
     size = batch(config)
-    return config.pipeline.window or (MIN_WINDOW if size == 1 else max(MIN_WINDOW, 2 * size))
+    return config.pipeline.window or (least if size == 1 else max(least, 2 * size))
 
 
 def videos_at_once(config: Config) -> int:

@@ -20,6 +20,11 @@ MAX_WAITING_LIVE = 1
 """Frames of a live stream that wait for the first stage."""
 
 
+AHEAD = 2
+"""Frames that a worker of another machine holds beyond those that one here may: they are on their
+way while it works."""
+
+
 class Lease(NamedTuple):
     """A frame lent to a worker."""
 
@@ -152,7 +157,8 @@ class Scheduler:
             before = self._own(stream, stage, worker)
             flight.lease = next(self._leases)
             worker.leases[flight.lease] = flight
-            if flight.deaths or len(worker.leases) >= self.stages[stage].leases:
+            room = self.stages[stage].leases + (AHEAD if worker.remote else 0)
+            if flight.deaths or len(worker.leases) >= room:
                 del idle[worker.name]
             else:
                 idle[worker.name] = idle.pop(worker.name)  # behind the others
@@ -178,7 +184,7 @@ class Scheduler:
         return heap[0]
 
     def _worker(self, flight: Flight, reserved: set[str]) -> Worker | None:
-        """Return an idle worker that may have the frame, if there is one.
+        """Return the idle worker with the fewest frames that may have this one, if there is any.
 
         A frame over which a worker died must be alone in the next. If that has others, it joins the
         `reserved` ones, which get no more frames until it has the frame.
@@ -191,7 +197,7 @@ class Scheduler:
             workers = [owner] if owner.name in idle else []
         ahead = self._ahead(flight) if stage.ordered else frozenset()
         occupied: Worker | None = None
-        for worker in workers:
+        for worker in sorted(workers, key=lambda worker: len(worker.leases)):
             if worker.name in reserved or not worker.leases.keys() >= ahead:
                 continue
             if not (flight.deaths and worker.leases):
