@@ -12,6 +12,7 @@ from typing import Any
 import botocore.loaders
 import pytest
 from tests.support.server import Running, check
+from tests.support.street_scenes import photograph
 
 EXAMPLES: dict[str, Any] = botocore.loaders.Loader().load_service_model(
     "rekognition", "examples-1"
@@ -45,10 +46,11 @@ def collection(server: Running) -> Iterator[str]:
     server.post("DeleteCollection", {"CollectionId": "cli"})
 
 
-def test_the_aws_cli_runs_every_operation(server: Running, samples: Path) -> None:
-    obama = samples / "faces" / "identities" / "barack_obama"
+def test_the_aws_cli_runs_every_operation(server: Running, pictures: Path, tmp_path: Path) -> None:
+    obama = pictures / "people" / "barack_obama"
     one, two = (f"fileb://{obama / name}" for name in ("1.jpg", "2.jpg"))
-    sign = samples / "text" / "icdar2015" / "test25" / "img_100.jpg"
+    sign = tmp_path / "sign.jpg"
+    sign.write_bytes(photograph(pictures, 2)[0])
     made = aws(server, "create-collection", "--collection-id", "cli", "--tags", "team=door")
     assert made["StatusCode"] == 200
     of = ("--collection-id", "cli")
@@ -62,8 +64,8 @@ def test_the_aws_cli_runs_every_operation(server: Running, samples: Path) -> Non
     assert aws(server, "search-faces", *of, "--face-id", face)["FaceMatches"]
     found = aws(server, "search-faces-by-image", *of, "--image-bytes", two)
     assert len(found["FaceMatches"]) == 2
-    pictures = ("--source-image-bytes", one, "--target-image-bytes", two)
-    assert aws(server, "compare-faces", *pictures)["FaceMatches"]
+    pair = ("--source-image-bytes", one, "--target-image-bytes", two)
+    assert aws(server, "compare-faces", *pair)["FaceMatches"]
     assert aws(server, "detect-faces", "--image-bytes", one, "--attributes", "ALL")["FaceDetails"]
     assert aws(server, "detect-text", "--image-bytes", f"fileb://{sign}")["TextDetections"]
     user = ("--user-id", "obama")
@@ -108,9 +110,9 @@ def test_curl_signs_and_asks(server: Running, collection: str) -> None:
     assert json.loads(done.stdout)["FaceCount"] == 0
 
 
-def test_botocores_examples_work(server: Running, samples: Path, bucket: Path) -> None:
-    group = samples / "faces" / "groups" / "obama_and_biden.jpg"
-    obama = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
+def test_botocores_examples_work(server: Running, pictures: Path, bucket: Path) -> None:
+    group = pictures / "groups" / "two_people.jpg"
+    obama = pictures / "people" / "barack_obama" / "1.jpg"
     shutil.copy(obama, bucket / "mysourceimage")
     for name in ("mytargetimage", "myphoto"):
         shutil.copy(group, bucket / name)

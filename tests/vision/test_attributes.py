@@ -5,12 +5,14 @@ import hashlib
 import math
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 from msgspec.structs import replace
 from numpy.typing import NDArray
+from tests.support.faces_by_eye import FaceByEye, faces_by_eye
 from tests.support.single import FaceDescriber, FaceFinder, Mesher
 
 from onlooker.config import schema
@@ -141,7 +143,82 @@ def test_a_mask_covers_a_face_and_distance_does_not(
     assert min(each for each in covered[1:] if each is not None) > 0.8
 
 
+LEAST_RIGHT = {
+    "eyes_open": 0.92,
+    "male": 1.0,
+    "mouth_open": 0.95,
+    "smile": 0.9,
+    "sunglasses": 0.95,
+}
+"""Least part of the faces of the photographs that are described as people see them."""
+
+
+@pytest.fixture(scope="module")
+def by_eye(
+    find: FaceFinder, fit: Mesher, describe: FaceDescriber, pictures: Path
+) -> list[tuple[FaceByEye, Attributes]]:
+    """What people see of each face, and its attributes."""
+    found = []
+    for name, expected in faces_by_eye().items():
+        picture = image.read(pictures / name)
+        faces = sorted(fit(picture, find(picture)), key=lambda one: one.face.box)
+        found += list(zip(expected, describe(picture, faces), strict=True))
+    return found
+
+
+@pytest.mark.parametrize(("name", "least"), LEAST_RIGHT.items())
+def test_faces_are_described_as_people_see_them(
+    name: str, least: float, by_eye: list[tuple[FaceByEye, Attributes]]
+) -> None:
+    right = [
+        (getattr(one, name) >= 0.5) == (name in truth.yes)
+        for truth, one in by_eye
+        if name in truth.yes + truth.no
+    ]
+    assert len(right) >= 20
+    assert sum(right) / len(right) >= least
+
+
+def test_nobody_in_the_photographs_has_glasses_or_a_beard(
+    by_eye: list[tuple[FaceByEye, Attributes]],
+) -> None:
+    for name in ("eyeglasses", "mustache", "beard"):
+        assert max(getattr(one, name) for _, one in by_eye) <= 0.5, name
+
+
+def test_a_hand_before_the_mouth_may_cover_a_face(
+    find: FaceFinder, fit: Mesher, describe: FaceDescriber, pictures: Path
+) -> None:
+    """She lifts her hand before her mouth after 70 frames, and takes it away after 230."""
+    covered = {}
+    with av.open(str(pictures / "video" / "woman.mp4")) as video:
+        for number, frame in enumerate(video.decode(video=0)):
+            if number in (0, 20, 160, 180, 200, 250, 300, 350):
+                picture = Still(np.asarray(frame.to_ndarray(format="bgr24"), np.uint8))
+                [one] = describe(picture, fit(picture, find(picture)), ["occluded"])
+                covered[number] = one.occluded
+    assert all(
+        p is not None and (p > 0.3 if 160 <= number <= 200 else p < 0.1)
+        for number, p in covered.items()
+    )
+
+
 WOMEN = ("woman", "lady", "mom", "daughter")
+
+
+def test_ages_of_people_whose_age_is_known(
+    find: FaceFinder, fit: Mesher, describe: FaceDescriber, pictures: Path
+) -> None:
+    """The portraits of the White House are of 2009 to 2013."""
+    for name, lowest, highest in (("barack_obama", 44, 54), ("joe_biden", 64, 73)):
+        for path in sorted((pictures / "people" / name).iterdir()):
+            picture = image.read(path)
+            [one] = describe(picture, fit(picture, find(picture)), ["age"])
+            assert one.age is not None
+            low, high = one.age
+            assert 0 <= low < high <= low + 20
+            assert low <= highest, path
+            assert high >= lowest, path
 
 
 def test_women_and_men_of_all_ages(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from tests.support.faces_by_eye import faces_by_eye, overlap
 from tests.support.single import FaceFinder
 
 from onlooker.config import schema
@@ -64,6 +65,50 @@ def test_nothing_and_everything_is_a_face_now_and_then(
     large = np.asarray(cv2.resize(astronaut[50:190, 160:285], (1250, 1400)), np.uint8)
     (face,) = find(Still(large))
     assert face.box[2] - face.box[0] > 700
+
+
+@pytest.mark.parametrize("detection", ["fast", "balanced", "thorough"])
+def test_everybody_in_a_photograph_is_found_once_and_where_they_are(
+    detection: str, finders: dict[str, FaceFinder], pictures: Path
+) -> None:
+    known = faces_by_eye()
+    assert sum(map(len, known.values())) >= 35
+    for name, expected in known.items():
+        found = finders[detection](image.read(pictures / name))
+        sizes = [(f.box[2] - f.box[0]) * (f.box[3] - f.box[1]) for f in found]
+        assert sizes == sorted(sizes, reverse=True)
+        boxes = sorted(face.box for face in found)
+        assert len(boxes) == len(expected), name
+        for box, face in zip(boxes, expected, strict=True):
+            assert overlap(box, face.box) > 0.7, (name, box)
+        if name.startswith("people/"):
+            assert found[0].score > 0.98, name
+
+
+@pytest.mark.parametrize("detection", ["fast", "balanced", "thorough"])
+@pytest.mark.parametrize("name", ["cut/left_half.jpg", "cut/right_half.jpg"])
+def test_half_a_face_at_the_edge_is_found(
+    name: str, detection: str, finders: dict[str, FaceFinder], pictures: Path
+) -> None:
+    [face] = finders[detection](image.read(pictures / name))
+    assert face.score > 0.95
+
+
+@pytest.mark.parametrize("detection", ["balanced", "thorough"])
+def test_no_face_is_found_where_there_is_none(
+    detection: str, finders: dict[str, FaceFinder], pictures: Path
+) -> None:
+    """Photographs of things, and a title that flies over clouds."""
+    find = finders[detection]
+    shipped = Path(skimage.data.__file__).parent
+    for name in ("brick", "coffee", "coins", "grass", "gravel", "page", "text", "motorcycle_left"):
+        for path in shipped.glob(f"{name}.*"):
+            assert find(image.read(path)) == (), path
+    with av.open(str(pictures / "video" / "title.mp4")) as video:
+        for number, frame in enumerate(video.decode(video=0)):
+            if number % 5 == 0:
+                pixels = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+                assert find(Still(pixels)) == (), number
 
 
 COUNTS = {

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore
 import numpy as np
 import pytest
 import skimage.data
@@ -18,6 +19,8 @@ from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.types import Point, Pose
 from onlooker.vision.pose import LAG_DEGREES, angles, pose, rotation
+
+EXAMPLES = "rekognition/2016-06-27/examples-1.json"
 
 
 def recorded(samples: Path) -> Iterator[dict[str, Any]]:
@@ -40,6 +43,25 @@ def five(landmarks: list[dict[str, Any]], width: float, height: float) -> tuple[
     places = {mark["Type"]: (mark["X"] * width, mark["Y"] * height) for mark in landmarks}
     order = ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
     return tuple(places[name] for name in order)
+
+
+def test_pose_has_the_signs_and_the_size_of_amazons_examples() -> None:
+    """Those in botocore. Its names of the landmarks are wrong: they come in the order of `five`."""
+    found = json.loads(
+        Path(botocore.__file__).with_name("data").joinpath(EXAMPLES).read_text(encoding="utf-8")
+    )["examples"]
+    details = found["DetectFaces"][0]["output"]["FaceDetails"]
+    details += [record["FaceDetail"] for record in found["IndexFaces"][0]["output"]["FaceRecords"]]
+    assert len(details) == 3
+    for detail in details:
+        # The image's proportions are not told; boxes were squares at the time.
+        box, truth = detail["BoundingBox"], detail["Pose"]
+        height = box["Width"] / box["Height"]
+        a, b, c, d, e = ((mark["X"], mark["Y"] * height) for mark in detail["Landmarks"])
+        ours = pose((a, b, c, d, e))
+        assert ours.roll == pytest.approx(truth["Roll"], abs=3)
+        assert ours.yaw == pytest.approx(truth["Yaw"], abs=8)
+        assert ours.pitch == pytest.approx(truth["Pitch"], abs=11)
 
 
 def test_pose_has_the_signs_and_the_size_that_rekognition_recorded(samples: Path) -> None:

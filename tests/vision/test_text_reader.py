@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -107,6 +108,16 @@ def test_turned_text_is_read_from_its_own_top_left(
     assert sum(line.text in PAGE for line in lines) >= 3
     expected = [line for line in PAGE if line in {found.text for found in lines}]
     assert [line.text for line in lines if line.text in PAGE] == expected
+
+
+def test_a_title_in_letters_of_its_own_is_read(
+    find: TextFinder, read: TextReader, pictures: Path
+) -> None:
+    with av.open(str(pictures / "video" / "title.mp4")) as video:
+        frames = [frame.to_ndarray(format="bgr24") for frame in video.decode(video=0)]
+    for number in (30, 40, 50, 60, 70):
+        picture = Still(np.asarray(frames[number], np.uint8))
+        assert [line.text.casefold() for line in read(picture, find(picture))] == ["caminandes"]
 
 
 def test_a_book_cover_a_screen_and_a_menu(

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 from msgspec.structs import replace
-from tests.support.single import FaceFinder
+from tests.support.single import FaceFinder, Mesher
 
 from onlooker.config import schema
 from onlooker.media import image
@@ -72,6 +72,16 @@ def test_each_level_is_stricter_than_the_one_before() -> None:
         values = [getattr(each, name) for each in limits]
         assert values == sorted(values, reverse=True)
     assert reasons(face(score=0.96), "MEDIUM", 32) == ("LOW_CONFIDENCE",)
+
+
+def test_portraits_pass_high_and_a_profile_nothing(pictures: Path) -> None:
+    find = FaceFinder(schema.Faces(), "cpu")
+    portraits = [find(image.read(path))[0] for path in (pictures / "people").rglob("*.*")]
+    assert len(portraits) == 12
+    assert all(reasons(one, "HIGH", 32) == () for one in portraits)
+    sofa = image.read(pictures / "groups" / "sofa.jpg")
+    aside, *_ = sorted((one.face for one in Mesher()(sofa, find(sofa))), key=lambda one: one.box)
+    assert "EXTREME_POSE" in reasons(aside, "AUTO", 32)
 
 
 def test_portraits_of_people_to_be_recognised_pass_medium(samples: Path) -> None:

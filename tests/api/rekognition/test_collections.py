@@ -47,7 +47,7 @@ def test_collections_are_created_listed_and_deleted(client: Any) -> None:
             ask(CollectionId=name)
 
 
-def test_lists_come_in_pages(client: Any, collection: str, faces: Path) -> None:
+def test_lists_come_in_pages(client: Any, collection: str, pictures: Path) -> None:
     others = [f"{collection}-{number}" for number in range(3)]
     for name in others:
         client.create_collection(CollectionId=name)
@@ -57,7 +57,7 @@ def test_lists_come_in_pages(client: Any, collection: str, faces: Path) -> None:
     assert {collection, *others} <= set(names)
     for name in others:
         client.delete_collection(CollectionId=name)
-    path = faces / "identities" / "barack_obama" / "1.jpg"
+    path = pictures / "people" / "barack_obama" / "1.jpg"
     ids = {indexed(client, collection, path, f"name-{number}") for number in range(5)}
     pages = client.get_paginator("list_faces").paginate(
         CollectionId=collection, PaginationConfig={"PageSize": 2}
@@ -70,9 +70,9 @@ def test_lists_come_in_pages(client: Any, collection: str, faces: Path) -> None:
 
 
 def test_a_face_that_is_indexed_is_found_by_the_next_search(
-    client: Any, collection: str, faces: Path
+    client: Any, collection: str, pictures: Path
 ) -> None:
-    people = faces / "identities"
+    people = pictures / "people"
     response = client.index_faces(
         CollectionId=collection,
         Image=image(people / "barack_obama" / "1.jpg"),
@@ -106,8 +106,8 @@ def test_a_face_that_is_indexed_is_found_by_the_next_search(
         client.search_faces_by_image(CollectionId=collection, Image=blank())
 
 
-def test_the_same_image_and_name_are_one_face(client: Any, collection: str, faces: Path) -> None:
-    path = faces / "identities" / "barack_obama" / "1.jpg"
+def test_the_same_image_and_name_are_one_face(client: Any, collection: str, pictures: Path) -> None:
+    path = pictures / "people" / "barack_obama" / "1.jpg"
     assert indexed(client, collection, path, "o") == indexed(client, collection, path, "o")
     assert indexed(client, collection, path, "o") != indexed(client, collection, path, "p")
     assert client.describe_collection(CollectionId=collection)["FaceCount"] == 2
@@ -121,11 +121,11 @@ def test_the_same_image_and_name_are_one_face(client: Any, collection: str, face
 
 
 def test_faces_beyond_the_maximum_are_listed_but_not_indexed(
-    client: Any, collection: str, faces: Path
+    client: Any, collection: str, pictures: Path
 ) -> None:
     response = client.index_faces(
         CollectionId=collection,
-        Image=image(faces / "groups" / "obama_and_biden.jpg"),
+        Image=image(pictures / "groups" / "two_people.jpg"),
         MaxFaces=1,
         QualityFilter="NONE",
     )
@@ -137,8 +137,8 @@ def test_faces_beyond_the_maximum_are_listed_but_not_indexed(
     assert empty["FaceRecords"] == empty["UnindexedFaces"] == []
 
 
-def test_search_faces_omits_the_searched_face(client: Any, collection: str, faces: Path) -> None:
-    people = faces / "identities" / "barack_obama"
+def test_search_faces_omits_the_searched_face(client: Any, collection: str, pictures: Path) -> None:
+    people = pictures / "people" / "barack_obama"
     one, two = (indexed(client, collection, people / f"{n}.jpg", "obama") for n in (1, 2))
     three = indexed(client, collection, people / "1.jpg", "president")
     response = client.search_faces(CollectionId=collection, FaceId=one)
@@ -156,9 +156,9 @@ def test_search_faces_omits_the_searched_face(client: Any, collection: str, face
 
 
 def test_deleted_faces_are_gone_and_unknown_ones_are_reported(
-    client: Any, collection: str, faces: Path
+    client: Any, collection: str, pictures: Path
 ) -> None:
-    face = indexed(client, collection, faces / "identities" / "barack_obama" / "1.jpg", "o")
+    face = indexed(client, collection, pictures / "people" / "barack_obama" / "1.jpg", "o")
     unknown = str(uuid.uuid4())
     response = client.delete_faces(CollectionId=collection, FaceIds=[face, unknown])
     assert response["DeletedFaces"] == [face]

@@ -21,8 +21,8 @@ from onlooker.media.buckets import NoBuckets
 from onlooker.vision.analyser import Analyser, Analysis
 
 
-def test_the_server_reads_its_bucket(server: Running, bucket: Path, samples: Path) -> None:
-    shutil.copy(samples / "faces" / "identities" / "barack_obama" / "1.jpg", bucket / "one.jpg")
+def test_the_server_reads_its_bucket(server: Running, bucket: Path, pictures: Path) -> None:
+    shutil.copy(pictures / "people" / "barack_obama" / "1.jpg", bucket / "one.jpg")
     client = server.client()
     there = {"S3Object": {"Bucket": "mybucket", "Name": "one.jpg"}}
     assert len(client.detect_faces(Image=there)["FaceDetails"]) == 1

@@ -5,10 +5,14 @@ from typing import Any
 
 import pytest
 from tests.support.rekognition import DEFAULT_MEMBERS, blank, image
+from tests.support.street_scenes import photograph
+
+SIGNS = 2
+"""Number of the scene with the signs that are read here."""
 
 
-def test_detect_faces_returns_five_members_and_those_requested(client: Any, faces: Path) -> None:
-    photo = image(faces / "groups" / "obama_and_biden.jpg")
+def test_detect_faces_returns_five_members_and_those_requested(client: Any, pictures: Path) -> None:
+    photo = image(pictures / "groups" / "two_people.jpg")
     response = client.detect_faces(Image=photo)
     assert len(response["FaceDetails"]) == 2
     for face in response["FaceDetails"]:
@@ -32,9 +36,9 @@ def test_an_image_without_faces_or_text_has_none(client: Any) -> None:
     assert client.detect_text(Image=blank())["TextDetections"] == []
 
 
-def test_detect_text_reads_a_sign(client: Any, samples: Path) -> None:
-    photo = image(samples / "text" / "icdar2015" / "test25" / "img_100.jpg")
-    response = client.detect_text(Image=photo)
+def test_detect_text_reads_a_sign(client: Any, pictures: Path) -> None:
+    data, written = photograph(pictures, SIGNS)
+    response = client.detect_text(Image={"Bytes": data})
     found = response["TextDetections"]
     lines = [one for one in found if one["Type"] == "LINE"]
     words = [one for one in found if one["Type"] == "WORD"]
@@ -42,13 +46,12 @@ def test_detect_text_reads_a_sign(client: Any, samples: Path) -> None:
     assert all("ParentId" not in one for one in lines)
     assert {one["ParentId"] for one in words} == {one["Id"] for one in lines}
     assert response["TextModelVersion"] == "ppocrv6_det_small+ppocrv6_rec_small"
-    truth = (samples / "text" / "icdar2015" / "test25" / "gt_img_100.txt").read_text("utf-8-sig")
-    wanted = {line.split(",", 8)[8] for line in truth.splitlines()} - {"###"}
-    assert wanted & {one["DetectedText"] for one in words}
+    read = {one["DetectedText"] for one in words}
+    assert len({word.text for word in written} & read) >= 10
 
 
-def test_detect_text_filters(client: Any, samples: Path) -> None:
-    photo = image(samples / "text" / "icdar2015" / "test25" / "img_100.jpg")
+def test_detect_text_filters(client: Any, pictures: Path) -> None:
+    photo = {"Bytes": photograph(pictures, SIGNS)[0]}
 
     def words(**filters: Any) -> list[Any]:
         found = client.detect_text(Image=photo, Filters=filters)["TextDetections"]
@@ -69,10 +72,10 @@ def test_detect_text_filters(client: Any, samples: Path) -> None:
             words(RegionsOfInterest=[bad])
 
 
-def test_compare_faces_tells_two_people_apart(client: Any, faces: Path) -> None:
+def test_compare_faces_tells_two_people_apart(client: Any, pictures: Path) -> None:
     response = client.compare_faces(
-        SourceImage=image(faces / "identities" / "barack_obama" / "1.jpg"),
-        TargetImage=image(faces / "groups" / "obama_and_biden.jpg"),
+        SourceImage=image(pictures / "people" / "barack_obama" / "1.jpg"),
+        TargetImage=image(pictures / "groups" / "two_people.jpg"),
     )
     [match], [other] = response["FaceMatches"], response["UnmatchedFaces"]
     assert match["Similarity"] > 95
@@ -80,18 +83,18 @@ def test_compare_faces_tells_two_people_apart(client: Any, faces: Path) -> None:
     assert match["Face"]["BoundingBox"] != other["BoundingBox"]
     assert response["SourceImageFace"]["Confidence"] > 90
     same = client.compare_faces(
-        SourceImage=image(faces / "identities" / "barack_obama" / "1.jpg"),
-        TargetImage=image(faces / "identities" / "barack_obama" / "1.jpg"),
+        SourceImage=image(pictures / "people" / "barack_obama" / "1.jpg"),
+        TargetImage=image(pictures / "people" / "barack_obama" / "1.jpg"),
         SimilarityThreshold=100,
     )
     assert same["FaceMatches"][0]["Similarity"] == 100
     none = client.compare_faces(
-        SourceImage=image(faces / "identities" / "barack_obama" / "1.jpg"), TargetImage=blank()
+        SourceImage=image(pictures / "people" / "barack_obama" / "1.jpg"), TargetImage=blank()
     )
     assert none["FaceMatches"] == none["UnmatchedFaces"] == []
     all_of_them = client.compare_faces(
-        SourceImage=image(faces / "identities" / "barack_obama" / "1.jpg"),
-        TargetImage=image(faces / "groups" / "obama_and_biden.jpg"),
+        SourceImage=image(pictures / "people" / "barack_obama" / "1.jpg"),
+        TargetImage=image(pictures / "groups" / "two_people.jpg"),
         SimilarityThreshold=0,
     )
     likeness = [one["Similarity"] for one in all_of_them["FaceMatches"]]

@@ -20,9 +20,9 @@ from onlooker.media.exif_orientation import of_jpeg
     ],
 )
 def test_orientation_is_found_from_faces(
-    secured: Running, samples: Path, turn: int, name: str
+    secured: Running, pictures: Path, turn: int, name: str
 ) -> None:
-    path = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
+    path = pictures / "people" / "barack_obama" / "1.jpg"
     turned = {"Bytes": plain_png(path, turn)}
     asked = client(secured, "ADMIN")
     response = asked.detect_faces(Image=turned)
@@ -39,8 +39,8 @@ def test_orientation_is_found_from_faces(
     assert along.get(name, right_y - left_y) > 0.05
 
 
-def test_an_orientation_in_exif_is_left_out(secured: Running, samples: Path) -> None:
-    path = samples / "faces" / "identities" / "barack_obama" / "1.jpg"
+def test_an_orientation_in_exif_is_left_out(secured: Running, pictures: Path) -> None:
+    path = pictures / "people" / "barack_obama" / "1.jpg"
     data = path.read_bytes()
     assert of_jpeg(data) is not None  # a camera's own
     pixels = cv2.imread(str(path))

@@ -6,6 +6,7 @@ from typing import Any
 from tests.support.rekognition import plain_png
 from tests.support.secured_server import client
 from tests.support.server import Running
+from tests.support.street_scenes import photograph
 
 from onlooker.api.rekognition import responses as shapes
 from onlooker.api.rekognition.profile_2017 import as_in_2017
@@ -62,11 +63,10 @@ SYNTAX: dict[str, dict[str, Any]] = {
 """The members that each operation's answer had then, of a named face on one page."""
 
 
-def test_responses_have_the_form_of_2017(secured: Running, samples: Path) -> None:
+def test_responses_have_the_form_of_2017(secured: Running, pictures: Path) -> None:
     asked = client(secured, "ADMIN")
-    image = {"Bytes": plain_png(samples / "faces" / "identities" / "barack_obama" / "1.jpg")}
-    other = {"Bytes": (samples / "faces" / "identities" / "barack_obama" / "2.jpg").read_bytes()}
-    sign = samples / "text" / "icdar2015" / "test25" / "img_100.jpg"
+    image = {"Bytes": plain_png(pictures / "people" / "barack_obama" / "1.jpg")}
+    other = {"Bytes": (pictures / "people" / "barack_obama" / "2.jpg").read_bytes()}
     responses: dict[str, Any] = {}
     responses["CreateCollection"] = asked.create_collection(CollectionId="staff")
     responses["IndexFaces"] = asked.index_faces(
@@ -77,7 +77,7 @@ def test_responses_have_the_form_of_2017(secured: Running, samples: Path) -> Non
     )
     asked.index_faces(CollectionId="staff", Image=other, ExternalImageId="obama")
     face = responses["IndexFaces"]["FaceRecords"][0]["Face"]["FaceId"]
-    responses["DetectText"] = asked.detect_text(Image={"Bytes": sign.read_bytes()})
+    responses["DetectText"] = asked.detect_text(Image={"Bytes": photograph(pictures, 2)[0]})
     responses["ListCollections"] = asked.list_collections()
     responses["ListFaces"] = asked.list_faces(CollectionId="staff")
     responses["SearchFaces"] = asked.search_faces(CollectionId="staff", FaceId=face)

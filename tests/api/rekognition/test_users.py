@@ -8,12 +8,12 @@ import pytest
 from tests.support.rekognition import DEFAULT_MEMBERS, image, indexed
 
 
-def test_users_are_found_by_their_faces(client: Any, collection: str, faces: Path) -> None:
-    people = faces / "identities"
+def test_users_are_found_by_their_faces(client: Any, collection: str, pictures: Path) -> None:
+    people = pictures / "people"
     obama = [
         indexed(client, collection, people / "barack_obama" / f"{n}.jpg", "obama") for n in (1, 2)
     ]
-    biden = indexed(client, collection, people / "joe_biden" / "2.jpg", "biden")
+    biden = indexed(client, collection, people / "joe_biden" / "1.jpg", "biden")
     for user in ("obama", "biden", "nobody"):
         client.create_user(CollectionId=collection, UserId=user, ClientRequestToken=f"t-{user}")
     response = client.associate_faces(
@@ -41,7 +41,7 @@ def test_users_are_found_by_their_faces(client: Any, collection: str, faces: Pat
     without = client.search_users(CollectionId=collection, UserId="nobody", UserMatchThreshold=0)
     assert without["UserMatches"] == []
     response = client.search_users_by_image(
-        CollectionId=collection, Image=image(faces / "groups" / "obama_and_biden.jpg")
+        CollectionId=collection, Image=image(pictures / "groups" / "two_people.jpg")
     )
     assert len(response["UnsearchedFaces"]) == 1
     assert response["UnsearchedFaces"][0]["Reasons"][0] == "FACE_NOT_LARGEST"
