@@ -1,4 +1,4 @@
-"""What a worker of another machine may answer: findings about the very frame that it was lent.
+"""The check of what workers of other machines answer: findings about the very frame that was lent.
 
 The findings are believed, but nothing else: that the answer is about the frame, that it changes
 nothing of what others have said about it, and that later stages can work on it is checked.
@@ -34,7 +34,7 @@ def checked(result: messages.Result, lent: bytes, answered: bytes, vector_bytes:
     embedding. Raises MessageError if the answer is not one to that frame.
     """
     times = result.busy, result.model, result.cpu
-    _require(all(math.isfinite(each) and each >= 0 for each in times), "times that are none")
+    _require(all(math.isfinite(each) and each >= 0 for each in times), "invalid times")
     if result.failed is not None:
         return lent
     before, after = messages.unpack_frame(lent), messages.unpack_frame(answered)
