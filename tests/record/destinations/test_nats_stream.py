@@ -1,5 +1,7 @@
 """The sink for NATS JetStream, against a server: subjects, ids, restarts, a full stream."""
 
+import socket
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +12,15 @@ from tests.support.brokers import NatsBroker
 from tests.support.deliveries import delivering, expected
 from tests.support.webhooks import first_seen
 
-from onlooker.record.destinations.nats_stream import part
+from onlooker.config.sinks import SinkConfig
+from onlooker.record.destinations.destination import NotTaken
+from onlooker.record.destinations.message import Message
+from onlooker.record.destinations.nats_stream import NatsStream, part
 from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
 
+PING_SECONDS = 1.5
+"""Time after which the broker ends a connection that answers no ping."""
 Records = Callable[..., list[StreamRecord]]
 
 
@@ -74,6 +81,39 @@ def test_a_server_that_is_killed_and_one_that_hangs_lose_nothing(
         broker.resume()
         attempts.finish()
     assert first_seen(broker.ids()) == [each.id for each in expected(log, config)]
+
+
+def test_a_connection_is_served_while_nothing_is_sent(
+    log: Writer, broker: NatsBroker, tmp_path: Path, records: Records
+) -> None:
+    log.append(records(5))
+    with delivering(log, broker.config, tmp_path) as attempts:
+        attempts.finish()
+        time.sleep(3 * PING_SECONDS)
+        log.append(records(5, "later"))
+        attempts.finish()
+        broker.stop()
+        broker.start()
+        log.append(records(5, "restarted"))
+        attempts.finish()
+        assert attempts.errors == []
+    assert broker.ids() == [each.id for each in expected(log, broker.config)]
+
+
+def test_a_connection_that_fails_leaves_no_socket(tmp_path: Path) -> None:
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"nats://127.0.0.1:{silent.getsockname()[1]}"
+        config = SinkConfig(kind="nats", url=url, timeout=0.2)
+        before = files()
+        for _ in range(3):
+            stream = NatsStream(config)
+            with pytest.raises(NotTaken):
+                stream.send([Message("id", "door", "face", b"{}", 1)], lambda _: None)
+            stream.close()
+        assert files() == before
 
 
 def test_a_full_stream_is_waited_for_in_order(

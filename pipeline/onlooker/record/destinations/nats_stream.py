@@ -7,6 +7,7 @@ tells consumers of later doubles. https://docs.nats.io/nats-concepts/jetstream
 import asyncio
 import re
 import ssl
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -28,7 +29,8 @@ SPECIAL = re.compile(r"[^A-Za-z0-9_\-+]")
 
 class NatsStream:
     """A destination. Messages are published one by one, each after the server has stored the one
-    before: with several on their way, a full stream could refuse one and take the next.
+    before: with several on their way, a full stream could refuse one and take the next. A thread
+    serves the connection while nothing is sent: a server ends one that answers no ping.
 
     If no stream of the server takes the subjects, one is made that keeps all of them on the disk.
     """
@@ -37,6 +39,8 @@ class NatsStream:
         self._config = config
         self._url = config.url or ""
         self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="nats", daemon=True)
+        self._thread.start()
         self._client: Client | None = None
         self._stream: JetStreamContext | None = None
 
@@ -59,6 +63,8 @@ class NatsStream:
         except (nats.errors.Error, OSError, TimeoutError, ValueError):  # it is gone already
             pass
         finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
             self._loop.close()
 
     @property
@@ -66,10 +72,13 @@ class NatsStream:
         return ",".join(redacted(url) for url in self._url.split(","))
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return self._loop.run_until_complete(work)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _send(self, messages: Sequence[Message], taken: Callable[[int], None]) -> None:
-        stream = self._stream or await self._connect()
+        stream = self._stream
+        if self._client is None or stream is None or self._client.is_closed:
+            # The server may have been restarted while there was nothing to send.
+            stream = await self._connect()
         for number, message in enumerate(messages, 1):
             subject = f"{self._config.prefix}.{part(message.stream)}.{part(message.kind)}"
             headers = {"Nats-Msg-Id": message.id}
@@ -84,7 +93,7 @@ class NatsStream:
             options = named if config.user is not None else {"token": word}
         if config.ca is not None:
             options["tls"] = ssl.create_default_context(cafile=config.ca)
-        client = Client()
+        client = self._client = Client()
         await asyncio.wait_for(
             client.connect(
                 self._url.split(","),
@@ -97,7 +106,6 @@ class NatsStream:
             ),
             config.timeout + 1.0,
         )
-        self._client = client
         stream = client.jetstream(timeout=config.timeout)
         subjects = f"{config.prefix}.>"
         try:
