@@ -1,7 +1,9 @@
 """Fixtures that more than one test module uses."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -12,6 +14,9 @@ from tests.support import pictures as fetched
 settings.register_profile("search", deadline=None)
 settings.register_profile("settled", deadline=None, derandomize=True)
 settings.load_profile("settled")
+
+if TYPE_CHECKING:
+    from tests.support.brokers import MqttBroker
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = Path(os.environ.get("ONLOOKER_SAMPLES", ROOT.parent / "shared" / "data"))
@@ -46,3 +51,16 @@ def pytest_report_header() -> str:
     if SAMPLES.is_dir():
         return f"images: those of tests/data/pictures.toml, and the samples in {SAMPLES}"
     return "images: those of tests/data/pictures.toml (ONLOOKER_SAMPLES may name a folder of more)"
+
+
+@pytest.fixture
+def mosquitto(tmp_path: Path) -> "Iterator[MqttBroker]":
+    """A broker of MQTT, with a subscriber to everything."""
+    from tests.support.brokers import MqttBroker
+
+    made = MqttBroker(tmp_path)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.close()

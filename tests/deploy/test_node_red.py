@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +54,7 @@ def test_every_node_that_is_named_exists() -> None:
         assert node["type"] != "mqtt in" or NODES[node["broker"]]["type"] == "mqtt-broker"
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[MqttBroker]:
-    made = MqttBroker(tmp_path)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.close()
-
-
-def test_it_says_what_the_sink_sends(broker: MqttBroker, tmp_path: Path) -> None:
+def test_it_says_what_the_sink_sends(mosquitto: MqttBroker, tmp_path: Path) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node (Debian: apt install nodejs)")
@@ -75,12 +64,12 @@ def test_it_says_what_the_sink_sends(broker: MqttBroker, tmp_path: Path) -> None
         log.append([record(3, event(1, "update", 0.0, 3.0, "ada"))])
         log.append([record(4, event(1, "end", 0.0, 4.0, "ada"))])
         log.append([reading(5, "EXIT", 0.0, 5.0)])
-        with delivering(log, broker.config, tmp_path) as attempts:
+        with delivering(log, mosquitto.config, tmp_path) as attempts:
             attempts.finish()
-    assert wait_until(lambda: len(broker.ids()) == 5, 30)
+    assert wait_until(lambda: len(mosquitto.ids()) == 5, 30)
     messages = [
         {"code": code, "topic": topic, "payload": json.loads(body)}
-        for topic, body, _ in broker.messages
+        for topic, body, _ in mosquitto.messages
         if (code := taken(topic)) is not None
     ]
     told = subprocess.run(

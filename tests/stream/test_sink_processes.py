@@ -99,12 +99,12 @@ def test_the_end_waits_only_as_long_as_something_is_taken(
     with receiver() as gone:
         port = gone.port
     sinks = {"hook": webhook(port)}
-    with sink_processes.running(path, sinks, beginning=True) as group:
+    with sink_processes.running(path, sinks, live=False) as group:
         [waiting] = group.finish()
         assert waiting.name == "hook"
         assert until(group, lambda: bool(group.status()))
         with pytest.raises(LogError, match="another process sends this log"):
-            SinkProcesses(path, sinks, True)
+            SinkProcesses(path, sinks, False)
     monkeypatch.setattr(sink_processes, "IDLE_SECONDS", 60.0)
     with receiver(port) as there:
         with sink_processes.running(path, sinks) as group:
@@ -137,4 +137,4 @@ def test_a_process_that_hangs_is_replaced(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None:
     sink = webhook(1, secret="env:NOWORD")
     with pytest.raises(ConfigError, match=r"\[sinks\.hook\] the secret"):
-        SinkProcesses(tmp_path / "records.db", {"hook": sink}, True)
+        SinkProcesses(tmp_path / "records.db", {"hook": sink}, False)

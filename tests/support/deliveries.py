@@ -19,11 +19,11 @@ SECONDS = 60.0
 class Attempts:
     """What has become of the attempts to deliver a log."""
 
-    def __init__(self, log: Log, config: SinkConfig, cursor: SavedCursor) -> None:
+    def __init__(self, log: Log, config: SinkConfig, cursor: SavedCursor, live: bool) -> None:
         self._log = log
         self.errors: list[str] = []
         self.state: CursorState = cursor.state
-        self.delivery = Delivery(config, cursor, lambda: kind_of(config)(config))
+        self.delivery = Delivery(config, cursor, lambda: kind_of(config)(config), live=live)
         self._follower = Follower(log, self.delivery, config.batch)
 
     def until(self, true: Callable[[], bool]) -> None:
@@ -52,11 +52,11 @@ class Attempts:
 
 
 @contextmanager
-def delivering(log: Log, config: SinkConfig, folder: Path) -> Iterator[Attempts]:
-    """Yield the attempts to deliver a log from its beginning."""
+def delivering(log: Log, config: SinkConfig, folder: Path, live: bool = True) -> Iterator[Attempts]:
+    """Yield the attempts to deliver a log from its beginning. live: whether it is no replay's."""
     with SavedCursor(folder / "sink.cursor") as cursor:
         cursor.place(None, True)
-        attempts = Attempts(log, config, cursor)
+        attempts = Attempts(log, config, cursor, live)
         try:
             yield attempts
         finally:

@@ -175,7 +175,7 @@ def _replay(
     elif annotated is not None:
         durable_file.claim(annotated)
     errors: dict[str, str] = {}
-    with sink_processes.running(records, settings.sinks, beginning=True) as sinks:
+    with sink_processes.running(records, settings.sinks, live=False) as sinks:
         followers = [sinks] if settings.sinks else []
 
         def run(show: Callable[[Status], None]) -> Status:

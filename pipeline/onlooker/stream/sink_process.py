@@ -44,6 +44,8 @@ class SinkSettings(msgspec.Struct, frozen=True):
     name: str
     config: SinkConfig
     log: Path
+    live: bool
+    """Whether the log is no replay's."""
 
     def pack(self) -> bytes:
         """Return the line for the process."""
@@ -110,7 +112,8 @@ class SinkRunner:
                 return
         config = self._settings.config
         with Log(self._settings.log) as self._log:
-            delivery = Delivery(config, self._cursor, lambda: kind_of(config)(config), self._took)
+            kind, live = kind_of(config), self._settings.live
+            delivery = Delivery(config, self._cursor, lambda: kind(config), self._took, live)
             follower = Follower(self._log, delivery, config.batch)
             pace = Pace()
             self._save("starting")

@@ -31,14 +31,15 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def running(
-    log: Path, sinks: Mapping[str, SinkConfig], beginning: bool = False
+    log: Path, sinks: Mapping[str, SinkConfig], live: bool = True
 ) -> "Iterator[SinkProcesses]":
     """Yield the sinks of the log at `log` as a group for `supervise`; stop them at the end.
 
-    beginning: whether a sink that runs for the first time sends the log from its beginning, as its
-    setting `start` else says. Raises ConfigError, LogError, and OSError if a cursor cannot be made.
+    live: whether the log is no replay's. A replay's is sent from its beginning by a sink that runs
+    for the first time, whatever its setting `start` says. Raises ConfigError, LogError, and OSError
+    if a cursor cannot be made.
     """
-    group = SinkProcesses(log, sinks, beginning)
+    group = SinkProcesses(log, sinks, live)
     try:
         yield group
     finally:
@@ -51,12 +52,13 @@ class SinkProcesses:
     finished = True
     """The sinks never keep a program running; `finish` waits for what they have left to send."""
 
-    def __init__(self, log: Path, sinks: Mapping[str, SinkConfig], beginning: bool) -> None:
+    def __init__(self, log: Path, sinks: Mapping[str, SinkConfig], live: bool) -> None:
         self._log = log
+        self._live = live
         self._sinks = sinks
         for name, config in sinks.items():
             destination.check(name, config)
-            _place(log, name, beginning or config.start == "beginning")
+            _place(log, name, not live or config.start == "beginning")
         self._children = {
             name: Child(f"sink-{name}", MODULE, piped=True, stop_seconds=STOP_SECONDS)
             for name in sinks
@@ -84,7 +86,8 @@ class SinkProcesses:
                 logger.error("process died name=%s how=%s restart_in=%.0f", child.name, how, wait)
             elif child.life != life:
                 self._heard[name] = now
-                child.send(SinkSettings(name, self._sinks[name], self._log.absolute()).pack())
+                log, config = self._log.absolute(), self._sinks[name]
+                child.send(SinkSettings(name, config, log, self._live).pack())
 
     def processes(self) -> list[ProcessStatus]:
         return [child.status for child in self._children.values()]

@@ -22,13 +22,15 @@ class Delivery:
         cursor: SavedCursor,
         connect: Callable[[], Destination],
         on_progress: Callable[[], None] = lambda: None,
+        live: bool = True,
     ) -> None:
         """connect: makes the destination, again after each error. on_progress: called whenever the
-        destination has taken messages."""
+        destination has taken messages. live: whether the log is no replay's."""
         self._config = config
         self._cursor = cursor
         self._connect = connect
         self._on_progress = on_progress
+        self._live = live
         self._destination: Destination | None = None
 
     @property
@@ -52,7 +54,7 @@ class Delivery:
 
     def _messages(self, entry: Entry) -> list[Message]:
         try:
-            return list(messages(entry, self._config))
+            return list(messages(entry, self._config, self._live))
         except RecordError as error:
             logger.error("record not sent position=%d error=%s", entry.position, error)
             return []

@@ -25,6 +25,7 @@ class Message(NamedTuple):
     position: int
     """Of the entry, in the log."""
     event: Appearance | Reading | None = None
+    """What sensors follow; None also in a replay, which says nothing about who is there now."""
     quiet: bool = False
     """The event is of a person who was here within the cooldown: only presence follows it."""
 
@@ -38,10 +39,11 @@ class Message(NamedTuple):
         return head[:-1] + b',"Message":' + self.body + b"}\n"
 
 
-def messages(entry: Entry, config: SinkConfig) -> Iterator[Message]:
+def messages(entry: Entry, config: SinkConfig, live: bool = True) -> Iterator[Message]:
     """Yield what a sink sends of an entry: the record first. Raises RecordError if it is damaged.
 
-    Quiet events are yielded for sinks of presence only ("mqtt").
+    live: whether the log is no replay's. Quiet events are yielded for sinks of presence only
+    ("mqtt"), and not of a replay.
     """
     if not config.takes(entry.stream):
         return
@@ -53,10 +55,11 @@ def messages(entry: Entry, config: SinkConfig) -> Iterator[Message]:
         yield Message(record.RecordId, stream, kind(record), entry.body, position)
     if "appearances" in contents:
         for number, event in enumerate(record.Appearances):
-            if not event.Quiet or config.kind == "mqtt":
+            if not event.Quiet or (config.kind == "mqtt" and live):
                 id, body = f"{record.RecordId}.a{number}", encode_event(stream, event)
-                yield Message(id, stream, APPEARANCE, body, position, event, event.Quiet)
+                followed = event if live else None
+                yield Message(id, stream, APPEARANCE, body, position, followed, event.Quiet)
     if "readings" in contents:
         for number, reading in enumerate(record.Readings):
             id, body = f"{record.RecordId}.r{number}", encode_event(stream, reading)
-            yield Message(id, stream, READING, body, position, reading)
+            yield Message(id, stream, READING, body, position, reading if live else None)

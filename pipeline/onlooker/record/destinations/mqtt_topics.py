@@ -26,12 +26,17 @@ PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class MqttTopics:
-    """A destination. Each message is sent after the broker has acknowledged the one before."""
+    """A destination. Each message is sent after the broker has acknowledged the one before.
+
+    The sensors and their availability are those of the messages that carry events: a replay's,
+    which carry none, change nothing of them.
+    """
 
     def __init__(self, config: SinkConfig) -> None:
         self._config = config
         self._client: mqtt.Client | None = None
         self._sensors = Sensors(config.prefix, config.discovery)
+        self._has_sensors = False
         self._connected = threading.Event()
         self._subscribed = threading.Event()
         self._refusal = ""
@@ -40,6 +45,8 @@ class MqttTopics:
 
     def send(self, messages: Sequence[Message], taken: Callable[[int], None]) -> None:
         try:
+            if self._client is None:
+                self._has_sensors = any(message.event is not None for message in messages)
             client = self._client or self._connect()
             for number, message in enumerate(messages, 1):
                 if not message.quiet:
@@ -58,7 +65,7 @@ class MqttTopics:
         if (client := self._client) is None:
             return
         with suppress(NotTaken, OSError, ValueError, RuntimeError):
-            if client.is_connected():
+            if self._has_sensors and client.is_connected():
                 self._publish(client, self._sensors.status_topic, b"offline", retain=True)
         client.disconnect()
         client.loop_stop()
@@ -78,7 +85,7 @@ class MqttTopics:
             raise NotTaken(f"{self._name}: the broker refuses {topic}: {refusal}")
 
     def _connect(self) -> mqtt.Client:
-        """Connect, and take the sensors' states that the broker has. Raises NotTaken, OSError."""
+        """Connect. Raises NotTaken, OSError."""
         config, word = self._config, secret(self._config.secret)
         url = urlsplit(config.url or "")
         client = mqtt.Client(
@@ -92,7 +99,8 @@ class MqttTopics:
         if url.scheme == "mqtts":
             client.tls_set_context(ssl.create_default_context(cafile=config.ca))
         client.connect_timeout = config.timeout
-        client.will_set(self._sensors.status_topic, b"offline", qos=1, retain=True)
+        if self._has_sensors:
+            client.will_set(self._sensors.status_topic, b"offline", qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
@@ -101,8 +109,14 @@ class MqttTopics:
         client.loop_start()
         if not self._connected.wait(config.timeout) or self._refusal:
             raise NotTaken(f"{self._name}: {self._refusal or 'no answer in time'}")
+        if self._has_sensors:
+            self._begin_sensors(client)
+        return client
+
+    def _begin_sensors(self, client: mqtt.Client) -> None:
+        """Take the states that the broker has, and say that they are followed. Raises NotTaken."""
         client.subscribe(self._sensors.subscription, qos=1)
-        if not self._subscribed.wait(config.timeout):
+        if not self._subscribed.wait(self._config.timeout):
             raise NotTaken(f"{self._name}: no answer in time")
         if self._refusal:
             topic = self._sensors.subscription
@@ -110,7 +124,6 @@ class MqttTopics:
         # Its acknowledgement comes behind the states that the broker has kept.
         self._publish(client, self._sensors.status_topic, b"online", retain=True)
         client.unsubscribe(self._sensors.subscription)
-        return client
 
     def _on_connect(self, *results: Any) -> None:
         reason = results[3]

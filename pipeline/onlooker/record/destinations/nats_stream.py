@@ -62,6 +62,8 @@ class NatsStream:
                 self._do(self._client.close())
         except (nats.errors.Error, OSError, TimeoutError, ValueError):  # it is gone already
             pass
+        except AssertionError:  # the library's, of a client whose address it could not read
+            pass
         finally:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
