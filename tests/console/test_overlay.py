@@ -30,6 +30,11 @@ def test_the_track_names_a_face() -> None:
     assert found[0] == FaceBox(0.1, 0.1, 0.1, 0.2, "bert", 91.5)
 
 
+def test_a_similarity_is_never_rounded_up() -> None:
+    [found] = faces_of(record((replace(FACE, identities=(match("anna", 99.99),)),)), PEOPLE.shown)
+    assert found.similarity == 99.9
+
+
 def test_lines_without_their_words() -> None:
     [line] = lines_of(record(lines=(LINE,)))
     assert line == LineBox((0.1, 0.1, 0.5, 0.1, 0.5, 0.2, 0.1, 0.2), "Grüße aus Köln")

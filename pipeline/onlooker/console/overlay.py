@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from onlooker.console import wording
 from onlooker.rekognition.shapes import StreamRecord
 
 
@@ -58,7 +59,7 @@ def faces_of(record: StreamRecord, called: Callable[[str], str]) -> tuple[FaceBo
                 round(box.Width, 4),
                 round(box.Height, 4),
                 f"unknown{number}" if person is None else called(person),
-                0.0 if best is None else round(best.Similarity, 1),
+                0.0 if best is None else float(wording.percent(best.Similarity)),
             )
         )
     return tuple(found)
