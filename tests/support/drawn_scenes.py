@@ -91,7 +91,7 @@ class Scene:
         """Draw somebody."""
         x, y, skin, hair = person.x, person.y, person.skin, person.hair
         unit = person.size / 2
-        shade = tuple(round(each * 0.86) for each in skin)
+        shade: Colour = (skin[0] * 86 // 100, skin[1] * 86 // 100, skin[2] * 86 // 100)
         if person.long_hair:
             self._ellipse(x, y + 0.35 * unit, 1.02 * unit, 1.45 * unit, hair)
         self._ellipse(x, y + 3.0 * unit, 1.95 * unit, 1.7 * unit, person.coat)
@@ -132,13 +132,13 @@ class Scene:
         y: float,
         wide: float,
         high: float,
-        colour: Sequence[int],
+        colour: Colour,
         line: float | None = None,
     ) -> None:
         centre = round(x * SCALE), round(y * SCALE)
         axes = round(wide * SCALE), round(high * SCALE)
         thick = -1 if line is None else max(1, round(line * SCALE))
-        cv2.ellipse(self._pixels, centre, axes, 0, 0, 360, tuple(colour), thick, cv2.LINE_AA)
+        cv2.ellipse(self._pixels, centre, axes, 0, 0, 360, colour, thick, cv2.LINE_AA)
 
 
 LIGHT, TAN, BROWN = (178, 205, 240), (132, 172, 222), (92, 128, 176)
