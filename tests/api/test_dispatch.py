@@ -1,10 +1,12 @@
 """One request from its bytes to the bytes of its response."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 import pytest
 from tests.support.api import context
+from tests.support.garbage import none_left
 
 from onlooker.api.access_keys import Key
 from onlooker.api.dispatch import Call, Pending, authorise, handle
@@ -75,6 +77,15 @@ def test_the_servers_own_faults_are_not_the_clients(error: Exception) -> None:
     with pytest.raises((OnlookerError, ZeroDivisionError)) as raised:
         answer("DeleteCollection", b'{"CollectionId":"staff"}', FailingSearcher(error))
     assert raised.value is error
+
+
+def test_a_refused_request_does_not_wait_for_the_garbage_collector() -> None:
+    class Searcher:
+        def delete_collection(self, name: str) -> None:
+            raise errors.CollectionNotFound(name)
+
+    with none_left(Exception), suppress(Refusal):
+        answer("DeleteCollection", b'{"CollectionId":"staff"}', Searcher())
 
 
 def test_work_that_waits_for_a_bucket_is_left_to_its_queue() -> None:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
+from tests.support.garbage import none_left
 from tests.support.images import UPRIGHT, corners, near, tiff, with_exif
 
 from onlooker.media.errors import MediaError, TooLarge
@@ -278,3 +280,12 @@ def test_damaged_files_are_images_or_errors(
     except MediaError:
         return
     assert picture.bgr.shape == (picture.height, picture.width, 3)
+
+
+@pytest.mark.parametrize("length", [0, 3, 40, 700, -60, -2])
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_a_damaged_file_does_not_wait_for_the_garbage_collector(ending: str, length: int) -> None:
+    photograph = np.random.default_rng(3).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    data = encoded(photograph, ending)[:length]
+    with none_left(Exception), suppress(MediaError):
+        decode(data)

@@ -1,6 +1,5 @@
 """Colours, rotation, mirroring and pixel shapes of decoded frames, for many stored forms."""
 
-import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 from tests.support import films
+from tests.support.garbage import none_left
 from tests.support.images import UPRIGHT, corners, tiff, with_exif
 
 from onlooker.media.decode import decoded
@@ -59,15 +59,11 @@ def video_of(
 
 
 def test_frames_do_not_wait_for_the_garbage_collector(tmp_path: Path) -> None:
-    gc.collect()
-    gc.disable()
-    try:
-        for _, planes in upright_frames(video_of(tmp_path / "video.mp4", rotation=90)):
+    video = video_of(tmp_path / "video.mp4", rotation=90)
+    with none_left(VideoFrame):
+        for _, planes in upright_frames(video):
             assert planes.y.shape == (64, 48)
         del planes, _
-        assert not [each for each in gc.get_objects() if isinstance(each, VideoFrame)]
-    finally:
-        gc.enable()
 
 
 def upright_frames(path: Path) -> Iterator[tuple[VideoFrame, Planes]]:

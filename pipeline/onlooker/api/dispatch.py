@@ -74,7 +74,10 @@ def _run(call: Call, context: Account, work: Callable[[], Result]) -> bytes | Pe
         refusal = call.service.refusal(error)
         if refusal is None:
             raise
-        raise refusal from error
+        try:
+            raise refusal from error
+        finally:
+            del refusal  # or it and its traceback keep each other, and the request, in memory
     if isinstance(result, Continue):
         rest = partial(_run, call, context, result.work)
         return Pending(result.queue, rest, result.held, result.delay)

@@ -69,18 +69,21 @@ def decode(data: bytes, name: str = "image") -> Still:
 def _jpeg(data: bytes, name: str) -> Pixels:
     end = _check_jpeg(data, name)
     whole = data if data[end : end + 2] == _END else data[:end] + _END
-    early = MediaError(f"{name}: the JPEG ends early, after {len(data)} bytes")
     try:
         if whole is not data and not _complete(whole):
-            raise early
+            raise _early(data, name)
         pixels = cast(Pixels, simplejpeg.decode_jpeg(whole, colorspace="BGR", strict=True))
     except ValueError as error:
         # libjpeg's first complaint. In spite of all others, such as "extraneous bytes", which many
         # cameras leave, browsers show the image.
         if re.search("premature end of data segment|found marker 0xd9 instead of RST", str(error)):
-            raise early from error
+            raise _early(data, name) from error
         pixels = _decoded_anyway(whole, name)
     return turned(pixels, of_jpeg(data) or Orientation.UPRIGHT)
+
+
+def _early(data: bytes, name: str) -> MediaError:
+    return MediaError(f"{name}: the JPEG ends early, after {len(data)} bytes")
 
 
 def _decoded_anyway(data: bytes, name: str) -> Pixels:
