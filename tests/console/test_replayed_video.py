@@ -107,6 +107,13 @@ def test_each_frame_has_its_own_boxes_and_the_end_is_the_end(url: str, page: Pag
     assert wait_until(lambda: replayed_video._free._value == replayed_video.MAX_AT_ONCE, 10)
 
 
+def test_a_video_that_has_ended_is_no_alarm(url: str, page: Page) -> None:
+    ground = "each => getComputedStyle(each).backgroundColor"
+    for path, place in (("live", "#health-film"), ("streams", "#stream-film")):
+        page.goto(f"{url}/{path}")
+        assert page.locator(place).evaluate(ground) in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
+
+
 def test_too_many_at_once_are_refused_in_words(url: str, page: Page) -> None:
     page.goto(f"{url}/live")
     with ExitStack() as taken:
