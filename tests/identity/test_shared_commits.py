@@ -3,9 +3,11 @@
 import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.garbage import none_left
 from tests.support.stores import face as new
 from tests.support.writing import Group, committing, insert, limit, numbers, writer
 
@@ -35,6 +37,15 @@ class TestWriting:
         assert numbers(database) == []
         assert database.write(lambda each: insert(each, 2)) == 2
         assert numbers(database) == [2]
+
+    def test_a_failed_change_does_not_wait_for_the_garbage_collector(
+        self, database: Database
+    ) -> None:
+        def change(each: sqlite3.Connection) -> None:
+            raise CollectionNotFound("no")
+
+        with none_left(Exception), suppress(CollectionNotFound):
+            database.write(change)
 
     def test_a_change_that_fails_is_the_only_one_that_does(self, database: Database) -> None:
         group = Group(database, 8, insert)

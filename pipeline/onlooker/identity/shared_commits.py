@@ -62,7 +62,11 @@ class SharedCommits(ABC, Generic[C]):
                 wanted.done = True
                 raise
         if wanted.error is not None:
-            raise wanted.error
+            error, wanted.error = wanted.error, None
+            try:
+                raise error
+            finally:
+                del error  # or it and its traceback keep each other, and the images, in memory
         return wanted.result
 
     @abstractmethod
