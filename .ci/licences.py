@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("cpu", "openvino", "s3", "nats", "mqtt", "kafka", "ray", "postgres")
+EXTRAS = ("cpu", "openvino", "s3", "nats", "mqtt", "kafka", "ray", "postgres", "otel")
 """Those that users install."""
 ALLOWED = {
     "0BSD",

@@ -21,6 +21,7 @@ TOP = {
     "page_token": "tokens of lists and of positions in the log",
     "program_log": "lines of one form from all processes of a program",
     "sql": "statements of collections and of jobs, in SQLite and PostgreSQL",
+    "traces": "spans of frames and of requests, for OpenTelemetry",
     "types": "the nouns that travel",
 }
 """Modules beside the packages, each because several packages need it."""
@@ -54,6 +55,7 @@ TESTED_BY = {
     "config/section": "config/test_schema",
     "config/serving": "config/test_schema",
     "config/shared_store": "config/test_schema",
+    "config/telemetry": "config/test_schema",
     "config/tracking": "config/test_schema",
     "console/people_cards": "console/test_people_page",
     "console/people_changes": "console/test_people_page",

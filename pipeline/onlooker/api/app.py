@@ -24,6 +24,7 @@ from onlooker.api.context import Account
 from onlooker.api.dispatch import Call, Pending, handle
 from onlooker.api.errors import Refusal, failed, throttled, unreadable
 from onlooker.api.fair_queue import FairQueue
+from onlooker.api.request_traces import RequestTraces
 from onlooker.api.service import Service
 from onlooker.api.wire_form import JSON, WireForm
 from onlooker.errors import OnlookerError
@@ -73,16 +74,19 @@ class Server:
         keys: Mapping[str, Key] | None,
         table: Mapping[str, Service] | None = None,
         count: Callable[[str], None] = lambda operation: None,
+        traces: RequestTraces | None = None,
     ) -> None:
         """table: by what X-Amz-Target begins with; None means those of `services`.
 
         count: receives the name of each operation that was answered without an error.
+        traces: None means that requests are not traced.
         """
         serve = context.settings.serve
         self._context = context
         self._keys = keys
         self._table = services.SERVICES if table is None else table
         self._count = count
+        self._traces = traces
         self._region = None if serve.any_region else context.settings.record.region
         self._replays = sigv4.ReplayGuard() if serve.reject_replays else None
         self._queues: dict[str, FairQueue] = {
@@ -163,6 +167,8 @@ class Server:
             "sent": sent,
         }
         quiet = entry.polled and result == "200"
+        if self._traces is not None and not quiet:
+            self._traces.add(entry.request_id, entry.operation, request.headers, result, seconds)
         logger.log(logging.DEBUG if quiet else logging.INFO, "request", extra={"fields": fields})
 
     async def _operate(self, request: Request, entry: LogEntry) -> bytes:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from onlooker import traces
 from onlooker.api import access_keys, process_protocol, services
 from onlooker.api.listener import ServeError, reserved
 from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
@@ -97,6 +98,7 @@ def running(
     whether jobs over stored videos are taken. Raises ServeError and ConfigError.
     """
     check(config)
+    traces.check(config.telemetry.traces)
     with ExitStack() as closing:
         folder = closing.enter_context(tempfile.TemporaryDirectory(prefix="onlooker-metrics-"))
         address = (resolved(config.serve.host), config.serve.port)

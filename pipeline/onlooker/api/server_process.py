@@ -4,6 +4,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from onlooker.api.connection_limits import LimitedConnection
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, listening
 from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.api.request_traces import RequestTraces
 from onlooker.api.usage import Usage
 from onlooker.child_process import stoppable_at_once
 from onlooker.config.schema import Config
@@ -30,6 +32,7 @@ from onlooker.media.buckets import open_buckets
 from onlooker.models.card import WeightsError, space
 from onlooker.stream import stream_table
 from onlooker.stream.stream_table import StreamTable, StreamTableError
+from onlooker.traces import TracesError, open_spans
 from onlooker.vision.analyser import ALL, Analyser
 
 KEEP_ALIVE_SECONDS = 75
@@ -46,7 +49,14 @@ def main() -> None:
     settings, signs = process_protocol.begin()
     try:
         run(settings, signs)
-    except (ConfigError, StoreError, StreamTableError, WeightsError, OSError) as error:
+    except (
+        ConfigError,
+        StoreError,
+        StreamTableError,
+        WeightsError,
+        TracesError,
+        OSError,
+    ) as error:
         logger.critical("%s", error)
         sys.exit(1)
 
@@ -73,7 +83,12 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
         buckets = open_buckets(serve.buckets)
         context = Context(config, searcher, buckets, analysers, streams, jobs, settings.url)
         usage = closing.enter_context(Usage(settings.store))
-        server = Server(context, known, count=usage.count)
+        spans = open_spans(config.telemetry.traces, f"api.{os.getpid()}")
+        traces = None
+        if spans is not None:
+            closing.callback(spans.close)
+            traces = RequestTraces(spans, config.telemetry.requests)
+        server = Server(context, known, count=usage.count, traces=traces)
         http = uvicorn.Config(
             server.app(),
             http=LimitedConnection,

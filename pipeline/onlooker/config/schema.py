@@ -28,6 +28,7 @@ from onlooker.config.section import (
 from onlooker.config.serving import Console, Kinesis, Serve, Workers
 from onlooker.config.shared_store import Store
 from onlooker.config.sinks import SinkConfig, SinkName
+from onlooker.config.telemetry import Telemetry
 from onlooker.config.tracking import People, Tracks
 
 Provider = Literal["auto", "cpu", "openvino", "cuda"]
@@ -376,6 +377,7 @@ class Config(Section, frozen=True, kw_only=True):
     log: Log = Log()
     publish: Publish = Publish()
     metrics: Metrics = Metrics()
+    telemetry: Telemetry = Telemetry()
     workers: Workers = Workers()
     streams: dict[StreamName, SourceConfig] = msgspec.field(default_factory=dict)
     sinks: dict[SinkName, SinkConfig] = msgspec.field(default_factory=dict)

@@ -431,7 +431,12 @@ class Hub:
             if flight.stage == 0:
                 flight.stream.carried, flight.stream.searched = 0, flight.captured
             job = messages.Job(
-                lease.number, flight.slot, flight.failed, lease.before, flight.carried
+                lease.number,
+                flight.slot,
+                flight.failed,
+                lease.before,
+                flight.carried,
+                flight.captured,
             )
             self._send(lease.worker.name, job, flight.frame)
         if self._scheduler.released:

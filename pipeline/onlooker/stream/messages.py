@@ -258,6 +258,8 @@ class Job(Message, frozen=True):
     first, from this frame, the last one that came out of the stage; if empty, from the log."""
     carried: bool = False
     """Whether there was no time to search the frame."""
+    captured: float = 0.0
+    """As in Offer."""
 
 
 class Release(Message, frozen=True):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from onlooker.media.url import SYNTHETIC_SCHEME, is_camera
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.camera_reader import MAX_RECONNECT_SECONDS, STEADY_SECONDS, CameraReader
 from onlooker.stream.feeds import Feed
+from onlooker.stream.frame_traces import FrameTraces, Passage, open_traces
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.source import Sends, Source
 
@@ -56,7 +58,7 @@ def main(run: Path, number: int, name: str) -> int:
     if feed.live:  # newest wins only if there is room for more than workers can hold
         window = max(window, 2 * capacity.workers(plan.config) + 4)
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
-    with HubClient(plan, name, source.registration) as hub:
+    with HubClient(plan, name, source.registration) as hub, ExitStack() as closing:
         hub.register()
         tidy = False
         try:
@@ -67,6 +69,9 @@ def main(run: Path, number: int, name: str) -> int:
                 if feed.live
                 else _follow_video(feed, source, hub, stop)
             )
+            traces = open_traces(
+                plan.config.telemetry, "decode", name, lambda _: feed.analysis, closing
+            )
             for sends in follow:
                 if source.started and not tidy:
                     # Rings of the processes before this one. Sooner, the hub might still have
@@ -75,6 +80,8 @@ def main(run: Path, number: int, name: str) -> int:
                     tidy = True
                 for message, data in sends:
                     hub.send(message, data)
+                    if traces is not None and isinstance(message, messages.Offer):
+                        _trace(traces, message, data)
         except (OSError, ReaderDied) as error:
             cause = _explained(error, run)
             logger.error("source failed stream=%s cause=%s", feed.stream, cause)
@@ -83,6 +90,15 @@ def main(run: Path, number: int, name: str) -> int:
     if source.settled or feed.live:
         _remove_rings(run, base)
     return 0
+
+
+def _trace(traces: FrameTraces, offer: messages.Offer, data: bytes) -> None:
+    """Trace the decoding of a frame, unless it gets no record."""
+    if offer.dropped is None:
+        ended = time.time_ns()
+        began = ended - round(1e9 * (time.monotonic() - offer.captured))
+        passage = Passage(messages.unpack_frame(data), offer.failed, offer.captured)
+        traces.add([passage], began, ended)
 
 
 def _awaited(feed: Feed, plan: run_directory.Plan) -> frozenset[str]:

@@ -18,6 +18,7 @@ from typing import Self
 import zmq
 from msgspec.structs import replace
 
+from onlooker import traces
 from onlooker.child_process import Child, Group, ProcessStatus, every, signals, stop, supervise
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
@@ -87,9 +88,8 @@ def replay_feeds(
     with signals() as received, running(config, stages, room, at_once, store) as run:
         for feed in feeds:
             run.add(feed)
-        number = supervise(
-            [run, *followers], received, every(STATUS_SECONDS, lambda: on_status(run.status))
-        )
+        show = every(STATUS_SECONDS, lambda: on_status(run.status))
+        number = supervise([run, *followers], received, show)
         if number is not None:
             raise Stopped(number, run.status, RESUME)
         run.finish()
@@ -110,6 +110,7 @@ def running(
     room: bytes for frames. at_once: videos that are read at once; None if streams come and go.
     store: file of the collections; None for the user's own.
     """
+    traces.check(config.telemetry.traces)
     with run_directory.directory(room) as run:
         plan = Plan(
             parent=os.getpid(),

@@ -18,6 +18,7 @@ from onlooker.child_process import stop_event, stoppable_at_once
 from onlooker.models.card import WeightsError
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.batch_runner import BatchRunner
+from onlooker.stream.frame_traces import FrameTraces, Passage, open_traces
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.ring import FrameGone
 from onlooker.stream.ring_reader import RingReader
@@ -32,6 +33,7 @@ from onlooker.stream.stage import (
     maker,
 )
 from onlooker.stream.step_runner import StepRunner, step_runner
+from onlooker.traces import TracesError
 from onlooker.types import Frame
 
 if TYPE_CHECKING:
@@ -74,7 +76,11 @@ def main(run: Path, stage: str, name: str) -> int:
                 setup = Setup(plan.config, closing, feed, stop, plan.store, run)
                 with stoppable_at_once():
                     runner = step_runner(row, maker(row)(setup), setup)
-                worker = StageWorker(runner, row.ordered, setup)
+                last = row.name == plan.stages[-1].name
+                traces = open_traces(
+                    plan.config.telemetry, stage, name, setup.analysis, closing, last=last
+                )
+                worker = StageWorker(runner, row.ordered, setup, traces)
                 hub.register()
                 work = _in_batches if row.batch > 1 else _in_turn
                 work(hub, row, worker, setup)
@@ -83,7 +89,7 @@ def main(run: Path, stage: str, name: str) -> int:
         except ProcessFailed as error:
             logger.error("worker failed name=%s cause=%s", name, error)
             return 1
-        except (StageError, WeightsError) as error:
+        except (StageError, WeightsError, TracesError) as error:
             hub.send_last(messages.Broken(f"{stage}: {error}"))
             return 1
         except Exception as error:
@@ -99,6 +105,8 @@ def _in_turn(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Setup)
         jobs, released = receive_jobs(hub, row.leases)
         done = worker(jobs)
         setup.commit()
+        if worker.traces is not None:
+            worker.traces.commit()
         _answer(hub, worker, setup, done)
         if released is not None:
             worker.runner.release(released)
@@ -166,9 +174,16 @@ class StageWorker:
     that they are not kept.
     """
 
-    def __init__(self, runner: StepRunner, ordered: bool, setup: Setup | None = None) -> None:
+    def __init__(
+        self,
+        runner: StepRunner,
+        ordered: bool,
+        setup: Setup | None = None,
+        traces: FrameTraces | None = None,
+    ) -> None:
         self.runner = runner
         self.ordered = ordered
+        self.traces = traces
         self._setup = setup
         self.seconds = 0.0
         """Spent in the step so far, over all threads."""
@@ -183,24 +198,19 @@ class StageWorker:
         """Return the answers, in the order of `taken`."""
         began = time.perf_counter()
         try:
-            if not self.ordered:
-                return self._at_once(taken)
-            return [
-                _done(
-                    each,
-                    self.runner.take(each.frame, each.picture, each.intact, each.job.before),
-                )
-                for each in taken
-            ]
+            return (
+                [self._in_order(each) for each in taken] if self.ordered else self._at_once(taken)
+            )
         finally:
             with self._lock:
                 self.seconds += time.perf_counter() - began
 
     def _at_once(self, taken: Sequence[Taken]) -> list[Done]:
         """Run the step on all frames at once. Those that fail stay as they were."""
+        began = time.time_ns()
         works = [Work(each.frame, each.picture) for each in taken if each.frame.error is None]
         frames = iter(self.runner.run(works) if works else ())
-        done = []
+        done, passages = [], []
         for each in taken:
             frame = each.frame if each.frame.error is not None else next(frames)
             failed = frame.error
@@ -208,7 +218,22 @@ class StageWorker:
                 failed = self.runner.overwritten(frame)
             data = each.data if failed is not None else messages.pack_frame(frame)
             done.append(Done(each.job.lease, data, failed))
+            passages.append(Passage(frame, failed, each.job.captured))
+        if self.traces is not None:
+            self.traces.add(passages, began, time.time_ns())
         return done
+
+    def _in_order(self, taken: Taken) -> Done:
+        """Run the step on one frame, a failed one too."""
+        began = time.time_ns()
+        frame = self.runner.take(taken.frame, taken.picture, taken.intact, taken.job.before)
+        # It counts as failed in this stage if it was not before.
+        failed = frame.error if taken.job.failed is None else None
+        if self.traces is not None:
+            passage = Passage(frame, frame.error, taken.job.captured)
+            self.traces.add([passage], began, time.time_ns())
+        data = messages.pack_frame(frame)
+        return Done(taken.job.lease, data, failed, frame.known, frame.begun)
 
     def take(self, job: messages.Job, data: bytes) -> Taken:
         """Return a job with its frame and image."""
@@ -244,13 +269,6 @@ class StageWorker:
                     part.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
         except (FrameGone, OSError) as error:
             logger.warning("image not kept name=%s error=%s", name, error)
-
-
-def _done(taken: Taken, frame: Frame) -> Done:
-    """Return the answer of an ordered stage; `failed` is set if the frame failed in this one."""
-    failed = frame.error if taken.job.failed is None else None
-    data = messages.pack_frame(frame)
-    return Done(taken.job.lease, data, failed, frame.known, frame.begun)
 
 
 if __name__ == "__main__":
