@@ -5,8 +5,11 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
+import av
 import msgspec
+import numpy as np
 import pytest
+from tests.support.films import write
 
 from onlooker.config.schema import Config, Match
 from onlooker.identity.enrol import enrol, image_files
@@ -26,8 +29,8 @@ def quiet(status: Status) -> None:
     """A progress display that shows nothing."""
 
 
-def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecord]:
-    """The records of `video` after indexing `people`."""
+def looked_at(videos: list[Path], people: list[Path], folder: Path) -> list[StreamRecord]:
+    """The records of `videos` after indexing `people`."""
     settings = Config(match=Match(collection="known"))
     place = folder / "faces.db"
     with open_searcher(place, space(settings.faces.embedder)) as searcher:
@@ -35,7 +38,7 @@ def looked_at(video: Path, people: list[Path], folder: Path) -> list[StreamRecor
         for look in enrol(searcher, "known", list(image_files(people)), settings):
             assert look.new is not None, look
     records = folder / "records.jsonl"
-    replay([video], settings, Outputs(records=records), quiet, store=place)
+    replay(videos, settings, Outputs(records=records), quiet, store=place)
     return list(json_lines.read(records))
 
 
@@ -54,9 +57,78 @@ def named(records: list[StreamRecord]) -> dict[str, list[float]]:
 
 
 @pytest.fixture(scope="module")
+def films(
+    pictures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, list[StreamRecord]]:
+    """The records of two films, by their names.
+
+    A man looks into the camera and smiles; after 2.4 s a title flies in, and away after 5.9 s. And
+    a woman, of whom every fifth frame is taken, lifts a hand before her face, looks up, and leans.
+    """
+    folder = tmp_path_factory.mktemp("films")
+    with av.open(str(pictures / "video" / "woman.mp4")) as video:
+        frames = [np.asarray(each.to_ndarray(format="bgr24")) for each in video.decode(video=0)]
+    videos = [
+        pictures / "video" / "man_then_title.mov",
+        write(folder / "woman.mp4", images=frames[::5], rate=5),
+    ]
+    records = looked_at(videos, [pictures / "people"], folder)
+    return {video.name: [each for each in records if each.stream == video.stem] for video in videos}
+
+
+@pytest.fixture(scope="module")
+def man_then_title(films: dict[str, list[StreamRecord]]) -> list[StreamRecord]:
+    return films["man_then_title.mov"]
+
+
+def test_the_man_is_named_as_long_as_he_is_there_and_nobody_else(
+    man_then_title: list[StreamRecord],
+) -> None:
+    assert set(named(man_then_title)) == {"film_man"}
+    for record in man_then_title:
+        there = record.FrameInformation.Time < 2.38
+        names = [bool(face.MatchedFaces) for face in record.FaceSearchResponse]
+        assert names == [True] * there, record.FrameInformation.Time
+    ends = [each for record in man_then_title for each in record.Appearances if each.State == "end"]
+    [visit] = ends
+    assert visit.Person == "film_man"
+    assert (visit.Start, visit.End) == pytest.approx((0, 2.37), abs=0.05)
+
+
+def test_the_title_is_read_once_it_is_whole_and_not_before(
+    man_then_title: list[StreamRecord],
+) -> None:
+    read = {
+        record.FrameInformation.Time: [
+            letters(found.DetectedText) for found in record.TextDetections if found.Type == "LINE"
+        ]
+        for record in man_then_title
+    }
+    assert not any(lines for time, lines in read.items() if time < 2.5)
+    whole = [lines for time, lines in read.items() if 3.3 <= time <= 5.9]
+    assert len(whole) >= 60
+    assert sum(lines == ["caminandes"] for lines in whole) / len(whole) > 0.97
+    # What all frames of a line are voted to say is said once.
+    voted = [each for record in man_then_title for each in record.Readings if each.State == "end"]
+    assert [letters(each.DetectedText) for each in voted].count("caminandes") == 1
+
+
+def test_a_woman_is_named_with_a_hand_before_her_face_and_leaning(
+    films: dict[str, list[StreamRecord]],
+) -> None:
+    records = films["woman.mp4"]
+    assert len(records) == 95
+    assert set(named(records)) == {"film_woman"}
+    assert all(len(record.FaceSearchResponse) == 1 for record in records)
+    assert all(face.MatchedFaces for record in records for face in record.FaceSearchResponse)
+    [visit] = [each for record in records for each in record.Appearances if each.State == "end"]
+    assert visit.Person == "film_woman"
+
+
+@pytest.fixture(scope="module")
 def googlework(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[StreamRecord]:
     video = samples / "video" / "googlework_short.mp4"
-    return looked_at(video, [samples / "faces" / "identities"], tmp_path_factory.mktemp("google"))
+    return looked_at([video], [samples / "faces" / "identities"], tmp_path_factory.mktemp("google"))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +141,7 @@ def hamilton(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> list[St
             (folder / "people" / name).mkdir(parents=True, exist_ok=True)
             shutil.copy(picture, folder / "people" / name)
     video = samples / "video" / "short_hamilton_clip.mp4"
-    return looked_at(video, [folder / "people"], folder)
+    return looked_at([video], [folder / "people"], folder)
 
 
 @pytest.mark.timeout(600)
@@ -127,15 +199,26 @@ def test_a_visit_begins_and_ends_with_its_scene(hamilton: list[StreamRecord]) ->
     assert {event.Person for event in last} <= {None, "barack_obama"}
 
 
-def test_records_follow_the_video(googlework: list[StreamRecord]) -> None:
-    indexes = [record.FrameInformation.Index for record in googlework]
-    assert indexes == list(range(len(googlework)))
-    assert [record.Sequence for record in googlework] == [index + 1 for index in indexes]
-    assert len({record.RecordId for record in googlework}) == len(googlework)
-    times = [record.FrameInformation.Time for record in googlework]
+def test_records_follow_a_film(man_then_title: list[StreamRecord]) -> None:
+    check_records(man_then_title)
+    assert man_then_title[0].FrameInformation.Time == 0
+    assert man_then_title[-1].FrameInformation.Time == pytest.approx(6.36, abs=0.01)
+
+
+def test_records_follow_a_video_that_does_not_begin_at_0(googlework: list[StreamRecord]) -> None:
+    check_records(googlework)
+    assert 0.8 <= googlework[0].FrameInformation.Time <= 0.9
+
+
+def check_records(records: list[StreamRecord]) -> None:
+    """Check what numbers and times of records have to do with each other."""
+    indexes = [record.FrameInformation.Index for record in records]
+    assert indexes == list(range(len(records)))
+    assert [record.Sequence for record in records] == [index + 1 for index in indexes]
+    assert len({record.RecordId for record in records}) == len(records)
+    times = [record.FrameInformation.Time for record in records]
     assert times == sorted(times)
-    assert 0.8 <= times[0] <= 0.9
-    for record in googlework:
+    for record in records:
         video = record.InputInformation.KinesisVideo
         frame_time = video.ProducerTimestamp + video.FrameOffsetInSeconds
         assert frame_time == pytest.approx(record.FrameInformation.Time, abs=1e-3)
