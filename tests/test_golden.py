@@ -1,48 +1,72 @@
-"""The same faces, names, words and numbers as before the renovation of November 2026.
+"""The same faces, names, words and numbers as before.
 
-`tests/golden` holds what the version before it said (commit 56677ec, in full precision on the CPU),
-reduced by `tests.support.golden`. A change of these files is a change of what users get.
+`tests/golden` holds what an earlier version said, in full precision on the CPU, reduced by
+`tests.support.golden`: about the samples the one before the renovation of November 2026 (commit
+56677ec), about everybody's pictures the one of 27 November 2026. A change of these files is a
+change of what users get. After a rightful one `python -m tests.support.golden_runs` writes those
+of everybody's pictures again.
 """
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import skimage.data
 from tests.support import golden
+from tests.support.golden_runs import (
+    GOLDEN,
+    IMAGES,
+    VIDEOS,
+    answers,
+    everybodys,
+    index,
+    replayed,
+)
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
-SHIPPED = Path(skimage.data.__file__).parent
-IMAGES = json.loads((GOLDEN / "images.json").read_text())
-
-PLAIN = '[runtime]\nprovider = "cpu"\n'
-"""Full precision on every processor."""
+SAMPLES = json.loads((GOLDEN / "images.json").read_text(encoding="utf-8"))
+SHIPPED = [name for name in SAMPLES if "/" not in name]
+"""The images that scikit-image brings."""
 
 
-def onlooker(folder: Path, *words: str) -> str:
-    """Run the command in `folder`, which holds its configuration and its data."""
-    environment = {"ONLOOKER_CONFIG": f"{folder}/onlooker.toml", "ONLOOKER_DATA": f"{folder}/data"}
-    done = subprocess.run(
-        [sys.executable, "-c", "from onlooker.cli.main import main; main()", *words],
-        cwd=folder,
-        env={**golden.inherited(), **environment},
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def compare(found: golden.Json, file: str, name: str | None = None) -> None:
+    """Compare with a file of `tests/golden`, or with the entry `name` in it."""
+    before = json.loads((GOLDEN / file).read_text(encoding="utf-8"))
+    different = golden.differences(found, before if name is None else before[name])
+    assert different == [], "\n".join(different[:20])
 
 
 @pytest.fixture(scope="module")
-def known(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return everybodys(tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="module")
+def known(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a configuration and a collection of the people in everybody's pictures."""
+    folder = tmp_path_factory.mktemp("known")
+    index(folder, place / "people")
+    return folder
+
+
+@pytest.mark.parametrize("video", VIDEOS)
+@pytest.mark.parametrize("mode", ["staged", "inline"])
+def test_a_video(video: str, mode: str, known: Path, place: Path, tmp_path: Path) -> None:
+    path, settings = VIDEOS[video]
+    compare(replayed(known, place / path, settings, tmp_path / "out.jsonl", mode), f"{video}.json")
+
+
+def test_images(place: Path, tmp_path: Path) -> None:
+    found = answers(tmp_path, place, [*IMAGES, *SHIPPED])
+    for name in IMAGES:
+        compare(found[name], "pictures.json", name)
+    for name in SHIPPED:
+        compare(found[name], "images.json", name)
+
+
+@pytest.fixture(scope="module")
+def known_samples(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a configuration and a collection of everybody in the samples."""
-    folder = tmp_path_factory.mktemp("golden")
-    (folder / "onlooker.toml").write_text(PLAIN)
-    onlooker(folder, "collection", "create", "known")
-    onlooker(folder, "collection", "index", "known", str(samples / "faces" / "identities"))
+    folder = tmp_path_factory.mktemp("samples")
+    index(folder, samples / "faces" / "identities")
     return folder
 
 
@@ -54,25 +78,15 @@ def known(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("intel_head-pose-face-detection-female", "female", '[faces]\nattributes = ["ALL"]\n'),
     ],
 )
-@pytest.mark.parametrize("mode", ["staged", "inline"])
-def test_a_video(
-    video: str, expected: str, settings: str, mode: str, known: Path, samples: Path, tmp_path: Path
+def test_a_video_of_the_samples(
+    video: str, expected: str, settings: str, known_samples: Path, samples: Path, tmp_path: Path
 ) -> None:
-    (known / "onlooker.toml").write_text(PLAIN + settings)
-    out, words = tmp_path / "out.jsonl", ["--inline"] * (mode == "inline")
-    path = str(samples / "video" / f"{video}.mp4")
-    onlooker(known, "replay", path, "--collection", "known", "--out", str(out), *words)
-    records = [json.loads(line) for line in out.read_text().splitlines()]
-    before = json.loads((GOLDEN / f"{expected}.json").read_text())
-    found = golden.differences(golden.video(records), before)
-    assert found == [], "\n".join(found[:20])
+    path = samples / "video" / f"{video}.mp4"
+    found = replayed(known_samples, path, settings, tmp_path / "out.jsonl", "inline")
+    compare(found, f"{expected}.json")
 
 
-@pytest.mark.parametrize("name", IMAGES)
-def test_an_image(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    command, _, path = name.partition(" ")
-    image = SHIPPED / path if "/" not in path else request.getfixturevalue("samples") / path
-    (tmp_path / "onlooker.toml").write_text(PLAIN)
-    answer = json.loads(onlooker(tmp_path, command, str(image)))
-    found = golden.differences(golden.image(answer), IMAGES[name])
-    assert found == [], "\n".join(found[:20])
+def test_images_of_the_samples(samples: Path, tmp_path: Path) -> None:
+    names = [name for name in SAMPLES if name not in SHIPPED]
+    for name, found in answers(tmp_path, samples, names).items():
+        compare(found, "images.json", name)

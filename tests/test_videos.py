@@ -67,10 +67,11 @@ def films(
     """
     folder = tmp_path_factory.mktemp("films")
     with av.open(str(pictures / "video" / "woman.mp4")) as video:
-        frames = [np.asarray(each.to_ndarray(format="bgr24")) for each in video.decode(video=0)]
+        decoded = [each.to_ndarray(format="bgr24") for each in video.decode(video=0)]
+    fifth = [np.asarray(each, np.uint8) for each in decoded[::5]]
     videos = [
         pictures / "video" / "man_then_title.mov",
-        write(folder / "woman.mp4", images=frames[::5], rate=5),
+        write(folder / "woman.mp4", images=fifth, rate=5),
     ]
     records = looked_at(videos, [pictures / "people"], folder)
     return {video.name: [each for each in records if each.stream == video.stem] for video in videos}
