@@ -28,6 +28,17 @@ class FileFormat:
     """Number of today's format."""
     migrate: Migrate
 
+    def is_new(self, database: sqlite3.Connection) -> bool:
+        """Return whether a file has no tables yet.
+
+        It is only read. To be asked before anything changes it, as setting its journal mode does: a
+        file of another program is left as it was. Raises FormatError, sqlite3.Error.
+        """
+        (tables,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if tables:
+            self.found(database)
+        return not tables
+
     def found(self, database: sqlite3.Connection) -> int:
         """Return the number of the format of a file. Raises FormatError, sqlite3.Error."""
         (owner,) = database.execute("PRAGMA application_id").fetchone()

@@ -124,17 +124,12 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _make(database: sqlite3.Connection) -> None:
-    """Make the table, unless the file has tables."""
-    if _tables(database):
+    """Make the table, unless the file has tables. Raises FormatError if it is another's."""
+    if not FILE.is_new(database):
         return
     database.execute("BEGIN IMMEDIATE")
     with database:
-        if not _tables(database):  # else another process has just made it
+        if FILE.is_new(database):  # else another process has just made it
             database.execute(TABLE)
             database.execute(f"PRAGMA application_id = {FILE.application_id}")
             database.execute(f"PRAGMA user_version = {FILE.version}")
-
-
-def _tables(database: sqlite3.Connection) -> int:
-    (count,) = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    return int(count)

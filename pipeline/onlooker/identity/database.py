@@ -213,12 +213,10 @@ class Database(SharedCommits[sqlite3.Connection]):
         database.execute(f"PRAGMA application_id = {FILE.application_id}")
 
     def _check_owner(self) -> None:
-        (tables,) = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if tables:
-            try:
-                FILE.found(self._writer)
-            except FormatError as error:
-                raise StoreError(f"{self.path}: {error}") from error
+        try:
+            FILE.is_new(self._writer)
+        except FormatError as error:
+            raise StoreError(f"{self.path}: {error}") from error
 
     def _set_write_ahead_log(self) -> None:
         """Turn on the write-ahead log. For this statement alone SQLite does not wait for a lock."""

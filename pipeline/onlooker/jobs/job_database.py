@@ -47,6 +47,7 @@ class JobDatabase:
                 self._path, LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
+                schema.JOBS_FILE.is_new(self._connection)
                 self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA secure_delete = ON")
@@ -57,8 +58,7 @@ class JobDatabase:
 
     def _make(self) -> None:
         with self.changing() as database:
-            [tables] = database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            if not tables:
+            if schema.JOBS_FILE.is_new(database):
                 for statement in schema.JOBS.split(";\n"):
                     database.execute(statement)
                 database.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))

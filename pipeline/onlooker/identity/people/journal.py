@@ -97,21 +97,22 @@ class Journal:
             raise
 
     def _open(self) -> None:
-        [(kind,)] = self._rows("PRAGMA application_id")
-        if kind == 0 and self._rows("SELECT count(*) FROM sqlite_schema") == [(0,)]:
-            try:
-                self._database.executescript(TABLES)
-            except sqlite3.OperationalError:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                if self._rows("PRAGMA application_id") != [(APPLICATION_ID,)]:
-                    raise  # else another process has made it at the same time
-        else:
-            try:
-                FILE.upgrade(self._database)
-            except FormatError as error:
-                raise StoreError(f"{self.path}: {error}") from error
+        try:
+            if FILE.is_new(self._database):
+                self._make()
+            FILE.upgrade(self._database)
+        except FormatError as error:
+            raise StoreError(f"{self.path}: {error}") from error
         self._database.execute(RECOGNISED)
+
+    def _make(self) -> None:
+        try:
+            self._database.executescript(TABLES)
+        except sqlite3.OperationalError:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+            if FILE.is_new(self._database):
+                raise  # else another process has made it at the same time
 
     def close(self) -> None:
         self._database.close()
