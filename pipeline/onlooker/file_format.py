@@ -54,10 +54,13 @@ class FileFormat:
             )
         return int(version)
 
-    def upgrade(self, database: sqlite3.Connection) -> int:
+    def upgrade(
+        self, database: sqlite3.Connection, before: Callable[[], None] = lambda: None
+    ) -> int:
         """Bring a file up to date, wholly or not at all; return the format that it had.
 
-        The connection is one without transactions of its own (`isolation_level=None`). Raises
+        before: called before it is changed, when no other process can write to it any more. The
+        connection is one without transactions of its own (`isolation_level=None`). Raises
         FormatError, sqlite3.Error.
         """
         if self.found(database) == self.version:
@@ -65,6 +68,7 @@ class FileFormat:
         database.execute("BEGIN IMMEDIATE")
         try:
             found = self.found(database)  # another process may have upgraded it meanwhile
+            before()
             self.migrate(database, found)
             database.execute(f"PRAGMA user_version = {self.version}")
             database.execute("COMMIT")

@@ -10,7 +10,9 @@ from tests.support import people
 from typer.testing import CliRunner
 
 from onlooker.api.usage import Usage
+from onlooker.cli import migrate as migrate_command
 from onlooker.cli.commands import app
+from onlooker.durable_file import FileLock
 from onlooker.errors import OnlookerError
 from onlooker.file_format import FileFormat, statements
 from onlooker.identity.people import journal
@@ -144,3 +146,52 @@ def test_a_copy_can_be_read_by_those_who_could_read_the_file(
     migrate()
     [copy] = data.glob("streams.db.2*")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_given_twice_is_changed_once(data: Path) -> None:
+    make(data / "records.db", OLD_LOG)
+    (data / "other").symlink_to(data)
+    again = ("--log", str(data / "records.db"), "--log", str(data / "other" / "records.db"))
+    _, *lines = migrate(*again)
+    assert len(lines) == 1
+    assert len(list(data.glob("records.db.2*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "lock"),
+    [("faces.db", OLD_STORE, "faces.db.lock"), ("records.db", OLD_LOG, "records.db-writer")],
+)
+def test_a_file_that_a_program_uses_is_not_even_copied(
+    data: Path, name: str, old: str, lock: str
+) -> None:
+    make(data / name, old)
+    with FileLock(data / lock, shared=name == "faces.db"):
+        before = contents(data)
+        with pytest.raises(OnlookerError, match=r"stop .*first"):
+            migrate()
+        assert contents(data) == before
+    migrate()
+    assert len(list(data.glob(f"{name}.2*"))) == 1
+
+
+@pytest.mark.parametrize(("name", "old"), [("faces.db", OLD_STORE), ("records.db", OLD_LOG)])
+def test_nobody_writes_between_the_copy_and_the_change(
+    data: Path, monkeypatch: pytest.MonkeyPatch, name: str, old: str
+) -> None:
+    """What somebody wrote there would be lost to those who go back to the copy."""
+    make(data / name, old)
+    copied, attempts = migrate_command._copy, []
+
+    def copy(path: Path) -> Path:
+        found = copied(path)
+        with (
+            closing(sqlite3.connect(path, timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            attempts.append(path)
+            other.execute("CREATE TABLE late (a)")
+        return found
+
+    monkeypatch.setattr(migrate_command, "_copy", copy)
+    migrate()
+    assert attempts == [data / name]

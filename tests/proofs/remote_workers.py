@@ -106,6 +106,8 @@ class Speed:
         self._machine = machine
         self._first: tuple[float, int, dict[str, float]] | None = None
         self._last: tuple[float, int, dict[str, float]] | None = None
+        self._processes: dict[str, int] = {}
+        """Their ids, by name."""
 
     def __call__(self, status: Status) -> None:
         if self._first is None:
@@ -117,12 +119,12 @@ class Speed:
 
     def _measured(self, status: Status) -> "tuple[float, int, dict[str, float]]":
         """Return the time, the frames that are done, and the CPU seconds of each process."""
-        spent = {name: cpu_seconds(pid) for name, pid in children().items()}
-        spent["replay"] = cpu_seconds(os.getpid())
-        if self._machine is not None:
-            spent["machine"] = cpu_seconds(self._machine.pid)
-            for name, pid in children(self._machine.pid).items():
-                spent[f"machine/{name}"] = cpu_seconds(pid)
+        if not self._processes:
+            self._processes = {"replay": os.getpid(), **children()}
+            if self._machine is not None:
+                theirs = {"": self._machine.pid, **children(self._machine.pid)}
+                self._processes |= {f"machine/{name}": pid for name, pid in theirs.items()}
+        spent = {name: cpu_seconds(pid) for name, pid in self._processes.items()}
         return time.monotonic(), status.done, spent
 
     @property

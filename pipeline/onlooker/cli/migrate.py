@@ -3,8 +3,8 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from onlooker.config.load import find, load
 from onlooker.errors import OnlookerError
 from onlooker.file_format import FileFormat, FormatError
 from onlooker.identity import migrations
+from onlooker.identity.database import exclusive
 from onlooker.identity.people import journal
 from onlooker.identity.store import Store
 from onlooker.identity.store import default_path as default_store
@@ -27,7 +28,7 @@ from onlooker.jobs.job_database import JobDatabase
 from onlooker.jobs.schema import JOBS_FILE
 from onlooker.record.log import schema
 from onlooker.record.log.reader import default_path as default_log
-from onlooker.record.log.writer import Writer
+from onlooker.record.log.writer import LOCK_SUFFIX, Writer
 from onlooker.stream import stream_table
 
 LOCK_SECONDS = 10.0
@@ -44,6 +45,9 @@ class _File:
     path: Path
     format: FileFormat
     open: Callable[[], AbstractContextManager[object]]
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    """What keeps programs from using it meanwhile, besides SQLite's own lock. Raises
+    OnlookerError."""
 
 
 def migrate(
@@ -63,7 +67,9 @@ def migrate(
     plain.print(f"{find() or 'no configuration file'}: can be used")
     if missing := [path for path in log or () if not path.is_file()]:
         raise MigrationError(f"{missing[0]}: no such file; name a log")
-    logs = [Path(settings.log.path) if settings.log.path else default_log(), *(log or ())]
+    own = Path(settings.log.path) if settings.log.path else default_log()
+    # Each once, however often and by whatever name it is given.
+    logs = list({path.resolve(): path for path in reversed([own, *(log or ())])}.values())[::-1]
     jobs = job_database.jobs_folder(settings.jobs.folder)
     there = [each for each in _files(default_store(), jobs, logs) if _has_content(each.path)]
     # All are examined before one is changed.
@@ -73,9 +79,8 @@ def migrate(
         elif dry_run:
             outcome = f"would be copied, and brought to format {each.format.version}"
         else:
-            copy = _copy(each.path)
-            with each.open():
-                outcome = f"brought to format {each.format.version}; the old one is {copy}"
+            copy = _upgrade(each)
+            outcome = f"brought to format {each.format.version}; the old one is {copy}"
         plain.print(f"{each.path}: {each.format.kind}, format {found}: {outcome}")
 
 
@@ -83,9 +88,12 @@ def _files(store: Path, jobs: Path, logs: list[Path]) -> list[_File]:
     """Return the files that there may be. store: the file of collections; jobs: the folder."""
     people, streams = store.with_name(journal.JOURNAL), stream_table.default_path()
     return [
-        _File(store, migrations.FILE, lambda: Store(store)),
+        _File(store, migrations.FILE, lambda: Store(store), lambda: exclusive(store)),
         _File(people, journal.FILE, lambda: journal.Journal(people)),
-        *(_File(path, schema.FILE, partial(Writer, path)) for path in logs),
+        *(
+            _File(path, schema.FILE, partial(Writer, path), partial(_without_writer, path))
+            for path in logs
+        ),
         _File(streams, stream_table.FILE, lambda: stream_table.StreamTable(streams)),
         _File(jobs / job_database.NAME, JOBS_FILE, lambda: closing(JobDatabase(jobs))),
         _File(usage.path_of(store), usage.FILE, lambda: nullcontext(usage.months(store))),
@@ -103,6 +111,39 @@ def _version(file: _File) -> int:
             return file.format.found(database)
     except (FormatError, sqlite3.Error) as error:
         raise MigrationError(f"{file.path}: {error}; nothing was changed") from error
+
+
+def _upgrade(file: _File) -> Path:
+    """Copy a file, bring it up to date, and return the copy's path. Raises OnlookerError.
+
+    Others write to it neither between the two nor meanwhile: the copy is what it was.
+    """
+    copies: list[Path] = []
+    try:
+        with (
+            file.alone(),
+            closing(sqlite3.connect(file.path, LOCK_SECONDS, isolation_level=None)) as database,
+        ):
+            file.format.upgrade(database, lambda: copies.append(_copy(file.path)))
+    except sqlite3.Error as error:
+        raise MigrationError(f"{file.path}: {error}; stop what runs, and try again") from error
+    with file.open():
+        return copies[0]
+
+
+@contextmanager
+def _without_writer(log: Path) -> Iterator[None]:
+    """Keep other processes from writing to a log. Raises MigrationError if one does."""
+    path = log.with_name(log.name + LOCK_SUFFIX)
+    there = path.exists()
+    try:
+        lock = durable_file.FileLock(path, wait=False)
+    except BlockingIOError:
+        raise MigrationError(f"{log}: a process writes records there; stop it first") from None
+    try:
+        yield
+    finally:
+        lock.close(remove=not there)
 
 
 def _copy(path: Path) -> Path:
