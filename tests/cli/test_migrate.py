@@ -185,9 +185,10 @@ def test_nobody_writes_between_the_copy_and_the_change(
     def copy(path: Path) -> Path:
         found = copied(path)
         attempts.append(path)
-        with closing(sqlite3.connect(path, timeout=0)) as other:
-            with pytest.raises(sqlite3.OperationalError, match="locked"):
-                other.execute("CREATE TABLE late (a)")
+        other = sqlite3.connect(path, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("CREATE TABLE late (a)")
+        other.close()
         return found
 
     monkeypatch.setattr(migrate_command, "_copy", copy)
