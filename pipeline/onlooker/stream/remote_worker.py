@@ -21,6 +21,7 @@ from onlooker.stream.messages import Status
 from onlooker.stream.remote_hub import RefusedError, RemoteHub
 from onlooker.stream.ring import Ring
 from onlooker.stream.run_directory import Plan
+from onlooker.stream.scheduler import AHEAD
 from onlooker.stream.stage import Stage, row
 from onlooker.stream.stages import STAGES
 from onlooker.stream.supervisor import Stopped
@@ -160,7 +161,7 @@ class MachineWorkers:
             for each in welcome.stages
         )
         processes = capacity.workers(config)
-        slots = 2 * processes * sum(each.leases for each in rows)
+        slots = 2 * processes * sum(each.leases + AHEAD for each in rows)
         room = slots * Ring.slot_bytes_for(1920, 1080)
         run = self._run = self._closing.enter_context(run_directory.directory(room))
         plan = Plan(parent=os.getpid(), hub=run_directory.endpoint(run), config=config, stages=rows)
