@@ -129,6 +129,11 @@ class Attributes(Result, frozen=True, kw_only=True):
     eye_direction: EyeDirection | None = None
 
 
+TextSearch = Literal["usual", "finer", "none"]
+"""How the text of a frame is searched: in the usual size, at a higher resolution, or not at all:
+that of the frames before is followed."""
+
+
 class Like(Result, frozen=True, kw_only=True):
     """The face or the text of an earlier frame that hardly differs: what was found out about that
     one holds for this one, too."""
@@ -351,6 +356,7 @@ class Frame(Result, frozen=True, kw_only=True):
     lines: tuple[TextLine, ...] = ()
     carried: bool = False
     """It is not searched: the faces and the text of the frames before are followed."""
+    text: TextSearch = "usual"
     cut: bool = False
     """The image is of another scene than the one before."""
     known: bool = False

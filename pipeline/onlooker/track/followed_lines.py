@@ -42,6 +42,8 @@ PADDING = 0.2
 """Heights at both ends that are compared as well: there a character may come."""
 MIN_DETECTIONS = 2
 """Detections from which a region may be missed: one could be a mistake of the detector."""
+MAX_SHARE = 0.5
+"""Share of a region inside one that a finer search found up to which it is another one."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -51,7 +53,7 @@ class Region(msgspec.Struct):
 
     frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
     if it cannot be found again. last: time of the last detection. times: how often it was read.
-    shift: its way since it was read, in pixels.
+    shift: its way since it was read, in pixels. finer: whether a finer search found it.
     """
 
     frame: int
@@ -64,6 +66,7 @@ class Region(msgspec.Struct):
     detections: int = 1
     times: int = 1
     shift: Shift = (0.0, 0.0)
+    finer: bool = False
 
 
 class FollowedLines(msgspec.Struct):
@@ -72,30 +75,41 @@ class FollowedLines(msgspec.Struct):
     regions: list[Region] = []
 
     def take(
-        self, index: int, time: float, quads: Sequence[TextQuad], picture: Picture, cut: bool
+        self,
+        index: int,
+        time: float,
+        quads: Sequence[TextQuad],
+        picture: Picture,
+        cut: bool,
+        finer: bool = False,
     ) -> tuple[TextQuad, ...]:
         """Return the regions of frame `index`; those that need not be read have `like`.
 
-        Regions that the detector missed come last.
+        finer: whether a finer search found them. Regions that the detector missed come last.
         """
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+        taken: list[TextQuad] = []
         known = list(self.regions)
+        if not finer:
+            finest = [region for region in known if region.finer]
+            kept, quads = self._keep(finest, index, time, quads, picture, taken)
+            known = [region for region in known if region not in kept]
         boxes = [bounds(quad.quad) for quad in quads]
         expected = [region.motion.at(time).box() for region in known]
         costs = np.array(
             [[-overlap(place, box) for box in boxes] for place in expected], np.float64
         ).reshape(len(known), len(boxes))
         of = {column: row for row, column in assign(costs, -MIN_OVERLAP)}
-        taken = []
-        for place, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
-            region = known[of[place]] if place in of else None
+        for number, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
+            region = known[of[number]] if number in of else None
             like = None if region is None else _like(region, box, picture)
             again = region is not None and _due(region, time)
             if like is None or again:
-                self._read(region, index, place, time, quad, box, picture)
+                self._read(region, index, len(taken), time, quad, box, picture, finer)
             elif region is not None:
                 region.motion, region.last = region.motion.seen(box, time), time
                 region.detections += 1
+                region.finer |= finer
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
             often = known[row].detections >= MIN_DETECTIONS
@@ -104,6 +118,38 @@ class FollowedLines(msgspec.Struct):
                 if missed is not None:
                     taken.append(missed)
         return tuple(taken)
+
+    def _keep(
+        self,
+        known: Sequence[Region],
+        index: int,
+        time: float,
+        quads: Sequence[TextQuad],
+        picture: Picture,
+        taken: list[TextQuad],
+    ) -> tuple[list[Region], list[TextQuad]]:
+        """Add the regions of a finer search to `taken` whose pixels are there, as that found them.
+
+        Return these regions, and those of `quads` that are not mostly inside one of them.
+        """
+        kept, rest = [], list(quads)
+        for region in known:
+            quad = _missed(region, region.motion.at(time).box(), picture)
+            if quad is None:
+                continue
+            kept.append(region)
+            box = bounds(quad.quad)
+            others = [each for each in rest if _share(bounds(each.quad), box) <= MAX_SHARE]
+            again = _due(region, time)
+            if len(others) < len(rest):
+                rest, quad = others, replace(quad, detected=True)
+                region.motion, region.last = region.motion.seen(box, time), time
+                region.detections += 1
+            if again:
+                found = replace(quad, like=None, detected=True)
+                self._read(region, index, len(taken), time, found, box, picture, True)
+            taken.append(replace(quad, again=again))
+        return kept, rest
 
     def carry(self, time: float, picture: Picture, cut: bool) -> tuple[TextQuad, ...]:
         """Return the regions of a frame that was not searched: those whose pixels are there."""
@@ -120,12 +166,20 @@ class FollowedLines(msgspec.Struct):
         quad: TextQuad,
         box: Box,
         picture: Picture,
+        finer: bool,
     ) -> None:
         """Have region `place` of frame `index` read, which continues `before`."""
         if before is None and len(self.regions) >= MAX_REGIONS:
             return
         region = Region(
-            index, place, time, quad, _patch(quad, box, picture), begin(box, time), time
+            index,
+            place,
+            time,
+            quad,
+            _patch(quad, box, picture),
+            begin(box, time),
+            time,
+            finer=finer,
         )
         if before is not None:
             region.motion = before.motion.seen(box, time)
@@ -138,6 +192,14 @@ def bounds(quad: Quad) -> Box:
     """Return the upright box around a quad."""
     across, down = [x for x, _ in quad], [y for _, y in quad]
     return min(across), min(down), max(across), max(down)
+
+
+def _share(one: Box, other: Box) -> float:
+    """Return the share of a box that is inside another."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    area = (one[2] - one[0]) * (one[3] - one[1])
+    return max(0.0, width) * max(0.0, height) / area if area > 0 else 0.0
 
 
 def _height(quad: Quad) -> float:

@@ -27,6 +27,8 @@ CANDIDATE_SCORES = {"fast": 0.45, "thorough": 0.5}
 # height, and least and largest height in pixels of the map.
 MIN_CANDIDATE_RATIO = 2.5
 CANDIDATE_HEIGHTS = 9.0, 40.0
+FINER = 1.5
+"""Factor to the size of the input by which a finer search is finer."""
 UNCLIP_RATIO = 1.0
 """DBNet is trained on shrunken regions. Growing them back by its training ratio of 1.5 to 2 leaves
 much space round a word; this ratio fits the words of ICDAR 2015 best."""
@@ -91,17 +93,26 @@ class TextFinder:
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self._thorough = settings.detection == "thorough"
         self._min_score = CANDIDATE_SCORES[settings.detection]
-        self._size = max(settings.size, MIN_THOROUGH_PIXELS) if self._thorough else settings.size
+        size = max(settings.size, MIN_THOROUGH_PIXELS) if self._thorough else settings.size
+        # A thorough search is fine already.
+        self._sizes = size, size if self._thorough else round(FINER * size)
         self._model = session.load(settings.detector, provider)
-        first = usual().small(self._size, self._model.card.multiple)
-        self._model.prepare([padded(first, self._model.card).shape[:2]])
+        first = (usual().small(each, self._model.card.multiple) for each in self._sizes)
+        self._model.prepare([padded(each, self._model.card).shape[:2] for each in first])
 
-    def __call__(self, pictures: Sequence[Picture]) -> list[tuple[TextQuad, ...]]:
+    def __call__(
+        self, pictures: Sequence[Picture], finer: Sequence[bool] | None = None
+    ) -> list[tuple[TextQuad, ...]]:
         """Return each picture's rectangles round words and lines, in pixels of the full image.
 
-        The best ones come first.
+        The best ones come first. finer: whether to search it at a higher resolution; None means
+        that none is.
         """
-        inputs = [picture.small(self._size, self._model.card.multiple) for picture in pictures]
+        sizes = [self._sizes[each] for each in finer or [False] * len(pictures)]
+        inputs = [
+            picture.small(size, self._model.card.multiple)
+            for picture, size in zip(pictures, sizes, strict=True)
+        ]
         # Inputs are let go of as their maps are decoded.
         return [
             self._quads(picture, given.shape, probable)
