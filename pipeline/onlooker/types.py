@@ -291,7 +291,7 @@ class Reading(Result, frozen=True, kw_only=True):
     runner_up: str | None = None
     """The reading that came second; None if all frames agree."""
     frames: int
-    """Frames in which it was detected so far."""
+    """Frames in which it was there so far."""
     record_id: str
     """The record of the frame in which it was the largest and surest."""
     time: float

@@ -56,7 +56,13 @@ def frames(
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """Yield the frames that `source` selects, from number `start` on, at its pace."""
     with open_video(source.url, epoch, source.deinterlace) as video:
-        follows = source.detect_every is None and not isinstance(video, ImageFolder)
+        # A camera's searches are scheduled when it is known which of its frames are dropped.
+        follows = (
+            source.text is not False
+            and source.detect_every is None
+            and source.policy != "live"
+            and not isinstance(video, ImageFolder)
+        )
         first = 0 if follows else start
         if source.selection():
             found = selected(video.frames(stream), source, first)

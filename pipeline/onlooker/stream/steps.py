@@ -50,7 +50,7 @@ def detect(setup: Setup) -> Step:
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
-        searches = [_text_search(setup.of(work.frame), work.frame) for work in works]
+        searches = [_text_search(setup.of(work.frame), *work) for work in works]
         wanted = [
             _wanted(setup.of(work.frame), search)
             for work, search in zip(works, searches, strict=True)
@@ -135,13 +135,15 @@ def _card_errors() -> Iterator[None]:
         raise ProcessFailed(str(error)) from error
 
 
-def _text_search(config: Config, frame: Frame) -> TextSearch:
+def _text_search(config: Config, frame: Frame, picture: "Picture") -> TextSearch:
     """Return how the frame's text is searched.
 
     Text that is not followed, or is to be searched thoroughly, is searched in every frame.
     """
     if config.text.detection == "thorough" or not config.tracks.enabled:
         return "usual"
+    if frame.text == "finer" and max(picture.width, picture.height) <= config.text.size:
+        return "usual"  # no search of so small an image is finer
     return frame.text
 
 

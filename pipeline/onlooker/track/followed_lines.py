@@ -43,7 +43,7 @@ PADDING = 0.2
 MIN_DETECTIONS = 2
 """Detections from which a region may be missed: one could be a mistake of the detector."""
 MAX_SHARE = 0.5
-"""Share of a region inside one that a finer search found up to which it is another one."""
+"""Share of a region inside those that a finer search found up to which it is another one."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -130,26 +130,28 @@ class FollowedLines(msgspec.Struct):
     ) -> tuple[list[Region], list[TextQuad]]:
         """Add the regions of a finer search to `taken` whose pixels are there, as that found them.
 
-        Return these regions, and those of `quads` that are not mostly inside one of them.
+        Return these regions, and those of `quads` that are not mostly inside them.
         """
-        kept, rest = [], list(quads)
-        for region in known:
-            quad = _missed(region, region.motion.at(time).box(), picture)
-            if quad is None:
-                continue
-            kept.append(region)
-            box = bounds(quad.quad)
-            others = [each for each in rest if _share(bounds(each.quad), box) <= MAX_SHARE]
+        found = [
+            (region, quad)
+            for region in known
+            if (quad := _missed(region, region.motion.at(time).box(), picture)) is not None
+        ]
+        places = [bounds(quad.quad) for _, quad in found]
+        shares = [sum(_share(bounds(each.quad), place) for place in places) for each in quads]
+        rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
+        seen = [bounds(each.quad) for each in quads if each not in rest]
+        for (region, quad), place in zip(found, places, strict=True):
             again = _due(region, time)
-            if len(others) < len(rest):
-                rest, quad = others, replace(quad, detected=True)
-                region.motion, region.last = region.motion.seen(box, time), time
+            if any(_share(place, box) > MAX_SHARE for box in seen):
+                quad = replace(quad, detected=True)
+                region.motion, region.last = region.motion.seen(place, time), time
                 region.detections += 1
             if again:
-                found = replace(quad, like=None, detected=True)
-                self._read(region, index, len(taken), time, found, box, picture, True)
+                whole = replace(quad, like=None, detected=True)
+                self._read(region, index, len(taken), time, whole, place, picture, True)
             taken.append(replace(quad, again=again))
-        return kept, rest
+        return [region for region, _ in found], rest
 
     def carry(self, time: float, picture: Picture, cut: bool) -> tuple[TextQuad, ...]:
         """Return the regions of a frame that was not searched: those whose pixels are there."""
