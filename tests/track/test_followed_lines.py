@@ -203,6 +203,14 @@ def test_new_text_beside_what_a_finer_search_found_is_read() -> None:
     assert [each.known for each in taken] == [True, False]
 
 
+def test_text_inside_something_much_larger_is_read() -> None:
+    followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
+    large = TextQuad(quad=((0.0, 0.0), (600.0, 0.0), (600.0, 220.0), (0.0, 220.0)), score=0.9)
+    followed.take(0, 0.0, [large], drawn(line), False, finer=True)
+    taken = followed.take(1, 0.04, [region(*line)], drawn(line), False)
+    assert [each.known for each in taken] == [True, False]
+
+
 def test_a_finer_search_that_finds_nothing_is_believed() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False, finer=True)

@@ -44,6 +44,8 @@ MIN_DETECTIONS = 2
 """Detections from which a region may be missed: one could be a mistake of the detector."""
 MAX_SHARE = 0.5
 """Share of a region inside those that a finer search found up to which it is another one."""
+MAX_HEIGHT_RATIO = 2.0
+"""Ratio of the heights of two regions up to which they may be of the same text."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -137,13 +139,12 @@ class FollowedLines(msgspec.Struct):
             for region in known
             if (quad := _missed(region, region.motion.at(time).box(), picture)) is not None
         ]
-        places = [bounds(quad.quad) for _, quad in found]
-        shares = [sum(_share(bounds(each.quad), place) for place in places) for each in quads]
+        shares = [sum(_share(each.quad, quad.quad) for _, quad in found) for each in quads]
         rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
-        seen = [bounds(each.quad) for each in quads if each not in rest]
-        for (region, quad), place in zip(found, places, strict=True):
-            again = _due(region, time)
-            if any(_share(place, box) > MAX_SHARE for box in seen):
+        seen = [each for each in quads if each not in rest]
+        for region, quad in found:
+            again, place = _due(region, time), bounds(quad.quad)
+            if any(_share(quad.quad, each.quad) > MAX_SHARE for each in seen):
                 quad = replace(quad, detected=True)
                 region.motion, region.last = region.motion.seen(place, time), time
                 region.detections += 1
@@ -196,11 +197,14 @@ def bounds(quad: Quad) -> Box:
     return min(across), min(down), max(across), max(down)
 
 
-def _share(one: Box, other: Box) -> float:
-    """Return the share of a box that is inside another."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    area = (one[2] - one[0]) * (one[3] - one[1])
+def _share(one: Quad, other: Quad) -> float:
+    """Return the share of a region inside another; 0 if their characters differ in height."""
+    low, high = sorted((_height(one), _height(other)))
+    if high > MAX_HEIGHT_RATIO * low:
+        return 0.0
+    (x1, y1, x2, y2), (left, top, right, bottom) = bounds(one), bounds(other)
+    width, height = min(x2, right) - max(x1, left), min(y2, bottom) - max(y1, top)
+    area = (x2 - x1) * (y2 - y1)
     return max(0.0, width) * max(0.0, height) / area if area > 0 else 0.0
 
 
