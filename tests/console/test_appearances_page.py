@@ -7,6 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.support.appearances import VISIT, event, record
 from tests.support.console import Visitor, serving
+from tests.support.processes import wait_until
+from tests.support.watched_run import watched_run
 
 from onlooker.config.schema import KEEP_ALL
 from onlooker.escape import PEOPLE
@@ -42,6 +44,22 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write(folder)
     with serving(folder) as url:
         yield url
+
+
+def test_somebody_is_here_while_the_stream_runs(tmp_path: Path) -> None:
+    with Writer(tmp_path / "records.db", KEEP_ALL) as log:
+        log.append([record(0, event(0, "new", DAY, DAY + 0.5), event(1, "end", DAY, DAY + 9))])
+    with watched_run("door"), serving(tmp_path) as url:
+        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 20)
+        text = Visitor(url).get("/appearances/rows").text
+    assert text.count(">here<") == 1
+    assert text.count("since") == 1
+    assert "0.5 s" not in text, "it goes on"
+    assert "9.0 s" in text
+    with serving(tmp_path) as url:
+        text = Visitor(url).get("/appearances/rows").text
+    assert ">here<" not in text, "nobody knows"
+    assert "0.5 s" in text
 
 
 def test_visits_are_paged_without_a_gap(url: str) -> None:

@@ -80,6 +80,7 @@ class ConsoleContext:
             session=session_of(request),
             pages=PAGES,
             max_upload=MAX_UPLOAD_BYTES,
+            running=self.observer.feeds,
             clock=lambda seconds: wording.clock(seconds, zone),
             time_of_day=lambda seconds: wording.time_of_day(seconds, zone),
             **values,
