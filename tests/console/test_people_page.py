@@ -358,6 +358,15 @@ class TestPage:
         expect(page.locator("dialog").get_by_label("Name")).to_be_focused()
         page.keyboard.press("Escape")
         expect(page.locator("dialog")).to_be_hidden()
+        page.keyboard.press("Enter")
+        expect(page.locator("dialog").get_by_label("Name")).to_be_focused()
+        page.keyboard.type("Zoe")
+        page.keyboard.press("Enter")
+        expect(page.locator("#done")).to_contain_text("is Zoe now")
+        expect(page.locator("#done")).to_be_focused()  # the button that was has gone with its row
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#done")).to_contain_text("Undone.")
 
     @pytest.mark.parametrize("scheme", ["light", "dark"])
     def test_accessible_and_as_wide_as_a_phone(self, url: str, page: Page, scheme: str) -> None:

@@ -101,6 +101,8 @@ def test_each_frame_has_its_own_boxes_and_the_end_is_the_end(url: str, page: Pag
     expect(button).to_be_focused()  # though its place was fetched again meanwhile
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_css("color", "rgb(255, 255, 255)")
+    expect(button).to_have_css("background-color", "rgb(1, 114, 173)")  # under the mouse, too
     page.wait_for_function("Number(document.getElementById('tile-film').dataset.index) < 30")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")

@@ -19,6 +19,14 @@ document.body.addEventListener("people", () => {
   for (const form of document.querySelectorAll("form.select")) form.reset();
 });
 
+// After a change the button that made it may have gone with its row: the keyboard goes on from the
+// message, whose button undoes it.
+
+document.body.addEventListener("htmx:afterSettle", () => {
+  const done = document.getElementById("done");
+  if (document.activeElement === document.body && done?.textContent.trim()) done.focus({ preventScroll: true });
+});
+
 // What is selected is counted, and the buttons for it are shown.
 
 function count() {
