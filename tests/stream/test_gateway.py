@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 import zmq
 from msgspec.structs import replace
@@ -18,10 +19,10 @@ from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.config.serving import Workers
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
-from onlooker.stream import gateway_messages, messages, remote_result, run_directory
+from onlooker.stream import gateway, gateway_messages, messages, remote_result, run_directory
 from onlooker.stream.feeds import Feed
 from onlooker.stream.gateway import Gateway
-from onlooker.stream.gateway_messages import Join, JoinAgain, Leave, Ping, Refused, Welcome
+from onlooker.stream.gateway_messages import Join, JoinAgain, Leave, Ping, Refused, Took, Welcome
 from onlooker.stream.gateway_process import GatewayError, bind, check
 from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
@@ -30,6 +31,9 @@ from onlooker.stream.stage import row
 from onlooker.types import TextQuad
 
 WAIT_SECONDS = 20.0
+LENT = messages.pack_frame(frame("door", 4))
+QUAD = TextQuad(quad=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)), score=0.9)
+FOUND = messages.pack_frame(replace(frame("door", 4), quads=(QUAD,)))
 PASSWORD = "a-secret"
 
 
@@ -125,8 +129,6 @@ def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(si
     assert message == messages.Ready("detect", remote=True)
     assert name.startswith(b"box-1/detect-0.1.")
     with Ring.create(site.folder / "a.ring", 2, Ring.slot_bytes_for(4, 2)) as ring:
-        import numpy as np
-
         y = np.arange(8, dtype=np.uint8).reshape(2, 4)
         u, v = np.full((1, 2), 7, np.uint8), np.full((1, 2), 9, np.uint8)
         slot = Slot(str(ring.path), 0, ring.write(0, y, u, v))
@@ -137,10 +139,14 @@ def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(si
         assert isinstance(settings, gateway_messages.Settings)
         assert (settings.feed, settings.stream) == (3, "door")
         assert PASSWORD.encode() not in first
-        worker, job, same, *pixels = site.receive(peer)
+        worker, job, same, size = site.receive(peer)
         assert (worker, same) == (b"detect-0.1", data)
         assert isinstance(messages.unpack_from_hub([job, same])[0], messages.Job)
-        assert np.array_equal(gateway_messages.unpack_pixels(pixels).y, y)
+        name_of_piece, piece = site.receive(peer)
+        assert name_of_piece == gateway_messages.PIECE
+        image = gateway_messages.ArrivingImage(size)
+        image.add(piece)
+        assert np.array_equal(image.planes.y, y)
         result = messages.Result(5, None, 0.1, 0.1, 0.1)
         peer.send_multipart([b"detect-0.1", *messages.pack(result, data)])
         sender, *parts = site.receive(site.hub)
@@ -152,6 +158,44 @@ def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(si
         answer, _ = messages.unpack_to_hub(parts)
         assert isinstance(answer, messages.Result)
         assert "FrameGone" in str(answer.failed)
+
+
+def test_no_more_is_on_its_way_than_a_slow_network_bears(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits in sockets is sent again if the machine is given up, and delays what is said."""
+    monkeypatch.setattr(gateway, "MAX_UNTAKEN_BYTES", 20)
+    peer = site.machine()
+    site.join(peer)
+    name, _ = ready(site, peer)
+    with Ring.create(site.folder / "a.ring", 2, Ring.slot_bytes_for(4, 2)) as ring:
+        planes = np.zeros((2, 4), np.uint8), np.zeros((1, 2), np.uint8), np.zeros((1, 2), np.uint8)
+        slot = Slot(str(ring.path), 0, ring.write(0, *planes))
+        for lease in range(4):  # of 12 bytes each
+            job = messages.pack(messages.Job(lease, slot, None, None), LENT)
+            site.hub.send_multipart([name, *job])
+
+        def leases() -> list[int]:
+            found = []
+            while parts := site.receive(peer, 0.3):
+                if len(parts) == 4:
+                    job, _ = messages.unpack_from_hub(parts[1:3])
+                    assert isinstance(job, messages.Job)
+                    found.append(job.lease)
+            return found
+
+        assert leases() == [0, 1]
+        peer.send(gateway_messages.pack(Took()))
+        assert leases() == [2]
+        # What a worker that has registered again had is not sent any more.
+        ready(site, peer)
+        peer.send(gateway_messages.pack(Took()))
+        peer.send(gateway_messages.pack(Took()))
+        assert leases() == []
+        for _ in range(9):
+            peer.send(gateway_messages.pack(Took()))  # more than it was sent
+        site.hub.send_multipart([name, *messages.pack(messages.Job(9, slot, None, None), LENT)])
+        assert leases() == [9]
 
 
 def test_a_machine_without_an_admitted_key_gets_nothing(site: Site) -> None:
@@ -221,11 +265,6 @@ def test_what_no_worker_of_another_machine_may_say_does_not_reach_the_hub(
     peer.send_multipart([b"detect-0.1", *messages.pack(messages.Heartbeat("hub"))])
     _, *parts = site.receive(site.hub)
     assert messages.unpack_to_hub(parts)[0] == messages.Heartbeat(name.decode())
-
-
-LENT = messages.pack_frame(frame("door", 4))
-QUAD = TextQuad(quad=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)), score=0.9)
-FOUND = messages.pack_frame(replace(frame("door", 4), quads=(QUAD,)))
 
 
 def lend(site: Site, peer: "zmq.Socket[bytes]", name: bytes, lease: int) -> None:

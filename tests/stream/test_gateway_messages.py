@@ -11,12 +11,13 @@ from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.media.picture import Planes
 from onlooker.stream import gateway_messages
 from onlooker.stream.gateway_messages import (
+    ArrivingImage,
     Join,
     Settings,
     StageSettings,
+    Took,
     Welcome,
-    pack_pixels,
-    unpack_pixels,
+    pack_image,
 )
 from onlooker.stream.messages import MessageError
 
@@ -31,7 +32,13 @@ def test_pixels_arrive_as_they_were(width: int, height: int, padding: int, seed:
 
     half = (height + 1) // 2, (width + 1) // 2
     sent = Planes(plane(height, width), plane(*half), plane(*half))
-    arrived = unpack_pixels(pack_pixels(sent))
+    size, pieces = pack_image(sent, 7)
+    image = ArrivingImage(size)
+    for piece in pieces:
+        assert not image.whole
+        image.add(piece)
+    assert image.whole
+    arrived = image.planes
     for before, after in zip(
         (sent.y, sent.u, sent.v), (arrived.y, arrived.u, arrived.v), strict=True
     ):
@@ -39,17 +46,18 @@ def test_pixels_arrive_as_they_were(width: int, height: int, padding: int, seed:
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("size", "piece"),
     [
-        [b"", b""],
-        [struct.pack("<II", 4, 4), b"\0" * 23],
-        [struct.pack("<II", 0, 4), b""],
-        [struct.pack("<II", 2**31, 2**31), b"\0" * 24],
+        (b"", b""),
+        (struct.pack("<II", 4, 4), b"\0" * 25),
+        (struct.pack("<II", 4, 4), b""),
+        (struct.pack("<II", 0, 4), b""),
+        (struct.pack("<II", 2**31, 2**31), b"\0" * 24),
     ],
 )
-def test_other_bytes_are_no_pixels(parts: list[bytes]) -> None:
+def test_other_bytes_are_no_image(size: bytes, piece: bytes) -> None:
     with pytest.raises(MessageError, match="image"):
-        unpack_pixels(parts)
+        ArrivingImage(size).add(piece)
 
 
 def test_messages_arrive_as_they_were() -> None:
@@ -63,6 +71,7 @@ def test_messages_arrive_as_they_were() -> None:
     for message in (welcome, settings):
         found = gateway_messages.unpack_from_gateway(gateway_messages.pack(message))
         assert found == message
+    assert gateway_messages.unpack_to_gateway(gateway_messages.pack(Took())) == Took()
     join = Join("1.0", "box", "s")
     assert gateway_messages.unpack_to_gateway(gateway_messages.pack(join)) == join
     with pytest.raises(MessageError):

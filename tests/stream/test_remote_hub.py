@@ -1,6 +1,7 @@
 """The hub of another machine: what it passes on, between its workers and a gateway that the test
 plays."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,16 +12,17 @@ from tests.support.frames import frame
 from tests.support.line import PLANES
 from tests.support.processes import wait_until
 
-from onlooker.config.schema import Config
+from onlooker.config.schema import Config, Pipeline
 from onlooker.record import curve_keys
 from onlooker.stream import gateway_messages, messages
-from onlooker.stream.gateway_messages import Join, JoinAgain, StageSettings, Welcome
+from onlooker.stream.gateway_messages import Join, JoinAgain, StageSettings, Took, Welcome
 from onlooker.stream.remote_hub import RemoteHub
 
 WAIT_SECONDS = 20.0
 STAGES = (StageSettings("detect", 2, 1),)
 RUN = Welcome(run="one", config=Config(), stages=STAGES, facts={})
 OTHER = replace(RUN, run="two")
+BRIEF = replace(RUN, config=Config(pipeline=Pipeline(heartbeat=0.2, liveness=3)))
 FRAME = messages.pack_frame(frame("door", 0))
 RESULT = messages.Result(5, None, 0.0, 0.0, 0.0)
 
@@ -39,7 +41,9 @@ class Site:
         self.hub = RemoteHub(f"tcp://127.0.0.1:{port}", own, keys.public, "box")
         self.peer = b""
         self.came: list[list[bytes]] = []
-        """What has come to the gateway, besides Join and Ping."""
+        """What has come to the gateway from workers."""
+        self.told: list[object] = []
+        """What has come to the gateway from the machine itself."""
         self.workers: list[zmq.Socket[bytes]] = []
 
     def step(self) -> None:
@@ -48,6 +52,8 @@ class Site:
             self.peer, *parts = self.gateway.recv_multipart()
             if len(parts) > 1:
                 self.came.append(parts)
+            else:
+                self.told.append(gateway_messages.unpack_to_gateway(parts[0]))
 
     def until(self, true: object) -> None:
         def stepped() -> bool:
@@ -80,10 +86,15 @@ class Site:
         self.workers.append(made)
         return made
 
-    def lend(self, lease: int) -> None:
+    def lend(self, lease: int, seconds: float = 0.0) -> None:
+        """Lend a frame, with `seconds` before each of the three pieces of its image."""
         job = messages.pack(messages.Job(lease, None, None, None), FRAME)
-        pixels = gateway_messages.pack_pixels(PLANES)
-        self.gateway.send_multipart([self.peer, b"detect-0.1", *job, *pixels])
+        size, pieces = gateway_messages.pack_image(PLANES, 2)
+        self.gateway.send_multipart([self.peer, b"detect-0.1", *job, size])
+        for piece in pieces:
+            time.sleep(seconds)
+            self.gateway.send_multipart([self.peer, gateway_messages.PIECE, piece])
+            self.step()
 
     def close(self) -> None:
         self.hub.close()
@@ -121,6 +132,62 @@ def test_a_worker_gets_its_job_by_a_ring_and_its_answer_goes_up(site: Site) -> N
     worker.send_multipart(messages.pack(RESULT, FRAME))
     site.until(lambda: site.came)
     assert said(site) == [RESULT]
+    assert site.told.count(Took()) == 1
+
+
+def test_an_image_that_takes_longer_than_a_dead_peer_is_silent_arrives(site: Site) -> None:
+    site.welcome(BRIEF)
+    worker = site.listen(BRIEF, "run")
+    worker.send_multipart(messages.pack(messages.Ready("detect")))
+    site.until(lambda: site.came)
+    joins = sum(isinstance(each, Join) for each in site.told)
+    site.lend(5, seconds=0.6 * site.hub.silence)
+    site.until(lambda: worker.poll(0))
+    assert sum(isinstance(each, Join) for each in site.told) == joins
+    assert site.hub.joined
+
+
+def test_a_worker_that_has_waited_is_not_registered_again_until_the_hub_asks(site: Site) -> None:
+    """It would be lent other frames in place of those that are on their way."""
+    site.welcome(RUN)
+    worker = site.listen(RUN, "run")
+    ready = messages.pack(messages.Ready("detect"))
+    worker.send_multipart(ready)
+    site.until(lambda: site.came)
+    said(site)
+    worker.send_multipart(ready)
+    site.idle()
+    assert said(site) == []
+    site.lend(5)
+    site.until(lambda: worker.poll(0))
+    worker.recv_multipart()
+    worker.send_multipart(ready)  # the job did not reach it
+    site.until(lambda: site.came)
+    assert said(site) == [messages.Ready("detect")]
+    site.gateway.send_multipart(
+        [site.peer, b"detect-0.1", *messages.pack(messages.RegisterAgain(1))]
+    )
+    site.until(lambda: worker.poll(0))
+    worker.send_multipart(ready)
+    site.until(lambda: site.came)
+    assert said(site) == [messages.Ready("detect")]
+
+
+def test_pixels_that_were_overwritten_here_are_no_failure_of_the_frame(site: Site) -> None:
+    site.welcome(RUN)
+    worker = site.listen(RUN, "run")  # with room for four images
+    worker.send_multipart(messages.pack(messages.Ready("detect")))
+    site.until(lambda: site.came)
+    said(site)
+    for lease in range(5, 10):
+        site.lend(lease)
+    site.idle()
+    gone = messages.Result(5, "detect: FrameGone: it was overwritten", 0.0, 0.0, 0.0)
+    worker.send_multipart(messages.pack(gone, FRAME))
+    worker.send_multipart(messages.pack(replace(RESULT, lease=6), FRAME))
+    site.until(lambda: site.came)
+    site.idle()
+    assert said(site) == [messages.Ready("detect")]
 
 
 def test_workers_of_an_earlier_run_say_nothing_to_the_next(site: Site) -> None:

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import random
 import re
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,14 @@ from onlooker.config.schema import Config
 from onlooker.models.card import space
 from onlooker.stream import gateway_messages, messages, remote_result, run_directory
 from onlooker.stream.equal_results import facts, program_version
-from onlooker.stream.gateway_messages import Join, Leave, MachineMessage, StageSettings, Welcome
+from onlooker.stream.gateway_messages import (
+    Join,
+    Leave,
+    MachineMessage,
+    StageSettings,
+    Took,
+    Welcome,
+)
 from onlooker.stream.messages import MessageError, Slot
 from onlooker.stream.ring import FrameGone
 from onlooker.stream.ring_reader import RingReader
@@ -36,6 +44,8 @@ WORKER_NAME = rb"[0-9A-Za-z.-]+"
 """Form of the names of workers on their machine."""
 MAX_WORKERS = 1500
 """Workers of all machines. Each takes two open files of this process, and one of the hub."""
+MAX_UNTAKEN_BYTES = 8 * 2**20
+"""Pixels on their way to a machine, and the rest of an image; more wait in their rings."""
 MAX_IN_A_ROW = 100
 """Messages of machines that are handled before the workers' sockets are read again."""
 NO_URL = "test://moving"
@@ -75,6 +85,10 @@ class Machine:
     """By the name that the machine has for each."""
     feeds: set[int] = field(default_factory=set)
     """Feeds whose settings it has."""
+    waiting: deque[tuple[str, messages.Job, bytes]] = field(default_factory=deque)
+    """Jobs to be sent to it, each with its worker and its frame."""
+    untaken: deque[int] = field(default_factory=deque)
+    """Bytes of the images that it was sent and has not taken."""
 
 
 class Gateway:
@@ -167,6 +181,10 @@ class Gateway:
                 machine.heard = now
                 if isinstance(message, Leave):
                     self._give_up(peer, "it leaves")
+                elif isinstance(message, Took):
+                    if machine.untaken:  # else an image of before it joined again
+                        machine.untaken.popleft()
+                    self._send_waiting(peer, machine)
                 else:
                     self._answer(peer, message)
                 return
@@ -294,20 +312,36 @@ class Gateway:
         worker = machine.workers.get(name)
         if worker is None:
             return  # the machine has just been given up
-        parts = [name.encode(), *messages.pack(job, frame)]
-        if job.slot is not None:
-            try:
-                parts += self._pixels(job.slot)
-            except (FrameGone, FileNotFoundError) as error:
-                cause = f"FrameGone: frame {found.index} of {found.stream}: {error}"
-                self._tell_hub(worker, messages.Result(job.lease, cause, *worker.spent), frame)
-                return
         worker.lent[job.lease] = frame
-        self._send(peer, parts)
+        machine.waiting.append((name, job, frame))
+        self._send_waiting(peer, machine)
 
-    def _pixels(self, slot: Slot) -> list[bytes]:
+    def _send_waiting(self, peer: bytes, machine: Machine) -> None:
+        """Send jobs for which a machine has room, until it is given up."""
+        while machine.waiting and sum(machine.untaken) < MAX_UNTAKEN_BYTES:
+            name, job, frame = machine.waiting.popleft()
+            worker = machine.workers.get(name)
+            if worker is None or job.lease not in worker.lent:
+                continue  # it has died, or registered again
+            header, pieces = [name.encode(), *messages.pack(job, frame)], list[memoryview]()
+            if job.slot is not None:
+                try:
+                    size, pieces = self._image(job.slot)
+                except (FrameGone, FileNotFoundError) as error:
+                    found = messages.unpack_frame(frame)
+                    cause = f"FrameGone: frame {found.index} of {found.stream}: {error}"
+                    del worker.lent[job.lease]
+                    self._tell_hub(worker, messages.Result(job.lease, cause, *worker.spent), frame)
+                    continue
+                header.append(size)
+                machine.untaken.append(sum(map(len, pieces)))
+            self._send(peer, header)
+            for piece in pieces:
+                self._send(peer, [gateway_messages.PIECE, piece])
+
+    def _image(self, slot: Slot) -> tuple[bytes, list[memoryview]]:
         planes, intact = self._rings.planes(slot)
-        packed = gateway_messages.pack_pixels(planes)
+        packed = gateway_messages.pack_image(planes)
         if not intact():
             raise FrameGone("it was overwritten while it was copied")
         return packed
@@ -339,13 +373,14 @@ class Gateway:
         machine = self.machines.pop(peer, None)
         if machine is not None:
             logger.info("machine left name=%s cause=%s", machine.name, cause)
+            machine.waiting.clear()
             for name in list(machine.workers):
                 self._dismiss(machine, name, counted=False)
 
     def _answer(self, peer: bytes, message: MachineMessage) -> None:
         self._send(peer, [gateway_messages.pack(message)])
 
-    def _send(self, peer: bytes, parts: list[bytes]) -> None:
+    def _send(self, peer: bytes, parts: "Sequence[bytes | memoryview]") -> None:
         try:
             self._router.send_multipart([peer, *parts], zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:

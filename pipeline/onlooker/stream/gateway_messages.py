@@ -2,16 +2,17 @@
 
 Two kinds travel on one connection. Messages of this module have one part and concern the machine.
 Messages of `onlooker.stream.messages` concern one worker and have its name in front; a job has the
-pixels behind it, as they lie in the ring: the hub's machine and the worker's have no memory in
-common. Pixels are not compressed: deflating a 720p frame at the lowest level takes 12 ms of a
-core and saves 0.8 MB, which a gigabit network carries in half that time.
+size of its image behind it. The pixels follow in pieces, as they lie in the ring: the hub's machine
+and the worker's have no memory in common. On a slow network each piece says that the other side is
+there, and `Took` how much may be sent. Pixels are not compressed: deflating a 720p frame at the
+lowest level takes 12 ms of a core and saves 0.8 MB, which a gigabit network carries in half that
+time.
 
-    machine -> gateway      Join  Ping  Leave
+    machine -> gateway      Join  Ping  Took  Leave
     gateway -> machine      Welcome  Refused  JoinAgain  Ping  Settings
 """
 
 import struct
-from collections.abc import Sequence
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -24,12 +25,19 @@ from onlooker.stream.messages import UNREADABLE, MessageError
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest part of a message to the gateway, which is a frame's results; a larger one
 disconnects."""
-MAX_ANSWER_BYTES = 2**28
-"""Largest part of a message from the gateway, which is an image's pixels."""
+MAX_ANSWER_BYTES = MAX_REQUEST_BYTES
+"""Largest part of a message from the gateway, which is a frame's results so far."""
+PIECE_BYTES = 2**18
+"""Largest piece of an image: a network that carries one within the silence of a dead peer is alive.
+With the default settings that is 90 KB a second."""
+PIECE = b""
+"""Name in front of a piece: no worker has it."""
 MAX_NAME_BYTES = 64
 """Longest name of a machine or of a worker."""
 HANDSHAKE_MS = 5000
 """Time that a peer may take to show its key."""
+MAX_SIDE = 65536
+"""Pixels of an image's longer side, as in a ring."""
 
 _size = struct.Struct("<II")
 
@@ -56,6 +64,10 @@ class Leave(MachineMessage, frozen=True):
 
 class Ping(MachineMessage, frozen=True):
     """Sent each heartbeat by the machine, and sent back: both know that the other is there."""
+
+
+class Took(MachineMessage, frozen=True):
+    """The next of the images that were sent has arrived whole."""
 
 
 class StageSettings(msgspec.Struct, frozen=True):
@@ -97,7 +109,7 @@ class Settings(MachineMessage, frozen=True):
     """Without the URL, which may have a password."""
 
 
-ToGateway: TypeAlias = Join | Leave | Ping
+ToGateway: TypeAlias = Join | Leave | Ping | Took
 FromGateway: TypeAlias = Welcome | Refused | JoinAgain | Ping | Settings
 M = TypeVar("M")
 
@@ -121,25 +133,48 @@ def unpack_from_gateway(part: bytes) -> FromGateway:
     return _unpack(part, _from_gateway)
 
 
-def pack_pixels(planes: Planes) -> list[bytes]:
-    """Return an image's size and its pixels, copied."""
+def pack_image(planes: Planes, piece: int = PIECE_BYTES) -> tuple[bytes, list[memoryview]]:
+    """Return an image's size, and its pixels in pieces of `piece` bytes, copied."""
     parts = [plane.reshape(-1) for plane in map(np.ascontiguousarray, _planes(planes))]
-    return [_size.pack(planes.width, planes.height), np.concatenate(parts).tobytes()]
+    pixels = np.concatenate(parts).data
+    pieces = [pixels[at : at + piece] for at in range(0, len(pixels), piece)]
+    return _size.pack(planes.width, planes.height), pieces
 
 
-def unpack_pixels(parts: Sequence[bytes]) -> Planes:
-    """Return the image that `pack_pixels` packed, as views. Raises MessageError."""
-    size, pixels = parts
-    if len(size) != _size.size:
-        raise MessageError(f"an image's size has {_size.size} bytes, this one {len(size)}")
-    width, height = _size.unpack(size)
-    half = (height + 1) // 2, (width + 1) // 2
-    luma, chroma = width * height, half[0] * half[1]
-    if not luma or len(pixels) != luma + 2 * chroma:
-        raise MessageError(f"{len(pixels)} bytes are no image of {width} x {height}")
-    found = np.frombuffer(pixels, np.uint8)
-    y, u, v = np.split(found, [luma, luma + chroma])
-    return Planes(y.reshape(height, width), u.reshape(half), v.reshape(half))
+class ArrivingImage:
+    """An image of which pieces arrive. size: as `pack_image` packed it. Raises MessageError."""
+
+    def __init__(self, size: bytes) -> None:
+        if len(size) != _size.size:
+            raise MessageError(f"an image's size has {_size.size} bytes, this one {len(size)}")
+        self._width, self._height = _size.unpack(size)
+        if not (0 < self._width <= MAX_SIDE and 0 < self._height <= MAX_SIDE):
+            raise MessageError(f"an image cannot be {self._width} x {self._height} pixels")
+        self._half = (self._height + 1) // 2, (self._width + 1) // 2
+        luma, chroma = self._width * self._height, self._half[0] * self._half[1]
+        self._ends = luma, luma + chroma
+        self._pixels = np.empty(luma + 2 * chroma, np.uint8)
+        self._arrived = 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether all pieces have arrived."""
+        return self._arrived == self._pixels.size
+
+    def add(self, piece: "bytes | memoryview") -> None:
+        """Take the next piece. Raises MessageError if it has more than the image lacks."""
+        end = self._arrived + len(piece)
+        if not len(piece) or end > self._pixels.size:
+            raise MessageError(f"a piece of {len(piece)} bytes at {self._arrived} of an image")
+        self._pixels[self._arrived : end] = np.frombuffer(piece, np.uint8)
+        self._arrived = end
+
+    @property
+    def planes(self) -> Planes:
+        """The image, when it is whole."""
+        y, u, v = np.split(self._pixels, self._ends)
+        shape = self._height, self._width
+        return Planes(y.reshape(shape), u.reshape(self._half), v.reshape(self._half))
 
 
 def _planes(planes: Planes) -> "tuple[np.ndarray, np.ndarray, np.ndarray]":

@@ -85,6 +85,7 @@ def bind(router: "zmq.Socket[bytes]", endpoint: str) -> bool:
     router.router_mandatory = 1  # report machines that are gone instead of dropping messages
     router.router_handover = 1
     router.rcvhwm = MAX_QUEUED
+    router.sndhwm = 0  # the gateway itself keeps account of what is on its way
     router.maxmsgsize = gateway_messages.MAX_REQUEST_BYTES
     router.handshake_ivl = gateway_messages.HANDSHAKE_MS
     router.ipv6 = endpoint.startswith("tcp://[")

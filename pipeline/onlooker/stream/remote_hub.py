@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import zmq
 from msgspec.structs import replace
@@ -25,6 +26,7 @@ from onlooker.stream import gateway_messages, messages, run_directory
 from onlooker.stream.equal_results import program_version
 from onlooker.stream.feeds import Feed
 from onlooker.stream.gateway_messages import (
+    ArrivingImage,
     Join,
     JoinAgain,
     Leave,
@@ -32,6 +34,7 @@ from onlooker.stream.gateway_messages import (
     Ping,
     Refused,
     Settings,
+    Took,
     Welcome,
 )
 from onlooker.stream.messages import MessageError, Slot, Status, WorkerStatus
@@ -57,9 +60,20 @@ class LocalWorker:
 
     heard: float
     stage: str = ""
+    registered: bool = False
+    """Whether the run's hub knows it: it need not be told again."""
     held: dict[int, Slot | None] = field(default_factory=dict)
     """The slot of each frame that it has, by lease; None if that has been taken from it."""
     status: WorkerStatus | None = None
+
+
+class Arriving(NamedTuple):
+    """A job whose pixels are on their way."""
+
+    worker: str
+    job: messages.Job
+    frame: bytes
+    image: ArrivingImage
 
 
 class RemoteHub:
@@ -91,6 +105,7 @@ class RemoteHub:
         self._run: Path | None = None
         self._slots: RingSlots | None = None
         self._local: zmq.Socket[bytes] | None = None
+        self._arriving: Arriving | None = None
         self._upstream = self._connect()
 
     @property
@@ -184,6 +199,7 @@ class RemoteHub:
                 logger.warning("hub lost endpoint=%s", self._endpoint)
             self.joined = False
             self._upstream.close()
+            self._arriving = None
             self._upstream = self._connect()
             self._heard = self._asked = now
             self._say(self._join)
@@ -201,15 +217,23 @@ class RemoteHub:
     def _read_upstream(self, now: float) -> bool:
         """Handle a message of the gateway; return whether there was one."""
         try:
-            parts = self._upstream.recv_multipart(zmq.NOBLOCK)
+            first, *parts = self._upstream.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return False
         self._heard = now
         try:
-            if len(parts) == 1:
-                self._take(gateway_messages.unpack_from_gateway(parts[0]), now)
-            elif self.joined and len(parts) in (3, 5):
-                self._pass_down(parts[0].decode(errors="replace"), parts[1:])
+            match parts:
+                case []:
+                    self._take(gateway_messages.unpack_from_gateway(first.bytes), now)
+                case [piece]:
+                    self._add(piece.buffer)
+                case [message, frame]:
+                    self._pass_down(first.bytes, [message.bytes, frame.bytes])
+                case [message, frame, size]:
+                    job, data = messages.unpack_from_hub([message.bytes, frame.bytes])
+                    if isinstance(job, messages.Job):
+                        name, image = _name(first.bytes), ArrivingImage(size.bytes)
+                        self._arriving = Arriving(name, job, data, image)
         except MessageError as error:
             logger.error("message of the hub dropped error=%s", error)
         return True
@@ -221,6 +245,7 @@ class RemoteHub:
                     logger.info("hub joined endpoint=%s", self._endpoint)
                 self.welcome, self.joined = message, True
                 for worker in self.workers.values():
+                    worker.registered = False
                     self._release_all(worker)
             case Refused():
                 raise RefusedError(f"{self._endpoint}: {message.error}")
@@ -234,16 +259,42 @@ class RemoteHub:
                 feed = Feed(stream=message.stream, source=source, number=number)
                 run_directory.write_feed(self._run, feed)
 
-    def _pass_down(self, name: str, parts: Sequence[bytes]) -> None:
-        """Pass a message of the hub on to a worker, its pixels by a ring."""
-        message, frame = messages.unpack_from_hub(parts[:2])
-        worker = self.workers.get(name)
-        if self._local is None or not self.serves or worker is None:
-            return  # one that has died; the hub has heard, or will hear
+    def _add(self, piece: memoryview) -> None:
+        """Take a piece of an image; pass its job on when it is whole."""
+        if (arriving := self._arriving) is None:
+            raise MessageError("a piece of no image")
+        try:
+            arriving.image.add(piece)
+        except MessageError:
+            self._arriving = None
+            raise
+        if arriving.image.whole:
+            self._arriving = None
+            self._say(Took())
+            self._lend(arriving.worker, arriving.job, arriving.frame, arriving.image.planes)
+
+    def _pass_down(self, name: bytes, parts: Sequence[bytes]) -> None:
+        """Pass a message of the hub on to a worker."""
+        message, frame = messages.unpack_from_hub(parts)
         if isinstance(message, messages.Job):
-            slot = self._write(gateway_messages.unpack_pixels(parts[2:])) if parts[2:] else None
-            worker.held[message.lease] = slot
-            message = replace(message, slot=slot)
+            self._lend(_name(name), message, frame, None)
+            return
+        if isinstance(message, messages.RegisterAgain) and _name(name) in self.workers:
+            self.workers[_name(name)].registered = False
+        self._tell(_name(name), message, frame)
+
+    def _lend(self, name: str, job: messages.Job, frame: bytes, planes: Planes | None) -> None:
+        """Give a worker a job, its pixels by a ring."""
+        worker = self.workers.get(name)
+        if not self.serves or worker is None:
+            return  # one that has died; the hub has heard, or will hear
+        slot = None if planes is None else self._write(planes)
+        worker.held[job.lease] = slot
+        self._tell(name, replace(job, slot=slot), frame)
+
+    def _tell(self, name: str, message: messages.Message, frame: bytes) -> None:
+        if self._local is None or not self.serves:
+            return
         try:
             parts = [name.encode(), *messages.pack(message, frame)]
             self._local.send_multipart(parts, zmq.NOBLOCK)
@@ -282,13 +333,23 @@ class RemoteHub:
                 self._worker(name, now)
             case messages.Ready():
                 worker = self._worker(name, now)
+                if worker.registered and not worker.held:
+                    return True  # it has waited for long: its next frames may be on their way
                 worker.stage = message.stage
                 self._release_all(worker)
+                worker.registered = self._pass_up(name, parts)
+                return True
             case messages.Result():
                 worker = self._worker(name, now)
                 if message.lease not in worker.held:
                     return True  # it was lent by another run, or before the worker registered
-                self._release(worker.held.pop(message.lease))
+                slot = worker.held.pop(message.lease)
+                self._release(slot)
+                if slot is None and message.failed is not None:
+                    # Its pixels were overwritten here, which says nothing about the frame.
+                    self._release_all(worker)
+                    self._pass_up(name, messages.pack(messages.Ready(worker.stage)))
+                    return True
                 self.frames += 1
                 frames = worker.status.frames if worker.status else 0
                 worker.status = WorkerStatus(
@@ -321,16 +382,23 @@ class RemoteHub:
         if self._slots is not None and slot is not None:
             self._slots.release(slot)
 
-    def _pass_up(self, name: str, parts: Sequence[bytes]) -> None:
+    def _pass_up(self, name: str, parts: Sequence[bytes]) -> bool:
+        """Pass a worker's message on; return whether the run's hub will have it."""
         if not self.serves:
-            return  # what was lent to this machine is lent elsewhere by now
+            return False  # what was lent to this machine is lent elsewhere by now
         try:
             self._upstream.send_multipart([name.encode(), *parts], zmq.NOBLOCK)
         except zmq.Again:
             logger.debug("not sent to the hub name=%s", name)
+            return False
+        return True
 
     def _say(self, message: MachineMessage) -> None:
         try:
             self._upstream.send(gateway_messages.pack(message), zmq.NOBLOCK)
         except zmq.Again:
             logger.debug("not sent to the hub message=%s", type(message).__name__)
+
+
+def _name(part: bytes) -> str:
+    return part.decode(errors="replace")
