@@ -2,9 +2,12 @@
 
     python -m tests.proofs.remote_workers --accidents 100 --seed 7
     python -m tests.proofs.remote_workers --speed-up 3
+    python -m tests.proofs.remote_workers --accidents 100 --namespaces
 
 The machine is another process group on this one; a hop of TCP between it and the hub stands for the
-network, which is cut, or frozen with its connections open. The machine and its workers are killed
+network, which is cut, or frozen with its connections open. With --namespaces both machines have a
+network of their own, and a cable between them that is pulled, or loses what one end sends; that
+needs root. The machine and its workers are killed
 and stopped, and so are the hub and its gateway. Light steps stand in for the models. Exits with 1
 if a record is missing, repeated or differs from what one process writes, or if the machine does not
 work again after an accident.
@@ -27,8 +30,9 @@ from collections import Counter
 from pathlib import Path
 
 from msgspec.structs import replace
-from tests.support import machines, steps
+from tests.support import machines, namespaces, steps
 from tests.support.machines import Network
+from tests.support.namespaces import Cable
 from tests.support.processes import children, directories
 
 from onlooker.cli.demo_video import make_video
@@ -47,28 +51,32 @@ def main() -> int:
     parser.add_argument("--accidents", type=int, default=100)
     parser.add_argument("--speed-up", type=int, default=0, metavar="TIMES")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
+    parser.add_argument("--namespaces", action="store_true")
     asked = parser.parse_args()
+    if asked.namespaces:
+        namespaces.enter()
+    network = Cable if asked.namespaces else Network
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["PACE"] = str(folder / "pace")
         if asked.speed_up:
-            return speed_up(folder, asked.speed_up)
-        return accidents(folder, asked.accidents, asked.seed)
+            return speed_up(folder, asked.speed_up, network)
+        return accidents(folder, asked.accidents, asked.seed, network)
 
 
-def accidents(folder: Path, number: int, seed: int) -> int:
-    print(f"seed {seed}")
+def accidents(folder: Path, number: int, seed: int, kind: type[Network] | type[Cable]) -> int:
+    print(f"seed {seed}, by {kind.__name__}")
     drawn = random.Random(seed)
     kinds = [drawn.choice(machines.KINDS) for _ in range(number)]
     seconds = [drawn.uniform(0.1, 2.5) for _ in range(number)]
     frames = number * FRAMES
     video = steps.video(folder / "video.mp4", frames)
     truth, written = folder / "truth.jsonl", folder / "written.jsonl"
-    network = Network(machines.free_port())
+    network = kind(machines.free_port())
     # Random kills are not the fault of the frame they hit.
     config = Config(
         pipeline=Pipeline(workers=1, heartbeat=0.4, attempts=6),
-        workers=machines.settings(folder, network.target),
+        workers=machines.settings(folder, network.target, host=network.host),
     )
     inline([video], config, Outputs(records=truth), steps.quiet, steps.LIGHT)
     display = machines.Accidents(kinds, seconds, folder, network, folder / "pace")
@@ -159,14 +167,17 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def speed_up(folder: Path, times: int) -> int:
+def speed_up(folder: Path, times: int, kind: type[Network] | type[Cable]) -> int:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         print("there is one core only")
         return 1
     video, _ = make_video(folder)
-    port = machines.free_port()
-    config = Config(pipeline=Pipeline(workers=1), workers=machines.settings(folder, port))
+    # Without a cable the machine connects to the hub directly.
+    cable = Cable(machines.free_port()) if kind is Cable else None
+    port, host = (cable.target, cable.host) if cable else (machines.free_port(), "127.0.0.1")
+    workers = machines.settings(folder, port, host=host)
+    config = Config(pipeline=Pipeline(workers=1), workers=workers)
     os.sched_setaffinity(0, cores[:1])
     ratios, records = [], set()
     for number in range(times):
@@ -176,8 +187,13 @@ def speed_up(folder: Path, times: int) -> int:
             used = replace(config, workers=config.workers if second else Config().workers)
             process = None
             if second:
-                pinned = (shutil.which("taskset") or "taskset", "-c", str(cores[1]))
-                endpoint = f"tcp://127.0.0.1:{port}"
+                pinned: tuple[str, ...] = (
+                    shutil.which("taskset") or "taskset",
+                    "-c",
+                    str(cores[1]),
+                )
+                pinned += cable.prefix if cable else ()
+                endpoint = f"tcp://{host}:{port}"
                 process = machines.start(folder, endpoint, stages="STAGES", prefix=pinned)
             speed = Speed(process)
             try:
@@ -191,6 +207,8 @@ def speed_up(folder: Path, times: int) -> int:
             records.add(outputs.records.read_bytes())
         ratios.append(speeds[1] / speeds[0])
         print(f"one core {speeds[0]:.1f} fps, two machines {speeds[1]:.1f}: x{ratios[-1]:.2f}")
+    if cable is not None:
+        cable.close()
     print(f"median x{statistics.median(ratios):.2f}; records equal: {len(records) == 1}")
     return 0 if len(records) == 1 else 1
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.namespaces import Cable
 from tests.support.processes import called, children
 
 from onlooker import program_log
@@ -38,6 +39,11 @@ class Network:
     `cut` ends all connections, and takes none; `freeze` keeps them and carries nothing, as a cable
     that was pulled or a firewall that forgot; `mend` ends both.
     """
+
+    host = "127.0.0.1"
+    """Address at which the hub listens."""
+    prefix: tuple[str, ...] = ()
+    """Begins the commands of the other machine."""
 
     def __init__(self, port: int) -> None:
         self.target = port
@@ -131,13 +137,13 @@ def free_port() -> int:
         return port
 
 
-def settings(folder: Path, port: int, machines: int = 1) -> Workers:
+def settings(folder: Path, port: int, machines: int = 1, host: str = "127.0.0.1") -> Workers:
     """Return the settings of a hub for machines with the keys in `folder`, which are made."""
     hub = curve_keys.generate(folder / "hub.key")
     (folder / "hub.public").write_text(hub.public)
     clients = [curve_keys.generate(folder / f"machine-{n}.key").public for n in range(machines)]
     return Workers(
-        listen=f"tcp://127.0.0.1:{port}", key=str(folder / "hub.key"), clients=tuple(clients)
+        listen=f"tcp://{host}:{port}", key=str(folder / "hub.key"), clients=tuple(clients)
     )
 
 
@@ -191,7 +197,12 @@ class Accidents:
     """
 
     def __init__(
-        self, kinds: list[str], seconds: list[float], folder: Path, network: Network, pace: Path
+        self,
+        kinds: list[str],
+        seconds: list[float],
+        folder: Path,
+        network: "Network | Cable",
+        pace: Path,
     ) -> None:
         self.survived: list[str] = []
         self.frames: dict[str, int] = {}
@@ -206,7 +217,7 @@ class Accidents:
         self._mended = True
         self._before = 0
         pace.touch()
-        self.machine = start(folder, network.endpoint)
+        self.machine = self._start()
 
     def __call__(self, status: Status) -> None:
         for worker in status.workers:
@@ -232,6 +243,9 @@ class Accidents:
             self._since, self._before = None, self.total
             if not self._plan:
                 self._pace.unlink()
+
+    def _start(self) -> "subprocess.Popen[str]":
+        return start(self._folder, self._network.endpoint, prefix=self._network.prefix)
 
     def close(self) -> str:
         """End the machine; return what it has logged."""
@@ -261,7 +275,7 @@ class Accidents:
                 self._network.mend()
             case "kill machine":
                 self.machine.communicate()
-                self.machine = start(self._folder, self._network.endpoint)
+                self.machine = self._start()
             case "stop machine":
                 os.kill(self.machine.pid, signal.SIGCONT)
 
