@@ -17,12 +17,14 @@ from tests.support.frame_records import FACE, LINE
 from tests.support.processes import wait_until
 from tests.support.watched_run import BOX, HEIGHT, WIDTH, WatchedRun, watched_run
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
-from onlooker.config.schema import Config
+from onlooker.config.schema import Config, SourceConfig
 from onlooker.config.schema import Match as MatchSection
 from onlooker.console.run_observer import RunObserver
 from onlooker.escape import PEOPLE
+from onlooker.stream import run_directory
+from onlooker.stream.feeds import Feed
 from onlooker.stream.live_pictures import topic
 from onlooker.stream.messages import Counts, StreamStatus
 
@@ -169,6 +171,20 @@ def _frames(url: str, wanted: object, seconds: float = 5.0, **headers: str) -> l
     return found
 
 
+def _frames_come(socket: ClientConnection) -> bool:
+    """Return whether a frame comes within a second, of ten that are shown."""
+    while True:
+        try:
+            socket.recv(0)
+        except TimeoutError:
+            break
+    try:
+        socket.recv(1)
+    except TimeoutError:
+        return False
+    return True
+
+
 def _cookie(visitor: Visitor) -> str:
     return "; ".join(f"{name}={value}" for name, value in visitor.cookies.items())
 
@@ -185,6 +201,23 @@ def test_a_stream_that_a_key_does_not_reach_is_not_sent(tmp_path: Path) -> None:
         visitor.sign_in("VIEWER")
         assert "tile-door" not in visitor.get("/live").text
         assert _frames(url, {"streams": {"door": "frames"}}, 1, Cookie=_cookie(visitor)) == []
+
+
+def test_a_stream_that_gets_another_collection_is_sent_no_more(tmp_path: Path) -> None:
+    keys = {"VIEWER": replace(KEYS["VIEWER"], collections=("guests",))}
+    source = SourceConfig(url="test://moving", policy="live", collection="guests")
+    with watched_run("door") as run, serving(tmp_path, keys) as url, shown(run):
+        run_directory.write_feed(run.run, Feed(stream="door", source=source, number=0))
+        visitor = Visitor(url)
+        visitor.sign_in("VIEWER")
+        assert wait_until(lambda: "tile-door" in visitor.get("/live").text, 20)
+        address, cookie = f"{url.replace('http', 'ws')}/socket", _cookie(visitor)
+        with connect(address, additional_headers={"Cookie": cookie}) as socket:
+            socket.send('{"streams": {"door": "frames"}}')
+            socket.recv(10)
+            staff = replace(source, collection="staff")
+            run_directory.write_feed(run.run, Feed(stream="door", source=staff, number=0))
+            assert wait_until(lambda: not _frames_come(socket), 20)
 
 
 @pytest.mark.parametrize(

@@ -234,6 +234,19 @@ class TestChanges:
             path = "/people/ask/merge?person=unknown-000001&person=unknown-000002"
             assert "so they are two people" in Visitor(url).get(path).text
 
+    def test_a_stream_that_a_key_does_not_reach_is_not_named(self, tmp_path: Path) -> None:
+        join(tmp_path, visitor(1, 0), replace(visitor(2, 0), stream="vault"))
+        keys = {"ADMIN": KEYS["ADMIN"], "VIEWER": replace(KEYS["ADMIN"], streams=("door",))}
+        keys["VIEWER"] = replace(keys["VIEWER"], id="VIEWER", secret=KEYS["VIEWER"].secret)
+        path = "/people/ask/merge?person=unknown-000001&person=unknown-000002"
+        with serving(tmp_path, keys) as url:
+            for id, named in (("ADMIN", True), ("VIEWER", False)):
+                other = Visitor(url)
+                other.sign_in(id)
+                text = other.get(path).text
+                assert "unknown-000002" in text
+                assert ("vault" in text) == named
+
     def test_hiding_and_forgetting(self, url: str, folder: Path, page: Page) -> None:
         page.goto(f"{url}/people")
         page.get_by_label("Select unknown-000002").check()

@@ -36,13 +36,17 @@ SESSION_SECONDS = 0.5
 """Time between two checks whether the session still holds."""
 
 Name = Annotated[str, Meta(max_length=128)]
+MAX_STREAMS = 1000
+"""Streams that a page may ask for."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
     """The wishes of a page."""
 
     events: tuple[str, ...] = ()
-    streams: dict[Name, Literal["frames", "video", "again"]] = {}
+    streams: Annotated[
+        dict[Name, Literal["frames", "video", "again"]], Meta(max_length=MAX_STREAMS)
+    ] = {}
     """The streams that it shows: analysed frames as they come, a camera's video and the boxes over
     it, or once more the frames of a video that was analysed."""
 
@@ -92,17 +96,18 @@ class Page:
             self._watch()
 
     def _watch(self) -> None:
+        """Ask for what the page wants of the streams that run, and that its user sees by now."""
         session: Session = self._socket.scope["session"]
         feeds, topics = self._context.observer.feeds, set()
         videos: dict[str, SourceConfig] = {}
         again: set[str] = set()
         for name, kind in self._wanted.streams.items():
-            if not self._context.sees(session, name):
+            if name not in feeds or not self._context.sees(session, name):
                 continue
             if kind == "again":
                 again.add(name)
                 continue
-            if kind == "video" and name in feeds and is_camera(feeds[name].source.url):
+            if kind == "video" and is_camera(feeds[name].source.url):
                 videos[name] = feeds[name].source
             topics.add(live_pictures.topic(name, "record" if kind == "video" else "picture"))
         self._live.watch(self, topics)
@@ -158,6 +163,7 @@ class Page:
         """Tell the page whenever the program was asked again."""
         while True:
             await self._context.observer.asked.wait()
+            self._watch()
             await self._tell("streams")
 
     async def tell_visits(self) -> None:

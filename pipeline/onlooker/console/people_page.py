@@ -1,6 +1,7 @@
 """People: who came and is in no collection, who may be one, and each with the visits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -30,6 +31,7 @@ class Side(NamedTuple):
     card: Card
     start: float
     streams: Sequence[str]
+    """Those that the user may see."""
     faces: Sequence[str]
     """Appearances with images."""
 
@@ -126,13 +128,14 @@ def changes(request: Request) -> Response:
 
 def ask(request: Request) -> Response:
     """Show the dialog before a change: what will be, and the button that does it."""
-    context, _ = allowed(request, "console:ChangePeople")
+    context, session = allowed(request, "console:ChangePeople")
     what = request.path_params["what"]
     if what not in QUESTIONS:
         raise HTTPException(404, "There is no such change.")
     persons = chosen(request.query_params.getlist("person"), "people")
     with opened(context) as people, context.log() as log:
-        sides = [_side(people, log, people.known(each)) for each in persons]
+        sees = partial(context.sees, session)
+        sides = [_side(people, log, people.known(each), sees) for each in persons]
         pairs = []
         if what == "merge":
             if len(sides) < 2:
@@ -148,12 +151,12 @@ def ask(request: Request) -> Response:
     )
 
 
-def _side(people: People, log: Log | None, person: str) -> Side:
+def _side(people: People, log: Log | None, person: str, sees: Callable[[str], bool]) -> Side:
     visitors: Sequence[Visitor] = people.journal.visitors(person)
     last = reversed(visitors)
     faces = [each.appearance for each in last if people_cards.has_face(log, each.appearance)]
     card = Card(person, len(visitors), visitors[-1].end, False, faces[0] if faces else None)
-    streams = sorted({each.stream for each in visitors})
+    streams = sorted({each.stream for each in visitors if sees(each.stream)})
     return Side(card, min(each.start for each in visitors), streams, faces[:PREVIEW_FACES])
 
 
