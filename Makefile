@@ -33,7 +33,7 @@ demo: $(VENV)/demo.stamp  ## make a video, index a face, replay the video, print
 # A module stays in one process: its models and servers are made once.
 test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
-	$(BIN)/pytest --numprocesses 2 --dist loadfile
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
 	$(BIN)/mkdocs build --strict

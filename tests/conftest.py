@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     from tests.support.brokers import MqttBroker
 
 ROOT = Path(__file__).resolve().parent.parent
+LONGEST = (
+    *("proofs/test_proofs", "test_golden", "test_videos", "cli/test_replay", "test_wheel"),
+    *("api/test_hostility", "api/test_server", "stream/test_cameras", "api/test_kinesis_clients"),
+    *("vision/test_text_finder", "vision/test_text_reader", "vision/test_attributes"),
+    *("vision/test_analyser", "stream/test_remote_worker", "stream/test_supervisor"),
+    *("stream/test_processor_states", "stream/test_ray_replay", "stream/test_sink_processes"),
+    *("cli/test_demo_picture", "api/test_stream_pages", "cli/test_sinks", "api/test_clients"),
+    *("api/test_connection_limits", "api/test_kinesis_server", "identity/test_promises"),
+    *("console/test_streams_page", "console/test_smooth_video", "jobs/test_job_processes"),
+)
+"""The modules that take longest. They begin first, so that two processes end together."""
+
 SAMPLES = Path(os.environ.get("ONLOOKER_SAMPLES", ROOT.parent / "shared" / "data"))
 
 
@@ -38,7 +50,9 @@ def samples() -> Path:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is measured on the samples as well, if they are not there."""
+    """Begin with the longest; leave out what is measured on the samples, if they are not there."""
+    turns = {ROOT / "tests" / f"{name}.py": turn for turn, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
     if SAMPLES.is_dir():
         return
     beyond = [item for item in items if "samples" in getattr(item, "fixturenames", ())]

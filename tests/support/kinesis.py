@@ -23,6 +23,8 @@ from onlooker.record.log.writer import Writer
 from onlooker.rekognition.shapes import StreamRecord
 
 START_SECONDS = 120.0
+STOP_SECONDS = 25.0
+"""Time in which a port stops: less than asyncio waits for a client that has not ended TLS."""
 SHARD = "shardId-000000000000"
 model: Any = botocore.session.get_session().get_service_model("kinesis")
 
@@ -109,10 +111,11 @@ def kinesis_port(folder: Path, toml: str = "", **environment: str) -> Iterator[K
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(60)
+            process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            raise
 
 
 def _url(process: subprocess.Popen[bytes], out: Path, errors: Path) -> str:

@@ -31,6 +31,8 @@ READ_SECONDS = 90
 """Time without a byte from a client after which its connection is closed."""
 MAX_STREAMS = 100
 """Requests at a time of one HTTP/2 connection."""
+TLS_END_SECONDS = 2.0
+"""Time for a client to end TLS after its last request, or to be taken for gone."""
 NICENESS = 5
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,9 @@ def http_config(settings: ProcessSettings, listener: int) -> HttpConfig:
 
 
 async def _answer(server: Server, http: HttpConfig, signs: Signs) -> None:
+    # asyncio waits for the end of TLS of a client that has gone without one, and Hypercorn for that
+    # when it stops; neither takes the time as a setting.
+    asyncio.constants.SSL_SHUTDOWN_TIMEOUT = TLS_END_SECONDS  # type: ignore[attr-defined]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     heartbeat = asyncio.create_task(signs.beat(server.probe))
