@@ -31,8 +31,8 @@ PEOPLE = [
     np.asarray(np.eye(192, dtype=np.float32)[person], np.float32).tobytes() for person in range(3)
 ]
 """Vectors of three people who are not alike."""
-STRANGERS = 10_000
-"""People of `returned`."""
+STRANGERS, REGULARS = 10_000, 100
+"""Unknown people, and those of them who come back in `returned`."""
 BAD = 7
 """The frame that some of the steps do not bear."""
 
@@ -224,12 +224,12 @@ def stranger(person: int) -> bytes:
 
 
 def returned(frame: Frame, picture: "Picture") -> Frame:
-    """Return the frame with one of STRANGERS people, who stays for a second of every two."""
+    """Return the frame with one of the REGULARS, who stays for a second of every two."""
     visit, at = divmod(frame.index, 50)
     if at >= 25:
         return frame
     box = (8.0 + at / 4, 8.0, 88.0 + at / 4, 60.0)
-    face = replace(FACE, box=box, vector=stranger(visit % STRANGERS))
+    face = replace(FACE, box=box, vector=stranger(visit % REGULARS))
     return replace(frame, faces=(face,))
 
 
