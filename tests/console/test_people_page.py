@@ -209,6 +209,12 @@ class TestChanges:
         answer = visitor.post("/people/name", {"person": "unknown-000001", "name": name})
         assert answer.status == 400
 
+    def test_a_number_of_a_change_that_is_none(self, url: str) -> None:
+        visitor = Visitor(url)
+        visitor.get("/people")
+        for number, status in (("9" * 40, 200), ("9" * 18, 409), ("\u0663", 200), ("x", 200)):
+            assert visitor.post("/people/undo", {"changes": number}).status == status
+
     def test_merging_with_a_preview(self, url: str, folder: Path, page: Page) -> None:
         page.goto(f"{url}/people")
         for number in (1, 2):

@@ -35,6 +35,7 @@ READ = """() => {
         edge: at(tile.querySelector(".boxes"), (10 + index) / WIDTH, 0.5)[3],
     };
 }""".replace("WIDTH", str(WIDTH))
+SHOWN = "Number(document.getElementById('tile-film').dataset.index)"
 OVER = StreamStatus(
     name="film",
     counts=Counts(),
@@ -96,14 +97,14 @@ def test_each_frame_has_its_own_boxes_and_the_end_is_the_end(url: str, page: Pag
             assert found["edge"] > 100, "the box of its record"
         page.wait_for_timeout(40)
     assert indexes == sorted(indexes)
-    assert len(indexes) > 5
-    assert indexes[-1] > FRAMES - 5
+    assert len(indexes) > 2
+    page.wait_for_function(f"{SHOWN} > {FRAMES - 5}")
     expect(button).to_be_focused()  # though its place was fetched again meanwhile
     button.click()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(button).to_have_css("color", "rgb(255, 255, 255)")
     expect(button).to_have_css("background-color", "rgb(1, 114, 173)")  # under the mouse, too
-    page.wait_for_function("Number(document.getElementById('tile-film').dataset.index) < 30")
+    page.wait_for_function(f"{SHOWN} < {FRAMES // 2}")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
     assert wait_until(lambda: replayed_video._free._value == replayed_video.MAX_AT_ONCE, 10)

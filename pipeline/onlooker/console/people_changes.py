@@ -17,6 +17,8 @@ from onlooker.identity.people.people import People
 from onlooker.identity.people.person_changes import Kind
 
 MAX_NAME_LENGTH = 100
+MAX_DIGITS = 18
+"""Of the number of a change, which is one of SQLite's."""
 CHANGED = {"HX-Trigger": "people"}
 """Tells the page that it has to fetch its lists again."""
 OURS: tuple[Kind, ...] = ("merge", "split", "name", "not", "hide", "show")
@@ -134,7 +136,9 @@ def _not(form: Form, people: People) -> str:
 def _undo(form: Form, people: People) -> str:
     """Undo changes by their numbers, the newest first."""
     numbers = [
-        int(each) for each in form.text("changes").split(",") if each.isascii() and each.isdigit()
+        int(each)
+        for each in form.text("changes").split(",")
+        if each.isascii() and each.isdigit() and len(each) <= MAX_DIGITS
     ]
     for number in sorted(numbers, reverse=True)[:MAX_SELECTED]:
         people.undo(number)
