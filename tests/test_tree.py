@@ -19,6 +19,7 @@ TOP = {
     "file_format": "SQLite files of collections, logs, streams, jobs and usage",
     "idempotency": "ClientRequestTokens of collections and of jobs",
     "page_token": "tokens of lists and of positions in the log",
+    "piped_process": "processes of the API, the console, jobs and sinks",
     "program_log": "lines of one form from all processes of a program",
     "sql": "statements of collections and of jobs, in SQLite and PostgreSQL",
     "traces": "spans of frames and of requests, for OpenTelemetry",

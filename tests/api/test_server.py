@@ -14,10 +14,11 @@ from tests.support.processes import wait_until
 
 from onlooker.api import server
 from onlooker.api.listener import ServeError
-from onlooker.api.process_protocol import ProcessSettings, pack, unpack
+from onlooker.api.process_protocol import ProcessSettings
 from onlooker.api.server import Processes, running
 from onlooker.config.schema import Config, Faces, Text
 from onlooker.config.serving import Serve
+from onlooker.piped_process import pack, unpack
 
 CONFIG = Config(serve=Serve(port=0, threads=1, request_timeout=0.5))
 LIGHT = "tests.support.light_server"
@@ -68,7 +69,7 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
     )
     line = pack(settings)
     assert line.index(b"\n") == len(line) - 1
-    assert unpack(line) == settings
+    assert unpack(line, ProcessSettings) == settings
 
 
 def test_a_process_that_cannot_be_started_is_an_error_at_first_and_retried_later(

@@ -17,13 +17,14 @@ from onlooker.config.section import ConfigError
 from onlooker.config.serving import Console, Serve
 from onlooker.console import supervised
 from onlooker.console.settings import ConsoleSettings
+from onlooker.piped_process import pack, unpack
 
 CONFIG = Config(console=Console(listen="127.0.0.1:0"))
 
 
 def test_its_settings_arrive_as_they_were_sent(tmp_path: Path) -> None:
     sent = settings(tmp_path, CONFIG)
-    assert ConsoleSettings.unpack(sent.pack()) == sent
+    assert unpack(pack(sent), ConsoleSettings) == sent
 
 
 def test_a_process_that_dies_is_replaced_at_the_same_address(

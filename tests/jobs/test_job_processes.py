@@ -12,10 +12,11 @@ from tests.support.stored_videos import BUCKET, NAME, TOPIC, make_video, request
 from onlooker.config.jobs import Jobs
 from onlooker.config.schema import Config
 from onlooker.config.serving import Serve
-from onlooker.jobs import job_process, job_processes
+from onlooker.jobs import job_processes
 from onlooker.jobs.job_process import JobSettings
 from onlooker.jobs.job_processes import JobProcesses
 from onlooker.jobs.job_store import JobStore
+from onlooker.piped_process import pack, unpack
 
 WAIT_SECONDS = 150.0
 
@@ -45,7 +46,7 @@ def pid(processes: JobProcesses) -> int:
 
 def test_settings_travel() -> None:
     settings = JobSettings(Config(), Path("faces.db"), 3)
-    assert job_process.unpack(job_process.pack(settings)) == settings
+    assert unpack(pack(settings), JobSettings) == settings
 
 
 def test_a_job_survives_its_process(config: Config, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from onlooker import piped_process
 from onlooker.api import process_protocol
 from onlooker.api.listener import listening
-from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.api.process_protocol import ProcessSettings
+from onlooker.piped_process import Signs
 
 POOL = ThreadPoolExecutor(1)
 
@@ -33,12 +35,12 @@ async def answer(settings: ProcessSettings, signs: Signs) -> None:
 
     server = await asyncio.start_server(connected, sock=listening(settings.address))
     async with server:
-        await signs.beat(probe)
+        await process_protocol.beat(signs, probe)
 
 
 def main() -> None:
     signs = Signs()
-    settings = process_protocol.unpack(sys.stdin.buffer.readline())
+    settings = piped_process.unpack(sys.stdin.buffer.readline(), ProcessSettings)
     threading.Thread(target=sys.stdin.buffer.read, daemon=True).start()
     asyncio.run(answer(settings, signs))
 

@@ -20,8 +20,9 @@ from onlooker.api.app import Server
 from onlooker.api.http2 import use_patient_connections
 from onlooker.api.kinesis.kinesis_context import KinesisContext
 from onlooker.api.listener import BACKLOG, listening
-from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.api.process_protocol import ProcessSettings
 from onlooker.config.section import ConfigError
+from onlooker.piped_process import Signs
 from onlooker.stream import stream_table
 from onlooker.stream.stream_table import StreamTable, StreamTableError
 
@@ -90,7 +91,7 @@ async def _answer(server: Server, http: HttpConfig, signs: Signs) -> None:
     asyncio.constants.SSL_SHUTDOWN_TIMEOUT = TLS_END_SECONDS  # type: ignore[attr-defined]
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    heartbeat = asyncio.create_task(signs.beat(server.probe))
+    heartbeat = asyncio.create_task(process_protocol.beat(signs, server.probe))
     try:
         await answer_all(server.app(), http, shutdown_trigger=stop.wait)  # type: ignore[arg-type]
     finally:

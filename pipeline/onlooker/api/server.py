@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from onlooker import traces
-from onlooker.api import access_keys, process_protocol, services
+from onlooker import piped_process, traces
+from onlooker.api import access_keys, services
 from onlooker.api.listener import ServeError, reserved
 from onlooker.api.process_protocol import LOOP, THREADS, ProcessSettings
 from onlooker.child_process import Child, ProcessStatus, signals, stop, supervise
@@ -226,7 +226,7 @@ class Processes:
             elif child.life != life:
                 self._lives.pop(child, None)
                 settings = replace(self._settings, replacement=child.life > 1)
-                child.send(process_protocol.pack(settings))
+                child.send(piped_process.pack(settings))
         if not self._announced and all(child.ready for child in self._children):
             self._announced = True
             self._on_ready(self.url)

@@ -19,7 +19,7 @@ from onlooker.api.app import Server
 from onlooker.api.connection_limits import LimitedConnection
 from onlooker.api.context import AnalyserPool, Context
 from onlooker.api.listener import BACKLOG, listening
-from onlooker.api.process_protocol import ProcessSettings, Signs
+from onlooker.api.process_protocol import ProcessSettings
 from onlooker.api.request_traces import RequestTraces
 from onlooker.api.usage import Usage
 from onlooker.child_process import stoppable_at_once
@@ -30,6 +30,7 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.jobs.job_store import JobStore
 from onlooker.media.buckets import open_buckets
 from onlooker.models.card import WeightsError, space
+from onlooker.piped_process import Signs
 from onlooker.stream import stream_table
 from onlooker.stream.stream_table import StreamTable, StreamTableError
 from onlooker.traces import TracesError, open_spans
@@ -115,7 +116,7 @@ def run(settings: ProcessSettings, signs: Signs) -> None:
 async def _answer(
     http: uvicorn.Server, listener: socket.socket, signs: Signs, server: Server
 ) -> None:
-    heartbeat = asyncio.create_task(signs.beat(server.probe))
+    heartbeat = asyncio.create_task(process_protocol.beat(signs, server.probe))
     try:
         await http.serve([listener])
     finally:

@@ -1,7 +1,6 @@
 """The console's process: `python -m onlooker.console.console_process`, started by the program.
 
-It is told its settings on its standard input and ends when that ends; it gives signs of life on its
-standard output, as the processes of the API do.
+It gives signs of life as the processes of the API do.
 """
 
 import asyncio
@@ -9,19 +8,18 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 import uvicorn
 
-from onlooker import program_log
-from onlooker.api import access_keys, services
+from onlooker import piped_process, program_log
+from onlooker.api import access_keys, process_protocol, services
 from onlooker.api.listener import listening
-from onlooker.api.process_protocol import Signs
 from onlooker.console import sessions
 from onlooker.console.settings import ConsoleSettings
 from onlooker.console.site import Site
 from onlooker.errors import OnlookerError
+from onlooker.piped_process import Signs
 
 SHUTDOWN_SECONDS = 1
 """Time that open connections may take to end."""
@@ -34,22 +32,14 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Serve the pages until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
     program_log.begin("console")
-    signs = Signs()
-    settings = ConsoleSettings.unpack(sys.stdin.buffer.readline())
+    settings, signs = piped_process.begin(ConsoleSettings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the program says when to stop
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     try:
         run(settings, signs)
     except (OnlookerError, OSError) as error:
         logger.critical("%s", error)
         sys.exit(1)
-
-
-def _stop_at_end_of_input() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def run(settings: ConsoleSettings, signs: Signs) -> None:
@@ -80,7 +70,7 @@ def run(settings: ConsoleSettings, signs: Signs) -> None:
 
 
 async def _answer(http: uvicorn.Server, listener: object, signs: Signs, site: Site) -> None:
-    heartbeat = asyncio.create_task(signs.beat(lambda: ()))
+    heartbeat = asyncio.create_task(process_protocol.beat(signs, lambda: ()))
     try:
         async with site.running():
             await http.serve([listener])  # type: ignore[list-item]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlooker import piped_process
 from onlooker.api import access_keys, services
 from onlooker.api.listener import ServeError, reserved
 from onlooker.api.server import is_loopback, resolved
@@ -104,7 +105,7 @@ class ConsoleGroup:
             wait = child.restart(now, child.ready and now - child.started > STEADY_SECONDS)
             logger.error("process died name=%s how=%s restart_in=%.0f", child.name, how, wait)
         elif child.life != life:
-            child.send(self._settings.pack())
+            child.send(piped_process.pack(self._settings))
         if child.ready and not self._announced:
             self._announced = True
             self._on_ready(self.url)

@@ -1,24 +1,19 @@
 """A process that works on jobs: `python -m onlooker.jobs.job_process`, started by
 `onlooker.jobs.job_processes`.
-
-It is given its settings on standard input, one line of JSON, and stops when that ends. It writes a
-byte to standard output as a sign of life.
 """
 
 import logging
-import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import cv2
 import msgspec
 
-from onlooker import program_log
+from onlooker import piped_process, program_log
 from onlooker.child_process import stop_event
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
@@ -54,41 +49,16 @@ class JobSettings(msgspec.Struct, frozen=True):
     """Frames that it analyses at a time."""
 
 
-def pack(settings: JobSettings) -> bytes:
-    """Return the line for a process."""
-    return msgspec.json.encode(settings, enc_hook=str) + b"\n"
-
-
-def unpack(line: bytes) -> JobSettings:
-    """Return the settings that `pack` was given."""
-    return msgspec.json.decode(line, type=JobSettings, dec_hook=lambda kind, text: kind(text))
-
-
 def main() -> None:
     """Work on jobs until SIGTERM; exit with status 1 and a line on stderr if it cannot."""
     stop = stop_event(sys.argv[-1])
     program_log.begin(form="json", level="INFO")
-    output = os.dup(sys.stdout.fileno())
-    os.set_blocking(output, False)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def beat() -> None:
-        with suppress(BlockingIOError, BrokenPipeError):
-            os.write(output, b".")
-
-    settings = unpack(sys.stdin.buffer.readline())
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    settings, signs = piped_process.begin(JobSettings)
     try:
-        work(settings, stop, beat)
+        work(settings, stop, signs.give)
     except (OnlookerError, OSError) as error:
         logger.critical("%s", error)
         sys.exit(1)
-
-
-def _stop_at_end_of_input() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def work(settings: JobSettings, stop: threading.Event, beat: Callable[[], None]) -> None:

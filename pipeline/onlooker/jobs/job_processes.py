@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlooker import piped_process
 from onlooker.child_process import Child, ProcessStatus, stop
 from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
 from onlooker.jobs import outbox
-from onlooker.jobs.job_process import JobSettings, pack
+from onlooker.jobs.job_process import JobSettings
 from onlooker.jobs.job_store import JobStore
 from onlooker.media.buckets import open_buckets
 
@@ -93,7 +94,7 @@ class JobProcesses:
                     )
             elif child.life != life:
                 self._heard[child] = now
-                child.send(pack(self._settings))
+                child.send(piped_process.pack(self._settings))
 
     def processes(self) -> list[ProcessStatus]:
         return [child.status for child in self._children]

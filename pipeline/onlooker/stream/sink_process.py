@@ -1,22 +1,16 @@
-"""The process of one sink: it follows the log, and outlasts the failures of its destination.
-
-It is given its settings on standard input, one line of JSON, and stops when that ends. It writes a
-byte to standard output as a sign of life.
-"""
+"""The process of one sink: it follows the log, and outlasts the failures of its destination."""
 
 import logging
-import os
 import random
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from onlooker import piped_process
 from onlooker.child_process import stop_event
 from onlooker.config.sinks import SinkConfig
 from onlooker.errors import OnlookerError
@@ -47,41 +41,17 @@ class SinkSettings(msgspec.Struct, frozen=True):
     live: bool
     """Whether the log is no replay's."""
 
-    def pack(self) -> bytes:
-        """Return the line for the process."""
-        return msgspec.json.encode(self, enc_hook=str) + b"\n"
-
-    @classmethod
-    def unpack(cls, line: bytes) -> "SinkSettings":
-        """Return the settings in a line."""
-        return msgspec.json.decode(line, type=cls, dec_hook=lambda kind, text: kind(text))
-
 
 def main() -> None:
     """Send the log until SIGTERM; exit with status 1 and a line on stderr if it cannot be read."""
     stop = stop_event(sys.argv[-1])
-    output = os.dup(sys.stdout.fileno())
-    os.set_blocking(output, False)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-
-    def beat() -> None:
-        with suppress(BlockingIOError, BrokenPipeError):
-            os.write(output, b".")
-
-    settings = SinkSettings.unpack(sys.stdin.buffer.readline())
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    settings, signs = piped_process.begin(SinkSettings)
     try:
         with SavedCursor(sink_status.cursor_path(settings.log, settings.name)) as cursor:
-            SinkRunner(settings, cursor, stop, beat).run()
+            SinkRunner(settings, cursor, stop, signs.give).run()
     except (OnlookerError, OSError) as error:
         logger.error("sink ends name=%s error=%s", settings.name, error)
         sys.exit(1)
-
-
-def _stop_at_end_of_input() -> None:
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 class SinkRunner:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from onlooker import piped_process
 from onlooker.child_process import Child, ProcessStatus, signals, stop
 from onlooker.config.sinks import SinkConfig
 from onlooker.record.destinations import destination
@@ -87,7 +88,7 @@ class SinkProcesses:
             elif child.life != life:
                 self._heard[name] = now
                 log, config = self._log.absolute(), self._sinks[name]
-                child.send(SinkSettings(name, config, log, self._live).pack())
+                child.send(piped_process.pack(SinkSettings(name, config, log, self._live)))
 
     def processes(self) -> list[ProcessStatus]:
         return [child.status for child in self._children.values()]
