@@ -1,9 +1,6 @@
 """The gateway: whom it admits, and what it passes on."""
 
-import secrets
 import socket
-import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,115 +8,25 @@ import numpy as np
 import pytest
 import zmq
 from msgspec.structs import replace
-from tests.support import machines, steps
 from tests.support.frames import frame
+from tests.support.gateway_site import (
+    LENT,
+    PASSWORD,
+    WAIT_SECONDS,
+    Site,
+    gateway_messages_version,
+    ready,
+)
 from tests.support.processes import wait_until
 
-from onlooker.config.schema import Config, Pipeline, SourceConfig
 from onlooker.config.serving import Workers
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
-from onlooker.stream import gateway, gateway_messages, messages, remote_result, run_directory
-from onlooker.stream.feeds import Feed
-from onlooker.stream.gateway import Gateway
+from onlooker.stream import gateway, gateway_messages, messages
 from onlooker.stream.gateway_messages import Join, JoinAgain, Leave, Ping, Refused, Took, Welcome
 from onlooker.stream.gateway_process import GatewayError, bind, check
 from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
-from onlooker.stream.run_directory import Plan
-from onlooker.stream.stage import row
-from onlooker.types import TextQuad
-
-WAIT_SECONDS = 20.0
-LENT = messages.pack_frame(frame("door", 4))
-QUAD = TextQuad(quad=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)), score=0.9)
-FOUND = messages.pack_frame(replace(frame("door", 4), quads=(QUAD,)))
-PASSWORD = "a-secret"
-
-
-class Site:
-    """A gateway between a hub, whose part the test plays, and machines, whose part it plays too."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        workers = machines.settings(folder, 1)
-        config = Config(
-            pipeline=Pipeline(heartbeat=0.2),
-            workers=workers,
-            streams={"door": SourceConfig(url=f"rtsp://user:{PASSWORD}@camera/1")},
-        )
-        stages = tuple(row(stage, config) for stage in steps.COUNTED)
-        plan = Plan(parent=1, hub=f"ipc://{folder}/hub", config=config, stages=stages)
-        feed = Feed(stream="door", source=config.streams["door"], number=3)
-        run_directory.write_feed(folder, feed)
-        self.context = zmq.Context()
-        self.hub = self.context.socket(zmq.ROUTER)
-        self.hub.bind(plan.hub)
-        router = self.context.socket(zmq.ROUTER)
-        self.router = router
-        keys = curve_keys.read(Path(workers.key or ""))
-        self.guard = curve_keys.admit(self.context, router, keys, workers.clients, "workers")
-        assert bind(router, "tcp://127.0.0.1:*")
-        self.endpoint = router.get_string(zmq.LAST_ENDPOINT)
-        self.public = keys.public
-        self.gateway = Gateway(folder, plan, router, max_workers=1100)
-        self.now = 0.0
-        self.sockets: list[zmq.Socket[bytes]] = []
-
-    def machine(self, keys: KeyPair | None = None) -> "zmq.Socket[bytes]":
-        """Return a machine's socket; without keys it has those that are admitted."""
-        made = self.context.socket(zmq.DEALER)
-        made.linger = 0
-        own = keys or curve_keys.read(self.folder / "machine-0.key")
-        curve_keys.present(made, own, self.public)
-        made.connect(self.endpoint)
-        self.sockets.append(made)
-        return made
-
-    def receive(self, peer: "zmq.Socket[bytes]", seconds: float = WAIT_SECONDS) -> list[bytes]:
-        """Return the next message to a machine, or to the hub; nothing if none comes."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            self.gateway.step(0.01, self.now)
-            if peer.poll(0):
-                return peer.recv_multipart()
-        return []
-
-    def join(self, peer: "zmq.Socket[bytes]", version: str | None = None) -> object:
-        """Have a machine join; return the answer."""
-        found = version or gateway_messages_version()
-        peer.send(gateway_messages.pack(Join(found, "box/1", secrets.token_hex(4))))
-        [answer] = self.receive(peer)
-        return gateway_messages.unpack_from_gateway(answer)
-
-    def close(self) -> None:
-        self.gateway.close()
-        for each in [*self.sockets, self.hub, self.router]:
-            each.close(linger=0)
-        self.guard.stop()
-        self.context.term()
-
-
-def gateway_messages_version() -> str:
-    from onlooker.stream.equal_results import program_version
-
-    return program_version()
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path)
-    yield made
-    made.close()
-
-
-def ready(
-    site: Site, peer: "zmq.Socket[bytes]", worker: bytes = b"detect-0.1"
-) -> tuple[bytes, object]:
-    """Register a worker for detect; return its name in the hub, and the message there."""
-    peer.send_multipart([worker, *messages.pack(messages.Ready("detect"))])
-    name, *parts = site.receive(site.hub)
-    return name, messages.unpack_to_hub(parts)[0]
 
 
 def test_a_job_arrives_with_its_pixels_and_settings_and_its_answer_comes_back(site: Site) -> None:
@@ -265,81 +172,6 @@ def test_what_no_worker_of_another_machine_may_say_does_not_reach_the_hub(
     peer.send_multipart([b"detect-0.1", *messages.pack(messages.Heartbeat("hub"))])
     _, *parts = site.receive(site.hub)
     assert messages.unpack_to_hub(parts)[0] == messages.Heartbeat(name.decode())
-
-
-def lend(site: Site, peer: "zmq.Socket[bytes]", name: bytes, lease: int) -> None:
-    """Lend the frame LENT to a worker."""
-    job = messages.Job(lease, None, None, None)
-    site.hub.send_multipart([name, *messages.pack(job, LENT)])
-    while site.receive(peer)[-1] != LENT:
-        pass  # settings come first
-
-
-@pytest.mark.parametrize(
-    ("lease", "answer"),
-    [
-        (6, FOUND),
-        (5, messages.pack_frame(frame("door", 5))),
-        (5, messages.pack_frame(frame("gate", 4))),
-        (5, messages.pack_frame(replace(frame("door", 4), epoch="of another run"))),
-        (5, b"no frame"),
-        (5, b""),
-    ],
-    ids=["lease", "index", "stream", "run", "bytes", "nothing"],
-)
-def test_an_answer_to_what_a_worker_does_not_have_is_refused_with_its_machine(
-    site: Site, caplog: pytest.LogCaptureFixture, lease: int, answer: bytes
-) -> None:
-    peer, other = site.machine(), site.machine()
-    for _ in range(2):  # it is told once in the log
-        site.join(peer)
-        name, _ = ready(site, peer)
-        lend(site, peer, name, 5)
-        result = messages.Result(lease, None, 0.0, 0.0, 0.0)
-        peer.send_multipart([b"detect-0.1", *messages.pack(result, answer)])
-        sender, *parts = site.receive(site.hub)
-        died = messages.Died(name.decode(), counted=False)
-        assert (sender, messages.unpack_to_hub(parts)[0]) == (name, died)
-        refused = gateway_messages.unpack_from_gateway(site.receive(peer)[0])
-        assert isinstance(refused, Refused)
-        assert "does not work as it should" in refused.error
-    assert site.gateway.machines == {}
-    assert caplog.text.count("result refused machine=box-1") == 1
-    site.join(other)  # the others work
-    name, _ = ready(site, other)
-    lend(site, other, name, 5)
-    result = messages.Result(5, None, 0.0, 0.0, 0.0)
-    other.send_multipart([b"detect-0.1", *messages.pack(result, FOUND)])
-    _, *parts = site.receive(site.hub)
-    assert messages.unpack_to_hub(parts) == (result, FOUND)
-
-
-def test_a_lease_can_be_answered_once_and_by_its_worker_only(site: Site) -> None:
-    peer = site.machine()
-    site.join(peer)
-    name, _ = ready(site, peer)
-    ready(site, peer, b"detect-1.1")
-    lend(site, peer, name, 5)
-    result = messages.Result(5, "x" * 10_000, 0.0, 0.0, 0.0, known=True, begun=(9, 9))
-    peer.send_multipart([b"detect-0.1", *messages.pack(result, FOUND)])
-    _, *parts = site.receive(site.hub)
-    failed = messages.Result(5, "x" * remote_result.MAX_CAUSE, 0.0, 0.0, 0.0)
-    assert messages.unpack_to_hub(parts) == (failed, LENT)
-    lend(site, peer, name, 6)
-    peer.send_multipart([b"detect-1.1", *messages.pack(replace(result, lease=6), FOUND)])
-    assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
-
-
-def test_registering_again_ends_the_leases_of_before(site: Site) -> None:
-    peer = site.machine()
-    site.join(peer)
-    name, _ = ready(site, peer)
-    lend(site, peer, name, 5)
-    ready(site, peer)
-    peer.send_multipart(
-        [b"detect-0.1", *messages.pack(messages.Result(5, None, 0.0, 0.0, 0.0), FOUND)]
-    )
-    assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
 
 
 def registered(site: Site) -> int:
