@@ -13,7 +13,6 @@ it may take `--seconds`.
 
 import argparse
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -31,7 +30,15 @@ BUILD_SECONDS = 1500.0
 """Time for building and fetching the wheels."""
 STEP_SECONDS = 600.0
 """Time that each step in the container may take, on however busy a machine."""
-EXPECTED = ("eileen-collins", "Region-based segmentation")
+STEP = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:])
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+open("/home/seconds", "w").write(str(used.ru_utime + used.ru_stime))
+sys.exit(done.returncode)
+"""
+"""Runs a command in the container and notes its processor time, which is not told outside."""
+EXPECTED = ("Eileen Collins", "Region-based segmentation")
 """A name and a line that `onlooker demo` prints."""
 
 
@@ -124,12 +131,16 @@ def main() -> int:
         }
         began, printed, wrong = time.monotonic(), "", []
         for step, words in steps.items():
-            start, before = time.monotonic(), _processor_seconds()
+            start = time.monotonic()
             done = subprocess.run(
-                [*inside, *words], capture_output=True, text=True, timeout=STEP_SECONDS
+                [*inside, python, "-c", STEP, *words],
+                capture_output=True,
+                text=True,
+                timeout=STEP_SECONDS,
             )
-            used = _processor_seconds() - before
-            print(f"{step:8} {time.monotonic() - start:6.1f} s, {used:6.1f} s of processor time")
+            took = time.monotonic() - start
+            used = float((folder / "home" / "seconds").read_text(encoding="utf-8"))
+            print(f"{step:8} {took:6.1f} s, {used:6.1f} s of processor time", flush=True)
             printed = done.stdout
             if done.returncode:
                 print(done.stdout[-3000:], done.stderr[-3000:])
@@ -142,12 +153,6 @@ def main() -> int:
             wrong.append(f"{seconds:.0f} s, but {asked.seconds:.0f} s are allowed")
     print("\n".join(wrong) or "a fresh machine with Python alone runs the demo")
     return bool(wrong)
-
-
-def _processor_seconds() -> float:
-    """Return the processor time of all children that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
