@@ -43,34 +43,26 @@ document.body.addEventListener("reset", () => setTimeout(count));
 // A drop zone is a label around a file input: files that are dropped anywhere on the page, or
 // pasted, are as if they were chosen. A file that misses it would otherwise be opened by the browser.
 
-const MAX_FILES = 1000;
 const zone = document.querySelector(".drop");
 const input = zone?.querySelector("input[type=file]");
 
 function give(files) {
   const list = new DataTransfer();
-  for (const file of [...files].slice(0, input.multiple ? MAX_FILES : 1)) list.items.add(file);
+  for (const file of input.multiple ? files : [...files].slice(0, 1)) list.items.add(file);
   input.files = list.files;
 }
 
-function taken() {
+function take(files) {
+  if (files.length > 1 && !input.multiple) say(`One at a time: this is ${files[0].name}.`);
+  give(files);
   input.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-function take(files) {
-  if (files.length > MAX_FILES) say(`${files.length} files are more than ${MAX_FILES}: the first ones are taken.`);
-  give(files);
-  taken();
-}
-
 if (zone) {
-  let inside = 0;
-  document.addEventListener("dragenter", () => { inside += 1; zone.classList.add("over"); });
-  document.addEventListener("dragleave", () => { if (!--inside) zone.classList.remove("over"); });
-  document.addEventListener("dragover", (event) => event.preventDefault());
+  document.addEventListener("dragover", (event) => { event.preventDefault(); zone.classList.add("over"); });
+  document.addEventListener("dragleave", ({ relatedTarget }) => zone.classList.toggle("over", relatedTarget !== null));
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    inside = 0;
     zone.classList.remove("over");
     if (event.dataTransfer.files.length) take(event.dataTransfer.files);
     else say("That is not a file. Save the image first, or copy it and paste it here.");
@@ -84,9 +76,8 @@ if (zone) {
   input.addEventListener("click", () => { before = [...input.files]; input.value = ""; });
   input.addEventListener("cancel", () => give(before));
 
-  // Files that were chosen before this was loaded, or that the browser has kept over a reload. htmx
-  // listens from the same event on, which it has asked for first.
-  document.addEventListener("DOMContentLoaded", () => { if (input.files.length) taken(); });
+  // Files that were chosen before this was loaded, and before htmx listens, which is from here on.
+  document.addEventListener("DOMContentLoaded", () => { if (input.files.length) take(input.files); });
 }
 
 function tooLarge(file) {
@@ -97,20 +88,16 @@ function tooLarge(file) {
 document.getElementById("try")?.addEventListener("htmx:beforeRequest", (event) => {
   document.getElementById("result").replaceChildren(); // it is of another image
   const trouble = input.files[0] && tooLarge(input.files[0]);
-  if (!trouble) return;
-  event.preventDefault();
-  tell(event.target, trouble);
+  if (trouble) { event.preventDefault(); tell(event.target, trouble); }
 });
 
 // Photographs to enrol go to the server one by one, so that there may be as many as one likes.
 
 const enrol = document.getElementById("enrol");
 
-function stay(event) {
-  event.preventDefault(); // the browser asks whether to leave the photographs that are not sent yet
-}
+const stay = (event) => event.preventDefault(); // the browser asks before it leaves what is not sent
 
-enrol?.addEventListener("submit", (event) => event.preventDefault()); // Enter in a field sends nothing
+enrol?.addEventListener("submit", (event) => event.preventDefault()); // Enter sends nothing
 enrol?.addEventListener("change", async ({ target }) => {
   if (target.type !== "file") return;
   const files = [...target.files];
