@@ -15,7 +15,7 @@ from onlooker.cli.commands import app
 from onlooker.durable_file import FileLock
 from onlooker.errors import OnlookerError
 from onlooker.file_format import FileFormat, statements
-from onlooker.identity.people import journal
+from onlooker.identity.people import journal, journal_file
 from onlooker.identity.store import Store
 from onlooker.record.log import schema
 from onlooker.record.log.reader import Log
@@ -94,8 +94,8 @@ def test_older_files_are_copied_and_then_changed(data: Path) -> None:
 def test_a_step_that_a_later_version_brings(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     person = people.join(data, people.visitor(1, 0))
     step = statements({1: "ALTER TABLE hidden ADD COLUMN since REAL NOT NULL DEFAULT 0"})
-    later = FileFormat(journal.FILE.kind, journal.FILE.application_id, 2, step)
-    monkeypatch.setattr(journal, "FILE", later)
+    later = FileFormat(journal_file.FILE.kind, journal_file.FILE.application_id, 2, step)
+    monkeypatch.setattr(journal_file, "FILE", later)
     assert "people.db: a journal of people, format 1: would be" in migrate("--dry-run")[2]
     migrate()
     [copy] = data.glob("people.db.2*")

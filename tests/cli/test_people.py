@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.identity.people.test_people import SPACE, visitor
+from tests.support import postgres
 from tests.support.appearances import event, record
 from typer.testing import CliRunner
 
@@ -13,15 +14,20 @@ from onlooker.identity.people.people import open_people
 from onlooker.record.log.writer import Writer
 
 
-@pytest.fixture(autouse=True)
-def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two people of a user, with two appearances and one."""
+@pytest.fixture(autouse=True, params=["sqlite", "postgresql"])
+def known(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> str | None:
+    """Return the URL of the store of a user, who has two people, with two appearances and one."""
+    url = None if request.param == "sqlite" else postgres.database()
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
     monkeypatch.setenv("ONLOOKER_CONFIG", str(tmp_path / "onlooker.toml"))
-    (tmp_path / "onlooker.toml").write_text("")
-    with open_people(SPACE, tmp_path / "faces.db") as people:
+    settings = f'[store]\nurl = "{url}"\n' if url else ""
+    (tmp_path / "onlooker.toml").write_text(settings)
+    with open_people(SPACE, tmp_path / "faces.db", url) as people:
         for person, photo in ((1, 0), (1, 1), (2, 0)):
             people.join(visitor(person, photo))
+    return url
 
 
 def run(*words: str) -> list[str]:
@@ -70,12 +76,14 @@ def test_hide_and_forget() -> None:
     assert done.exit_code != 0
 
 
-def test_appearances_are_found_by_the_name_that_somebody_got_later(tmp_path: Path) -> None:
+def test_appearances_are_found_by_the_name_that_somebody_got_later(
+    tmp_path: Path, known: str | None
+) -> None:
     log = tmp_path / "r.db"
     there = event(0, "end", 10, 20)
     with Writer(log) as writer:
         writer.append([record(0, there, event(1, "end", 10, 20))])
-    with open_people(SPACE, tmp_path / "faces.db") as people:
+    with open_people(SPACE, tmp_path / "faces.db", known) as people:
         assert people.join(visitor(7, 0, appearance=there.id)) == "unknown-000003"
     run("name", "unknown-000003", "Ada Müller")
     for name, number in (("Ada Müller", 1), ("unknown-000003", 1), ("unknown-000004", 0)):

@@ -8,7 +8,6 @@ from onlooker.config.schema import Config, Faces, Match, Pipeline, SourceConfig,
 from onlooker.config.section import ConfigError
 from onlooker.config.serving import Serve
 from onlooker.config.shared_store import Store
-from onlooker.config.tracking import People
 
 
 def test_the_digest_follows_what_records_depend_on() -> None:
@@ -90,7 +89,3 @@ class TestStore:
     def test_a_password_is_not_shown(self) -> None:
         config = Config(store=Store(url="postgresql://ann:s3cret@db/faces"))
         assert "s3cret" not in repr(config)
-
-    def test_unknown_people_are_refused(self) -> None:
-        with pytest.raises(ConfigError, match=r"\[people\]: ids .* not kept in the database"):
-            Config(store=Store(url="postgresql://db/faces"), people=People(enabled=True))

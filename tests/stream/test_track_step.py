@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from tests.support import postgres
 from tests.support.frame_records import FACE
 from tests.support.frames import frame
 
 from onlooker.config.schema import Config, Match, Retention, SourceConfig
+from onlooker.config.shared_store import Store
 from onlooker.config.tracking import People, Tracks
 from onlooker.identity.errors import StoreError
 from onlooker.identity.faces import NewFace
@@ -28,7 +30,8 @@ VECTOR = np.eye(1, space("mobilefacenet").dim, dtype=np.float32)[0]
 
 def step(tmp_path: Path, closing: ExitStack, config: Config) -> TrackStep:
     feed = Feed(stream="door", source=SourceConfig(url="door"), digest="e", analysis="d")
-    return TrackStep(Setup(config, closing, lambda _: feed, store=tmp_path / "faces.db"))
+    store = tmp_path / "faces.db" if config.store.url is None else None
+    return TrackStep(Setup(config, closing, lambda _: feed, store=store))
 
 
 def shown(index: int, **more: Any) -> Frame:
@@ -106,8 +109,13 @@ def told(frames: list[Frame]) -> list[tuple[str, str | None]]:
     return [(event.state, event.person) for each in frames for event in each.appearances]
 
 
-def test_unknown_people_have_their_ids_in_events(tmp_path: Path) -> None:
-    config = Config(people=People(enabled=True))
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_unknown_people_have_their_ids_in_events(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
+    url = None if kind == "sqlite" else postgres.database()
+    config = Config(people=People(enabled=True), store=Store(url=url))
     clear = replace(FACE, vector=VECTOR.tobytes(), box=(100, 100, 180, 180))
     there = [shown(index, faces=(clear,)) for index in range(30)]
     back = [shown(index, faces=(clear,)) for index in range(600, 660)]

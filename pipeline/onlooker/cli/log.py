@@ -18,8 +18,9 @@ from onlooker.config.load import load
 from onlooker.durable_file import Occupied
 from onlooker.errors import printable
 from onlooker.escape import PEOPLE, STREAMS
-from onlooker.identity.people.journal import JOURNAL, Journal
+from onlooker.identity.people.people import are_people, open_people
 from onlooker.identity.store import default_path as default_store
+from onlooker.models.card import space
 from onlooker.record.log.reader import Log, LogError, default_path
 from onlooker.record.log.visit_table import Event, Visit, VisitQuery, encode_event
 from onlooker.rekognition.record_schema import record_schema
@@ -189,9 +190,14 @@ def texts(
 
 def _visits_of(person: str | None) -> list[str]:
     """Return the appearances of somebody whom no collection knows, whatever the name was then."""
-    if person is None or not default_store().with_name(JOURNAL).exists():
+    if person is None:
         return []
-    with Journal(default_store().with_name(JOURNAL)) as journal:
+    config = load()
+    place = space(config.faces.embedder), default_store(), config.store.url
+    if not are_people(*place):
+        return []
+    with open_people(*place) as people:
+        journal = people.journal
         return [each.appearance for each in journal.visitors(journal.resolve(person))]
 
 

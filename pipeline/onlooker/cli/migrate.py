@@ -20,7 +20,7 @@ from onlooker.errors import OnlookerError
 from onlooker.file_format import FileFormat, FormatError
 from onlooker.identity import migrations
 from onlooker.identity.database import exclusive
-from onlooker.identity.people import journal
+from onlooker.identity.people import journal, journal_file
 from onlooker.identity.store import Store
 from onlooker.identity.store import default_path as default_store
 from onlooker.jobs import job_database
@@ -89,7 +89,7 @@ def _files(store: Path, jobs: Path, logs: list[Path]) -> list[_File]:
     people, streams = store.with_name(journal.JOURNAL), stream_table.default_path()
     return [
         _File(store, migrations.FILE, lambda: Store(store), lambda: exclusive(store)),
-        _File(people, journal.FILE, lambda: journal.Journal(people)),
+        _File(people, journal_file.FILE, lambda: journal.Journal(people)),
         *(
             _File(path, schema.FILE, partial(Writer, path), partial(_without_writer, path))
             for path in logs

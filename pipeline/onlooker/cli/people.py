@@ -23,7 +23,8 @@ Appearances = Annotated[list[str], typer.Argument(help="AppearanceIds.", metavar
 
 
 def _people() -> People:
-    return open_people(space(load().faces.embedder))
+    config = load()
+    return open_people(space(config.faces.embedder), url=config.store.url)
 
 
 @app.command("list")

@@ -386,11 +386,6 @@ class Config(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         jobs.check(self.topics)
-        if self.people.enabled and self.store.url is not None:
-            raise ConfigError(
-                "[people]: ids of unknown people are given by one machine, in a file; they are not "
-                "kept in the database of [store] url yet. Set people.enabled = false, or remove url"
-            )
         asked = [self.faces.attributes, *(source.attributes for source in self.streams.values())]
         if any(asked) and not self.faces.mesh:
             raise ConfigError("facial attributes need the mesh: set faces.mesh = true")

@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import tzinfo
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -20,8 +19,7 @@ from onlooker.console.run_observer import RunObserver
 from onlooker.console.sessions import Session, Sessions
 from onlooker.console.settings import ConsoleSettings
 from onlooker.identity.errors import StoreError
-from onlooker.identity.people.journal import JOURNAL
-from onlooker.identity.people.people import People, open_people
+from onlooker.identity.people.people import People, are_people, open_people
 from onlooker.models.card import space
 from onlooker.record.log.reader import Log
 from onlooker.stream import stream_table
@@ -102,10 +100,11 @@ class ConsoleContext:
 
         Raises StoreError.
         """
-        if not journal_path(self.settings.store).exists():
+        place = space(self.config.faces.embedder), self.settings.store, self.config.store.url
+        if not are_people(*place):
             yield None
             return
-        with open_people(space(self.config.faces.embedder), self.settings.store) as people:
+        with open_people(*place) as people:
             yield people
 
     def streams(self) -> StreamTable:
@@ -166,11 +165,6 @@ class ConsoleContext:
             or collection is None
             or session.key.reaches("collection", collection)
         )
-
-
-def journal_path(store: Path) -> Path:
-    """Return the path of the journal of people, which is beside the store of collections."""
-    return store.with_name(JOURNAL)
 
 
 def of(request: Request) -> ConsoleContext:

@@ -122,6 +122,11 @@ class Setup:
     """Directory of the run; None if there is none, as inline."""
     _feeds: dict[int, tuple[Feed, Config]] = field(default_factory=dict)
 
+    @property
+    def url(self) -> str | None:
+        """URL of the database that has the collections; None means that a file has them."""
+        return self.config.store.url if self.store is None else None
+
     def of(self, frame: Frame) -> Config:
         """Return the configuration for the frame's stream."""
         return self._cached(frame)[1]

@@ -219,7 +219,7 @@ def _people_of(setup: Setup, log: "Writer") -> "Follower":
     from onlooker.models.card import space
     from onlooker.record.sinks.unknown_people import PeopleFollower, UnknownPeople
 
-    people = open_people(space(setup.config.faces.embedder), setup.store)
+    people = open_people(space(setup.config.faces.embedder), setup.store, setup.url)
     return PeopleFollower(log, setup.closing.enter_context(UnknownPeople(log, people)))
 
 

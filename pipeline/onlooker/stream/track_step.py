@@ -100,7 +100,8 @@ class TrackStep(StatesByStream[StreamTracks]):
 
     @cached_property
     def _people(self) -> People:
-        return self._setup.closing.enter_context(open_people(self._space, self._setup.store))
+        people = open_people(self._space, self._setup.store, self._setup.url)
+        return self._setup.closing.enter_context(people)
 
     def _search(self, vectors: Vector, config: Config) -> list[tuple[Identity, ...]]:
         match = config.match
@@ -112,7 +113,6 @@ class TrackStep(StatesByStream[StreamTracks]):
 
     @cached_property
     def _searcher(self) -> Searcher:
-        path, url = self._setup.store, None
-        if path is None:
-            path, url = default_path(), self._setup.config.store.url
-        return self._setup.closing.enter_context(open_searcher(path, self._space, url))
+        path = self._setup.store or default_path()
+        searcher = open_searcher(path, self._space, self._setup.url)
+        return self._setup.closing.enter_context(searcher)

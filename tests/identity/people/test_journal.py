@@ -1,22 +1,33 @@
-"""The journal of people as a file."""
+"""The journal of people, as a file and in PostgreSQL."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from tests.support import postgres
+from tests.support.stores import Place
 
-from onlooker.identity.errors import StoreError
 from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import Change, Move, Visitor
+from onlooker.identity.store import Store
 
 VISITOR = Visitor(
     appearance="a", stream="door", start=1.0, end=2.0, frames=9, clarity=50.0, vector=b"secret"
 )
 
 
-def test_what_was_recorded_is_there_for_another_process(tmp_path: Path) -> None:
-    with Journal(tmp_path / "people.db") as one, Journal(tmp_path / "people.db") as other:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Return path and URL of an empty journal of each kind."""
+    if request.param == "sqlite":
+        return tmp_path / "people.db", None
+    url = postgres.database()
+    Store(tmp_path / "faces.db", url).close()  # which makes the tables
+    return tmp_path / "people.db", url
+
+
+def test_what_was_recorded_is_there_for_another_process(place: Place) -> None:
+    with Journal(*place) as one, Journal(*place) as other:
         with one.transaction():
             one.add(VISITOR, "f")
             one.record(Change(kind="join", person="p", moves=(Move("a", "f", None, "p"),)))
@@ -30,8 +41,8 @@ def test_what_was_recorded_is_there_for_another_process(tmp_path: Path) -> None:
         assert (number, change.person, undone) == (1, "p", False)
 
 
-def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
-    with Journal(tmp_path / "people.db") as journal:
+def test_a_failed_transaction_leaves_nothing(place: Place) -> None:
+    with Journal(*place) as journal:
 
         def add_and_fail() -> None:
             with journal.transaction():
@@ -43,14 +54,8 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
         assert not journal.knows("a")
 
 
-def test_the_vector_is_not_in_the_journal(tmp_path: Path) -> None:
-    with Journal(tmp_path / "people.db") as journal, journal.transaction():
-        journal.add(VISITOR, None)
-    assert not any(b"secret" in path.read_bytes() for path in tmp_path.iterdir())
-
-
-def test_ids_stand_for_others_along_any_number_of_steps(tmp_path: Path) -> None:
-    with Journal(tmp_path / "people.db") as journal:
+def test_ids_stand_for_others_along_any_number_of_steps(place: Place) -> None:
+    with Journal(*place) as journal:
         with journal.transaction():
             for number, (person, target) in enumerate([("a", "b"), ("b", "c"), ("x", "y")]):
                 journal.redirect(person, target, number)
@@ -62,21 +67,8 @@ def test_ids_stand_for_others_along_any_number_of_steps(tmp_path: Path) -> None:
         assert journal.resolve("a") == "b"
 
 
-def test_another_file_is_refused_and_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "people.db"
-    with sqlite3.connect(path) as database:
-        database.execute("CREATE TABLE mine (a)")
-    before = path.read_bytes()
-    with pytest.raises(StoreError, match="not a journal of people"):
-        Journal(path)
-    assert path.read_bytes() == before
-    (tmp_path / "text").write_text("a text " * 200)
-    with pytest.raises(StoreError, match="text"):
-        Journal(tmp_path / "text")
-
-
-def test_the_last_appearances_and_the_last_change(tmp_path: Path) -> None:
-    with Journal(tmp_path / "people.db") as journal:
+def test_the_last_appearances_and_the_last_change(place: Place) -> None:
+    with Journal(*place) as journal:
         assert journal.last_change() == 0
         with journal.transaction():
             for photo in range(4):
@@ -87,3 +79,40 @@ def test_the_last_appearances_and_the_last_change(tmp_path: Path) -> None:
         assert journal.last_appearances("ada", 2) == ["a-1-3", "a-1-2"]
         assert journal.last_appearances("bert", 2) == []
         assert journal.last_change() == 1
+
+
+def test_a_forgotten_person_leaves_nothing(place: Place) -> None:
+    """Nor do the ids that stood for it."""
+    with Journal(*place) as journal:
+        with journal.transaction():
+            journal.add(VISITOR, "f")
+            journal.give("a", "ada")
+            journal.record(Change(kind="name", person="ada"))
+            for number, (person, target) in enumerate([("u1", "u2"), ("u2", "ada")]):
+                journal.redirect(person, target, number)
+            for person in ("u1", "ada", "bert"):
+                journal.recognise("a", f"r-{person}", person)
+            journal.refuse([("a", "ada"), ("a", "ada"), ("a", "bert")], 1)
+            journal.apply(1, Change(kind="hide", person="ada"), False)
+        assert [row[0] for row in journal.people()] == ["ada"]
+        with journal.transaction():
+            assert journal.forget("ada") == 1
+        assert journal.people() == []
+        assert [journal.recognised("a", f"r-{each}") for each in ("u1", "ada", "bert")] == [
+            None,
+            None,
+            ("bert",),
+        ]
+        assert journal.refused("ada") == set()
+        assert journal.refused("bert") == {"a"}
+
+
+def test_a_log_has_its_own_position_on_each_machine(place: Place) -> None:
+    with Journal(*place) as journal:
+        name = journal.name_of(Path("log.db"))
+        assert name.endswith(str(Path("log.db").resolve()))
+        assert (name == str(Path("log.db").resolve())) == (place[1] is None)
+        for position in (7, 9):
+            with journal.transaction():
+                journal.set_position(name, position)
+            assert journal.position(name) == position

@@ -1,118 +1,50 @@
-"""The journal of people: every appearance and every change, in an SQLite file of its own.
+"""The journal of people: every appearance and every change.
 
-A change is recorded before it is applied to the collection, and marked once it is: a process that
-was killed between the two applies it again, which changes nothing twice.
+It is an SQLite file of its own beside the store's, or in the store's database of PostgreSQL, which
+several machines share. A change is recorded before it is applied to the collection, and marked once
+it is: a process that was killed between the two applies it again, which changes nothing twice.
 """
 
-import sqlite3
+import platform
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import msgspec
 
-from onlooker.file_format import FileFormat, FormatError, statements
-from onlooker.identity.errors import StoreError
+from onlooker.identity.people.journal_file import JournalFile
 from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor
+from onlooker.sql import Connection
 
-APPLICATION_ID = 1330531408
-"""SQLite's mark of the kind of file."""
-FORMAT = 1
-FILE = FileFormat("a journal of people", APPLICATION_ID, FORMAT, statements({}))
 JOURNAL = "people.db"
 """Name of the file, beside the store of collections."""
-LOCK_TIMEOUT_SECONDS = 30.0
-
-TABLES = f"""
-PRAGMA journal_mode = WAL;
-BEGIN;
-CREATE TABLE visitors (
-    appearance TEXT PRIMARY KEY,
-    person TEXT,
-    face_id TEXT,
-    end REAL NOT NULL,
-    body BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX visitors_by_person ON visitors (person, end);
-CREATE TABLE changes (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
-    time REAL NOT NULL,
-    body BLOB NOT NULL,
-    undone REAL,
-    pending INTEGER NOT NULL
-);
-CREATE INDEX changes_pending ON changes (pending) WHERE pending;
-CREATE TABLE refusals (
-    appearance TEXT NOT NULL,
-    person TEXT NOT NULL,
-    change INTEGER NOT NULL REFERENCES changes (number),
-    PRIMARY KEY (appearance, person, change)
-) WITHOUT ROWID;
-CREATE INDEX refusals_by_person ON refusals (person);
-CREATE TABLE redirects (person TEXT PRIMARY KEY, target TEXT NOT NULL, change INTEGER NOT NULL);
-CREATE TABLE hidden (person TEXT PRIMARY KEY);
-CREATE TABLE cursors (log TEXT PRIMARY KEY, position INTEGER NOT NULL);
-CREATE TABLE ids (last INTEGER NOT NULL);
-INSERT INTO ids VALUES (0);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
-COMMIT;
-"""
-"""`visitors.person` is whose the appearance is; `face_id` the stored face, if its vector is kept.
-`ids` has the last number that was given to an unknown person, so that none is given twice."""
 
 
-RECOGNISED = """
-CREATE TABLE IF NOT EXISTS recognised (
-    appearance TEXT NOT NULL,
-    record TEXT NOT NULL,
-    person TEXT,
-    PRIMARY KEY (appearance, record)
-) WITHOUT ROWID;
-"""
-"""Who an appearance that still goes on seemed to be, in the event of this record."""
+class JournalDatabase(Connection, Protocol):
+    """The tables of the journal, as statements use them. All methods raise StoreError."""
+
+    @property
+    def place(self) -> str:
+        """The file, or the database without its password, for messages."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Do all or nothing, and exclude other processes that change something."""
+
+    def close(self) -> None: ...
 
 
 class Journal:
-    """The journal at `path`, made if there is none. Raises StoreError.
+    """The journal at `path`, or in the database at `url`; made if there is none. Raises StoreError.
 
     Methods that change something are to be called inside `transaction`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        with self._errors():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(
-                path, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._errors():
-                self._database.execute("PRAGMA synchronous = FULL")
-                self._open()
-        except BaseException:
-            self._database.close()
-            raise
-
-    def _open(self) -> None:
-        try:
-            if FILE.is_new(self._database):
-                self._make()
-            FILE.upgrade(self._database)
-        except FormatError as error:
-            raise StoreError(f"{self.path}: {error}") from error
-        self._database.execute(RECOGNISED)
-
-    def _make(self) -> None:
-        try:
-            self._database.executescript(TABLES)
-        except sqlite3.OperationalError:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            if FILE.is_new(self._database):
-                raise  # else another process has made it at the same time
+    def __init__(self, path: Path, url: str | None = None) -> None:
+        self._database: JournalDatabase = JournalFile(path) if url is None else _postgres(url)
+        self.place = self._database.place
+        self._url = url
 
     def close(self) -> None:
         self._database.close()
@@ -123,18 +55,9 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """Do all or nothing. Raises StoreError."""
-        with self._errors():
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
+        return self._database.transaction()
 
     # Appearances
 
@@ -142,7 +65,8 @@ class Journal:
         """Record an appearance that belongs to nobody yet; its vector is not part of it."""
         body = msgspec.json.encode(msgspec.structs.replace(visitor, vector=b""))
         self._database.execute(
-            "INSERT OR IGNORE INTO visitors (appearance, face_id, end, body) VALUES (?, ?, ?, ?)",
+            'INSERT INTO visitors (appearance, face_id, "end", body) VALUES (?, ?, ?, ?) '
+            "ON CONFLICT DO NOTHING",
             (visitor.appearance, face_id, visitor.end, body),
         )
 
@@ -169,7 +93,7 @@ class Journal:
 
     def visitors(self, person: str) -> list[Visitor]:
         """Return the appearances of a person, oldest first."""
-        found = self._rows("SELECT body FROM visitors WHERE person = ? ORDER BY end", person)
+        found = self._rows('SELECT body FROM visitors WHERE person = ? ORDER BY "end"', person)
         return [msgspec.json.decode(body, type=Visitor) for (body,) in found]
 
     def recognised(self, appearance: str, record: str) -> tuple[str | None] | None:
@@ -188,7 +112,7 @@ class Journal:
     def last_appearances(self, person: str, limit: int) -> list[str]:
         """Return the last appearances of a person, newest first."""
         found = self._rows(
-            "SELECT appearance FROM visitors WHERE person = ? ORDER BY end DESC LIMIT ?",
+            'SELECT appearance FROM visitors WHERE person = ? ORDER BY "end" DESC LIMIT ?',
             person,
             limit,
         )
@@ -203,9 +127,9 @@ class Journal:
     def forget(self, person: str) -> int:
         """Remove all appearances of a person, and what else is recorded of it."""
         self._database.execute(
-            "WITH RECURSIVE ids (id) AS (SELECT ? UNION "
-            "SELECT person FROM redirects JOIN ids ON target = id) "
-            "DELETE FROM recognised WHERE person IN ids",
+            "WITH RECURSIVE known (id) AS (SELECT ? UNION "
+            "SELECT person FROM redirects JOIN known ON target = id) "
+            "DELETE FROM recognised WHERE person IN (SELECT id FROM known)",
             (person,),
         )
         removed = self._database.execute("DELETE FROM visitors WHERE person = ?", (person,))
@@ -219,8 +143,8 @@ class Journal:
         return [
             (person, number, end, bool(hidden))
             for person, number, end, hidden in self._rows(
-                "SELECT person, count(*), max(end), person IN (SELECT person FROM hidden) "
-                "FROM visitors WHERE person IS NOT NULL GROUP BY person ORDER BY max(end) DESC"
+                'SELECT person, count(*), max("end"), person IN (SELECT person FROM hidden) '
+                'FROM visitors WHERE person IS NOT NULL GROUP BY person ORDER BY max("end") DESC'
             )
         ]
 
@@ -229,8 +153,9 @@ class Journal:
     def record(self, change: Change) -> None:
         """Record a change that is still to be applied."""
         self._database.execute(
-            "INSERT INTO changes (time, body, pending) VALUES (?, ?, 1)",
-            (time.time(), msgspec.json.encode(change)),
+            "INSERT INTO changes (number, time, body, pending) "
+            "SELECT coalesce(max(number), 0) + 1, ?, ?, ? FROM changes",
+            (time.time(), msgspec.json.encode(change), True),
         )
 
     def pending(self) -> list[tuple[int, Change, bool]]:
@@ -253,12 +178,13 @@ class Journal:
                 self.redirect(*change.redirect, number)
         if change.hides is not None and change.person is not None:
             self._hide(change.person, change.hides != undone)
-        self._database.execute("UPDATE changes SET pending = 0 WHERE number = ?", (number,))
+        self._database.execute("UPDATE changes SET pending = ? WHERE number = ?", (False, number))
 
     def undo(self, number: int) -> None:
         """Mark a change as undone, to be applied backwards."""
         self._database.execute(
-            "UPDATE changes SET undone = ?, pending = 1 WHERE number = ?", (time.time(), number)
+            "UPDATE changes SET undone = ?, pending = ? WHERE number = ?",
+            (time.time(), True, number),
         )
 
     def change(self, number: int) -> LoggedChange | None:
@@ -291,7 +217,7 @@ class Journal:
     def refuse(self, pairs: Iterable[tuple[str, str]], number: int) -> None:
         """Record that appearances are not of these people, by change `number`."""
         self._database.executemany(
-            "INSERT OR IGNORE INTO refusals VALUES (?, ?, ?)",
+            "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             [(appearance, person, number) for appearance, person in pairs],
         )
 
@@ -315,7 +241,9 @@ class Journal:
     def redirect(self, person: str, target: str, number: int) -> None:
         """Let an id stand for another one."""
         self._database.execute(
-            "INSERT OR REPLACE INTO redirects VALUES (?, ?, ?)", (person, target, number)
+            "INSERT INTO redirects VALUES (?, ?, ?) ON CONFLICT (person) "
+            "DO UPDATE SET target = excluded.target, change = excluded.change",
+            (person, target, number),
         )
 
     def remove_redirects(self, number: int) -> None:
@@ -337,12 +265,17 @@ class Journal:
         return bool(self._rows("SELECT 1 FROM hidden WHERE person = ?", person))
 
     def _hide(self, person: str, hidden: bool) -> None:
-        statement = "INSERT OR IGNORE INTO hidden VALUES (?)"
+        statement = "INSERT INTO hidden VALUES (?) ON CONFLICT DO NOTHING"
         if not hidden:
             statement = "DELETE FROM hidden WHERE person = ?"
         self._database.execute(statement, (person,))
 
     # Cursors
+
+    def name_of(self, log: Path) -> str:
+        """Return the name of this machine's log, which may share the journal with others'."""
+        path = str(log.resolve())
+        return path if self._url is None else f"{platform.node()}:{path}"
 
     def position(self, log: str) -> int:
         """Return how far a log was read; 0 at its beginning."""
@@ -351,18 +284,21 @@ class Journal:
 
     def set_position(self, log: str, position: int) -> None:
         """Note how far a log was read."""
-        self._database.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (log, position))
+        self._database.execute(
+            "INSERT INTO cursors VALUES (?, ?) ON CONFLICT (log) "
+            "DO UPDATE SET position = excluded.position",
+            (log, position),
+        )
 
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._errors():
-            return self._database.execute(statement, values).fetchall()
+        return self._database.execute(statement, values).fetchall()
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{self.path}: {error}") from error
+
+def _postgres(url: str) -> JournalDatabase:
+    # Here: psycopg is an extra.
+    from onlooker.identity.postgres.postgres_journal import PostgresJournal
+
+    return PostgresJournal(url)
 
 
 def _logged(row: tuple[Any, ...]) -> LoggedChange:

@@ -27,8 +27,15 @@ from onlooker.identity.errors import (
 )
 from onlooker.identity.faces import NewFace, Vectors
 from onlooker.identity.people.journal import JOURNAL, Journal
-from onlooker.identity.people.person_changes import Change, LoggedChange, Move, Visitor
-from onlooker.identity.search.engines import open_searcher
+from onlooker.identity.people.person_changes import (
+    Change,
+    LoggedChange,
+    Move,
+    Receipt,
+    Suggestion,
+    Visitor,
+)
+from onlooker.identity.search.engines import check_collection, open_searcher
 from onlooker.identity.search.searcher import Searcher
 from onlooker.identity.search.similarity import likeness
 from onlooker.identity.store import default_path
@@ -54,25 +61,6 @@ MAX_VECTORS = 30
 """Faces kept of one person; further appearances join without."""
 ALIKE = 70.0
 """Similarity of two people from which `suggest` names them."""
-
-
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """The record of the erasure of a person."""
-
-    person: str
-    time: float
-    appearances: int
-    faces: int
-    face_ids_sha256: str
-    """Of the erased FaceIds, sorted, one a line."""
-
-
-class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Two people who may be one."""
-
-    person: str
-    other: str
-    similarity: float
 
 
 class People:
@@ -414,15 +402,25 @@ class People:
             return ()
 
 
-def open_people(space: Space, store: Path | None = None) -> People:
-    """Open the people of a store of collections; None means the user's own. Raises StoreError.
+def are_people(space: Space, store: Path, url: str | None = None) -> bool:
+    """Return whether `open_people` would find any, or the place for them. Raises StoreError."""
+    if url is None:
+        return store.with_name(JOURNAL).exists()
+    with suppress(CollectionNotFound):
+        check_collection(store, space, COLLECTION, url)
+        return True
+    return False
 
-    The journal is beside the store.
+
+def open_people(space: Space, store: Path | None = None, url: str | None = None) -> People:
+    """Open the people of a store of collections, as `open_searcher` has it. Raises StoreError.
+
+    store: None means the user's own. The journal is beside the file, or in the database at `url`.
     """
     path = default_path() if store is None else store
-    searcher = open_searcher(path, space)
+    searcher = open_searcher(path, space, url)
     try:
-        return People(searcher, Journal(path.with_name(JOURNAL)))
+        return People(searcher, Journal(path.with_name(JOURNAL), url))
     except BaseException:
         searcher.close()
         raise

@@ -64,3 +64,22 @@ class LoggedChange(msgspec.Struct, frozen=True, kw_only=True):
     change: Change
     undone: float | None = None
     """When it was undone; None if it stands."""
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """The record of the erasure of a person."""
+
+    person: str
+    time: float
+    appearances: int
+    faces: int
+    face_ids_sha256: str
+    """Of the erased FaceIds, sorted, one a line."""
+
+
+class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Two people who may be one."""
+
+    person: str
+    other: str
+    similarity: float

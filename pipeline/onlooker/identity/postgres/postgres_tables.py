@@ -10,6 +10,48 @@ FORMAT = 2
 SCHEMA = "onlooker"
 """PostgreSQL's schema that has the tables."""
 
+JOURNAL = (
+    """CREATE TABLE visitors (
+        appearance TEXT PRIMARY KEY,
+        person TEXT,
+        face_id TEXT,
+        "end" DOUBLE PRECISION NOT NULL,
+        body BYTEA NOT NULL
+    )""",
+    'CREATE INDEX visitors_by_person ON visitors (person, "end")',
+    """CREATE TABLE changes (
+        number BIGINT PRIMARY KEY,
+        time DOUBLE PRECISION NOT NULL,
+        body BYTEA NOT NULL,
+        undone DOUBLE PRECISION,
+        pending BOOLEAN NOT NULL
+    )""",
+    "CREATE INDEX changes_pending ON changes (pending) WHERE pending",
+    """CREATE TABLE refusals (
+        appearance TEXT NOT NULL,
+        person TEXT NOT NULL,
+        change BIGINT NOT NULL REFERENCES changes (number),
+        PRIMARY KEY (appearance, person, change)
+    )""",
+    "CREATE INDEX refusals_by_person ON refusals (person)",
+    """CREATE TABLE redirects (
+        person TEXT PRIMARY KEY,
+        target TEXT NOT NULL,
+        change BIGINT NOT NULL
+    )""",
+    "CREATE TABLE hidden (person TEXT PRIMARY KEY)",
+    "CREATE TABLE cursors (log TEXT PRIMARY KEY, position BIGINT NOT NULL)",
+    "CREATE TABLE ids (last BIGINT NOT NULL)",
+    "INSERT INTO ids VALUES (0)",
+    """CREATE TABLE recognised (
+        appearance TEXT NOT NULL,
+        record TEXT NOT NULL,
+        person TEXT,
+        PRIMARY KEY (appearance, record)
+    )""",
+)
+"""Those of the journal of people, as `onlooker.identity.people.journal_file` has them."""
+
 TABLES = (
     "CREATE TABLE format (version BIGINT NOT NULL)",
     f"INSERT INTO format VALUES ({FORMAT})",
@@ -79,6 +121,7 @@ TABLES = (
         PRIMARY KEY (operation, token)
     )""",
     "CREATE INDEX requests_by_age ON requests (made)",
+    *JOURNAL,
 )
 
 TO_FORMAT_2 = (
@@ -99,6 +142,7 @@ TO_FORMAT_2 = (
     "ALTER TABLE faces ALTER COLUMN vector SET STORAGE MAIN",
     "ALTER TABLE users ALTER COLUMN vector TYPE BYTEA USING pg_temp.stored(vector)",
     "CREATE INDEX users_in_order ON users (collection, number)",
+    *JOURNAL,
     "UPDATE format SET version = 2",
 )
 

@@ -44,7 +44,7 @@ class UnknownPeople:
     def __init__(self, log: Log, people: People) -> None:
         self._log = log
         self._people = people
-        self._name = str(log.path.resolve())
+        self._name = people.journal.name_of(log.path)
         self.position = people.journal.position(self._name)
 
     def write(self, entries: Sequence[Entry]) -> None:
