@@ -9,7 +9,8 @@ import pytest
 from tests.support.appearances import event, record
 from tests.support.frame_records import make_records
 
-from onlooker.config.schema import Log, Metrics
+from onlooker.config.schema import Log
+from onlooker.config.serving import Metrics
 from onlooker.rekognition.record_schema import member_docs, record_schema
 from onlooker.rekognition.shapes import BoundingBox, encode
 

@@ -9,11 +9,12 @@ from tests.support import steps
 from tests.support.processes import called
 
 from onlooker.config.schema import Config, Pipeline
+from onlooker.stream import capacity
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Stage
-from onlooker.stream.supervisor import _cores, replay
+from onlooker.stream.supervisor import replay
 
 FRAMES = 160
 CONFIG = Config(pipeline=Pipeline(workers=2, batch=4, window=32, heartbeat=0.3, liveness=3))
@@ -85,5 +86,5 @@ def test_workers_with_several_threads_have_no_core_of_their_own(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5})
-    assert _cores(2, CONFIG) == [None, None]
-    assert _cores(2, Config()) == [3, 5]
+    assert capacity.pinned(2, CONFIG) == [None, None]
+    assert capacity.pinned(2, Config()) == [3, 5]

@@ -1,5 +1,7 @@
 """The sizes of a run, by its provider and by what is set."""
 
+import os
+
 import pytest
 
 from onlooker.config.schema import Config, Pipeline, Runtime
@@ -46,3 +48,11 @@ def test_a_window_of_one_frame_is_refused() -> None:
 
 def test_the_cores_are_those_that_this_process_may_use() -> None:
     assert capacity.cores() >= 1
+
+
+def test_workers_have_cores_of_their_own_where_there_are_as_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3})
+    found = [capacity.pinned(workers, Config()) for workers in (1, 2, 3)]
+    assert found == [[None], [3, 5], [None] * 3]

@@ -25,7 +25,7 @@ from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, Stage, Step
-from onlooker.stream.supervisor import RunError, Stopped, _cores, replay, running
+from onlooker.stream.supervisor import RunError, Stopped, replay, running
 
 FRAMES = 120
 CONFIG = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=0.3, liveness=3))
@@ -104,13 +104,6 @@ def test_processes_write_what_one_process_writes(
     assert stream.error is None
     assert sum(worker.frames for worker in status.workers if worker.stage == "detect") == FRAMES
     assert shown[-1] == status
-
-
-def test_workers_have_cores_of_their_own_where_there_are_as_many(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3})
-    assert [_cores(workers, Config()) for workers in (1, 2, 3)] == [[None], [3, 5], [None] * 3]
 
 
 def test_each_worker_keeps_to_its_core(video: Path, outputs: Outputs) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from onlooker import program_log
 from onlooker.cli.run import run_program
 from onlooker.config.load import find, has_section, load
-from onlooker.config.schema import Metrics
+from onlooker.config.serving import Metrics
 
 
 def serve(

@@ -25,7 +25,7 @@ from onlooker.config.section import (
     Section,
     Side,
 )
-from onlooker.config.serving import Console, Kinesis, Serve, Workers
+from onlooker.config.serving import Console, Kinesis, Metrics, Publish, Serve, Workers
 from onlooker.config.shared_store import Store
 from onlooker.config.sinks import SinkConfig, SinkName
 from onlooker.config.telemetry import Telemetry
@@ -193,32 +193,6 @@ class Log(Retention, frozen=True, kw_only=True):
     @property
     def retention(self) -> Retention:
         return Retention(**{name: getattr(self, name) for name in Retention.__struct_fields__})
-
-
-class Publish(Section, frozen=True, kw_only=True):
-    """`[publish]`: where records of `[streams]` are published, and who may subscribe."""
-
-    endpoint: str | None = None
-    """Such as tcp://127.0.0.1:5555; any address that is not local needs a key."""
-    key: str | None = None
-    """File with the publisher's key pair (`onlooker keys generate`)."""
-    clients: tuple[str, ...] = ()
-    """Public keys of the clients that may subscribe; they need `key`."""
-
-    def __post_init__(self) -> None:
-        if self.clients and self.key is None:
-            raise ConfigError("clients needs key: create one with `onlooker keys generate FILE`")
-
-
-class Metrics(Section, frozen=True, kw_only=True):
-    """`[metrics]`: Prometheus metrics of the streams, and of an API that runs beside them."""
-
-    listen: Annotated[str, Meta(pattern=r"^\S+:\d{1,5}$")] | None = None
-    """Address such as 127.0.0.1:9464; None means no metrics."""
-
-    def __post_init__(self) -> None:
-        if self.listen and not 1 <= int(self.listen.rpartition(":")[2]) <= 65535:
-            raise ConfigError(f"{self.listen}: the port must be 1 to 65535")
 
 
 class SourceConfig(Section, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Capacity of a run: processes of a stage, frames of a batch, frames in flight.
+"""Capacity of a run: processes of a stage and their cores, frames of a batch, frames in flight.
 
 On processors one worker per core analyses one frame at a time. On a card few workers analyse many
 frames at once: while one batch of a worker is on the card, another is cut into regions and crops by
@@ -66,3 +66,17 @@ def videos_at_once(config: Config) -> int:
 def start_seconds(config: Config) -> float:
     """Return the time that a process may take until it is heard of."""
     return CARD_START_SECONDS if on_card(config) else START_SECONDS
+
+
+def pinned(workers: int, config: Config) -> list[int | None]:
+    """Return the core for each worker of a stage: its own if there are as many as cores.
+
+    OpenVINO hands each inference to a thread of its own. If the system moves that from core to
+    core, as it does while a core is idle, the image is in the wrong cache: on two cores two pinned
+    processes ran models half as often again. If workers are fewer or more than cores, the system
+    finds free ones.
+    """
+    if batch(config) > 1 or not hasattr(os, "sched_getaffinity"):
+        return [None] * workers  # several threads each
+    cores = sorted(os.sched_getaffinity(0))
+    return [*cores] if workers == len(cores) else [None] * workers

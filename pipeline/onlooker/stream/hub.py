@@ -121,33 +121,9 @@ class Hub:
     def status(self) -> messages.Status:
         """Return everything that is known."""
         return messages.Status(
-            streams=tuple(
-                messages.StreamStatus(
-                    name=stream.name,
-                    counts=stream.counts,
-                    source=stream.source,
-                    in_flight=len(stream.flights),
-                    frames=stream.frames,
-                    finished=stream.finished,
-                    error=stream.error,
-                    seconds=stream.seconds,
-                    policy=stream.policy,
-                    health=stream.health,
-                    reconnects=sum(stream.reconnects.values()),
-                    lag=stream.lag,
-                )
-                for stream in self.streams.values()
-            ),
+            streams=tuple(stream.status for stream in self.streams.values()),
             workers=tuple(
-                messages.WorkerStatus(
-                    name=worker.name,
-                    stage=self.stages[worker.stage].name,
-                    frames=worker.frames,
-                    busy=worker.busy,
-                    model=worker.model,
-                    cpu=worker.cpu,
-                )
-                for worker in self.workers.values()
+                worker.status(self.stages[worker.stage].name) for worker in self.workers.values()
             ),
             alive=tuple(self._heard),
             error=self.error,

@@ -99,6 +99,24 @@ class Stream:
         ordered = sorted(self.lags)
         return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
 
+    @property
+    def status(self) -> messages.StreamStatus:
+        """The stream, for the user."""
+        return messages.StreamStatus(
+            name=self.name,
+            counts=self.counts,
+            source=self.source,
+            in_flight=len(self.flights),
+            frames=self.frames,
+            finished=self.finished,
+            error=self.error,
+            seconds=self.seconds,
+            policy=self.policy,
+            health=self.health,
+            reconnects=sum(self.reconnects.values()),
+            lag=self.lag,
+        )
+
     def may_be_carried(self, flight: Flight) -> bool:
         """Return whether the frame need not be searched."""
         recent = flight.captured - self.searched <= MAX_CARRIED_SECONDS
@@ -140,3 +158,14 @@ class Worker:
     busy: float = 0.0
     model: float = 0.0
     cpu: float = 0.0
+
+    def status(self, stage: str) -> messages.WorkerStatus:
+        """Return the worker, for the user; stage: the name of its stage."""
+        return messages.WorkerStatus(
+            name=self.name,
+            stage=stage,
+            frames=self.frames,
+            busy=self.busy,
+            model=self.model,
+            cpu=self.cpu,
+        )

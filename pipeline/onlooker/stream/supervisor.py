@@ -145,7 +145,9 @@ class Run:
         self._hub = Child("hub", "onlooker.stream.hub_process", str(run))
         self._workers: list[Child] = []
         for stage in stages:
-            for number, core in enumerate(_cores(stage.processes(plan.config), plan.config)):
+            for number, core in enumerate(
+                capacity.pinned(stage.processes(plan.config), plan.config)
+            ):
                 arguments = (str(run), stage.name)
                 name = f"{stage.name}-{number}"
                 self._workers.append(Child(name, "onlooker.stream.worker", *arguments, core=core))
@@ -429,20 +431,6 @@ class Run:
     def _all_but_hub(self) -> list[Child]:
         """All children but the hub and the publishers, the sources first."""
         return [*self._sources, *self._workers[::-1]]
-
-
-def _cores(workers: int, config: Config) -> list[int | None]:
-    """Return the core for each worker of a stage: its own if there are as many as cores.
-
-    OpenVINO hands each inference to a thread of its own. If the system moves that from core to
-    core, as it does while a core is idle, the image is in the wrong cache: on two cores two pinned
-    processes ran models half as often again. If workers are fewer or more than cores, the system
-    finds free ones.
-    """
-    if capacity.batch(config) > 1 or not hasattr(os, "sched_getaffinity"):
-        return [None] * workers  # several threads each
-    cores = sorted(os.sched_getaffinity(0))
-    return [*cores] if workers == len(cores) else [None] * workers
 
 
 def _base(name: str) -> str:
