@@ -1,5 +1,6 @@
 """The sdist and the wheel: built from a clean tree, whole, and at work away from the source."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,18 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [packages] = place.glob("lib/python*/site-packages")
     # Files named *.pth in a folder that is added like this are not read: no editable Onlooker.
     (packages / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    # All libraries are there, and pip finds them: it fetches nothing but the wheel.
     pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", place / "bin" / "python"]
-    run([*pip, "install", "--quiet", "--no-deps", "--no-index", wheel], place)
+    local = ("--no-index", "--find-links", wheel.parent)
+    run([*pip, "install", "--quiet", *local, f"{wheel}[{runtime()}]"], place)
     return place / "bin"
+
+
+def runtime() -> str:
+    """Return the extra with the ONNX Runtime that is installed here."""
+    installed = {each.name.lower() for each in metadata.distributions()}
+    packages = {"onnxruntime-openvino": "openvino", "onnxruntime-gpu": "gpu", "onnxruntime": "cpu"}
+    return next(extra for package, extra in packages.items() if package in installed)
 
 
 def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> None:
@@ -104,6 +115,24 @@ def test_the_wheel_has_every_file_of_the_package_and_no_other(wheel: Path) -> No
     assert content == package | cards | compiled
     assert {Path(name).suffix for name in package | cards} <= DATA | {".md"}
     assert max(sizes[name] for name in compiled) < MAX_COMPILED_BYTES
+
+
+def test_pip_takes_the_wheel_and_an_extra_from_a_folder(installed: Path, wheel: Path) -> None:
+    """The command of docs/install.md; a library that no folder has is an error with its name."""
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", installed / "python"]
+    local: list[str | Path] = ["--no-index", "--find-links", wheel.parent]
+    asked = f"onlooker[{runtime()}]"
+    again = [*pip, "install", "--dry-run", "--report", "-", "--quiet", *local]
+    report = json.loads(run([*again, "--force-reinstall", "--no-deps", asked], installed))
+    [found] = report["install"]
+    assert found["metadata"]["name"] == "onlooker"
+    assert set(found["requested_extras"]) == {runtime()}
+    assert Path(found["download_info"]["url"].removeprefix("file://")) == wheel
+    missing = subprocess.run(
+        [*again, "--force-reinstall", asked], capture_output=True, text=True, timeout=120
+    )
+    assert missing.returncode == 1
+    assert "No matching distribution found for" in missing.stderr
 
 
 def test_the_installed_package_works_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
