@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,11 +29,16 @@ from onlooker.record.destinations import destination
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream import gateway_process, processors, sink_processes, stream_table
+from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.sink_processes import SinkProcesses
 from onlooker.stream.stream_table import StreamTable
 from onlooker.stream.supervisor import RunError, Stopped
 from onlooker.stream.wanted_streams import WantedStreams
 from onlooker.vision import analyser
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 logger = logging.getLogger(__name__)
 
@@ -98,22 +103,43 @@ def run_program(
     and on SIGHUP. api, kinesis, console: their configurations; None if they are not wanted. jobs:
     whether the API takes jobs over stored videos, which run here too. Raises OnlookerError.
     """
-    from onlooker.api import kinesis_server, server
-    from onlooker.console import supervised
-    from onlooker.jobs import job_processes
-    from onlooker.jobs.job_store import JobStore
-    from onlooker.jobs.metrics import JobMetrics
     from onlooker.stream.cameras import serve
 
     config = reload()
     outputs = outputs_of(config)
+    _prepare(config, outputs, api, jobs)
+    named = config.sinks if config.streams or isinstance(reload, WantedStreams) else {}
+    stopped: Stopped | None = None
+    with ExitStack() as closing:
+        beside = ServerGroups(closing, outputs.log_path)
+        beside.start(api, kinesis, console, jobs)
+        sinks = closing.enter_context(sink_processes.running(outputs.log_path, named))
+        on_status = _metrics(config, beside, sinks, closing)
+        try:
+            followers = [sinks] if named else []
+            status = serve(
+                reload, outputs, on_status, watched, others=beside.groups, followers=followers
+            )
+        except Stopped as stop:
+            status, stopped = stop.status, stop
+        sinks.finish(stopped=True)
+    if config.streams:
+        terminal.console.print(streams_table(status, None, 0.0))
+    if stopped is not None:
+        raise stopped
+
+
+def _prepare(config: Config, outputs: Outputs, api: Config | None, jobs: bool) -> None:
+    """Check what would end the program later, build the models, and print where records go."""
+    from onlooker.api import server
+    from onlooker.jobs import job_processes
+
     if outputs.publish is not None and config.streams:
         endpoints.check_free(outputs.publish)
     if api is not None:
         check_ports(api)
         if jobs:
             job_processes.check(api)
-        as_video = api
         api = api.with_thorough_detection() if api.serve.thorough else api
         server.check(api)
         pull_models(analyser.cards(api, analyser.ALL))
@@ -128,73 +154,102 @@ def run_program(
             plain.print(f"publish  {outputs.publish}")
         for name, sink in config.sinks.items():
             plain.print(f"sink     {name}, {sink.kind}")
-    with ExitStack() as closing:
-        groups: list[Group] = []
-        if api is not None:
-            unsigned = api.serve.keys is None
 
-            def ready(url: str) -> None:
-                plain.print(f"listening at {url}")
-                if unsigned:
-                    plain.print("no keys are configured: anybody on this machine may do everything")
 
-            processes = closing.enter_context(server.running(api, default_path(), ready, jobs))
-            groups.append(processes)
-            if jobs:
-                groups.append(
-                    closing.enter_context(job_processes.running(as_video, default_path()))
-                )
+class ServerGroups:
+    """The groups of processes that answer requests, which run beside the streams.
+
+    closing: closes them. log: of the streams' records.
+    """
+
+    def __init__(self, closing: ExitStack, log: Path) -> None:
+        self.groups: list[Group] = []
+        self.collectors: list[Callable[[CollectorRegistry], None]] = []
+        """Each registers metrics of a group."""
+        self._closing = closing
+        self._log = log
+
+    def start(
+        self, api: Config | None, kinesis: Config | None, console: Config | None, jobs: bool
+    ) -> None:
+        """Start those that are wanted; see `run_program`."""
+        counting = self._start_api(api, jobs) if api is not None else None
         if kinesis is not None:
-            counting = processes.metrics if api is not None else None
-            port = kinesis_server.running(
-                kinesis, outputs.log_path, lambda url: plain.print(f"kinesis  {url}"), counting
-            )
-            kinesis_processes = closing.enter_context(port)
-            groups.append(kinesis_processes)
+            self._start_kinesis(kinesis, counting)
         if console is not None:
-            pages = supervised.running(
-                console,
-                default_path(),
-                outputs.log_path,
-                lambda url: plain.print(f"console  {url}"),
-            )
-            groups.append(closing.enter_context(pages))
-        streams = bool(config.streams) or isinstance(reload, WantedStreams)
-        named = config.sinks if streams else {}
-        sinks = closing.enter_context(sink_processes.running(outputs.log_path, named))
-        metrics = None
-        if config.metrics.listen:
-            from onlooker.stream.metrics import Metrics, SinkMetrics
+            self._start_console(console)
 
-            try:
-                metrics = Metrics(config.metrics.listen)
-            except OSError as error:
-                raise RunError(
-                    f"[metrics] listen: {config.metrics.listen}: {error}; name an address of this "
-                    "machine, and a port that no other program uses, nor another Onlooker"
-                ) from error
-            closing.callback(metrics.close)
-            counted = processes if api is not None else None
-            counted = counted or (kinesis_processes if kinesis is not None else None)
-            if counted is not None:
-                counted.register_metrics(metrics.registry)
-            if api is not None and jobs:
-                store = closing.enter_context(JobStore(api.jobs))
-                metrics.registry.register(JobMetrics(store))
-            metrics.registry.register(SinkMetrics(sinks.status))
-            plain.print(f"metrics  http://{config.metrics.listen}/metrics")
-        on_status = metrics.update if metrics is not None else lambda status: None
-        stopped: Stopped | None = None
-        try:
-            followers = [sinks] if named else []
-            status = serve(reload, outputs, on_status, watched, others=groups, followers=followers)
-        except Stopped as stop:
-            status, stopped = stop.status, stop
-        sinks.finish(stopped=True)
-    if config.streams:
-        terminal.console.print(streams_table(status, None, 0.0))
-    if stopped is not None:
-        raise stopped
+    def _start_api(self, config: Config, jobs: bool) -> Path | None:
+        """Start the API and its jobs; return the folder of its metrics."""
+        from onlooker.api import server
+        from onlooker.jobs import job_processes
+
+        def ready(url: str) -> None:
+            plain.print(f"listening at {url}")
+            if config.serve.keys is None:
+                plain.print("no keys are configured: anybody on this machine may do everything")
+
+        thorough = config.with_thorough_detection() if config.serve.thorough else config
+        running = server.running(thorough, default_path(), ready, jobs)
+        processes = self._closing.enter_context(running)
+        self.groups.append(processes)
+        self.collectors.append(processes.register_metrics)
+        if jobs:
+            working = job_processes.running(config, default_path())
+            self.groups.append(self._closing.enter_context(working))
+            self.collectors.append(lambda registry: self._register_jobs(registry, config))
+        return processes.metrics
+
+    def _register_jobs(self, registry: "CollectorRegistry", config: Config) -> None:
+        from onlooker.jobs.job_store import JobStore
+        from onlooker.jobs.metrics import JobMetrics
+
+        registry.register(JobMetrics(self._closing.enter_context(JobStore(config.jobs))))
+
+    def _start_kinesis(self, config: Config, counting: Path | None) -> None:
+        """counting: folder of the API's metrics; None if there is no API."""
+        from onlooker.api import kinesis_server
+
+        def ready(url: str) -> None:
+            plain.print(f"kinesis  {url}")
+
+        running = kinesis_server.running(config, self._log, ready, counting)
+        processes = self._closing.enter_context(running)
+        self.groups.append(processes)
+        if counting is None:
+            self.collectors.append(processes.register_metrics)
+
+    def _start_console(self, config: Config) -> None:
+        from onlooker.console import supervised
+
+        def ready(url: str) -> None:
+            plain.print(f"console  {url}")
+
+        running = supervised.running(config, default_path(), self._log, ready)
+        self.groups.append(self._closing.enter_context(running))
+
+
+def _metrics(
+    config: Config, beside: ServerGroups, sinks: SinkProcesses, closing: ExitStack
+) -> Callable[[Status], None]:
+    """Serve the metrics if they are wanted; return what takes each status. Raises RunError."""
+    if not config.metrics.listen:
+        return lambda status: None
+    from onlooker.stream.metrics import Metrics, SinkMetrics
+
+    try:
+        metrics = Metrics(config.metrics.listen)
+    except OSError as error:
+        raise RunError(
+            f"[metrics] listen: {config.metrics.listen}: {error}; name an address of this "
+            "machine, and a port that no other program uses, nor another Onlooker"
+        ) from error
+    closing.callback(metrics.close)
+    for register in beside.collectors:
+        register(metrics.registry)
+    metrics.registry.register(SinkMetrics(sinks.status))
+    plain.print(f"metrics  http://{config.metrics.listen}/metrics")
+    return metrics.update
 
 
 def check(config: Config) -> None:
