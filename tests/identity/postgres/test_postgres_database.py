@@ -146,6 +146,10 @@ def test_a_user_who_may_not_create_tables(url: str) -> None:
     with Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@")) as store:
         store.make_collection("staff", "m")
         store.add("staff", [face(1)])
+    # Nor does a host that keeps the server's timeline to itself stop it.
+    server.run("REVOKE EXECUTE ON FUNCTION pg_walfile_name(pg_lsn) FROM PUBLIC", name)
+    with Store(NOWHERE, url.replace("postgres@", f"visitor_{name}@")) as store:
+        assert len(store.faces("staff").faces) == 1
 
 
 def test_a_backup_is_the_servers_affair(store: Store, tmp_path: Path) -> None:
