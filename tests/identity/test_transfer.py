@@ -230,7 +230,7 @@ class TestCopy:
     def test_an_interrupted_one_is_completed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(transfer, "REMOTE_CHUNK_FACES", 20)
+        monkeypatch.setattr(transfer, "CHUNK_FACES", 20)
         url = postgres.database()
         path = tmp_path / "faces.db"
         for store in filled(path):
@@ -238,7 +238,7 @@ class TestCopy:
         code = (
             "import sys, os; from pathlib import Path; from onlooker.identity import transfer\n"
             "from onlooker.identity.store import Store\n"
-            "transfer.REMOTE_CHUNK_FACES, add, left = 20, transfer._add, [2]\n"
+            "transfer.CHUNK_FACES, add, left = 20, transfer._add, [2]\n"
             "def dying(*args, **more):\n"
             "    left[0] -= 1\n"
             "    add(*args, **more) if left[0] else os._exit(9)\n"

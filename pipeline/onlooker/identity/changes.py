@@ -111,8 +111,6 @@ def vectors_at(
 def _at(database: Transactions, columns: str, kind: Kind, numbers: Sequence[int]) -> list[Any]:
     """Return the rows of these numbers in any order."""
     found: list[Any] = []
-    for start in range(0, len(numbers), schema.MAX_PARAMETERS):
-        some = numbers[start : start + schema.MAX_PARAMETERS]
-        marks = ",".join("?" * len(some))
+    for marks, some in schema.batches(numbers):
         found += database.rows(f"SELECT {columns} FROM {kind} WHERE number IN ({marks})", some)
     return found

@@ -5,7 +5,7 @@ The tables are defined in `onlooker.identity.migrations`.
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,11 +17,14 @@ from onlooker.identity.faces import (
     Method,
     Metric,
     NewFace,
+    Reason,
     Vectors,
     are_off,
 )
 from onlooker.sql import Connection
 from onlooker.types import StoredFace
+
+T = TypeVar("T")
 
 DELETED_PREFIX, IMPORTED_PREFIX = "/gone/", "/coming/"
 """Prefixes of the names of collections that are deleted, and of those that are not complete yet. No
@@ -114,9 +117,10 @@ def next_number(database: Connection, count: int = 1) -> int:
 def next_change(database: Connection, row: Row, faces: int = 0, users: int = 0) -> int:
     """Return the number of a change to this collection, which adds this many faces and users.
 
-    Each of several faces that are added has a number; the last one is returned.
+    faces: negative for faces that are deleted. Each of several has a number; the last one is
+    returned.
     """
-    number = next_number(database, max(1, faces))
+    number = next_number(database, max(1, abs(faces)))
     database.execute(
         "UPDATE collections SET change = ?, faces = faces + ?, users = users + ? WHERE id = ?",
         (number, faces, users, row.id),
@@ -149,11 +153,16 @@ def insert(
 
 def _stored_at(database: Connection, row: Row, face_ids: Sequence[str]) -> Iterator[Any]:
     """Yield the columns STORED of those faces that are stored."""
-    for start in range(0, len(face_ids), MAX_PARAMETERS):
-        some = face_ids[start : start + MAX_PARAMETERS]
-        marks = ",".join("?" * len(some))
+    for marks, some in batches(face_ids):
         query = f"SELECT {STORED} FROM faces WHERE collection = ? AND face_id IN ({marks})"
         yield from database.execute(query, (row.id, *some)).fetchall()
+
+
+def batches(values: Sequence[T]) -> Iterator[tuple[str, Sequence[T]]]:
+    """Yield some of the values at a time, and the marks of a statement for them."""
+    for start in range(0, len(values), MAX_PARAMETERS):
+        some = values[start : start + MAX_PARAMETERS]
+        yield ",".join("?" * len(some)), some
 
 
 def put(
@@ -184,21 +193,37 @@ def put(
     )
 
 
-def delete(database: Connection, row: Row, face_id: str) -> Failure | None:
-    """Delete a face, or return why it cannot be deleted."""
-    found = database.execute(
-        "SELECT number, (SELECT user_id FROM users WHERE made = faces.user) FROM faces "
-        "WHERE collection = ? AND face_id = ?",
-        (row.id, face_id),
-    ).fetchone()
-    if found is None:
-        return Failure(face_id=face_id, reason="FACE_NOT_FOUND")
-    face, user_id = found
-    if user_id is not None:
-        return Failure(face_id=face_id, reason="ASSOCIATED_TO_AN_EXISTING_USER", user_id=user_id)
-    database.execute("DELETE FROM faces WHERE number = ?", (face,))
-    record_deletion(database, row, face, next_change(database, row, faces=-1))
-    return None
+def delete(
+    database: Connection, row: Row, face_ids: Sequence[str]
+) -> tuple[list[str], list[Failure]]:
+    """Delete faces; return the ids of those, and why others cannot be deleted, in order."""
+    found: dict[str, tuple[int, str | None]] = {}
+    for marks, some in batches(face_ids):
+        query = (
+            "SELECT face_id, number, (SELECT user_id FROM users WHERE made = faces.user) "
+            f"FROM faces WHERE collection = ? AND face_id IN ({marks})"
+        )
+        rows = database.execute(query, (row.id, *some)).fetchall()
+        found |= {name: (number, user_id) for name, number, user_id in rows}
+    deleted, failed = [], []
+    for name in face_ids:
+        if name not in found:
+            failed.append(Failure(face_id=name, reason="FACE_NOT_FOUND"))
+        elif (user_id := found[name][1]) is not None:
+            reason: Reason = "ASSOCIATED_TO_AN_EXISTING_USER"
+            failed.append(Failure(face_id=name, reason=reason, user_id=user_id))
+        else:
+            deleted.append(name)
+    numbers = [found[name][0] for name in deleted]
+    for marks, gone in batches(numbers):
+        database.execute(f"DELETE FROM faces WHERE number IN ({marks})", gone)
+    if numbers:
+        first = next_change(database, row, faces=-len(numbers)) - len(numbers) + 1
+        database.executemany(
+            "INSERT INTO deletions (number, collection, face) VALUES (?, ?, ?)",
+            [(change, row.id, number) for change, number in enumerate(numbers, first)],
+        )
+    return deleted, failed
 
 
 def record_deletion(database: Connection, row: Row, deleted: int, change: int) -> None:
@@ -272,9 +297,9 @@ def page_of_faces(
         query = f"SELECT number, {STORED} FROM faces WHERE {where} ORDER BY number LIMIT ?"
         return database.execute(query, (*values, limit)).fetchall()
     found = []
-    for wanted in set(face_ids):
-        query = f"SELECT number, {STORED} FROM faces WHERE {where} AND face_id = ?"
-        found += database.execute(query, (*values, wanted)).fetchall()
+    for marks, some in batches(list(set(face_ids))):
+        query = f"SELECT number, {STORED} FROM faces WHERE {where} AND face_id IN ({marks})"
+        found += database.execute(query, (*values, *some)).fetchall()
     return sorted(found)[:limit]
 
 

@@ -283,14 +283,8 @@ class Store:
 
         def change(database: Connection) -> Deletions:
             row = row_of(database, collection)
-            outcome = {
-                face_id: schema.delete(database, row, face_id)
-                for face_id in dict.fromkeys(face_ids)
-            }
-            return Deletions(
-                deleted=[face_id for face_id, failure in outcome.items() if failure is None],
-                failed=[failure for failure in outcome.values() if failure is not None],
-            )
+            deleted, failed = schema.delete(database, row, list(dict.fromkeys(face_ids)))
+            return Deletions(deleted=deleted, failed=failed)
 
         return self.database.write(change)
 

@@ -42,11 +42,7 @@ from onlooker.types import StoredFace
 T = TypeVar("T")
 
 CHUNK_FACES = 2_000
-"""Faces that are read at a time, and stored in one transaction of SQLite."""
-REMOTE_CHUNK_FACES = 200
-"""Faces that are stored in one transaction of PostgreSQL, where each statement is a round trip
-while others wait to write."""
-
+"""Faces that are read at a time, and stored in one transaction."""
 UNREADABLE = (ValueError, TypeError, EOFError, OverflowError, SyntaxError, tokenize.TokenError)
 """NumPy's errors for damaged headers, which are Python expressions."""
 
@@ -265,8 +261,7 @@ def _fill(
     """Add the faces, some at a time, so that others can write in between; return how many."""
     owned = dict.fromkeys(head.Users, 0)
     count = 0
-    chunk = CHUNK_FACES if store.url is None else REMOTE_CHUNK_FACES
-    while part := list(islice(lines, chunk)):
+    while part := list(islice(lines, CHUNK_FACES)):
         places = [f"{source}, line {number}" for number in range(count + 2, count + 2 + len(part))]
         faces = [_decode(line, Line, place) for line, place in zip(part, places, strict=True)]
         for face, place in zip(faces, places, strict=True):
@@ -305,9 +300,10 @@ def _check_vectors(vectors: Vectors, places: Sequence[str], metric: Metric) -> N
 
 def _add(database: Connection, hidden: str, faces: list[Line], vectors: Vectors) -> None:
     row = row_of(database, hidden)
+    names = {line.UserId for line in faces if line.UserId is not None}
+    users = {name: user_table.user_row(database, row, name).made for name in names}
     added = []
     for line, vector in zip(faces, vectors, strict=True):
-        user = line.UserId and user_table.user_row(database, row, line.UserId).made
         box = line.BoundingBox
         face = StoredFace(
             face_id=line.FaceId,
@@ -316,7 +312,7 @@ def _add(database: Connection, hidden: str, faces: list[Line], vectors: Vectors)
             box=(box.Left, box.Top, box.Width, box.Height),
             confidence=line.Confidence,
         )
-        added.append((face, schema.stored(vector), user or None))
+        added.append((face, schema.stored(vector), users.get(line.UserId or "")))
     schema.put(database, row, added)
 
 

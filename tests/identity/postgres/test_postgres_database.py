@@ -2,8 +2,9 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -25,6 +26,7 @@ from onlooker.identity.postgres.postgres_connection import PostgresConnection
 from onlooker.identity.postgres.postgres_database import PostgresDatabase
 from onlooker.identity.search.index import FaceIndex
 from onlooker.identity.store import Store
+from onlooker.types import StoredFace
 
 NOWHERE = Path("no file")
 
@@ -253,3 +255,37 @@ def test_a_group_whose_connection_dies(store: Store) -> None:
     assert isinstance(group.outcomes[3], StoreUnreachable)
     assert numbers(store) == [n for n in range(6) if group.outcomes[n] == n]
     store.add("staff", [face(1)])
+
+
+def test_many_faces_take_about_as_few_statements_as_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is a round trip, during which other machines wait to write."""
+    statements: list[str] = []
+    execute, executemany = PostgresConnection.execute, PostgresConnection.executemany
+
+    def counted(self: PostgresConnection, query: str, values: Any = (), /) -> Any:
+        statements.append(query)
+        return execute(self, query, values)
+
+    def counted_many(self: PostgresConnection, query: str, values: Any, /) -> Any:
+        statements.append(query)
+        return executemany(self, query, values)
+
+    monkeypatch.setattr(PostgresConnection, "execute", counted)
+    monkeypatch.setattr(PostgresConnection, "executemany", counted_many)
+
+    def count(call: Callable[[], object]) -> int:
+        statements.clear()
+        call()
+        return len(statements)
+
+    faces: list[StoredFace] = []
+    assert count(lambda: faces.extend(store.add("staff", [face(1)]))) < 10
+    many = [face(seed, picture=b"%d" % seed) for seed in range(600)]
+    assert count(lambda: faces.extend(store.add("staff", many))) < 12
+    names = [one.face_id for one in faces]
+    assert count(lambda: store.faces("staff", face_ids=names)) < 10
+    assert count(lambda: store.delete_faces("staff", names)) < 14
+    assert store.collection("staff").faces == 0
+    assert list(backup.verify(store)) == []
