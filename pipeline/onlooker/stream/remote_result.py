@@ -5,7 +5,6 @@ nothing of what others have said about it, and that later stages can work on it 
 """
 
 import math
-from collections.abc import Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -74,11 +73,11 @@ def _known(frame: Frame) -> list[object]:
 
 
 def _bounded(value: object) -> bool:
-    """Return whether all floats in a decoded value are numbers of a usual size."""
+    """Return whether all floats in a value that msgpack gives are numbers of a usual size."""
     if isinstance(value, float):
-        return abs(value) <= MAX_NUMBER  # not so a NaN
+        return -MAX_NUMBER <= value <= MAX_NUMBER  # not so a NaN
+    if isinstance(value, list):
+        return all(map(_bounded, value))
     if isinstance(value, dict):
         return all(map(_bounded, value.values()))
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return all(map(_bounded, value))
     return True
