@@ -64,13 +64,16 @@ def test_a_lease_can_be_answered_once_and_by_its_worker_only(site: Site) -> None
     assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
 
 
-def test_registering_again_ends_the_leases_of_before(site: Site) -> None:
+def test_an_answer_that_crosses_a_registration_is_dropped(site: Site) -> None:
+    """The job was on its way when the worker registered again; its frame is lent elsewhere."""
     peer = site.machine()
     site.join(peer)
     name, _ = ready(site, peer)
     lend(site, peer, name, 5)
     ready(site, peer)
-    peer.send_multipart(
-        [b"detect-0.1", *messages.pack(messages.Result(5, None, 0.0, 0.0, 0.0), FOUND)]
-    )
-    assert isinstance(gateway_messages.unpack_from_gateway(site.receive(peer)[0]), Refused)
+    result = messages.Result(5, None, 0.0, 0.0, 0.0)
+    peer.send_multipart([b"detect-0.1", *messages.pack(result, FOUND)])
+    lend(site, peer, name, 6)
+    peer.send_multipart([b"detect-0.1", *messages.pack(replace(result, lease=6), FOUND)])
+    _, *parts = site.receive(site.hub)
+    assert messages.unpack_to_hub(parts) == (replace(result, lease=6), FOUND)

@@ -46,6 +46,8 @@ MAX_WORKERS = 1500
 """Workers of all machines. Each takes two open files of this process, and one of the hub."""
 MAX_UNTAKEN_BYTES = 8 * 2**20
 """Pixels on their way to a machine, and the rest of an image; more wait in their rings."""
+MAX_VOID = 1000
+"""Leases of a worker that are remembered when they are void."""
 MAX_IN_A_ROW = 100
 """Messages of machines that are handled before the workers' sockets are read again."""
 NO_URL = "test://moving"
@@ -68,6 +70,8 @@ class Worker:
     """Its connection to the hub."""
     lent: dict[int, bytes] = field(default_factory=dict)
     """Frames that it has not answered, by lease. No two hubs of any run have a lease in common."""
+    void: deque[int] = field(default_factory=lambda: deque(maxlen=MAX_VOID))
+    """Leases that it had when it registered again. It may answer those that were on their way."""
     spent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Seconds of its last result: busy, model, cpu."""
 
@@ -224,6 +228,7 @@ class Gateway:
         match message:
             case messages.Ready() if message.stage in self._stages:
                 worker = self._worker(peer, machine, name)
+                worker.void.extend(worker.lent)
                 worker.lent.clear()
                 self._tell_hub(worker, replace(message, remote=True))
             case messages.Heartbeat():
@@ -243,6 +248,8 @@ class Gateway:
     ) -> None:
         """Pass a result on. Raises Refusal unless it answers a frame that the worker has."""
         lent = worker.lent.pop(result.lease, None)
+        if lent is None and result.lease in worker.void:
+            return
         try:
             if lent is None:
                 raise MessageError("an answer with a lease that it does not have")
