@@ -215,3 +215,13 @@ def test_a_finer_search_that_finds_nothing_is_believed() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False, finer=True)
     assert followed.take(1, 0.04, [], drawn(line), False, finer=True) == ()
+
+
+def test_where_nothing_is_new_text_may_look_a_little_different() -> None:
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*line)], drawn(line), False)
+    softer = Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), 2.5), np.uint8))
+    assert followed.carry(0.04, softer, False) == ()
+    [there] = followed.carry(0.04, softer, False, nothing_new=True)
+    assert there.known
+    assert followed.carry(0.04, drawn(), False, nothing_new=True) == ()

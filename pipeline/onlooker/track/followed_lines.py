@@ -154,10 +154,18 @@ class FollowedLines(msgspec.Struct):
             taken.append(replace(quad, again=again))
         return [region for region, _ in found], rest
 
-    def carry(self, time: float, picture: Picture, cut: bool) -> tuple[TextQuad, ...]:
-        """Return the regions of a frame that was not searched: those whose pixels are there."""
+    def carry(
+        self, time: float, picture: Picture, cut: bool, nothing_new: bool = False
+    ) -> tuple[TextQuad, ...]:
+        """Return the regions of a frame that was not searched: those whose pixels are there.
+
+        nothing_new: whether that is known of the frame; then something like them is enough.
+        """
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
-        found = (_missed(region, region.motion.at(time).box(), picture) for region in self.regions)
+        found = (
+            _missed(region, region.motion.at(time).box(), picture, nothing_new)
+            for region in self.regions
+        )
         return tuple(quad for quad in found if quad is not None)
 
     def _read(
@@ -238,9 +246,11 @@ def _due(region: Region, time: float) -> bool:
     return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
-def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
-    """Return a region that was not detected if its pixels are at `place`."""
-    like = _found(region, place, picture)
+def _missed(
+    region: Region, place: Box, picture: Picture, loosely: bool = False
+) -> TextQuad | None:
+    """Return a region that was not detected if its pixels, or such as they, are at `place`."""
+    like = _found(region, place, picture, loosely)
     if like is None:
         return None
     _, _, right, down = like.move
@@ -248,10 +258,10 @@ def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
     return replace(region.quad, quad=(one, two, three, four), like=like, detected=False)
 
 
-def _found(region: Region, place: Box, picture: Picture) -> Like | None:
+def _found(region: Region, place: Box, picture: Picture, loosely: bool = False) -> Like | None:
     """Return the way of the region's pixels since it was read; None if they are not there.
 
-    place: where it is expected.
+    place: where it is expected. loosely: whether something like them is enough.
     """
     if region.patch is None:
         return None
@@ -261,7 +271,10 @@ def _found(region: Region, place: Box, picture: Picture) -> Like | None:
         (place[0] + place[2] - then[0] - then[2]) / 2,
         (place[1] + place[3] - then[1] - then[3]) / 2,
     )
-    shift = patch.find(region.patch, picture, region.shift, way, max(2.0, REACH * height))
+    reach = max(2.0, REACH * height)
+    shift = patch.find(region.patch, picture, region.shift, way, reach)
+    if shift is None and loosely:
+        shift = patch.locate(region.patch, picture, way, reach)
     if shift is None:
         return None
     region.shift = shift
