@@ -246,9 +246,7 @@ def _due(region: Region, time: float) -> bool:
     return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
-def _missed(
-    region: Region, place: Box, picture: Picture, loosely: bool = False
-) -> TextQuad | None:
+def _missed(region: Region, place: Box, picture: Picture, loosely: bool = False) -> TextQuad | None:
     """Return a region that was not detected if its pixels, or such as they, are at `place`."""
     like = _found(region, place, picture, loosely)
     if like is None:

@@ -29,8 +29,9 @@ MIN_CANDIDATE_RATIO = 2.5
 CANDIDATE_HEIGHTS = 9.0, 40.0
 FAST_SHARPENING = 0.5
 """An image that was shrunk for the fast search is sharpened by this times what a blur of one pixel
-takes away: motion blurs small text. Of words in street scenes that a camera pans over with four pixels of blur
-it then finds and reads .39, before .29; of those that stand still .47, before .45."""
+takes away: motion blurs small text. Of words in street scenes that a camera pans over with four
+pixels of blur it then finds and reads .39, before .29; of those that stand still .47, before .45.
+"""
 FINER = 1.5
 """Factor to the size of the input by which a finer search is finer."""
 UNCLIP_RATIO = 1.0
