@@ -104,7 +104,8 @@ def test_a_forgotten_person_leaves_nothing(place: Place) -> None:
             ("bert",),
         ]
         assert journal.refused("ada") == set()
-        assert journal.refused("bert") == {"a"}
+        assert journal.refused("bert") == set(), "the appearance is no more"
+        assert [each.change.kind for each in journal.changes(9)] == ["forgotten"]
 
 
 def test_a_log_has_its_own_position_on_each_machine(place: Place) -> None:

@@ -249,6 +249,27 @@ class TestChanges:
         with pytest.raises(StoreError, match="no person"):
             people.forget("unknown-000001")
 
+    def test_no_name_is_left_of_whom_is_forgotten(self, people: People, tmp_path: Path) -> None:
+        last = people.journal.last_change()
+        people.name("unknown-000001", "Ada")
+        apart = people.split("Ada", ["a-1-2"])
+        people.hide("Ada")
+        people.refuse("unknown-000002", "a-1-0")
+        people.forget("Ada")
+        changes = people.journal.changes(100)
+        assert "Ada" not in str(changes)
+        assert "unknown-000001" not in str(changes)
+        assert people.journal.last_change() == last + 4, "no number is used again"
+        assert people.journal.resolve("unknown-000001") == "unknown-000001"
+        with pytest.raises(StoreError, match="no change"):
+            people.undo(last + 1)  # the name
+        people.undo(last + 2)  # the split: its appearance is nobody's then
+        assert people.journal.person_of("a-1-2") is None
+        assert apart not in groups(people)
+        people.close()
+        for file in tmp_path.glob("people.db*"):
+            assert b"Ada" not in file.read_bytes(), file
+
     def test_hidden_people_are_marked(self, people: People) -> None:
         people.hide("unknown-000001")
         assert {p: hidden for p, _, _, hidden in people.journal.people()}["unknown-000001"]

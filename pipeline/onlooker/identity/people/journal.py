@@ -15,7 +15,7 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from onlooker.identity.people.journal_file import JournalFile
-from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor
+from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor, without
 from onlooker.sql import Connection
 
 JOURNAL = "people.db"
@@ -125,17 +125,36 @@ class Journal:
         )
 
     def forget(self, person: str) -> int:
-        """Remove all appearances of a person, and what else is recorded of it."""
-        self._database.execute(
+        """Remove all appearances of a person, and its name and ids from all that is recorded.
+
+        Return the number of the appearances.
+        """
+        found = self._rows(
             "WITH RECURSIVE known (id) AS (SELECT ? UNION "
-            "SELECT person FROM redirects JOIN known ON target = id) "
-            "DELETE FROM recognised WHERE person IN (SELECT id FROM known)",
-            (person,),
+            "SELECT person FROM redirects JOIN known ON target = id) SELECT id FROM known",
+            person,
         )
-        removed = self._database.execute("DELETE FROM visitors WHERE person = ?", (person,))
-        for table in ("refusals", "hidden"):
-            self._database.execute(f"DELETE FROM {table} WHERE person = ?", (person,))
-        return removed.rowcount
+        ids = {id for (id,) in found}
+        own = {
+            appearance
+            for (appearance,) in self._rows(
+                "SELECT appearance FROM visitors WHERE person = ?", person
+            )
+        }
+        for id in ids:
+            for table in ("recognised", "refusals", "hidden", "redirects"):
+                self._database.execute(f"DELETE FROM {table} WHERE person = ?", (id,))
+        for appearance in own:
+            for table in ("refusals", "visitors"):
+                self._database.execute(f"DELETE FROM {table} WHERE appearance = ?", (appearance,))
+        for number, body in self._rows("SELECT number, body FROM changes"):
+            change = msgspec.json.decode(body, type=Change)
+            if (left := without(change, ids, own)) != change:
+                self._database.execute(
+                    "UPDATE changes SET body = ? WHERE number = ?",
+                    (msgspec.json.encode(left), number),
+                )
+        return len(own)
 
     def people(self) -> list[tuple[str, int, float, bool]]:
         """Return each person with the number of appearances, the end of the last one, and whether

@@ -79,6 +79,7 @@ class JournalFile:
         try:
             with self._errors():
                 self._database.execute("PRAGMA synchronous = FULL")
+                self._database.execute("PRAGMA secure_delete = ON")
                 self._open()
         except BaseException:
             self._database.close()

@@ -239,7 +239,7 @@ class People:
     def undo(self, number: int) -> LoggedChange:
         """Undo a change. Raises StoreError if appearances of it have moved on since."""
         logged = self.journal.change(number)
-        if logged is None or logged.undone is not None:
+        if logged is None or logged.undone is not None or logged.change.kind == "forgotten":
             raise StoreError(f"there is no change {number} that could be undone")
         for move in logged.change.moves:
             now = self.journal.person_of(move.appearance)

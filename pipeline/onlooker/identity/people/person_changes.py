@@ -1,10 +1,11 @@
 """Changes to people as values: each holds all that is needed to do and to undo it."""
 
+from collections.abc import Set
 from typing import Literal
 
 import msgspec
 
-Kind = Literal["join", "unassigned", "merge", "split", "name", "not", "hide", "show"]
+Kind = Literal["join", "unassigned", "merge", "split", "name", "not", "hide", "show", "forgotten"]
 
 
 class Visitor(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +84,37 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True):
     person: str
     other: str
     similarity: float
+
+
+def without(change: Change, ids: Set[str], appearances: Set[str]) -> Change:
+    """Return a change as it is once a person is forgotten: "forgotten" if it was of nobody else.
+
+    ids: all that the person had. appearances: those that are removed. What moved from the person to
+    another one moves from nobody then, so that undoing it brings nobody back.
+    """
+
+    def known(person: str | None) -> str | None:
+        return None if person in ids else person
+
+    moves = tuple(
+        Move(each.appearance, each.face_id, known(each.before), known(each.after))
+        for each in change.moves
+        if each.appearance not in appearances and not (each.before in ids and each.after in ids)
+    )
+    refusals = tuple(
+        pair for pair in change.refusals if pair[0] not in appearances and pair[1] not in ids
+    )
+    redirect = change.redirect
+    if redirect is not None and not ids.isdisjoint(redirect):
+        redirect = None
+    left = msgspec.structs.replace(
+        change,
+        person=known(change.person),
+        other=known(change.other),
+        moves=moves,
+        refusals=refusals,
+        redirect=redirect,
+    )
+    if left != change and not (moves or refusals or redirect):
+        return Change(kind="forgotten")
+    return left
