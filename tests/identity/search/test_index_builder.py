@@ -173,6 +173,15 @@ def test_few_run_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         def stderr(self) -> "Process":
             return self
 
+        @property
+        def stdin(self) -> "Process":
+            return self
+
+        def write(self, line: bytes) -> None:
+            assert line == b"\n"  # there is no URL
+
+        def flush(self) -> None: ...
+
         def read(self) -> bytes:
             assert go_on.wait(30)
             return b""
