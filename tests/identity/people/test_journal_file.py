@@ -1,10 +1,12 @@
 """The journal of people as a file."""
 
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
+from onlooker.file_format import FileFormat
 from onlooker.identity.errors import StoreError
 from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import Visitor
@@ -31,3 +33,26 @@ def test_another_file_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a text " * 200)
     with pytest.raises(StoreError, match="text"):
         Journal(tmp_path / "text")
+
+
+def test_another_process_that_makes_it_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite waits for no lock when a file's journal mode is set."""
+    path = tmp_path / "people.db"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    release = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+    is_new = FileFormat.is_new
+
+    def locked_since(self: FileFormat, database: sqlite3.Connection) -> bool:
+        found = is_new(self, database)
+        if not release.is_alive() and not release.finished.is_set():
+            other.execute("BEGIN IMMEDIATE")
+            release.start()
+        return found
+
+    monkeypatch.setattr(FileFormat, "is_new", locked_since)
+    with Journal(path) as journal:
+        assert journal.last_change() == 0
+    release.join()
+    other.close()

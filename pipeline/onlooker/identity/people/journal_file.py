@@ -1,6 +1,7 @@
 """The journal of people as an SQLite file: its format, transactions and errors."""
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,21 +112,26 @@ class JournalFile:
 
     def _open(self) -> None:
         try:
-            if FILE.is_new(self._database):
-                self._make()
+            self._make()
             FILE.upgrade(self._database)
         except FormatError as error:
             raise StoreError(f"{self._path}: {error}") from error
         self._database.execute(RECOGNISED)
 
     def _make(self) -> None:
-        try:
-            self._database.executescript(TABLES)
-        except sqlite3.OperationalError:
-            if self._database.in_transaction:
-                self._database.execute("ROLLBACK")
-            if FILE.is_new(self._database):
-                raise  # else another process has made it at the same time
+        """Make the tables of a new file, unless another process is faster."""
+        end = time.monotonic() + LOCK_TIMEOUT_SECONDS
+        while FILE.is_new(self._database):
+            try:
+                self._database.executescript(TABLES)
+            except sqlite3.OperationalError as error:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                # To set the journal's mode, SQLite does not wait for another process that does.
+                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY and time.monotonic() < end
+                if not busy and FILE.is_new(self._database):
+                    raise
+                time.sleep(0.01)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
