@@ -52,6 +52,8 @@ def samples() -> Path:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with the longest; leave out what is measured on the samples, if they are not there."""
     turns = {ROOT / "tests" / f"{name}.py": turn for turn, name in enumerate(LONGEST)}
+    if gone := [str(path) for path in turns if not path.is_file()]:
+        raise pytest.UsageError(f"LONGEST names modules that are not there: {', '.join(gone)}")
     items.sort(key=lambda item: turns.get(item.path, len(turns)))
     if SAMPLES.is_dir():
         return
