@@ -84,6 +84,7 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[streams.'rtsp://me:geheim@host/1']\nfps = 5\n", "a stream's name has 1 to 128"),
         ("[streams.door]\nurl = 'rtsp://[host/1'\n", "it has no valid host and port"),
         ("[streams.door]\nurl = 'rtsp://me:geh/eim@host/1'\n", "must be encoded: %2F for /"),
+        ("[streams.door]\nurl = 'rtsp://me:geh#eim@host/1'\n", "%23 for #"),
     ],
 )
 def test_errors_name_the_file_and_what_to_write(tmp_path: Path, text: str, says: str) -> None:

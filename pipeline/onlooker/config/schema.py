@@ -290,7 +290,7 @@ class SourceConfig(Section, frozen=True, kw_only=True):
         except ValueError:
             raise ConfigError(
                 "url: it has no valid host and port; special characters in the user name or "
-                "password must be encoded: %2F for /, %3F for ?, %5B for ["
+                "password must be encoded: %2F for /, %3F for ?, %23 for #, %5B for ["
             ) from None
 
     @property
