@@ -6,7 +6,7 @@ import { connected, over, say, tell } from "./console.js";
 
 const dialog = document.getElementById("dialog");
 
-document.body.addEventListener("htmx:afterSwap", ({ detail }) => {
+document.body.addEventListener("htmx:afterSettle", ({ detail }) => {
   if (detail.target !== dialog) return;
   dialog.showModal();
   dialog.querySelector("[autofocus]")?.focus();
