@@ -262,6 +262,7 @@ class TestChanges:
         expect(page.locator("li.card")).to_have_count(3)
         page.get_by_label("Select unknown-000002").check()
         page.get_by_role("button", name="Hide").click()
+        expect(page.locator("li.card")).to_have_count(2)
         page.get_by_label("Show").select_option("hidden")
         expect(page.locator("li.card")).to_have_count(1)
         page.get_by_label("Select unknown-000002").check()
