@@ -10,9 +10,9 @@ The scenes are ICDAR 2015's under $ONLOOKER_SAMPLES. Two ways of counting are pr
 words that people can read; text that covers a third of a word that nobody can read excuses one
 reading. As ICDAR: words of fewer than three letters and digits, or with other characters between
 them, do not count either, and nor does a reading that lies by more than half in words that do not
-count. Blur: 4 is a shutter that is open all the time, 2 half of it, as usual in video, 1 a sharp
-image. Above all stands the reader's own limit: the share of the words in single frames that it
-reads if it is told where they are.
+count. `--blur` is in pixels: 4 is a shutter that never closes, 2 that of most cameras, and 1 no
+blur. Above all stands the reader's own limit: the share of the words in single frames that it reads
+if it is told where they are.
 """
 
 import argparse
