@@ -124,13 +124,9 @@ def feeds_of(
     found: list[Feed] = []
     with Log(outputs.log_path) as log:
         for number, (name, source) in enumerate(sources.items(), first):
-            settings = config.for_source(source)
+            analysis = analysis_digest(config.for_source(source))
             feed = Feed(
-                stream=name,
-                source=replace(source, text=settings.text.enabled),
-                number=number,
-                outputs=outputs,
-                analysis=analysis_digest(settings),
+                stream=name, source=source, number=number, outputs=outputs, analysis=analysis
             )
             found.append(_with_policy(feed, videos.get(name), log))
     return found

@@ -145,8 +145,9 @@ class StreamTracks(msgspec.Struct):
             record_id,
             time,
             [
-                (track, line, one.height if one.origin != "bridged" else 0.0)
+                (track, line, one.height)
                 for track, line, one in zip(tracks, frame.lines, lines, strict=True)
+                if one.origin != "bridged"
             ],
         )
         return tuple(
