@@ -108,7 +108,7 @@ def test_the_title_is_read_once_it_is_whole_and_not_before(
     assert not any(lines for time, lines in read.items() if time < 2.5)
     whole = [lines for time, lines in read.items() if 3.3 <= time <= 5.9]
     assert len(whole) >= 60
-    assert sum(lines == ["caminandes"] for lines in whole) / len(whole) > 0.85
+    assert sum(lines == ["caminandes"] for lines in whole) / len(whole) > 0.97
     # What all frames of a line are voted to say is said once.
     voted = [each for record in man_then_title for each in record.Readings if each.State == "end"]
     assert [letters(each.DetectedText) for each in voted].count("caminandes") == 1
