@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from onlooker.cli import status as status_command
 from onlooker.cli.commands import app
+from onlooker.stream import run_directory
+from onlooker.stream.messages import Status
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
 CONFIG = """
@@ -72,6 +75,39 @@ def test_status_tells_the_runs_apart(tmp_path: Path) -> None:
         out, err = door.communicate(timeout=60)
         assert door.returncode in (0, 128 + signal.SIGTERM), err
         assert seen.findall(out) == ["door"]
+
+
+def test_status_shows_no_table_of_a_run_that_has_no_workers_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Begun:
+        """A run that answers before any of its processes has registered."""
+
+        title = "process 1, log r.db"
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def __enter__(self) -> "Begun":
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def ask(self) -> Status:
+            return Status()
+
+        def sinks(self) -> tuple[()]:
+            return ()
+
+        processes = sinks
+
+    monkeypatch.setattr(status_command, "Program", Begun)
+    monkeypatch.setattr(status_command, "REFRESH_SECONDS", 0.0)
+    monkeypatch.setattr(run_directory, "runs", lambda: [Path("one"), Path("two")])
+    done = CliRunner().invoke(app, ["status", "--once"])
+    assert done.exit_code == 0, done.output
+    assert done.output.split("\n") == [Begun.title, Begun.title, ""]
 
 
 @pytest.mark.parametrize(

@@ -53,14 +53,12 @@ def status(
             for program, new, old in zip(programs, now, before, strict=True):
                 if len(programs) > 1:
                     shown.add_row(program.title)
+                tables = [sinks_table(program.sinks()), processes_table(program.processes())]
                 if new is not None:
-                    shown.add_row(streams_table(new, old, seconds))
-                    shown.add_row(workers_table(new, old, seconds))
-                if sinks := program.sinks():
-                    shown.add_row(sinks_table(sinks))
-                processes = processes_table(program.processes())
-                if processes.row_count:
-                    shown.add_row(processes)
+                    tables[:0] = streams_table(new, old, seconds), workers_table(new, old, seconds)
+                for table in tables:
+                    if table.row_count:  # a run that begins has no workers
+                        shown.add_row(table)
             before = now
             if live is None:
                 console.print(shown)
