@@ -23,6 +23,7 @@ import zmq
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
+from onlooker.errors import OnlookerError
 from onlooker.models.card import space
 from onlooker.stream import gateway_messages, messages, remote_result, run_directory
 from onlooker.stream.equal_results import facts, program_version
@@ -56,7 +57,7 @@ NO_URL = "test://moving"
 logger = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
+class MachineRefused(OnlookerError):
     """The machine cannot work for the run; the text is for its user."""
 
 
@@ -169,7 +170,7 @@ class Gateway:
                 return
             try:
                 self._take(peer, parts, now)
-            except Refusal as error:
+            except MachineRefused as error:
                 self._refuse(peer, str(error))
             except MessageError as error:
                 logger.error("message of a machine dropped error=%s", error)
@@ -209,12 +210,14 @@ class Gateway:
                 self._give_up(other, "it joins again")
         ours = program_version()
         if join.version != ours:
-            raise Refusal(
+            raise MachineRefused(
                 f"the hub's machine has onlooker {ours}, this one {join.version}; install "
                 f"onlooker {ours} here"
             )
         if len(self.machines) >= MAX_MACHINES:
-            raise Refusal(f"the hub has {MAX_MACHINES} machines already, the most that it takes")
+            raise MachineRefused(
+                f"the hub has {MAX_MACHINES} machines already, the most that it takes"
+            )
         name = re.sub(r"[^0-9A-Za-z.-]", "-", join.machine)
         suffix = f"{random.SystemRandom().getrandbits(32):08x}"
         name = name[: gateway_messages.MAX_NAME_BYTES] or "machine"
@@ -246,7 +249,7 @@ class Gateway:
     def _answer_hub(
         self, machine: Machine, worker: Worker, result: messages.Result, frame: bytes
     ) -> None:
-        """Pass a result on. Raises Refusal unless it answers a frame that the worker has."""
+        """Pass a result on. Raises MachineRefused unless it answers a frame that the worker has."""
         lent = worker.lent.pop(result.lease, None)
         if lent is None and result.lease in worker.void:
             return
@@ -258,7 +261,7 @@ class Gateway:
             if machine.name not in self._refused:
                 self._refused.add(machine.name)
                 logger.error("result refused machine=%s cause=%s", machine.name, error)
-            raise Refusal(
+            raise MachineRefused(
                 f"the hub has had {error}; this machine's onlooker does not work as it should"
             ) from error
         worker.spent = result.busy, result.model, result.cpu
@@ -272,13 +275,13 @@ class Gateway:
             full = f"{machine.name}/{name}.{machine.suffix}"
             try:
                 if len(self._owners) >= self._max_workers:
-                    raise Refusal(
+                    raise MachineRefused(
                         f"the hub takes {self._max_workers} workers of other machines, and has "
                         f"them; begin fewer with `onlooker worker --workers`"
                     )
                 socket = self._context.socket(zmq.DEALER)
             except zmq.ZMQError as error:
-                raise Refusal(f"the hub has no room for {full}: {error.strerror}") from error
+                raise MachineRefused(f"the hub has no room for {full}: {error.strerror}") from error
             socket.routing_id = full.encode()
             socket.linger = 1000  # ms; its last message says that it leaves
             socket.reconnect_ivl = 20  # ms
