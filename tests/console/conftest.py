@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 from tests.support.console import LEAVE
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE = 30_000
+"""Milliseconds for anything to happen in the browser: only a machine's speed decides how long."""
 EXPECTED = (
     "the server responded with a status of 4",
     "Response Status Error Code 4",
@@ -21,6 +23,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, of one module: while it runs, no other test could have an event loop."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here; Debian: apt install chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
@@ -55,7 +58,7 @@ def page(browser: Browser, expected: list[str]) -> Iterator[Page]:
     page.on("console", message)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", request)
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE)
 
     def leave() -> None:
         page.goto("about:blank")

@@ -45,6 +45,7 @@ def remuxed(url: str) -> Iterator[tuple[list[Beginning | Fragment], list[str]]]:
     parts: list[Beginning | Fragment] = []
     ends: list[str] = []
     video = SmoothVideo(SourceConfig(url=url), parts.append, ends.append)
+    video.start()
     try:
         yield parts, ends
     finally:

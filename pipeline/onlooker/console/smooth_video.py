@@ -64,7 +64,7 @@ class _Buffer:
 
 
 class SmoothVideo:
-    """The video of one camera, read by a thread of its own until `stop`.
+    """The video of one camera, read by a thread of its own from `start` until `stop`.
 
     on_part: receives the Beginning and then each Fragment. on_end: receives why there are no more,
     in words. Both are called in that thread.
@@ -81,6 +81,9 @@ class SmoothVideo:
         self._on_end = on_end
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="smooth video", daemon=True)
+
+    def start(self) -> None:
+        """Start to read. From here on `on_part` and `on_end` are called."""
         self._thread.start()
 
     def stop(self) -> None:

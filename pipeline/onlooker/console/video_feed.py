@@ -73,6 +73,7 @@ class VideoFeed:
             loop.call_soon_threadsafe(partial(self._end, stream, camera, cause))
 
         camera = _Camera(SmoothVideo(source, part, end))
+        camera.video.start()
         return camera
 
     def _part(self, stream: str, camera: _Camera, part: Beginning | Fragment) -> None:
