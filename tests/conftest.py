@@ -18,6 +18,8 @@ settings.load_profile("settled")
 if TYPE_CHECKING:
     from tests.support.brokers import MqttBroker
 
+pytest_plugins = ("tests.support.skips",)
+
 ROOT = Path(__file__).resolve().parent.parent
 LONGEST = (
     *("proofs/test_proofs", "test_golden", "test_videos", "cli/test_replay", "test_wheel"),

@@ -8,8 +8,6 @@ import pytest
 from tests.support import pictures as fetched
 from tests.support.faces_by_eye import faces_by_eye
 
-from onlooker.models.card import WeightsError
-
 FREE = {"MIT", "Apache-2.0", "BSD-3-Clause", "CC0-1.0"}
 
 
@@ -37,17 +35,11 @@ def test_all_are_there_and_every_image_can_be_read(pictures: Path) -> None:
             assert 0 <= top < bottom <= height
 
 
-def test_without_a_network_tests_say_so_and_ci_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_a_network_tests_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: str(tmp_path))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    monkeypatch.setenv("CI", "true")
-    with pytest.raises(WeightsError, match="check the network"):
-        fetched.folder()
-    monkeypatch.delenv("CI")
     with pytest.raises(pytest.skip.Exception, match=r"no pictures: .*check the network"):
         fetched.folder()
     assert not list(tmp_path.glob("pictures-*[0-9a-f]"))

@@ -22,7 +22,7 @@ def test_a_disk_that_fills() -> None:
         with small_disk(4) as disk:
             assert known_people.full(disk) == []
     except OSError as error:
-        pytest.skip(str(error))
+        pytest.skip(f"a small disk needs the right to mount: {error}")
 
 
 def test_one_image_by_many_threads(place: Place) -> None:
