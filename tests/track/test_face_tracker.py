@@ -145,6 +145,16 @@ def test_a_face_that_was_seen_once_is_not_confirmed_and_ends_soon() -> None:
     assert scene.tracker.tracks == []
 
 
+def test_a_slow_camera_that_drops_frames_confirms_a_face() -> None:
+    scene = Scene(fps=1)
+    scene.show({1: 100})
+    scene.time += 2  # two frames are dropped
+    scene.show({1: 100}, 1)
+    [track] = scene.tracker.tracks
+    assert track.confirmed
+    assert (track.first, track.last) == (1, 4)
+
+
 def test_unsure_detections_continue_a_track_but_begin_none() -> None:
     tracker = FaceTracker(confirm=0.5, absence=10)
     unsure = Detected(box(100), sure=False)

@@ -33,7 +33,7 @@ class Film:
     """A tracker that is shown images, and the readings of each."""
 
     def __init__(self, fps: float = 10) -> None:
-        self.tracker = LineTracker()
+        self.tracker = LineTracker(absence=10)
         self.fps = fps
         self.frames = 0
 
@@ -126,7 +126,7 @@ def test_a_text_that_disappears_has_its_last_frame_as_its_end() -> None:
     film = Film()
     for _ in range(5):
         [track] = film.show(drawn("EXIT"), ("EXIT", BOX))
-    for _ in range(9):
+    for _ in range(11):
         film.show(drawn(""))
     assert track.last == pytest.approx(0.5)
     film.show(drawn(""))
@@ -140,6 +140,18 @@ def test_a_line_behind_something_for_a_moment_is_the_same() -> None:
     for _ in range(6):
         film.show(drawn(""))
     assert film.show(drawn("EXIT"), ("EXIT", BOX)) == [track]
+
+
+def test_a_line_ends_after_images_without_it_and_not_for_want_of_images() -> None:
+    film = Film(fps=1)
+    [track] = film.show(drawn("EXIT"), ("EXIT", BOX))
+    for dropped, hidden in ((1, 0), (3, 0), (0, 1), (2, 1)):
+        film.frames += dropped
+        for _ in range(hidden):
+            film.show(drawn(""))
+        assert film.show(drawn("EXIT"), ("EXIT", BOX)) == [track]
+    film.frames += 10  # as long as an absence
+    assert film.show(drawn("EXIT"), ("EXIT", BOX)) != [track]
 
 
 def test_a_part_of_a_line_is_that_line_or_no_line_at_all() -> None:

@@ -27,7 +27,7 @@ FRESH_SECONDS = 0.5
 FADING_SECONDS = 1.0
 """Time in which the evidence of motion falls to 1/e after that."""
 TENTATIVE_SECONDS = 1.0
-"""A track that is not confirmed ends after this long without a detection."""
+"""A track that is not confirmed ends if it is in none of the images of so long a time."""
 EVEN_OVERLAP = 0.35
 """Overlap of prediction and detection that says nothing for or against the same person."""
 OVERLAP_EVIDENCE = 6.0
@@ -86,6 +86,8 @@ class FaceTrack(msgspec.Struct):
     gallery: Gallery = msgspec.field(default_factory=Gallery)
     cut: bool = False
     """The image has changed altogether since the last detection: where it was says nothing."""
+    missed: tuple[float, float] | None = None
+    """Times of the first and the last image without it since the last detection."""
     together: list[str] = []
     """Ids of other tracks that were in an image at the same time, up to MAX_TOGETHER."""
 
@@ -109,15 +111,19 @@ class FaceTracker(msgspec.Struct):
 
     def end(self, time: float | None) -> list[FaceTrack]:
         """Remove and return the tracks that are over at `time`; all of them if it is None."""
-        over = [
-            track
-            for track in self.tracks
-            if time is None
-            or time - track.last > (self.absence if track.confirmed else TENTATIVE_SECONDS)
-        ]
+        over = [t for t in self.tracks if time is None or self._over(t, time)]
         ended = {track.id for track in over}
         self.tracks = [track for track in self.tracks if track.id not in ended]
         return over
+
+    def _over(self, track: FaceTrack, time: float) -> bool:
+        if track.confirmed:
+            return time - track.last > self.absence
+        # A slow camera may drop a frame before a face can be confirmed.
+        missed = 0.0 if track.missed is None else track.missed[1] - track.missed[0]
+        return missed >= TENTATIVE_SECONDS or time - track.last > max(
+            self.absence, TENTATIVE_SECONDS
+        )
 
     def cut(self) -> None:
         """Take note that the next image is of another scene."""
@@ -130,6 +136,7 @@ class FaceTracker(msgspec.Struct):
         for track in self.here():
             track.last = max(track.last, time)
             track.motion = begin(track.motion.box(), time)
+        self._miss(time)
 
     def here(self) -> list[FaceTrack]:
         """Return the tracks that were in the last image."""
@@ -164,6 +171,7 @@ class FaceTracker(msgspec.Struct):
             self._see(track, found[number], time)
             of[number] = self._resumed(track, likeness)
         self.present = [track.number for track in of.values()]
+        self._miss(time)
         for track in of.values():
             _join(track.together, [each.id for each in of.values() if each is not track])
         return [of.get(number) for number in range(len(found))]
@@ -191,6 +199,12 @@ class FaceTracker(msgspec.Struct):
         ).reshape(len(waiting), len(unsure))
         for row, column in assign(costs, -UNSURE_OVERLAP):
             of[unsure[column]] = waiting[row].track
+
+    def _miss(self, time: float) -> None:
+        """Take note of the tracks that are not in the image of `time`."""
+        for track in self.tracks:
+            since = time if track.missed is None else track.missed[0]
+            track.missed = None if track.number in self.present else (since, time)
 
     def _begin(self, time: float, detected: Detected, name: str) -> FaceTrack:
         track = FaceTrack(name, self.begun, begin(detected.box, time), time, time, detections=0)

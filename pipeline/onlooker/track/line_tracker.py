@@ -32,7 +32,8 @@ than the first, or than the second times the contrast (standard deviation) of th
 SHIFT = 0.1
 """A line that has moved by more than this share of its height is another look."""
 GAP_SECONDS = 1.0
-"""Time without a detection after which a line is over."""
+"""A line is over if it is in none of the images of so long a time. A dropped image says nothing
+about it, so that a line goes on before a slow camera, too."""
 FULL_HEIGHT = 32.0
 """Height in pixels from which a taller line is read no better."""
 MARGIN = 0.15
@@ -96,6 +97,8 @@ class LineTrack(msgspec.Struct):
     ballot: Ballot = msgspec.field(default_factory=Ballot)
     detections: int = 0
     readings: int = 0
+    missed: tuple[float, float] | None = None
+    """Times of the first and the last image without it since it was last there."""
     part: bool = False
     """A whole line was found around it since: it was a part of that one."""
 
@@ -113,8 +116,12 @@ class LineTrack(msgspec.Struct):
 
 
 class LineTracker(msgspec.Struct):
-    """The lines of one stream; the whole of it is the state that a snapshot holds."""
+    """The lines of one stream; the whole of it is the state that a snapshot holds.
 
+    absence: seconds without an image after which a line is over, at least GAP_SECONDS.
+    """
+
+    absence: float
     tracks: list[LineTrack] = []
     begun: int = 0
     present: list[int] = []
@@ -122,7 +129,14 @@ class LineTracker(msgspec.Struct):
 
     def end(self, time: float | None) -> list[LineTrack]:
         """Remove and return the lines that are over at `time`; all of them if it is None."""
-        over = [t for t in self.tracks if time is None or time - t.last > GAP_SECONDS]
+        absence = max(self.absence, GAP_SECONDS)
+        over = [
+            track
+            for track in self.tracks
+            if time is None
+            or time - track.last > absence
+            or (track.missed is not None and track.missed[1] - track.missed[0] >= GAP_SECONDS)
+        ]
         ended = {track.id for track in over}
         self.tracks = [track for track in self.tracks if track.id not in ended]
         return over
@@ -137,6 +151,7 @@ class LineTracker(msgspec.Struct):
         for track in self.here():
             track.last = max(track.last, time)
             track.motion = begin(track.motion.box(), time)
+        self._miss(time)
 
     def update(
         self,
@@ -175,7 +190,14 @@ class LineTracker(msgspec.Struct):
             elif unchanged[track.id] and not track.part:
                 track.last = max(track.last, time)
                 self.present.append(track.number)
+        self._miss(time)
         return found
+
+    def _miss(self, time: float) -> None:
+        """Take note of the lines that are not in the image of `time`."""
+        for track in self.tracks:
+            since = time if track.missed is None else track.missed[0]
+            track.missed = None if track.number in self.present else (since, time)
 
     def _begin(self, time: float, line: LineSeen, name: str) -> LineTrack:
         motion = begin(line.box, time)

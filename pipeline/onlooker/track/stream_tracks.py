@@ -223,7 +223,7 @@ def begin(settings: Tracks) -> StreamTracks:
     return StreamTracks(
         FaceTracker(confirm=settings.confirm, absence=settings.absence),
         Visits(cooldown=settings.cooldown),
-        LineTracker(),
+        LineTracker(absence=settings.absence),
         Signs(expect=settings.expect),
     )
 
