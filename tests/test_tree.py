@@ -64,7 +64,6 @@ TESTED_BY = {
     "console/live_feed": "console/test_live_page",
     "console/run_observer": "console/test_streams_page",
     "console/settings": "console/test_supervised",
-    "console/video_feed": "console/test_smooth_video",
     "identity/errors": "identity/test_store",
     "identity/faces": "identity/test_store",
     "identity/schema": "identity/test_store",
