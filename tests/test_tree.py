@@ -76,6 +76,7 @@ TESTED_BY = {
     "models/import_tesseract": "models/test_languages",
     "models/own_models": "models/test_import_paddle",
     "sql": "identity/test_store",
+    "stream/errors": "stream/test_supervisor",
     "stream/gateway_process": "stream/test_gateway",
     "stream/hub_process": "stream/test_supervisor",
     "stream/hub_state": "stream/test_hub",

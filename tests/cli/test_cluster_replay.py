@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from onlooker.cli import cluster_replay
 from onlooker.cli.commands import app
 from onlooker.stream import ray_replay
+from onlooker.stream.errors import RunError
 from onlooker.stream.ray_replay import Progress
-from onlooker.stream.supervisor import RunError
 
 
 @pytest.fixture

@@ -87,6 +87,18 @@ def test_a_missing_folder_of_people_is_one_line(
     assert line == "error: nowhere: no such file or folder"
 
 
+@pytest.mark.parametrize("words", [("--version",), ("keys", "generate", "key"), ("nonsense",)])
+def test_a_command_loads_only_what_it_needs(words: tuple[str, ...], tmp_path: Path) -> None:
+    code = "import sys; from onlooker.cli.main import main\ntry: main()\nfinally: print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    loaded = done.stdout.splitlines()[-1].split()
+    assert "onlooker.cli.commands" in loaded
+    others = {"run", "replay", "collection", "doctor"}
+    assert not {"numpy", "cv2", "av", *(f"onlooker.cli.{name}" for name in others)} & set(loaded)
+
+
 @pytest.mark.parametrize("error", [FileNotFoundError("gone"), KeyError("gone"), OSError("gone")])
 def test_a_defect_of_our_own_is_not_told_as_the_users_mistake(
     error: Exception, call: Callable[..., None], monkeypatch: pytest.MonkeyPatch

@@ -21,9 +21,9 @@ from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
+from onlooker.stream.errors import RunError
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.supervisor import RunError
 from onlooker.types import TextLine
 
 DOOR = SourceConfig(url="door.mp4")

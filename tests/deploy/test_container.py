@@ -28,8 +28,8 @@ from onlooker.config.load import load
 from onlooker.config.paths import data_folder, models_folder
 from onlooker.config.schema import Config
 from onlooker.stream import capacity, run_directory
+from onlooker.stream.errors import RunError
 from onlooker.stream.ring import Ring
-from onlooker.stream.supervisor import RunError
 
 CONTAINERFILE = instructions(ROOT / "Containerfile")
 SERVICES = read_yaml(ROOT / "compose.yaml")["services"]

@@ -11,10 +11,10 @@ from onlooker.child_process import ProcessStatus
 from onlooker.config.schema import Config, Log, Pipeline, SourceConfig
 from onlooker.stream import run_directory
 from onlooker.stream.cameras import serve
+from onlooker.stream.errors import RunError
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Stage
-from onlooker.stream.supervisor import RunError
 
 
 def test_streams_that_fail_do_not_end_what_runs_beside_them(

@@ -20,12 +20,13 @@ from onlooker.record.sinks import json_lines
 from onlooker.record.subscribe import subscribe
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.stream import run_directory
+from onlooker.stream.errors import RunError, Stopped
 from onlooker.stream.feeds import feeds_of
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Setup, Stage, Step
-from onlooker.stream.supervisor import RunError, Stopped, replay, running
+from onlooker.stream.supervisor import replay, running
 
 FRAMES = 120
 CONFIG = Config(pipeline=Pipeline(workers=2, window=8, heartbeat=0.3, liveness=3))
@@ -334,7 +335,8 @@ sys.path.insert(0, {root!r})
 from tests.support import steps
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Stage
-from onlooker.stream.supervisor import Stopped, replay
+from onlooker.stream.errors import Stopped
+from onlooker.stream.supervisor import replay
 from tests.stream.test_supervisor import CONFIG
 stages = (Stage("detect", steps.{make}), *steps.LIGHT[1:])
 def show(status):

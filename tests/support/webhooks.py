@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+SECONDS = 60.0
+"""Time that a client has to send its request."""
+
 
 class _Server(ThreadingHTTPServer):
+    daemon_threads = False
+    """So that `close` waits for requests that are being answered: they count too."""
+
     def handle_error(self, *_: object) -> None:
         """Say nothing: the client has not waited for the answer."""
 
@@ -30,6 +36,8 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = SECONDS
+
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 time.sleep(receiver.delay)

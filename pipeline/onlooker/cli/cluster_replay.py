@@ -12,7 +12,7 @@ from onlooker.identity.search.engines import check_collection
 from onlooker.identity.store import default_path
 from onlooker.models.card import space
 from onlooker.stream import ray_replay
-from onlooker.stream.supervisor import RunError
+from onlooker.stream.errors import RunError
 from onlooker.vision import analyser
 
 

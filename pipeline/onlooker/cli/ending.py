@@ -15,7 +15,7 @@ from onlooker.cli import standard_streams
 from onlooker.cli.standard_streams import PIPE_STATUS, OutputError
 from onlooker.cli.terminal import complaints
 from onlooker.errors import OnlookerError, printable
-from onlooker.stream.supervisor import Stopped
+from onlooker.stream.errors import Stopped
 
 AGAIN_SECONDS = 0.01
 """Time until a signal that was lost comes again: not while the place that lost it still runs."""

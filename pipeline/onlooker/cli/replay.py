@@ -42,11 +42,12 @@ from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
 from onlooker.render.blur import Blur, parse
 from onlooker.stream import gateway_process, sink_processes
+from onlooker.stream.errors import RunError
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.supervisor import RunError, replay_feeds
+from onlooker.stream.supervisor import replay_feeds
 from onlooker.vision import analyser
 
 MAX_LINES_SHOWN = 20

@@ -29,11 +29,11 @@ from onlooker.record.destinations import destination
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.publish_messages import PublishError
 from onlooker.stream import gateway_process, processors, sink_processes, stream_table
+from onlooker.stream.errors import RunError, Stopped
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.sink_processes import SinkProcesses
 from onlooker.stream.stream_table import StreamTable
-from onlooker.stream.supervisor import RunError, Stopped
 from onlooker.stream.wanted_streams import WantedStreams
 from onlooker.vision import analyser
 

@@ -14,10 +14,10 @@ from onlooker.child_process import ProcessStatus
 from onlooker.cli.terminal import console
 from onlooker.escape import STREAMS
 from onlooker.stream import run_directory
+from onlooker.stream.errors import RunError
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.program import Program
 from onlooker.stream.sink_status import SinkStatus
-from onlooker.stream.supervisor import RunError
 
 REFRESH_SECONDS = 1.0
 """Time between two questions."""

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from onlooker.child_process import ProcessStatus
+from onlooker.stream.errors import RunError
 from onlooker.stream.messages import Status
-from onlooker.stream.supervisor import Run, RunError
+from onlooker.stream.supervisor import Run
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from onlooker.config.schema import Config, SourceConfig
 from onlooker.errors import OnlookerError
 from onlooker.stream import capacity, run_directory
 from onlooker.stream.apart import Apart
+from onlooker.stream.errors import Stopped
 from onlooker.stream.feeds import Feed, feeds_of
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -19,7 +20,7 @@ from onlooker.stream.processor_states import Feeding, ProcessorStates
 from onlooker.stream.ring import Ring
 from onlooker.stream.stage import Stage
 from onlooker.stream.stages import STAGES
-from onlooker.stream.supervisor import STATUS_SECONDS, Run, Stopped, running
+from onlooker.stream.supervisor import STATUS_SECONDS, Run, running
 from onlooker.stream.wanted_streams import WantedStreams
 
 RELOAD_SECONDS = 1.0

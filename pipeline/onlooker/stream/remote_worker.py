@@ -16,6 +16,7 @@ from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.record.curve_keys import KeyPair
 from onlooker.stream import capacity, equal_results, run_directory
+from onlooker.stream.errors import Stopped
 from onlooker.stream.gateway_messages import Welcome
 from onlooker.stream.messages import Status
 from onlooker.stream.remote_hub import RefusedError, RemoteHub
@@ -24,7 +25,6 @@ from onlooker.stream.run_directory import Plan
 from onlooker.stream.scheduler import AHEAD
 from onlooker.stream.stage import Stage, row
 from onlooker.stream.stages import STAGES
-from onlooker.stream.supervisor import Stopped
 
 MAX_DEATHS = 7
 """Deaths of a worker in a row, without a frame in between, after which the machine gives up."""

@@ -21,9 +21,9 @@ from msgspec.structs import replace
 from onlooker import traces
 from onlooker.child_process import Child, Group, ProcessStatus, every, signals, stop, supervise
 from onlooker.config.schema import Config
-from onlooker.errors import OnlookerError
 from onlooker.record.log.reader import Log
 from onlooker.stream import capacity, messages, run_directory
+from onlooker.stream.errors import RunError, Stopped
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.outputs import Outputs
@@ -40,19 +40,6 @@ FINISH_SECONDS = 4.0
 """Time to stop when all is done: a publisher may have subscribers that are slow."""
 
 logger = logging.getLogger(__name__)
-
-
-class RunError(OnlookerError):
-    """The run could not be finished; the text says why."""
-
-
-class Stopped(RunError):
-    """A signal has stopped the run. The records until then are complete."""
-
-    def __init__(self, number: int, status: Status, advice: str = "") -> None:
-        super().__init__("; ".join(filter(None, [signal.Signals(number).name, advice])))
-        self.signal = number
-        self.status = status
 
 
 def replay(

@@ -1,0 +1,19 @@
+"""Errors of a run."""
+
+import signal
+
+from onlooker.errors import OnlookerError
+from onlooker.stream.messages import Status
+
+
+class RunError(OnlookerError):
+    """The run could not be finished; the text says why."""
+
+
+class Stopped(RunError):
+    """A signal has stopped the run. The records until then are complete."""
+
+    def __init__(self, number: int, status: Status, advice: str = "") -> None:
+        super().__init__("; ".join(filter(None, [signal.Signals(number).name, advice])))
+        self.signal = number
+        self.status = status
