@@ -15,6 +15,8 @@ endif
 # Annoy compiles itself with -march=native unless told otherwise, and would then die on older CPUs.
 export ANNOY_COMPILER_ARGS ?= -O3,-ffast-math,-fno-associative-math
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Containers often set it. Each of the many processes of the tests would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 SOURCES := pyproject.toml setup.py constraints.txt $(shell find ext -type f)
 STUBS := $(shell find ext -name '*.pyx' | sed 's|^ext/|onlooker.|; s|/|.|g; s|\.pyx$$||')
