@@ -89,9 +89,12 @@ def test_a_missing_folder_of_people_is_one_line(
 
 @pytest.mark.parametrize("words", [("--version",), ("keys", "generate", "key"), ("nonsense",)])
 def test_a_command_loads_only_what_it_needs(words: tuple[str, ...], tmp_path: Path) -> None:
-    code = "import sys; from onlooker.cli.main import main\ntry: main()\nfinally: print(*sys.modules)"
+    code = "from onlooker.cli.main import main; import sys\ntry: main()\nfinally: "
     done = subprocess.run(
-        [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-c", f"{code}print(*sys.modules)", *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     loaded = done.stdout.splitlines()[-1].split()
     assert "onlooker.cli.commands" in loaded
