@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -190,6 +191,29 @@ def test_every_calls_again_only_after_some_time(monkeypatch: pytest.MonkeyPatch)
     for now in (10.5, 11.5, 12.0, 12.6):  # noqa: B007
         maybe()
     assert calls == [11.5, 12.6]
+
+
+def test_a_process_that_leaves_does_not_take_itself_apart() -> None:
+    """As a worker, whose models take longer to free than it has time to stop."""
+    program = """
+import atexit, logging, sys, time
+from onlooker.child_process import leave
+class Model:
+    def __del__(self):
+        time.sleep(600)
+def main():
+    logging.basicConfig()
+    atexit.register(time.sleep, 600)
+    model = Model()
+    logging.warning("last line")
+    sys.stdout.write("last result")
+    leave(3)
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60)
+    assert done.returncode == 3
+    assert done.stdout == b"last result"
+    assert b"last line" in done.stderr
 
 
 def test_a_second_order_to_stop_while_the_first_is_being_obeyed_does_no_harm(

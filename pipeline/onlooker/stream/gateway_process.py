@@ -8,7 +8,7 @@ from pathlib import Path
 
 import zmq
 
-from onlooker.child_process import stop_event
+from onlooker.child_process import leave, stop_event
 from onlooker.config.serving import Workers
 from onlooker.errors import OnlookerError
 from onlooker.models.card import WeightsError
@@ -123,4 +123,4 @@ def check(workers: Workers) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    leave(main(Path(sys.argv[1]), sys.argv[2]))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import zmq
 
-from onlooker.child_process import stop_event
+from onlooker.child_process import leave, stop_event
 from onlooker.stream import messages, run_directory
 from onlooker.stream.hub import Hub, Send
 
@@ -82,3 +82,4 @@ def _deliver(hub: Hub, router: zmq.Socket[bytes], sends: list[Send]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), sys.argv[2])
+    leave(0)

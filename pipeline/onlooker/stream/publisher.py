@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from onlooker.child_process import stop_event
+from onlooker.child_process import leave, stop_event
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import BadKey
 from onlooker.record.log.reader import Log, LogError
@@ -90,4 +90,4 @@ def publishing(outputs: Outputs, position: int | None = None) -> Iterator[Publis
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    leave(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

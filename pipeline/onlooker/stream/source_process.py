@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onlooker.child_process import stop_event
+from onlooker.child_process import leave, stop_event
 from onlooker.media.camera import Camera
 from onlooker.media.errors import MediaError
 from onlooker.media.url import SYNTHETIC_SCHEME, is_camera
@@ -250,4 +250,4 @@ def _remove_rings(run: Path, base: str, keep: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    leave(main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))

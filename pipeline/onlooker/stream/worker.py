@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import cv2
 from msgspec.structs import replace
 
 from onlooker import durable_file
-from onlooker.child_process import stop_event, stoppable_at_once
+from onlooker.child_process import leave, stop_event, stoppable_at_once
 from onlooker.models.card import WeightsError
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.batch_runner import BatchRunner
@@ -61,14 +61,15 @@ class Done(NamedTuple):
     """See messages.Result."""
 
 
-def main(run: Path, stage: str, name: str) -> int:
+def main(run: Path, stage: str, name: str) -> NoReturn:
     """Work for `stage` of the run in directory `run`, as `name`, until the stop order.
 
-    Returns the exit status: 1 if the worker cannot work and has told the hub so.
+    The exit status is 1 if the worker cannot work and has told the hub so.
     """
     stop = stop_event(name)
     plan = run_directory.read(run)
     [row] = [each for each in plan.stages if each.name == stage]
+    status = 1
     with HubClient(plan, name, lambda _: messages.Ready(stage)) as hub:
         try:
             with ExitStack() as closing:
@@ -84,19 +85,17 @@ def main(run: Path, stage: str, name: str) -> int:
                 hub.register()
                 work = _in_batches if row.batch > 1 else _in_turn
                 work(hub, row, worker, setup)
+            status = 0
         except StopRequested:
-            return 0
+            status = 0
         except ProcessFailed as error:
             logger.error("worker failed name=%s cause=%s", name, error)
-            return 1
         except (StageError, WeightsError, TracesError) as error:
             hub.send_last(messages.Broken(f"{stage}: {error}"))
-            return 1
         except Exception as error:
             logger.exception("worker broken")
             hub.send_last(messages.Broken(f"{stage}: {type(error).__name__}: {error}"))
-            return 1
-    return 0
+    leave(status)
 
 
 def _in_turn(hub: HubClient, row: StageRow, worker: "StageWorker", setup: Setup) -> None:
@@ -272,4 +271,4 @@ class StageWorker:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))
+    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3])
