@@ -42,7 +42,6 @@ TESTED_BY = {
     "api/server_process": "api/test_server",
     "api/service": "api/test_services",
     "cli/commands": "cli/test_main",
-    "cli/ending": "cli/test_main",
     "cli/pull_models": "cli/test_models",
     "cli/standard_streams": "cli/test_main",
     "cli/status": "cli/test_stream",

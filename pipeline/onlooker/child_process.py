@@ -306,6 +306,16 @@ def every(seconds: float, do: Callable[[], None]) -> Callable[[], None]:
     return maybe
 
 
+def in_turn(*dos: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls all of these."""
+
+    def call() -> None:
+        for do in dos:
+            do()
+
+    return call
+
+
 @contextmanager
 def stoppable_at_once() -> Iterator[None]:
     """Have SIGTERM end this process at once: while it loads models, it could not stop otherwise."""

@@ -57,9 +57,12 @@ def claim(
 
     ours: returns whether an open file is Onlooker's own, of this `kind`, and may be continued or
     replaced; None means that no file is. Raises Occupied if another file has the name, or anything
-    that is not a regular file: a folder, a FIFO, a device, a socket, a link that leads nowhere.
-    Raises OSError if it cannot be found out.
+    that is not a regular file: a folder, a FIFO, a device, a socket, a link that leads nowhere. The
+    name `-` alone is occupied too, since users mean standard output. Raises OSError if it cannot be
+    found out.
     """
+    if path == Path("-"):
+        raise Occupied(path, "means standard output, and this needs a file")
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import complaints, console, plain
 from onlooker.config.schema import Config
@@ -32,12 +33,13 @@ def replay_videos(videos: list[Path], settings: Config, folder: Path, cluster: s
         TextColumn("{task.fields[failed]} failed"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as bar:
+    done = f"videos that are done are in {folder}; the same command continues with the others"
+    with if_stopped(lambda: done), Progress(*columns, console=console) as bar:
         task = bar.add_task("videos", total=len(videos), failed=0)
 
         def show(progress: ray_replay.Progress) -> None:
-            done = len(progress.earlier) + len(progress.done) + len(progress.failed)
-            bar.update(task, completed=done, failed=len(progress.failed))
+            ended = len(progress.earlier) + len(progress.done) + len(progress.failed)
+            bar.update(task, completed=ended, failed=len(progress.failed))
 
         found = ray_replay.replay_on_cluster(
             videos, settings, folder, cluster, show, store=default_path()

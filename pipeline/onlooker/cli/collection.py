@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from onlooker import durable_file
+from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
 from onlooker.config.load import load
 from onlooker.durable_file import Occupied
@@ -137,7 +138,11 @@ def index(
     counts: Counter[str] = Counter()
     names: Counter[str] = Counter()
     folders: defaultdict[str, set[Path]] = defaultdict(set)
-    with Collection(name, config=settings) as collection, _opened_report(report) as lines:
+    with (
+        if_stopped(lambda: _indexed(counts, count)),
+        Collection(name, config=settings) as collection,
+        _opened_report(report) as lines,
+    ):
         outcomes = collection.index_files(paths, jobs)
         for outcome in track(outcomes, "indexing", count, console=console):
             if outcome.new is not None:
@@ -174,6 +179,12 @@ def index(
             )
     if not counts["indexed"] + counts["indexed already"]:
         raise typer.Exit(1)
+
+
+def _indexed(counts: Counter[str], images: int) -> str:
+    """Return what has been done when the command is stopped."""
+    number = counts["indexed"] + counts["indexed already"]
+    return f"{number} of {images} images are indexed; the same command continues with the others"
 
 
 def _complain(outcome: Outcome, report: BinaryIO | None) -> None:
@@ -329,9 +340,14 @@ def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> 
 
     Example: `onlooker collection backup faces-2026-11.db`
     """
-    with Store(*_existing()) as store:
+    with if_stopped(lambda: _written(file)), Store(*_existing()) as store:
         backups.backup(store, file)
     console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+def _written(file: Path) -> str:
+    """Return what has been done when the command that writes `file` is stopped."""
+    return f"{file} is complete" if file.exists() else f"{file} was not written"
 
 
 @app.command()
@@ -360,7 +376,7 @@ def export(
 
     Example: `onlooker collection export staff staff.jsonl`
     """
-    with Store(*_existing()) as store:
+    with if_stopped(lambda: _written(file)), Store(*_existing()) as store:
         count = transfer.export(store, name, file)
     console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
 
@@ -406,13 +422,15 @@ def copy(
     origin = _existing() if source is None else _named_place(source)
     if origin[1] is None and not origin[0].exists():
         raise NoStore(f"{origin[0]}: no such file")
+    done = "what is listed is copied; the same command continues with the others"
     with (
+        if_stopped(lambda: done),
         Store(*origin) as old,
         Store(*(_place() if target is None else _named_place(target))) as new,
     ):
         for name, count in transfer.copy(old, new, names or None):
-            done = "is there already, left as it is" if count is None else f"{count} faces copied"
-            console.print(f"{name}: {done}")
+            how = "is there already, left as it is" if count is None else f"{count} faces copied"
+            console.print(f"{name}: {how}")
 
 
 def _named_place(text: str) -> Place:

@@ -1,4 +1,8 @@
-"""The end of a command: by its result, an error, or a signal."""
+"""The end of a command: by its result, an error, or a signal.
+
+A signal is one line on stderr, which says what has been done and how to go on if there is more to
+know than its name. An output whose reader has gone is no line at all.
+"""
 
 import errno
 import os
@@ -7,7 +11,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.text import Text
 
@@ -79,6 +84,20 @@ class Interruption:
             sys.__unraisablehook__(unraisable)
 
 
+@contextmanager
+def if_stopped(say: Callable[[], str]) -> Iterator[None]:
+    """Have a signal that ends the block say what has been done; of several blocks the inner one.
+
+    say: returns a part of a sentence, such as "12 images are indexed".
+    """
+    try:
+        yield
+    except BaseException as error:  # see `run`: it may be any
+        if not getattr(error, "__notes__", None):
+            error.add_note(say())
+        raise
+
+
 def run(app: Callable[[], object], interruption: Interruption) -> int:
     """Run the command line and return its exit status, with a line on stderr if it failed."""
     try:
@@ -88,8 +107,7 @@ def run(app: Callable[[], object], interruption: Interruption) -> int:
     except BaseException as error:
         # Interrupted may have become an ImportError on its way, as while ONNX Runtime is loaded.
         if interruption.number is not None:
-            complaints.print(f"stopped: {signal.Signals(interruption.number).name}")
-            return 128 + interruption.number
+            return _stopped(interruption.number, error)
         return _failed(error)
     return status
 
@@ -99,8 +117,7 @@ def _failed(error: BaseException) -> int:
     number = getattr(error, "errno", None)
     match error:
         case Stopped():
-            complaints.print(f"stopped: {error}")
-            return 128 + error.signal
+            return _stopped(error.signal, error)
         case OutputError():
             standard_streams.discard_output()
             return PIPE_STATUS if error.reader_gone else _fail(str(error))
@@ -115,6 +132,13 @@ def _failed(error: BaseException) -> int:
             named = f"{printable(os.fsdecode(place))}: " if isinstance(place, str | bytes) else ""
             return _fail(f"{named}{os.strerror(number)}; {RESOURCES[number]}")
     raise error
+
+
+def _stopped(number: int, error: BaseException) -> int:
+    """Report a signal, and return the exit status."""
+    done = getattr(error, "__notes__", [])[:1]
+    complaints.print("; ".join([f"stopped: {signal.Signals(number).name}", *done]))
+    return 128 + number
 
 
 def _run(app: Callable[[], object]) -> int:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 CLEANUP_SECONDS = 6.0
 """Time that a command has to clean up after a signal; after that another one ends it at once."""
@@ -47,4 +48,6 @@ def _handle(handler: Callable[[int, object], None]) -> None:
 
 def _end_now(number: int, _: object) -> None:
     """End the process, which has nothing to clean up."""
+    with suppress(OSError):
+        os.write(2, f"stopped: {signal.Signals(number).name}\n".encode())
     os._exit(128 + number)

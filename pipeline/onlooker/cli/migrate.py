@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,7 @@ import typer
 
 from onlooker import durable_file
 from onlooker.api import usage
+from onlooker.cli.ending import if_stopped
 from onlooker.cli.terminal import plain
 from onlooker.config.load import find, load
 from onlooker.errors import OnlookerError
@@ -73,7 +74,14 @@ def migrate(
     jobs = job_database.jobs_folder(settings.jobs.folder)
     there = [each for each in _files(default_store(), jobs, logs) if _has_content(each.path)]
     # All are examined before one is changed.
-    for each, found in [(each, _version(each)) for each in there]:
+    versions = [(each, _version(each)) for each in there]
+    with if_stopped(lambda: "what is listed is done; the same command continues with the others"):
+        _bring_up_to_date(versions, dry_run)
+
+
+def _bring_up_to_date(files: Sequence[tuple[_File, int]], dry_run: bool) -> None:
+    """Bring files to their newest formats from the ones given, and list them."""
+    for each, found in files:
         if found == each.format.version:
             outcome = "up to date"
         elif dry_run:

@@ -6,13 +6,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
+from onlooker.cli.ending import if_stopped
 from onlooker.models import archive, weights
 from onlooker.models.card import Archive
 
 
 def pull_models(names: Iterable[str] | None = None, *, force: bool = False) -> list[Path]:
     """Build models as `weights.pull` does; show the progress on stderr if it is a terminal."""
-    return weights.pull(names, force=force, track=_bars)
+    kept = "models that are complete are kept; the same command makes the others"
+    with if_stopped(lambda: kept):
+        return weights.pull(names, force=force, track=_bars)
 
 
 def _bars(archives: Sequence[Archive]) -> Iterator[Archive]:

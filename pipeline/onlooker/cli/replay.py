@@ -1,7 +1,8 @@
 """`onlooker replay`: every frame of videos, one record each, and a summary."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -18,9 +19,11 @@ from rich.progress import (
 from rich.table import Table
 
 from onlooker import durable_file, program_log
+from onlooker.child_process import every
 from onlooker.cli import cluster_replay
+from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
-from onlooker.cli.terminal import complaints, console, plain
+from onlooker.cli.terminal import STDOUT, complaints, console, plain, stdout_for_results
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import KEEP_ALL, NEARLY_URL, Config
@@ -37,6 +40,8 @@ from onlooker.record.destinations import destination
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.sinks import endpoints
+from onlooker.record.sinks.line_writer import LineWriter
+from onlooker.record.sinks.sink import Follower
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
@@ -47,7 +52,8 @@ from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.supervisor import replay_feeds
+from onlooker.stream.sink_status import SinkStatus
+from onlooker.stream.supervisor import STATUS_SECONDS, replay_feeds
 from onlooker.vision import analyser
 
 MAX_LINES_SHOWN = 20
@@ -61,7 +67,9 @@ def replay(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="JSON-lines file for the records. [default: the video's name .jsonl]"),
+        typer.Option(
+            help="JSON-lines file for the records; - is stdout. [default: the video's name .jsonl]"
+        ),
     ] = None,
     log_at: Annotated[
         Path | None,
@@ -101,6 +109,36 @@ def replay(
     Example: `onlooker replay lobby.mp4 --collection staff --out lobby.jsonl --annotate seen.mp4`
     """
     program_log.begin()
+    policy = _check_options(videos, annotate, blur, speed)
+    settings = load()
+    if collection is not None:
+        settings = replace(settings, match=replace(settings.match, collection=collection))
+    if cluster is not None:
+        if log_at or publish_at or annotate or one_process or speed != "max" or out == STDOUT:
+            raise typer.BadParameter("--cluster takes --collection and a folder as --out only")
+        cluster_replay.replay_videos(videos, settings, out or Path("records"), cluster)
+        return
+    lines = out or Path(f"{videos[0].stem}.jsonl")
+    outputs = Outputs(
+        log=log_at or (Path(f"{videos[0].stem}.db") if lines == STDOUT else None),
+        records=lines if lines != STDOUT else None,
+        publish=publish_at,
+        limits=replace(KEEP_ALL, best_faces=settings.log.best_faces),
+    )
+    with (
+        stdout_for_results() if lines == STDOUT else nullcontext(),
+        if_stopped(lambda: _recorded(outputs.log_path)),
+    ):
+        printed = LineWriter(sys.stdout.buffer) if lines == STDOUT else None
+        replay_videos(
+            videos, settings, outputs, annotate, one_process, speed, blur=policy, printed=printed
+        )
+
+
+def _check_options(
+    videos: Sequence[Path], annotate: Path | None, blur: str | None, speed: str
+) -> Blur | None:
+    """Return whom to hide in the annotated video. Raises BadParameter, BlurError."""
     if annotate is not None and len(videos) > 1:
         raise typer.BadParameter("--annotate takes one video; replay them one by one")
     if blur is not None and annotate is None:
@@ -114,21 +152,15 @@ def replay(
             )
     if not re.fullmatch(schema.SPEED, speed):
         raise typer.BadParameter(f"--speed is {speed!r}; it may be max, 1x, 0.5x, 8x and the like")
-    settings = load()
-    if collection is not None:
-        settings = replace(settings, match=replace(settings.match, collection=collection))
-    if cluster is not None:
-        if log_at or publish_at or annotate or one_process or speed != "max":
-            raise typer.BadParameter("--cluster takes --collection and --out only")
-        cluster_replay.replay_videos(videos, settings, out or Path("records"), cluster)
-        return
-    outputs = Outputs(
-        log=log_at,
-        records=out or Path(f"{videos[0].stem}.jsonl"),
-        publish=publish_at,
-        limits=replace(KEEP_ALL, best_faces=settings.log.best_faces),
-    )
-    replay_videos(videos, settings, outputs, annotate, one_process, speed, blur=policy)
+    return policy
+
+
+def _recorded(log: Path) -> str:
+    """Return what a replay that was stopped has left."""
+    if not log.exists():
+        return "nothing was recorded"
+    with reader.Log(log) as opened:
+        return f"{len(opened)} frames are recorded in {log}; the same command continues there"
 
 
 def replay_videos(
@@ -140,61 +172,103 @@ def replay_videos(
     speed: str = "max",
     store: Path | None = None,
     blur: Blur | None = None,
+    printed: LineWriter | None = None,
 ) -> None:
-    """Replay `videos`, print the summary, and draw the results into `annotated`."""
+    """Replay `videos`, print the summary, and draw the results into `annotated`.
+
+    store: file of the collections; None for the user's own. printed: gets the records meanwhile.
+    """
     _check(settings, outputs, annotated, store)
     if annotated is not None and blur is not None:
         durable_file.claim(annotated)  # one that is there may show the faces
     pull_models(analyser.cards(settings))
     with _nothing_empty_left(outputs):
-        _replay(videos, settings, outputs, annotated, one_process, speed, store, blur)
+        streams = feeds(videos, settings, outputs, speed)
+        _check_log(outputs.log_path, streams)
+        if annotated is not None and not any(feed.start for feed in streams):
+            durable_file.claim(annotated)
+        errors, unsent = _analyse(streams, settings, outputs, one_process, store, printed)
+        summary = _summarise(videos[0], streams, outputs, annotated, blur)
+        _report(summary, outputs, errors, unsent)
+        if summary.failed == summary.frames:
+            raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
 
-def _replay(
-    videos: list[Path],
-    settings: Config,
-    outputs: Outputs,
-    annotated: Path | None,
-    one_process: bool,
-    speed: str,
-    store: Path | None,
-    blur: Blur | None,
-) -> None:
-    records = outputs.log_path
-    streams = feeds(videos, settings, outputs, speed)
+def _check_log(records: Path, streams: Sequence[Feed]) -> None:
+    """Say so if the log has frames of these streams. Raises LogError if they are of others."""
     if others := other_records(records, streams):
         raise reader.LogError(
             f"{records}: holds {others} records of these streams that were made with other "
             "settings or from other videos; delete it, or name another file with --log"
         )
-    earlier = sum(feed.start for feed in streams)
-    if earlier:
+    if earlier := sum(feed.start for feed in streams):
         console.print(
             f"{earlier} frames are in {records} already, with the names known then; "
             "delete it to process them again"
         )
-    elif annotated is not None:
-        durable_file.claim(annotated)
-    errors: dict[str, str] = {}
+
+
+def _analyse(
+    streams: Sequence[Feed],
+    settings: Config,
+    outputs: Outputs,
+    one_process: bool,
+    store: Path | None,
+    printed: LineWriter | None,
+) -> tuple[dict[str, str], list[SinkStatus]]:
+    """Record what is not in the log yet, and send it.
+
+    Returns the cause for each stream that ended early, and the sinks that have not sent all.
+    """
+    records, errors = outputs.log_path, dict[str, str]()
+    if printed is not None:
+        printed.streams = frozenset(feed.stream for feed in streams)
+
+    def print_new() -> None:
+        if printed is not None:
+            with reader.Log(records) as log:
+                Follower(log, printed).catch_up()
+
+    follow = every(STATUS_SECONDS, print_new)
     with sink_processes.running(records, settings.sinks, live=False) as sinks:
         followers = [sinks] if settings.sinks else []
 
         def run(show: Callable[[Status], None]) -> Status:
+            def show_and_follow(status: Status) -> None:
+                show(status)
+                follow()
+
             if one_process:
-                return inline_feeds(streams, settings, show, store=store)
-            return replay_feeds(streams, settings, show, store=store, followers=followers)
+                return inline_feeds(streams, settings, show_and_follow, store=store)
+            return replay_feeds(
+                streams, settings, show_and_follow, store=store, followers=followers
+            )
 
         if outputs.publish or not all(feed.finished for feed in streams):
             errors = _run(run, streams)
+        print_new()
         with console.status("sending to sinks") if settings.sinks else nullcontext():
-            waiting = sinks.finish()
+            return errors, sinks.finish()
+
+
+def _summarise(
+    video: Path,
+    streams: Sequence[Feed],
+    outputs: Outputs,
+    annotated: Path | None,
+    blur: Blur | None,
+) -> Summary:
+    """Print the summary; draw the results into `annotated` unless it is there. Return the summary.
+
+    It is printed also if the drawing fails.
+    """
     summary = Summary()
-    counted = summary.counting(own_records(records, streams))
+    counted = summary.counting(own_records(outputs.log_path, streams))
     drawn = annotated is not None and annotated.exists()
     try:
         if annotated is not None and not drawn:
             with console.status("drawing"):
-                draw(videos[0], counted, annotated, blur)
+                draw(video, counted, annotated, blur)
     finally:
         for _ in counted:
             pass
@@ -203,19 +277,24 @@ def _replay(
         plain.print(f"annotated video  {annotated}")
     if drawn:
         complaints.print(f"{annotated}: was there already; delete it to have it drawn again")
-    for path in filter(None, (outputs.records, records)):
+    return summary
+
+
+def _report(
+    summary: Summary, outputs: Outputs, errors: Mapping[str, str], unsent: Sequence[SinkStatus]
+) -> None:
+    """Print where the records are, and what went wrong."""
+    for path in filter(None, (outputs.records, outputs.log_path)):
         plain.print(f"records         {path}")
     for stream, error in errors.items():
         complaints.print(f"{STREAMS.shown(stream)} ended early: {error}")
     if summary.failed:
         complaints.print(f"{summary.failed} frames could not be processed; their records say why")
-    for sink in waiting:
+    for sink in unsent:
         complaints.print(
             f"[sinks.{sink.name}] {sink.backlog} records were not sent: "
             f"{sink.error or 'it has not started'}; run the same command again to send them"
         )
-    if summary.failed == summary.frames:
-        raise RunError(f"no frame of {', '.join(map(str, videos))} could be processed")
 
 
 def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path | None) -> None:

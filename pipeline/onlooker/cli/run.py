@@ -126,6 +126,8 @@ def run_program(
     if config.streams:
         terminal.console.print(streams_table(status, None, 0.0))
     if stopped is not None:
+        if config.streams:
+            stopped.add_note(f"records are in {outputs.log_path}, where the next start continues")
         raise stopped
 
 

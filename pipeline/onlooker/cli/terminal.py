@@ -1,6 +1,13 @@
 """The consoles of the commands: results to stdout, complaints to stderr."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 from rich.console import Console
+
+STDOUT = Path("-")
+"""The name of standard output, for options that take a file to write."""
 
 # No markup: names, paths and text that was read in an image are printed as they are.
 console = Console(markup=False, emoji=False, highlight=False)
@@ -9,3 +16,13 @@ plain = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Single lines with paths in them, which stay whole."""
 complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, soft_wrap=True)
 """Errors and warnings."""
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Have what is said meanwhile go to stderr: results that a program reads are on stdout."""
+    console.stderr = plain.stderr = True
+    try:
+        yield
+    finally:
+        console.stderr = plain.stderr = False

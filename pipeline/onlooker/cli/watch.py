@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from onlooker.cli.ending import if_stopped
 from onlooker.cli.terminal import complaints
 from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
@@ -53,12 +54,22 @@ def watch(
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
-    received, first = 0, 0
-    for record in records:
-        received, first = received + 1, first or record.Sequence
-        for line in _events(record) if events else [encode(record)]:
-            sys.stdout.buffer.write(line + b"\n")
-            sys.stdout.buffer.flush()
+    received, first, last = 0, 0, dict[str, int]()
+
+    def done() -> str:
+        """Return what has been received. --since is one number for all streams."""
+        [resume] = last.values() if len(last) == 1 else [0]
+        return f"{received} records were received" + (
+            f"; `--since {resume}` continues after them" if resume else ""
+        )
+
+    with if_stopped(done):
+        for record in records:
+            for line in _events(record) if events else [encode(record)]:
+                sys.stdout.buffer.write(line + b"\n")
+                sys.stdout.buffer.flush()
+            received, first = received + 1, first or record.Sequence
+            last[record.stream] = record.Sequence
     beginning = f", from Sequence {first} on" if first > 1 else ""
     complaints.print(f"the publisher has ended; it sent {received} such records{beginning}")
 

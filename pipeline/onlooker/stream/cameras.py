@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from onlooker.child_process import Group, ProcessStatus, every, signals, supervise
+from onlooker.child_process import Group, ProcessStatus, every, in_turn, signals, supervise
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.errors import OnlookerError
 from onlooker.stream import capacity, run_directory
@@ -54,47 +54,22 @@ def serve(
     others continue, and RunError is raised after a signal to stop. store: file of the collections;
     None for the user's own. followers: groups that are of use only beside streams.
     """
-    table = load.table if isinstance(load, WantedStreams) else None
-    config = _enabled(load())
-    if isinstance(load, WantedStreams):
-        # Of these an error ends the program; the others follow in the first round.
-        config = replace(config, streams=load.of_file(config.streams))
-    expected = EXPECTED_STREAMS if config.streams or table is not None else 0
-    room = expected * capacity.window(config) * Ring.slot_bytes_for(*EXPECTED_SIZE)
+    config = _first(load)
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
-    with signals() as received, running(config, stages, room, store=store) as run:
-        streams = Streams(run, config, outputs, feeds)
-        apart = Apart(run)
-        changed = Changed(watched)
-        states = ProcessorStates(load, run.run) if isinstance(load, WantedStreams) else None
-
-        def follow_changes() -> None:
-            # Both are asked, so that one reload is for both.
-            if changed() | (states is not None and states.changed()):
-                reload()
-            if states is not None:
-                failure = None if apart.error is None else str(apart.error)
-                feeding = Feeding(streams.failures, streams.numbers)
-                states.update(feeding, apart.status, failure)
-
-        def reload() -> None:
-            if apart.error is None:
-                streams.reload(load)
-            else:
-                logger.error("configuration not taken error=the streams have failed; restart")
-
-        show = every(STATUS_SECONDS, lambda: on_status(apart.status))
-        check = every(RELOAD_SECONDS, follow_changes)
+    with signals() as received, running(config, stages, _room(config, load), store=store) as run:
+        streams, apart = Streams(run, config, outputs, feeds), Apart(run)
         groups = [apart if others else run, *others, *followers]
-        report = every(STATUS_SECONDS, Report(run.run, groups))
-
-        def each_round() -> None:
-            show()
-            check()
-            report()
-
-        follow = reload if config.streams or watched is not None or table is not None else None
-        number = supervise(groups, received, each_round, follow)
+        followed = FollowedConfig(load, watched, streams, apart, run.run)
+        number = supervise(
+            groups,
+            received,
+            in_turn(
+                every(STATUS_SECONDS, lambda: on_status(apart.status)),
+                every(RELOAD_SECONDS, followed.check),
+                every(STATUS_SECONDS, Report(run.run, groups)),
+            ),
+            followed.reload if config.streams or followed.can_change else None,
+        )
         if number is None:
             run.finish()
             on_status(run.status)
@@ -102,7 +77,31 @@ def serve(
             raise apart.error
         if number == signal.SIGINT:  # not the usual end of a service, as SIGTERM is
             raise Stopped(number, run.status)
+        if number is not None:
+            logger.warning("stopping signal=%s", signal.Signals(number).name)
         return run.status
+
+
+def _first(load: Callable[[], Config]) -> Config:
+    """Return the configuration to begin with. Raises what `load` does."""
+    config = _enabled(load())
+    if isinstance(load, WantedStreams):
+        # Of these an error ends the program; the others follow in the first round.
+        config = replace(config, streams=load.of_file(config.streams))
+    return config
+
+
+def _enabled(config: Config) -> Config:
+    """Return the configuration without streams that do not run by themselves."""
+    enabled = {name: source for name, source in config.streams.items() if source.enabled}
+    return replace(config, streams=enabled)
+
+
+def _room(config: Config, load: Callable[[], Config]) -> int:
+    """Return the bytes for frames; 0 if no stream can ever come."""
+    if not config.streams and not isinstance(load, WantedStreams):
+        return 0
+    return EXPECTED_STREAMS * capacity.window(config) * Ring.slot_bytes_for(*EXPECTED_SIZE)
 
 
 class Streams:
@@ -171,10 +170,46 @@ class Streams:
         del self._sources[name], self.numbers[name]
 
 
-def _enabled(config: Config) -> Config:
-    """Return the configuration without streams that do not run by themselves."""
-    enabled = {name: source for name, source in config.streams.items() if source.enabled}
-    return replace(config, streams=enabled)
+class FollowedConfig:
+    """The configuration of a run, which is loaded again when it changes.
+
+    load, watched: see `serve`. apart: the streams, which may have failed. run: directory of the
+    run.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        watched: Path | None,
+        streams: Streams,
+        apart: Apart,
+        run: Path,
+    ) -> None:
+        wanted = load if isinstance(load, WantedStreams) else None
+        self.can_change = watched is not None or wanted is not None
+        """Whether it is more than what was there at the start."""
+        self._load = load
+        self._streams = streams
+        self._apart = apart
+        self._file = Changed(watched)
+        self._states = ProcessorStates(wanted, run) if wanted is not None else None
+
+    def check(self) -> None:
+        """Load it again if its file or its table has changed; note what became of the table's."""
+        # Both are asked, so that one reload is for both.
+        if self._file() | (self._states is not None and self._states.changed()):
+            self.reload()
+        if self._states is not None:
+            failure = None if self._apart.error is None else str(self._apart.error)
+            feeding = Feeding(self._streams.failures, self._streams.numbers)
+            self._states.update(feeding, self._apart.status, failure)
+
+    def reload(self) -> None:
+        """Load it again, unless the streams have failed."""
+        if self._apart.error is None:
+            self._streams.reload(self._load)
+        else:
+            logger.error("configuration not taken error=the streams have failed; restart")
 
 
 class Report:

@@ -11,9 +11,9 @@ class RunError(OnlookerError):
 
 
 class Stopped(RunError):
-    """A signal has stopped the run. The records until then are complete."""
+    """A signal has stopped the run. The records until then are complete, and it can be resumed."""
 
-    def __init__(self, number: int, status: Status, advice: str = "") -> None:
-        super().__init__("; ".join(filter(None, [signal.Signals(number).name, advice])))
+    def __init__(self, number: int, status: Status) -> None:
+        super().__init__(signal.Signals(number).name)
         self.signal = number
         self.status = status

@@ -35,7 +35,6 @@ STATUS_SECONDS = 0.2
 """Time between two questions to the hub."""
 MAX_DEATHS = 7
 """Deaths of one child in a row, with no frame settled in between, after which the run ends."""
-RESUME = "what was recorded is kept, and the same command continues from there"
 FINISH_SECONDS = 4.0
 """Time to stop when all is done: a publisher may have subscribers that are slow."""
 
@@ -78,7 +77,7 @@ def replay_feeds(
         show = every(STATUS_SECONDS, lambda: on_status(run.status))
         number = supervise([run, *followers], received, show)
         if number is not None:
-            raise Stopped(number, run.status, RESUME)
+            raise Stopped(number, run.status)
         run.finish()
         on_status(run.status)
         return run.status
