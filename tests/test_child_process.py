@@ -51,7 +51,7 @@ def heard(child: Child, text: bytes) -> bool:
         got += child.read()
         return text in got
 
-    return wait_until(read, 20)
+    return wait_until(read, 60)
 
 
 def test_a_child_has_another_name_in_each_life_and_is_told_it() -> None:
@@ -239,8 +239,8 @@ def test_a_second_order_to_stop_while_the_first_is_being_obeyed_does_no_harm(
             patched.setattr(threading, "Event", Interrupted)
             stop = stop_event("worker")
         signal.raise_signal(signal.SIGTERM)
-        assert wait_until(lambda: len(taken) == 2, 10)
-        assert stop.wait(10)
+        assert wait_until(lambda: len(taken) == 2, 60)
+        assert stop.wait(60)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert taken == [True, True]

@@ -56,7 +56,7 @@ def test_the_console_is_opened_in_the_users_browser(tmp_path: Path) -> None:
             assert wait_until(lambda: opened.exists() and bool(opened.read_text().strip()), 60)
             url = opened.read_text().strip()
             visitor = Visitor(url)
-            assert wait_until(lambda: "again" in visitor.get("/live").text, 30)
+            assert wait_until(lambda: "again" in visitor.get("/live").text, 60)
             assert wait_until(lambda: "ended" in visitor.get("/streams").text, 60)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support.ports import free_port
 from tests.support.processes import alive, descendants, wait_until
 
 from onlooker.cli import run
@@ -38,12 +38,6 @@ threads = 1
 [metrics]
 listen = "127.0.0.1:{port}"
 """
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def read(url: str) -> str:
@@ -87,7 +81,7 @@ def test_one_program_runs_all_that_the_configuration_names(tmp_path: Path) -> No
             assert read(f"{url}/readyz") == "ready\n"
             metrics = f"http://127.0.0.1:{port}/metrics"
             frames = 'onlooker_frames_analysed_total{stream="door"}'
-            assert wait_until(lambda: frames in read(metrics), 30)
+            assert wait_until(lambda: frames in read(metrics), 60)
             assert "onlooker_body_bytes" in read(metrics), "what the API counts"
             status = ""
 
@@ -96,7 +90,7 @@ def test_one_program_runs_all_that_the_configuration_names(tmp_path: Path) -> No
                 status = onlooker(tmp_path, "status", "--once").stdout
                 return "door" in status and "api-0" in status
 
-            assert wait_until(known, 30), status
+            assert wait_until(known, 60), status
             # Other tests' servers are listed too.
             rows = [each for each in status.splitlines() if "api-0" in each]
             assert all("running" in row for row in rows), status

@@ -2,7 +2,6 @@
 
 import re
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.commands import ONLOOKER, environment, onlooker
+from tests.support.ports import free_port
 from tests.support.webhooks import Receiver, first_seen, receiver
 
 from onlooker.media.video_writer import VideoWriter
@@ -98,12 +98,6 @@ def test_settings_that_cannot_work_are_told_and_secrets_are_not(tmp_path: Path) 
         done = onlooker(*words, cwd=tmp_path)
         assert done.returncode != 0
         assert "[sinks.hook] the secret cannot be read: env:NOWORD" in done.stderr
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def video(path: Path) -> None:

@@ -50,7 +50,7 @@ def test_somebody_is_here_while_the_stream_runs(tmp_path: Path) -> None:
     with Writer(tmp_path / "records.db", KEEP_ALL) as log:
         log.append([record(0, event(0, "new", DAY, DAY + 0.5), event(1, "end", DAY, DAY + 9))])
     with watched_run("door"), serving(tmp_path) as url:
-        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 20)
+        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 60)
         text = Visitor(url).get("/appearances/rows").text
     assert text.count(">here<") == 1
     assert text.count("since") == 1

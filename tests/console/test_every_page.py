@@ -128,7 +128,7 @@ def test_live_names_and_texts_are_drawn_and_run_nothing(tmp_path: Path, page: Pa
     lines = tuple(replace(LINE, text=name) for name in HOSTILE)
     with watched_run("door") as run, serving(tmp_path) as url:
         page.goto(f"{url}/live")
-        assert wait_until(lambda: run.watched(topic("door", "picture")), 10)
+        assert wait_until(lambda: run.watched(topic("door", "picture")), 60)
         run.show("door", 1, faces, lines)
         expect(page.locator("#tile-door .caption")).to_contain_text(HOSTILE[0])
         assert page.evaluate("window.hacked ?? null") is None

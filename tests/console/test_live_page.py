@@ -92,7 +92,7 @@ def test_a_tile_without_an_image_says_why(
     )
     monkeypatch.setattr(RunObserver, "stream", lambda self, name: status)
     with watched_run("door"), serving(tmp_path) as url:
-        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 20)
+        assert wait_until(lambda: "tile-door" in Visitor(url).get("/live").text, 60)
         assert f'<p class="wait" id="wait-door">{words}' in Visitor(url).get("/live").text
         later = Visitor(url).get("/live/health?shown=door").text
         assert f'<p class="wait" id="wait-door" hx-swap-oob="morph">{words}' in later
@@ -122,9 +122,9 @@ def test_images_are_made_only_while_somebody_looks(tmp_path: Path, page: Page) -
     with watched_run("door", "yard") as run, serving(tmp_path) as url, shown(run):
         assert not run.watched(PICTURE)
         page.goto(f"{url}/live")
-        assert wait_until(lambda: run.watched(PICTURE), 10)
+        assert wait_until(lambda: run.watched(PICTURE), 60)
         page.goto(f"{url}/streams")
-        assert wait_until(lambda: not run.watched(PICTURE), 10)
+        assert wait_until(lambda: not run.watched(PICTURE), 60)
 
 
 def test_names_and_texts_are_told_in_words_too(tmp_path: Path, page: Page) -> None:
@@ -133,7 +133,7 @@ def test_names_and_texts_are_told_in_words_too(tmp_path: Path, page: Page) -> No
     other = replace(FACE, identities=(match(PEOPLE.encode(hostile)),))
     with watched_run("door") as run, serving(tmp_path) as url:
         page.goto(f"{url}/live")
-        assert wait_until(lambda: run.watched(PICTURE), 10)
+        assert wait_until(lambda: run.watched(PICTURE), 60)
         run.show("door", 1, (face, other, FACE), (replace(LINE, text="Exit"),))
         boxes = page.locator("#tile-door .boxes")
         expect(boxes).to_have_attribute(
@@ -210,14 +210,14 @@ def test_a_stream_that_gets_another_collection_is_sent_no_more(tmp_path: Path) -
         run_directory.write_feed(run.run, Feed(stream="door", source=source, number=0))
         visitor = Visitor(url)
         visitor.sign_in("VIEWER")
-        assert wait_until(lambda: "tile-door" in visitor.get("/live").text, 20)
+        assert wait_until(lambda: "tile-door" in visitor.get("/live").text, 60)
         address, cookie = f"{url.replace('http', 'ws')}/socket", _cookie(visitor)
         with connect(address, additional_headers={"Cookie": cookie}) as socket:
             socket.send('{"streams": {"door": "frames"}}')
             socket.recv(10)
             staff = replace(source, collection="staff")
             run_directory.write_feed(run.run, Feed(stream="door", source=staff, number=0))
-            assert wait_until(lambda: not _frames_come(socket), 20)
+            assert wait_until(lambda: not _frames_come(socket), 60)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_one_who_does_not_read_gets_the_newest_frame(tmp_path: Path) -> None:
         address = f"{url.replace('http', 'ws')}/socket"
         with connect(address, additional_headers={"Cookie": _cookie(visitor)}) as socket:
             socket.send('{"streams": {"door": "frames"}}')
-            assert wait_until(lambda: run.watched(PICTURE), 5)
+            assert wait_until(lambda: run.watched(PICTURE), 60)
             for index in range(300):
                 run.show("door", index)
                 time.sleep(0.001)

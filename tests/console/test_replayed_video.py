@@ -78,7 +78,7 @@ def url(tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         log.append([build(each, Config(), "d") for each in made])
     monkeypatch.setattr(RunObserver, "stream", lambda self, name: OVER)
     with watched_run("film", url=str(video), policy="every"), serving(tmp_path) as url:
-        assert wait_until(lambda: "tile-film" in Visitor(url).get("/live").text, 20)
+        assert wait_until(lambda: "tile-film" in Visitor(url).get("/live").text, 60)
         yield url
 
 
@@ -107,7 +107,7 @@ def test_each_frame_has_its_own_boxes_and_the_end_is_the_end(url: str, page: Pag
     page.wait_for_function(f"{SHOWN} < {FRAMES // 2}")
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
-    assert wait_until(lambda: replayed_video._free._value == replayed_video.MAX_AT_ONCE, 10)
+    assert wait_until(lambda: replayed_video._free._value == replayed_video.MAX_AT_ONCE, 60)
 
 
 def test_a_video_that_has_ended_is_no_alarm(url: str, page: Page) -> None:
@@ -140,5 +140,5 @@ def test_a_video_that_has_gone_is_told(url: str, video: Path, page: Page) -> Non
 def test_a_camera_is_not_played_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RunObserver, "stream", lambda self, name: OVER)
     with watched_run("film", url="rtsp://192.0.2.7/"), serving(tmp_path) as url:
-        assert wait_until(lambda: "tile-film" in Visitor(url).get("/live").text, 20)
+        assert wait_until(lambda: "tile-film" in Visitor(url).get("/live").text, 60)
         assert "play again" not in Visitor(url).get("/live").text

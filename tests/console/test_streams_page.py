@@ -129,7 +129,7 @@ def test_a_camera_that_is_gone_is_told_in_words_and_without_its_password(
         text = Visitor(url).get("/streams/table").text
         return "refused" in text
 
-    assert wait_until(told, 30), text
+    assert wait_until(told, 60), text
     assert "rtsp://127.0.0.1:9" in text
     assert "secret" not in text
 

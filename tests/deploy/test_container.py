@@ -19,7 +19,7 @@ import msgspec
 import pytest
 from tests.support.commands import ONLOOKER, environment
 from tests.support.deployment import DEPLOY, ROOT, check_command, instructions, read_yaml
-from tests.support.machines import free_port
+from tests.support.ports import free_port
 from tests.support.processes import wait_until
 from typer.testing import CliRunner
 

@@ -66,7 +66,7 @@ def test_it_says_what_the_sink_sends(mosquitto: MqttBroker, tmp_path: Path) -> N
         log.append([reading(5, "EXIT", 0.0, 5.0)])
         with delivering(log, mosquitto.config, tmp_path) as attempts:
             attempts.finish()
-    assert wait_until(lambda: len(mosquitto.ids()) == 5, 30)
+    assert wait_until(lambda: len(mosquitto.ids()) == 5, 60)
     messages = [
         {"code": code, "topic": topic, "payload": json.loads(body)}
         for topic, body, _ in mosquitto.messages

@@ -149,7 +149,7 @@ def test_threads_that_wait_for_the_card_share_its_next_run() -> None:
     def run(images: Pixels) -> None:
         runs.append(len(images))
         began.set()
-        assert go.wait(10)
+        assert go.wait(60)
 
     model, _ = fakes(run=run)
 
@@ -159,7 +159,7 @@ def test_threads_that_wait_for_the_card_share_its_next_run() -> None:
 
     with ThreadPoolExecutor(9) as pool:
         answers = [pool.submit(ask, 0)]
-        assert began.wait(10)
+        assert began.wait(60)
         answers += [pool.submit(ask, number) for number in range(1, 9)]
         while sum(len(queue.waiting) for queue in model._queues.values()) < 8:
             pass

@@ -33,6 +33,7 @@ from msgspec.structs import replace
 from tests.support import machines, namespaces, steps
 from tests.support.machines import Network
 from tests.support.namespaces import Cable
+from tests.support.ports import free_port
 from tests.support.processes import children, directories
 
 from onlooker.cli.demo_video import make_video
@@ -72,7 +73,7 @@ def accidents(folder: Path, number: int, seed: int, kind: type[Network] | type[C
     frames = number * FRAMES
     video = steps.video(folder / "video.mp4", frames)
     truth, written = folder / "truth.jsonl", folder / "written.jsonl"
-    network = kind(machines.free_port())
+    network = kind(free_port())
     # Random kills are not the fault of the frame they hit.
     config = Config(
         pipeline=Pipeline(workers=1, heartbeat=0.4, attempts=6),
@@ -174,8 +175,8 @@ def speed_up(folder: Path, times: int, kind: type[Network] | type[Cable]) -> int
         return 1
     video, _ = make_video(folder)
     # Without a cable the machine connects to the hub directly.
-    cable = Cable(machines.free_port()) if kind is Cable else None
-    port, host = (cable.target, cable.host) if cable else (machines.free_port(), "127.0.0.1")
+    cable = Cable(free_port()) if kind is Cable else None
+    port, host = (cable.target, cable.host) if cable else (free_port(), "127.0.0.1")
     workers = machines.settings(folder, port, host=host)
     config = Config(pipeline=Pipeline(workers=1), workers=workers)
     os.sched_setaffinity(0, cores[:1])

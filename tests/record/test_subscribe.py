@@ -155,7 +155,7 @@ class TestSubscribe:
         self, tmp_path: Path, log: Writer, records: Records
     ) -> None:
         endpoint = f"ipc://{tmp_path}/records"
-        waiting = subscribe(endpoint, timeout=20)
+        waiting = subscribe(endpoint, timeout=60)
         with Publisher(log, endpoint) as publisher:
             joined(publisher)
             log.append(records(1))
@@ -167,7 +167,7 @@ class TestSubscribe:
             peer.setsockopt(zmq.XPUB_VERBOSE, 1)
             peer.bind(endpoint)
             for message in ([b"weather", b""], [b"a/face", b"{}", b"more"], [b"\xff\xfe"]):
-                listening = subscribe(endpoint, timeout=10)
+                listening = subscribe(endpoint, timeout=60)
                 while peer.recv() != b"\1" + AT:  # each listener's last subscription
                     pass
                 peer.send_multipart(message)
@@ -183,7 +183,7 @@ class TestSubscribe:
         with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
             peer.setsockopt(zmq.XPUB_VERBOSE, 1)
             peer.bind(endpoint)
-            listening = subscribe(endpoint, timeout=10)
+            listening = subscribe(endpoint, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
             peer.send_multipart([AT, msgspec.msgpack.encode({})])

@@ -18,7 +18,7 @@ class Steps:
 
     def __call__(self, jobs: Sequence[int]) -> list[int]:
         self.batches.append([*jobs])
-        assert self.go.acquire(timeout=10)
+        assert self.go.acquire(timeout=60)
         if 13 in jobs:
             raise ValueError("thirteen")
         return [10 * job for job in jobs]
@@ -44,7 +44,7 @@ def answers(runner: BatchRunner[int, int], count: int) -> list[int]:
         found.extend(runner.step())
         return len(found) >= count
 
-    assert wait_until(complete, 10)
+    assert wait_until(complete, 60)
     return found
 
 
@@ -57,10 +57,10 @@ def test_a_lone_job_does_not_wait_and_those_after_it_gather(
     for job in (2, 3, 4):
         runner.add(job)
         assert list(runner.step()) == []
-    assert wait_until(lambda: steps.batches == [[1]], 10)
+    assert wait_until(lambda: steps.batches == [[1]], 60)
     runner.add(5)  # now they are a full batch, which runs beside the first
     assert list(runner.step()) == []
-    assert wait_until(lambda: steps.batches == [[1], [2, 3, 4, 5]], 10)
+    assert wait_until(lambda: steps.batches == [[1], [2, 3, 4, 5]], 60)
     for job in range(6, 12):  # a third has to wait, full or not
         runner.add(job)
     assert list(runner.step()) == []

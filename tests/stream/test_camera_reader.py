@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
+import pytest
 from tests.support.frames import frame
 
 from onlooker.config.schema import SourceConfig
 from onlooker.media.camera import Camera, CameraFrame
 from onlooker.media.errors import MediaError
 from onlooker.media.picture import Planes
+from onlooker.stream import camera_reader
 from onlooker.stream.camera_reader import MAX_WAITING_IMAGES, CameraReader, Reading
 
 FRAMES = 50
@@ -33,7 +35,7 @@ class Scripted(Camera):
 
 
 def wait_until_read(reader: CameraReader) -> None:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while reader._thread.is_alive() and time.monotonic() < end:
         time.sleep(0.01)
 
@@ -69,17 +71,16 @@ def test_a_process_with_time_gets_all_frames() -> None:
     assert all(each.shot and each.shot.planes is None for each in superseded)
 
 
-def test_it_says_why_a_connection_ended_and_stops_at_once() -> None:
+def test_it_says_why_a_connection_ended_and_stops_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_reader, "MIN_RECONNECT_SECONDS", 600.0)
     reader = CameraReader(Scripted(error="the camera hung up"))
     reader.start(0)
     causes: list[str] = []
     while not causes:
         causes += [each.cause for each in reader.take(1.0) if each.cause]
     assert causes == ["the camera hung up"]
-    began = time.monotonic()
-    reader.close(5.0)
-    assert not reader._thread.is_alive()
-    assert time.monotonic() - began < 0.9, "it does not sit out its wait"
+    reader.close(60.0)
+    assert not reader._thread.is_alive(), "it does not sit out its wait"
 
 
 def test_a_lost_connection_is_one_frame_without_an_image_as_late_as_it_is() -> None:
@@ -87,7 +88,7 @@ def test_a_lost_connection_is_one_frame_without_an_image_as_late_as_it_is() -> N
     reader.camera.index = FRAMES
     reader.start(FRAMES)
     taken: list[Reading] = []
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while time.monotonic() < end and not any(each.shot and each.cause for each in taken):
         taken += reader.take(0.1)
     reader.close(5.0)
@@ -97,7 +98,7 @@ def test_a_lost_connection_is_one_frame_without_an_image_as_late_as_it_is() -> N
     assert lost.frame.error is not None
     assert lost.frame.error.startswith("lost: no image for 0 s: the camera hung up")
     assert lost.frame.index == FRAMES
-    assert 0.2 < lost.frame.time - last.frame.time < 10
+    assert 0.2 < lost.frame.time - last.frame.time < 60
     assert lost.frame.epoch == last.frame.epoch
 
 

@@ -22,7 +22,7 @@ class FakeHub:
         self.socket.bind(address)
 
     def next(self) -> tuple[str, messages.ToHub]:
-        assert self.socket.poll(10_000)
+        assert self.socket.poll(60_000)
         sender, *parts = self.socket.recv_multipart()
         message, _ = messages.unpack_to_hub(parts)
         return sender.decode(), message

@@ -1,10 +1,10 @@
 """What Prometheus reads of a run."""
 
-import socket
 import urllib.request
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.support.ports import free_port
 
 from onlooker.stream.messages import Counts, Status, StreamStatus
 from onlooker.stream.metrics import Metrics, families
@@ -34,7 +34,7 @@ DOOR = StreamStatus(
 
 def read(address: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Values by name and labels."""
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -45,9 +45,7 @@ def read(address: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 @pytest.fixture
 def address() -> str:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{one.getsockname()[1]}"
+    return f"127.0.0.1:{free_port()}"
 
 
 def test_frames_received_are_those_analysed_failed_dropped_and_in_flight(address: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from tests.support import machines, steps
 from tests.support.machines import Network
+from tests.support.ports import free_port
 from tests.support.processes import children, directories
 
 from onlooker.config.schema import Config, Pipeline
@@ -39,7 +40,7 @@ def expected(video: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 @pytest.fixture
 def network(tmp_path: Path) -> Iterator[Network]:
-    made = Network(machines.free_port())
+    made = Network(free_port())
     yield made
     made.close()
     assert children() == {}

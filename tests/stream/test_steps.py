@@ -91,7 +91,10 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("full_disk")
-def test_a_recorder_that_waits_for_room_obeys_the_stop_order(tmp_path: Path) -> None:
+def test_a_recorder_that_waits_for_room_obeys_the_stop_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "FULL_DISK_RETRY_SECONDS", 600.0)
     with ExitStack() as closing:
         made = setup(tmp_path, closing, patient=True)
         steps.record(made)([Work(frame("a", 0), NoPicture())])
@@ -107,7 +110,7 @@ def test_a_recorder_that_waits_for_room_obeys_the_stop_order(tmp_path: Path) -> 
         waiting.join(0.1)
         assert waiting.is_alive()  # it waits
         made.stop.set()
-        waiting.join(steps.FULL_DISK_RETRY_SECONDS / 2)
+        waiting.join(60)
         assert stopped == ["stopped"]
 
 

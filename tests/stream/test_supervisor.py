@@ -372,7 +372,7 @@ class Apart:
         raise AssertionError("it ended early")
 
     def wait_for_children(self, number: int) -> None:
-        assert wait_until(lambda: len(self.children()) >= number, 20)
+        assert wait_until(lambda: len(self.children()) >= number, 60)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -419,7 +419,7 @@ def test_children_do_not_outlive_their_parent(video: Path, outputs: Outputs) -> 
     time.sleep(1)
     apart.process.kill()
     apart.process.communicate()
-    assert wait_until(lambda: not any(map(alive, running.values())), 5)
+    assert wait_until(lambda: not any(map(alive, running.values())), 15)
     assert directories(apart.process.pid) == []
 
 

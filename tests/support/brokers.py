@@ -21,16 +21,11 @@ from nats.js.api import RetentionPolicy, StreamConfig
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from tests.support.ports import free_port
 
 from onlooker.config.sinks import SinkConfig
 
 SECONDS = 60.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class _Process:

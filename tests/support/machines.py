@@ -129,14 +129,6 @@ class Network:
                 each.close()
 
 
-def free_port() -> int:
-    """Return a port that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def settings(folder: Path, port: int, machines: int = 1, host: str = "127.0.0.1") -> Workers:
     """Return the settings of a hub for machines with the keys in `folder`, which are made."""
     hub = curve_keys.generate(folder / "hub.key")

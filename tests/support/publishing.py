@@ -35,12 +35,12 @@ class Pump:
 
     def __enter__(self) -> "Pump":
         self._thread.start()
-        assert self._bound.wait(10)
+        assert self._bound.wait(60)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 
@@ -55,19 +55,19 @@ class Listener:
         since: Since | None = None,
     ) -> None:
         self.received: list[StreamRecord] = []
-        self._records = subscribe(endpoint, streams, kinds, since, timeout=20)
+        self._records = subscribe(endpoint, streams, kinds, since, timeout=60)
         self._thread = threading.Thread(target=lambda: self.received.extend(self._records))
         self._thread.start()
 
     def all(self) -> list[StreamRecord]:
-        self._thread.join(25)
+        self._thread.join(65)
         assert not self._thread.is_alive()
         return self.received
 
 
 def joined(publisher: Publisher) -> None:
     """Let a subscriber in that has just been made."""
-    assert publisher.wait_for_subscriber(10)
+    assert publisher.wait_for_subscriber(60)
     for _ in range(10):
         pump(publisher, 0.02)
 

@@ -1,6 +1,5 @@
 """A server with TLS and keys, which answers as in November 2017."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,6 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from tests.support.ports import free_port
 from tests.support.server import Running, running
 
 CERTIFICATE = "certificate.pem"
@@ -103,9 +103,3 @@ def certificate(folder: Path) -> Path:
         )
     )
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

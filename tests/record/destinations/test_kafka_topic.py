@@ -8,8 +8,9 @@ import pytest
 from confluent_kafka import KafkaError
 from msgspec.structs import replace
 from tests.support import appearances
-from tests.support.brokers import KafkaBroker, free_port
+from tests.support.brokers import KafkaBroker
 from tests.support.deliveries import delivering, expected
+from tests.support.ports import free_port
 
 from onlooker.config.sinks import SinkConfig
 from onlooker.record.destinations import kafka_topic

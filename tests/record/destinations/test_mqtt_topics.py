@@ -33,7 +33,7 @@ def test_presence_goes_on_through_restarts_of_both(
         attempts.finish()
         attempts.state.crc = 0
     (tmp_path / "sink.cursor").unlink()
-    assert wait_until(lambda: len(states(mosquitto, "onlooker/door/presence")) == 3, 30)
+    assert wait_until(lambda: len(states(mosquitto, "onlooker/door/presence")) == 3, 60)
     mosquitto.restart()
     log.append([record(3, event(1, "end", 0.0, 1.0, "ada"))])
     log.append([record(4, event(2, "end", 0.0, 3.0))])
@@ -41,10 +41,10 @@ def test_presence_goes_on_through_restarts_of_both(
     with delivering(log, mosquitto.config, tmp_path) as attempts:
         attempts.state.position = 2  # where the one before was
         attempts.finish()
-    assert wait_until(lambda: states(mosquitto, "onlooker/door/person/ada") == ["ON", "OFF"], 30)
+    assert wait_until(lambda: states(mosquitto, "onlooker/door/person/ada") == ["ON", "OFF"], 60)
     last = json.dumps("OFF")
     presence = "onlooker/door/presence"
-    assert wait_until(lambda: last in states(mosquitto, presence)[-1], 30)
+    assert wait_until(lambda: last in states(mosquitto, presence)[-1], 60)
     # The reader may get a message again: its connection has QoS 1, too. No two states are equal.
     came = first_seen(states(mosquitto, "onlooker/door/presence"))
     found = [json.loads(each) for each in came]
@@ -60,7 +60,7 @@ def test_presence_goes_on_through_restarts_of_both(
     wanted = [each for each in expected(log, mosquitto.config) if not each.quiet]
     assert first_seen(mosquitto.ids()) == [each.id for each in wanted]
     ended = ["online", "offline"]
-    assert wait_until(lambda: states(mosquitto, "onlooker/status")[-2:] == ended, 30)
+    assert wait_until(lambda: states(mosquitto, "onlooker/status")[-2:] == ended, 60)
 
 
 def test_home_assistant_discovers_sensors(
@@ -69,7 +69,7 @@ def test_home_assistant_discovers_sensors(
     log.append([record(1, event(1, "new", 0.0, 1.0, "Ada:fc:"))])
     with delivering(log, mosquitto.config, tmp_path) as attempts:
         attempts.finish()
-    assert wait_until(lambda: states(mosquitto, "onlooker/status")[-1:] == ["offline"], 30)
+    assert wait_until(lambda: states(mosquitto, "onlooker/status")[-1:] == ["offline"], 60)
     configs = {
         topic: json.loads(body)
         for topic, body, _ in mosquitto.messages
@@ -91,7 +91,7 @@ def test_a_replay_sends_its_events_and_changes_no_sensor(
     log.append([record(2, event(2, "new", 0.0, 1.0, "ada", quiet=True))])
     with delivering(log, mosquitto.config, tmp_path) as running:
         running.finish()
-        assert wait_until(lambda: states(mosquitto, "onlooker/status") == ["online"], 30)
+        assert wait_until(lambda: states(mosquitto, "onlooker/status") == ["online"], 60)
         before = len(mosquitto.messages)
         (tmp_path / "replay").mkdir()
         with (
@@ -104,7 +104,7 @@ def test_a_replay_sends_its_events_and_changes_no_sensor(
             replay.finish()
         log.append([record(6, event(1, "end", 0.0, 4.0, "ada"))])
         running.finish()
-        assert wait_until(lambda: len(mosquitto.ids()) == 4, 30)
+        assert wait_until(lambda: len(mosquitto.ids()) == 4, 60)
         came = [topic for topic, _, _ in list(mosquitto.messages)[before:]]
         assert came[:2] == ["onlooker/door/appearance"] * 2
         assert not any("bob" in topic for topic in came)
@@ -126,7 +126,7 @@ def test_a_broker_that_is_restarted_again_and_again_gets_all_events_in_order(
             mosquitto.start()
         attempts.finish()
     wanted = [each.id for each in expected(log, mosquitto.config)]
-    assert wait_until(lambda: len(first_seen(mosquitto.ids())) == len(wanted), 30)
+    assert wait_until(lambda: len(first_seen(mosquitto.ids())) == len(wanted), 60)
     assert first_seen(mosquitto.ids()) == wanted
 
 

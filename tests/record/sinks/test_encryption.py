@@ -1,6 +1,7 @@
 """Records that leave the machine, and a third party on the wire."""
 
 import contextlib
+import itertools
 import socket
 import threading
 from collections.abc import Callable
@@ -56,12 +57,14 @@ class TestEncryption:
         return curve_keys.generate(tmp_path / "server.key")
 
     def received(
-        self, endpoint: str, pair: KeyPair | None = None, server: str | None = None
+        self, endpoint: str, seconds: float, pair: KeyPair | None, server: str | None
     ) -> list[StreamRecord]:
-        """Return what a subscriber gets that asks for all records."""
+        """Return what a subscriber gets that asks for all 20 records, and is so patient."""
+        asked = subscribe(endpoint, since=0, timeout=seconds, keys=pair, server=server)
         found: list[StreamRecord] = []
         with contextlib.suppress(TimeoutError):
-            found.extend(subscribe(endpoint, since=0, timeout=2, keys=pair, server=server))
+            found.extend(itertools.islice(asked, 20))
+        asked.close()  # type: ignore[attr-defined]
         return found
 
     def test_only_a_known_client_with_the_servers_key_gets_anything(
@@ -72,11 +75,11 @@ class TestEncryption:
         results: dict[str, list[StreamRecord]] = {}
         with Publisher(log, "tcp://127.0.0.1:*", 0, pair, {client.public}) as publisher:
             asked = {
-                "client": (client, pair.public),
-                "unknown key": (unknown, pair.public),
-                "wrong server key": (client, unknown.public),
-                "plain": (None, None),
-                "some key": (None, pair.public),
+                "client": (60.0, client, pair.public),
+                "unknown key": (2.0, unknown, pair.public),
+                "wrong server key": (2.0, client, unknown.public),
+                "plain": (2.0, None, None),
+                "some key": (2.0, None, pair.public),
             }
             threads = [
                 threading.Thread(

@@ -56,10 +56,10 @@ def test_records_go_over_ipv6(xpub: "zmq.Socket[bytes]") -> None:
         endpoints.prepare(subscriber, endpoint)
         subscriber.connect(endpoint)
         subscriber.subscribe(b"")
-        assert xpub.poll(5000)
+        assert xpub.poll(60_000)
         xpub.recv()
         xpub.send(b"record")
-        assert subscriber.poll(5000)
+        assert subscriber.poll(60_000)
         assert subscriber.recv() == b"record"
 
 
