@@ -117,14 +117,42 @@ def test_who_comes_back_after_the_absence_is_a_new_track() -> None:
     assert len(scene.ids[1]) == 2
 
 
-def test_a_stranger_in_the_same_place_after_a_cut_is_a_new_track() -> None:
+@pytest.mark.parametrize(("cut", "seconds"), [(True, 0.0), (False, 0.3)])
+def test_a_stranger_in_the_same_place_is_a_new_track(cut: bool, seconds: float) -> None:
+    """At once after a cut; otherwise as soon as it is more than a face that was badly found."""
     scene = Scene()
     for number in range(10):
         scene.show({1: 100}, number)
+    if cut:
+        scene.tracker.cut()
+    began = scene.time
     for number in range(10):
         scene.show({2: 100}, number)
-    assert scene.ids[1] != scene.ids[2]
-    assert len(scene.ids[2]) == 1
+    stranger = scene.tracker.tracks[-1]
+    assert stranger.id == scene.ids[2][-1] != scene.ids[1][0]
+    assert scene.ids[2][:-1] == (scene.ids[1] if seconds else [])
+    assert stranger.first == pytest.approx(began + 0.1 + seconds)
+    own = scene.tracker.tracks[0].gallery.exemplars
+    assert all(each.time <= began for each in own)
+
+
+def test_a_face_that_is_badly_found_once_stays_with_its_track() -> None:
+    scene = Scene()
+    for number in range(20):
+        scene.show({9 if number in (8, 15) else 1: 100 + 2 * number, 2: 400}, number)
+    [first, second] = scene.tracker.tracks
+    assert scene.ids == {1: [first.id], 9: [first.id], 2: [second.id]}
+    nobody = photo(9, 8), photo(9, 15)
+    assert not any(each.vector in nobody for each in first.gallery.exemplars)
+
+
+def test_a_face_beside_another_one_must_be_like_its_track() -> None:
+    scene = Scene()
+    for number in range(10):
+        scene.show({1: 100, 2: 130}, number)
+    for number in range(2):
+        scene.show({1: 100, 3: 130}, number)
+    assert scene.ids[3][0] not in scene.ids[2]
 
 
 def test_a_stranger_who_comes_later_is_a_new_track() -> None:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from onlooker.track.assignment import assign
 from onlooker.track.box_motion import Motion, begin, overlap
@@ -46,6 +47,16 @@ TELLING_WEIGHT = 0.4
 faces are unlike everybody."""
 MIN_TELLING = 0.4
 """The least share of that with which it counts."""
+UNLIKE = -3.0
+"""Evidence from which a face is clearly unlike its track."""
+DOUBT_SECONDS = 0.3
+"""Time for which such a face is the track's all the same if its motion is clear: the box of a face
+that is half covered, or badly found, is like nobody. Its vector does not count."""
+CLEAR_SECONDS = 0.35
+CLEAR_OVERLAP = 0.5
+MAX_NEIGHBOUR = 0.05
+"""Motion is clear if the track was seen so lately, if the face overlaps the place where it is
+expected, and if no other face or track is near: nobody takes another's place so fast."""
 RETURN_EVIDENCE = 2.0
 """Evidence that a lost track must have beyond that of a fresh one."""
 CARRIED_EVIDENCE = 6.0
@@ -88,6 +99,8 @@ class FaceTrack(msgspec.Struct):
     """The image has changed altogether since the last detection: where it was says nothing."""
     missed: tuple[float, float] | None = None
     """Times of the first and the last image without it since the last detection."""
+    doubted: float | None = None
+    """Time since which all of its faces were clearly unlike it."""
     together: list[str] = []
     """Ids of other tracks that were in an image at the same time, up to MAX_TOGETHER."""
 
@@ -157,18 +170,26 @@ class FaceTracker(msgspec.Struct):
         of: dict[int, FaceTrack] = {}
         sure = [number for number, each in enumerate(found) if each.sure]
         known = [Known(track, track.motion.at(time), track.gallery.mean()) for track in self.tracks]
-        costs = np.array(
-            [[-_evidence(one, found[number], time, likeness) for number in sure] for one in known],
-            np.float64,
-        ).reshape(len(known), len(sure))
-        for row, column in assign(costs, 0.0):
+        clear = _clear(known, [found[number].box for number in sure], time)
+        pairs = [
+            [
+                _evidence(one, found[number], time, likeness, clear[row, column])
+                for column, number in enumerate(sure)
+            ]
+            for row, one in enumerate(known)
+        ]
+        costs = np.array([[-pair.evidence for pair in row] for row in pairs], np.float64)
+        doubted = set()
+        for row, column in assign(costs.reshape(len(known), len(sure)), 0.0):
             of[sure[column]] = self.tracks[row]
+            if pairs[row][column].doubted:
+                doubted.add(sure[column])
         self._continue(time, found, known, of)
         for number in sure:
             if number not in of:
                 of[number] = self._begin(time, found[number], name(number))
         for number, track in of.items():
-            self._see(track, found[number], time)
+            self._see(track, found[number], time, number in doubted)
             of[number] = self._resumed(track, likeness)
         self.present = [track.number for track in of.values()]
         self._miss(time)
@@ -212,13 +233,16 @@ class FaceTracker(msgspec.Struct):
         self.tracks.append(track)
         return track
 
-    def _see(self, track: FaceTrack, detected: Detected, time: float) -> None:
+    def _see(self, track: FaceTrack, detected: Detected, time: float, doubted: bool) -> None:
         fresh = time - track.last <= FRESH_SECONDS and not track.cut
         track.motion = track.motion.seen(detected.box, time) if fresh else begin(detected.box, time)
         track.cut = False
         track.detections += 1
         track.last = max(track.last, time)
-        if detected.vector is not None:
+        if doubted:
+            track.doubted = time if track.doubted is None else track.doubted
+        elif detected.vector is not None:
+            track.doubted = None
             track.gallery.add(detected.vector, detected.weight, time)
 
     def _resumed(self, track: FaceTrack, likeness: Likeness) -> FaceTrack:
@@ -269,21 +293,52 @@ class Known(NamedTuple):
     mean: Vector | None
 
 
-def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness) -> float:
-    """Return the evidence that the detection is of the track's person."""
+class Pair(NamedTuple):
+    """The evidence that a detection is of a track's person.
+
+    doubted: the face is clearly unlike the track, and left out.
+    """
+
+    evidence: float
+    doubted: bool
+
+
+def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness, clear: bool) -> Pair:
+    """Return the evidence that the detection is of the track's person.
+
+    clear: see `_clear`.
+    """
     gap = time - one.track.last
     lost = max(0.0, gap - FRESH_SECONDS) / FADING_SECONDS
     fading = 0.0 if one.track.cut else math.exp(-lost)
     margin = one.motion.side * min(max(one.motion.spread(), MARGINS[0]), MARGINS[1])
     moved = OVERLAP_EVIDENCE * (overlap(one.motion.box(), detected.box, margin) - EVEN_OVERLAP)
     evidence = fading * moved - RETURN_EVIDENCE * (1 - fading)
+    doubted = False
     if one.mean is not None and detected.vector is not None:
         telling = min(detected.weight, one.track.gallery.weight) / TELLING_WEIGHT
         found = likeness(one.mean, vector(detected.vector))
-        evidence += likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
+        alike = likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
+        since = time if one.track.doubted is None else one.track.doubted
+        doubted = clear and alike <= UNLIKE and time - since < DOUBT_SECONDS
+        evidence += 0.0 if doubted else alike
     if detected.like == one.track.number:
         evidence += CARRIED_EVIDENCE
-    return evidence
+    return Pair(evidence, doubted)
+
+
+def _clear(known: Sequence[Known], boxes: Sequence[Box], time: float) -> NDArray[np.bool_]:
+    """Return for each track and each box whether motion alone says that they belong together."""
+    common = np.array(
+        [[overlap(one.motion.box(), box) for box in boxes] for one in known], np.float64
+    ).reshape(len(known), len(boxes))
+    near = common > MAX_NEIGHBOUR
+    alone = (near.sum(0)[None, :] == 1) & (near.sum(1)[:, None] == 1)
+    steady = [
+        one.track.confirmed and not one.track.cut and time - one.track.last <= CLEAR_SECONDS
+        for one in known
+    ]
+    return (common >= CLEAR_OVERLAP) & alone & np.array(steady, bool)[:, None]
 
 
 def _join(together: list[str], others: Sequence[str]) -> None:
