@@ -7,18 +7,23 @@ environment of their own, since that package needs another OpenCV:
     python3 -m venv build/peers && build/peers/bin/pip install trackers==2.6.1
     python -m bench.bench_tracking [--peers build/peers/bin/python]
 
-Half of the people are enrolled with one photograph. Prints for each kind of video IDF1 and switches
-of identity, then appearances for each true one, names, and the time for a frame.
+Half of the people are enrolled with one photograph; the others get ids as with `[people]`. Prints
+for each kind of video IDF1 and switches of identity: of Onlooker by person, which is the name or
+the id that an appearance has in the end, and by track, which is one appearance. Boxes of tracks
+that are no appearance have no id, nor have those that the others have not confirmed. Then come
+appearances for each true one, names, and the time for a frame.
 """
 
 import argparse
 import json
 import os
 import subprocess
+import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
@@ -26,15 +31,17 @@ import numpy as np
 import skimage.data
 from bench.support.machine import measured_with
 from bench.support.scenes import Portrait, Scene, Truth, portraits, render, scenes
-from bench.support.tracking_score import Score, score
+from bench.support.tracking_score import Score, matched, score
 from msgspec.structs import replace
 
 from onlooker.config.schema import Config
 from onlooker.config.tracking import Tracks
+from onlooker.identity.people.people import People, open_people
 from onlooker.identity.search.similarity import likeness, similarity
 from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models.card import Calibration, space
+from onlooker.stream.track_step import visitor
 from onlooker.track.associations import Associations
 from onlooker.track.face_tracker import Likeness
 from onlooker.track.gallery import Vector
@@ -44,7 +51,7 @@ from onlooker.vision.analyser import Analyser, Wanted
 from onlooker.vision.unindexed_reasons import passing
 
 WANTED = Wanted(text=False, select=passing("AUTO"))
-OURS = "Onlooker"
+OURS, TRACKS = "Onlooker", "by track"
 NONE = (-1, "")
 """Ids of boxes that belong to no track."""
 
@@ -115,11 +122,24 @@ def _stored(name: str) -> StoredFace:
     )
 
 
-def followed(
-    video: Video, known: Known, tracks: StreamTracks, like: Likeness
-) -> tuple[list[list[str]], list[Appearance], float, int]:
-    """Return the ids of each frame's boxes, the last events, the seconds taken, and how many faces
-    were recognised."""
+class Followed(NamedTuple):
+    """The results of Onlooker for a video.
+
+    ids: of the track of each frame's boxes. events: the last one of each appearance. recognised:
+    number of faces that were.
+    """
+
+    ids: list[list[str]]
+    events: list[Appearance]
+    seconds: float
+    recognised: int
+
+    def named(self, names: Mapping[str, str]) -> list[list[str]]:
+        """Return the ids with other ones in their places; "" for a track without one."""
+        return [[names.get(each, "") for each in frame] for frame in self.ids]
+
+
+def followed(video: Video, known: Known, tracks: StreamTracks, like: Likeness) -> Followed:
     ids, events, blank = [], [], Still(np.zeros((8, 8, 3), np.uint8))
     associations, recognised = Associations(), 0
     began = time.process_time()
@@ -142,10 +162,22 @@ def followed(
         recognised += sum(face.like is None for face in frame.faces)
         own = zip(frame.faces, faces, strict=True)
         frame = replace(frame, faces=tuple(a if a.like is not None else b for a, b in own))
-        done = tracks.take(frame, blank, f"{video.scene.kind}-{index}", known.search, like)
+        record = "-".join((video.scene.kind, *(a.person for a in video.scene.actors), str(index)))
+        done = tracks.take(frame, blank, record, known.search, like)
         ids.append([face.track.id if face.track else "" for face in done.faces])
         events += [event for event in done.appearances if event.state == "end"]
-    return ids, events, time.process_time() - began, recognised
+    return Followed(ids, events, time.process_time() - began, recognised)
+
+
+def persons(events: Sequence[Appearance], people: People) -> dict[str, str]:
+    """Return the id of the person of each appearance: a name, an unknown person's, or its own."""
+    found = {}
+    for event in events:
+        person = event.person
+        if person is None and event.vector is not None:
+            person = people.join(visitor(event, event.vector))
+        found[event.id] = person or event.id
+    return found
 
 
 def main() -> None:
@@ -174,16 +206,15 @@ def main() -> None:
         if analysis.faces and analysis.faces[0].vector is not None:
             known.names.append(name)
             known.vectors.append(analysis.faces[0].vector)
-    results: dict[str, list[list[list[Any]]]] = {OURS: []}
-    visits: list[tuple[Video, list[Appearance]]] = []
-    seconds = frames = 0.0
-    faces = recognised = 0
-    for video in videos:
-        ids, events, took, needed = followed(video, known, begin(Tracks()), likeness(embedder))
-        results[OURS].append(ids)
-        visits.append((video, events))
-        seconds, frames = seconds + took, frames + len(video.frames)
-        faces, recognised = faces + sum(map(len, ids)), recognised + needed
+    visits = [followed(each, known, begin(Tracks()), likeness(embedder)) for each in videos]
+    results: dict[str, list[list[list[Any]]]] = {OURS: [], TRACKS: []}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_people(embedder, Path(folder) / "faces.db") as unknown,
+    ):
+        for each in visits:
+            results[OURS].append(each.named(persons(each.events, unknown)))
+            results[TRACKS].append(each.named({event.id: event.id for event in each.events}))
     if asked.peers:
         given = [{"frames": video.boxes(), "fps": video.scene.fps} for video in videos]
         script = Path(__file__).parent / "support/peer_trackers.py"
@@ -196,7 +227,10 @@ def main() -> None:
         )
         results |= json.loads(done.stdout)
     report(videos, results)
-    report_visits(visits, set(known.names))
+    report_visits(list(zip(videos, visits, strict=True)), set(known.names))
+    recognised = sum(each.recognised for each in visits)
+    faces = sum(len(frame) for each in visits for frame in each.ids)
+    seconds, frames = sum(each.seconds for each in visits), sum(len(each.ids) for each in visits)
     print(f"recognised {recognised} of {faces} faces; the others are known from earlier frames")
     print(f"tracking takes {1e3 * seconds / frames:.2f} ms of CPU time for a frame")
 
@@ -222,17 +256,18 @@ def report(videos: list[Video], results: dict[str, list[list[list[Any]]]]) -> No
         print(f"{kind:22}" + "".join(cells))
 
 
-def report_visits(visits: list[tuple[Video, list[Appearance]]], enrolled: set[str]) -> None:
+def report_visits(visits: list[tuple[Video, Followed]], enrolled: set[str]) -> None:
     """Print appearances for each true one, and how many are named rightly."""
-    found = sum(len(events) for _, events in visits)
+    found = sum(len(each.events) for _, each in visits)
     true = sum(video.scene.visits for video, _ in visits)
     kinds: Counter[str] = Counter()
-    for video, events in visits:
-        kinds[video.scene.kind] += len(events) - video.scene.visits
+    for video, each in visits:
+        kinds[video.scene.kind] += len(each.events) - video.scene.visits
     right = wrong = due = 0
-    for video, events in visits:
-        for event in events:
-            person = _whose(video, event)
+    for video, each in visits:
+        whose = _whose(video, each)
+        for event in each.events:
+            person = whose.get(event.id)
             due += person in enrolled
             right += event.person is not None and event.person == person
             wrong += event.person is not None and event.person != person
@@ -241,18 +276,16 @@ def report_visits(visits: list[tuple[Video, list[Appearance]]], enrolled: set[st
     print(f"named rightly {right} of {due} visits of enrolled people, wrong names {wrong}")
 
 
-def _whose(video: Video, event: Appearance) -> str | None:
-    """Return the person at the place and time of the visit's best face."""
-    for _, when, _, truth in video.frames:
-        if abs(when - event.best.time) < 1e-3:
-            x1, y1, x2, y2 = event.best.face.box
-            near = [
-                t
-                for t in truth
-                if t.box[0] < (x1 + x2) / 2 < t.box[2] and t.box[1] < (y1 + y2) / 2 < t.box[3]
-            ]
-            return near[0].person if near else None
-    return None
+def _whose(video: Video, found: Followed) -> dict[str, str]:
+    """Return the person whom most boxes of each track belong to.
+
+    The best face alone does not say: while two people cross, one is where the other is hidden.
+    """
+    together: dict[str, Counter[str]] = defaultdict(Counter)
+    for (_, _, faces, truth), ids in zip(video.frames, found.ids, strict=True):
+        for row, column in matched(truth, [face.box for face in faces]):
+            together[ids[column]][truth[row].person] += 1
+    return {track: people.most_common(1)[0][0] for track, people in together.items()}
 
 
 if __name__ == "__main__":

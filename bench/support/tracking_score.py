@@ -38,6 +38,12 @@ class Score(NamedTuple):
         return 2 * self.found / max(1, self.boxes + self.truths)
 
 
+def matched(truth: Sequence[Truth], boxes: Sequence[Box]) -> list[tuple[int, int]]:
+    """Return the pairs of a face of the truth and a box, by their places."""
+    costs = np.array([[-overlap(one.box, box) for box in boxes] for one in truth], np.float64)
+    return assign(costs.reshape(len(truth), len(boxes)), -MIN_OVERLAP)
+
+
 def score(frames: Sequence[tuple[Sequence[Truth], Sequence[Tracked]]]) -> Score:
     """Return the score of one video."""
     together: Counter[tuple[str, str]] = Counter()
@@ -45,10 +51,7 @@ def score(frames: Sequence[tuple[Sequence[Truth], Sequence[Tracked]]]) -> Score:
     switches = boxes = truths = 0
     for truth, tracked in frames:
         boxes, truths = boxes + len(tracked), truths + len(truth)
-        costs = np.array(
-            [[-overlap(one.box, box) for _, box in tracked] for one in truth], np.float64
-        ).reshape(len(truth), len(tracked))
-        for row, column in assign(costs, -MIN_OVERLAP):
+        for row, column in matched(truth, [box for _, box in tracked]):
             person, track = truth[row].person, tracked[column][0]
             together[person, track] += 1
             switches += last.get(person, track) != track

@@ -80,20 +80,10 @@ class TrackStep(StatesByStream[StreamTracks]):
         """
         if not config.people.enabled or event.vector is None:
             return None
-        visitor = Visitor(
-            appearance=event.id,
-            stream=STREAMS.meant(event.stream),
-            start=event.start,
-            end=event.end,
-            frames=event.frames,
-            clarity=percent(event.best.weight),
-            together=event.together,
-            vector=event.vector,
-        )
         try:
             if event.state == "end":
-                return self._people.join(visitor)
-            return self._people.recognise(visitor, record)
+                return self._people.join(visitor(event, event.vector))
+            return self._people.recognise(visitor(event, event.vector), record)
         except StoreError as error:
             logger.warning("appearance without id appearance=%s error=%s", event.id, error)
             return None
@@ -116,3 +106,17 @@ class TrackStep(StatesByStream[StreamTracks]):
         path = self._setup.store or default_path()
         searcher = open_searcher(path, self._space, self._setup.url)
         return self._setup.closing.enter_context(searcher)
+
+
+def visitor(event: Appearance, vector: bytes) -> Visitor:
+    """Return the appearance that an event is about, with the mean vector of its face."""
+    return Visitor(
+        appearance=event.id,
+        stream=STREAMS.meant(event.stream),
+        start=event.start,
+        end=event.end,
+        frames=event.frames,
+        clarity=percent(event.best.weight),
+        together=event.together,
+        vector=vector,
+    )

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from onlooker.track.assignment import assign
 from onlooker.track.box_motion import Motion, begin, overlap
@@ -170,14 +169,8 @@ class FaceTracker(msgspec.Struct):
         of: dict[int, FaceTrack] = {}
         sure = [number for number, each in enumerate(found) if each.sure]
         known = [Known(track, track.motion.at(time), track.gallery.mean()) for track in self.tracks]
-        clear = _clear(known, [found[number].box for number in sure], time)
-        pairs = [
-            [
-                _evidence(one, found[number], time, likeness, clear[row, column])
-                for column, number in enumerate(sure)
-            ]
-            for row, one in enumerate(known)
-        ]
+        image = Image(time, known, [found[number] for number in sure])
+        pairs = [[_evidence(one, each, image, likeness) for each in image.found] for one in known]
         costs = np.array([[-pair.evidence for pair in row] for row in pairs], np.float64)
         doubted = set()
         for row, column in assign(costs.reshape(len(known), len(sure)), 0.0):
@@ -293,21 +286,45 @@ class Known(NamedTuple):
     mean: Vector | None
 
 
+class Image(NamedTuple):
+    """A frame while it is taken: its time, all tracks, and its sure detections."""
+
+    time: float
+    known: Sequence[Known]
+    found: Sequence[Detected]
+
+    def clear(self, one: Known, detected: Detected) -> bool:
+        """Return whether motion alone says that the detection is the track's."""
+        track, box = one.track, one.motion.box()
+        return (
+            track.confirmed
+            and not track.cut
+            and self.time - track.last <= CLEAR_SECONDS
+            and overlap(box, detected.box) >= CLEAR_OVERLAP
+            and not any(
+                other is not one and overlap(other.motion.box(), detected.box) > MAX_NEIGHBOUR
+                for other in self.known
+            )
+            and not any(
+                other is not detected and overlap(box, other.box) > MAX_NEIGHBOUR
+                for other in self.found
+            )
+        )
+
+
 class Pair(NamedTuple):
     """The evidence that a detection is of a track's person.
 
-    doubted: the face is clearly unlike the track, and left out.
+    doubted: the face is clearly unlike the track, which does not count.
     """
 
     evidence: float
     doubted: bool
 
 
-def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness, clear: bool) -> Pair:
-    """Return the evidence that the detection is of the track's person.
-
-    clear: see `_clear`.
-    """
+def _evidence(one: Known, detected: Detected, image: Image, likeness: Likeness) -> Pair:
+    """Return the evidence that the detection is of the track's person."""
+    time = image.time
     gap = time - one.track.last
     lost = max(0.0, gap - FRESH_SECONDS) / FADING_SECONDS
     fading = 0.0 if one.track.cut else math.exp(-lost)
@@ -320,25 +337,12 @@ def _evidence(one: Known, detected: Detected, time: float, likeness: Likeness, c
         found = likeness(one.mean, vector(detected.vector))
         alike = likeness_evidence(found, min(max(telling, MIN_TELLING), 1.0))
         since = time if one.track.doubted is None else one.track.doubted
-        doubted = clear and alike <= UNLIKE and time - since < DOUBT_SECONDS
+        brief = time - since < DOUBT_SECONDS
+        doubted = alike <= UNLIKE and brief and image.clear(one, detected)
         evidence += 0.0 if doubted else alike
     if detected.like == one.track.number:
         evidence += CARRIED_EVIDENCE
     return Pair(evidence, doubted)
-
-
-def _clear(known: Sequence[Known], boxes: Sequence[Box], time: float) -> NDArray[np.bool_]:
-    """Return for each track and each box whether motion alone says that they belong together."""
-    common = np.array(
-        [[overlap(one.motion.box(), box) for box in boxes] for one in known], np.float64
-    ).reshape(len(known), len(boxes))
-    near = common > MAX_NEIGHBOUR
-    alone = (near.sum(0)[None, :] == 1) & (near.sum(1)[:, None] == 1)
-    steady = [
-        one.track.confirmed and not one.track.cut and time - one.track.last <= CLEAR_SECONDS
-        for one in known
-    ]
-    return (common >= CLEAR_OVERLAP) & alone & np.array(steady, bool)[:, None]
 
 
 def _join(together: list[str], others: Sequence[str]) -> None:
