@@ -34,3 +34,19 @@ def test_a_video_that_fails_at_once_tells_its_page(monkeypatch: pytest.MonkeyPat
     assert len(messages) == 1
     assert b'"video":"end"' in messages[0]
     assert b"127.0.0.1:1" in messages[0]
+
+
+def test_a_video_that_ends_after_the_console_has_ended_is_no_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    videos: list[SmoothVideo] = []
+    monkeypatch.setattr(SmoothVideo, "start", lambda video: videos.append(video))
+    page = NotingPage()
+
+    async def watch() -> None:
+        VideoFeed().watch(page, {"door": SourceConfig(url="rtsp://127.0.0.1:1/none")})
+
+    asyncio.run(watch())
+    [video] = videos
+    video._run()
+    assert page.messages == []

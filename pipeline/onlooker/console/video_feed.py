@@ -1,6 +1,8 @@
 """Videos of cameras, each read once for all pages that show it."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
@@ -66,11 +68,11 @@ class VideoFeed:
     def _opened(self, stream: str, source: SourceConfig) -> _Camera:
         loop = asyncio.get_running_loop()
 
-        def part(given: Beginning | Fragment) -> None:
-            loop.call_soon_threadsafe(self._part, stream, camera, given)
+        def call(method: Callable[..., None], given: Beginning | Fragment | str) -> None:
+            with suppress(RuntimeError):  # the console ends
+                loop.call_soon_threadsafe(method, stream, camera, given)
 
-        def end(cause: str) -> None:
-            loop.call_soon_threadsafe(partial(self._end, stream, camera, cause))
+        part, end = partial(call, self._part), partial(call, self._end)
 
         camera = _Camera(SmoothVideo(source, part, end))
         camera.video.start()
