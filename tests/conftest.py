@@ -29,9 +29,11 @@ LONGEST = (
     *("stream/test_processor_states", "stream/test_ray_replay", "stream/test_sink_processes"),
     *("cli/test_demo_picture", "api/test_stream_pages", "cli/test_sinks", "api/test_clients"),
     *("api/test_connection_limits", "api/test_kinesis_server", "identity/test_promises"),
-    *("console/test_streams_page", "console/test_smooth_video", "jobs/test_job_processes"),
+    *("console/test_people_page", "console/test_every_page", "console/test_console_picture"),
+    *("console/test_streams_page", "console/test_smooth_video", "console/test_try_page"),
+    *("api/test_app", "api/test_secured_jobs", "jobs/test_job_processes", "cli/test_stream"),
 )
-"""The modules that take longest. They begin first, so that two processes end together."""
+"""The modules that take longest. They begin first, so that all processes end together."""
 
 SAMPLES = Path(os.environ.get("ONLOOKER_SAMPLES", ROOT.parent / "shared" / "data"))
 
