@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from onlooker.config.schema import SourceConfig
 from onlooker.media.picture import Planes
-from onlooker.stream.ring_slots import RingSlots
+from onlooker.stream.feeds import Feed
+from onlooker.stream.ring_slots import RingSlots, ring_bytes
 
 
 def image(width: int = 4, height: int = 4) -> Planes:
@@ -37,3 +39,9 @@ def test_a_larger_image_gets_a_ring_of_its_own(tmp_path: Path) -> None:
     assert slots.write(image()) is None, "a slot of the smaller ring is of no use"
     slots.release(large)
     assert slots.write(image()) is not None, "the larger ring takes smaller images too"
+
+
+def test_rings_are_reckoned_by_the_largest_videos() -> None:
+    source = SourceConfig(url="a.mp4")
+    feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
+    assert ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)

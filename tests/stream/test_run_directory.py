@@ -124,12 +124,6 @@ def test_a_path_too_long_for_a_socket_is_an_error_at_once() -> None:
         run_directory.endpoint(Path("/" + "x" * 120))
 
 
-def test_rings_are_reckoned_by_the_largest_videos() -> None:
-    source = SourceConfig(url="a.mp4")
-    feeds = [Feed(stream="a", source=source, width=2, height=2 * n) for n in (1, 3, 2)]
-    assert run_directory.ring_bytes(feeds, window=10, at_once=2) == 10 * (18 + 12)
-
-
 def test_memory_that_cannot_be_written_to_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,8 +5,10 @@ A worker that is late finds another generation in the slot (`onlooker.stream.rin
 the pixels are gone.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from onlooker.stream.feeds import Feed
 from onlooker.stream.messages import Slot
 from onlooker.stream.ring import Ring
 
@@ -48,3 +50,9 @@ class RingSlots:
         """Allow a slot to be used again; one of an earlier, smaller ring never is."""
         if self._ring is not None and slot.ring == str(self._ring.path):
             self._free.append(slot.slot)
+
+
+def ring_bytes(feeds: Sequence[Feed], window: int, at_once: int) -> int:
+    """Return the memory for the frames of the `at_once` largest videos."""
+    sizes = sorted(Ring.slot_bytes_for(feed.width, feed.height) for feed in feeds)
+    return window * sum(sizes[-at_once:])

@@ -24,7 +24,6 @@ from onlooker.errors import OnlookerError, printable
 from onlooker.stream.feeds import Feed
 from onlooker.stream.messages import StreamStatus
 from onlooker.stream.outputs import Outputs
-from onlooker.stream.ring import Ring
 from onlooker.stream.stage import StageRow
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -233,9 +232,3 @@ def endpoint(run: Path) -> str:
             f"{path} is too long for a socket's path, or not UTF-8; set TMPDIR to another folder"
         )
     return f"ipc://{path}"
-
-
-def ring_bytes(feeds: Sequence[Feed], window: int, at_once: int) -> int:
-    """Return the memory for the frames of the `at_once` largest videos."""
-    sizes = sorted(Ring.slot_bytes_for(feed.width, feed.height) for feed in feeds)
-    return window * sum(sizes[-at_once:])

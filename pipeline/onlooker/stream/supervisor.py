@@ -27,6 +27,7 @@ from onlooker.stream.errors import RunError, Stopped
 from onlooker.stream.feeds import Feed, feeds
 from onlooker.stream.messages import Status, StreamStatus
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.ring_slots import ring_bytes
 from onlooker.stream.run_directory import Plan, Publication
 from onlooker.stream.stage import Stage, row
 from onlooker.stream.stages import STAGES
@@ -70,7 +71,7 @@ def replay_feeds(
 ) -> Status:
     """Do what `replay` does for feeds that have been made; `followers` are watched meanwhile."""
     at_once = max(capacity.videos_at_once(config), *(stage.processes(config) for stage in stages))
-    room = run_directory.ring_bytes(feeds, capacity.window(config), at_once)
+    room = ring_bytes(feeds, capacity.window(config), at_once)
     with signals() as received, running(config, stages, room, at_once, store) as run:
         for feed in feeds:
             run.add(feed)

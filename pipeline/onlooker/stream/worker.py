@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-import cv2
 from msgspec.structs import replace
 
 from onlooker import durable_file
@@ -255,6 +254,8 @@ class StageWorker:
 
     def _keep(self, frame: Frame, place: messages.Slot | None) -> None:
         """Write the image to the folder for poisoned frames; its record does not depend on it."""
+        import cv2  # not before: a recorder does without it
+
         if place is None or self._setup is None:
             return
         folder = self._setup.outputs(frame).poisoned_path
