@@ -173,6 +173,19 @@ def test_a_face_that_was_seen_once_is_not_confirmed_and_ends_soon() -> None:
     assert scene.tracker.tracks == []
 
 
+@pytest.mark.parametrize(("best", "seconds"), [(0.003, 1.0), (0.3, 0.5)])
+def test_a_face_that_hardly_shows_must_be_there_for_longer(best: float, seconds: float) -> None:
+    tracker = FaceTracker(confirm=0.5, absence=10)
+    since = None
+    for number in range(20):
+        weight = best if number == 2 else 0.003
+        [track] = tracker.update(number / 10, [Detected(box(100), weight=weight)], likeness, str)
+        assert track is not None
+        if track.confirmed and since is None:
+            since = track.last - track.first
+    assert since == pytest.approx(seconds)
+
+
 def test_a_slow_camera_that_drops_frames_confirms_a_face() -> None:
     scene = Scene(fps=1)
     scene.show({1: 100})

@@ -13,7 +13,8 @@ class Tracks(Section, frozen=True, kw_only=True):
     enabled: bool = True
     """Follow faces and lines over time."""
     confirm: Annotated[float, Meta(ge=0)] = 0.5
-    """Seconds for which a face must be there before it counts as an appearance."""
+    """Seconds for which a face must be there before it counts as an appearance; twice as long if it
+    is so small and blurred that it may be none."""
     absence: Annotated[float, Meta(gt=0)] = 10.0
     """Seconds without the person after which an appearance has ended. Who comes back sooner
     continues it."""

@@ -28,6 +28,11 @@ FADING_SECONDS = 1.0
 """Time in which the evidence of motion falls to 1/e after that."""
 TENTATIVE_SECONDS = 1.0
 """A track that is not confirmed ends if it is in none of the images of so long a time."""
+POOR_WEIGHT = 0.02
+"""Weight below which an image of a face hardly tells that it is one: the spots that a detector
+takes for faces are so small and blurred."""
+POOR_CONFIRM = 2.0
+"""Times as long as others that a track without a better image must be there to be confirmed."""
 EVEN_OVERLAP = 0.35
 """Overlap of prediction and detection that says nothing for or against the same person."""
 OVERLAP_EVIDENCE = 6.0
@@ -93,6 +98,8 @@ class FaceTrack(msgspec.Struct):
     last: float
     detections: int = 1
     confirmed: bool = False
+    poor: bool = True
+    """No image of it has POOR_WEIGHT."""
     gallery: Gallery = msgspec.field(default_factory=Gallery)
     cut: bool = False
     """The image has changed altogether since the last detection: where it was says nothing."""
@@ -231,6 +238,7 @@ class FaceTracker(msgspec.Struct):
         track.motion = track.motion.seen(detected.box, time) if fresh else begin(detected.box, time)
         track.cut = False
         track.detections += 1
+        track.poor &= detected.weight < POOR_WEIGHT
         track.last = max(track.last, time)
         if doubted:
             track.doubted = time if track.doubted is None else track.doubted
@@ -243,7 +251,8 @@ class FaceTracker(msgspec.Struct):
 
         The first image after a while is often poor; the mean of some says more.
         """
-        due = track.detections > 1 and track.last - track.first >= self.confirm
+        confirm = self.confirm * (POOR_CONFIRM if track.poor else 1)
+        due = track.detections > 1 and track.last - track.first >= confirm
         if track.confirmed or not due:
             return track
         lost = self._lost_twin(track, likeness)
