@@ -3,6 +3,8 @@
 Its name is onlooker.PLACE.NAME.
 """
 
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ HEADERS = sorted(map(str, [*Path("ext").rglob("*.pxd"), *Path("ext").rglob("*.h"
 # Portable flags: a wheel built here must run on any machine of this architecture.
 # Loops that gain from wider vectors choose them at load time (target_clones in ext/*.h).
 FLAGS = [] if sys.platform == "win32" else ["-O3", "-fno-math-errno", "-fno-trapping-math", "-g0"]
+FLAGS += shlex.split(os.environ.get("CFLAGS", ""))  # a packager's have the last word
 
 # Python's own flags ask for debug symbols; without symbols the modules are a tenth of the size.
 LINK_FLAGS = ["-Wl,-s"] if sys.platform == "linux" else []
