@@ -62,6 +62,59 @@ def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
         assert database.execute("SELECT * FROM a").fetchall() == [(41,)]
 
 
+MADE = FileFormat("a thing", 77, 3, statements({}), "CREATE TABLE a (x);\nCREATE TABLE b (y);\n")
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+
+def test_a_new_file_gets_its_tables_and_first_rows(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "new.db")) as database:
+        MADE.open(database, 1.0, lambda made: made.execute("INSERT INTO a VALUES (1)"))
+        assert MADE.found(database) == 3
+        MADE.open(database, 1.0, lambda made: made.execute("INSERT INTO a VALUES (2)"))
+        assert database.execute("SELECT x, y FROM a LEFT JOIN b").fetchall() == [(1, None)]
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_a_file_whose_first_rows_fail_stays_new(tmp_path: Path) -> None:
+    with closing(opened(tmp_path / "new.db")) as database:
+        with pytest.raises(sqlite3.OperationalError, match="no such table: c"):
+            MADE.make(database, lambda made: made.execute("INSERT INTO c VALUES (1)"))
+        assert MADE.is_new(database)
+
+
+def test_another_programs_file_gets_no_write_ahead_log(tmp_path: Path) -> None:
+    with closing(file(tmp_path / "other.db", owner=78)) as database:
+        before = (tmp_path / "other.db").read_bytes()
+        with pytest.raises(FormatError, match="not a thing"):
+            MADE.open(database, 1.0)
+    assert (tmp_path / "other.db").read_bytes() == before
+
+
+def test_of_processes_that_make_a_file_at_the_same_time_one_does(tmp_path: Path) -> None:
+    barrier = threading.Barrier(6)
+    failures: list[Exception] = []
+
+    def make() -> None:
+        with closing(opened(tmp_path / "new.db")) as database:
+            barrier.wait()
+            try:
+                MADE.open(database, 60.0, lambda made: made.execute("INSERT INTO a VALUES (1)"))
+            except sqlite3.Error as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with closing(opened(tmp_path / "new.db")) as database:
+        assert database.execute("SELECT x FROM a").fetchall() == [(1,)]
+
+
 def test_of_processes_that_upgrade_at_the_same_time_one_does(tmp_path: Path) -> None:
     found: list[int] = []
     opened = [file(tmp_path / "old.db")]

@@ -21,6 +21,7 @@ FACE = row(100, 100, 200, 200)
         (row(110, 130, 140, 150), False),  # an eye
         (row(90, 130, 130, 150), False),  # an eye that stands out
         (row(185, 100, 285, 200), True),  # the neighbour
+        (row(144, 80, 265, 200), False),  # a larger box round a part of the face
         (row(190, 180, 230, 220), True),  # a child before both
         (row(0, 0, 400, 400), True),  # who stands before the camera
     ],

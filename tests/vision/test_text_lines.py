@@ -1,9 +1,12 @@
 """The geometry of words, lines and reading order, by hand."""
 
 import math
+import random
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from onlooker.types import Quad, TextLine, Word
 from onlooker.vision import text_lines
@@ -104,3 +107,64 @@ def test_words_that_were_found_apart_are_one_line(degrees: float) -> None:
 def test_what_does_not_follow_stays_a_line_of_its_own(other: Quad) -> None:
     found = text_lines.in_reading_order([line("one", flat(10, 10, 100)), line("other", other)])
     assert sorted(each.text for each in found) == ["one", "other"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    words=st.integers(2, 6),
+    height=st.floats(10, 60),
+    lengths=st.lists(st.floats(1.5, 5), min_size=6, max_size=6),
+    gap=st.floats(0.3, 0.9),
+    roundness=st.floats(3.5, 9),
+    below=st.booleans(),
+    order=st.randoms(use_true_random=False),
+)
+def test_an_arc_is_read_from_its_begin(
+    words: int,
+    height: float,
+    lengths: list[float],
+    gap: float,
+    roundness: float,
+    below: bool,
+    order: random.Random,
+) -> None:
+    """Straight words along a circle, above its centre or below; lengths are in heights."""
+    radius = height * roundness
+    spans = [2 * math.asin(length / 2 / roundness) for length in lengths[:words]]
+    between = gap / roundness
+    whole = sum(spans) + between * (words - 1)
+    assume(whole < math.radians(170))
+    found, angle = [], -whole / 2
+    for number, span in enumerate(spans):
+        middle = angle + span / 2
+        angle += span + between
+        width, away = 2 * radius * math.sin(span / 2), radius * math.cos(span / 2)
+        quad = flat(-width / 2, (away if below else -away) - height / 2, width, height)
+        found.append(line(str(number), turned(quad, math.degrees(-middle if below else middle))))
+    shuffled = order.sample(found, len(found))
+    assert "".join(each.text for each in text_lines.in_reading_order(shuffled)) == "".join(
+        map(str, range(words))
+    )
+
+
+def test_what_is_inside_an_arc_comes_after_it() -> None:
+    """As on a seal: TOP over an arc, and a year in its middle."""
+    arc = [
+        line("THE", turned(flat(-40, -210, 80), -26)),
+        line("OLD", turned(flat(-40, -210, 80), 0)),
+        line("MILL", turned(flat(-40, -210, 80), 26)),
+    ]
+    year = line("1874", flat(-30, -100, 60))
+    found = text_lines.in_reading_order([year, *arc])
+    assert [each.text for each in found] == ["THE", "OLD", "MILL", "1874"]
+
+
+def test_rows_that_are_straight_stay_rows_beside_a_turned_word() -> None:
+    found = [
+        line("1", flat(0, 0, 100)),
+        line("2", flat(120, 0, 100)),
+        line("3", flat(0, 24, 100)),
+        line("4", flat(120, 24, 100)),
+        line("5", turned(flat(0, 200, 100), 20)),
+    ]
+    assert "".join(each.text for each in text_lines.in_reading_order(found[::-1])) == "12345"

@@ -209,6 +209,20 @@ def test_single_accented_letters_are_read(detect_text: ThoroughText, text: str) 
     assert [word.text for line in detect_text(pixels) for word in line.words] == text.split()
 
 
+def test_letters_that_stand_apart_turn_with_words_only(detect_text: ThoroughText) -> None:
+    """Alone, Ñ and ñ look like U and N upside down."""
+    pixels = np.full((200, 640, 3), 255, np.uint8)
+    cv2.putText(pixels, "Ñ ñ", (40, 130), (0, 0, 0), cv2.FontFace("sans"), 64, 400)
+    [line] = detect_text(pixels)
+    assert line.quad[0][0] < line.quad[1][0]
+
+    page = np.full((300, 640, 3), 255, np.uint8)
+    for text, y in (("Harbour Museum", 100), ("Q R S", 220)):
+        cv2.putText(page, text, (40, y), (0, 0, 0), cv2.FontFace("sans"), 50, 400)
+    turned = np.ascontiguousarray(page[::-1, ::-1])
+    assert {line.text for line in detect_text(turned)} == {"Harbour Museum", "Q R S"}
+
+
 def test_crops_that_were_read_are_remembered_if_images_repeat(
     page: Still, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,29 @@ def test_the_better_of_two_views_of_a_face_stays() -> None:
     assert row[4] == pytest.approx(0.99)
 
 
+@pytest.mark.parametrize("scores", [(0.99, 0.95), (0.95, 0.99)])
+def test_a_part_of_a_face_in_another_rotation_is_no_second_face(
+    scores: tuple[float, float],
+) -> None:
+    """Boxes as of a portrait on its side: neither is half in the larger one, nor alike enough."""
+    boxes = ((60.0, 34.0, 108.0, 91.0), (40.0, 44.0, 84.0, 87.0))
+
+    def detect(images: list[Pixels], threshold: float) -> list[Rows]:
+        rows = [np.empty((0, 15), np.float32) for _ in images]
+        for place, (x1, y1, x2, y2), score in zip((0, 1), boxes, scores, strict=True):
+            if place == 0:  # upside down
+                width, height = 150, 120
+                box = [width - x2, height - y2, width - x1, height - y1]
+            else:  # clockwise: x and y become height - y and x
+                box = [120 - y2, x1, 120 - y1, x2]
+            rows[place] = np.array([[*box, score, *[5.0] * 10]], np.float32)
+        return rows
+
+    [row] = find_turned(detect, np.zeros((120, 150, 3), np.uint8), 0.9)
+    assert row[4] == pytest.approx(0.99)
+    assert row[:4].tolist() == pytest.approx(boxes[scores.index(0.99)])
+
+
 @pytest.mark.parametrize("angle", [75, 90, 180, 270])
 def test_thorough_detection_finds_a_face_at_any_roll(angle: int) -> None:
     find = FaceFinder(schema.Faces(detection="thorough"), "cpu")

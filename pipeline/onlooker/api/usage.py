@@ -20,12 +20,12 @@ FLUSH_SECONDS = 5.0
 LOCK_TIMEOUT_SECONDS = 5.0
 NAME = "usage.db"
 
-FILE = FileFormat("a count of answered calls", 1330533205, 1, statements({}))
-"""Its application_id reads "ONSU"."""
 TABLE = (
     "CREATE TABLE calls (day TEXT, operation TEXT, number INTEGER NOT NULL, "
     "PRIMARY KEY (day, operation)) WITHOUT ROWID"
 )
+FILE = FileFormat("a count of answered calls", 1330533205, 1, statements({}), TABLE)
+"""Its application_id reads "ONSU"."""
 ADD = (
     "INSERT INTO calls VALUES (?, ?, ?) "
     "ON CONFLICT (day, operation) DO UPDATE SET number = number + excluded.number"
@@ -118,18 +118,6 @@ def calls(store: Path, month: str) -> Mapping[str, int]:
 @contextmanager
 def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(path, timeout=LOCK_TIMEOUT_SECONDS)) as database:
-        _make(database)
+        FILE.make(database)
         FILE.upgrade(database)
         yield database
-
-
-def _make(database: sqlite3.Connection) -> None:
-    """Make the table, unless the file has tables. Raises FormatError if it is another's."""
-    if not FILE.is_new(database):
-        return
-    database.execute("BEGIN IMMEDIATE")
-    with database:
-        if FILE.is_new(database):  # else another process has just made it
-            database.execute(TABLE)
-            database.execute(f"PRAGMA application_id = {FILE.application_id}")
-            database.execute(f"PRAGMA user_version = {FILE.version}")

@@ -8,14 +8,13 @@ as there are readers at a time.
 import os
 import queue
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from onlooker.durable_file import FileLock
-from onlooker.file_format import FormatError
+from onlooker.file_format import FormatError, write_ahead
 from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
@@ -198,7 +197,7 @@ class Database(SharedCommits[sqlite3.Connection]):
             self._check_owner()
             if self._presence.first and _was_not_closed(self.path):
                 check(self.path, self._writer)
-            self._set_write_ahead_log()
+            write_ahead(self._writer, LOCK_SECONDS)
             # FULL: a commit is on the disk when it returns.
             self._writer.execute("PRAGMA synchronous = FULL")
             # Deleted people are erased from the disk.
@@ -217,18 +216,6 @@ class Database(SharedCommits[sqlite3.Connection]):
             FILE.is_new(self._writer)
         except FormatError as error:
             raise StoreError(f"{self.path}: {error}") from error
-
-    def _set_write_ahead_log(self) -> None:
-        """Turn on the write-ahead log. For this statement alone SQLite does not wait for a lock."""
-        end = time.monotonic() + LOCK_SECONDS
-        while True:
-            try:
-                self._writer.execute("PRAGMA journal_mode = WAL")
-                return
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
-                    raise
-                time.sleep(0.01)
 
     def _version(self) -> int:
         try:

@@ -47,26 +47,13 @@ class JobDatabase:
                 self._path, LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                schema.JOBS_FILE.is_new(self._connection)
-                self._connection.execute("PRAGMA journal_mode = WAL")
                 self._connection.execute("PRAGMA synchronous = FULL")
                 self._connection.execute("PRAGMA secure_delete = ON")
-                self._make()
+                schema.JOBS_FILE.open(self._connection, LOCK_SECONDS, _make_secret)
+                [self.secret] = self._connection.execute("SELECT secret FROM secret").fetchone()
             except BaseException:
                 self._connection.close()
                 raise
-
-    def _make(self) -> None:
-        with self.changing() as database:
-            if schema.JOBS_FILE.is_new(database):
-                for statement in schema.JOBS.split(";\n"):
-                    database.execute(statement)
-                database.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))
-                database.execute(f"PRAGMA application_id = {schema.JOBS_FILE.application_id}")
-                database.execute(f"PRAGMA user_version = {schema.JOBS_FILE.version}")
-        with self._explained():
-            schema.JOBS_FILE.upgrade(self._connection)
-        [self.secret] = self._connection.execute("SELECT secret FROM secret").fetchone()
 
     def close(self) -> None:
         with self._lock:
@@ -100,3 +87,7 @@ class JobDatabase:
                 f"{self._path}: {error}; check the disk's free space, and that the folder can be "
                 "written to"
             ) from error
+
+
+def _make_secret(database: sqlite3.Connection) -> None:
+    database.execute("INSERT INTO secret VALUES (?)", (secrets.token_bytes(32),))

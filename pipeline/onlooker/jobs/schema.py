@@ -2,9 +2,6 @@
 
 from onlooker.file_format import FileFormat, statements
 
-JOBS_FILE = FileFormat("a database of jobs", 0x4F6E6C4A, 1, statements({}))
-"""Its application_id reads "OnlJ"."""
-
 JOBS = """
 CREATE TABLE secret (secret BLOB NOT NULL);
 CREATE TABLE jobs (
@@ -49,6 +46,8 @@ CREATE INDEX messages_by_queue ON messages (queue, visible);
 """attempts of a job: times that it was begun since it last made progress. notices: the outbox, one
 row for each notice that a topic has not taken. messages: those of queues; `visible` is the time
 from which one can be received."""
+JOBS_FILE = FileFormat("a database of jobs", 0x4F6E6C4A, 1, statements({}), JOBS)
+"""Its application_id reads "OnlJ"."""
 
 RESULTS = """
 CREATE TABLE state (

@@ -25,8 +25,6 @@ from onlooker.file_format import FileFormat, FormatError, statements
 
 APPLICATION_ID = 1330533204
 """SQLite's mark of the kind of file: "ONST"."""
-FORMAT = 1
-FILE = FileFormat("a table of streams", APPLICATION_ID, FORMAT, statements({}))
 LOCK_TIMEOUT_SECONDS = 10.0
 LOCK_SUFFIX = "-runner"
 """End of the name of the file that the process that runs the streams locks."""
@@ -48,6 +46,7 @@ CREATE TABLE processors (
 CREATE TABLE facts (revision INTEGER NOT NULL, secret BLOB NOT NULL);
 """
 """`revision` counts the changes that the streams have to follow; `secret` signs tokens."""
+FILE = FileFormat("a table of streams", APPLICATION_ID, 1, statements({}), TABLES)
 
 
 class StreamTableError(OnlookerError):
@@ -247,12 +246,7 @@ def _make(path: Path) -> None:
         with durable_file.replacing(path, overwrite=False) as part:
             database = sqlite3.connect(part, isolation_level=None)
             try:
-                database.executescript(
-                    f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
-                    f"PRAGMA user_version = {FORMAT}; COMMIT;"
-                )
-                values = 1, secrets.token_bytes(SECRET_BYTES)
-                database.execute("INSERT INTO facts VALUES (?, ?)", values)
+                FILE.make(database, _begin)
             finally:
                 database.close()
             part.chmod(0o600)  # sources may have passwords
@@ -265,6 +259,11 @@ def _make(path: Path) -> None:
     except (OSError, sqlite3.Error) as error:
         cause = getattr(error, "strerror", None) or error
         raise StreamTableError(f"{path}: {cause}; the table of streams cannot be kept") from error
+
+
+def _begin(database: sqlite3.Connection) -> None:
+    values = 1, secrets.token_bytes(SECRET_BYTES)
+    database.execute("INSERT INTO facts VALUES (?, ?)", values)
 
 
 def now() -> float:

@@ -22,6 +22,8 @@ MAX_OVERLAP = 0.3
 """Intersection over union of two boxes above which both are one face."""
 MAX_INSIDE = 0.5
 """Share of a box inside another face above which it is a part of that face, such as an eye."""
+MIN_ALIKE = 0.5
+"""Ratio of two areas from which on either may be the part: as for a head on its side."""
 
 
 class Yunet:
@@ -116,14 +118,14 @@ def distinct(rows: Rows) -> Rows:
 def _again(first: Rows, second: Rows) -> NDArray[np.bool_]:
     """Return whether a row of `second` (m) shows a face of `first` (n), or a part of it: (m, n).
 
-    MAX_OVERLAP and MAX_INSIDE say from when on it does.
+    MAX_OVERLAP, MAX_INSIDE and MIN_ALIKE say from when on it does.
     """
     a, b = first[None, :, :4], second[:, None, :4]
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(2)
     area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
     again = (shared / (area + own - shared) > MAX_OVERLAP) | (shared / own > MAX_INSIDE)
-    return np.asarray(again)
+    return np.asarray(again | ((shared / area > MAX_INSIDE) & (area >= MIN_ALIKE * own)))
 
 
 def _unique(found: Rows, image: Pixels, confidence: card.Logistic) -> Rows:

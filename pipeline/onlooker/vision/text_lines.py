@@ -26,6 +26,13 @@ MAX_WORD_GAP = 0.6
 MAX_HEIGHT_RATIO = 1.6
 MAX_ANGLE = math.radians(8)
 MAX_OFFSET = 0.3
+# A line continues an arc if it is turned against the one before by at most MAX_BEND, of a similar
+# height, and begins at most MAX_ARC_GAP heights from that one's end, MAX_ARC_OFFSET across. The
+# region of a bent word is higher than its letters. Of an arc, two lines are at MAX_ANGLE or more.
+MAX_BEND = math.radians(65)
+MAX_BENT_HEIGHT_RATIO = 2.2
+MAX_ARC_GAP = 1.2
+MAX_ARC_OFFSET = 0.7
 
 
 def lines(quad: Quad, characters: Sequence[Character], padding: float) -> list[TextLine]:
@@ -133,7 +140,77 @@ def in_reading_order(found: Sequence[TextLine]) -> tuple[TextLine, ...]:
                     _span(ordered[-1].quad, line.quad), [*ordered.pop().words, *line.words]
                 )
             ordered.append(line)
-    return tuple(logical(line) for line in in_one_script(ordered))
+    return tuple(logical(line) for line in in_one_script(_along_arcs(ordered)))
+
+
+def _along_arcs(found: Sequence[TextLine]) -> list[TextLine]:
+    """Return the lines in their order, but those of an arc one after another from its begin.
+
+    An arc comes where the first of its lines came.
+    """
+    after = _continuations(found)
+    before = {other: one for one, other in after.items()}
+    ordered: list[int] = []
+    placed: set[int] = set()
+    for number in range(len(found)):
+        first = number
+        while first in before:
+            first = before[first]
+        arc: int | None = first
+        while arc is not None and first not in placed:
+            ordered.append(arc)
+            arc = after.get(arc)
+        placed.add(first)
+    return [found[number] for number in ordered]
+
+
+def _continuations(found: Sequence[TextLine]) -> dict[int, int]:
+    """Return which line continues the arc of which, by their numbers; nearest ones first."""
+    ways = np.array([_direction(line.quad) for line in found], np.complex128)
+    if not len(found) or not ways.all():
+        return {}
+    ways /= np.abs(ways)
+    if np.abs(np.angle(ways / ways[0])).max() <= MAX_ANGLE / 2:
+        return {}  # no two are turned against each other: as on nearly every page
+    corners = np.array([line.quad for line in found]) @ np.array([1, 1j])
+    begins, ends = corners[:, [0, 3]].mean(1), corners[:, [1, 2]].mean(1)
+    heights = np.abs(corners[:, 3] - corners[:, 0])
+    pairs: list[tuple[float, int, int]] = []
+    for one, way in enumerate(ways):
+        bends = np.angle(ways / way)
+        low, high = np.minimum(heights, heights[one]), np.maximum(heights, heights[one])
+        # Along the way between the two.
+        gaps = (begins - ends[one]) / (way * np.exp(0.5j * bends))
+        follows = (np.abs(bends) <= MAX_BEND) & (high <= MAX_BENT_HEIGHT_RATIO * low)
+        follows &= np.abs(gaps) <= MAX_ARC_GAP * high
+        follows &= np.abs(gaps.imag) <= MAX_ARC_OFFSET * high
+        follows &= ((ends - ends[one]) / way).real > 0
+        follows[one] = False
+        pairs.extend(
+            (float(abs(gaps[other])), one, int(other)) for other in np.flatnonzero(follows)
+        )
+    after: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, one, other in sorted(pairs):
+        if one in after or other in taken or _leads(after, other, one):
+            continue
+        after[one] = other
+        taken.add(other)
+    for first in after.keys() - taken:
+        arc = [first]
+        while arc[-1] in after:
+            arc.append(after[arc[-1]])
+        if np.abs(np.angle(ways[arc] / ways[first])).max() <= MAX_ANGLE:
+            for one in arc[:-1]:
+                del after[one]
+    return after
+
+
+def _leads(after: dict[int, int], one: int, other: int) -> bool:
+    """Return whether the arc from `one` on comes to `other`: to join them would close a ring."""
+    while one != other and one in after:
+        one = after[one]
+    return one == other
 
 
 def _follows(one: Quad, other: Quad) -> bool:

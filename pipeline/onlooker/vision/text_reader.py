@@ -47,7 +47,8 @@ MIN_TALL_RATIO, MIN_SIDEWAYS_RATIO = 1.5, 3.0
 # The thorough search reads a line upside down as well if the reader's score is below
 # MAX_DOUBTFUL_SCORE while the finder's is at least MIN_TURNED_SCORE, and takes that reading if it
 # is better by MIN_TURNED_GAIN. Of 192 words of ICDAR 2015 turned upside down this reads 145 (153
-# of them upright); RapidOCR's classifier of directions reads 88.
+# of them upright); RapidOCR's classifier of directions reads 88. Letters that stand
+# apart are no evidence, since many are letters upside down as well: they turn with words only.
 MIN_TURNED_SCORE = 0.7
 MAX_DOUBTFUL_SCORE = 0.95
 MIN_TURNED_GAIN = 0.05
@@ -139,11 +140,14 @@ class TextReader:
                 for n, reading in best.items()
                 if places[n][1].score >= MIN_TURNED_SCORE and reading.score < MAX_DOUBTFUL_SCORE
             ]
-            for n, reading in self._read(places, doubtful):
-                # A few characters that are clear do not beat many.
-                fewer = min(1.0, len(reading.characters) / max(1, len(best[n].characters)))
-                if fewer * reading.score > best[n].score + MIN_TURNED_GAIN:
-                    best[n] = reading
+            clearer = {
+                n: reading
+                for n, reading in self._read(places, doubtful)
+                if _is_clearer(reading, best[n])
+            }
+            words = {n for n, reading in clearer.items() if not _stand_apart(reading, best[n])}
+            turned = {id(places[n][0]) for n in words}
+            best.update({n: each for n, each in clearer.items() if id(places[n][0]) in turned})
         return [_with_points(picture, best[n]) for n, (picture, _) in enumerate(places)]
 
     def _read(
@@ -184,6 +188,18 @@ def _views(quad: Quad) -> list[Quad]:
     if height < MIN_SIDEWAYS_RATIO * width:
         return [quad, downwards, upwards]
     return [downwards, upwards]
+
+
+def _is_clearer(turned: Reading, upright: Reading) -> bool:
+    """Return whether a line is upside down. A few characters that are clear do not beat many."""
+    fewer = min(1.0, len(turned.characters) / max(1, len(upright.characters)))
+    return fewer * turned.score > upright.score + MIN_TURNED_GAIN
+
+
+def _stand_apart(*readings: Reading) -> bool:
+    """Return whether no word of the readings has two letters."""
+    texts = ("".join(character.text for character in reading.characters) for reading in readings)
+    return all(len(word) == 1 for text in texts for word in text.split())
 
 
 def _with_points(picture: Picture, reading: Reading) -> Reading:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onlooker.media.picture import Pixels
-from onlooker.vision.face_detectors import Rows, merge
+from onlooker.vision.face_detectors import Rows, distinct
 
 Detect = Callable[[list[Pixels], float], list[Rows]]
 """Returns the faces of each image whose probability is at least the threshold."""
@@ -42,10 +42,7 @@ def find_turned(detect: Detect, image: Pixels, threshold: float) -> Rows:
         for rows, each, given in zip(detect(rotated, threshold), ROTATIONS, rotated, strict=True)
     ]
     rows = np.concatenate(found)
-    distinct = rows[:0]
-    for row in rows[np.argsort(-rows[:, 4], kind="stable")]:
-        distinct = merge(distinct, row[None])
-    return distinct
+    return distinct(rows[np.argsort(-rows[:, 4], kind="stable")])
 
 
 def _rotated_back(rows: Rows, rotation: Rotation, rotated: Pixels, image: Pixels) -> Rows:

@@ -1,7 +1,6 @@
 """The journal of people as an SQLite file: its format, transactions and errors."""
 
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,15 +9,9 @@ from typing import Any
 from onlooker.file_format import FileFormat, FormatError, statements
 from onlooker.identity.errors import StoreError
 
-APPLICATION_ID = 1330531408
-"""SQLite's mark of the kind of file."""
-FORMAT = 1
-FILE = FileFormat("a journal of people", APPLICATION_ID, FORMAT, statements({}))
 LOCK_TIMEOUT_SECONDS = 30.0
 
-TABLES = f"""
-PRAGMA journal_mode = WAL;
-BEGIN;
+TABLES = """
 CREATE TABLE visitors (
     appearance TEXT PRIMARY KEY,
     person TEXT,
@@ -47,13 +40,12 @@ CREATE TABLE hidden (person TEXT PRIMARY KEY);
 CREATE TABLE cursors (log TEXT PRIMARY KEY, position INTEGER NOT NULL);
 CREATE TABLE ids (last INTEGER NOT NULL);
 INSERT INTO ids VALUES (0);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {FORMAT};
-COMMIT;
 """
 """`visitors.person` is whose the appearance is; `face_id` the stored face, if its vector is kept.
 `ids` has the last number that was given to an unknown person, so that none is given twice."""
 
+FILE = FileFormat("a journal of people", 1330531408, 1, statements({}), TABLES)
+"""Its application_id reads "ONLP"."""
 
 RECOGNISED = """
 CREATE TABLE IF NOT EXISTS recognised (
@@ -112,26 +104,10 @@ class JournalFile:
 
     def _open(self) -> None:
         try:
-            self._make()
-            FILE.upgrade(self._database)
+            FILE.open(self._database, LOCK_TIMEOUT_SECONDS)
         except FormatError as error:
             raise StoreError(f"{self._path}: {error}") from error
         self._database.execute(RECOGNISED)
-
-    def _make(self) -> None:
-        """Make the tables of a new file, unless another process is faster."""
-        end = time.monotonic() + LOCK_TIMEOUT_SECONDS
-        while FILE.is_new(self._database):
-            try:
-                self._database.executescript(TABLES)
-            except sqlite3.OperationalError as error:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                # To set the journal's mode, SQLite does not wait for another process that does.
-                busy = error.sqlite_errorcode == sqlite3.SQLITE_BUSY and time.monotonic() < end
-                if not busy and FILE.is_new(self._database):
-                    raise
-                time.sleep(0.01)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

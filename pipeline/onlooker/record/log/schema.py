@@ -118,22 +118,14 @@ UPGRADES = {
     4: BEST_FACES,
 }
 """The statements that turn a log of each earlier format into one of the next."""
-FILE = FileFormat("a log of records", APPLICATION_ID, FORMAT, statements(UPGRADES))
+FILE = FileFormat("a log of records", APPLICATION_ID, FORMAT, statements(UPGRADES), TABLES)
 
 
 def create(database: sqlite3.Connection) -> None:
     """Make the tables in an empty database. Raises sqlite3.Error."""
-    database.executescript(
-        f"""
-        PRAGMA auto_vacuum = INCREMENTAL;
-        PRAGMA journal_mode = WAL;
-        BEGIN;
-        {TABLES}
-        PRAGMA application_id = {APPLICATION_ID};
-        PRAGMA user_version = {FORMAT};
-        COMMIT;
-        """
-    )
+    database.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    database.execute("PRAGMA journal_mode = WAL")
+    FILE.make(database)
 
 
 def is_log(file: BinaryIO) -> bool:
