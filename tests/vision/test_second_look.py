@@ -54,6 +54,36 @@ def test_both_detectors_name_one_candidate() -> None:
     assert len(gather([near[0]], [none]).rows) == 1
 
 
+@pytest.mark.parametrize(
+    ("box", "kept"),
+    [
+        ((30, 30, 70, 80), True),
+        ((-20, 40, 20, 90), True),  # the edge cuts it in half
+        ((-20, -22, 20, 28), False),  # a corner with its mirror images
+        ((85, 80, 125, 130), False),
+    ],
+)
+def test_what_is_mostly_beyond_the_edge_is_no_face(
+    box: tuple[float, float, float, float],
+    kept: bool,
+    look: SecondLook,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sees(inputs: list[Pixels], threshold: float) -> list[Rows]:
+        return [row(41, 35, 87, 93, 0.99) for _ in inputs]
+
+    for detector in ("_near", "_far"):
+        monkeypatch.setattr(look, detector, sees)
+    found = look(
+        Still(np.zeros((100, 100, 3), np.uint8)),
+        second_look.Candidates(
+            row(*box, 0.9), np.array([0.9], np.float32), np.array([0.4], np.float32)
+        ),
+        0.9,
+    )
+    assert len(found) == kept
+
+
 def test_the_odds_rise_with_each_score_and_with_the_width() -> None:
     def odds(width: float, near: float, far: float) -> float:
         box = row(0, 0, width, width, 1)

@@ -30,6 +30,9 @@ SIDE = 128
 """Pixels of the square input of a second look."""
 CONTEXT = 2.2
 """Side of that square in long sides of the candidate's box: a face is 58 pixels long in it."""
+MIN_VISIBLE = 0.4
+"""Share of a face inside the image. The square shows the image mirrored beyond its edges, and a
+corner with its mirror images may look like a face."""
 MAX_BATCH = 32
 """Second looks in one batch: half a megapixel."""
 MAX_LOOKS = 200
@@ -138,8 +141,9 @@ class SecondLook:
         chosen = (answers[:, :, 4] * trust[:, None]).argmax(0)
         rows = answers[chosen, np.arange(len(chosen))]
         rows[:, 4] = 0.5 + 0.5 * np.tanh(odds / 2)
+        faces = (odds >= least) & (_visible(rows, picture) >= MIN_VISIBLE)
         best = np.argsort(-odds, kind="stable")
-        return np.asarray(rows[best[odds[best] >= least]])
+        return np.asarray(rows[best[faces[best]]])
 
     def _look(self, detector: Yunet | Centerface, picture: Picture, rows: Rows) -> Rows:
         """Return what a detector finds at the place of each row; a score of 0 is nothing."""
@@ -153,6 +157,14 @@ class SecondLook:
                 if row is not None:
                     found[start + n] = row
         return found
+
+
+def _visible(rows: Rows, picture: Picture) -> NDArray[np.float32]:
+    """Return the share of each box that is inside the image: (n,)."""
+    size = np.array([picture.width, picture.height], np.float32)
+    sides = rows[:, 2:4] - rows[:, :2]
+    inside = np.minimum(rows[:, 2:4], size) - np.maximum(rows[:, :2], 0)
+    return np.asarray(inside.clip(0).prod(1) / sides.prod(1), np.float32)
 
 
 def _log_odds(p: NDArray[np.float32]) -> NDArray[np.float32]:
