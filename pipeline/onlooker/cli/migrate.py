@@ -65,7 +65,7 @@ def migrate(
     Example: `onlooker migrate --dry-run`
     """
     settings = load()
-    plain.print(f"{find() or 'no configuration file'}: can be used")
+    plain.print(f"{path}: can be used" if (path := find()) else "no configuration file: defaults")
     if missing := [path for path in log or () if not path.is_file()]:
         raise MigrationError(f"{missing[0]}: no such file; name a log")
     own = Path(settings.log.path) if settings.log.path else default_log()
