@@ -196,6 +196,15 @@ def test_a_slow_camera_that_drops_frames_confirms_a_face() -> None:
     assert (track.first, track.last) == (1, 4)
 
 
+@given(fps=st.sampled_from([1, 2, 5]), gaps=st.lists(st.integers(0, 8), min_size=2, max_size=8))
+def test_who_stands_there_is_one_track_whatever_is_dropped(fps: int, gaps: list[int]) -> None:
+    scene = Scene(fps)
+    for number, gap in enumerate(gaps):
+        scene.time += gap / fps  # less than an absence
+        scene.show({1: 100, 2: 300}, number)
+    assert [len(ids) for ids in scene.ids.values()] == [1, 1]
+
+
 def test_unsure_detections_continue_a_track_but_begin_none() -> None:
     tracker = FaceTracker(confirm=0.5, absence=10)
     unsure = Detected(box(100), sure=False)

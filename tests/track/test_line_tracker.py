@@ -3,6 +3,8 @@
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from onlooker.media.picture import Pixels
 from onlooker.track.line_tracker import (
@@ -152,6 +154,19 @@ def test_a_line_ends_after_images_without_it_and_not_for_want_of_images() -> Non
         assert film.show(drawn("EXIT"), ("EXIT", BOX)) == [track]
     film.frames += 10  # as long as an absence
     assert film.show(drawn("EXIT"), ("EXIT", BOX)) != [track]
+
+
+@settings(deadline=None, max_examples=25)
+@given(fps=st.sampled_from([1, 2, 5]), gaps=st.lists(st.integers(0, 8), min_size=2, max_size=8))
+def test_a_sign_that_stands_there_is_one_line_whatever_is_dropped(
+    fps: int, gaps: list[int]
+) -> None:
+    film = Film(fps)
+    tracks = []
+    for noise, gap in enumerate(gaps):
+        film.frames += gap  # less than an absence
+        tracks += film.show(drawn("EXIT", noise=noise), ("EXIT", BOX))
+    assert {track.id for track in tracks} == {tracks[0].id}
 
 
 def test_a_part_of_a_line_is_that_line_or_no_line_at_all() -> None:
