@@ -162,7 +162,6 @@ def test_an_emptied_configuration_is_not_taken(tmp_path: Path) -> None:
             while not (tmp_path / "r.db").exists():
                 assert process.poll() is None
                 time.sleep(0.1)
-            time.sleep(1)
             path.write_text("")
             line = process.stderr.readline()
             assert b"configuration not taken error=there is no stream" in line

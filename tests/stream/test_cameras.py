@@ -220,6 +220,24 @@ def test_a_configuration_with_an_unknown_model_does_not_end_the_run(tmp_path: Pa
     assert run(change).streams[0].health == ""
 
 
+def test_a_change_while_the_first_configuration_is_in_use_already_is_taken(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    pattern = live("test://moving?size=64x36&fps=30")
+    run.sources = {"stays": pattern}
+    known, loaded = run.load, 0
+
+    def load() -> Config:
+        nonlocal loaded
+        loaded, config = loaded + 1, known()
+        if loaded == 1:
+            run.change(stays=pattern, comes=pattern)
+        return config
+
+    run.load = load  # type: ignore[method-assign]
+    run(lambda run: run.done("comes") > 0)
+    assert loaded == 2
+
+
 def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.outputs = Outputs(

@@ -54,12 +54,13 @@ def serve(
     others continue, and RunError is raised after a signal to stop. store: file of the collections;
     None for the user's own. followers: groups that are of use only beside streams.
     """
+    changed = Changed(watched)  # first, so that no later change is missed
     config = _first(load)
     feeds = feeds_of(config.streams, config, outputs) if config.streams else []
     with signals() as received, running(config, stages, _room(config, load), store=store) as run:
         streams, apart = Streams(run, config, outputs, feeds), Apart(run)
         groups = [apart if others else run, *others, *followers]
-        followed = FollowedConfig(load, watched, streams, apart, run.run)
+        followed = FollowedConfig(load, changed, streams, apart, run.run)
         number = supervise(
             groups,
             received,
@@ -173,31 +174,31 @@ class Streams:
 class FollowedConfig:
     """The configuration of a run, which is loaded again when it changes.
 
-    load, watched: see `serve`. apart: the streams, which may have failed. run: directory of the
-    run.
+    load: see `serve`. changed: says whether its file has. apart: the streams, which may have
+    failed. run: directory of the run.
     """
 
     def __init__(
         self,
         load: Callable[[], Config],
-        watched: Path | None,
+        changed: "Changed",
         streams: Streams,
         apart: Apart,
         run: Path,
     ) -> None:
         wanted = load if isinstance(load, WantedStreams) else None
-        self.can_change = watched is not None or wanted is not None
+        self.can_change = changed.path is not None or wanted is not None
         """Whether it is more than what was there at the start."""
         self._load = load
         self._streams = streams
         self._apart = apart
-        self._file = Changed(watched)
+        self._changed = changed
         self._states = ProcessorStates(wanted, run) if wanted is not None else None
 
     def check(self) -> None:
         """Load it again if its file or its table has changed; note what became of the table's."""
         # Both are asked, so that one reload is for both.
-        if self._file() | (self._states is not None and self._states.changed()):
+        if self._changed() | (self._states is not None and self._states.changed()):
             self.reload()
         if self._states is not None:
             failure = None if self._apart.error is None else str(self._apart.error)
@@ -234,7 +235,7 @@ class Changed:
     """Whether a file has changed since the last call."""
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
+        self.path = path
         self._before = self._version()
 
     def __call__(self) -> bool:
@@ -244,7 +245,7 @@ class Changed:
     def _version(self) -> tuple[int, int] | None:
         """Return a value that changes with the file; None if there is none, as during a rename."""
         try:
-            status = self._path.stat() if self._path is not None else None
+            status = self.path.stat() if self.path is not None else None
         except OSError:
             return None
         return (status.st_mtime_ns, status.st_ino) if status is not None else None

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 import zmq
 from tests.support.appearances import event, record
+from tests.support.processes import wait_until
 from tests.support.publishing import Listener, Pump, joined, listens, pump
 
 from onlooker.record.log.writer import Writer
@@ -58,7 +59,7 @@ class TestDelivery:
             peer.subscribe("door/")
             peer.connect(publisher.endpoint)
             joined(publisher)
-            assert publisher.wait_for_subscriber(10)
+            assert publisher.wait_for_subscriber(60)
             log.append([sent])
             pump(publisher)
             assert peer.recv_multipart() == [b"door/face", encode(sent)]
@@ -76,7 +77,7 @@ class TestDelivery:
         with zmq.Context() as context, context.socket(zmq.SUB) as peer:
             peer.subscribe("door/")
             peer.connect(publisher.endpoint)
-            assert publisher.wait_for_subscriber(10)
+            assert publisher.wait_for_subscriber(60)
             log.append(sent)
             pump(publisher)
             received = [peer.recv_multipart() for _ in sent]
@@ -121,6 +122,7 @@ class TestWhatWasMissed:
             for number in range(400, 900, 10):
                 log.append([*made[number : number + 10], *others[number : number + 10]])
                 time.sleep(0.005)
+            assert wait_until(lambda: bool(listener.received), 60)
         received = listener.all()
         assert stream(received, "a") == list(range(since + 1, 901))
         # Of a stream that it did not name it gets what comes since it came.
@@ -163,7 +165,7 @@ class TestWhatWasMissed:
                 received += [next(reading) for _ in range(chance.randint(1, 40))]
                 reading.close()  # type: ignore[attr-defined]
             rest = Listener(pumped.endpoint, since=len(received))
-            time.sleep(0.3)
+            assert wait_until(lambda: len(received) + len(rest.received) == len(made), 60)
         assert [*received, *rest.all()] == made
 
     def test_a_killed_publisher_makes_no_gap_and_no_repeat(
