@@ -21,6 +21,7 @@ from onlooker.cli import ending
 from onlooker.cli.commands import app
 from onlooker.cli.ending import Interruption, if_stopped
 from onlooker.config.schema import Config
+from onlooker.errors import OnlookerError
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
 from onlooker.record.log.reader import Log, LogError
@@ -93,6 +94,20 @@ def test_a_run_that_is_stopped_says_so_too(
 
     assert ending.run(command, interruption) == 143
     assert capsys.readouterr().err == "stopped: SIGTERM; 3 frames are recorded\n"
+
+
+def test_another_error_is_not_told_what_was_done(
+    interruption: Interruption, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def unreadable() -> str:
+        raise AssertionError("asked of a log that may be broken")
+
+    def command() -> None:
+        with if_stopped(unreadable):
+            raise OnlookerError("r.db: is no log; name another file")
+
+    assert ending.run(command, interruption) == 1
+    assert capsys.readouterr().err == "error: r.db: is no log; name another file\n"
 
 
 class Started:

@@ -19,6 +19,7 @@ from onlooker.cli import commands
 from onlooker.cli import main as program
 from onlooker.cli.ending import Interrupted, Interruption
 from onlooker.cli.standard_streams import _readable
+from onlooker.cli.terminal import counted
 from onlooker.errors import OnlookerError
 from onlooker.identity.store import Store, default_path
 
@@ -252,6 +253,10 @@ def test_surroundings_in_which_no_command_works(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert done.stderr.startswith(text)
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_numbers_agree_with_their_nouns() -> None:
+    assert [counted(number, "face") for number in (0, 1, 2)] == ["0 faces", "1 face", "2 faces"]
 
 
 def test_the_version(tmp_path: Path) -> None:

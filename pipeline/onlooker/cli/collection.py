@@ -19,6 +19,7 @@ from rich.text import Text
 from onlooker import durable_file
 from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
+from onlooker.cli.terminal import counted
 from onlooker.config.load import load
 from onlooker.durable_file import Occupied
 from onlooker.errors import printable
@@ -163,7 +164,7 @@ def index(
             reason = "neither JPEG nor PNG by its name"
             _complain(Outcome(path=path, external_image_id="", reason=reason), lines)
     summary = ", ".join(f"{number} {result}" for result, number in counts.items())
-    console.print(f"{count} image{'s' * (count != 1)} for {name}: {summary}")
+    console.print(f"{counted(count, 'image')} for {name}: {summary}")
     for external, times in names.most_common(MAX_NAMES_SHOWN):
         console.print(f"  {_named(external)}  {times}")
     if len(names) > MAX_NAMES_SHOWN:
@@ -331,7 +332,7 @@ def verify() -> None:
         console.print(Text.assemble(("wrong", "red"), f" {problem}"))
     if wrong:
         raise typer.Exit(1)
-    console.print(f"{store.place}: sound, {faces} faces")
+    console.print(f"{store.place}: sound, {counted(faces, 'face')}")
 
 
 @app.command()
@@ -378,7 +379,7 @@ def export(
     """
     with if_stopped(lambda: _written(file)), Store(*_existing()) as store:
         count = transfer.export(store, name, file)
-    console.print(f"{count} faces in {file} and {file.with_suffix('.npy')}")
+    console.print(f"{counted(count, 'face')} in {file} and {file.with_suffix('.npy')}")
 
 
 @app.command("import")
@@ -394,7 +395,7 @@ def import_(
     """
     with Store(*_place()) as store:
         count = transfer.import_(store, file, name)
-    console.print(f"{count} faces imported")
+    console.print(f"{counted(count, 'face')} imported")
 
 
 @app.command()
@@ -429,7 +430,11 @@ def copy(
         Store(*(_place() if target is None else _named_place(target))) as new,
     ):
         for name, count in transfer.copy(old, new, names or None):
-            how = "is there already, left as it is" if count is None else f"{count} faces copied"
+            how = (
+                "is there already, left as it is"
+                if count is None
+                else f"{counted(count, 'face')} copied"
+            )
             console.print(f"{name}: {how}")
 
 

@@ -92,10 +92,17 @@ def if_stopped(say: Callable[[], str]) -> Iterator[None]:
     """
     try:
         yield
-    except BaseException as error:  # see `run`: it may be any
-        if not getattr(error, "__notes__", None):
+    except BaseException as error:
+        if _is_stop(error) and not getattr(error, "__notes__", None):
             error.add_note(say())
         raise
+
+
+def _is_stop(error: BaseException | None) -> bool:
+    """Return whether a signal is the cause of an error, which a library may have made of it."""
+    while error is not None and not isinstance(error, Interrupted | Stopped):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def run(app: Callable[[], object], interruption: Interruption) -> int:

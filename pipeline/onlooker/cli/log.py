@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from onlooker import durable_file
-from onlooker.cli.terminal import complaints, plain
+from onlooker.cli.terminal import complaints, counted, plain
 from onlooker.config.load import load
 from onlooker.durable_file import Occupied
 from onlooker.errors import printable
@@ -127,7 +127,7 @@ def query(
         for record in opened.query(stream, person, text and printable(text), since, until):
             number += 1
             _print(encode(record))
-        complaints.print(f"{number} records")
+        complaints.print(counted(number, "record"))
         if not number:
             _tell_unknown(opened, stream)
             _tell_other_times(opened, stream, start or end)
@@ -259,7 +259,7 @@ def check(log: LogPath = None) -> None:
         complaints.print(fault)
     if faults:
         raise LogError(f"{_path(log)}: is damaged; `onlooker log export` saves what can be read")
-    plain.print(f"{_path(log)}: {number} records, all intact")
+    plain.print(f"{_path(log)}: {counted(number, 'record')}, all intact")
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from onlooker.cli.log import clock
-from onlooker.cli.terminal import complaints, plain
+from onlooker.cli.terminal import complaints, counted, plain
 from onlooker.config.load import load
 from onlooker.escape import PEOPLE
 from onlooker.identity.people.people import People, open_people
@@ -181,4 +181,4 @@ def suggest() -> None:
         plain.print(
             f"{PEOPLE.shown(pair.person)}  {PEOPLE.shown(pair.other)}  {pair.similarity:.1f}"
         )
-    complaints.print(f"{len(found)} pairs")
+    complaints.print(counted(len(found), "pair"))

@@ -23,7 +23,7 @@ from onlooker.child_process import every
 from onlooker.cli import cluster_replay
 from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
-from onlooker.cli.terminal import STDOUT, complaints, console, plain, stdout_for_results
+from onlooker.cli.terminal import STDOUT, complaints, console, counted, plain, stdout_for_results
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import KEEP_ALL, NEARLY_URL, Config
@@ -406,7 +406,10 @@ def _run(
 
 def print_summary(summary: Summary) -> None:
     """Print the visits of people and the first lines of text as a table."""
-    table = Table(title=f"{summary.frames} frames, {summary.faces} faces", title_justify="left")
+    table = Table(
+        title=f"{counted(summary.frames, 'frame')}, {counted(summary.faces, 'face')}",
+        title_justify="left",
+    )
     for heading in ("", "seen", "from", "to", "frames", "best"):
         table.add_column(heading, justify="left" if heading in ("", "seen") else "right")
     lines = summary.text[:MAX_LINES_SHOWN]

@@ -18,6 +18,11 @@ complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, so
 """Errors and warnings."""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 face" or "2 faces"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 @contextmanager
 def stdout_for_results() -> Iterator[None]:
     """Have what is said meanwhile go to stderr: results that a program reads are on stdout."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from onlooker import piped_process
-from onlooker.child_process import stop_event
+from onlooker.child_process import leave, stop_event
 from onlooker.config.sinks import SinkConfig
 from onlooker.errors import OnlookerError
 from onlooker.record.destinations.delivery import Delivery
@@ -169,3 +169,4 @@ class SinkRunner:
 
 if __name__ == "__main__":
     main()
+    leave(0)
