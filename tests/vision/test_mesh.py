@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace as replace_square
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
-from onlooker.vision.mesh import MAX_SWAY, Mesh, MeshedFace, Square
+from onlooker.vision.mesh import MAX_SWAY, Mesh, MeshedFace, Square, _trusted
 
 
 @pytest.fixture(scope="module")
@@ -230,6 +231,56 @@ def test_what_the_model_imagines_moves_with_the_crop(
     right, moving = mesher._sway([picture, picture], [seen_upright.mesh, imagined])
     assert right < 0.75 * MAX_SWAY
     assert moving > MAX_SWAY
+
+
+def test_an_upside_down_face_that_looks_upright_is_not_believed(
+    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Still(astronaut)
+    [face] = find(picture)
+    [upright] = fit(picture, [face])
+    whole = fit.whole
+    settle = whole._settle
+
+    def settled(*given: Any) -> list[tuple[Mesh, float]]:
+        """The first crop's mesh is imagined: it swayed, but by no more than it may."""
+        found = settle(*given)
+        return found if len(given) == 2 else [(whole._run([picture], [upside_down])[0], 0.033)]
+
+    straight = whole._first_square(face)
+    upside_down = replace_square(straight, angle=straight.angle + math.pi)
+    monkeypatch.setattr(whole, "_settle", settled)
+    [one] = fit(picture, [face])
+    assert one.fits
+    np.testing.assert_allclose(one.face.landmarks, upright.face.landmarks, atol=4)
+
+
+@pytest.mark.parametrize(
+    ("score", "lean", "moved_by", "followed", "trusted"),
+    [
+        (0.998, 1.0, 0, False, True),
+        (0.998, 0.7, 0, True, True),
+        (0.998, 1.0, 40, False, True),
+        (0.998, 1.0, 40, True, False),
+        (0.998, 0.7, 40, False, False),
+        (0.95, 1.0, 0, False, False),
+    ],
+)
+def test_a_mesh_needs_no_proof_if_a_sure_detector_agrees_or_nothing_is_in_doubt(
+    score: float,
+    lean: float,
+    moved_by: float,
+    followed: bool,
+    trusted: bool,
+    find: FaceFinder,
+    fit: Mesher,
+    astronaut: NDArray[np.uint8],
+) -> None:
+    one = seen(find, fit, Still(astronaut))
+    assert one.mesh is not None
+    mesh = replace_square(one.mesh, lean=complex(lean))
+    face = moved(replace(one.face, score=score), moved_by, 0)
+    assert _trusted(face, mesh, followed) == trusted
 
 
 def moved(face: Face, x: float, y: float) -> Face:
