@@ -119,6 +119,18 @@ def test_after_a_cut_a_face_at_the_same_place_is_another(tracks: StreamTracks, c
     assert track.number == int(cut)
 
 
+def test_a_face_that_is_unlike_its_track_for_a_moment_is_not_its_best(tracks: StreamTracks) -> None:
+    fair = Quality(brightness=50, sharpness=75)
+    for index in range(20):
+        take(tracks, shown(index, replace(face(ANNA), quality=fair)))
+    odd = take(tracks, shown(20, face(BERT)))
+    last = take(tracks, shown(21, replace(face(ANNA), quality=fair), last=True))
+    assert len({each.track.id for found in (odd, last) for each in found.faces if each.track}) == 1
+    [end] = last.appearances
+    assert (end.person, end.frames) == ("anna", 22)
+    assert end.best.record_id != "record-20"
+
+
 def test_the_state_is_all_there_is(tracks: StreamTracks) -> None:
     """A process that decodes the state after any frame goes on in the same way."""
     made = [shown(index, face(ANNA, 2 * index), face(BERT, 300 - index)) for index in range(40)]

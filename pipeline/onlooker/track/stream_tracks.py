@@ -192,7 +192,8 @@ class StreamTracks(msgspec.Struct):
             record_id,
             time,
             [
-                Sight(track, face, one.weight, names)
+                # A face that is unlike its track is never the best one.
+                Sight(track, face, one.weight if track.doubted is None else 0.0, names)
                 for track, face, one, names in zip(
                     tracks, frame.faces, found, identities, strict=True
                 )
