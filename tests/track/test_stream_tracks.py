@@ -17,6 +17,7 @@ from onlooker.track.stream_tracks import StreamTracks, begin, single
 from onlooker.types import Face, Frame, Identity, Quality, TextLine, TextQuad, Word
 
 BLANK = Still(np.zeros((360, 640, 3), np.uint8))
+WHITE = Still(np.full((360, 640, 3), 255, np.uint8))
 ANNA = np.array([1, 0, 0], np.float32)
 BERT = np.array([0, 1, 0], np.float32)
 
@@ -34,12 +35,18 @@ def face(vector: Vector, x: float = 0.0) -> Face:
     return replace(FACE, box=(x1 + x, y1, x2 + x, y2), vector=vector.tobytes())
 
 
+def sign(text: str) -> TextQuad:
+    quad = ((100.0, 40.0), (300.0, 40.0), (300.0, 70.0), (100.0, 70.0))
+    line = TextLine(text=text, score=0.9, quad=quad, words=(Word(text=text, score=0.9, quad=quad),))
+    return TextQuad(quad=quad, score=0.9, lines=(line,))
+
+
 def shown(index: int, *faces: Face, **more: Any) -> Frame:
     return frame("door", index, width=640, height=360, faces=faces, **more)
 
 
-def take(tracks: StreamTracks, made: Frame) -> Frame:
-    return tracks.take(made, BLANK, f"record-{made.index}", search, likeness)
+def take(tracks: StreamTracks, made: Frame, picture: Still = BLANK) -> Frame:
+    return tracks.take(made, picture, f"record-{made.index}", search, likeness)
 
 
 def events(frames: list[Frame]) -> list[tuple[str, str | None]]:
@@ -133,13 +140,24 @@ def test_a_face_that_is_unlike_its_track_for_a_moment_is_not_its_best(tracks: St
 
 def test_the_state_is_all_there_is(tracks: StreamTracks) -> None:
     """A process that decodes the state after any frame goes on in the same way."""
-    made = [shown(index, face(ANNA, 2 * index), face(BERT, 300 - index)) for index in range(40)]
-    expected = [take(tracks, each) for each in made]
+    quads = (sign("EXIT"),)
+    made = [
+        shown(
+            index,
+            *([] if index % 9 == 4 else [face(ANNA, 2 * index), face(BERT, 300 - index)]),
+            quads=quads if 5 < index % 30 < 20 else (),
+            pts=index * (1 if index < 20 else 8),
+        )
+        for index in range(60)
+    ]
+    pictures = [BLANK if each.quads else WHITE for each in made]
+    expected = [take(tracks, *each) for each in zip(made, pictures, strict=True)]
     state = msgspec.msgpack.encode(begin(Tracks()))
-    for each, known in zip(made, expected, strict=True):
+    for each, picture, known in zip(made, pictures, expected, strict=True):
         other = msgspec.msgpack.decode(state, type=StreamTracks)
-        assert take(other, each) == known
+        assert take(other, each, picture) == known
         state = msgspec.msgpack.encode(other)
+    assert {event.state for each in expected for event in each.readings} == {"new", "end"}
 
 
 def test_faces_that_are_not_followed_are_matched_one_by_one() -> None:
@@ -199,10 +217,7 @@ def test_who_comes_back_elsewhere_continues_the_visit_and_its_image(tracks: Stre
 
 
 def test_a_line_has_an_image_from_each_event_about_it(tracks: StreamTracks) -> None:
-    quad = ((100.0, 40.0), (300.0, 40.0), (300.0, 70.0), (100.0, 70.0))
-    word = Word(text="EXIT", score=0.9, quad=quad)
-    line = TextLine(text="EXIT", score=0.9, quad=quad, words=(word,))
-    quads = (TextQuad(quad=quad, score=0.9, lines=(line,)),)
+    quads = (sign("EXIT"),)
     frames = [
         with_chips(tracks, replace(shown(index), quads=quads, last=index == 19))
         for index in range(20)
