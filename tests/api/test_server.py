@@ -24,7 +24,7 @@ CONFIG = Config(serve=Serve(port=0, threads=1, request_timeout=0.5))
 LIGHT = "tests.support.light_server"
 STUCK = "tests.support.stuck_server"
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(280)
 
 
 @contextmanager

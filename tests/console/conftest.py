@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 from tests.support.console import LEAVE
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 30_000
+PATIENCE = 60_000
 """Milliseconds for anything to happen in the browser: only a machine's speed decides how long."""
 EXPECTED = (
     "the server responded with a status of 4",

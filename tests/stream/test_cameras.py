@@ -28,7 +28,7 @@ from onlooker.stream.stage import Stage
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(280),
 ]
 
 SETTINGS = Pipeline(workers=1, window=8, heartbeat=0.3)
@@ -45,7 +45,7 @@ class Run:
         self.sources: dict[str, SourceConfig] = {}
         self.status = Status()
 
-    def __call__(self, until: Callable[["Run"], bool], seconds: float = 60) -> Status:
+    def __call__(self, until: Callable[["Run"], bool], seconds: float = 200) -> Status:
         """Run until it becomes true, and then stop."""
         end = time.monotonic() + seconds
         true = False

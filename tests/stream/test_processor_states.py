@@ -25,7 +25,7 @@ from onlooker.stream.wanted_streams import WantedStreams
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks at processes in /proc"),
-    pytest.mark.timeout(120),
+    pytest.mark.timeout(280),
 ]
 
 SETTINGS = Pipeline(workers=1, window=8, heartbeat=0.3, attempts=1)
@@ -43,7 +43,7 @@ class Run:
         self.streams: dict[str, SourceConfig] = {}
         self.status = Status()
 
-    def __call__(self, script: Script, seconds: float = 60) -> None:
+    def __call__(self, script: Script, seconds: float = 200) -> None:
         end, done = time.monotonic() + seconds, False
         condition = next(script)
 

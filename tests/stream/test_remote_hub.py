@@ -18,7 +18,7 @@ from onlooker.stream import gateway_messages, messages
 from onlooker.stream.gateway_messages import Join, JoinAgain, StageSettings, Took, Welcome
 from onlooker.stream.remote_hub import RemoteHub
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 STAGES = (StageSettings("detect", 2, 1),)
 RUN = Welcome(run="one", config=Config(), stages=STAGES, facts={})
 OTHER = replace(RUN, run="two")

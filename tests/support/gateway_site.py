@@ -21,7 +21,7 @@ from onlooker.stream.run_directory import Plan
 from onlooker.stream.stage import row
 from onlooker.types import TextQuad
 
-WAIT_SECONDS = 20.0
+WAIT_SECONDS = 60.0
 LENT = messages.pack_frame(frame("door", 4))
 QUAD = TextQuad(quad=((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (0.0, 9.0)), score=0.9)
 FOUND = messages.pack_frame(replace(frame("door", 4), quads=(QUAD,)))
