@@ -92,11 +92,7 @@ def accounted(status: Status, run: Run) -> None:
     for stream in status.streams:
         counts = stream.counts
         assert counts.received == counts.settled + stream.in_flight
-        written = [
-            record
-            for record in reader.read_log(run.outputs.log_path)
-            if record.stream == stream.name
-        ]
+        written = [r for r in reader.read_log(run.outputs.log_path) if r.stream == stream.name]
         assert [record.Sequence for record in written] == list(range(1, len(written) + 1))
         recorded = counts.done + sum(counts.failed.values())
         assert recorded <= len(written) <= recorded + stream.in_flight + 8
@@ -221,21 +217,19 @@ def test_a_configuration_with_an_unknown_model_does_not_end_the_run(tmp_path: Pa
 
 
 def test_a_change_while_the_first_configuration_is_in_use_already_is_taken(tmp_path: Path) -> None:
-    run = Run(tmp_path)
-    pattern = live("test://moving?size=64x36&fps=30")
+    run, pattern = Run(tmp_path), live("test://moving?size=64x36&fps=30")
     run.sources = {"stays": pattern}
-    known, loaded = run.load, 0
+    known, loaded = run.load, list[Config]()
 
     def load() -> Config:
-        nonlocal loaded
-        loaded, config = loaded + 1, known()
-        if loaded == 1:
+        loaded.append(known())
+        if len(loaded) == 1:
             run.change(stays=pattern, comes=pattern)
-        return config
+        return loaded[-1]
 
     run.load = load  # type: ignore[method-assign]
     run(lambda run: run.done("comes") > 0)
-    assert loaded == 2
+    assert len(loaded) == 2
 
 
 def test_each_process_may_be_killed_while_cameras_run(tmp_path: Path) -> None:
@@ -283,11 +277,8 @@ def test_a_video_and_a_camera_end_up_where_they_should(tmp_path: Path) -> None:
         "fast": SourceConfig(url=str(video), speed="8x", fps=5),
     }
     status = serve(run.load, run.outputs, lambda status: None, None, steps.LIGHT)
-    assert {stream.name: stream.counts.done for stream in status.streams} == {
-        "all": 60,
-        "some": 5,
-        "fast": 12,
-    }
+    done = {stream.name: stream.counts.done for stream in status.streams}
+    assert done == {"all": 60, "some": 5, "fast": 12}
     accounted(status, run)
 
 
