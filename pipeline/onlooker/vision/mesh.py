@@ -54,6 +54,8 @@ SURE_FACE = 0.98
 MAX_APART = 0.06
 """A mesh agrees with the detector if its five points are no further from the detector's on average,
 in long sides of the face's box."""
+MAX_NEAR = 0.15
+"""Likewise, of a mesh that is at least the same way up as the detector found the face."""
 CERTAIN_SCORE = 0.9995
 CERTAIN_LEAN = 0.9
 """A mesh with both, in a crop that was not turned after it, raises no doubt itself."""
@@ -61,10 +63,11 @@ SWAY = math.radians(20)
 SURE_SWAY = 0.025
 MAX_SWAY = 0.04
 """Any other mesh fits if it is found again in crops turned by `SWAY` either way: its stable points
-move by up to this on average, in sides of the crop. If they move by more than SURE_SWAY, the crops
-that begin at other turns are run, too, and the mesh that moves least is taken. Of 2,200 faces at
-all angles, nineteen in twenty right meshes moved by less than SURE_SWAY. Of 370 wrong meshes eleven
-moved by less than MAX_SWAY, and one by less than SURE_SWAY."""
+move by up to this on average, in sides of the crop. If they move by more than SURE_SWAY, and no
+sure detector found the face near, the crops that begin at other turns are run, too, and the mesh
+that moves least is taken. Of 2,200 faces at all angles, nineteen in twenty right meshes moved by
+less than SURE_SWAY. Of 370 wrong meshes eleven moved by less than MAX_SWAY, and one by less than
+SURE_SWAY."""
 MAX_SETTLED = 0.08
 """A second crop that differs from the first by up to this, in sides or radians, is not run."""
 MAX_CROPS = 6
@@ -206,7 +209,7 @@ class Mesher:
         found = self._settle(pictures, squares, faces)
         # No mesh fits, or one that may be imagined: a face on its side or upside down.
         for turn in OTHER_STARTS:
-            open_ = [n for n, (_, sway) in enumerate(found) if sway > SURE_SWAY]
+            open_ = [n for n, each in enumerate(found) if _may_be_imagined(faces[n], *each)]
             begin = [replace(squares[n], angle=squares[n].angle + turn) for n in open_]
             again = self._settle([pictures[n] for n in open_], begin)
             for n, other in zip(open_, again, strict=True):
@@ -346,15 +349,21 @@ def _trusted(face: Face, mesh: Mesh, followed: bool) -> bool:
     """
     if face.score < SURE_FACE:
         return False
-    return (mesh.is_certain and not followed) or _agree(face, mesh)
+    return (mesh.is_certain and not followed) or _apart(face, mesh) <= MAX_APART
 
 
-def _agree(face: Face, mesh: Mesh) -> bool:
-    """Return whether the mesh lies where the detector found the face's points."""
+def _may_be_imagined(face: Face, mesh: Mesh, sway: float) -> bool:
+    """Return whether a better mesh is to be looked for than one that sways like this."""
+    if not SURE_SWAY < sway <= MAX_SWAY:
+        return sway > MAX_SWAY
+    return face.score < SURE_FACE or _apart(face, mesh) > MAX_NEAR
+
+
+def _apart(face: Face, mesh: Mesh) -> float:
+    """Return how far the mesh's five points are from the detector's, in long sides of the box."""
     x1, y1, x2, y2 = face.box
     apart = np.array(face.points) - mesh.landmarks[FIVE]
-    mean = float(np.linalg.norm(apart, axis=1).mean())
-    return mean <= MAX_APART * max(x2 - x1, y2 - y1)
+    return float(np.linalg.norm(apart, axis=1).mean()) / max(x2 - x1, y2 - y1)
 
 
 def _moved(first: Square, second: Square) -> bool:
