@@ -29,7 +29,7 @@ from tests.support.server import running
 
 from onlooker.media.picture import Pixels
 
-MAX_MB = {"auto": 700, "openvino": 1050, "cpu": 550}
+MAX_MB = {"auto": 700, "openvino": 950, "cpu": 550}
 """Megabytes that a process with one analyser may hold, by provider. "openvino" runs all models on
 OpenVINO, and each keeps the memory of its own largest image."""
 MAX_GROWTH_MB = 10
