@@ -129,6 +129,11 @@ class Attributes(Result, frozen=True, kw_only=True):
     eye_direction: EyeDirection | None = None
 
 
+TextSearch = Literal["usual", "finer", "none"]
+"""How the text of a frame is searched: in the usual size, at a higher resolution, or not at all:
+that of the frames before is followed."""
+
+
 class Like(Result, frozen=True, kw_only=True):
     """The face or the text of an earlier frame that hardly differs: what was found out about that
     one holds for this one, too."""
@@ -286,7 +291,7 @@ class Reading(Result, frozen=True, kw_only=True):
     runner_up: str | None = None
     """The reading that came second; None if all frames agree."""
     frames: int
-    """Frames in which it was detected so far."""
+    """Frames in which it was there so far."""
     record_id: str
     """The record of the frame in which it was the largest and surest."""
     time: float
@@ -351,6 +356,7 @@ class Frame(Result, frozen=True, kw_only=True):
     lines: tuple[TextLine, ...] = ()
     carried: bool = False
     """It is not searched: the faces and the text of the frames before are followed."""
+    text: TextSearch = "usual"
     cut: bool = False
     """The image is of another scene than the one before."""
     known: bool = False

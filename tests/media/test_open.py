@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -67,3 +68,23 @@ def test_the_frame_before_a_fault_is_the_last() -> None:
     assert next(found)[0].last
     with pytest.raises(MediaError, match="the rest is missing"):
         next(found)
+
+
+@pytest.mark.parametrize(
+    ("settings", "searches"),
+    [
+        ({}, {"finer", "usual", "none"}),
+        ({"text": False}, {"usual"}),
+        ({"detect_every": 1}, {"usual"}),
+        ({"policy": "live"}, {"usual"}),
+    ],
+)
+def test_searches_for_text_are_scheduled_where_frames_are_not_dropped(
+    settings: dict[str, Any], searches: set[str]
+) -> None:
+    url = "test://moving?size=64x48&fps=25&frames=20"
+    whole = list(frames("s", SourceConfig(url=url, **settings), "e", 0))
+    assert {frame.text for frame, _ in whole} == searches
+    assert [each for each, _ in frames("s", SourceConfig(url=url, **settings), "e", 7)] == [
+        each for each, _ in whole[7:]
+    ]

@@ -7,6 +7,7 @@ from typing import Any
 
 import cv2
 import msgspec
+import numpy as np
 import pytest
 from msgspec.structs import replace
 from tests.support import steps as light
@@ -14,6 +15,8 @@ from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, FaceAttribute, Faces, SourceConfig, Text
+from onlooker.config.tracking import Tracks
+from onlooker.media.picture import Picture, Still
 from onlooker.models.batches import CardFailed, CardFull
 from onlooker.record.log.reader import LogFull, read_log
 from onlooker.record.log.writer import Writer
@@ -30,7 +33,8 @@ from onlooker.stream.stage import (
     StopRequested,
     Work,
 )
-from onlooker.vision.analyser import Analyser
+from onlooker.types import TextSearch
+from onlooker.vision.analyser import Analyser, Detection, Wanted
 
 
 def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
@@ -55,6 +59,45 @@ def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
     assert some["Gender"]["Value"] == "Female"
     assert {name: some[name] for name in usual} == plain
     assert len(looked_at("all", "ALL")["Landmarks"]) == 30
+
+
+TRACKED, SINGLE = Config(), Config(tracks=Tracks(enabled=False))
+THOROUGH = Config(text=Text(detection="thorough"))
+
+
+@pytest.mark.parametrize(
+    ("config", "width", "asked", "done"),
+    [
+        (TRACKED, 1280, "finer", "finer"),
+        (TRACKED, 1280, "none", "none"),
+        (TRACKED, 640, "finer", "usual"),
+        (SINGLE, 1280, "none", "usual"),
+        (THOROUGH, 1280, "none", "usual"),
+    ],
+)
+def test_how_text_is_searched(
+    config: Config,
+    width: int,
+    asked: TextSearch,
+    done: TextSearch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Wanted] = []
+
+    def detect(_: Analyser, pictures: list[Picture], wanted: list[Wanted]) -> list[Detection]:
+        seen.extend(wanted)
+        return [Detection() for _ in pictures]
+
+    monkeypatch.setattr(Analyser, "detect", detect)
+    monkeypatch.setattr(Analyser, "prepare_detection", lambda *_: None)
+    feed = Feed(stream="door", source=SourceConfig(url="a.mp4"))
+    with ExitStack() as closing:
+        step = steps.detect(Setup(config, closing, lambda _: feed))
+        picture = Still(np.zeros((360, width, 3), np.uint8))
+        [frame_found] = step([Work(frame("door", 0, text=asked), picture)])
+    assert frame_found.text == done
+    [wanted] = seen
+    assert (wanted.text, wanted.finer) == (done != "none", done == "finer")
 
 
 @pytest.mark.parametrize(

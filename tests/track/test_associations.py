@@ -54,6 +54,14 @@ def test_a_frame_that_is_not_searched_has_the_faces_and_the_text_of_the_last_one
     assert [each.quad for each in found.quads] == [QUAD.quad]
 
 
+def test_text_that_is_not_searched_is_that_of_the_last_frame() -> None:
+    made = Associations()
+    made.take(shown(0, faces=(FACE,), quads=(QUAD,)), PICTURE)
+    found = made.take(shown(1, faces=(FACE,), text="none"), PICTURE)
+    assert found.known
+    assert [(each.quad, each.detected) for each in found.quads] == [(QUAD.quad, False)]
+
+
 def test_nothing_is_carried_over_to_another_epoch() -> None:
     made = Associations()
     made.take(shown(0, faces=(FACE,)), PICTURE)

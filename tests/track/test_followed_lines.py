@@ -162,3 +162,66 @@ def test_more_regions_than_are_followed_are_read_each_time() -> None:
         assert len(taken) == len(many)
         assert sum(not each.known for each in taken) >= 6
     assert len(followed.regions) == MAX_REGIONS
+
+
+def test_what_a_finer_search_found_stays_as_it_was_found() -> None:
+    """A usual search finds a part of it, or nothing; its reading is carried over."""
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    image, part = drawn(line), region("PLATFORM", 50.0, 100.0)
+    [found] = followed.take(0, 0.0, [region(*line)], image, False, finer=True)
+    assert not found.known
+    [there] = followed.take(1, 0.04, [part], image, False)
+    assert there.known
+    assert there.detected
+    assert there.quad == found.quad
+    [there] = followed.take(2, 0.08, [], image, False)
+    assert there.known
+    assert not there.detected
+    # It is read again, but as the finer search found it.
+    [there] = followed.take(3, FIRST_SECONDS, [part], image, False)
+    assert there.again
+    assert there.quad == found.quad
+    [there] = followed.take(4, FIRST_SECONDS + 0.04, [part], image, False)
+    assert there.known
+    assert there.like is not None
+    assert (there.like.frame, there.like.number) == (3, 0)
+
+
+def test_regions_of_a_finer_search_are_not_one_of_a_usual_search() -> None:
+    followed = FollowedLines()
+    lines = [("WAY", 50.0, 100.0), ("OUT", 130.0, 100.0), ("NOW", 205.0, 100.0)]
+    image = drawn(*lines)
+    followed.take(0, 0.0, [region(*line) for line in lines], image, False, finer=True)
+    taken = followed.take(1, 0.04, [region("WAY OUT NOW", 50.0, 100.0)], image, False)
+    assert [(each.known, each.detected) for each in taken] == [(True, True)] * 3
+
+
+def test_new_text_beside_what_a_finer_search_found_is_read() -> None:
+    followed, old, new = FollowedLines(), ("EXIT", 50.0, 100.0), ("STOP", 50.0, 200.0)
+    followed.take(0, 0.0, [region(*old)], drawn(old), False, finer=True)
+    taken = followed.take(1, 0.04, [region(*old), region(*new)], drawn(old, new), False)
+    assert [each.known for each in taken] == [True, False]
+
+
+def test_text_inside_something_much_larger_is_read() -> None:
+    followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
+    large = TextQuad(quad=((0.0, 0.0), (600.0, 0.0), (600.0, 220.0), (0.0, 220.0)), score=0.9)
+    followed.take(0, 0.0, [large], drawn(line), False, finer=True)
+    taken = followed.take(1, 0.04, [region(*line)], drawn(line), False)
+    assert [each.known for each in taken] == [True, False]
+
+
+def test_a_finer_search_that_finds_nothing_is_believed() -> None:
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*line)], drawn(line), False, finer=True)
+    assert followed.take(1, 0.04, [], drawn(line), False, finer=True) == ()
+
+
+def test_where_nothing_is_new_text_may_look_a_little_different() -> None:
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*line)], drawn(line), False)
+    softer = Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), 2.5), np.uint8))
+    assert followed.carry(0.04, softer, False) == ()
+    [there] = followed.carry(0.04, softer, False, nothing_new=True)
+    assert there.known
+    assert followed.carry(0.04, drawn(), False, nothing_new=True) == ()

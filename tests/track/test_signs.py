@@ -51,6 +51,15 @@ def test_a_line_from_its_first_frame_to_its_last() -> None:
     assert 0.8 < last.score < 0.9
 
 
+def test_frames_in_which_only_its_pixels_were_there_count_but_are_never_the_best() -> None:
+    stream = Stream()
+    stream.show(1.0, "EXIT 5", score=0.7)
+    stream.show(1.1, "EXIT 5", score=0.99, height=0.0)
+    stream.end()
+    last = stream.events[-1]
+    assert (last.frames, last.record_id) == (2, "record-1")
+
+
 def test_another_reading_is_an_update_but_not_every_frame() -> None:
     stream = Stream()
     stream.show(1.0, "EXLT")

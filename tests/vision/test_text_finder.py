@@ -152,3 +152,11 @@ def test_candidates_of_the_fast_search_look_like_words() -> None:
     )
     like = text_finder._like_words(found)
     assert like.tolist() == [True, False, False, True, False, True, False]
+
+
+def test_a_finer_search_finds_smaller_text() -> None:
+    page, _ = page_of(40, 1280, 720, 6)  # one line
+    find = text_finder.TextFinder(schema.Text(), "cpu")
+    usual, finer = find([Still(page)] * 2, [False, True])
+    widths = [sum(each.quad[1][0] - each.quad[0][0] for each in found) for found in (usual, finer)]
+    assert widths[1] > 1000 > 2 * widths[0]

@@ -12,6 +12,7 @@ from onlooker.media.image_folder import ImageFolder
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
 from onlooker.media.synthetic import SyntheticVideo
+from onlooker.media.text_schedule import scheduled
 from onlooker.media.url import SYNTHETIC_SCHEME
 from onlooker.media.video import Video
 from onlooker.media.video_file import VideoFile
@@ -55,10 +56,20 @@ def frames(
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """Yield the frames that `source` selects, from number `start` on, at its pace."""
     with open_video(source.url, epoch, source.deinterlace) as video:
+        # A camera's searches are scheduled when it is known which of its frames are dropped.
+        follows = (
+            source.text is not False
+            and source.detect_every is None
+            and source.policy != "live"
+            and not isinstance(video, ImageFolder)
+        )
+        first = 0 if follows else start
         if source.selection():
-            found = selected(video.frames(stream), source, start)
+            found = selected(video.frames(stream), source, first)
         else:
-            found = video.frames(stream, start)
+            found = video.frames(stream, first)
+        if follows:
+            found = scheduled(found, start)
         found = with_last(found)
         if source.pace:
             found = paced(found, source.pace)

@@ -334,7 +334,7 @@ class Reading(Shape, frozen=True, kw_only=True):
     End: float
     """Time of the last detection so far, likewise."""
     Frames: int
-    """Frames in which it was detected so far."""
+    """Frames in which it was there so far."""
     DetectedText: str
     """The reading of all of its frames."""
     Confidence: float

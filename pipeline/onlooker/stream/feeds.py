@@ -124,9 +124,13 @@ def feeds_of(
     found: list[Feed] = []
     with Log(outputs.log_path) as log:
         for number, (name, source) in enumerate(sources.items(), first):
-            analysis = analysis_digest(config.for_source(source))
+            settings = config.for_source(source)
             feed = Feed(
-                stream=name, source=source, number=number, outputs=outputs, analysis=analysis
+                stream=name,
+                source=replace(source, text=settings.text.enabled),
+                number=number,
+                outputs=outputs,
+                analysis=analysis_digest(settings),
             )
             found.append(_with_policy(feed, videos.get(name), log))
     return found

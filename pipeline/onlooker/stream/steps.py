@@ -24,7 +24,7 @@ from onlooker.stream.stage import (
     Work,
     each,
 )
-from onlooker.types import Face, Frame
+from onlooker.types import Face, Frame, TextSearch
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
@@ -50,12 +50,16 @@ def detect(setup: Setup) -> Step:
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
-        wanted = [_wanted(setup.of(work.frame)) for work in works]
+        searches = [_text_search(setup.of(work.frame), *work) for work in works]
+        wanted = [
+            _wanted(setup.of(work.frame), search)
+            for work, search in zip(works, searches, strict=True)
+        ]
         with _card_errors():
             found = analyser.detect([work.picture for work in works], wanted)
         return [
-            replace(work.frame, faces=one.faces, quads=one.quads)
-            for work, one in zip(works, found, strict=True)
+            replace(work.frame, faces=one.faces, quads=one.quads, text=search)
+            for work, one, search in zip(works, found, searches, strict=True)
         ]
 
     return step
@@ -131,7 +135,19 @@ def _card_errors() -> Iterator[None]:
         raise ProcessFailed(str(error)) from error
 
 
-def _wanted(config: Config) -> "Wanted":
+def _text_search(config: Config, frame: Frame, picture: "Picture") -> TextSearch:
+    """Return how the frame's text is searched.
+
+    Text that is not followed, or is to be searched thoroughly, is searched in every frame.
+    """
+    if config.text.detection == "thorough" or not config.tracks.enabled:
+        return "usual"
+    if frame.text == "finer" and max(picture.width, picture.height) <= config.text.size:
+        return "usual"  # no search of so small an image is finer
+    return frame.text
+
+
+def _wanted(config: Config, search: TextSearch = "usual") -> "Wanted":
     """Return what is recorded of a frame with this configuration."""
     from onlooker.rekognition.face_detail import fields
     from onlooker.vision.analyser import Wanted
@@ -139,7 +155,8 @@ def _wanted(config: Config) -> "Wanted":
 
     return Wanted(
         faces=config.faces.enabled,
-        text=config.text.enabled,
+        text=config.text.enabled and search != "none",
+        finer=search == "finer",
         attributes=fields(config.faces.attributes),
         select=passing(config.faces.quality) if config.embeds else None,
     )

@@ -38,7 +38,11 @@ class Associations(msgspec.Struct):
             return replace(frame, faces=faces, quads=quads, cut=cut, known=True)
         kept = picture if carries else None
         faces = self.faces.take(frame.index, time, frame.faces, cut, kept)
-        quads = self.lines.take(frame.index, time, frame.quads, picture, cut)
+        if frame.text == "none":
+            quads = self.lines.carry(time, picture, cut, nothing_new=True)
+        else:
+            finer = frame.text == "finer"
+            quads = self.lines.take(frame.index, time, frame.quads, picture, cut, finer)
         return replace(
             frame,
             faces=faces,

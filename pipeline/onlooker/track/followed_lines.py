@@ -42,6 +42,10 @@ PADDING = 0.2
 """Heights at both ends that are compared as well: there a character may come."""
 MIN_DETECTIONS = 2
 """Detections from which a region may be missed: one could be a mistake of the detector."""
+MAX_SHARE = 0.5
+"""Share of a region inside those that a finer search found up to which it is another one."""
+MAX_HEIGHT_RATIO = 2.0
+"""Ratio of the heights of two regions up to which they may be of the same text."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -51,7 +55,7 @@ class Region(msgspec.Struct):
 
     frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
     if it cannot be found again. last: time of the last detection. times: how often it was read.
-    shift: its way since it was read, in pixels.
+    shift: its way since it was read, in pixels. finer: whether a finer search found it.
     """
 
     frame: int
@@ -64,6 +68,7 @@ class Region(msgspec.Struct):
     detections: int = 1
     times: int = 1
     shift: Shift = (0.0, 0.0)
+    finer: bool = False
 
 
 class FollowedLines(msgspec.Struct):
@@ -72,30 +77,41 @@ class FollowedLines(msgspec.Struct):
     regions: list[Region] = []
 
     def take(
-        self, index: int, time: float, quads: Sequence[TextQuad], picture: Picture, cut: bool
+        self,
+        index: int,
+        time: float,
+        quads: Sequence[TextQuad],
+        picture: Picture,
+        cut: bool,
+        finer: bool = False,
     ) -> tuple[TextQuad, ...]:
         """Return the regions of frame `index`; those that need not be read have `like`.
 
-        Regions that the detector missed come last.
+        finer: whether a finer search found them. Regions that the detector missed come last.
         """
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+        taken: list[TextQuad] = []
         known = list(self.regions)
+        if not finer:
+            finest = [region for region in known if region.finer]
+            kept, quads = self._keep(finest, index, time, quads, picture, taken)
+            known = [region for region in known if region not in kept]
         boxes = [bounds(quad.quad) for quad in quads]
         expected = [region.motion.at(time).box() for region in known]
         costs = np.array(
             [[-overlap(place, box) for box in boxes] for place in expected], np.float64
         ).reshape(len(known), len(boxes))
         of = {column: row for row, column in assign(costs, -MIN_OVERLAP)}
-        taken = []
-        for place, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
-            region = known[of[place]] if place in of else None
+        for number, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
+            region = known[of[number]] if number in of else None
             like = None if region is None else _like(region, box, picture)
             again = region is not None and _due(region, time)
             if like is None or again:
-                self._read(region, index, place, time, quad, box, picture)
+                self._read(region, index, len(taken), time, quad, box, picture, finer)
             elif region is not None:
                 region.motion, region.last = region.motion.seen(box, time), time
                 region.detections += 1
+                region.finer |= finer
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
             often = known[row].detections >= MIN_DETECTIONS
@@ -105,10 +121,51 @@ class FollowedLines(msgspec.Struct):
                     taken.append(missed)
         return tuple(taken)
 
-    def carry(self, time: float, picture: Picture, cut: bool) -> tuple[TextQuad, ...]:
-        """Return the regions of a frame that was not searched: those whose pixels are there."""
+    def _keep(
+        self,
+        known: Sequence[Region],
+        index: int,
+        time: float,
+        quads: Sequence[TextQuad],
+        picture: Picture,
+        taken: list[TextQuad],
+    ) -> tuple[list[Region], list[TextQuad]]:
+        """Add the regions of a finer search to `taken` whose pixels are there, as that found them.
+
+        Return these regions, and those of `quads` that are not mostly inside them.
+        """
+        found = [
+            (region, quad)
+            for region in known
+            if (quad := _missed(region, region.motion.at(time).box(), picture)) is not None
+        ]
+        shares = [sum(_share(each.quad, quad.quad) for _, quad in found) for each in quads]
+        rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
+        seen = [each for each in quads if each not in rest]
+        for region, quad in found:
+            again, place = _due(region, time), bounds(quad.quad)
+            if any(_share(quad.quad, each.quad) > MAX_SHARE for each in seen):
+                quad = replace(quad, detected=True)
+                region.motion, region.last = region.motion.seen(place, time), time
+                region.detections += 1
+            if again:
+                whole = replace(quad, like=None, detected=True)
+                self._read(region, index, len(taken), time, whole, place, picture, True)
+            taken.append(replace(quad, again=again))
+        return [region for region, _ in found], rest
+
+    def carry(
+        self, time: float, picture: Picture, cut: bool, nothing_new: bool = False
+    ) -> tuple[TextQuad, ...]:
+        """Return the regions of a frame that was not searched: those whose pixels are there.
+
+        nothing_new: whether that is known of the frame; then something like them is enough.
+        """
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
-        found = (_missed(region, region.motion.at(time).box(), picture) for region in self.regions)
+        found = (
+            _missed(region, region.motion.at(time).box(), picture, nothing_new)
+            for region in self.regions
+        )
         return tuple(quad for quad in found if quad is not None)
 
     def _read(
@@ -120,12 +177,20 @@ class FollowedLines(msgspec.Struct):
         quad: TextQuad,
         box: Box,
         picture: Picture,
+        finer: bool,
     ) -> None:
         """Have region `place` of frame `index` read, which continues `before`."""
         if before is None and len(self.regions) >= MAX_REGIONS:
             return
         region = Region(
-            index, place, time, quad, _patch(quad, box, picture), begin(box, time), time
+            index,
+            place,
+            time,
+            quad,
+            _patch(quad, box, picture),
+            begin(box, time),
+            time,
+            finer=finer,
         )
         if before is not None:
             region.motion = before.motion.seen(box, time)
@@ -138,6 +203,17 @@ def bounds(quad: Quad) -> Box:
     """Return the upright box around a quad."""
     across, down = [x for x, _ in quad], [y for _, y in quad]
     return min(across), min(down), max(across), max(down)
+
+
+def _share(one: Quad, other: Quad) -> float:
+    """Return the share of a region inside another; 0 if their characters differ in height."""
+    low, high = sorted((_height(one), _height(other)))
+    if high > MAX_HEIGHT_RATIO * low:
+        return 0.0
+    (x1, y1, x2, y2), (left, top, right, bottom) = bounds(one), bounds(other)
+    width, height = min(x2, right) - max(x1, left), min(y2, bottom) - max(y1, top)
+    area = (x2 - x1) * (y2 - y1)
+    return max(0.0, width) * max(0.0, height) / area if area > 0 else 0.0
 
 
 def _height(quad: Quad) -> float:
@@ -170,9 +246,9 @@ def _due(region: Region, time: float) -> bool:
     return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
-def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
-    """Return a region that was not detected if its pixels are at `place`."""
-    like = _found(region, place, picture)
+def _missed(region: Region, place: Box, picture: Picture, loosely: bool = False) -> TextQuad | None:
+    """Return a region that was not detected if its pixels, or such as they, are at `place`."""
+    like = _found(region, place, picture, loosely)
     if like is None:
         return None
     _, _, right, down = like.move
@@ -180,10 +256,10 @@ def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
     return replace(region.quad, quad=(one, two, three, four), like=like, detected=False)
 
 
-def _found(region: Region, place: Box, picture: Picture) -> Like | None:
+def _found(region: Region, place: Box, picture: Picture, loosely: bool = False) -> Like | None:
     """Return the way of the region's pixels since it was read; None if they are not there.
 
-    place: where it is expected.
+    place: where it is expected. loosely: whether something like them is enough.
     """
     if region.patch is None:
         return None
@@ -193,7 +269,10 @@ def _found(region: Region, place: Box, picture: Picture) -> Like | None:
         (place[0] + place[2] - then[0] - then[2]) / 2,
         (place[1] + place[3] - then[1] - then[3]) / 2,
     )
-    shift = patch.find(region.patch, picture, region.shift, way, max(2.0, REACH * height))
+    reach = max(2.0, REACH * height)
+    shift = patch.find(region.patch, picture, region.shift, way, reach)
+    if shift is None and loosely:
+        shift = patch.locate(region.patch, picture, way, reach)
     if shift is None:
         return None
     region.shift = shift

@@ -59,7 +59,9 @@ SHORT = 3
 MIN_SHORT_SCORE = 0.85
 """Minimum score, times the agreement of the votes, of a short line; it must be seen twice."""
 CHARACTER_SECONDS = 1.0
-"""How long a line of one character must be there."""
+MIN_CHARACTER_SCORE = 0.92
+"""How long a line of one character must be there, and its minimum score likewise: rims and handles
+are taken for letters with up to .9."""
 
 
 class LineSeen(msgspec.Struct, frozen=True):
@@ -110,8 +112,11 @@ class LineTrack(msgspec.Struct):
             return False
         score = self.score * self.ballot.agreement
         if characters <= SHORT:
-            long_enough = characters > 1 or self.last - self.first >= CHARACTER_SECONDS
-            return self.detections > 1 and score >= MIN_SHORT_SCORE and long_enough
+            if characters == 1 and (
+                self.last - self.first < CHARACTER_SECONDS or score < MIN_CHARACTER_SCORE
+            ):
+                return False
+            return self.detections > 1 and score >= MIN_SHORT_SCORE
         return score >= MIN_SCORES[min(self.detections, len(MIN_SCORES)) - 1]
 
 

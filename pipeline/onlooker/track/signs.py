@@ -51,7 +51,11 @@ class Signs(msgspec.Struct):
     def see(
         self, record_id: str, time: float, found: Iterable[tuple[LineTrack, TextLine, float]]
     ) -> None:
-        """Take note of the lines of one frame, each with its height in pixels."""
+        """Take note of the lines of one frame.
+
+        Each comes with its height in pixels, which is 0 if it was not detected but its pixels are
+        there.
+        """
         for track, line, height in found:
             best = Best(record_id, time, line.quad, line.score * height)
             sign = self.signs.setdefault(track.id, Sign(best))

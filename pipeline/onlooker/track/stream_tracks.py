@@ -145,9 +145,8 @@ class StreamTracks(msgspec.Struct):
             record_id,
             time,
             [
-                (track, line, one.height)
+                (track, line, one.height if one.origin != "bridged" else 0.0)
                 for track, line, one in zip(tracks, frame.lines, lines, strict=True)
-                if one.origin != "bridged"
             ],
         )
         return tuple(

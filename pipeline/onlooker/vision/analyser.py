@@ -34,6 +34,8 @@ class Wanted:
 
     faces: bool = True
     text: bool = True
+    finer: bool = False
+    """Search for text at a higher resolution, unless that is done thoroughly anyway."""
     max_faces: int | None = None
     """Analyse the largest faces only, this many at most; the others are counted."""
     mesh: bool = False
@@ -135,7 +137,8 @@ class Analyser:
         with_faces = [n for n, want in enumerate(wanted) if want.faces]
         with_text = [n for n, want in enumerate(wanted) if want.text]
         faces = self._find_faces([pictures[n] for n in with_faces]) if with_faces else []
-        quads = self._find_text([pictures[n] for n in with_text]) if with_text else []
+        finer = [wanted[n].finer for n in with_text]
+        quads = self._find_text([pictures[n] for n in with_text], finer) if with_text else []
         faces_of = dict(zip(with_faces, faces, strict=True))
         quads_of = dict(zip(with_text, quads, strict=True))
         return [Detection(faces_of.get(n, ()), quads_of.get(n, ())) for n in range(len(pictures))]
