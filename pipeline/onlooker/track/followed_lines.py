@@ -46,6 +46,8 @@ MAX_SHARE = 0.5
 """Share of a region inside those that a finer search found up to which it is another one."""
 MAX_HEIGHT_RATIO = 2.0
 """Ratio of the heights of two regions up to which they may be of the same text."""
+MIN_MOVE = 0.1
+"""Pixels from one frame to the next by which text moves that may look a little different."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -273,6 +275,9 @@ def _found(region: Region, place: Box, picture: Picture, loosely: bool = False) 
     shift = patch.find(region.patch, picture, region.shift, way, reach)
     if shift is None and loosely:
         shift = patch.locate(region.patch, picture, way, reach)
+        # What stands still and looks different is another text, such as a clock's next minute.
+        if shift is not None and math.dist(shift, region.shift) < MIN_MOVE:
+            shift = None
     if shift is None:
         return None
     region.shift = shift

@@ -27,11 +27,6 @@ CANDIDATE_SCORES = {"fast": 0.45, "thorough": 0.5}
 # height, and least and largest height in pixels of the map.
 MIN_CANDIDATE_RATIO = 2.5
 CANDIDATE_HEIGHTS = 9.0, 40.0
-FAST_SHARPENING = 0.5
-"""An image that was shrunk for the fast search is sharpened by this times what a blur of one pixel
-takes away: motion blurs small text. Of words in street scenes that a camera pans over with four
-pixels of blur it then finds and reads .39, before .29; of those that stand still .47, before .45.
-"""
 FINER = 1.5
 """Factor to the size of the input by which a finer search is finer."""
 UNCLIP_RATIO = 1.0
@@ -114,24 +109,15 @@ class TextFinder:
         that none is.
         """
         sizes = [self._sizes[each] for each in finer or [False] * len(pictures)]
-        inputs = [self._input(picture, size) for picture, size in zip(pictures, sizes, strict=True)]
+        inputs = [
+            picture.small(size, self._model.card.multiple)
+            for picture, size in zip(pictures, sizes, strict=True)
+        ]
         # Inputs are let go of as their maps are decoded.
         return [
             self._quads(picture, given.shape, probable)
             for picture, given, probable in zip(pictures, inputs, self._maps(inputs), strict=True)
         ]
-
-    def _input(self, picture: Picture, size: int) -> Pixels:
-        small = picture.small(size, self._model.card.multiple)
-        shrunk = small.shape[1] < picture.width
-        if self._thorough or size > self._sizes[0] or not shrunk:
-            return small  # in these sharpening finds no more
-        return np.asarray(
-            cv2.addWeighted(
-                small, 1 + FAST_SHARPENING, cv2.GaussianBlur(small, (0, 0), 1), -FAST_SHARPENING, 0
-            ),
-            np.uint8,
-        )
 
     def _quads(
         self, picture: Picture, shape: tuple[int, ...], probable: Floats
