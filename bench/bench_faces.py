@@ -5,8 +5,10 @@ same embedder on plain ONNX Runtime in fp32 with the usual five-point alignment.
 finds and embeds faces offline without downloading its weights.
 
 Everything runs in this process on one core, in turns, on the same video: two faces that move and
-grow, made from a photograph in scikit-image. Onlooker runs with its defaults, then with five points
-(`faces.mesh = false`) as the loop does, then also at the loop's detector size.
+grow, made from a photograph in scikit-image. "A stream" is Onlooker's whole line without its
+processes: faces are followed and named, a record of each frame is written. The other rows analyse
+each frame by itself: with the defaults, then with five points (`faces.mesh = false`) as the loop
+does, then also at the loop's detector size.
 
 DetectFaces with ALL attributes is compared with its models alone, on the inputs they were given.
 
@@ -25,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -34,11 +37,18 @@ from bench.support.published import face_detector
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config import schema
+from onlooker.identity.enrol import enrol, image_files
+from onlooker.identity.search.engines import open_searcher
 from onlooker.media.picture import Still
 from onlooker.media.video_file import VideoFile
 from onlooker.media.video_writer import VideoWriter
 from onlooker.models import model, weights
 from onlooker.models.card import card as find_card
+from onlooker.models.card import space
+from onlooker.record.log.reader import Log
+from onlooker.stream.inline import inline
+from onlooker.stream.messages import Status
+from onlooker.stream.outputs import Outputs
 from onlooker.vision import analyser
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
@@ -46,8 +56,14 @@ from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import MeshedFace, Mesher
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
-Counts = tuple[int, int]
-"""Number of frames and of faces."""
+
+
+class Pass(NamedTuple):
+    """One pass over the video."""
+
+    frames: int
+    faces: int
+    seconds: float
 
 
 def make_video(path: Path, frames: int) -> None:
@@ -81,14 +97,15 @@ class Loop:
             str(weights.path("mobilefacenet")), options, providers=["CPUExecutionProvider"]
         )
 
-    def __call__(self) -> Counts:
+    def __call__(self) -> Pass:
         video = cv2.VideoCapture(str(self.video))
         name = self.embedder.get_inputs()[0].name
         frames = found = 0
+        begin = time.perf_counter()
         while True:
             more, frame = video.read()
             if not more:
-                return frames, found
+                return Pass(frames, found, time.perf_counter() - begin)
             self.detect.setInputSize((frame.shape[1], frame.shape[0]))
             faces = self.detect.detect(frame)[1]
             for face in () if faces is None else faces:
@@ -109,8 +126,9 @@ class Onlooker:
         self.fit = Mesher("auto") if settings.mesh else None
         self.embed = FaceEmbedder(settings, "auto")
 
-    def __call__(self) -> Counts:
+    def __call__(self) -> Pass:
         frames = found = 0
+        begin = time.perf_counter()
         with VideoFile(self.video) as video:
             for _, picture in video.frames("bench"):
                 assert picture is not None
@@ -123,32 +141,61 @@ class Onlooker:
                 self.embed(places, faces)
                 frames += 1
                 found += len(faces)
-        return frames, found
+        return Pass(frames, found, time.perf_counter() - begin)
 
 
-def stream(video: Path, rounds: int) -> None:
-    ways: dict[str, Callable[[], Counts]] = {
+class Line:
+    """The whole line in this process, which searches a collection of one person."""
+
+    def __init__(self, video: Path, folder: Path) -> None:
+        self.video = video
+        self.settings = schema.Config(
+            match=schema.Match(collection="bench"), text=schema.Text(enabled=False)
+        )
+        self.log, self.store = folder / "log.db", folder / "faces.db"
+        portrait = folder / "Eileen_Collins.png"
+        cv2.imwrite(str(portrait), photographs().astronaut[:300, 60:400])
+        with open_searcher(self.store, space(self.settings.faces.embedder)) as searcher:
+            searcher.create_collection("bench")
+            list(enrol(searcher, "bench", list(image_files([portrait])), self.settings))
+
+    def __call__(self) -> Pass:
+        for old in self.log.parent.glob(f"{self.log.name}*"):
+            old.unlink()
+        marks: list[float] = []
+
+        def mark(_: Status) -> None:
+            marks.append(time.perf_counter())
+
+        inline([self.video], self.settings, Outputs(log=self.log), mark, store=self.store)
+        with Log(self.log) as log:
+            faces = [len(each.FaceSearchResponse) for each in log.query()]
+        # From the end of the first frame on: the models are loaded then.
+        return Pass(len(faces) - 1, sum(faces[1:]), marks[-1] - marks[0])
+
+
+def stream(video: Path, folder: Path, rounds: int) -> None:
+    ways: dict[str, Callable[[], Pass]] = {
         "the loop": Loop(video),
+        "onlooker, a stream": Line(video, folder),
         "onlooker": Onlooker(video, schema.Faces()),
         "on five points": Onlooker(video, schema.Faces(mesh=False)),
         "the same, size 1280": Onlooker(video, schema.Faces(mesh=False, size=1280)),
     }
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    counts: dict[str, Counts] = {}
+    passes: dict[str, list[Pass]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
-            begin = time.perf_counter()
-            counts[name] = way()
+            done = way()
             if turn:  # the first one warms up
-                times[name].append(time.perf_counter() - begin)
-    base = statistics.median(times["the loop"])
+                passes[name].append(done)
+
+    def milliseconds(name: str) -> float:
+        return statistics.median(1000 * each.seconds / each.frames for each in passes[name])
+
     print(f"{'720p video':<22}{'ms per frame':>12}{'faces':>8}{'ratio':>8}")
-    for name, seconds in times.items():
-        frames, faces = counts[name]
-        middle = statistics.median(seconds)
-        print(
-            f"{name:<22}{1000 * middle / frames:>12.2f}{faces / frames:>8.2f}{base / middle:>8.2f}"
-        )
+    for name in ways:
+        mean, faces = milliseconds(name), passes[name][0].faces / passes[name][0].frames
+        print(f"{name:<22}{mean:>12.2f}{faces:>8.2f}{milliseconds('the loop') / mean:>8.2f}")
 
 
 def detect_faces(rounds: int) -> None:
@@ -184,7 +231,7 @@ def main() -> None:
         video = chosen.video or Path(folder) / "bench.mp4"
         if chosen.video is None:
             make_video(video, chosen.frames)
-        stream(video, chosen.rounds)
+        stream(video, Path(folder), chosen.rounds)
     detect_faces(20)
 
 

@@ -220,8 +220,25 @@ def test_a_finer_search_that_finds_nothing_is_believed() -> None:
 def test_where_nothing_is_new_text_may_look_a_little_different() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False)
-    softer = Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), 2.5), np.uint8))
+    moved = drawn(("PLATFORM 9", 50.6, 100.0))
+    softer = Still(np.asarray(cv2.GaussianBlur(moved.bgr, (0, 0), 2.5), np.uint8))
     assert followed.carry(0.04, softer, False) == ()
-    [there] = followed.carry(0.04, softer, False, nothing_new=True)
+    followed.take(2, 0.08, [region(*line)], drawn(line), False)
+    [there] = followed.carry(0.12, softer, False, nothing_new=True)
     assert there.known
-    assert followed.carry(0.04, drawn(), False, nothing_new=True) == ()
+    assert followed.carry(0.16, drawn(), False, nothing_new=True) == ()
+
+
+def test_what_stands_still_and_looks_different_is_another_text() -> None:
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*line)], drawn(line), False)
+    softer = Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), 2.5), np.uint8))
+    assert followed.carry(0.04, softer, False, nothing_new=True) == ()
+
+
+def test_what_was_gone_a_frame_ago_is_not_back_where_nothing_is_new() -> None:
+    followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*line)], drawn(line), False)
+    followed.take(1, 0.04, [region(*line)], drawn(line), False)
+    assert followed.take(2, 0.08, [], drawn(), False) == ()
+    assert followed.carry(0.12, drawn(line), False, nothing_new=True) == ()

@@ -57,7 +57,8 @@ class Region(msgspec.Struct):
 
     frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
     if it cannot be found again. last: time of the last detection. times: how often it was read.
-    shift: its way since it was read, in pixels. finer: whether a finer search found it.
+    shift: its way since it was read, in pixels. finer: whether a finer search found it. present:
+    whether it was in the last frame.
     """
 
     frame: int
@@ -71,6 +72,7 @@ class Region(msgspec.Struct):
     times: int = 1
     shift: Shift = (0.0, 0.0)
     finer: bool = False
+    present: bool = True
 
 
 class FollowedLines(msgspec.Struct):
@@ -91,9 +93,11 @@ class FollowedLines(msgspec.Struct):
 
         finer: whether a finer search found them. Regions that the detector missed come last.
         """
-        self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+        self._forget(time, cut)
         taken: list[TextQuad] = []
         known = list(self.regions)
+        for region in known:
+            region.present = False
         if not finer:
             finest = [region for region in known if region.finer]
             kept, quads = self._keep(finest, index, time, quads, picture, taken)
@@ -114,12 +118,14 @@ class FollowedLines(msgspec.Struct):
                 region.motion, region.last = region.motion.seen(box, time), time
                 region.detections += 1
                 region.finer |= finer
+                region.present = True
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
             often = known[row].detections >= MIN_DETECTIONS
             if often and all(overlap(expected[row], box) == 0 for box in boxes):
                 missed = _missed(known[row], expected[row], picture)
                 if missed is not None:
+                    known[row].present = True
                     taken.append(missed)
         return tuple(taken)
 
@@ -145,6 +151,7 @@ class FollowedLines(msgspec.Struct):
         rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
         seen = [each for each in quads if each not in rest]
         for region, quad in found:
+            region.present = True
             again, place = _due(region, time), bounds(quad.quad)
             if any(_share(quad.quad, each.quad) > MAX_SHARE for each in seen):
                 quad = replace(quad, detected=True)
@@ -161,14 +168,23 @@ class FollowedLines(msgspec.Struct):
     ) -> tuple[TextQuad, ...]:
         """Return the regions of a frame that was not searched: those whose pixels are there.
 
-        nothing_new: whether that is known of the frame; then something like them is enough.
+        nothing_new: whether everything in the frame was in the one before, too. Then so was each
+        region, and something like it is enough.
         """
+        self._forget(time, cut)
+        carried: list[TextQuad] = []
+        for region in self.regions:
+            place = region.motion.at(time).box()
+            possible = region.present or not nothing_new
+            there = _missed(region, place, picture, nothing_new) if possible else None
+            region.present = there is not None
+            if there is not None:
+                carried.append(there)
+        return tuple(carried)
+
+    def _forget(self, time: float, cut: bool) -> None:
+        """Forget the regions that were not detected for long, or all if there is a cut."""
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
-        found = (
-            _missed(region, region.motion.at(time).box(), picture, nothing_new)
-            for region in self.regions
-        )
-        return tuple(quad for quad in found if quad is not None)
 
     def _read(
         self,
