@@ -205,7 +205,7 @@ def test_new_text_beside_what_a_finer_search_found_is_read() -> None:
 
 def test_text_inside_something_much_larger_is_read() -> None:
     followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
-    large = TextQuad(quad=((0.0, 0.0), (600.0, 0.0), (600.0, 220.0), (0.0, 220.0)), score=0.9)
+    large = TextQuad(quad=((0.0, 20.0), (600.0, 20.0), (600.0, 110.0), (0.0, 110.0)), score=0.9)
     followed.take(0, 0.0, [large], drawn(line), False, finer=True)
     taken = followed.take(1, 0.04, [region(*line)], drawn(line), False)
     assert [each.known for each in taken] == [True, False]
@@ -217,23 +217,33 @@ def test_a_finer_search_that_finds_nothing_is_believed() -> None:
     assert followed.take(1, 0.04, [], drawn(line), False, finer=True) == ()
 
 
-def test_where_nothing_is_new_text_may_look_a_little_different() -> None:
+def softer(line: tuple[str, float, float], sigma: float) -> Still:
+    return Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), sigma), np.uint8))
+
+
+def test_where_nothing_is_new_text_may_change_little_by_little() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False)
-    moved = drawn(("PLATFORM 9", 50.6, 100.0))
-    softer = Still(np.asarray(cv2.GaussianBlur(moved.bgr, (0, 0), 2.5), np.uint8))
-    assert followed.carry(0.04, softer, False) == ()
-    followed.take(2, 0.08, [region(*line)], drawn(line), False)
-    [there] = followed.carry(0.12, softer, False, nothing_new=True)
-    assert there.known
-    assert followed.carry(0.16, drawn(), False, nothing_new=True) == ()
+    for number, sigma in enumerate((0.5, 0.8, 1.1, 1.4, 1.7, 2.0, 2.3), 1):
+        [there] = followed.carry(number * 0.04, softer(line, sigma), False, nothing_new=True)
+        assert there.known
+    assert followed.carry(0.32, softer(line, 2.5), False) == ()
+    assert followed.carry(0.36, drawn(), False, nothing_new=True) == ()
+
+
+def test_a_finer_search_finds_no_text_as_large_as_the_image() -> None:
+    followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
+    large = TextQuad(quad=((0.0, 0.0), (600.0, 0.0), (600.0, 220.0), (0.0, 220.0)), score=0.9)
+    assert followed.take(0, 0.0, [large], drawn(line), False, finer=True) == ()
+    assert len(followed.take(1, 0.04, [large], drawn(line), False)) == 1
+    assert len(followed.take(2, 0.08, [large], drawn(line), False, finer=True)) == 1
 
 
 def test_what_stands_still_and_looks_different_is_another_text() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False)
-    softer = Still(np.asarray(cv2.GaussianBlur(drawn(line).bgr, (0, 0), 2.5), np.uint8))
-    assert followed.carry(0.04, softer, False, nothing_new=True) == ()
+    another = drawn(("PLATFORM 4", 50.0, 100.0))
+    assert followed.carry(0.04, another, False, nothing_new=True) == ()
 
 
 def test_what_was_gone_a_frame_ago_is_not_back_where_nothing_is_new() -> None:

@@ -46,8 +46,9 @@ MAX_SHARE = 0.5
 """Share of a region inside those that a finer search found up to which it is another one."""
 MAX_HEIGHT_RATIO = 2.0
 """Ratio of the heights of two regions up to which they may be of the same text."""
-MIN_MOVE = 0.1
-"""Pixels from one frame to the next by which text moves that may look a little different."""
+MAX_FINER_HEIGHT = 0.4
+"""Share of the image's height from which a finer search finds no text that the usual one does not:
+what it takes for some is as large as the image."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -58,7 +59,7 @@ class Region(msgspec.Struct):
     frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
     if it cannot be found again. last: time of the last detection. times: how often it was read.
     shift: its way since it was read, in pixels. finer: whether a finer search found it. present:
-    whether it was in the last frame.
+    whether it was in the last frame. latest: its pixels there.
     """
 
     frame: int
@@ -73,6 +74,13 @@ class Region(msgspec.Struct):
     shift: Shift = (0.0, 0.0)
     finer: bool = False
     present: bool = True
+    latest: Patch | None = None
+
+    def place(self) -> Quad:
+        """Return where it was last."""
+        right, down = self.shift
+        one, two, three, four = ((x + right, y + down) for x, y in self.quad.quad)
+        return one, two, three, four
 
 
 class FollowedLines(msgspec.Struct):
@@ -98,7 +106,9 @@ class FollowedLines(msgspec.Struct):
         known = list(self.regions)
         for region in known:
             region.present = False
-        if not finer:
+        if finer:
+            quads = [quad for quad in quads if _trusted(quad, known, time, picture)]
+        else:
             finest = [region for region in known if region.finer]
             kept, quads = self._keep(finest, index, time, quads, picture, taken)
             known = [region for region in known if region not in kept]
@@ -109,16 +119,16 @@ class FollowedLines(msgspec.Struct):
         ).reshape(len(known), len(boxes))
         of = {column: row for row, column in assign(costs, -MIN_OVERLAP)}
         for number, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
-            region = known[of[number]] if number in of else None
-            like = None if region is None else _like(region, box, picture)
-            again = region is not None and _due(region, time)
+            before = known[of[number]] if number in of else None
+            like = None if before is None else _like(before, box, picture)
+            again = before is not None and _due(before, time)
             if like is None or again:
-                self._read(region, index, len(taken), time, quad, box, picture, finer)
-            elif region is not None:
-                region.motion, region.last = region.motion.seen(box, time), time
-                region.detections += 1
-                region.finer |= finer
-                region.present = True
+                self._read(before, index, len(taken), time, quad, box, picture, finer)
+            elif before is not None:
+                before.motion, before.last = before.motion.seen(box, time), time
+                before.detections += 1
+                before.finer |= finer
+                before.present = True
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
             often = known[row].detections >= MIN_DETECTIONS
@@ -127,6 +137,7 @@ class FollowedLines(msgspec.Struct):
                 if missed is not None:
                     known[row].present = True
                     taken.append(missed)
+        self._keep_latest(picture)
         return tuple(taken)
 
     def _keep(
@@ -168,19 +179,29 @@ class FollowedLines(msgspec.Struct):
     ) -> tuple[TextQuad, ...]:
         """Return the regions of a frame that was not searched: those whose pixels are there.
 
-        nothing_new: whether everything in the frame was in the one before, too. Then so was each
-        region, and something like it is enough.
+        nothing_new: whether everything in the frame was in the one before, too. Then regions are as
+        they were there, which may be a little different from what they were when they were read.
         """
         self._forget(time, cut)
         carried: list[TextQuad] = []
         for region in self.regions:
             place = region.motion.at(time).box()
-            possible = region.present or not nothing_new
-            there = _missed(region, place, picture, nothing_new) if possible else None
+            if nothing_new:
+                there = _still_there(region, place, picture)
+            else:
+                there = _missed(region, place, picture)
             region.present = there is not None
             if there is not None:
                 carried.append(there)
+        self._keep_latest(picture)
         return tuple(carried)
+
+    def _keep_latest(self, picture: Picture) -> None:
+        """Keep the pixels of the regions of this frame."""
+        for region in self.regions:
+            if region.present:
+                place = region.place()
+                region.latest = _patch(place, bounds(place), picture)
 
     def _forget(self, time: float, cut: bool) -> None:
         """Forget the regions that were not detected for long, or all if there is a cut."""
@@ -205,7 +226,7 @@ class FollowedLines(msgspec.Struct):
             place,
             time,
             quad,
-            _patch(quad, box, picture),
+            _patch(quad.quad, box, picture),
             begin(box, time),
             time,
             finer=finer,
@@ -239,10 +260,18 @@ def _height(quad: Quad) -> float:
     return min(math.dist(quad[0], quad[3]), math.dist(quad[0], quad[1]))
 
 
-def _patch(quad: TextQuad, box: Box, picture: Picture) -> Patch | None:
-    height = _height(quad.quad)
+def _patch(quad: Quad, box: Box, picture: Picture) -> Patch | None:
+    height = _height(quad)
     x1, y1, x2, y2 = box
     return patch.cut(picture, (x1 - PADDING * height, y1, x2 + PADDING * height, y2), height)
+
+
+def _trusted(quad: TextQuad, known: Sequence[Region], time: float, picture: Picture) -> bool:
+    """Return whether a finer search is right about a region, as far as its size tells."""
+    box = bounds(quad.quad)
+    return _height(quad.quad) <= MAX_FINER_HEIGHT * picture.height or any(
+        overlap(region.motion.at(time).box(), box) >= MIN_OVERLAP for region in known
+    )
 
 
 def _like(region: Region, box: Box, picture: Picture) -> Like | None:
@@ -264,37 +293,49 @@ def _due(region: Region, time: float) -> bool:
     return time - region.time >= (FIRST_SECONDS if region.times < FIRST_READINGS else rest)
 
 
-def _missed(region: Region, place: Box, picture: Picture, loosely: bool = False) -> TextQuad | None:
-    """Return a region that was not detected if its pixels, or such as they, are at `place`."""
-    like = _found(region, place, picture, loosely)
-    if like is None:
+def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
+    """Return a region that was not detected if its pixels are at `place`."""
+    return None if (like := _found(region, place, picture)) is None else _undetected(region, like)
+
+
+def _still_there(region: Region, place: Box, picture: Picture) -> TextQuad | None:
+    """Return a region if it is in the image as it was in the one before."""
+    if not region.present or region.latest is None:
         return None
-    _, _, right, down = like.move
-    one, two, three, four = ((x + right, y + down) for x, y in region.quad.quad)
-    return replace(region.quad, quad=(one, two, three, four), like=like, detected=False)
+    before, shift = bounds(region.place()), region.shift
+    again = patch.find(region.latest, picture, (0.0, 0.0), _way(before, place), _reach(region))
+    if again is None:
+        return None
+    region.shift = shift[0] + again[0], shift[1] + again[1]
+    return _undetected(
+        region, Like(frame=region.frame, number=region.number, move=(1.0, 0.0, *region.shift))
+    )
 
 
-def _found(region: Region, place: Box, picture: Picture, loosely: bool = False) -> Like | None:
+def _undetected(region: Region, like: Like) -> TextQuad:
+    return replace(region.quad, quad=region.place(), like=like, detected=False)
+
+
+def _found(region: Region, place: Box, picture: Picture) -> Like | None:
     """Return the way of the region's pixels since it was read; None if they are not there.
 
-    place: where it is expected. loosely: whether something like them is enough.
+    place: where it is expected.
     """
     if region.patch is None:
         return None
-    height = _height(region.quad.quad)
-    then = bounds(region.quad.quad)
-    way = (
-        (place[0] + place[2] - then[0] - then[2]) / 2,
-        (place[1] + place[3] - then[1] - then[3]) / 2,
-    )
-    reach = max(2.0, REACH * height)
-    shift = patch.find(region.patch, picture, region.shift, way, reach)
-    if shift is None and loosely:
-        shift = patch.locate(region.patch, picture, way, reach)
-        # What stands still and looks different is another text, such as a clock's next minute.
-        if shift is not None and math.dist(shift, region.shift) < MIN_MOVE:
-            shift = None
+    way = _way(bounds(region.quad.quad), place)
+    shift = patch.find(region.patch, picture, region.shift, way, _reach(region))
     if shift is None:
         return None
     region.shift = shift
     return Like(frame=region.frame, number=region.number, move=(1.0, 0.0, *shift))
+
+
+def _way(one: Box, other: Box) -> Shift:
+    """Return the way from the middle of a box to that of another."""
+    return (other[0] + other[2] - one[0] - one[2]) / 2, (other[1] + other[3] - one[1] - one[3]) / 2
+
+
+def _reach(region: Region) -> float:
+    """Return the pixels around the expected place in which the region is searched."""
+    return max(2.0, REACH * _height(region.quad.quad))
