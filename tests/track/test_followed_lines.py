@@ -205,9 +205,10 @@ def test_new_text_beside_what_a_finer_search_found_is_read() -> None:
 
 def test_text_inside_something_much_larger_is_read() -> None:
     followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
+    image = Still(np.pad(drawn(line).bgr, ((0, 480), (0, 0), (0, 0)), "edge"))
     large = TextQuad(quad=((0.0, 20.0), (600.0, 20.0), (600.0, 110.0), (0.0, 110.0)), score=0.9)
-    followed.take(0, 0.0, [large], drawn(line), False, finer=True)
-    taken = followed.take(1, 0.04, [region(*line)], drawn(line), False)
+    followed.take(0, 0.0, [large], image, False, finer=True)
+    taken = followed.take(1, 0.04, [region(*line)], image, False)
     assert [each.known for each in taken] == [True, False]
 
 
@@ -231,12 +232,15 @@ def test_where_nothing_is_new_text_may_change_little_by_little() -> None:
     assert followed.carry(0.36, drawn(), False, nothing_new=True) == ()
 
 
-def test_a_finer_search_finds_no_text_as_large_as_the_image() -> None:
-    followed, line = FollowedLines(), ("EXIT", 50.0, 100.0)
-    large = TextQuad(quad=((0.0, 0.0), (600.0, 0.0), (600.0, 220.0), (0.0, 220.0)), score=0.9)
-    assert followed.take(0, 0.0, [large], drawn(line), False, finer=True) == ()
-    assert len(followed.take(1, 0.04, [large], drawn(line), False)) == 1
-    assert len(followed.take(2, 0.08, [large], drawn(line), False, finer=True)) == 1
+def test_large_text_is_not_left_to_finer_searches() -> None:
+    followed, image = FollowedLines(), Still(drawn(("EXIT 21", 50.0, 100.0)).bgr[50:120])
+    few, all_of_it = region("EXIT", 50.0, 50.0), region("EXIT 21", 50.0, 50.0)
+    for number in range(2):
+        [taken] = followed.take(number, number * 0.04, [few], image, False, finer=True)
+        assert taken.detected
+    # The usual search has another outline of it: that is read.
+    [taken] = followed.take(2, 0.08, [all_of_it], image, False)
+    assert taken == all_of_it
 
 
 def test_what_stands_still_and_looks_different_is_another_text() -> None:

@@ -46,9 +46,9 @@ MAX_SHARE = 0.5
 """Share of a region inside those that a finer search found up to which it is another one."""
 MAX_HEIGHT_RATIO = 2.0
 """Ratio of the heights of two regions up to which they may be of the same text."""
-MAX_FINER_HEIGHT = 0.4
-"""Share of the image's height from which a finer search finds no text that the usual one does not:
-what it takes for some is as large as the image."""
+MAX_FINER_HEIGHT = 0.15
+"""Share of the image's height up to which text is what a finer search is for. Larger text is found
+as well without it, and with it more that is none."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -106,9 +106,7 @@ class FollowedLines(msgspec.Struct):
         known = list(self.regions)
         for region in known:
             region.present = False
-        if finer:
-            quads = [quad for quad in quads if _trusted(quad, known, time, picture)]
-        else:
+        if not finer:
             finest = [region for region in known if region.finer]
             kept, quads = self._keep(finest, index, time, quads, picture, taken)
             known = [region for region in known if region not in kept]
@@ -121,13 +119,14 @@ class FollowedLines(msgspec.Struct):
         for number, (quad, box) in enumerate(zip(quads, boxes, strict=True)):
             before = known[of[number]] if number in of else None
             like = None if before is None else _like(before, box, picture)
+            fine = finer and _height(quad.quad) <= MAX_FINER_HEIGHT * picture.height
             again = before is not None and _due(before, time)
             if like is None or again:
-                self._read(before, index, len(taken), time, quad, box, picture, finer)
+                self._read(before, index, len(taken), time, quad, box, picture, fine)
             elif before is not None:
                 before.motion, before.last = before.motion.seen(box, time), time
                 before.detections += 1
-                before.finer |= finer
+                before.finer |= fine
                 before.present = True
             taken.append(replace(quad, like=like, again=again and like is not None))
         for row in set(range(len(known))).difference(of.values()):
@@ -264,14 +263,6 @@ def _patch(quad: Quad, box: Box, picture: Picture) -> Patch | None:
     height = _height(quad)
     x1, y1, x2, y2 = box
     return patch.cut(picture, (x1 - PADDING * height, y1, x2 + PADDING * height, y2), height)
-
-
-def _trusted(quad: TextQuad, known: Sequence[Region], time: float, picture: Picture) -> bool:
-    """Return whether a finer search is right about a region, as far as its size tells."""
-    box = bounds(quad.quad)
-    return _height(quad.quad) <= MAX_FINER_HEIGHT * picture.height or any(
-        overlap(region.motion.at(time).box(), box) >= MIN_OVERLAP for region in known
-    )
 
 
 def _like(region: Region, box: Box, picture: Picture) -> Like | None:
