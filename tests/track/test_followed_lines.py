@@ -212,6 +212,18 @@ def test_text_inside_something_much_larger_is_read() -> None:
     assert [each.known for each in taken] == [True, False]
 
 
+def test_a_part_of_what_a_finer_search_found_does_not_come_back() -> None:
+    followed, text = FollowedLines(), "MY FROM THE ANYONE"
+    image = Still(np.pad(drawn((text, 50.0, 100.0)).bgr, ((0, 480), (0, 0), (0, 0)), "edge"))
+    whole, most = region(text, 50.0, 100.0), region("FROM THE ANYONE", 110.0, 100.0)
+    parts = [most, region("MY", 50.0, 100.0)]
+    followed.take(0, 0.0, parts, image, False)
+    followed.take(1, 0.04, parts, image, False)
+    assert followed.take(2, 0.08, [whole], image, False, finer=True) == (whole,)
+    [taken] = followed.take(3, 0.12, parts, image, False)
+    assert np.allclose(taken.quad, whole.quad)
+
+
 def test_a_finer_search_that_finds_nothing_is_believed() -> None:
     followed, line = FollowedLines(), ("PLATFORM 9", 50.0, 100.0)
     followed.take(0, 0.0, [region(*line)], drawn(line), False, finer=True)

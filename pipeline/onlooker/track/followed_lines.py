@@ -129,9 +129,10 @@ class FollowedLines(msgspec.Struct):
                 before.finer |= fine
                 before.present = True
             taken.append(replace(quad, like=like, again=again and like is not None))
+        there = [bounds(each.quad) for each in taken]
         for row in set(range(len(known))).difference(of.values()):
             often = known[row].detections >= MIN_DETECTIONS
-            if often and all(overlap(expected[row], box) == 0 for box in boxes):
+            if often and all(overlap(expected[row], box) == 0 for box in there):
                 missed = _missed(known[row], expected[row], picture)
                 if missed is not None:
                     known[row].present = True
