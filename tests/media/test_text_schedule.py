@@ -71,7 +71,7 @@ def test_a_slow_video_is_searched_in_every_frame() -> None:
 
 def test_a_stream_whose_time_begins_again() -> None:
     schedule, planes = TextSchedule(True), Planes.of(moving(0))
-    assert [schedule(time, planes) for time in (9.0, 9.1, 0.0)] == ["finer", "none", "finer"]
+    assert [schedule(time, planes) for time in (9.0, 9.05, 0.0)] == ["finer", "none", "finer"]
 
 
 def test_images_of_another_size_are_new() -> None:

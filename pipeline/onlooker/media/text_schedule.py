@@ -16,7 +16,7 @@ from onlooker.media.novelty import new_blocks
 from onlooker.media.picture import Pixels, Planes
 from onlooker.types import Frame, TextSearch
 
-MAX_REST_SECONDS = 0.13
+MAX_REST_SECONDS = 0.1
 """Time after which a frame is searched though nothing in it is new."""
 FINER_SECONDS = 0.4
 """Minimum time between two finer searches."""
