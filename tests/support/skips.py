@@ -53,9 +53,9 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped, and for want of what."""
     skipped = terminalreporter.getreports("skipped")
-    whats = Counter(excuse(_reason(report)) or "other reasons" for report in skipped)
-    if whats:
-        listed = ", ".join(f"{count} for {what}" for what, count in whats.most_common())
+    lacks = Counter(excuse(_reason(report)) or "other reasons" for report in skipped)
+    if lacks:
+        listed = ", ".join(f"{count} for {what}" for what, count in lacks.most_common())
         terminalreporter.write_line(f"{len(skipped)} skipped: {listed}")
 
 
