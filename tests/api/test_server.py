@@ -1,6 +1,7 @@
 """The server's processes: what becomes of those that cannot start, die or hang."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -23,6 +24,9 @@ from onlooker.piped_process import pack, unpack
 CONFIG = Config(serve=Serve(port=0, threads=1, request_timeout=0.5))
 LIGHT = "tests.support.light_server"
 STUCK = "tests.support.stuck_server"
+LOOP_HANGS = "its event loop hangs since [45] s"
+"""After 4 s, as `started` has it, and the time between two rounds of the server: one that takes
+more than a second does not count."""
 
 pytestmark = pytest.mark.timeout(280)
 
@@ -61,6 +65,12 @@ def ask(url: str, path: str, seconds: float = 5.0) -> str:
 def pid(processes: Processes) -> int:
     [child] = processes._children
     return child.process.pid if child.process is not None else 0
+
+
+def killed_in_time(caplog: pytest.LogCaptureFixture, cause: str) -> None:
+    """Assert that the first process was killed for this cause, and replaced at once."""
+    assert re.fullmatch(f"child killed name=api-0.1 cause={cause}", caplog.messages[0])
+    assert "process died name=api-0.1 how=SIGKILL restart_in=0" in caplog.messages
 
 
 def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -109,13 +119,14 @@ def test_files_of_the_current_folder_are_not_imported(
 
 
 def test_a_process_that_dies_is_replaced_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with started(tmp_path, monkeypatch) as (processes, watch_until):
         first = pid(processes)
         os.kill(first, signal.SIGKILL)
         assert watch_until(lambda: pid(processes) not in (0, first), 60)
         assert watch_until(lambda: ask(processes.url, "/replacement", 0.5) == "True", 60)
+    assert "process died name=api-0.1 how=SIGKILL restart_in=0" in caplog.messages
 
 
 def test_a_process_that_is_well_is_left_alone(
@@ -129,20 +140,28 @@ def test_a_process_that_is_well_is_left_alone(
         assert not watch_until(lambda: pid(processes) != first, 1)
 
 
-@pytest.mark.parametrize("what", ["/loop", "/threads"])
+@pytest.mark.parametrize(
+    ("what", "cause"),
+    [("/loop", LOOP_HANGS), ("/threads", "its threads hang since [89] s")],
+)
 def test_a_process_whose_loop_or_threads_hang_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    what: str,
+    cause: str,
 ) -> None:
     with started(tmp_path, monkeypatch) as (processes, watch_until):
         first = pid(processes)
         ask(processes.url, what, 0.5)
         assert watch_until(lambda: pid(processes) not in (0, first), 60)
         assert watch_until(lambda: ask(processes.url, "/replacement", 0.5) == "True", 60)
+    killed_in_time(caplog, cause)
 
 
 @pytest.mark.parametrize("how", ["stopped", "event loop"])
 def test_a_real_process_that_hangs_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     """With the models; its /healthz hangs the event loop."""
     module = "onlooker.api.server_process" if how == "stopped" else STUCK
@@ -158,3 +177,4 @@ def test_a_real_process_that_hangs_is_replaced(
         assert watch_until(lambda: ask(processes.url, "/readyz", 1.0) == "ready\n", 60)
         if how == "stopped":
             assert "onlooker_worker_restarts_total 1.0" in ask(processes.url, "/metrics")
+    killed_in_time(caplog, LOOP_HANGS)

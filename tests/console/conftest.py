@@ -9,8 +9,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, 
 from tests.support.console import LEAVE
 
 CHROMIUM = shutil.which("chromium")
-PATIENCE = 60_000
-"""Milliseconds for anything to happen in the browser: only a machine's speed decides how long."""
+MAX_WAIT_MS = 60_000
+"""For anything to happen in the browser: only a machine's speed decides how long that takes."""
 EXPECTED = (
     "the server responded with a status of 4",
     "Response Status Error Code 4",
@@ -23,7 +23,7 @@ def browser() -> Iterator[Browser]:
     """Debian's Chromium, of one module: while it runs, no other test could have an event loop."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium here; Debian: apt install chromium")
-    expect.set_options(timeout=PATIENCE)
+    expect.set_options(timeout=MAX_WAIT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
@@ -58,7 +58,7 @@ def page(browser: Browser, expected: list[str]) -> Iterator[Page]:
     page.on("console", message)
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("request", request)
-    page.set_default_timeout(PATIENCE)
+    page.set_default_timeout(MAX_WAIT_MS)
 
     def leave() -> None:
         page.goto("about:blank")

@@ -4,6 +4,7 @@ import socket
 import threading
 from pathlib import Path
 
+from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.reader import Log
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.subscribe import Since, subscribe
@@ -53,9 +54,11 @@ class Listener:
         streams: tuple[str, ...] = (),
         kinds: tuple[str, ...] = (),
         since: Since | None = None,
+        keys: KeyPair | None = None,
+        server: str | None = None,
     ) -> None:
         self.received: list[StreamRecord] = []
-        self._records = subscribe(endpoint, streams, kinds, since, timeout=60)
+        self._records = subscribe(endpoint, streams, kinds, since, 60, keys, server)
         self._thread = threading.Thread(target=lambda: self.received.extend(self._records))
         self._thread.start()
 
