@@ -14,9 +14,9 @@ def new_blocks(
     int reach,
     double noise,
     double share,
-    int most,
+    int max_found,
 ):
-    """Return the number of new blocks; counting stops at `most`."""
+    """Return the number of new blocks; counting stops at `max_found`."""
     cdef int height = <int>image.shape[0], width = <int>image.shape[1]
     cdef int x, y, row, column, right = 0, down = 0, found = 0, bound
     if before.shape[0] != height or before.shape[1] != width:
@@ -37,9 +37,9 @@ def new_blocks(
                     continue
                 if not search(image, before, x, y, side, reach, bound, &right, &down):
                     found += 1
-                    if found >= most:
+                    if found >= max_found:
                         break
-            if found >= most:
+            if found >= max_found:
                 break
     return found
 

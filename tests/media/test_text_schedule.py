@@ -33,8 +33,8 @@ def moving(number: int, text: str = "", pixels: float = 3.0) -> Picture:
     return Still(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
-def searches(pictures: list[Picture], fps: float = FPS, rests: bool = True) -> list[TextSearch]:
-    schedule = TextSchedule(rests)
+def searches(pictures: list[Picture], fps: float = FPS) -> list[TextSearch]:
+    schedule = TextSchedule()
     return [schedule(n / fps, Planes.of(picture)) for n, picture in enumerate(pictures)]
 
 
@@ -60,22 +60,17 @@ def test_text_that_comes_or_changes_is_searched_at_once() -> None:
     assert found[5] == found[7] == "none"
 
 
-def test_a_camera_is_searched_in_every_frame() -> None:
-    found = searches([moving(n) for n in range(12)], rests=False)
-    assert set(found) == {"usual", "finer"}
-
-
 def test_a_slow_video_is_searched_in_every_frame() -> None:
     assert set(searches([moving(n) for n in range(6)], fps=2)) == {"finer"}
 
 
 def test_a_stream_whose_time_begins_again() -> None:
-    schedule, planes = TextSchedule(True), Planes.of(moving(0))
+    schedule, planes = TextSchedule(), Planes.of(moving(0))
     assert [schedule(time, planes) for time in (9.0, 9.05, 0.0)] == ["finer", "none", "finer"]
 
 
 def test_images_of_another_size_are_new() -> None:
-    schedule = TextSchedule(True)
+    schedule = TextSchedule()
     small = Planes.of(Still(np.zeros((36, 64, 3), np.uint8)))
     smaller = Planes.of(Still(np.zeros((18, 32, 3), np.uint8)))
     assert [schedule(n / 50, each) for n, each in enumerate([small, small, smaller])] == [

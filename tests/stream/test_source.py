@@ -144,16 +144,3 @@ def test_a_message_for_its_predecessor_is_ignored(source: Source) -> None:
     assert source.receive(messages.Start(2, 9, (), Counts(9, 9))) == []
     assert not source.started
     assert source.registration(None).counts == Counts(5, 5)
-
-
-def test_text_of_a_camera_is_searched_more_finely_at_intervals(tmp_path: Path) -> None:
-    url = "rtsp://camera/door"
-    for every, expected in ((None, ["finer", "usual", "finer"]), (1, ["usual"] * 3)):
-        live = SourceConfig(url=url, policy="live", detect_every=every)
-        source = Source(Feed(stream="a", source=live), f"{tmp_path}/source-{every}", 9, 3)
-        start(source, 0)
-        found = []
-        for index, captured in enumerate((1.0, 1.2, 1.4)):
-            [(_, data)] = source.offer(frame("a", index), planes(4, 4), 0.1, captured)
-            found.append(messages.unpack_frame(data).text)
-        assert found == expected

@@ -70,6 +70,9 @@ def test_text_is_carried_to_frames_that_detect_it_and_to_those_that_miss_it() ->
     missed = quad(like=like(0), detected=False)
     _, origins = carried.fill(frame("a", 2, quads=(missed,)), 0.08)
     assert origins == ["bridged"]
+    again = replace(missed, lines=(line("EXIT"),), again=True)
+    _, origins = carried.fill(frame("a", 3, quads=(again,)), 0.12)
+    assert origins == ["reread"]
 
 
 @pytest.mark.parametrize(

@@ -268,3 +268,25 @@ def test_what_was_gone_a_frame_ago_is_not_back_where_nothing_is_new() -> None:
     followed.take(1, 0.04, [region(*line)], drawn(line), False)
     assert followed.take(2, 0.08, [], drawn(), False) == ()
     assert followed.carry(0.12, drawn(line), False, nothing_new=True) == ()
+
+
+def test_what_one_search_found_is_not_detected_by_being_read_again() -> None:
+    followed, base = FollowedLines(), drawn(("PLATFORM 9", 50.0, 100.0)).bgr
+    detections = []
+    for number in range(30):
+        # It moves, so that it is read again and again.
+        image = Still(np.roll(base, 2 * number, axis=1))
+        found = [region("PLATFORM 9", 50.0, 100.0)] if number == 0 else []
+        taken = followed.take(number, number / FPS, found, image, False, finer=number == 0)
+        detections += [each.detected for each in taken]
+    assert sum(detections) == 1
+    assert GAP_SECONDS * FPS - 1 <= len(detections) <= GAP_SECONDS * FPS + 1
+
+
+def test_a_word_that_comes_beside_what_a_finer_search_found_is_read_at_once() -> None:
+    followed, short, long = FollowedLines(), "PLATFORM 9", "PLATFORM 9 IN"
+    before, after = drawn((short, 50.0, 100.0)), drawn((long, 50.0, 100.0))
+    followed.take(0, 0.0, [region(short, 50.0, 100.0)], before, False, finer=True)
+    followed.take(1, 0.04, [region(short, 50.0, 100.0)], before, False)
+    whole = region(long, 50.0, 100.0)
+    assert followed.take(2, 0.08, [whole], after, False) == (whole,)

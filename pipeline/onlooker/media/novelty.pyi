@@ -13,9 +13,9 @@ def new_blocks(
     reach: int,
     noise: float,
     share: float,
-    most: int,
+    max_found: int,
 ) -> int:
-    """Return the number of new blocks of `image`, side x side; counting stops at `most`.
+    """Return the number of new blocks of `image`, side x side; counting stops at `max_found`.
 
     image, before: (h, w), contiguous. A block is new if it differs from every block of `before`
     that is at most `reach` pixels away, across and down, by more brightness on average than

@@ -56,7 +56,7 @@ def frames(
 ) -> Iterator[tuple[Frame, Planes | None]]:
     """Yield the frames that `source` selects, from number `start` on, at its pace."""
     with open_video(source.url, epoch, source.deinterlace) as video:
-        # A camera's searches are scheduled when it is known which of its frames are dropped.
+        # Of a camera, any frame may be dropped, also the one that would be searched.
         follows = (
             source.text is not False
             and source.detect_every is None

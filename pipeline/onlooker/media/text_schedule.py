@@ -24,32 +24,29 @@ ROUNDING_SECONDS = 0.0005
 """Time stamps may be rounded to milliseconds."""
 MIN_COMPARED_WIDTH = 320
 """Images are halved to a width of this to twice this number of pixels before they are compared."""
-BLOCK_SIDE, REACH = 8, 3
+BLOCK_SIDE, MAX_MOVE = 8, 3
 """Pixels of such an image: the side of a block, and its way from one frame to the next at most."""
-NOISE, SHARE = 6.0, 0.55
-"""See onlooker.media.novelty. What moves by parts of a pixel differs by less than this."""
+MAX_NOISE, MAX_DIFFERENCE = 6.0, 0.55
+"""Brightness of 255, and share of a block's standard deviation, by which a block may differ that is
+not new: what moves by parts of a pixel differs by less."""
 MIN_NEW_BLOCKS = 3
 
 
 class TextSchedule:
-    """The schedule of one stream; it is asked about each frame in turn.
+    """The schedule of one stream; it is asked about each frame in turn."""
 
-    rests: whether frames may go without a search.
-    """
-
-    def __init__(self, rests: bool) -> None:
-        self._rests = rests
+    def __init__(self) -> None:
         self._before: Pixels | None = None
         self._searched = self._finer = -np.inf
 
     def __call__(self, time: float, planes: Planes) -> TextSearch:
         """Return how the frame of this time, in seconds, is to be searched."""
-        new = self._rests and self._new(planes)
+        new = self._new(planes)
         if time - self._finer >= FINER_SECONDS - ROUNDING_SECONDS or time < self._finer:
             self._finer = self._searched = time
             return "finer"
         rested = time - self._searched >= MAX_REST_SECONDS - ROUNDING_SECONDS
-        if new or rested or not self._rests:
+        if new or rested:
             self._searched = time
             return "usual"
         return "none"
@@ -60,7 +57,9 @@ class TextSchedule:
         self._before = image
         if before is None or before.shape != image.shape:
             return True
-        found = new_blocks(image, before, BLOCK_SIDE, REACH, NOISE, SHARE, MIN_NEW_BLOCKS)
+        found = new_blocks(
+            image, before, BLOCK_SIDE, MAX_MOVE, MAX_NOISE, MAX_DIFFERENCE, MIN_NEW_BLOCKS
+        )
         return found >= MIN_NEW_BLOCKS
 
 
@@ -80,7 +79,7 @@ def scheduled(
 
     frames: all of them, because each depends on those before it.
     """
-    schedule = TextSchedule(rests=True)
+    schedule = TextSchedule()
     for frame, planes in frames:
         if planes is not None and not frame.carried:
             frame = replace(frame, text=schedule(frame.time, planes))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec.structs import replace
 
 from onlooker.media.motion import LiveGate
-from onlooker.media.text_schedule import TextSchedule
 from onlooker.stream import messages
 from onlooker.stream.feeds import Feed
 from onlooker.stream.ring_slots import RingSlots
@@ -48,7 +47,6 @@ class Source:
         self._epoch = ""
         """Of the last frame."""
         self.gate = self._new_gate()
-        self._schedule = TextSchedule(rests=False)
         self._offered: dict[int, tuple[messages.Offer, bytes]] = {}
         """Frames that are not settled, by index, ascending."""
         self._slots = RingSlots(place, window)
@@ -103,8 +101,6 @@ class Source:
                 frame, planes = replace(frame, same=same), None
         if planes is not None and dropped is None:
             self.gate.offered(frame.index)
-            if self.feed.live and self.feed.source.detect_every is None:
-                frame = replace(frame, text=self._schedule(captured, planes))
             slot = self._slots.write(planes)
             dropped = "shed" if slot is None else None
         offer = messages.Offer(

@@ -22,8 +22,7 @@ class Associations(msgspec.Struct):
         """Return the frame with `like` in the faces and regions that need not be recognised.
 
         carries: whether frames after this one may be carried. Coordinates are those of the picture.
-        Frames that have failed, or repeat another, are
-        returned as they are.
+        Frames that have failed, or repeat another, are returned as they are.
         """
         if frame.error is not None or frame.same is not None:
             return frame

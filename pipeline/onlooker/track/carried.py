@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 from msgspec.structs import replace
@@ -21,9 +21,9 @@ Move = tuple[float, float, float, float]
 """See onlooker.types.Like."""
 
 
-Origin = Literal["read", "carried", "bridged"]
-"""Of a line: some of it was read in this frame; it was read in an earlier one and detected in this
-one; or the detector missed it in this one."""
+Origin = Literal["read", "reread", "carried", "bridged"]
+"""Of a line: some of it was detected and read in this frame; it was read again in it, though the
+detector missed it; it was read in an earlier one, and detected in this one or not."""
 
 
 class Kept(msgspec.Struct):
@@ -71,9 +71,10 @@ class Carried(msgspec.Struct):
             read = self._moved(quad.like, time)
             if not quad.known and (quad.like is None or _surer(quad.lines or (), read)):
                 read = quad.lines or ()
+                how: Origin = "read" if quad.detected else "reread"
             else:
-                how: Origin = "carried" if quad.detected else "bridged"
-                origins |= {word.quad: how for line in read for word in line.words}
+                how = "carried" if quad.detected else "bridged"
+            origins |= {word.quad: how for line in read for word in line.words}
             if not quad.known:
                 own.lines[number] = read
             lines += read
@@ -137,9 +138,7 @@ def placed(frame: Frame) -> Frame:
 
 def _origin(words: set[Origin]) -> Origin:
     """Return the origin of a line from those of its words."""
-    if "read" in words:
-        return "read"
-    return "carried" if "carried" in words else "bridged"
+    return next(each for each in get_args(Origin) if each in words)
 
 
 def _surer(one: Sequence[TextLine], other: Sequence[TextLine]) -> bool:

@@ -87,6 +87,8 @@ class FollowedLines(msgspec.Struct):
     """The state of one stream."""
 
     regions: list[Region] = []
+    rests: bool = False
+    """Whether there have been frames without a search: only for them pixels are kept."""
 
     def take(
         self,
@@ -101,6 +103,7 @@ class FollowedLines(msgspec.Struct):
 
         finer: whether a finer search found them. Regions that the detector missed come last.
         """
+        self.rests |= finer
         self._forget(time, cut)
         taken: list[TextQuad] = []
         known = list(self.regions)
@@ -161,6 +164,14 @@ class FollowedLines(msgspec.Struct):
         shares = [sum(_share(each.quad, quad.quad) for _, quad in found) for each in quads]
         rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
         seen = [each for each in quads if each not in rest]
+        # What has become longer is another line.
+        longer = [each for each in seen if _extends(each.quad, [quad.quad for _, quad in found])]
+        found = [
+            (region, quad)
+            for region, quad in found
+            if not any(_share(quad.quad, each.quad) > MAX_SHARE for each in longer)
+        ]
+        rest += longer
         for region, quad in found:
             region.present = True
             again, place = _due(region, time), bounds(quad.quad)
@@ -169,8 +180,11 @@ class FollowedLines(msgspec.Struct):
                 region.motion, region.last = region.motion.seen(place, time), time
                 region.detections += 1
             if again:
+                last, detections = region.last, region.detections
                 whole = replace(quad, like=None, detected=True)
                 self._read(region, index, len(taken), time, whole, place, picture, True)
+                # That it is read again does not say that it was detected.
+                self.regions[-1].last, self.regions[-1].detections = last, detections
             taken.append(replace(quad, again=again))
         return [region for region, _ in found], rest
 
@@ -182,6 +196,7 @@ class FollowedLines(msgspec.Struct):
         nothing_new: whether everything in the frame was in the one before, too. Then regions are as
         they were there, which may be a little different from what they were when they were read.
         """
+        self.rests |= nothing_new
         self._forget(time, cut)
         carried: list[TextQuad] = []
         for region in self.regions:
@@ -197,9 +212,9 @@ class FollowedLines(msgspec.Struct):
         return tuple(carried)
 
     def _keep_latest(self, picture: Picture) -> None:
-        """Keep the pixels of the regions of this frame."""
+        """Keep the pixels of the regions of this frame, for one after it that is not searched."""
         for region in self.regions:
-            if region.present:
+            if region.present and self.rests:
                 place = region.place()
                 region.latest = _patch(place, bounds(place), picture)
 
@@ -242,6 +257,17 @@ def bounds(quad: Quad) -> Box:
     """Return the upright box around a quad."""
     across, down = [x for x, _ in quad], [y for _, y in quad]
     return min(across), min(down), max(across), max(down)
+
+
+def _extends(quad: Quad, others: Sequence[Quad]) -> bool:
+    """Return whether a line is longer than those that share it, by more than MAX_EDGE heights."""
+    within = [bounds(each) for each in others if _share(each, quad) > MAX_SHARE]
+    if not within:
+        return False
+    (x1, y1, x2, y2), edge = bounds(quad), MAX_EDGE * _height(quad)
+    if x2 - x1 >= y2 - y1:
+        return min(b[0] for b in within) - x1 > edge or x2 - max(b[2] for b in within) > edge
+    return min(b[1] for b in within) - y1 > edge or y2 - max(b[3] for b in within) > edge
 
 
 def _share(one: Quad, other: Quad) -> float:
@@ -292,8 +318,10 @@ def _missed(region: Region, place: Box, picture: Picture) -> TextQuad | None:
 
 def _still_there(region: Region, place: Box, picture: Picture) -> TextQuad | None:
     """Return a region if it is in the image as it was in the one before."""
-    if not region.present or region.latest is None:
+    if not region.present:
         return None
+    if region.latest is None:
+        return _missed(region, place, picture)
     before, shift = bounds(region.place()), region.shift
     again = patch.find(region.latest, picture, (0.0, 0.0), _way(before, place), _reach(region))
     if again is None:

@@ -215,9 +215,9 @@ class LineTracker(msgspec.Struct):
         track.motion = track.motion.seen(line.box, time)
         track.last = max(track.last, time)
         track.text, track.score = line.text, max(track.score, line.score)
-        track.detections += line.origin != "bridged"
+        track.detections += line.origin in ("read", "carried")
         track.look = look.tobytes()
-        if line.origin != "read":
+        if line.origin in ("carried", "bridged"):
             return  # its reading has voted
         moved = _shift(line.box, track.voted_box) > SHIFT * line.height
         another = moved or not alike(look, track.voted_look)

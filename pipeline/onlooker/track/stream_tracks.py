@@ -156,7 +156,7 @@ class StreamTracks(msgspec.Struct):
                     id=track.id,
                     number=track.number,
                     text=track.ballot.text,
-                    carried=origin != "read",
+                    carried=origin not in ("read", "reread"),
                 ),
             )
             for track, line, origin in zip(tracks, frame.lines, origins, strict=True)
