@@ -257,6 +257,8 @@ def test_surroundings_in_which_no_command_works(tmp_path: Path) -> None:
 
 def test_numbers_agree_with_their_nouns() -> None:
     assert [counted(number, "face") for number in (0, 1, 2)] == ["0 faces", "1 face", "2 faces"]
+    found = [counted(number, "frame is", "frames are") for number in (0, 1, 2)]
+    assert found == ["0 frames are", "1 frame is", "2 frames are"]
 
 
 def test_the_version(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The command line, in a process of its own."""
 
 import os
+import select
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
@@ -24,3 +26,14 @@ def onlooker(*words: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
         timeout=200,
         check=False,
     )
+
+
+def pipe_that_is_full() -> tuple[int, int]:
+    """Return both ends of a pipe into which nothing can be written until somebody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"\n" * select.PIPE_BUF)
+    os.set_blocking(writer, True)
+    return reader, writer

@@ -185,7 +185,8 @@ def index(
 def _indexed(counts: Counter[str], images: int) -> str:
     """Return what has been done when the command is stopped."""
     number = counts["indexed"] + counts["indexed already"]
-    return f"{number} of {images} images are indexed; the same command continues with the others"
+    shown = counted(images, "image is", "images are")
+    return f"{number} of {shown} indexed; the same command continues with the others"
 
 
 def _complain(outcome: Outcome, report: BinaryIO | None) -> None:
@@ -341,14 +342,19 @@ def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> 
 
     Example: `onlooker collection backup faces-2026-11.db`
     """
-    with if_stopped(lambda: _written(file)), Store(*_existing()) as store:
+    done = False
+    with if_stopped(lambda: _written(file, done)), Store(*_existing()) as store:
         backups.backup(store, file)
+        done = True
     console.print(f"{file}: {file.stat().st_size / 1e6:.1f} MB")
 
 
-def _written(file: Path) -> str:
-    """Return what has been done when the command that writes `file` is stopped."""
-    return f"{file} is complete" if file.exists() else f"{file} was not written"
+def _written(file: Path, done: bool) -> str:
+    """Return what has been done when the command that writes `file` is stopped.
+
+    Whether there is such a file does not tell: it may be another one of the user's.
+    """
+    return f"{file} is complete" if done else f"{file} was not written"
 
 
 @app.command()
@@ -377,8 +383,10 @@ def export(
 
     Example: `onlooker collection export staff staff.jsonl`
     """
-    with if_stopped(lambda: _written(file)), Store(*_existing()) as store:
+    done = False
+    with if_stopped(lambda: _written(file, done)), Store(*_existing()) as store:
         count = transfer.export(store, name, file)
+        done = True
     console.print(f"{counted(count, 'face')} in {file} and {file.with_suffix('.npy')}")
 
 

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.text import Text
 
@@ -88,13 +88,15 @@ class Interruption:
 def if_stopped(say: Callable[[], str]) -> Iterator[None]:
     """Have a signal that ends the block say what has been done; of several blocks the inner one.
 
-    say: returns a part of a sentence, such as "12 images are indexed".
+    say: returns a part of a sentence, such as "12 images are indexed". It may raise OnlookerError
+    and OSError, as of a log that cannot be read any more: nothing is said of what was done then.
     """
     try:
         yield
     except BaseException as error:
         if _is_stop(error) and not getattr(error, "__notes__", None):
-            error.add_note(say())
+            with suppress(OnlookerError, OSError):
+                error.add_note(say())
         raise
 
 

@@ -1,9 +1,8 @@
 """`onlooker replay`: every frame of videos, one record each, and a summary."""
 
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -19,8 +18,7 @@ from rich.progress import (
 from rich.table import Table
 
 from onlooker import durable_file, program_log
-from onlooker.child_process import every
-from onlooker.cli import cluster_replay
+from onlooker.cli import cluster_replay, standard_streams
 from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.terminal import STDOUT, complaints, console, counted, plain, stdout_for_results
@@ -40,20 +38,19 @@ from onlooker.record.destinations import destination
 from onlooker.record.frame_record import record_id
 from onlooker.record.log import reader
 from onlooker.record.sinks import endpoints
-from onlooker.record.sinks.line_writer import LineWriter
-from onlooker.record.sinks.sink import Follower
+from onlooker.record.sinks.line_writer import LineWriter, following
 from onlooker.record.summary import Summary
 from onlooker.rekognition.shapes import StreamRecord
 from onlooker.render.annotate import annotate as draw
 from onlooker.render.blur import Blur, parse
 from onlooker.stream import gateway_process, sink_processes
 from onlooker.stream.errors import RunError
-from onlooker.stream.feeds import Feed, feeds
+from onlooker.stream.feeds import Feed, feeds, named
 from onlooker.stream.inline import inline_feeds
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.sink_status import SinkStatus
-from onlooker.stream.supervisor import STATUS_SECONDS, replay_feeds
+from onlooker.stream.supervisor import replay_feeds
 from onlooker.vision import analyser
 
 MAX_LINES_SHOWN = 20
@@ -127,9 +124,9 @@ def replay(
     )
     with (
         stdout_for_results() if lines == STDOUT else nullcontext(),
-        if_stopped(lambda: _recorded(outputs.log_path)),
+        if_stopped(lambda: _recorded(outputs.log_path, videos)),
     ):
-        printed = LineWriter(sys.stdout.buffer) if lines == STDOUT else None
+        printed = LineWriter(standard_streams.results()) if lines == STDOUT else None
         replay_videos(
             videos, settings, outputs, annotate, one_process, speed, blur=policy, printed=printed
         )
@@ -155,12 +152,14 @@ def _check_options(
     return policy
 
 
-def _recorded(log: Path) -> str:
-    """Return what a replay that was stopped has left."""
-    if not log.exists():
+def _recorded(records: Path, videos: Sequence[Path]) -> str:
+    """Return what a replay that was stopped has left in its log, which may have other videos'."""
+    if not records.exists():
         return "nothing was recorded"
-    with reader.Log(log) as opened:
-        return f"{len(opened)} frames are recorded in {log}; the same command continues there"
+    with reader.Log(records) as log:
+        number = sum(1 for stream in named(videos) for _ in log.record_ids(stream))
+    shown = counted(number, "frame is", "frames are")
+    return f"{shown} recorded in {records}; the same command continues there"
 
 
 def replay_videos(
@@ -203,8 +202,8 @@ def _check_log(records: Path, streams: Sequence[Feed]) -> None:
         )
     if earlier := sum(feed.start for feed in streams):
         console.print(
-            f"{earlier} frames are in {records} already, with the names known then; "
-            "delete it to process them again"
+            f"{counted(earlier, 'frame is', 'frames are')} in {records} already, with the names "
+            "known then; delete it to process them again"
         )
 
 
@@ -221,32 +220,25 @@ def _analyse(
     Returns the cause for each stream that ended early, and the sinks that have not sent all.
     """
     records, errors = outputs.log_path, dict[str, str]()
+    printing: AbstractContextManager[Callable[[], None]] = nullcontext(lambda: None)
     if printed is not None:
         printed.streams = frozenset(feed.stream for feed in streams)
-
-    def print_new() -> None:
-        if printed is not None:
-            with reader.Log(records) as log:
-                Follower(log, printed).catch_up()
-
-    follow = every(STATUS_SECONDS, print_new)
+        printing = following(records, printed)
     with sink_processes.running(records, settings.sinks, live=False) as sinks:
         followers = [sinks] if settings.sinks else []
 
         def run(show: Callable[[Status], None]) -> Status:
-            def show_and_follow(status: Status) -> None:
+            def show_and_check(status: Status) -> None:
                 show(status)
-                follow()
+                check_printed()
 
             if one_process:
-                return inline_feeds(streams, settings, show_and_follow, store=store)
-            return replay_feeds(
-                streams, settings, show_and_follow, store=store, followers=followers
-            )
+                return inline_feeds(streams, settings, show_and_check, store=store)
+            return replay_feeds(streams, settings, show_and_check, store=store, followers=followers)
 
-        if outputs.publish or not all(feed.finished for feed in streams):
-            errors = _run(run, streams)
-        print_new()
+        with printing as check_printed:
+            if outputs.publish or not all(feed.finished for feed in streams):
+                errors = _run(run, streams)
         with console.status("sending to sinks") if settings.sinks else nullcontext():
             return errors, sinks.finish()
 
@@ -263,14 +255,14 @@ def _summarise(
     It is printed also if the drawing fails.
     """
     summary = Summary()
-    counted = summary.counting(own_records(outputs.log_path, streams))
+    summed = summary.counting(own_records(outputs.log_path, streams))
     drawn = annotated is not None and annotated.exists()
     try:
         if annotated is not None and not drawn:
             with console.status("drawing"):
-                draw(video, counted, annotated, blur)
+                draw(video, summed, annotated, blur)
     finally:
-        for _ in counted:
+        for _ in summed:
             pass
         print_summary(summary)
     if annotated is not None:
@@ -289,10 +281,11 @@ def _report(
     for stream, error in errors.items():
         complaints.print(f"{STREAMS.shown(stream)} ended early: {error}")
     if summary.failed:
-        complaints.print(f"{summary.failed} frames could not be processed; their records say why")
+        failed = counted(summary.failed, "frame")
+        complaints.print(f"{failed} could not be processed; the records say why")
     for sink in unsent:
         complaints.print(
-            f"[sinks.{sink.name}] {sink.backlog} records were not sent: "
+            f"[sinks.{sink.name}] {counted(sink.backlog, 'record was', 'records were')} not sent: "
             f"{sink.error or 'it has not started'}; run the same command again to send them"
         )
 

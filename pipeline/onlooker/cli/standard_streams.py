@@ -12,7 +12,7 @@ import select
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, BinaryIO
 
 from onlooker.errors import OnlookerError
 
@@ -45,6 +45,14 @@ def prepare() -> None:
     if sys.stderr is sys.__stderr__:
         sys.stderr = _text(_Messages(2, "w", closefd=False), sys.stderr)
     threading.excepthook = _in_thread
+
+
+def results() -> BinaryIO:
+    """Return a file for stdout, for a thread that may still wait in it when the program ends.
+
+    Python flushes sys.stdout then, and would find it locked. Its writes raise OutputError.
+    """
+    return io.BufferedWriter(_Output(1, "w", closefd=False))
 
 
 def discard_output() -> None:

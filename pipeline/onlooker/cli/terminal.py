@@ -18,9 +18,12 @@ complaints = Console(stderr=True, markup=False, emoji=False, highlight=False, so
 """Errors and warnings."""
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, such as "1 face" or "2 faces"."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, such as "1 face" or "2 faces".
+
+    many: the plural, if it is not the singular with an s, as "faces are".
+    """
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
 
 
 @contextmanager

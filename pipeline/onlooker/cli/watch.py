@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from onlooker.cli.ending import if_stopped
-from onlooker.cli.terminal import complaints
+from onlooker.cli.terminal import complaints, counted
 from onlooker.escape import STREAMS
 from onlooker.record import curve_keys
 from onlooker.record.log.visit_table import encode_event
@@ -59,8 +59,8 @@ def watch(
     def done() -> str:
         """Return what has been received. --since is one number for all streams."""
         [resume] = last.values() if len(last) == 1 else [0]
-        return f"{received} records were received" + (
-            f"; `--since {resume}` continues after them" if resume else ""
+        return counted(received, "record was received", "records were received") + (
+            f"; `--since {resume}` continues there" if resume else ""
         )
 
     with if_stopped(done):
