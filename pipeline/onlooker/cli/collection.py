@@ -350,10 +350,7 @@ def backup(file: Annotated[Path, typer.Argument(help="The copy to write.")]) -> 
 
 
 def _written(file: Path, done: bool) -> str:
-    """Return what has been done when the command that writes `file` is stopped.
-
-    Whether there is such a file does not tell: it may be another one of the user's.
-    """
+    """Return what has been done when the command is stopped; another's `file` may be there."""
     return f"{file} is complete" if done else f"{file} was not written"
 
 
