@@ -88,8 +88,8 @@ class Interruption:
 def if_stopped(say: Callable[[], str]) -> Iterator[None]:
     """Have a signal that ends the block say what has been done; of several blocks the inner one.
 
-    say: returns a part of a sentence, such as "12 images are indexed". It may raise OnlookerError
-    and OSError, as of a log that cannot be read any more: nothing is said of what was done then.
+    say: returns a part of a sentence, such as "12 images are indexed". If it raises OnlookerError
+    or OSError, as for a log that cannot be read, the signal alone is reported.
     """
     try:
         yield
