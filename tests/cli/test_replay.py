@@ -147,7 +147,8 @@ def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
     out = place / "killed.jsonl"
-    replay = start(place, "replay", "video.mp4", "--collection", "crew", "--out", str(out))
+    words = ["replay", "video.mp4", "--collection", "crew", "--out", str(out)]
+    replay = start(place, *words, "--speed", "0.25x")  # so that there is time to kill them all
     killed: list[str] = []
     while replay.poll() is None and len(killed) < 8:
         time.sleep(0.4)
@@ -168,7 +169,8 @@ def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
 @pytest.mark.usefixtures("clean_afterwards")
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
-    replay = start(place, "replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    words = ["replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl"]
+    replay = start(place, *words, "--speed", "0.25x")
     deadline = time.monotonic() + 60
     written = place / "stopped.jsonl"
     while time.monotonic() < deadline and not (written.exists() and written.stat().st_size):
@@ -183,7 +185,7 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]
     # What was written is whole, and the same command resumes from there.
     list(json_lines.read(place / "stopped.jsonl"))
-    done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl")
+    done = run(place, *words)
     assert done.returncode == 0, done.stderr
     assert len(list(json_lines.read(place / "stopped.jsonl"))) == FRAMES
 
