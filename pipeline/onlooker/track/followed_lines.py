@@ -48,7 +48,7 @@ MAX_HEIGHT_RATIO = 2.0
 """Ratio of the heights of two regions up to which they may be of the same text."""
 MAX_FINER_HEIGHT = 0.15
 """Share of the image's height up to which text is what a finer search is for. Larger text is found
-as well without it, and with it more that is none."""
+by the usual search, and a finer one takes more large things for text."""
 MAX_REGIONS = 64
 """Regions that are followed; further ones are read in each frame."""
 
@@ -88,7 +88,7 @@ class FollowedLines(msgspec.Struct):
 
     regions: list[Region] = []
     rests: bool = False
-    """Whether there have been frames without a search: only for them pixels are kept."""
+    """Whether some frames of the stream are not searched: for them `Region.latest` is kept."""
 
     def take(
         self,
