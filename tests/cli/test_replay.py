@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from tests.support.commands import ONLOOKER, environment, onlooker
+from tests.support.processes import offspring
 
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import replay_videos
@@ -65,40 +66,26 @@ def start(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     )
 
 
-def offspring(pid: int) -> dict[int, str]:
-    """Return the process ids below `pid`, with their command lines."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-            command = (stat.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it has ended meanwhile
-        if fields[0] != "Z":
-            parents[int(stat.parent.name)] = (int(fields[1]), command)
-    below = {pid}
-    while more := {child for child, (parent, _) in parents.items() if parent in below} - below:
-        below |= more
-    return {child: parents[child][1] for child in below - {pid} if child in parents}
-
-
 @pytest.fixture
 def clean_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The commands of the test leave no run directory behind; other tests may run beside it."""
-    started: list[int] = []
+    started: list[subprocess.Popen[Any]] = []
 
     class Noted(subprocess.Popen):  # type: ignore[type-arg]
-        """A process whose id is noted."""
+        """A process that is noted."""
 
         def __init__(self, *words: Any, **options: Any) -> None:
             super().__init__(*words, **options)
-            started.append(self.pid)
+            started.append(self)
 
     monkeypatch.setattr(subprocess, "Popen", Noted)
     yield
     assert started
     for process in started:
-        assert list(MEMORY.glob(f"{PREFIX}{process}-*")) == []
+        if process.poll() is None:  # the test has failed before it ended
+            process.terminate()
+            process.communicate(timeout=60)
+        assert list(MEMORY.glob(f"{PREFIX}{process.pid}-*")) == []
 
 
 @pytest.fixture(scope="module")
@@ -149,17 +136,15 @@ def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
     out = place / "killed.jsonl"
     words = ["replay", "video.mp4", "--collection", "crew", "--out", str(out)]
     replay = start(place, *words, "--speed", "0.25x")  # so that there is time to kill them all
-    killed: list[str] = []
+    killed: list[list[bytes]] = []
     while replay.poll() is None and len(killed) < 8:
         time.sleep(0.4)
-        running = offspring(replay.pid)
-        name = next(
-            (n for n in running.values() if " -m onlooker.stream" in n and n not in killed), ""
-        )
-        for pid, command in running.items():
-            if command == name and out.exists() and out.stat().st_size:
+        for pid, command in offspring(replay.pid).items():
+            stage = any(word.startswith(b"onlooker.stream") for word in command)
+            if stage and command not in killed and out.exists() and out.stat().st_size:
                 os.kill(pid, signal.SIGKILL)
-                killed.append(name)
+                killed.append(command)
+                break
     _, complaints = replay.communicate(timeout=200)
     assert replay.returncode == 0, complaints.decode()
     assert len(killed) >= 4, killed

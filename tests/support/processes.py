@@ -8,6 +8,33 @@ from pathlib import Path
 from onlooker.stream.run_directory import MEMORY, PREFIX
 
 
+def running() -> dict[int, tuple[int, list[bytes]]]:
+    """Parent and command line of every process of this machine that has not ended, by process id.
+
+    Words are bytes: those of other people's processes may be in any encoding.
+    """
+    found: dict[int, tuple[int, list[bytes]]] = {}
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (entry / "stat").read_bytes()
+            command = (entry / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        state, parent = status.rpartition(b")")[2].split()[:2]
+        if state != b"Z":
+            found[int(entry.name)] = int(parent), command
+    return found
+
+
+def offspring(process: int) -> dict[int, list[bytes]]:
+    """Process ids below `process`, at any depth, with their command lines."""
+    everybody = running()
+    below = {process}
+    while more := {pid for pid, (parent, _) in everybody.items() if parent in below} - below:
+        below |= more
+    return {pid: everybody[pid][1] for pid in below - {process} if pid in everybody}
+
+
 def children(parent: int | None = None) -> dict[str, int]:
     """Name and process id of the pipeline's processes that `parent` started; None for this one."""
     return _children(b"onlooker.stream.", parent)
@@ -19,20 +46,12 @@ def descendants(parent: int) -> dict[str, int]:
 
 
 def _children(modules: bytes, parent: int | None) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            status = (entry / "stat").read_text()
-            command = (entry / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue  # it has ended meanwhile
-        state, above = status.rpartition(")")[2].split()[:2]
-        ours = any(part.startswith(modules) for part in command)
-        if ours and state != "Z" and int(above) == (os.getpid() if parent is None else parent):
-            found[command[-2].decode()] = int(entry.name)
-    return found
+    parent = os.getpid() if parent is None else parent
+    return {
+        command[-2].decode(): pid
+        for pid, (above, command) in running().items()
+        if above == parent and any(word.startswith(modules) for word in command)
+    }
 
 
 def called(kind: str) -> int | None:
