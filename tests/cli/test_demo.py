@@ -1,13 +1,15 @@
 """`onlooker demo`: a folder of its own."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.support.commands import environment, onlooker
-from tests.support.console import Visitor
-from tests.support.processes import wait_until
+import pytest
+from tests.support.commands import onlooker
+
+from onlooker.cli.demo import own_folder
+from onlooker.config.schema import SourceConfig
+from onlooker.durable_file import FileLock
+from onlooker.stream import stream_table
+from onlooker.stream.stream_table import StreamTable
 
 
 def test_the_demo_leaves_a_folder_with_other_files_alone(tmp_path: Path) -> None:
@@ -28,37 +30,30 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == "error: file/demo: Not a directory; name another with --folder\n"
 
 
-SHOW = """
-from pathlib import Path
-from msgspec.structs import replace
-from onlooker.cli.demo import show
-from onlooker.config.schema import Config, Faces, Text
-from onlooker.stream.outputs import Outputs
+def test_a_folder_in_which_another_demo_works_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    folder.mkdir()
+    (folder / "records.db").write_text("the other demo's")
+    with FileLock(folder / ".onlooker-demo"):
+        done = onlooker("demo", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: demo: another demo is at work in it; stop that one, or name another --folder\n"
+    )
+    assert (folder / "records.db").read_text() == "the other demo's"
 
-settings = Config(faces=Faces(enabled=False), text=Text(enabled=False))
-folder = Path.cwd()
-outputs = Outputs(records=folder / "r.jsonl")
-show("test://moving?frames=50&size=64x36", settings, outputs, folder / "f.db")
-"""
 
-
-def test_the_console_is_opened_in_the_users_browser(tmp_path: Path) -> None:
-    browser = tmp_path / "browser"
-    browser.write_text(f'#!/bin/sh\necho "$1" > {tmp_path / "opened"}\n')
-    browser.chmod(0o755)
-    with subprocess.Popen(
-        [sys.executable, "-c", SHOW],
-        cwd=tmp_path,
-        env={**environment(tmp_path / "data"), "BROWSER": str(browser)},
-    ) as process:
-        try:
-            opened = tmp_path / "opened"
-            assert wait_until(lambda: opened.exists() and bool(opened.read_text().strip()), 60)
-            url = opened.read_text().strip()
-            visitor = Visitor(url)
-            assert wait_until(lambda: "again" in visitor.get("/live").text, 60)
-            assert wait_until(lambda: "ended" in visitor.get("/streams").text, 60)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0
-        finally:
-            process.kill()
+def test_the_demo_begins_anew_in_a_data_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "mine"))
+    folder = tmp_path / "demo"
+    with own_folder(folder):
+        with StreamTable(stream_table.default_path()) as table:
+            table.add("door", SourceConfig(url="test://moving"))
+        assert table.path == folder / "streams.db"
+        (folder / "video.mp4").touch()
+    with own_folder(folder), StreamTable(stream_table.default_path()) as table:
+        assert not table.added()
+        assert (folder / "video.mp4").exists(), "the examples of the README use it"
+    assert not (tmp_path / "mine").exists()

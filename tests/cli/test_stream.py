@@ -47,9 +47,10 @@ def running(folder: Path, name: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
-def status(folder: Path) -> str:
+def status(folder: Path, *words: str) -> str:
+    """Return what `onlooker status` prints into a pipe: once, with `--once` or without."""
     done = subprocess.run(
-        [*ONLOOKER, "status", "--once"],
+        [*ONLOOKER, "status", *words],
         cwd=folder,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,
@@ -68,6 +69,7 @@ def test_status_tells_the_runs_apart(tmp_path: Path) -> None:
             assert porch.poll() is None
             assert cellar.poll() is None
             assert time.monotonic() < until, said
+        assert {"porch", "cellar"} <= set(seen.findall(status(tmp_path, "--once")))
         for name, process in (("porch", porch), ("cellar", cellar)):
             below = said[said.index(f"process {process.pid}, log {tmp_path}/{name}/r.db") :]
             assert seen.findall(below)[0] == name

@@ -6,6 +6,7 @@ import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -14,7 +15,7 @@ import pytest
 from tests.support import cameras, films
 
 from onlooker.config.schema import SourceConfig
-from onlooker.media.camera import Camera, CameraFrame
+from onlooker.media.camera import STILL_SECONDS, Camera, CameraFrame
 from onlooker.media.errors import MediaError
 
 
@@ -272,3 +273,31 @@ def test_hls_is_paced(tmp_path: Path) -> None:
     assert "the stream has ended" in why
     assert seconds > 2.5
     assert not any(shot.stale for shot in found)
+
+
+def test_a_video_is_repeated_without_an_end() -> None:
+    """Each time is a connection of its own, at the video's pace, and nobody leaves at its end."""
+    before = time.monotonic()
+    found, _ = receive("test://moving?size=64x36&fps=25&frames=5", 12, repeat=True)
+    assert time.monotonic() - before >= 11 / 25 - 0.05
+    frames = [shot.frame for shot in found]
+    assert [frame.index for frame in frames] == list(range(12))
+    rounds = frames[:5], frames[5:10], frames[10:]
+    assert [len({frame.epoch for frame in each}) for each in rounds] == [1, 1, 1]
+    assert len({frame.epoch for frame in frames}) == 3
+    starts = [each[0].started for each in rounds]
+    assert starts == sorted(starts)
+    assert all(late - early >= 4 / 25 for early, late in pairwise(starts))
+    assert not any(frame.last for frame in frames)
+
+
+def test_one_image_is_repeated_at_leisure() -> None:
+    before = time.monotonic()
+    receive("test://moving?size=64x36&frames=1", 3, repeat=True)
+    assert time.monotonic() - before >= 2 * STILL_SECONDS
+
+
+def test_a_video_of_which_nothing_is_selected_cannot_be_repeated() -> None:
+    found, cause = receive("test://moving?size=64x36&frames=5", 3, repeat=True, start=60)
+    assert not found
+    assert "none of its images is selected" in cause

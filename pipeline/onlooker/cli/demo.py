@@ -1,23 +1,38 @@
 """`onlooker demo`: everything at work on a video that is made on the spot."""
 
+import os
 import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
+from onlooker.api.listener import ServeError, reserved
 from onlooker.cli.demo_video import make_video
 from onlooker.cli.pull_models import pull_models
 from onlooker.cli.replay import replay_videos
-from onlooker.cli.terminal import console, plain
-from onlooker.config.load import load
-from onlooker.config.schema import Config, SourceConfig
+from onlooker.cli.run import check_stream, run_program
+from onlooker.cli.terminal import command, complaints, console, plain
+from onlooker.config.schema import Config, Log, Match, SourceConfig
 from onlooker.config.serving import Console
+from onlooker.config.tracking import People
+from onlooker.durable_file import FileLock
 from onlooker.identity.collection import Collection
+from onlooker.identity.store import default_path
 from onlooker.media.errors import MediaError
+from onlooker.stream import stream_table
 from onlooker.stream.outputs import Outputs
+from onlooker.stream.stream_table import StreamTable
+from onlooker.stream.wanted_streams import WantedStreams
 from onlooker.vision import analyser
+
+STREAM = "camera"
+"""The stream of the console, which plays the video."""
+FPS = 10
+"""Its frames per second, as a door's camera has: two cores analyse them beside a browser."""
 
 
 def demo(
@@ -31,51 +46,90 @@ def demo(
     """Make a video from real photographs, index one face, replay the video, print the summary.
 
     Needs no input: scikit-image brings the photographs. With --open, the console then shows who was
-    there, and plays the video once more as a camera would. Example: `onlooker demo --open`
+    there, and plays the video again and again as a camera would. The demo has settings of its own,
+    and everything of it is in its folder: a further demo begins anew there. Example: `onlooker demo
+    --open`
+    """
+    with own_folder(folder):
+        settings = Config(
+            match=Match(collection="demo"),
+            people=People(enabled=True),
+            log=Log(path=str(folder / "records.db")),
+        )
+        with console.status("making a video of the astronaut, the page and the motorcycle"):
+            video, people = make_video(folder)
+        pull_models(analyser.cards(settings))
+        with Collection("demo", config=settings) as known:
+            list(known.index_files([people]))
+        plain.print(f"video           {video}")
+        outputs = Outputs(records=folder / "records.jsonl")
+        replay_videos([video], settings, outputs, folder / "annotated.mp4", store=default_path())
+        if open_:
+            show(video, settings)
+        else:
+            plain.print(f"in a browser    {command()} demo --open")
+
+
+@contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Make the demo's folder, without the results of an earlier one, and the data folder meanwhile.
+
+    Nothing that is changed in the demo's console reaches the user's own streams and people. Raises
+    MediaError if the folder has other files, or if another demo is at work in it.
     """
     mark = folder / ".onlooker-demo"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()) and not mark.exists():
             raise MediaError(f"{folder}: has files that are not the demo's; name another --folder")
-        mark.touch()
+        lock = FileLock(mark, wait=False)
+    except BlockingIOError:
+        raise MediaError(
+            f"{folder}: another demo is at work in it; stop that one, or name another --folder"
+        ) from None
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
-    with console.status("making a video of the astronaut, the page and the motorcycle"):
-        video, people = make_video(folder)
-    records, store = folder / "records.jsonl", folder / "faces.db"
-    annotated = folder / "annotated.mp4"
-    for old in (records, annotated, *_with_parts(store), *_with_parts(records.with_suffix(".db"))):
-        old.unlink(missing_ok=True)
-    settings = load()
-    settings = replace(settings, match=replace(settings.match, collection="demo"))
-    pull_models(analyser.cards(settings))
-    with Collection("demo", store=store, config=settings) as known:
-        list(known.index_files([people]))
-    plain.print(f"video           {video}")
-    outputs = Outputs(records=records)
-    replay_videos([video], settings, outputs, annotated, store=store)
-    if open_:
-        show(video, settings, outputs, store)
+    with lock:
+        os.environ["ONLOOKER_DATA"] = str(folder.absolute())  # of all processes of the demo
+        for name in ("records.jsonl", "annotated.mp4"):
+            (folder / name).unlink(missing_ok=True)
+        for name in ("records.db", "faces.db", "people.db", "streams.db"):
+            for path in _with_parts(folder / name):
+                path.unlink(missing_ok=True)
+        yield
 
 
-def show(video: Path, settings: Config, outputs: Outputs, store: Path) -> None:
+def show(video: Path, settings: Config) -> None:
     """Serve the console over the results until a signal to stop, and play the video meanwhile.
 
     Raises OnlookerError.
     """
-    from onlooker.console import supervised
-    from onlooker.stream.cameras import serve
-
-    again = SourceConfig(url=str(video), policy="live")
-    settings = replace(settings, console=Console(listen="127.0.0.1:0"), streams={"again": again})
+    camera = SourceConfig(url=str(video), policy="live", repeat=True, fps=FPS)
+    settings = replace(settings, console=_free_console(), streams={STREAM: camera})
 
     def ready(url: str) -> None:
-        plain.print(f"console         {url}  (Ctrl-C ends it)")
+        plain.print(
+            "Ctrl-C ends it; a camera that you add there is watched until then. Your own cameras: "
+            "write them into onlooker.toml, with [console], and start `onlooker run`"
+        )
         webbrowser.open(url)
 
-    with supervised.running(settings, store, outputs.log_path, ready) as pages:
-        serve(lambda: settings, outputs, lambda _: None, others=[pages], store=store)
+    with StreamTable(stream_table.default_path()) as table, table.runner():
+        wanted = WantedStreams(lambda: settings, table, check_stream)
+        run_program(wanted, None, api=None, console=settings, on_console=ready)
+
+
+def _free_console() -> Console:
+    """Return the console's usual address, or a free port if another program has that one."""
+    usual = Console()
+    try:
+        reserved((usual.host, usual.port), "").close()
+    except ServeError:
+        complaints.print(
+            f"port {usual.port} is taken, perhaps by your own console; this one gets another port"
+        )
+        return Console(listen=f"{usual.host}:0")
+    return usual
 
 
 def _with_parts(database: Path) -> list[Path]:

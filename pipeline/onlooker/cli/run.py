@@ -96,12 +96,14 @@ def run_program(
     kinesis: Config | None = None,
     console: Config | None = None,
     jobs: bool = False,
+    on_console: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Run streams, publisher, API and the rest until a signal, or until all videos have ended.
 
     reload: returns the configuration whose streams run; called again if the file `watched` changes,
     and on SIGHUP. api, kinesis, console: their configurations; None if they are not wanted. jobs:
-    whether the API takes jobs over stored videos, which run here too. Raises OnlookerError.
+    whether the API takes jobs over stored videos, which run here too. on_console: receives the
+    console's URL once it listens. Raises OnlookerError.
     """
     from onlooker.stream.cameras import serve
 
@@ -111,7 +113,7 @@ def run_program(
     named = config.sinks if config.streams or isinstance(reload, WantedStreams) else {}
     stopped: Stopped | None = None
     with ExitStack() as closing:
-        beside = ServerGroups(closing, outputs.log_path)
+        beside = ServerGroups(closing, outputs.log_path, on_console)
         beside.start(api, kinesis, console, jobs)
         sinks = closing.enter_context(sink_processes.running(outputs.log_path, named))
         on_status = _metrics(config, beside, sinks, closing)
@@ -161,15 +163,16 @@ def _prepare(config: Config, outputs: Outputs, api: Config | None, jobs: bool) -
 class ServerGroups:
     """The groups of processes that answer requests, which run beside the streams.
 
-    closing: closes them. log: of the streams' records.
+    closing: closes them. log: of the streams' records. on_console: see `run_program`.
     """
 
-    def __init__(self, closing: ExitStack, log: Path) -> None:
+    def __init__(self, closing: ExitStack, log: Path, on_console: Callable[[str], None]) -> None:
         self.groups: list[Group] = []
         self.collectors: list[Callable[[CollectorRegistry], None]] = []
         """Each registers metrics of a group."""
         self._closing = closing
         self._log = log
+        self._on_console = on_console
 
     def start(
         self, api: Config | None, kinesis: Config | None, console: Config | None, jobs: bool
@@ -226,6 +229,7 @@ class ServerGroups:
 
         def ready(url: str) -> None:
             plain.print(f"console  {url}")
+            self._on_console(url)
 
         running = supervised.running(config, default_path(), self._log, ready)
         self.groups.append(self._closing.enter_context(running))

@@ -24,12 +24,16 @@ REFRESH_SECONDS = 1.0
 
 
 def status(
-    once: Annotated[bool, typer.Option("--once", help="Print it once, and end.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="Print it once, and end, as into a pipe or a file.")
+    ] = False,
 ) -> None:
     """Show what this machine runs: streams with frames, drops and lag, sinks, and processes.
 
-    Example: `onlooker status --once`
+    In a terminal it is shown until Ctrl-C, or until nothing runs any more. Example: `onlooker
+    status --once`
     """
+    once = once or not console.is_terminal
     found = run_directory.runs()
     if not found:
         raise RunError("nothing runs here; start `onlooker run`, `stream`, `serve` or a replay")

@@ -1,5 +1,7 @@
 """The consoles of the commands: results to stdout, complaints to stderr."""
 
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,3 +36,11 @@ def stdout_for_results() -> Iterator[None]:
         yield
     finally:
         console.stderr = plain.stderr = False
+
+
+def command() -> str:
+    """Return how the user calls this program, for advice: "onlooker", or its path if need be."""
+    called, found = Path(sys.argv[0]), shutil.which("onlooker")
+    if called.name != "onlooker" or (found is not None and called.samefile(found)):
+        return "onlooker"
+    return str(called)

@@ -206,6 +206,9 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     policy: Literal["live", "every"] | None = None
     """With "every" all frames are analysed, and the source waits; with "live" the newest one wins.
     None means "live" for cameras and "every" for videos and images."""
+    repeat: bool = False
+    """Play a video again and again, as a camera before which the same happens for ever: to try out
+    a setting without a camera. It needs the policy "live"."""
     fps: Annotated[float, Meta(gt=0)] | None = None
     """Maximum frames analysed per second."""
     nth: Annotated[int, Meta(ge=1)] = 1
@@ -260,6 +263,8 @@ class SourceConfig(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_url()
+        if self.repeat and self.policy != "live":
+            raise ConfigError('repeat: a video that is repeated plays as a camera: policy = "live"')
         if self.region is not None:
             left, top, width, height = self.region
             if not width or not height:

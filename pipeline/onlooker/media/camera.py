@@ -35,6 +35,8 @@ QUICK = {"fpsprobesize": "0", "analyzeduration": "500000"}
 not used; a stream that begins between two key frames is analysed for half a second, not five."""
 NO_PROBE = {"probesize": "32"}
 """RTSP states the codec, and libav would wait for seven frames of H.264 to know their order."""
+STILL_SECONDS = 1.0
+"""Time for which the only image of a video is shown before it is repeated."""
 CLOCK_HZ = 90_000
 """Units of `pts` per second."""
 
@@ -69,11 +71,12 @@ class Camera:
     def connect(self) -> Iterator[CameraFrame]:
         """Connect, and yield frames. Raises MediaError, with the cause, when the connection ends.
 
-        A video or folder that plays as a camera is played once; its end raises nothing.
+        A video or folder that plays as a camera is played once, unless it is repeated; its end
+        raises nothing.
         """
         self.alive = time.monotonic()
         if not is_camera(self.source.url):
-            yield from self._played()
+            yield from self._repeated() if self.source.repeat else self._played()
             return
         name, timeout = redacted(self.source.url), self.source.timeout
         # The errors of libav have the whole URL, and with it the password: none is passed on.
@@ -99,6 +102,20 @@ class Camera:
             return ""
         return "; a password has %2F for /, %3F for ?, %23 for # and %3B for ;"
 
+    def _repeated(self) -> Iterator[CameraFrame]:
+        """Play a video for ever, each time as if it had been connected again. Raises MediaError."""
+        while True:
+            began: float | None = None
+            last, number = 0.0, 0
+            for shot in self._played():
+                last, number = shot.captured, number + 1
+                began = last if began is None else began
+                yield shot
+            if began is None:
+                raise MediaError(f"{redacted(self.source.url)}: none of its images is selected")
+            between = (last - began) / (number - 1) if number > 1 else STILL_SECONDS
+            time.sleep(max(0.0, last + between - time.monotonic()))
+
     def _played(self) -> Iterator[CameraFrame]:
         epoch, started = os.urandom(16).hex(), 0.0
         # A video file may show one image for a minute; a synthetic video is checked as a camera.
@@ -122,6 +139,7 @@ class Camera:
                 fragment=fragment,
                 fragment_pts=fragment_pts,
                 started=started,
+                last=frame.last and not self.source.repeat,  # nobody leaves where it begins again
             )
             self.index += 1
             yield CameraFrame(moved, planes, stale=False)
