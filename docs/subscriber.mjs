@@ -29,15 +29,17 @@ async function missed(until) { // records between `last` and `until`, as many as
 socket.connect(endpoint);
 for (const topic of [stream + "/", end, Buffer.concat([inbox, name]), at])
   await socket.send(Buffer.concat([Buffer.from([1]), Buffer.from(topic)]));
-for (let [joined, ended] = [false, false]; !ended; ) {
+for (let [log, ended] = [null, false]; !ended; ) {
   socket.receiveTimeout = -1;
   const [topic, body] = held.shift() ?? (await socket.receive());
   ended = topic.equals(end);
-  const live = joined && /\/(face|face\+text|text|none|failed)$/.test(topic);
-  const until = live ? JSON.parse(body).Sequence : topic[0] ? 0 : (decode(body)[stream] ?? 0) + 1;
+  const live = log && /\/(face|face\+text|text|none|failed)$/.test(topic);
+  const [version, id, newest] = ended || topic.equals(at) ? decode(body) : [2, log, null];
+  if (version !== 2) throw new Error(`the publisher has version ${version} of the protocol, not 2`);
+  if (`${id}` !== `${(log ??= id)}`) throw new Error("the log is another one: begin with it anew");
+  const until = live ? JSON.parse(body).Sequence : newest ? (newest[stream] ?? 0) + 1 : 0;
   for (let bodies = [0]; last < until - 1 && bodies.length; )
     (bodies = await missed(until)).forEach(handle);
   last = Math.max(last, until - 1); // what the log no longer has
   if (live) handle(body);
-  joined ||= !topic[0];
 }

@@ -227,8 +227,11 @@ def test_watching_says_where_to_go_on(tmp_path: Path) -> None:
 
         watch.wait_for(served)
         status, [line] = watch.stop(signal.SIGINT)
+        named = log.id.hex()
     assert status == 130
-    assert line == "stopped: SIGINT; 1 record was received; `--since 1` continues there"
+    assert line == (
+        f"stopped: SIGINT; 1 record was received; `--since 1 --log {named}` continues there"
+    )
 
 
 def has_open(process: int, path: Path) -> bool:

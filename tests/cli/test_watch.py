@@ -36,7 +36,7 @@ def test_records_are_printed_as_json_lines_and_counted(monkeypatch: pytest.Monke
     monkeypatch.setattr(watch, "subscribe", subscribe)
     shown = CliRunner().invoke(app, ["watch", "tcp://h:1", "--stream", "door", "--since", "6"])
     assert shown.exit_code == 0
-    assert asked == ["tcp://h:1", ["door"], (), 6, {"keys": None, "server": None}]
+    assert asked == ["tcp://h:1", ["door"], (), 6, {"keys": None, "server": None, "log": None}]
     assert [decode(line.encode()) for line in shown.stdout.splitlines()] == records
     ended = "the publisher has ended; it sent 3 such records, from Sequence 7 on"
     assert ended in shown.output

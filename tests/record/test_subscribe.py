@@ -9,13 +9,13 @@ import zmq
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.frame_records import make_records
-from tests.support.publishing import joined
+from tests.support.publishing import Pump, joined
 
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.sinks.publish_messages import AT, END, INBOX, KINDS, PublishError
-from onlooker.record.subscribe import Subscriber, subscribe
+from onlooker.record.subscribe import OtherLog, Subscriber, subscribe
 from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
 
 Records = Callable[..., list[StreamRecord]]
@@ -36,6 +36,11 @@ class Scripted(Subscriber):
         raise TimeoutError("no more")
 
 
+def newest(sequences: dict[str, int], log: bytes = b"log" * 5 + b"1") -> bytes:
+    """Return the second part of an AT or END message."""
+    return msgspec.msgpack.encode([2, log, sequences])
+
+
 def received(messages: Sequence[Sequence[bytes]], since: int | None = 0) -> list[StreamRecord]:
     found: list[StreamRecord] = []
     with pytest.raises(TimeoutError, match="no more"):
@@ -51,12 +56,13 @@ PACKED = st.recursive(
 )
 ANSWERS = st.tuples(st.integers(-1, 3), st.lists(st.sampled_from(BODIES), max_size=4))
 SEQUENCES = st.dictionaries(
-    st.sampled_from(["video", "b"]), st.integers(0, 9) | st.integers(2**62, 2**64 - 1)
+    st.sampled_from(["video", "b"]), st.integers(0, 9) | st.integers(2**62, 2**63 - 2)
 )
 PARTS = (
     st.binary(max_size=20)
     | st.sampled_from(BODIES)
     | (PACKED | ANSWERS | SEQUENCES).map(msgspec.msgpack.encode)
+    | SEQUENCES.map(newest)
     | st.integers(-9, 10**30).map(
         lambda number: BODIES[0].replace(b'"Sequence":1,', b'"Sequence":%d,' % number)
     )
@@ -88,8 +94,10 @@ def test_whatever_comes_is_records_or_an_error_of_ours(
     [
         (AT, b"what?"),
         (AT, msgspec.msgpack.encode([1])),
-        (AT, msgspec.msgpack.encode({"video": -1})),
-        (AT, msgspec.msgpack.encode({"video": 2**63 - 1})),
+        (AT, msgspec.msgpack.encode({"video": 1})),
+        (AT, msgspec.msgpack.encode([3, b"", {}])),
+        (AT, newest({"video": -1})),
+        (AT, newest({"video": 2**63 - 1})),
         (AT,),
         (END, b""),
         (b"video/face", BODIES[0], b""),
@@ -114,14 +122,14 @@ def test_a_message_of_somebody_else(message: tuple[bytes, ...]) -> None:
     ],
 )
 def test_an_answer_that_is_none(answer: tuple[bytes, ...], cause: str) -> None:
-    asked = (AT, msgspec.msgpack.encode({"video": 3}))
+    asked = (AT, newest({"video": 3}))
     with pytest.raises(RecordError, match=cause):
         list(Scripted([asked, answer], 0).records(KINDS))
 
 
 def test_an_answer_to_somebody_else_or_to_an_earlier_request_is_passed_over() -> None:
     sequences, answer = (
-        msgspec.msgpack.encode({"video": 2}),
+        newest({"video": 2}),
         msgspec.msgpack.encode([1, BODIES[:2]]),
     )
     late = (b"INBOX", msgspec.msgpack.encode([0, BODIES[2:]]))
@@ -133,6 +141,44 @@ def test_since_is_a_sequence() -> None:
     for since in (-1, {"video": -1}):
         with pytest.raises(ValueError, match="since is a Sequence: 0"):
             subscribe(ENDPOINT, since=since)
+
+
+def test_log_is_the_id_of_one() -> None:
+    with pytest.raises(ValueError, match="log is 'mine'; the id of a log has 32 hex digits"):
+        subscribe(ENDPOINT, log="mine")
+
+
+def test_a_log_that_is_replaced_is_an_error_and_no_silence() -> None:
+    """Its Sequences have gone past those of the one before: nothing else would show it."""
+    answers = [(b"INBOX", msgspec.msgpack.encode([1, BODIES[:2]]))]
+    script = [(AT, newest({"video": 2})), *answers, (AT, newest({"video": 3}, bytes(16)))]
+    found: list[StreamRecord] = []
+    with pytest.raises(OtherLog, match=r"the log 0{32}, and your Sequences .*6c6f67"):
+        found.extend(Scripted(script, 0).records(KINDS))
+    assert [record.Sequence for record in found] == [1, 2]
+
+
+def test_a_position_is_refused_by_another_log(
+    tmp_path: Path, log: Writer, records: Records
+) -> None:
+    """As after the log was deleted: its Sequences begin at 1 again."""
+    log.append(records(3))
+    with Pump(log.path, f"ipc://{tmp_path}/one", position=0) as one:
+        listening = subscribe(one.endpoint, since=0, timeout=60)
+        assert listening.log is None
+        last = [next(listening).Sequence for _ in range(2)][-1]
+        position = listening.log
+        assert position == log.id.hex()
+        listening.close()
+        again = subscribe(one.endpoint, since=last, timeout=60, log=position)
+        assert next(again).Sequence == 3
+        again.close()
+    with Writer(tmp_path / "new.db") as new:
+        new.append(records(9))
+    with Pump(tmp_path / "new.db", f"ipc://{tmp_path}/two", position=0) as two:
+        with pytest.raises(OtherLog, match=f"your Sequences are of the log {position}"):
+            next(subscribe(two.endpoint, since=last, timeout=60, log=position))
+        assert next(subscribe(two.endpoint, since=0, timeout=60)).Sequence == 1
 
 
 @pytest.fixture(params=["ipc", "tcp"])
@@ -186,7 +232,7 @@ class TestSubscribe:
             listening = subscribe(endpoint, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([AT, msgspec.msgpack.encode({})])
+            peer.send_multipart([AT, newest({})])
             peer.send_multipart([b"video/face", b"{}"])
             with pytest.raises(RecordError, match="not a stream record"):
                 next(listening)

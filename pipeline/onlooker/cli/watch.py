@@ -29,6 +29,12 @@ def watch(
         int | None,
         typer.Option(min=0, help="Begin after this Sequence of each stream; 0 is the first. [now]"),
     ] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            help="Id of the log that --since is of; another one is an error.", metavar="ID"
+        ),
+    ] = None,
     key: Annotated[
         Path | None, typer.Option(help="File with your key pair, for an encrypted publisher.")
     ] = None,
@@ -51,6 +57,7 @@ def watch(
             since,
             keys=curve_keys.read(key) if key else None,
             server=server,
+            log=log,
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
@@ -60,7 +67,7 @@ def watch(
         """Return what has been received. --since is one number for all streams."""
         [resume] = last.values() if len(last) == 1 else [0]
         return counted(received, "record was received", "records were received") + (
-            f"; `--since {resume}` continues there" if resume else ""
+            f"; `--since {resume} --log {records.log}` continues there" if resume else ""
         )
 
     with if_stopped(done):

@@ -2,9 +2,10 @@
 
 import logging
 import os
+import re
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from math import ceil, inf
 from typing import TypeAlias
 
@@ -23,12 +24,13 @@ from onlooker.record.sinks.publish_messages import (
     MAX_QUEUE_RECORDS,
     MAX_SEQUENCE,
     READING,
+    Newest,
     PublishError,
     Request,
     keep_alive,
     kind,
     unpack_answer,
-    unpack_sequences,
+    unpack_newest,
 )
 from onlooker.rekognition.shapes import RecordError, StreamRecord, decode
 
@@ -55,7 +57,8 @@ def subscribe(
     timeout: float | None = None,
     keys: KeyPair | None = None,
     server: str | None = None,
-) -> Iterator[StreamRecord]:
+    log: str | None = None,
+) -> "Subscription":
     """Yield the records that are published at `endpoint`, until their publisher closes.
 
     They come in the order of each stream, with no gap and no repetition, however slow the caller is
@@ -66,14 +69,15 @@ def subscribe(
     of the last record received before, for all streams or for each (0: from the beginning of the
     log); None means from now on. timeout: longest wait in seconds for a record; None means no
     limit. keys, server: the subscriber's own key pair and the publisher's public key, if records
-    are encrypted.
+    are encrypted. log: the log that `since` belongs to, as the subscription's attribute `log` said;
+    None means whichever is published.
 
     It waits for a publisher that is not there yet or refuses the keys, since that may change; after
     SILENCE_SECONDS it logs one warning that says which. Raises TimeoutError after `timeout` seconds
     without a record. Raises PublishError if the endpoint is invalid, or if the publisher ended
-    before it had answered. Raises RecordError if a message is not Onlooker's. Raises ValueError if
-    a kind is unknown, `streams` is a string, `since` is negative, or there are keys without
-    `server`.
+    before it had answered. Raises OtherLog if the log is not `log`, or is replaced meanwhile.
+    Raises RecordError if a message is not Onlooker's. Raises ValueError if a kind is unknown,
+    `streams` is a string, `since` is negative, `log` is no id, or there are keys without `server`.
 
         for record in onlooker.subscribe("tcp://127.0.0.1:5555", streams=["door"], since=0):
             print(record.FrameInformation.Time, record.TextDetections)
@@ -88,8 +92,34 @@ def subscribe(
         raise ValueError("since is a Sequence: 0 for the beginning of the log, or more")
     if keys is not None and server is None:
         raise ValueError("keys are of no use without the publisher's public key: give server, too")
-    subscriber = Subscriber(endpoint, set(streams), since, timeout, keys, server)
-    return subscriber.records(wanted)
+    if log is not None and not re.fullmatch("[0-9a-f]{32}", log):
+        raise ValueError(f"log is {log!r}; the id of a log has 32 hex digits")
+    subscriber = Subscriber(endpoint, set(streams), since, timeout, keys, server, log)
+    return Subscription(subscriber, wanted)
+
+
+class OtherLog(PublishError):
+    """The log that is published is another one: the Sequences of the one before mean nothing."""
+
+
+class Subscription(Iterator[StreamRecord]):
+    """The records of a subscription, and the log that they are in."""
+
+    def __init__(self, subscriber: "Subscriber", kinds: Collection[str]) -> None:
+        self._subscriber = subscriber
+        self._records = subscriber.records(kinds)
+
+    @property
+    def log(self) -> str | None:
+        """Id of the log, to be kept with the Sequences; None before the first record."""
+        return self._subscriber.log
+
+    def __next__(self) -> StreamRecord:
+        return next(self._records)
+
+    def close(self) -> None:
+        """Close the connection, as the end of the records does."""
+        self._records.close()
 
 
 class Subscriber:
@@ -103,9 +133,12 @@ class Subscriber:
         timeout: float | None,
         keys: KeyPair | None,
         server: str | None,
+        log: str | None = None,
     ) -> None:
         endpoints.check(endpoint)
         self.endpoint = endpoint
+        self.log = log
+        """Id of the log that the Sequences are of; None before a publisher has said it."""
         self._streams = streams
         self._floor = since if isinstance(since, int) else None
         self._last = dict(since) if isinstance(since, Mapping) else {}
@@ -140,14 +173,14 @@ class Subscriber:
                 f"{endpoint}: cannot subscribe there: {error}; write tcp://HOST:PORT"
             ) from error
 
-    def records(self, kinds: Collection[str]) -> Iterator[StreamRecord]:
+    def records(self, kinds: Collection[str]) -> Generator[StreamRecord]:
         """Yield the records of these kinds. The connection is closed at the end."""
         self._deadline = _after(self._timeout)
         try:
             while True:
                 topic, part = _parts(self._held.popleft() if self._held else self._receive(inf))
                 if topic in (AT, END):
-                    found = self._catch_up(unpack_sequences(part), topic == END)
+                    found = self._catch_up(unpack_newest(part), topic == END)
                 elif topic.startswith(INBOX):
                     continue  # late, and asked for again meanwhile
                 else:
@@ -165,15 +198,22 @@ class Subscriber:
     def _wanted(self, stream: str) -> bool:
         return not self._streams or stream in self._streams
 
-    def _catch_up(self, sequences: dict[str, int], last: bool) -> Iterator[StreamRecord]:
-        """Yield what should have come, by the streams' newest Sequences."""
+    def _catch_up(self, newest: Newest, last: bool) -> Iterator[StreamRecord]:
+        """Yield what should have come, by the streams' newest Sequences. Raises OtherLog."""
+        before, self.log = self.log, newest.log.hex()
+        if before not in (None, self.log):
+            raise OtherLog(
+                f"{self.endpoint}: publishes the log {self.log}, and your Sequences are of the log "
+                f"{before}, which was deleted or is another one; subscribe with since=0 for all of "
+                "this one"
+            )
+        sequences = newest.sequences
         for stream, sequence in sequences.items():
             if not self._wanted(stream):
                 continue
             if stream not in self._last and self._floor is None and not self._joined:
                 self._last[stream] = sequence  # from now on
-            before = self._last.setdefault(stream, self._floor or 0)
-            if before < sequence:
+            if self._last.setdefault(stream, self._floor or 0) < sequence:
                 yield from self._missed(stream, sequence + 1, last)
         if not self._joined and (unknown := set(self._streams) - sequences.keys()):
             logger.warning(

@@ -114,7 +114,7 @@ class TestEncryption:
 
                 def read() -> None:
                     got.extend(next(reading) for _ in range(20))
-                    reading.close()  # type: ignore[attr-defined]
+                    reading.close()
                     done.set()
 
                 threading.Thread(target=read).start()

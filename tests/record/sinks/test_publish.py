@@ -18,7 +18,7 @@ from tests.support.publishing import Listener, Pump, joined, listens, pump
 
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
-from onlooker.record.sinks.publish_messages import AT, PublishError
+from onlooker.record.sinks.publish_messages import AT, PublishError, pack_newest
 from onlooker.record.subscribe import subscribe
 from onlooker.rekognition.shapes import Appearance, StreamRecord, encode
 
@@ -104,7 +104,7 @@ class TestDelivery:
         log.append(made[:100])
         pump(publisher)
         assert next(brief) == made[0]
-        brief.close()  # type: ignore[attr-defined]
+        brief.close()
         log.append(made[100:])
         publisher.close()
         assert listener.all() == made
@@ -163,7 +163,7 @@ class TestWhatWasMissed:
                 log.append(made[40 * life : 40 * life + 40])
                 reading = subscribe(pumped.endpoint, since=len(received), timeout=60)
                 received += [next(reading) for _ in range(chance.randint(1, 40))]
-                reading.close()  # type: ignore[attr-defined]
+                reading.close()
             rest = Listener(pumped.endpoint, since=len(received))
             assert wait_until(lambda: len(received) + len(rest.received) == len(made), 60)
         assert [*received, *rest.all()] == made
@@ -257,7 +257,7 @@ while True:
         assert len(caplog.records) == 1  # what is as large as the last does not even come
 
     def test_a_publisher_that_ends_before_it_answers_is_an_error(
-        self, tmp_path: Path, records: Records
+        self, tmp_path: Path, log: Writer
     ) -> None:
         endpoint = f"ipc://{tmp_path}/records"
         with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
@@ -266,7 +266,7 @@ while True:
             listening = subscribe(endpoint, since=3, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([b"\0end", msgspec.msgpack.encode({"video": 9})])
+            peer.send_multipart([b"\0end", pack_newest(log.id, {"video": 9})])
             with pytest.raises(PublishError, match="from Sequence 4 on are in its log"):
                 next(listening)
 

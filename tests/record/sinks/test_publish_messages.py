@@ -10,17 +10,21 @@ from hypothesis import strategies as st
 
 from onlooker.record.sinks.publish_messages import (
     MAX_SEQUENCE,
+    VERSION,
     Answer,
+    Newest,
     Request,
     kind,
-    pack_sequences,
+    pack_newest,
     unpack_answer,
+    unpack_newest,
     unpack_request,
-    unpack_sequences,
 )
 from onlooker.rekognition.shapes import RecordError, StreamRecord
 
 Records = Callable[..., list[StreamRecord]]
+
+LOG = bytes(range(16))
 
 
 def test_kinds(records: Records) -> None:
@@ -36,7 +40,7 @@ def test_kinds(records: Records) -> None:
     | st.lists(st.integers(-(2**63), 2**63) | st.binary() | st.text()).map(msgspec.msgpack.encode)
 )
 def test_whatever_comes_is_a_request_or_an_error_of_ours(message: bytes) -> None:
-    kinds = {unpack_request: Request, unpack_answer: Answer, unpack_sequences: dict}
+    kinds = {unpack_request: Request, unpack_answer: Answer, unpack_newest: Newest}
     for unpack, kind_of_message in kinds.items():
         with contextlib.suppress(RecordError):
             assert isinstance(unpack(message), kind_of_message)
@@ -45,7 +49,17 @@ def test_whatever_comes_is_a_request_or_an_error_of_ours(message: bytes) -> None
 def test_there_and_back() -> None:
     request = Request(b"me", 1, "Größe", 0, MAX_SEQUENCE + 1)
     assert unpack_request(request.pack()) == request
-    assert unpack_sequences(pack_sequences({"Größe": MAX_SEQUENCE})) == {"Größe": MAX_SEQUENCE}
+    newest = Newest(VERSION, LOG, {"Größe": MAX_SEQUENCE})
+    assert unpack_newest(pack_newest(LOG, {"Größe": MAX_SEQUENCE})) == newest
     for sequences in ({"a": -1}, {"a": MAX_SEQUENCE + 1}):
         with pytest.raises(RecordError, match="not a message"):
-            unpack_sequences(pack_sequences(sequences))
+            unpack_newest(pack_newest(LOG, sequences))
+    with pytest.raises(RecordError, match="not a message"):
+        unpack_newest(pack_newest(LOG[:15], {}))
+
+
+def test_another_version_of_the_protocol_is_named() -> None:
+    with pytest.raises(RecordError, match=f"it has version 3 of the protocol, .* {VERSION};"):
+        unpack_newest(msgspec.msgpack.encode([3, "whatever", {}, 7]))
+    later = msgspec.msgpack.encode([VERSION, LOG, {"a": 1}, "an element of a later release"])
+    assert unpack_newest(later).sequences == {"a": 1}

@@ -9,7 +9,7 @@ APPLICATION_ID = 1330531403
 """SQLite's mark of the kind of file: "ONLK"."""
 MARK_OFFSET = 68
 """Place of the mark in an SQLite file, as its documentation of the database header says."""
-FORMAT = 5
+FORMAT = 6
 """Number of the tables' form, kept as SQLite's user_version."""
 
 TIME_INDEX = "CREATE INDEX records_by_time ON records (stream, time);"
@@ -73,6 +73,12 @@ CREATE INDEX best_faces_by_time ON best_faces (written);
 """
 """See `onlooker.record.log.best_faces`."""
 
+FACTS = """
+CREATE TABLE facts (id BLOB NOT NULL);
+INSERT INTO facts VALUES (randomblob(16));
+"""
+"""`id` is that of the log: no other has it, but for a copy."""
+
 TABLES = f"""
 CREATE TABLE streams (
     id INTEGER PRIMARY KEY,
@@ -107,6 +113,7 @@ CREATE INDEX seen_by_position ON seen (position);
 {VISITS}
 {TOPICS}
 {BEST_FACES}
+{FACTS}
 """
 """`identity` is the RecordId's 16 bytes; `written` is the epoch time of the commit, `time` that of
 the frame. `seen` lists the people and lines of text (`names`) of each record."""
@@ -116,6 +123,7 @@ UPGRADES = {
     2: VISITS,
     3: TOPICS + TOPIC_OF_EACH_STREAM,
     4: BEST_FACES,
+    5: FACTS,
 }
 """The statements that turn a log of each earlier format into one of the next."""
 FILE = FileFormat("a log of records", APPLICATION_ID, FORMAT, statements(UPGRADES), TABLES)

@@ -30,7 +30,7 @@ from onlooker.record.sinks.publish_messages import (
     PublishError,
     keep_alive,
     kind,
-    pack_sequences,
+    pack_newest,
     unpack_request,
 )
 from onlooker.record.sinks.sink import Follower
@@ -71,6 +71,7 @@ class Publisher:
     ) -> None:
         endpoints.check_publishable(endpoint, keys is not None)
         self._log = log
+        self._log_id = log.id
         self.position = log.position if position is None else position
         self.follower = Follower(log, self, BATCH_RECORDS)
         self._sequences = log.sequences_at(self.position)
@@ -184,7 +185,7 @@ class Publisher:
 
     def _tell(self, topic: bytes) -> None:
         self._told = time.monotonic()
-        self._socket.send_multipart([topic, pack_sequences(self._sequences)])
+        self._socket.send_multipart([topic, pack_newest(self._log_id, self._sequences)])
 
     def _answer(self, message: bytes) -> None:
         try:

@@ -34,6 +34,9 @@ KINDS = ("face", "face+text", "text", "none", "failed")
 APPEARANCE, READING = "appearance", "reading"
 """Last parts of the topics of events."""
 
+VERSION = 2
+"""Number of the protocol, which changes if a subscriber of the one before would go wrong."""
+
 AT = b"\0at"
 """Topic of the streams' newest Sequences, by which a subscriber notices that it missed some."""
 END = b"\0end"
@@ -69,6 +72,16 @@ class Request(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
         return REQUEST + msgspec.msgpack.encode(self)
 
 
+class Newest(msgspec.Struct, frozen=True, array_like=True):
+    """Says how far a log has got. Later versions may append elements."""
+
+    version: int
+    log: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    """`Log.id`: the Sequences of one log mean nothing in another."""
+    sequences: dict[str, Sequence]
+    """The newest Sequence of each stream."""
+
+
 class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Holds the records that the log has of those asked for."""
 
@@ -79,7 +92,9 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 _request = msgspec.msgpack.Decoder(Request)
 _answer = msgspec.msgpack.Decoder(Answer)
-_sequences = msgspec.msgpack.Decoder(dict[str, Sequence])
+_newest = msgspec.msgpack.Decoder(Newest)
+_elements = msgspec.msgpack.Decoder(list[msgspec.Raw])
+_version = msgspec.msgpack.Decoder(int)
 
 
 def unpack_request(message: bytes) -> Request:
@@ -98,17 +113,23 @@ def unpack_answer(part: bytes) -> Answer:
         raise RecordError(f"not an answer of Onlooker's publisher: {error}") from error
 
 
-def pack_sequences(sequences: dict[str, int]) -> bytes:
+def pack_newest(log: bytes, sequences: dict[str, int]) -> bytes:
     """Return the second part of an AT or END message."""
-    return msgspec.msgpack.encode(sequences)
+    return msgspec.msgpack.encode(Newest(VERSION, log, sequences))
 
 
-def unpack_sequences(part: bytes) -> dict[str, int]:
-    """Return the streams' newest Sequences of an AT or END message. Raises RecordError."""
+def unpack_newest(part: bytes) -> Newest:
+    """Return the second part of an AT or END message. Raises RecordError."""
     try:
-        return _sequences.decode(part)
+        version = _version.decode(next(iter(_elements.decode(part)), b""))
+        if version == VERSION:
+            return _newest.decode(part)
     except msgspec.DecodeError as error:
         raise RecordError(f"not a message of Onlooker's publisher: {error}") from error
+    raise RecordError(
+        f"not a message of Onlooker's publisher of today: it has version {version} of the "
+        f"protocol, and this subscriber {VERSION}; install one release of Onlooker on both sides"
+    )
 
 
 def kind(record: StreamRecord) -> str:
