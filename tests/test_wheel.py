@@ -69,7 +69,9 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(sdist) as archive:
         archive.extractall(tree, filter="data")
     [top] = tree.iterdir()
-    return out / run([sys.executable, "-c", BUILD, "build_wheel", out], top).split()[-1]
+    # A packager's flags have the last word; these ones halve the time of the compiler.
+    built = run([sys.executable, "-c", BUILD, "build_wheel", out], top, CFLAGS="-O1")
+    return out / built.split()[-1]
 
 
 @pytest.fixture(scope="module")

@@ -100,17 +100,22 @@ def test_a_caption_that_replaces_another_in_its_place_is_a_line_of_its_own() -> 
     assert second.first == 0.6
 
 
-def test_a_number_that_counts_is_a_line_for_each_value() -> None:
+@pytest.mark.parametrize("sign", ["EXIT {}", "DOOR {} OPEN", "TRAIN TO ROME AT {}", "{}"])
+@pytest.mark.parametrize("values", [(21, 22, 23), (1, 7, 4)])
+def test_a_number_that_counts_is_a_line_for_each_value(
+    sign: str, values: tuple[int, int, int]
+) -> None:
     film = Film()
     ids = []
-    for value in (21, 22, 23):
+    for value in values:
+        text = sign.format(value)
+        (width, _), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1.2, 2)
         for noise in range(5):
             [track] = film.show(
-                drawn(f"EXIT {value}", noise=noise),
-                (f"EXIT {value}", (100.0, 100.0, 250.0, 132.0), 0.97),
+                drawn(text, noise=noise), (text, (100.0, 100.0, 100.0 + width, 132.0), 0.97)
             )
         ids.append(track.id)
-        assert track.ballot.text == f"EXIT {value}"
+        assert track.ballot.text == text
     assert len(set(ids)) == 3
 
 

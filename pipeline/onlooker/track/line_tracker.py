@@ -22,9 +22,9 @@ Look = NDArray[np.uint8]
 LookAt = Callable[[Box], Look]
 """Returns the look of a place in the current image."""
 
-LOOK_SIZE = (32, 8)
+LOOK_SIZE = (96, 8)
 """Width and height of a look."""
-PARTS = 8
+PARTS = 24
 """Parts, side by side, in which two looks are compared: another digit changes only one of them."""
 SAME_LOOK = (6.0, 0.35)
 """Two looks are of the same pixels if no part differs by more brightness, of 255 and on average,
@@ -50,7 +50,8 @@ SURE_SCORE = 0.9
 SURE_EDITS = 2
 """Two sure readings with so many characters different are of different lines, if pixels changed; at
 the same place, where nothing but the text can have changed them, one character is enough."""
-DIFFERENT_EVIDENCE = -6.0
+DIFFERENT_EVIDENCE = -7.0
+"""More than all overlap and similarity of a long text weigh together."""
 MIN_SCORES = (0.9, 0.8, 0.6)
 """Minimum score, times the agreement of the votes, of a line that was seen once, twice, and more
 often: turned and blurred pixels are taken for words, but seldom for the same one for long."""
