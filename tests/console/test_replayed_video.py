@@ -16,7 +16,7 @@ from tests.support.processes import wait_until
 from tests.support.watched_run import watched_run
 
 from onlooker.config.schema import KEEP_ALL, Config
-from onlooker.console import replayed_video
+from onlooker.console import page_socket, replayed_video
 from onlooker.console.run_observer import RunObserver
 from onlooker.media.open import open_video
 from onlooker.record.frame_record import build
@@ -108,6 +108,17 @@ def test_each_frame_has_its_own_boxes_and_the_end_is_the_end(url: str, page: Pag
     button.click()
     expect(button).to_have_attribute("aria-pressed", "false")
     assert wait_until(lambda: replayed_video._free._value == replayed_video.MAX_AT_ONCE, 60)
+
+
+def test_the_end_reaches_a_page_whose_queue_is_full(
+    url: str, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_socket, "MAX_PARTS", 0)
+    page.goto(f"{url}/live")
+    button = page.get_by_role("button", name="play again")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(button).to_have_attribute("aria-pressed", "false")
 
 
 def test_a_video_that_has_ended_is_no_alarm(url: str, page: Page) -> None:

@@ -82,8 +82,8 @@ class Page:
         self._wanted = Wanted()
         self._frames: dict[str, bytes] = {}
         """The newest frame of each stream that was not sent yet."""
-        self._parts: deque[bytes] = deque()
-        """Parts of videos, in order, that were not sent yet."""
+        self._parts: deque[tuple[str, bytes]] = deque()
+        """Parts of videos, in order, that were not sent yet, each with its stream."""
         self._frame_came = asyncio.Event()
         self._replayed: dict[str, ReplayedVideo] = {}
         """By stream."""
@@ -122,13 +122,20 @@ class Page:
             if (source := moments.video_of(self._context, name)) is not None:
                 self._replayed[name] = ReplayedVideo(self._context, name, source, self)
 
-    def put_video(self, message: bytes) -> bool:
+    def put_video(self, stream: str, message: bytes) -> bool:
         """Take a part of a video; return whether there was room for it."""
         if len(self._parts) >= MAX_PARTS:
             return False
-        self._parts.append(message)
+        self._parts.append((stream, message))
         self._frame_came.set()
         return True
+
+    def put_end(self, stream: str, message: bytes) -> None:
+        """Take the end of a video, which the page must hear of: others make room for it."""
+        if len(self._parts) >= MAX_PARTS:
+            self._parts = deque(part for part in self._parts if part[0] != stream)
+        self._parts.append((stream, message))
+        self._frame_came.set()
 
     def put(self, stream: str, message: bytes) -> None:
         """Take the newest frame of a stream."""
@@ -142,7 +149,8 @@ class Page:
             self._frame_came.clear()
             while self._frames or self._parts:
                 if self._parts:
-                    await self._socket.send_bytes(self._parts.popleft())
+                    _, message = self._parts.popleft()
+                    await self._socket.send_bytes(message)
                 if self._frames:
                     await self._socket.send_bytes(self._frames.pop(next(iter(self._frames))))
 

@@ -43,7 +43,7 @@ class Viewer(Protocol):
     def put(self, stream: str, message: bytes) -> None:
         """Take the newest frame of a stream."""
 
-    def put_video(self, message: bytes) -> bool:
+    def put_end(self, stream: str, message: bytes) -> None:
         """Take the message that the video has ended."""
 
 
@@ -124,7 +124,8 @@ class ReplayedVideo:
     def _end(self, cause: str) -> None:
         if not self._stop.is_set():
             header = VideoHeader(self._stream, "end", error=cause)
-            self._call(self._viewer.put_video, packed(msgspec.json.encode(header), b""))
+            message = packed(msgspec.json.encode(header), b"")
+            self._call(self._viewer.put_end, self._stream, message)
 
     def _call(self, method: Callable[..., object], *values: object) -> None:
         with suppress(RuntimeError):  # the console ends

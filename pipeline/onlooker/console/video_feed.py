@@ -16,8 +16,11 @@ from onlooker.console.smooth_video import Beginning, Fragment, SmoothVideo
 class Watcher(Protocol):
     """A page that plays videos."""
 
-    def put_video(self, message: bytes) -> bool:
+    def put_video(self, stream: str, message: bytes) -> bool:
         """Take a part; return whether there was room for it."""
+
+    def put_end(self, stream: str, message: bytes) -> None:
+        """Take the end of a video; there is always room for it."""
 
 
 class VideoHeader(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -88,15 +91,15 @@ class VideoFeed:
             if not playing and part.key and camera.beginning is not None:
                 begin = VideoHeader(stream, "beginning", codec=camera.beginning.codec)
                 begun = packed(msgspec.json.encode(begin), camera.beginning.data)
-                playing = watcher.put_video(begun)
-            camera.watchers[watcher] = playing and watcher.put_video(message)
+                playing = watcher.put_video(stream, begun)
+            camera.watchers[watcher] = playing and watcher.put_video(stream, message)
 
     def _end(self, stream: str, camera: _Camera, cause: str) -> None:
         if self._cameras.get(stream) is camera:
             del self._cameras[stream]
         message = packed(msgspec.json.encode(VideoHeader(stream, "end", error=cause)), b"")
         for watcher in camera.watchers:
-            watcher.put_video(message)
+            watcher.put_end(stream, message)
 
     def _close_unwatched(self, stream: str, camera: _Camera) -> None:
         if not camera.watchers:
