@@ -10,6 +10,13 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
+UNREADABLE = (
+    msgspec.DecodeError,
+    UnicodeDecodeError,  # of a string's bytes
+    RecursionError,
+)
+"""What msgspec raises over bytes that are no message."""
+
 Point: TypeAlias = tuple[float, float]
 """x, y in pixels."""
 

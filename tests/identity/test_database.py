@@ -13,7 +13,7 @@ import pytest
 from tests.support.stores import face as new
 from tests.support.writing import Group, insert, limit, locked, numbers, pragma, writer
 
-from onlooker.identity.database import Database, exclusive
+from onlooker.identity.database import JOURNAL, Database, exclusive
 from onlooker.identity.errors import (
     StoreClosed,
     StoreDamaged,
@@ -50,6 +50,11 @@ class TestFile:
         (tmp_path / "faces.db").write_text("these are not the faces that you look for" * 100)
         with pytest.raises(StoreError, match=r"faces.db: .* it is not a face store; move"):
             Store(tmp_path / "faces.db")
+
+    def test_the_name_of_the_journal_beside_it(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match=r"people\.db, which is the name of the journal"):
+            Store(tmp_path / JOURNAL)
+        assert [*tmp_path.iterdir()] == []
 
     def test_another_programs_database_stays_untouched(self, tmp_path: Path) -> None:
         path = tmp_path / "faces.db"

@@ -61,6 +61,7 @@ def test_stream_and_time() -> None:
         b"[1]",
         b"\xff",
         encode(RECORD)[:-1],
+        encode(RECORD).replace(b'"RecordId":"', b'"RecordId":"\xff'),
         encode(RECORD).replace(b'"Sequence":1', b'"Sequence":"1"'),
         encode(RECORD).replace(b'"Sequence":1', b'"Sequence":1,"More":1'),
     ],

@@ -1,7 +1,7 @@
 """Limits of connections: slow, endless and too many ones are aborted, so that others get in."""
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -77,6 +77,8 @@ class LimitedConnection(HttpToolsProtocol):
             return
         super().on_message_complete()
         self._ended = True
+        if self._becomes_socket():
+            return
         if self.cycle.response_complete:  # it was answered before its body had arrived
             self._stop_timer()
             self._await_headers()
@@ -108,7 +110,12 @@ class LimitedConnection(HttpToolsProtocol):
 
     def _will_be_parsed_again(self) -> bool:
         """Return whether this is the first pass over a head that offers another protocol."""
-        return self.parser is not None and self.parser.should_upgrade()
+        offers = self.parser is not None and self.parser.should_upgrade()
+        return offers and not self._should_upgrade()
+
+    def _becomes_socket(self) -> bool:
+        """Return whether the connection is a WebSocket from here on, which has no limits of time."""
+        return self.parser is not None and self.parser.should_upgrade() and self._should_upgrade()
 
     def _resume_reading(self) -> None:
         if not self.transport.is_closing():
@@ -120,14 +127,13 @@ class LimitedConnection(HttpToolsProtocol):
         self.awaiting_headers[self] = None
 
     def _one_to_close(self) -> "LimitedConnection":
-        """Return a connection of the address that has most of all.
+        """Return a connection of the address that has most of all, which may be a WebSocket.
 
         It is the one that has waited longest for headers, if any waits, otherwise any.
         """
         by_address: dict[str, set[LimitedConnection]] = {}
-        for each in self.connections:
-            if isinstance(each, LimitedConnection):
-                by_address.setdefault(each.client[0] if each.client else "", set()).add(each)
+        for each in cast("set[LimitedConnection]", self.connections):
+            by_address.setdefault(each.client[0] if each.client else "", set()).add(each)
         most = max(by_address.values(), key=len)
         return next((each for each in self.awaiting_headers if each in most), next(iter(most)))
 

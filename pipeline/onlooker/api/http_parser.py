@@ -1,4 +1,4 @@
-"""A parser of HTTP/1.1 that declines offers of another protocol.
+"""A parser of HTTP/1.1 that declines offers of another protocol but WebSocket.
 
 Java's HttpClient, `curl --http2` and others send `Upgrade: h2c` with their first request. A server
 may ignore that and answer by HTTP/1.1 (RFC 9110, section 7.8), but httptools stops at the end of
@@ -31,6 +31,8 @@ class DecliningParser:
             try:
                 self._parser.feed_data(rest)
             except httptools.HttpParserUpgrade as offer:
+                if self._connection._should_upgrade():
+                    raise  # uvicorn makes it a WebSocket
                 rest = rest[offer.args[0] :]
                 head = self._head_without_offer()
                 self._parser = self._new()

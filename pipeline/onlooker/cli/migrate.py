@@ -20,7 +20,7 @@ from onlooker.config.load import find, load
 from onlooker.errors import OnlookerError
 from onlooker.file_format import FileFormat, FormatError
 from onlooker.identity import migrations
-from onlooker.identity.database import exclusive
+from onlooker.identity.database import JOURNAL, exclusive
 from onlooker.identity.people import journal, journal_file
 from onlooker.identity.store import Store
 from onlooker.identity.store import default_path as default_store
@@ -94,7 +94,7 @@ def _bring_up_to_date(files: Sequence[tuple[_File, int]], dry_run: bool) -> None
 
 def _files(store: Path, jobs: Path, logs: list[Path]) -> list[_File]:
     """Return the files that there may be. store: the file of collections; jobs: the folder."""
-    people, streams = store.with_name(journal.JOURNAL), stream_table.default_path()
+    people, streams = store.with_name(JOURNAL), stream_table.default_path()
     return [
         _File(store, migrations.FILE, lambda: Store(store), lambda: exclusive(store)),
         _File(people, journal_file.FILE, lambda: journal.Journal(people)),

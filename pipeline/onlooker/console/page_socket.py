@@ -27,6 +27,7 @@ from onlooker.errors import OnlookerError
 from onlooker.media.url import is_camera
 from onlooker.record.log import visit_table
 from onlooker.stream import live_pictures
+from onlooker.types import UNREADABLE
 
 MAX_PARTS = 100
 """Parts of videos that wait for a page; one that takes them too slowly misses some."""
@@ -59,7 +60,7 @@ async def serve(socket: WebSocket) -> None:
     tasks = [asyncio.create_task(each()) for each in work]
     try:
         await page.listen()
-    except (WebSocketDisconnect, msgspec.DecodeError):
+    except (WebSocketDisconnect, KeyError, *UNREADABLE):  # KeyError: bytes instead of text
         with suppress(RuntimeError):  # it is closed already
             await socket.close()
     finally:
@@ -89,7 +90,10 @@ class Page:
         """By stream."""
 
     async def listen(self) -> None:
-        """Take what the page says. Raises WebSocketDisconnect, and DecodeError for nonsense."""
+        """Take what the page says.
+
+        Raises WebSocketDisconnect, and for nonsense KeyError or one of UNREADABLE.
+        """
         decoder = msgspec.json.Decoder(Wanted)
         while True:
             self._wanted = decoder.decode(await self._socket.receive_text())

@@ -26,6 +26,8 @@ from onlooker.identity.errors import (
 from onlooker.identity.migrations import FILE, migrate
 from onlooker.identity.shared_commits import SharedCommits
 
+JOURNAL = "people.db"
+"""Name of the journal of people, which is beside every store: no store has it."""
 LOCK_SECONDS = 10.0
 """Time to wait for another process that writes before giving up."""
 CACHE_KIB = 8192
@@ -83,6 +85,11 @@ class Database(SharedCommits[sqlite3.Connection]):
         self._process = os.getpid()
         self._closed = False
         self._readers: queue.LifoQueue[sqlite3.Connection] = queue.LifoQueue()
+        if path.name == JOURNAL:
+            raise StoreError(
+                f"{path}: no face store can be called {JOURNAL}, which is the name of the journal "
+                "of people beside it; choose another name"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -114,6 +114,7 @@ class JobRunner:
                 place = wanted.bucket, wanted.name, wanted.version
                 download = self._buckets.downloaded(*place, folder, bytes_allowed, DOWNLOAD_SECONDS)
                 path = closing.enter_context(download)
+            closing.enter_context(_named(path, job))
             video = closing.enter_context(VideoFile(path))
             if (video.seconds or 0) > limits.max_hours * 3600:
                 raise JobFailed(
@@ -268,6 +269,16 @@ def _clear(folder: Path, *kept: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path, job: Job) -> Iterator[None]:
+    """Have an error about the video name the object: a file of the server is nobody's business."""
+    try:
+        yield
+    except MediaError as error:
+        named = f"{job.request.bucket}/{job.request.name}"
+        raise MediaError(str(error).replace(str(path), named)) from error
 
 
 def _shown(error: Exception, folder: Path, job: Job) -> str:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from onlooker.errors import OnlookerError
-from onlooker.types import LandmarkType
+from onlooker.types import UNREADABLE, LandmarkType
 
 EmotionType = Literal["HAPPY", "SAD", "ANGRY", "CONFUSED", "DISGUSTED", "SURPRISED", "CALM", "FEAR"]
 Reason = Literal[
@@ -441,9 +441,9 @@ def encode(record: StreamRecord) -> bytes:
 
 
 def decode(line: bytes) -> StreamRecord:
-    """Return the record that `encode` made. Raises RecordError if there is an unknown member."""
+    """Return the record that `encode` made. Raises RecordError for anything else."""
     try:
         return _decoder.decode(line)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         shown = line[:60].decode(errors="replace")
         raise RecordError(f"not a stream record: {error}; it begins {shown!r}") from error

@@ -20,7 +20,8 @@ import numpy as np
 
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.picture import Planes
-from onlooker.stream.messages import UNREADABLE, MessageError
+from onlooker.stream.messages import MessageError
+from onlooker.types import UNREADABLE
 
 MAX_REQUEST_BYTES = 16 * 2**20
 """Largest part of a message to the gateway, which is a frame's results; a larger one

@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, TypeVar, get_args
 
 import msgspec
 
-from onlooker.types import Frame
+from onlooker.types import UNREADABLE, Frame
 
 Policy: TypeAlias = Literal["every", "live"]
 """every: each frame is analysed, and the source waits. live: the newest frame wins."""
@@ -39,15 +39,6 @@ Drop: TypeAlias = Literal["superseded", "stale", "shed", "restarted"]
 """Why a frame of a live stream is neither analysed nor recorded: a newer one arrived while it
 waited; it was old when it arrived; the ring had no room for its pixels; its pixels were lost with
 the process that had decoded them."""
-
-
-UNREADABLE = (
-    msgspec.DecodeError,
-    msgspec.ValidationError,
-    UnicodeDecodeError,  # of a string's bytes
-    RecursionError,
-)
-"""What msgspec raises over bytes that are no message."""
 
 
 class MessageError(ValueError):

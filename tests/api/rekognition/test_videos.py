@@ -245,7 +245,7 @@ def test_what_fails_says_why(client: Any, bucket: Path) -> None:
     video = {"S3Object": {"Bucket": "mybucket", "Name": "text.mp4"}}
     response = ended(client, "FaceDetection", client.start_face_detection(Video=video)["JobId"])
     assert response["JobStatus"] == "FAILED"
-    assert "not a video that can be read" in response["StatusMessage"]
+    assert response["StatusMessage"].startswith("mybucket/text.mp4: not a video that can be read")
     assert response["Faces"] == []
     assert "VideoMetadata" not in response
 

@@ -33,7 +33,8 @@ def test_a_state_is_restored_and_nonsense_is_ignored() -> None:
     *_, kept = first.after("a/b", seen(1, "new", 0, 1, "ada"))
     assert kept.topic == "onlooker/a%2Fb/presence"
     second.restore(kept.topic, kept.body)
-    second.restore("onlooker/c/presence", b"nonsense")
+    for nonsense in (b"nonsense", b'{"State":"\xff"}', b'{"x":' + b"[" * 10_000):
+        second.restore("onlooker/c/presence", nonsense)
     off, presence = second.after("a/b", seen(1, "end", 0, 1, "ada"))
     assert (off.topic, off.body) == ("onlooker/a%2Fb/person/ada", b"OFF")
     assert json.loads(presence.body)["State"] == "OFF"

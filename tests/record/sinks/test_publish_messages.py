@@ -46,6 +46,15 @@ def test_whatever_comes_is_a_request_or_an_error_of_ours(message: bytes) -> None
             assert isinstance(unpack(message), kind_of_message)
 
 
+def test_a_name_that_is_no_text_is_an_error_of_ours() -> None:
+    request = Request(b"me", 1, "door", 0, 1).pack().replace(b"door", b"\xff" * 4)
+    with pytest.raises(RecordError, match="not a request"):
+        unpack_request(request)
+    newest = pack_newest(LOG, {"door": 1}).replace(b"door", b"\xff" * 4)
+    with pytest.raises(RecordError, match="not a message"):
+        unpack_newest(newest)
+
+
 def test_there_and_back() -> None:
     request = Request(b"me", 1, "Größe", 0, MAX_SEQUENCE + 1)
     assert unpack_request(request.pack()) == request

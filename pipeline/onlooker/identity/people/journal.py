@@ -18,10 +18,6 @@ from onlooker.identity.people.journal_file import JournalFile
 from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor, without
 from onlooker.sql import Connection
 
-JOURNAL = "people.db"
-"""Name of the file, beside the store of collections."""
-
-
 class JournalDatabase(Connection, Protocol):
     """The tables of the journal, as statements use them. All methods raise StoreError."""
 

@@ -17,6 +17,7 @@ from typing import Literal, Self
 import msgspec
 import numpy as np
 
+from onlooker.identity.database import JOURNAL
 from onlooker.identity.errors import (
     CollectionExists,
     CollectionNotFound,
@@ -26,7 +27,7 @@ from onlooker.identity.errors import (
     UserNotFound,
 )
 from onlooker.identity.faces import NewFace, Vectors
-from onlooker.identity.people.journal import JOURNAL, Journal
+from onlooker.identity.people.journal import Journal
 from onlooker.identity.people.person_changes import (
     Change,
     LoggedChange,

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from onlooker.rekognition.shapes import Appearance, Reading
+from onlooker.types import UNREADABLE
 
 APPEARANCE_CLASS = "occupancy"
 FOREIGN = re.compile(r"[^A-Za-z0-9_.\-]")
@@ -68,7 +69,7 @@ class Sensors:
         """Take the state of a stream that the broker has kept; ignore what is none."""
         try:
             found = msgspec.json.decode(body, type=Presence)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return
         self._presence[topic.removeprefix(f"{self._prefix}/").removesuffix("/presence")] = found
 

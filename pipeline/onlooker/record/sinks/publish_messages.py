@@ -28,6 +28,7 @@ from msgspec import Meta
 
 from onlooker.errors import OnlookerError
 from onlooker.rekognition.shapes import RecordError, StreamRecord
+from onlooker.types import UNREADABLE
 
 KINDS = ("face", "face+text", "text", "none", "failed")
 
@@ -101,7 +102,7 @@ def unpack_request(message: bytes) -> Request:
     """Return the request in a message that begins with REQUEST. Raises RecordError."""
     try:
         return _request.decode(message[len(REQUEST) :])
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RecordError(f"not a request for records: {error}") from error
 
 
@@ -109,7 +110,7 @@ def unpack_answer(part: bytes) -> Answer:
     """Return the answer in the second part of a message. Raises RecordError."""
     try:
         return _answer.decode(part)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RecordError(f"not an answer of Onlooker's publisher: {error}") from error
 
 
@@ -124,7 +125,7 @@ def unpack_newest(part: bytes) -> Newest:
         version = _version.decode(next(iter(_elements.decode(part)), b""))
         if version == VERSION:
             return _newest.decode(part)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RecordError(f"not a message of Onlooker's publisher: {error}") from error
     raise RecordError(
         f"not a message of Onlooker's publisher of today: it has version {version} of the "
