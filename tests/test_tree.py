@@ -59,7 +59,6 @@ TESTED_BY = {
     "config/tracking": "config/test_schema",
     "console/people_cards": "console/test_people_page",
     "console/people_changes": "console/test_people_page",
-    "console/console_process": "console/test_supervised",
     "console/live_feed": "console/test_live_page",
     "console/run_observer": "console/test_streams_page",
     "console/settings": "console/test_supervised",

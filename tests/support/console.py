@@ -17,6 +17,7 @@ import uvicorn
 from onlooker.api.access_keys import Key
 from onlooker.api.listener import listening
 from onlooker.config.schema import Config
+from onlooker.console.console_process import http_config
 from onlooker.console.settings import ConsoleSettings
 from onlooker.console.site import Site
 
@@ -103,18 +104,7 @@ def serving(
     """Yield the URL of a console over the log and the collections in `folder`."""
     given = settings(folder, config)
     site = Site(given, keys, os.getpid(), secret=b"s" * 32)
-    http = uvicorn.Server(
-        uvicorn.Config(
-            site.app(),
-            ws="websockets-sansio",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-            proxy_headers=bool(given.config.console.proxies),
-            forwarded_allow_ips=[*given.config.console.proxies],
-        )
-    )
+    http = uvicorn.Server(http_config(given, site))
     with listening(given.address) as listener:
         port = listener.getsockname()[1]
 

@@ -114,7 +114,7 @@ class LimitedConnection(HttpToolsProtocol):
         return offers and not self._should_upgrade()
 
     def _becomes_socket(self) -> bool:
-        """Return whether the connection is a WebSocket from here on, which has no limits of time."""
+        """Return whether the connection is a WebSocket from here on: without limits of time."""
         return self.parser is not None and self.parser.should_upgrade() and self._should_upgrade()
 
     def _resume_reading(self) -> None:

@@ -14,7 +14,8 @@ import uvicorn
 
 from onlooker import piped_process, program_log
 from onlooker.api import access_keys, process_protocol, services
-from onlooker.api.listener import listening
+from onlooker.api.connection_limits import LimitedConnection
+from onlooker.api.listener import BACKLOG, listening
 from onlooker.console import sessions
 from onlooker.console.settings import ConsoleSettings
 from onlooker.console.site import Site
@@ -44,11 +45,23 @@ def main() -> None:
 
 def run(settings: ConsoleSettings, signs: Signs) -> None:
     """Listen, and answer until SIGTERM. Raises OnlookerError, and OSError if it cannot listen."""
-    serve, proxies = settings.config.serve, [*settings.config.console.proxies]
+    serve = settings.config.serve
     keys = access_keys.load(Path(serve.keys), services.actions()) if serve.keys else None
     site = Site(settings, keys, os.getppid(), sessions.secret(), sessions.signed_out_path())
-    http = uvicorn.Config(
+    http = http_config(settings, site)
+    with (
+        listening(settings.address) as listener,
+        asyncio.Runner(loop_factory=http.get_loop_factory()) as runner,
+    ):
+        runner.run(_answer(uvicorn.Server(http), listener, signs, site))
+
+
+def http_config(settings: ConsoleSettings, site: Site) -> uvicorn.Config:
+    """Return the settings of the HTTP server, whose connections are limited as the API's are."""
+    serve, proxies = settings.config.serve, [*settings.config.console.proxies]
+    return uvicorn.Config(
         site.app(),
+        http=LimitedConnection,
         ws="websockets-sansio",
         ws_max_size=MAX_MESSAGE_BYTES,
         ws_per_message_deflate=False,
@@ -58,15 +71,11 @@ def run(settings: ConsoleSettings, signs: Signs) -> None:
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=proxies,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         ssl_certfile=serve.certificate,
         ssl_keyfile=serve.private_key,
     )
-    with (
-        listening(settings.address) as listener,
-        asyncio.Runner(loop_factory=http.get_loop_factory()) as runner,
-    ):
-        runner.run(_answer(uvicorn.Server(http), listener, signs, site))
 
 
 async def _answer(http: uvicorn.Server, listener: object, signs: Signs, site: Site) -> None:

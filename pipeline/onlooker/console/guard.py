@@ -5,6 +5,7 @@ page has a script of its own, and browsers are told to run none but the console'
 must come from the console's own page: it brings the session's token, and no foreign Origin.
 """
 
+import asyncio
 import hmac
 import ipaddress
 from collections.abc import Mapping
@@ -32,6 +33,8 @@ CLOSE_UNAUTHORISED = 4401
 """Code with which a socket without a session is closed; the page then says so."""
 ENDED = f"{SIGN_IN}?ended"
 """Where a browser is sent whose session has ended."""
+BODY_SECONDS = 120.0
+"""Seconds for a request's body to arrive."""
 MAX_FORM_BYTES = 16 * 1024
 """Bytes of a request of somebody who has not signed in."""
 
@@ -52,6 +55,10 @@ HEADERS = {
 
 class _BodyTooLarge(Exception):
     """A request's body has more bytes than MAX_BODY_BYTES."""
+
+
+class _BodyTooSlow(Exception):
+    """A request's body has not arrived within BODY_SECONDS."""
 
 
 class Guard:
@@ -99,6 +106,8 @@ class Guard:
             await self._app(scope, _limited(receive, limit), answer)
         except _BodyTooLarge:
             await _refuse(413, TOO_LARGE)(scope, receive, answer)
+        except _BodyTooSlow:
+            await _refuse(408, "The upload took too long.")(scope, receive, answer)
 
     def _session_of(self, headers: Headers) -> Session | None:
         try:
@@ -181,12 +190,21 @@ def _refuse(status: int, text: str) -> Response:
 
 
 def _limited(receive: Receive, limit: int) -> Receive:
-    """Return `receive` that takes `limit` bytes at most: a body may come without its length."""
-    taken = 0
+    """Return `receive` that takes `limit` bytes at most: a body may come without its length.
+
+    It raises _BodyTooLarge and _BodyTooSlow.
+    """
+    taken, more = 0, True
+    end = asyncio.get_running_loop().time() + BODY_SECONDS
 
     async def limited() -> Message:
-        nonlocal taken
-        message = await receive()
+        nonlocal taken, more
+        try:
+            async with asyncio.timeout_at(end if more else None):
+                message = await receive()
+        except TimeoutError:
+            raise _BodyTooSlow from None
+        more = message.get("more_body", False)
         taken += len(message.get("body", b""))
         if taken > limit:
             raise _BodyTooLarge

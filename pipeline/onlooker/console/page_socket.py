@@ -60,8 +60,10 @@ async def serve(socket: WebSocket) -> None:
     tasks = [asyncio.create_task(each()) for each in work]
     try:
         await page.listen()
-    except (WebSocketDisconnect, KeyError, *UNREADABLE):  # KeyError: bytes instead of text
-        with suppress(RuntimeError):  # it is closed already
+    except WebSocketDisconnect:
+        pass
+    except (KeyError, *UNREADABLE):  # KeyError: bytes instead of text
+        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
             await socket.close()
     finally:
         page.leave()

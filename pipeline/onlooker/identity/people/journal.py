@@ -18,6 +18,7 @@ from onlooker.identity.people.journal_file import JournalFile
 from onlooker.identity.people.person_changes import Change, LoggedChange, Visitor, without
 from onlooker.sql import Connection
 
+
 class JournalDatabase(Connection, Protocol):
     """The tables of the journal, as statements use them. All methods raise StoreError."""
 
