@@ -5,9 +5,10 @@ at the video's size, and the same embedder on plain ONNX Runtime with the same f
 Both may use every core. The video is 1280x720, made from photographs in scikit-image: a portrait
 that zooms, a motorcycle with its maker's name that pans, and a caption as on television. Onlooker
 runs with its defaults, then on one core, then with `text.size = 960`, where it reads the same small
-text as the loop.
+text as the loop. With --still a camera looks at that scene's first image all the time, with the
+noise of a sensor, and Onlooker has a motion_threshold.
 
-    python -m bench.bench_pipeline [--video VIDEO] [--frames 240] [--rounds 2]
+    python -m bench.bench_pipeline [--video VIDEO] [--frames 240] [--rounds 2] [--still]
 """
 
 import argparse
@@ -29,7 +30,7 @@ from bench.support.published import face_detector
 from rapidocr import RapidOCR
 
 from onlooker.cli.demo_video import photographs
-from onlooker.config.schema import Config, Match, Text
+from onlooker.config.schema import Config, Match, SourceConfig, Text
 from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.search.engines import open_searcher
 from onlooker.media.picture import Picture
@@ -38,6 +39,7 @@ from onlooker.models import model, weights
 from onlooker.models.card import card as find_card
 from onlooker.models.card import space
 from onlooker.record.sinks.json_lines import read
+from onlooker.stream.cameras import serve
 from onlooker.stream.inline import inline
 from onlooker.stream.messages import Status
 from onlooker.stream.outputs import Outputs
@@ -48,15 +50,22 @@ from onlooker.types import Frame
 from onlooker.vision import analyser
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
+NOISE = 2.0
+"""Standard deviation of a still scene's brightness, of 255, from image to image."""
+MOTION_THRESHOLD = 0.01
 
 
-def make_video(path: Path, frames: int) -> None:
-    """Write the video: a zooming portrait, a panning motorcycle behind it, two lines of caption."""
+def make_video(path: Path, frames: int, still: bool) -> None:
+    """Write the video: a zooming portrait, a panning motorcycle behind it, two lines of caption.
+
+    still: the first image all the time, each with noise of its own.
+    """
+    random = np.random.default_rng(0)
     photos = photographs()
     wide = cv2.resize(photos.motorcycle, None, fx=2.2, fy=2.2, interpolation=cv2.INTER_CUBIC)
     with VideoWriter(path, WIDTH, HEIGHT, RATE) as video:
         for number in range(frames):
-            along = number / max(1, frames - 1)
+            along = 0.0 if still else number / max(1, frames - 1)
             left = round(along * (wide.shape[1] - WIDTH))
             top = round(along * (wide.shape[0] - HEIGHT))
             frame = np.array(wide[top : top + HEIGHT, left : left + WIDTH], np.uint8)
@@ -66,6 +75,9 @@ def make_video(path: Path, frames: int) -> None:
             frame[560:680, 60:700] = (40, 30, 20)
             for text, scale, down in (("EILEEN COLLINS", 1.6, 612), ("Commander", 1.1, 662)):
                 cv2.putText(frame, text, (84, down), cv2.FONT_HERSHEY_DUPLEX, scale, (255,) * 3, 2)
+            if still:
+                noise = random.normal(0, NOISE, frame.shape)
+                frame = np.clip(frame + noise, 0, 255).astype(np.uint8)
             video.write(frame)
 
 
@@ -149,7 +161,10 @@ def staged(video: Path, settings: Config, place: Path, records: Path) -> Timing:
         if status.done:
             marks.append((time.perf_counter(), status.done))
 
-    replay([video], settings, Outputs(records=records), mark, store=place)
+    if settings.streams:
+        serve(lambda: settings, Outputs(records=records), mark, store=place)
+    else:
+        replay([video], settings, Outputs(records=records), mark, store=place)
     (begin, first), (end, last) = marks[0], marks[-1]
     found = list(read(records))
     lines = [sum(t.Type == "LINE" for t in record.TextDetections) for record in found]
@@ -200,6 +215,7 @@ def main() -> None:
     arguments.add_argument("--video", type=Path)
     arguments.add_argument("--frames", type=int, default=240)
     arguments.add_argument("--rounds", type=int, default=2)
+    arguments.add_argument("--still", action="store_true", help="a scene without motion")
     chosen = arguments.parse_args()
 
     settings = Config(match=Match(collection="bench"))
@@ -210,7 +226,7 @@ def main() -> None:
         folder = Path(name)
         video = chosen.video or folder / "bench.mp4"
         if chosen.video is None:
-            make_video(video, chosen.frames)
+            make_video(video, chosen.frames, chosen.still)
         place = folder / "faces.db"
         with open_searcher(place, space(settings.faces.embedder)) as searcher:
             searcher.create_collection("bench")
@@ -227,6 +243,10 @@ def main() -> None:
             "one core": lambda: alone(video, settings, place, records),
             "text.size 960": lambda: staged(video, finer, place, records),
         }
+        if chosen.still:
+            source = SourceConfig(url=str(video), motion_threshold=MOTION_THRESHOLD)
+            gated = msgspec.structs.replace(settings, streams={"still": source})
+            passes["motion_threshold"] = lambda: staged(video, gated, place, records)
         timings: dict[str, list[Timing]] = {name: [] for name in passes}
         alone_for: list[tuple[float, float, float]] = []
         for number in range(chosen.rounds):
