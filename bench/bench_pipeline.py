@@ -55,7 +55,7 @@ NOISE = 2.0
 MOTION_THRESHOLD = 0.01
 
 
-def make_video(path: Path, frames: int, still: bool) -> None:
+def make_video(path: Path, frames: int, still: bool = False) -> None:
     """Write the video: a zooming portrait, a panning motorcycle behind it, two lines of caption.
 
     still: the first image all the time, each with noise of its own.
