@@ -23,8 +23,9 @@ def test_another_model_in_its_place_is_a_problem(
     monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path))
     shutil.copy(other, tmp_path / wrong.file)
     (verdict,) = verify.verify(["ppocrv4_det"], "cpu")
-    assert (verdict.name, verdict.provider, verdict.precision) == ("ppocrv4_det", "cpu", "fp32")
-    assert verdict.problems
+    assert (verdict.name, verdict.provider, verdict.precision) == ("ppocrv4_det", "cpu", "")
+    [problem] = verdict.problems
+    assert "the model does not fit its card: it has 12 outputs" in problem
 
 
 def test_a_measurement_is_what_the_card_holds() -> None:

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from onlooker.cli.pull_models import pull_models
+from onlooker.cli.pull_models import pull_models, say_left_out
+from onlooker.cli.terminal import complaints
 from onlooker.config.load import load
 from onlooker.config.schema import PROVIDERS
 from onlooker.models import archive, readers, weights
-from onlooker.models.card import Card, Characters, cards
+from onlooker.models.card import CARDS, Card, Characters, WeightsError, cards, own_folder
 from onlooker.models.card import card as find_card
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ def list_models() -> None:
 
     Example: `onlooker models list`
     """
+    say_left_out()
     table = Table(title=f"models in {weights.folder()}", title_justify="left")
     for heading in ("name", "licence", "built", "task"):
         table.add_column(heading, no_wrap=heading != "task")
@@ -122,20 +124,28 @@ def verify(
 
     Exits with status 1 if any model differs. Example: `onlooker models verify yunet`
     """
-    sound = True
     # Imported here: ONNX Runtime loads slowly.
     from onlooker.models import verify as comparison
 
     pull_models(names)
+    wrong: list[Card] = []
     for verdict in comparison.verify(names, provider):
-        sound = sound and not verdict.problems
+        if verdict.problems:
+            wrong.append(find_card(verdict.name))
         result = "; ".join(verdict.problems) or "as on its card"
         mark = ("wrong", "red") if verdict.problems else ("sound", "green")
-        where = f"{verdict.provider} {verdict.precision}"
+        where = f"{verdict.provider} {verdict.precision}".strip()
         line = Text.assemble(mark, f"  {verdict.name} on {where}: {result}")
         console.print(line, soft_wrap=True)
-    if not sound:
-        console.print("build them again with `onlooker models pull --force NAME`")
+    if bare := [card.name for card in wrong if not card.probe.expect]:
+        said = "`, `".join(f"onlooker models probe {name} >> {_card_path(name)}" for name in bare)
+        complaints.print(f"write the figures of a new model once, and compare then: `{said}`")
+    if others := " ".join(card.name for card in wrong if card.probe.expect):
+        complaints.print(
+            f"what may be damaged is built again by `onlooker models pull --force {others}`; if it "
+            "stays so, the card is another model's, or this machine computes otherwise: report it"
+        )
+    if wrong:
         raise typer.Exit(1)
 
 
@@ -143,15 +153,25 @@ def verify(
 def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
     """Print the figures for a new model's card, measured on the CPU in fp32.
 
-    Example: `onlooker models probe yunet >> models/yunet.toml`
+    A card that has figures is refused: they are appended once. Example: `onlooker models probe mine
+    >> models/mine.toml`
     """
     from onlooker.models.verify import measure
 
     pull_models([name])
+    if find_card(name).probe.expect:
+        raise WeightsError(
+            f"{_card_path(name)}: has the figures of its probe, which `onlooker models verify "
+            f"{name}` compares; to write them anew, remove its [[probe.expect]] first"
+        )
     for figures in measure(name):
         print("\n[[probe.expect]]")
         for key, value in msgspec.to_builtins(figures).items():
             print(f"{key} = {msgspec.json.encode(value).decode().replace(',', ', ')}")
+    complaints.print(
+        f"these lines go to the end of {_card_path(name)}; from then on `onlooker models verify "
+        f"{name}` compares them"
+    )
 
 
 @app.command("import-paddle")
@@ -231,3 +251,9 @@ def _facts(struct: msgspec.Struct) -> str:
 
 def _numbers(channels: tuple[float, ...]) -> str:
     return "(" + ", ".join(f"{value:g}" for value in channels) + ")"
+
+
+def _card_path(name: str) -> Path:
+    """Return the path of the card called `name`: Onlooker's, or else the user's own."""
+    ours = CARDS / f"{name}.toml"
+    return ours.resolve() if ours.is_file() else own_folder() / f"{name}.toml"

@@ -1,5 +1,6 @@
 """Models built with a progress bar, for all commands that need some."""
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -7,12 +8,21 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn
 
 from onlooker.cli.ending import if_stopped
-from onlooker.models import archive, weights
+from onlooker.cli.terminal import complaints
+from onlooker.models import archive, card, weights
 from onlooker.models.card import Archive
+
+
+@functools.cache
+def say_left_out() -> None:
+    """Say once which of the user's own cards cannot be used, and why."""
+    for error in card.left_out().values():
+        complaints.print(f"own model left out: {error}")
 
 
 def pull_models(names: Iterable[str] | None = None, *, force: bool = False) -> list[Path]:
     """Build models as `weights.pull` does; show the progress on stderr if it is a terminal."""
+    say_left_out()
     kept = "models that are complete are kept; the same command makes the others"
     with if_stopped(lambda: kept):
         return weights.pull(names, force=force, track=_bars)

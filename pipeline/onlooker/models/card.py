@@ -28,8 +28,11 @@ the same card."""
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Channels: TypeAlias = tuple[float, float, float]
 """One number for each channel, in the network's order."""
+Script: TypeAlias = Annotated[str, Meta(pattern="^[a-z]+$")]
+"""The name of a script as `onlooker.models.scripts` has it."""
 Place: TypeAlias = tuple[float, float]
 Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
 """Places of the eyes, the nose and the corners of the mouth in a model's input, in pixels; the left
@@ -98,6 +101,11 @@ class Build(Section, frozen=True):
     heads: Heads | None = None
     """The weights that the edit `heads` adds."""
 
+    def __post_init__(self) -> None:
+        for edit, key in (("greedy_with_space", "vocabulary"), ("heads", "heads")):
+            if edit in self.edits and getattr(self, key) is None:
+                raise ValueError(f"the edit {edit!r} needs the key `{key}`")
+
 
 class Logistic(Section, frozen=True):
     """The curve from a value to the probability 1 / (1 + exp(-slope * (value - midpoint)))."""
@@ -122,7 +130,7 @@ class Logistic(Section, frozen=True):
 class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
     """A score map, boxes and five points at each stride (`onlooker.vision.face_detectors`)."""
 
-    strides: tuple[int, ...]
+    strides: Annotated[tuple[Positive, ...], Meta(min_length=1)]
     confidence: Logistic
     """Whether it is a face, of the score."""
 
@@ -130,7 +138,7 @@ class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
 class Centerface(Section, frozen=True, tag="centerface", tag_field="kind"):
     """A map of the faces' centres, with sizes and five points."""
 
-    stride: int
+    stride: Positive
     confidence: Logistic
     """Whether it is a face, of the score."""
 
@@ -151,7 +159,7 @@ class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
 class Classes(Section, frozen=True, tag="classes", tag_field="kind"):
     """A probability for each label."""
 
-    labels: tuple[str, ...]
+    labels: Annotated[tuple[Text, ...], Meta(min_length=1)]
     crop: float | None = None
     """Side of the square crop, in long sides of the face; None if a chip is cut."""
     template: Template | None = None
@@ -193,8 +201,9 @@ class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kin
 class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
     """CTC: class 0 is the blank; the file's metadata `character` has one line for each other."""
 
-    scripts: Annotated[tuple[Text, ...], Meta(min_length=1)]
-    """Those it reads, in small letters: `[text] readers` may name a recogniser by its script."""
+    scripts: Annotated[tuple[Script, ...], Meta(min_length=1)]
+    """Some of those it reads: `[text] readers` may name a recogniser by its script. They are
+    compared with its alphabet (`onlooker.models.fitness`)."""
 
 
 Decode: TypeAlias = (
@@ -220,16 +229,20 @@ class Calibration(Section, frozen=True):
     slope: float
     midpoint: float
 
+    def __post_init__(self) -> None:
+        if self.slope * (1 if self.metric == "cosine" else -1) <= 0:
+            raise ValueError("slope must be above 0 for a cosine, and below 0 for a distance")
+
 
 class Embedder(Section, frozen=True):
     """The facts about a model that turns a face into a vector."""
 
-    dim: int
-    chip: int
+    dim: Positive
+    chip: Positive
     """Side, in pixels, of the aligned square that the model takes."""
     template: Template
     """Where the five points lie in the chip."""
-    mesh_template: tuple[Place, ...]
+    mesh_template: Annotated[tuple[Place, ...], Meta(min_length=20, max_length=20)]
     """The places of `onlooker.vision.mesh.STABLE` in it: their median under the template."""
     smallest: float
     """Width in pixels below which a face is not recognised."""
@@ -278,10 +291,15 @@ class Probe(Section, frozen=True):
     """A synthetic image and the model's outputs for it: see `onlooker.models.self_test`."""
 
     picture: Literal["blocks", "digits"]
-    size: tuple[int, int]
+    size: tuple[Positive, Positive]
     """Width and height of the image."""
     expect: tuple[Figures, ...] = ()
     """Outputs of the built model when the card was written: `onlooker models probe NAME`."""
+
+    def __post_init__(self) -> None:
+        outputs = [each.output for each in self.expect]
+        if twice := [name for name in dict.fromkeys(outputs) if outputs.count(name) > 1]:
+            raise ValueError(f"[[probe.expect]] is there twice for {twice[0]}: remove one of them")
 
 
 class Card(Section, frozen=True, kw_only=True):
@@ -308,7 +326,7 @@ class Card(Section, frozen=True, kw_only=True):
     layout: Literal["NCHW", "NHWC"]
     shape: tuple[Count, Count]
     """Height and width of the input; 0 for a free side."""
-    multiple: int = 1
+    multiple: Positive = 1
     """The divisor of free sides."""
     colour: Literal["RGB", "BGR"]
     mean: Channels
@@ -319,6 +337,20 @@ class Card(Section, frozen=True, kw_only=True):
     embedder: Embedder | None = None
     run: Run
     probe: Probe
+
+    def __post_init__(self) -> None:
+        if (self.embedder is not None) != isinstance(self.decode, Vector):
+            raise ValueError('[embedder] goes with decode.kind = "vector", and with no other kind')
+        if self.embedder is not None and self.shape != (self.embedder.chip,) * 2:
+            raise ValueError(f"embedder.chip is {self.embedder.chip}, and shape {[*self.shape]}")
+        if not all(map(math.isfinite, (*self.mean, *self.scale))) or not all(self.scale):
+            raise ValueError("mean and scale are numbers, and no scale is 0")
+        for side, given in zip(self.shape, reversed(self.probe.size), strict=True):
+            if given != side if side else given % self.multiple:
+                wanted = f"{side}" if side else f"a multiple of {self.multiple}"
+                raise ValueError(
+                    f"probe.size {[*self.probe.size]} is width and height: {given} must be {wanted}"
+                )
 
     @property
     def digest(self) -> str:
@@ -348,12 +380,34 @@ def read(path: Path) -> Card:
 
 @functools.cache
 def cards() -> dict[str, Card]:
-    """Return all cards by name: Onlooker's in alphabetical order, then the user's own."""
+    """Return all cards by name: Onlooker's in alphabetical order, then the user's own.
+
+    Own cards that cannot be used are left out; `left_out` has them.
+    """
     found = {path.stem: read(path) for path in sorted(CARDS.glob("*.toml"))}
     if not found:
         raise WeightsError(f"{CARDS}: no model cards here; reinstall onlooker")
-    own = {path.stem: read(path) for path in sorted(own_folder().glob("*.toml"))}
-    return {**found, **{name: card for name, card in own.items() if name not in found}}
+    return found | {name: own for name, own in _own().items() if isinstance(own, Card)}
+
+
+def left_out() -> dict[str, WeightsError]:
+    """Return why cards of the user's own models cannot be used, by name."""
+    return {name: own for name, own in _own().items() if isinstance(own, WeightsError)}
+
+
+def _own() -> dict[str, Card | WeightsError]:
+    """Return for each of the user's own cards, by name, the card or why it cannot be used."""
+    found: dict[str, Card | WeightsError] = {}
+    for path in sorted(own_folder().glob("*.toml")):
+        try:
+            found[path.stem] = read(path)
+            if (CARDS / path.name).is_file():
+                raise WeightsError(
+                    f"{path}: {path.stem} is a model of Onlooker's; give yours another name"
+                )
+        except WeightsError as error:
+            found[path.stem] = error
+    return found
 
 
 def own_folder() -> Path:
@@ -365,6 +419,8 @@ def card(name: str) -> Card:
     """Return the card called `name`. Raises WeightsError with a hint if there is none."""
     known = cards()
     if name not in known:
+        if (cause := left_out().get(name)) is not None:
+            raise cause
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]}?" if near else f"known models are {', '.join(known)}"
         raise WeightsError(f"no model is called {name!r}; {hint}")

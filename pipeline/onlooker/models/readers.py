@@ -1,7 +1,7 @@
 """The text recognisers that a configuration names, by their cards or by scripts."""
 
 from onlooker.config import schema
-from onlooker.models.card import Card, Characters, WeightsError, card, cards
+from onlooker.models.card import Card, Characters, WeightsError, card, cards, left_out
 
 
 def recognisers(settings: schema.Text) -> list[Card]:
@@ -56,11 +56,13 @@ def _recogniser(name: str) -> Card:
         raise WeightsError(f"[text] readers: several models read {name}; name one of {names}")
     if usual:
         return usual[0]
+    if name in left_out():
+        return card(name)
     every = sorted({script for each in known.values() for script in _scripts(each)})
     if name.islower() and name.isalpha():
         raise WeightsError(
             f"[text] readers: no model reads {name}; those that are here read {', '.join(every)}. "
-            "`onlooker models add-language` adds others"
+            "`onlooker models add-language` adds others, `onlooker models list` shows your own"
         )
     return card(name)
 

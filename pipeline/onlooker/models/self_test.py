@@ -98,6 +98,11 @@ def differences(probe: Probe, found: Sequence[Figures], tolerance: float) -> lis
             problems.append(f"no output is called {expected.output}")
         elif actual.shape != expected.shape:
             problems.append(f"{expected.output} has shape {actual.shape}, not {expected.shape}")
+        elif len(actual.first) != len(expected.first):
+            problems.append(
+                f"{expected.output} has {len(expected.first)} first values on the card, not "
+                f"{len(actual.first)}"
+            )
         else:
             problems += _unlike(expected, actual, tolerance)
     return problems

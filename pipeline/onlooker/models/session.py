@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from onlooker.models import heap, precision, self_test, weights
+from onlooker.models import fitness, heap, precision, self_test, weights
 from onlooker.models.batches import Batches
 from onlooker.models.buffers import Buffers, page_lock
 from onlooker.models.card import Card, WeightsError
@@ -160,6 +160,8 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
             f"above what is missing; {NEEDS.get(provider, '')}"
             f'run `pip install "onlooker[{EXTRAS[provider]}]"`, or set runtime.provider to "cpu"'
         )
+    outputs = {each.name: tuple(each.shape) for each in session.get_outputs()}
+    fitness.check(card, outputs, session.get_modelmeta().custom_metadata_map)
     return session
 
 

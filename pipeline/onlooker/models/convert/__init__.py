@@ -6,11 +6,12 @@ numpy, onnx, tflite and flatbuffers are needed: neither TensorFlow nor any code 
 run. The exception is a user's own model in Paddle's format, which Paddle itself must read.
 """
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import onnx
 
-from onlooker.models.card import Card
+from onlooker.models.card import Card, WeightsError
 from onlooker.models.convert import (
     faceapi,
     graph_edits,
@@ -20,6 +21,9 @@ from onlooker.models.convert import (
     tfjs,
     tflite,
 )
+
+MAX_CAUSE = 200
+"""Characters of a library's error that are shown."""
 
 FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
     "onnx": onnx.load_model_from_string,
@@ -42,8 +46,34 @@ EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
 
 
 def build(card: Card, members: Sequence[bytes]) -> bytes:
-    """Return the card's model as an ONNX file, from the bytes of the card's members."""
+    """Return the card's model as an ONNX file, from the bytes of the card's members.
+
+    Raises WeightsError if the members are not what the card says.
+    """
+    try:
+        inspect.signature(FORMATS[card.build.format]).bind(*members)
+    except TypeError as error:
+        raise WeightsError(
+            f"{card.name}: its card has {len(members)} [[members]], and build.format "
+            f"{card.build.format!r} takes another number"
+        ) from error
+    try:
+        return _built(card, members)
+    except WeightsError:
+        raise
+    except Exception as error:  # of a parser that is given what it is not for, or a damaged file
+        paths = ", ".join(member.path for member in card.members)
+        cause = f"{type(error).__name__}: {' '.join(str(error).split())[:MAX_CAUSE]}"
+        raise WeightsError(
+            f"{card.name}: {paths} cannot be built as build.format {card.build.format!r} with the "
+            f"edits {[*card.build.edits]}: is it of that format, and whole? ({cause})"
+        ) from error
+
+
+def _built(card: Card, members: Sequence[bytes]) -> bytes:
     model = FORMATS[card.build.format](*members)
+    if not model.graph.node:
+        raise WeightsError(f"{card.name}: its file is no ONNX model: it has no operators")
     for name in card.build.edits:
         EDITS[name](model, card)
     graph_edits.take_images(model, card)

@@ -1,6 +1,6 @@
 """Changes to finished graphs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ def take_images(model: onnx.ModelProto, card: Card) -> None:
         )
     [old] = graph.input
     sizes = list(old.type.tensor_type.shape.dim)
+    _check_input(card, old)
     if card.layout == "NCHW":
         batch, channels, height, width = sizes
         sizes = [batch, height, width, channels]
@@ -88,6 +89,30 @@ def take_images(model: onnx.ModelProto, card: Card) -> None:
     after = list(graph.node)
     del graph.node[:]
     graph.node.extend([*nodes, *after])
+
+
+def _check_input(card: Card, given: onnx.ValueInfoProto) -> None:
+    """Raise WeightsError unless the network's input is the one that the card describes."""
+    tensor = given.type.tensor_type
+    if tensor.elem_type != TensorProto.FLOAT:
+        found = TensorProto.DataType.Name(tensor.elem_type)
+        raise WeightsError(f"{card.name}: the graph takes {found} as {given.name}, not FLOAT")
+    sides = [side or None for side in card.shape]
+    wanted = [None, *sides, 3] if card.layout == "NHWC" else [None, 3, *sides]
+    sizes = [side.dim_value or None for side in tensor.shape.dim]
+    fits = len(sizes) == len(wanted) and sizes[0] in (None, 1)
+    if not fits or any(
+        size not in (None, want) for size, want in zip(sizes[1:], wanted[1:], strict=True)
+    ):
+        raise WeightsError(
+            f"{card.name}: the graph takes {given.name} of shape {_shown(sizes)}, and shape and "
+            f"layout of its card make that {_shown(wanted)}; correct the card, or let the graph "
+            'take any size with the edit "free_size"'
+        )
+
+
+def _shown(shape: Sequence[int | None]) -> str:
+    return f"({', '.join('any' if side is None else str(side) for side in shape)})"
 
 
 def count_denormals(data: bytes) -> int:
@@ -242,6 +267,11 @@ def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
             f"{card.name}: the edit `greedy_with_space` needs build.vocabulary on the card"
         )
     metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if "character" not in metadata:
+        raise WeightsError(
+            f"{card.name}: the edit `greedy_with_space` needs the metadata `character` in the "
+            "file: the alphabet, one character a line"
+        )
     # The file names the classes from 1 on; the last class, which it does not name, is the space.
     alphabet = [*metadata["character"].split("\n"), " "]
     wanted = VOCABULARIES[card.build.vocabulary]

@@ -1,0 +1,408 @@
+"""Cards that are wrong, each in one way: one line names the card and the cause, and no other model
+suffers.
+"""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from onlooker.cli import pull_models
+from onlooker.cli.models import app
+from onlooker.config import schema
+from onlooker.models import card, fitness, own_models, readers, weights
+from onlooker.models.card import WeightsError
+from onlooker.vision.mesh import STABLE
+
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+Change = Callable[[dict[str, Any]], None]
+
+
+def saved(
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, Any],
+    given: tuple[Any, ...],
+    answer: tuple[Any, ...],
+    kind: int = TensorProto.FLOAT,
+    **metadata: str,
+) -> bytes:
+    """Return an ONNX file of one input, x, and one output, y."""
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", kind, given)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, answer)],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    helper.set_model_props(model, metadata)
+    return bytes(model.SerializeToString())
+
+
+def detector(
+    size: tuple[Any, Any] = ("h", "w"), maps: int = 1, kind: int = TensorProto.FLOAT
+) -> bytes:
+    """Return a network that finds bright pixels."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["f", "k"], ["c"]),
+        helper.make_node("Sigmoid", ["c"], ["y"]),
+    ]
+    weight = np.full((maps, 3, 1, 1), 0.1, np.float32)
+    return saved(nodes, {"k": weight}, ("n", 3, *size), ("n", maps, *size), kind)
+
+
+def reader(**metadata: str) -> bytes:
+    """Return a network that reads a class from the colour of each column."""
+    classes = len(ALPHABET) + 2
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[2], keepdims=0),
+        helper.make_node("Transpose", ["m"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["t", "k"], ["p"]),
+        helper.make_node("Add", ["p", "b"], ["a"]),
+        helper.make_node("Softmax", ["a"], ["y"], axis=2),
+    ]
+    weight = np.linspace(-1, 1, 3 * classes, dtype=np.float32).reshape(3, classes)
+    constants = {"k": weight, "b": np.zeros(classes, np.float32)}
+    return saved(nodes, constants, ("n", 3, 48, "w"), ("n", "w", classes), **metadata)
+
+
+def vector(dim: int = 4) -> bytes:
+    """Return a network that embeds the mean colour of an image of 16 x 16 pixels."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["m", "k"], ["y"]),
+    ]
+    weight = np.linspace(-1, 1, 3 * dim, dtype=np.float32).reshape(3, dim)
+    return saved(nodes, {"k": weight}, ("n", 3, 16, 16), ("n", dim))
+
+
+MODELS = {
+    "detector": detector(),
+    "reader": reader(character="\n".join(ALPHABET)),
+    "vector": vector(),
+}
+KINDS: dict[str, dict[str, Any]] = {
+    "detector": {"shape": [0, 0], "multiple": 32, "decode": {"kind": "probability_map"}},
+    "reader": {
+        "shape": [48, 0],
+        "multiple": 8,
+        "build": {"format": "onnx", "edits": ["greedy_with_space"], "vocabulary": "all"},
+        "decode": {"kind": "characters", "scripts": ["latin"]},
+        "probe": {"picture": "digits", "size": [320, 48]},
+    },
+    "vector": {
+        "shape": [16, 16],
+        "decode": {"kind": "vector"},
+        "embedder": {
+            "dim": 4,
+            "chip": 16,
+            "template": [[4, 4], [12, 4], [8, 8], [4, 12], [12, 12]],
+            "mesh_template": [[8, 8]] * 20,
+            "smallest": 16,
+            "calibration": {"metric": "cosine", "slope": 20, "midpoint": 0.5},
+        },
+        "probe": {"picture": "blocks", "size": [16, 16]},
+    },
+}
+
+
+def described(kind: str, folder: Path) -> dict[str, Any]:
+    """Return a good card of the model in `folder`."""
+    archive, members = own_models.folder_archive(folder, ["model.onnx"])
+    return {
+        "name": "mine",
+        "task": "is tried",
+        "licence": "MIT",
+        "attribution": "of this test",
+        "trained_on": "nothing",
+        "optional": True,
+        "layout": "NCHW",
+        "multiple": 1,
+        "colour": "BGR",
+        "mean": [0.0, 0.0, 0.0],
+        "scale": [1.0, 1.0, 1.0],
+        "archive": msgspec.to_builtins(archive),
+        "members": [msgspec.to_builtins(each) for each in members],
+        "build": {"format": "onnx"},
+        "run": {"provider": "cpu", "bfloat16": False},
+        "probe": {"picture": "blocks", "size": [64, 64]},
+        **deepcopy(KINDS[kind]),
+    }
+
+
+@pytest.fixture(autouse=True)
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of own cards, and a cache of models of its own."""
+    models = weights.folder()
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    for each in card.cards().values():  # the others need not be built again
+        if (models / each.file).is_file():
+            (tmp_path / "cache" / each.file).symlink_to(models / each.file)
+    folder = tmp_path / "data" / "models"
+    folder.mkdir(parents=True)
+    forget()
+    yield folder
+    monkeypatch.undo()
+    forget()
+
+
+def forget() -> None:
+    card.cards.cache_clear()
+    pull_models.say_left_out.cache_clear()
+    weights._failures.clear()
+
+
+def toml(table: dict[str, Any], place: str = "") -> str:
+    """Return a table as TOML, its inner tables last."""
+    values = [
+        f"{key} = {inline(value)}\n" for key, value in table.items() if not isinstance(value, dict)
+    ]
+    inner = [(f"{place}{key}", each) for key, each in table.items() if isinstance(each, dict)]
+    return "".join([*values, *(f"[{key}]\n{toml(each, key + '.')}" for key, each in inner)])
+
+
+def inline(value: object) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(inline, value))}]"
+    if isinstance(value, dict):
+        pairs = (f"{key} = {inline(each)}" for key, each in value.items() if each is not None)
+        return f"{{{', '.join(pairs)}}}"
+    return msgspec.json.encode(value).decode()
+
+
+def write(own: Path, kind: str, change: Change = lambda _: None, data: bytes | None = None) -> Path:
+    """Write the card of a model, changed, and the model; return the card's path."""
+    source = own.parent / "source"
+    source.mkdir(exist_ok=True)
+    (source / "model.onnx").write_bytes(MODELS[kind] if data is None else data)
+    found = described(kind, source)
+    change(found)
+    path = own / "mine.toml"
+    path.write_text(toml(found))
+    forget()
+    return path
+
+
+def run(*words: str) -> tuple[int, str, str]:
+    """Return status, output and complaints of a command; an error is one line."""
+    done = CliRunner().invoke(app, words, env={"COLUMNS": "400"})
+    if isinstance(done.exception, WeightsError):
+        assert "\n" not in str(done.exception)
+        return 1, done.stdout, f"{done.stderr}error: {done.exception}\n"
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_good_card_is_built_probed_once_and_verified(kind: str, own: Path) -> None:
+    path = write(own, kind)
+    status, out, said = run("verify", "mine")
+    assert (status, out.count("\n")) == (1, 1)
+    assert "wrong  mine on cpu fp32: the card has no figures to compare with" in out
+    assert f"`onlooker models probe mine >> {path}`" in said
+    status, figures, said = run("probe", "mine")
+    assert status == 0
+    assert f"go to the end of {path}" in said
+    path.write_text(path.read_text() + figures)
+    forget()
+    assert run("verify", "mine") == (0, "sound  mine on cpu fp32: as on its card\n", "")
+    status, out, said = run("probe", "mine")
+    assert (status, out) == (1, ""), "so that >> appends nothing"
+    assert "remove its [[probe.expect]] first" in said
+
+
+GOOD: Change = lambda _: None  # noqa: E731
+YUNET = {"kind": "yunet", "strides": [8], "confidence": {"slope": 1, "midpoint": 0}}
+CLASSES = {"kind": "classes", "labels": ["a", "b"]}
+
+
+def at(place: str, value: object) -> Change:
+    """Return the change that puts a value in its place, as "probe.size"; ... removes the key."""
+
+    def change(found: dict[str, Any]) -> None:
+        *way, last = place.split(".")
+        for each in way:
+            found = found[int(each)] if isinstance(found, list) else found[each]
+        if value is ...:
+            del found[last]
+        else:
+            found[last] = value
+
+    return change
+
+
+REQUIRED = (
+    "name", "task", "licence", "attribution", "trained_on", "archive", "members", "build", "layout",
+    "shape", "colour", "mean", "scale", "decode", "run", "probe", "archive.client",
+    "archive.package", "archive.version", "archive.size", "archive.sha256", "members.0.path",
+    "members.0.sha256", "build.format", "decode.kind", "decode.scripts", "run.provider",
+    "run.bfloat16", "probe.picture", "probe.size",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", REQUIRED)
+def test_a_missing_key_is_named(key: str, own: Path) -> None:
+    path = write(own, "reader", at(key, ...))
+    status, _, said = run("verify", "mine")
+    assert status == 1
+    assert f"{path}: " in said
+    assert f"`{key.rpartition('.')[2]}`" in said
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "value", "cause"),
+    [
+        ("reader", "licence", "", "length >= 1 - at `$.licence`"),
+        ("reader", "task", 7, "Expected `str`, got `int` - at `$.task`"),
+        ("reader", "name", "yours", "the card's name is 'yours'; name the file yours.toml"),
+        ("reader", "members", [], "length >= 1 - at `$.members`"),
+        ("reader", "archive.client", "curl", "Invalid enum value 'curl' - at `$.archive.client`"),
+        ("reader", "members.0.sha256", "abc", "matching regex .* at `\\$.members"),
+        ("reader", "build.format", "caffe", "Invalid enum value 'caffe'"),
+        ("reader", "build.edits", ["quantise"], "Invalid enum value 'quantise'"),
+        ("reader", "build.vocabulary", ..., "'greedy_with_space' needs the key `vocabulary`"),
+        ("reader", "shape", [48], "length 2"),
+        ("reader", "multiple", 0, ">= 1 - at `$.multiple`"),
+        ("reader", "scale", [1.0, 0.0, 1.0], "no scale is 0"),
+        ("reader", "decode.kind", "letters", "Invalid value 'letters'"),
+        ("reader", "decode.scripts", [], "length >= 1 - at `$.decode.scripts`"),
+        ("reader", "decode.scripts", ["Latin"], "matching regex .* at `\\$.decode.scripts"),
+        ("reader", "decode.strides", [8], "unknown field `strides`"),
+        ("reader", "probe.size", [0, 48], ">= 1 - at `$.probe.size"),
+        ("reader", "probe.size", [320, 32], "32 must be 48"),
+        ("reader", "probe.size", [321, 48], "321 must be a multiple of 8"),
+        ("reader", "speed", 3, "unknown field `speed`"),
+        ("vector", "embedder", ..., "goes with decode.kind = \"vector\""),
+        ("vector", "decode.kind", "probability_map", "goes with decode.kind = \"vector\""),
+        ("vector", "embedder.chip", 12, "embedder.chip is 12, and shape"),
+        ("vector", "embedder.mesh_template", [[8, 8]], "length >= 20"),
+        ("vector", "embedder.calibration.slope", -20, "slope must be above 0 for a cosine"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_named_with_its_place(
+    kind: str, key: str, value: object, cause: str, own: Path
+) -> None:
+    path = write(own, kind, at(key, value))
+    status, _, said = run("verify", "mine")
+    assert status == 1
+    assert f"{path}: " in said
+    pattern = cause if ".*" in cause else None
+    if pattern is None:
+        assert cause in said
+    else:
+        with pytest.raises(WeightsError, match=pattern):
+            card.card("mine")
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "data", "cause"),
+    [
+        ("reader", at("members.0.sha256", "0" * 64), None, "sha256 .*, but its card has 0{64}"),
+        ("reader", at("members.0.path", "other.onnx"), None, "other.onnx is no longer there"),
+        ("reader", at("build.format", "tflite"), None, "cannot be built as .* 'tflite'"),
+        ("reader", at("build.format", "tesseract"), None, "'tesseract'|Tesseract"),
+        ("reader", at("build.format", "tfjs"), None, r"has 1 \[\[members\]\], and .* 'tfjs'"),
+        ("reader", at("build.edits", []), None, "no output idx, but y; .*greedy_with_space"),
+        ("reader", at("decode.scripts", ["cyrillic"]), None, "has cyrillic, .* those of latin"),
+        ("reader", GOOD, reader(), "needs the metadata `character`"),
+        ("reader", GOOD, MODELS["reader"][:200], "is it of that format, and whole"),
+        ("reader", GOOD, b"", "no ONNX model"),
+        ("reader", GOOD, MODELS["detector"], "needs the metadata `character`"),
+        ("detector", at("build.edits", ["heads"]), None, "'heads' needs the key `heads`"),
+        ("detector", at("build", KINDS["reader"]["build"]), None, "the metadata `character`"),
+        ("detector", at("decode", KINDS["reader"]["decode"]), None, "no output idx, but y"),
+        ("detector", at("layout", "NHWC"), None, r"\(any, 3, any, any\), .* \(any, any, any, 3\)"),
+        ("detector", GOOD, detector((64, 64)), r"\(any, 3, 64, 64\), .*free_size"),
+        ("detector", GOOD, detector(maps=2), r"a map is \(n, 1, height, width\)"),
+        ("detector", GOOD, detector(kind=TensorProto.UINT8), "takes UINT8 as x, not FLOAT"),
+        ("detector", at("decode", YUNET), None, "no output cls_8, but y"),
+        ("detector", at("decode", CLASSES), None, r"decode.labels makes its output \(n, 2\)"),
+        ("vector", at("embedder.dim", 5), None, r"embedder.dim .* \(n, 5\), .* \(1, 4\)"),
+    ],
+)
+def test_a_model_that_is_not_the_cards_is_one_line(
+    kind: str, change: Change, data: bytes | None, cause: str, own: Path
+) -> None:
+    write(own, kind, change, data)
+    for words in (("probe", "mine"), ("verify", "mine")):
+        status, out, said = run(*words)
+        assert status == 1
+        assert "mine: " in said + out or "mine.toml: " in said
+        with pytest.raises(AssertionError, match=cause):
+            raise AssertionError(said + out)
+
+
+def test_a_bad_card_is_left_out_with_one_line_and_no_other_model_suffers(own: Path) -> None:
+    path = write(own, "reader", at("licence", ...))
+    bad = "own model left out: " + f"{path}: Object missing required field `licence`\n"
+    status, out, said = run("list")
+    assert (status, said) == (0, bad)
+    assert "yunet" in out
+    assert "mine" not in out
+    forget()
+    status, out, said = run("verify", "gender", "--provider", "cpu")
+    assert (status, said) == (0, bad)
+    assert [each.name for each in readers.recognisers(schema.Text())] == ["ppocrv6_rec_small"]
+    with pytest.raises(WeightsError, match="missing required field `licence`"):
+        readers.recognisers(schema.Text(readers=("mine",)))
+
+
+def test_a_card_of_a_name_that_is_taken_is_left_out(own: Path) -> None:
+    path = write(own, "vector")
+    path.rename(own / "yunet.toml").write_text(
+        path.with_name("yunet.toml").read_text().replace('"mine"', '"yunet"')
+    )
+    forget()
+    assert "yunet is a model of Onlooker's; give yours another name" in run("list")[2]
+    assert card.card("yunet").attribution.startswith("YuNet by Shiqi Yu")
+
+
+def test_figures_that_were_appended_twice_are_told(own: Path) -> None:
+    path = write(own, "vector")
+    figures = run("probe", "mine")[1]
+    path.write_text(path.read_text() + figures + figures)
+    forget()
+    assert "[[probe.expect]] is there twice for y: remove one of them" in run("verify", "mine")[2]
+
+
+def test_what_is_wrong_with_one_model_does_not_hide_the_others(own: Path) -> None:
+    write(own, "vector")
+    run("pull", "mine")
+    path = own / "mine.toml"
+    path.write_text(path.read_text().replace("dim = 4", "dim = 5"))
+    forget()
+    status, out, _ = run("verify", "mine", "gender", "--provider", "cpu")
+    assert status == 1
+    first, second = out.splitlines()
+    assert first.startswith("wrong  mine on cpu: mine: the model does not fit its card: ")
+    assert second == "sound  gender on cpu fp32: as on its card"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in card.CARDS.glob("*.toml")))
+def test_onlookers_own_models_fit_their_cards(name: str) -> None:
+    """By the shapes that their cards state; `test_verify` compares with the models themselves."""
+    found = card.card(name)
+    shapes = {each.output: each.shape for each in found.probe.expect}
+    alphabet = {"latin": ALPHABET, "greek": "αβγδεζηθικλμνξοπρστυφχψω"}
+    if isinstance(found.decode, card.Characters):
+        letters = [*map(chr, range(0x61, 0x7B)), *alphabet["greek"]]
+        letters += map(chr, [*range(0x430, 0x450), *range(0x4E00, 0x4E20), *range(0x3041, 0x3060)])
+        letters += map(chr, range(0x621, 0x64B))
+        assert fitness.misfit(found, shapes, {"character": "\n".join(letters)}) is None
+    else:
+        assert fitness.misfit(found, shapes, {}) is None
+
+
+def test_a_template_of_the_mesh_has_its_stable_points() -> None:
+    assert len(STABLE) == 20
