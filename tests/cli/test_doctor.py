@@ -45,7 +45,9 @@ def test_a_sound_machine_has_status_0_and_every_subject() -> None:
 @pytest.mark.usefixtures("machine")
 def test_the_text_has_a_line_for_each_subject() -> None:
     done = CliRunner().invoke(app, ["doctor"])
-    assert len(done.output.splitlines()) == len(check()[1])
+    *lines, last = done.output.splitlines()
+    assert len(lines) == len(check()[1])
+    assert last == "see it at work: onlooker demo --open"
     assert "good  video: PyAV" in done.output
 
 

@@ -27,6 +27,7 @@ from onlooker.errors import OnlookerError
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
 from onlooker.record.log.reader import Log, LogError
+from onlooker.record.log.schema import id_of
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
 from onlooker.record.sinks.publish import Publisher
@@ -227,7 +228,7 @@ def test_watching_says_where_to_go_on(tmp_path: Path) -> None:
 
         watch.wait_for(served)
         status, [line] = watch.stop(signal.SIGINT)
-        named = log.id.hex()
+        named = log.ask(id_of).hex()
     assert status == 130
     assert line == (
         f"stopped: SIGINT; 1 record was received; `--since 1 --log {named}` continues there"

@@ -15,7 +15,8 @@ def test_generate_prints_the_public_key_that_show_prints(tmp_path: Path) -> None
     generated = CliRunner().invoke(app, ["keys", "generate", str(path)])
     assert generated.exit_code == 0
     shown = CliRunner().invoke(app, ["keys", "show", str(path)])
-    assert shown.output == generated.output == f"{curve_keys.read(path).public}\n"
+    assert shown.stdout == generated.stdout == f"{curve_keys.read(path).public}\n"
+    assert f"{path} has the secret and stays here" in generated.stderr
     assert path.stat().st_mode & 0o077 == 0
 
 

@@ -12,6 +12,7 @@ from tests.support.frame_records import make_records
 from tests.support.publishing import Pump, joined
 
 from onlooker.record.curve_keys import KeyPair
+from onlooker.record.log.schema import id_of
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.sinks.publish_messages import AT, END, INBOX, KINDS, PublishError
@@ -168,7 +169,7 @@ def test_a_position_is_refused_by_another_log(
         assert listening.log is None
         last = [next(listening).Sequence for _ in range(2)][-1]
         position = listening.log
-        assert position == log.id.hex()
+        assert position == log.ask(id_of).hex()
         listening.close()
         again = subscribe(one.endpoint, since=last, timeout=60, log=position)
         assert next(again).Sequence == 3

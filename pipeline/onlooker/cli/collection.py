@@ -106,7 +106,8 @@ def create(name: Name) -> None:
     """
     with _opened(_place()) as searcher:
         made = searcher.create_collection(name)
-    console.print(f"created {made.name} (model {made.model})")
+    advice = f"`onlooker collection index {made.name} FOLDER` fills it"
+    console.print(f"created {made.name} (model {made.model}); {advice}")
 
 
 @app.command()

@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.text import Text
 
 from onlooker.cli import run
-from onlooker.cli.terminal import plain
+from onlooker.cli.terminal import command, plain
 from onlooker.config import paths
 from onlooker.config.load import find, has_section, load
 from onlooker.config.schema import Config
 from onlooker.errors import OnlookerError
 from onlooker.models import archive, precision, session, weights
+from onlooker.models.card import left_out
 from onlooker.stream import cameras, capacity, run_directory
 from onlooker.stream.ring import Ring
 from onlooker.stream.run_directory import MEMORY
@@ -59,6 +60,8 @@ def doctor(
             advice = f"; {each.advice}" if each.advice else ""
             line = Text.assemble(MARKS[each.state], f"  {each.subject}: {each.text}{advice}")
             console.print(line, soft_wrap=True)
+        if not any(each.state == "lack" for each in findings):
+            console.print(f"see it at work: {command()} demo --open", soft_wrap=True)
     if any(each.state == "lack" for each in findings):
         raise typer.Exit(1)
 
@@ -117,6 +120,8 @@ def runtime() -> Iterator[Finding]:
 
 def models() -> Iterator[Finding]:
     """Check the models, and the programs that fetch those that are missing."""
+    for error in left_out().values():
+        yield Finding("own model", "note", str(error), "correct its card, or remove it")
     missing = [card for card in weights.defaults() if weights.built(card) is None]
     if not missing:
         where = weights.installed_folder() or weights.folder()

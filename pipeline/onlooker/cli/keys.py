@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from onlooker.cli.terminal import complaints
 from onlooker.record import curve_keys
 
 app = typer.Typer(no_args_is_help=True, help="CURVE keys for records that leave the machine.")
@@ -17,6 +18,10 @@ def generate(path: Annotated[Path, typer.Argument(help="New file for the key pai
     Example: `onlooker keys generate camera-room.key`
     """
     print(curve_keys.generate(path).public)
+    complaints.print(
+        f"{path} has the secret and stays here; the other side gets the public key, as one of its "
+        "`clients` or as --server"
+    )
 
 
 @app.command("show")

@@ -21,7 +21,15 @@ from onlooker import durable_file, program_log
 from onlooker.cli import cluster_replay, standard_streams
 from onlooker.cli.ending import if_stopped
 from onlooker.cli.pull_models import pull_models
-from onlooker.cli.terminal import STDOUT, complaints, console, counted, plain, stdout_for_results
+from onlooker.cli.terminal import (
+    STDOUT,
+    command,
+    complaints,
+    console,
+    counted,
+    plain,
+    stdout_for_results,
+)
 from onlooker.config import schema
 from onlooker.config.load import load
 from onlooker.config.schema import KEEP_ALL, NEARLY_URL, Config
@@ -130,6 +138,7 @@ def replay(
         replay_videos(
             videos, settings, outputs, annotate, one_process, speed, blur=policy, printed=printed
         )
+        plain.print(f"visits          {command()} log appearances --log {outputs.log_path}")
 
 
 def _check_options(

@@ -58,6 +58,10 @@ def test_a_writer_brings_it_up_to_date(old: Path, tmp_path: Path, records: Recor
     Writer(old).close()
     Writer(tmp_path / "new.db").close()
     assert tables(old) == tables(tmp_path / "new.db")
+    with Log(old) as log, Log(tmp_path / "new.db") as new:
+        ids = [each.ask(schema.id_of) for each in (log, new)]
+    assert [len(each) for each in ids] == [16, 16]
+    assert ids[0] != ids[1]
 
 
 def test_a_newer_one_is_left_alone(tmp_path: Path) -> None:

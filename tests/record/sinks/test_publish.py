@@ -16,6 +16,7 @@ from tests.support.appearances import event, record
 from tests.support.processes import wait_until
 from tests.support.publishing import Listener, Pump, joined, listens, pump
 
+from onlooker.record.log.schema import id_of
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
 from onlooker.record.sinks.publish_messages import AT, PublishError, pack_newest
@@ -266,7 +267,7 @@ while True:
             listening = subscribe(endpoint, since=3, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([b"\0end", pack_newest(log.id, {"video": 9})])
+            peer.send_multipart([b"\0end", pack_newest(log.ask(id_of), {"video": 9})])
             with pytest.raises(PublishError, match="from Sequence 4 on are in its log"):
                 next(listening)
 

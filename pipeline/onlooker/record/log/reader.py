@@ -126,12 +126,6 @@ class Log:
             raise
 
     @property
-    def id(self) -> bytes:
-        """The log's 16 bytes, which no other log has. Raises LogError for one of an old format."""
-        [(found,)] = self._rows("SELECT id FROM facts")
-        return bytes(found)
-
-    @property
     def position(self) -> int:
         """Position of the newest record; 0 if there is none."""
         [(found,)] = self._rows("SELECT coalesce(max(position), 0) FROM records")

@@ -77,7 +77,7 @@ FACTS = """
 CREATE TABLE facts (id BLOB NOT NULL);
 INSERT INTO facts VALUES (randomblob(16));
 """
-"""`id` is that of the log: no other has it, but for a copy."""
+"""See `id_of`."""
 
 TABLES = f"""
 CREATE TABLE streams (
@@ -134,6 +134,12 @@ def create(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA auto_vacuum = INCREMENTAL")
     database.execute("PRAGMA journal_mode = WAL")
     FILE.make(database)
+
+
+def id_of(database: sqlite3.Connection) -> bytes:
+    """Return the 16 bytes of a log that no other has. Raises sqlite3.Error if its format is old."""
+    (found,) = database.execute("SELECT id FROM facts").fetchone()
+    return bytes(found)
 
 
 def is_log(file: BinaryIO) -> bool:

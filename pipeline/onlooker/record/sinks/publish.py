@@ -16,6 +16,7 @@ import zmq
 from onlooker.record import curve_keys
 from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.reader import Entry, Log, LogError
+from onlooker.record.log.schema import id_of
 from onlooker.record.sinks import endpoints
 from onlooker.record.sinks.endpoints import Binding
 from onlooker.record.sinks.publish_messages import (
@@ -71,7 +72,7 @@ class Publisher:
     ) -> None:
         endpoints.check_publishable(endpoint, keys is not None)
         self._log = log
-        self._log_id = log.id
+        self._log_id = log.ask(id_of)
         self.position = log.position if position is None else position
         self.follower = Follower(log, self, BATCH_RECORDS)
         self._sequences = log.sequences_at(self.position)

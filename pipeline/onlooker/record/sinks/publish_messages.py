@@ -78,7 +78,7 @@ class Newest(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     log: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    """`Log.id`: the Sequences of one log mean nothing in another."""
+    """`onlooker.record.log.schema.id_of`: the Sequences of one log mean nothing in another."""
     sequences: dict[str, Sequence]
     """The newest Sequence of each stream."""
 
