@@ -2,7 +2,7 @@
 suffers.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from onlooker.models.card import WeightsError
 from onlooker.vision.mesh import STABLE
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+NONE: Mapping[str, str] = {}
 Change = Callable[[dict[str, Any]], None]
 
 
@@ -31,7 +32,7 @@ def saved(
     given: tuple[Any, ...],
     answer: tuple[Any, ...],
     kind: int = TensorProto.FLOAT,
-    **metadata: str,
+    metadata: Mapping[str, str] = NONE,
 ) -> bytes:
     """Return an ONNX file of one input, x, and one output, y."""
     graph = helper.make_graph(
@@ -42,7 +43,7 @@ def saved(
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    helper.set_model_props(model, metadata)
+    helper.set_model_props(model, dict(metadata))
     return bytes(model.SerializeToString())
 
 
@@ -71,7 +72,7 @@ def reader(**metadata: str) -> bytes:
     ]
     weight = np.linspace(-1, 1, 3 * classes, dtype=np.float32).reshape(3, classes)
     constants = {"k": weight, "b": np.zeros(classes, np.float32)}
-    return saved(nodes, constants, ("n", 3, 48, "w"), ("n", "w", classes), **metadata)
+    return saved(nodes, constants, ("n", 3, 48, "w"), ("n", "w", classes), metadata=metadata)
 
 
 def vector(dim: int = 4) -> bytes:

@@ -78,8 +78,12 @@ def test_a_graph_that_is_not_a_reader_is_refused() -> None:
     helper.set_model_props(model, {"character": "a\nb\n中"})
     with pytest.raises(WeightsError, match="0 weights have 5 classes"):
         graph_edits.greedy_with_space(model, reader_card("latin"))
-    with pytest.raises(WeightsError, match=r"needs build.vocabulary"):
-        graph_edits.greedy_with_space(model, reader_card(None))
+    model, _, _ = reader("ab")
+    helper.set_model_props(model, {})
+    with pytest.raises(WeightsError, match="needs the metadata `character`"):
+        graph_edits.greedy_with_space(model, reader_card("latin"))
+    with pytest.raises(ValueError, match="needs the key `vocabulary`"):
+        reader_card(None)
 
 
 def two_convolutions(unused: int, *, twice: bool) -> tuple[onnx.ModelProto, str, str]:

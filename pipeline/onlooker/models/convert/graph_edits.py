@@ -262,10 +262,7 @@ def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
     metadata `character` names the classes 1, 2, ... of the new alphabet, one a line; class 0 is
     CTC's blank, and the last one the space.
     """
-    if card.build.vocabulary is None:
-        raise WeightsError(
-            f"{card.name}: the edit `greedy_with_space` needs build.vocabulary on the card"
-        )
+    assert card.build.vocabulary is not None  # `Build` sees to it
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if "character" not in metadata:
         raise WeightsError(
