@@ -27,6 +27,12 @@ NATS = {"kind": "nats", "url": "nats://127.0.0.1:4222"}
         ({**NATS, "signing_key": "env:KEY"}, "only webhooks are signed"),
         ({**NATS, "send": ()}, "an empty list sends nothing"),
         ({"kind": "mqtt", "url": "mqtt://h", "send": ("records",)}, "takes events"),
+        ({"kind": "mqtt", "url": "mqtt://h", "topic": "home/#"}, "no [+] and no #"),
+        ({"kind": "mqtt", "url": "mqtt://h", "discovery": "+"}, "no [+] and no #"),
+        ({**NATS, "topic": "home.>"}, "without spaces"),
+        ({**NATS, "topic": "home..door"}, "parts between dots"),
+        ({"kind": "kafka", "url": "kafka://h", "topic": "home/door"}, "a topic has letters"),
+        ({"kind": "kinesis", "topic": "home/door"}, "a stream has letters"),
     ],
 )
 def test_what_cannot_be_meant(settings: dict[str, Any], says: str) -> None:

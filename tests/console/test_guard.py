@@ -1,6 +1,8 @@
 """The guard: who is let in, and what is refused."""
 
+import http.client
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from tests.support.console import KEYS, Visitor, serving
@@ -138,3 +140,22 @@ def test_no_path_leads_out_of_the_files(free: str, path: str) -> None:
 def test_one_who_has_not_signed_in_sends_little(locked: str) -> None:
     fields = {"id": "ADMIN", "secret": "x" * MAX_FORM_BYTES}
     assert Visitor(locked).post("/sign-in", fields).status == 413
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_waited_for(locked: str, free: str) -> None:
+    for url in (locked, free):
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        connection.putrequest("POST", "/sign-in")
+        connection.putheader("Content-Length", str(10**9))
+        connection.endheaders(b"a")
+        assert connection.getresponse().status == 413
+        connection.close()
+
+
+def test_a_second_host_does_not_help(free: str) -> None:
+    connection = http.client.HTTPConnection(urlsplit(free).netloc, timeout=60)
+    connection.putrequest("GET", "/live")  # with the right one
+    connection.putheader("Host", "evil.example")
+    connection.endheaders()
+    assert connection.getresponse().status == 421
+    connection.close()

@@ -24,6 +24,19 @@ SCHEMES: dict[SinkKind, tuple[str, ...]] = {
     "kinesis": ("http", "https"),
     "kafka": ("kafka", "kafkas"),
 }
+TOPICS: dict[SinkKind, tuple[str, str]] = {
+    "nats": (
+        r"[^\s.*>]+(\.[^\s.*>]+)*",
+        "a subject has parts between dots, without spaces, * and >",
+    ),
+    "mqtt": (r"[^+#\0]+", "a topic has no + and no #, which are for subscribers"),
+    "kafka": (r"[A-Za-z0-9._\-]{1,249}", "a topic has letters, digits, dots, hyphens, underscores"),
+    "kinesis": (
+        r"[A-Za-z0-9._\-]{1,128}",
+        "a stream has letters, digits, dots, hyphens, underscores",
+    ),
+}
+"""What may be a topic, as a regular expression and in words."""
 SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:.+")
 
 
@@ -77,6 +90,10 @@ class SinkConfig(Section, frozen=True, kw_only=True):
             raise ConfigError("signing_key: only webhooks are signed")
         if self.kind == "mqtt" and "records" in self.contents:
             raise ConfigError('send: an "mqtt" sink takes events: appearances and readings')
+        for name in ("topic", "discovery"):
+            given, (form, words) = getattr(self, name), TOPICS.get(self.kind, (".*", ""))
+            if given and not re.fullmatch(form, given):
+                raise ConfigError(f"{name}: {given!r}: {words}")
         if not self.contents or not self.streams:
             raise ConfigError("send and streams: an empty list sends nothing; remove the sink")
 

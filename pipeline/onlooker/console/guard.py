@@ -101,8 +101,12 @@ class Guard:
         if refusal is not None:
             await refusal(scope, receive, answer)
             return
+        limit = MAX_FORM_BYTES if session is None else MAX_BODY_BYTES
+        length = headers.get("content-length", "0")
+        if not length.isdigit() or int(length) > limit:
+            await _refuse(413, TOO_LARGE)(scope, receive, answer)
+            return
         try:
-            limit = MAX_FORM_BYTES if session is None else MAX_BODY_BYTES
             await self._app(scope, _limited(receive, limit), answer)
         except _BodyTooLarge:
             await _refuse(413, TOO_LARGE)(scope, receive, answer)
@@ -118,7 +122,7 @@ class Guard:
 
     def _foreign(self, scope: Scope, headers: Headers) -> Response | None:
         """Return the answer to a request of another web page; None if it is not of one."""
-        host = headers.get("host", "")
+        host = ",".join(headers.getlist("host"))
         if self._sessions.open and not _is_loopback(host):
             # A foreign name that leads to this machine: another web page is asking.
             return _refuse(421, "Without keys, this console is only for localhost and 127.0.0.1.")
@@ -141,9 +145,6 @@ class Guard:
             given = headers.get(CSRF_HEADER, "")
             if not hmac.compare_digest(given.encode(), session.csrf.encode()):
                 return _refuse(403, "The page is out of date: load it again.")
-            length = headers.get("content-length", "0")
-            if not length.isdigit() or int(length) > MAX_BODY_BYTES:
-                return _refuse(413, TOO_LARGE)
         if not session.allows("console:View") and path != "/sign-out":
             return _refuse(403, "This key may not use the console: it lacks console:View.")
         return None
@@ -173,7 +174,8 @@ def _same_origin(headers: Mapping[str, str], host: str) -> bool:
 def _is_loopback(host: str) -> bool:
     """Return whether a Host header names this machine by a name that only it can have."""
     try:
-        name = urlsplit(f"//{host}").hostname or ""
+        parts = urlsplit(f"//{host}")
+        name, _ = parts.hostname or "", parts.port  # ValueError: not a port
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:
         return False

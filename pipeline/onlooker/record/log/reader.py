@@ -12,7 +12,6 @@ and after a loss of power the structure of the whole file. `Log.check` verifies 
 
 import heapq
 import sqlite3
-import uuid
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from math import inf
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
+from uuid import UUID
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
@@ -140,11 +140,8 @@ class Log:
     def sequences_at(self, position: int) -> dict[str, int]:
         """Return the last Sequence that each stream had at `position`."""
         # "+": not by the index on streams, which would read all of their records.
-        later = dict(
-            self._rows(
-                "SELECT stream, count(*) FROM records WHERE position > ? GROUP BY +stream", position
-            )
-        )
+        counted = "SELECT stream, count(*) FROM records WHERE position > ? GROUP BY +stream"
+        later = dict(self._rows(counted, position))
         streams = self._rows("SELECT id, name, sequence FROM streams ORDER BY id")
         return {name: sequence - later.get(number, 0) for number, name, sequence in streams}
 
@@ -157,12 +154,12 @@ class Log:
 
     def position_of(self, record_id: str) -> int | None:
         """Return the position of the record with this RecordId, or None."""
-        found = self._rows("SELECT position FROM records WHERE identity = ?", _bytes(record_id))
+        found = self._rows("SELECT position FROM records WHERE identity = ?", UUID(record_id).bytes)
         return int(found[0][0]) if found else None
 
     def find(self, record_id: str) -> StreamRecord | None:
         """Return the record with this RecordId, or None. Raises LogError if it is damaged."""
-        found = self._entries("identity = ?", (_bytes(record_id),), 1)
+        found = self._entries("identity = ?", (UUID(record_id).bytes,), 1)
         return self._decoded(found[0]) if found else None
 
     def record_ids(self, stream: str) -> Iterator[str]:
@@ -175,7 +172,7 @@ class Log:
             since,
             PAGE_RECORDS,
         ):
-            yield from (str(uuid.UUID(bytes=identity)) for _, identity in found)
+            yield from (str(UUID(bytes=identity)) for _, identity in found)
             since = found[-1][0]
 
     def state(self, stream: str, stage: str) -> StageState | None:
@@ -293,7 +290,7 @@ class Log:
 
     def vector(self, appearance: str) -> bytes | None:
         """Return the mean embedding of an appearance, float32, or None."""
-        found = self._rows("SELECT vector FROM visits WHERE id = ?", _bytes(appearance))
+        found = self._rows("SELECT vector FROM visits WHERE id = ?", UUID(appearance).bytes)
         return found[0][0] if found else None
 
     def best_face(self, appearance: str) -> bytes | None:
@@ -444,7 +441,3 @@ class Log:
                 f"{self.path}: {error}; `onlooker log check` says more, and "
                 "`onlooker log export` saves what can be read"
             ) from error
-
-
-def _bytes(record_id: str) -> bytes:
-    return uuid.UUID(record_id).bytes
