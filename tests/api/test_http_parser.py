@@ -33,6 +33,9 @@ class Connection:
     def _ignored(self) -> bool:
         return self.parser is not None and self.parser.should_upgrade()
 
+    def _should_upgrade(self) -> bool:
+        return False  # it has no WebSocket
+
     def on_message_begin(self) -> None:
         self.headers: list[tuple[bytes, bytes]] = []
         self.url = b""

@@ -80,7 +80,7 @@ def test_older_files_are_copied_and_then_changed(data: Path) -> None:
     make(data / "replay.db", OLD_LOG)
     _, *lines = migrate("--log", str(data / "replay.db"))
     assert len(lines) == 3
-    for name, old, new in (("faces.db", 2, 3), ("records.db", 4, 5), ("replay.db", 4, 5)):
+    for name, old, new in (("faces.db", 2, 3), ("records.db", 4, 6), ("replay.db", 4, 6)):
         [copy] = data.glob(f"{name}.2*")
         assert (version(copy), version(data / name)) == (old, new)
         assert any(line.endswith(f"format {new}; the old one is {copy}") for line in lines)
