@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
+import zmq
 from msgspec.structs import replace
 from tests.support import sdks
 from tests.support.publishing import Pump, joined, pump
 
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
+from onlooker.record.sinks.publish_messages import AT
 from onlooker.rekognition.shapes import BoundingBox, Face, FaceMatch, StreamRecord
 
 Records = Callable[..., list[StreamRecord]]
@@ -80,6 +83,41 @@ def test_the_client_has_every_record_once_and_in_order(
     assert printed.splitlines() == [
         f"{number} {record.RecordId}" for number, record in enumerate(sent, 1)
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        ([[3, bytes(16), {}]], "the publisher has version 3 of the protocol, not 2"),
+        ([[2, bytes(16), {}], [2, b"l" * 16, {}]], "the log is another one: begin with it anew"),
+    ],
+)
+def test_the_client_refuses_another_version_and_another_log(
+    said: list[list[object]], cause: str, tmp_path: Path
+) -> None:
+    modules = sdks.javascript(PACKAGES)
+    shutil.copy(CLIENT, tmp_path)
+    os.symlink(modules, tmp_path / "node_modules")
+    with zmq.Context() as context, context.socket(zmq.XPUB) as peer:
+        peer.setsockopt(zmq.XPUB_VERBOSE, 1)
+        port = peer.bind_to_random_port("tcp://127.0.0.1")
+        client = subprocess.Popen(
+            ["node", CLIENT.name, f"tcp://127.0.0.1:{port}", "video"],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            while peer.recv() != b"\1" + AT:
+                pass
+            for body in said:
+                peer.send_multipart([AT, msgspec.msgpack.encode(body)])
+            _, printed = client.communicate(timeout=60)
+        except BaseException:
+            client.kill()
+            raise
+    assert client.returncode == 1
+    assert cause in printed
 
 
 @pytest.mark.parametrize(("page", "shown"), [("README.md", "0.0 anna"), ("docs/records.md", "")])

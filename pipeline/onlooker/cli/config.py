@@ -68,4 +68,5 @@ def check(
                 complaints.print(Text.assemble(("error:", "red"), f" [streams.{name}] {cause}"))
         if any(found.values()):
             raise typer.Exit(1)
-    plain.print(f"{file or 'the defaults'}: fine")
+    advice = "; `onlooker run` starts it" if settings.streams else ""
+    plain.print(f"{file or 'the defaults'}: fine{advice}")
