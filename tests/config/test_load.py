@@ -61,7 +61,6 @@ def test_the_environment_names_a_file(tmp_path: Path, monkeypatch: pytest.Monkey
         ("[streams.door]\nfps = 5\n", "missing required field `url` - at `$.streams.door`"),
         ("[streams.door]\nurl = 'a.mp4'\nmotion = 0.1\n", "did you mean `motion_threshold`?"),
         ("[streams.'a b']\nurl = 'a.mp4'\n", "a stream's name has 1 to 128 letters"),
-        ("[streams.'..']\nurl = 'a.mp4'\n", "underscores, and is not . or .."),
         ("[streams.door]\nurl = 'a.mp4'\nspeed = 'fast'\n", 'write "max" or a factor'),
         (
             "[serve]\ncors_origins = ['*', 'http://a/']\n",

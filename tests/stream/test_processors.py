@@ -258,8 +258,6 @@ def test_the_name_in_an_arn(arn: str, name: str) -> None:
         "arn:aws:kinesis:us-east-1:000000000000:stream/",
         "arn:aws:kinesis:us-east-1:000000000000:table/door",
         "arn:aws:kinesis:us-east-1:000000000000:stream/ä",
-        "arn:aws:kinesis:us-east-1:000000000000:stream/..",
-        "arn:aws:kinesis:us-east-1:000000000000:stream/../../x",
         f"arn:aws:kinesis:us-east-1:000000000000:stream/{'a' * 129}",
     ],
 )

@@ -42,6 +42,11 @@ def test_findings_pass() -> None:
     assert answered(found) == pack_frame(found)
 
 
+def test_a_finer_search_may_have_been_a_usual_one() -> None:
+    lent = pack_frame(replace(LENT, text="finer"))
+    assert checked(OK, lent, pack_frame(LENT), len(VECTOR)) == pack_frame(LENT)
+
+
 def test_a_failed_frame_comes_back_as_it_was_lent() -> None:
     assert answered(frame("gate", 9), Result(1, "no", 1.0, 1.0, 1.0)) == pack_frame(LENT)
 
@@ -62,6 +67,7 @@ ME = Identity(
         lambda lent: replace(lent, epoch="another"),
         lambda lent: replace(lent, states={"track": b"mine"}),
         lambda lent: replace(lent, last=True),
+        lambda lent: replace(lent, text="none"),
         lambda lent: replace(lent, faces=(FACE,) * (MAX_FACES + 1)),
         lambda lent: replace(lent, faces=(FACE,)),
         lambda lent: replace(lent, faces=(FACE, replace(KNOWN, score=0.1))),

@@ -21,7 +21,7 @@ from onlooker.models.batches import CardFailed, CardFull
 from onlooker.record.log.reader import LogFull, read_log
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks import json_lines
-from onlooker.stream import steps
+from onlooker.stream import messages, remote_result, steps
 from onlooker.stream.feeds import Feed
 from onlooker.stream.inline import inline
 from onlooker.stream.outputs import Outputs
@@ -94,8 +94,13 @@ def test_how_text_is_searched(
     with ExitStack() as closing:
         step = steps.detect(Setup(config, closing, lambda _: feed))
         picture = Still(np.zeros((360, width, 3), np.uint8))
-        [frame_found] = step([Work(frame("door", 0, text=asked), picture)])
+        lent = frame("door", 0, text=asked)
+        [frame_found] = step([Work(lent, picture)])
     assert frame_found.text == done
+    # The same from a worker of another machine is believed.
+    answer = messages.pack_frame(frame_found)
+    result = messages.Result(1, None, 1.0, 1.0, 1.0)
+    assert remote_result.checked(result, messages.pack_frame(lent), answer, 0) == answer
     [wanted] = seen
     assert (wanted.text, wanted.finer) == (done != "none", done == "finer")
 

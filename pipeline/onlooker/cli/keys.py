@@ -20,7 +20,7 @@ def generate(path: Annotated[Path, typer.Argument(help="New file for the key pai
     print(curve_keys.generate(path).public)
     complaints.print(
         f"{path} has the secret and stays here; the other side gets the public key, as one of its "
-        "`clients` or as --server"
+        "`clients` or, in single quotes, as --server"
     )
 
 

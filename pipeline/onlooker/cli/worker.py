@@ -32,7 +32,7 @@ def worker(
 
     Waits for them, and may come and go at any time: records stay the same. That machine's
     configuration names its address and the keys of its workers in [workers].
-    Example: `onlooker worker tcp://192.168.1.5:5570 --key worker.key --server PUBLIC`
+    Example: `onlooker worker tcp://192.168.1.5:5570 --key worker.key --server 'PUBLIC'`
     """
     program_log.begin()
     try:

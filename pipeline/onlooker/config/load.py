@@ -23,8 +23,7 @@ NAMED: dict[str, Any] = {"streams": SourceConfig, "sinks": SinkConfig}
 """Sections of which there are several, each with a name, and the struct of one."""
 
 FORMATS = {
-    "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores, "
-    "and is not . or ..",
+    "streams": "a stream's name has 1 to 128 letters, digits, dots, hyphens and underscores",
     "sinks": "a sink's name has 1 to 64 letters, digits, hyphens and underscores",
     "account": "an account has 12 digits",
     "listen": "write an address and a port, such as 127.0.0.1:9464",

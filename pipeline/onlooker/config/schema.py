@@ -63,8 +63,7 @@ URL_SCHEMES = (*CAMERA_SCHEMES, "test", "file")
 NEARLY_URL = re.compile(r"(rtsps?|rtmp|https?|file|test):|[^/\s]+:[^/]*@", re.IGNORECASE)
 """The beginning of what is meant as a URL, but lacks the scheme or its slashes."""
 
-STREAM_NAME = r"^(?!\.\.?$)[A-Za-z0-9_.\-]{1,128}$"
-"""Not . and .., which browsers, shells and other programs take for folders."""
+STREAM_NAME = r"^[A-Za-z0-9_.\-]{1,128}$"
 StreamName = Annotated[str, Meta(pattern=STREAM_NAME)]
 
 SPEED = r"^(max|(?=.*[1-9])\d+(\.\d+)?x)$"

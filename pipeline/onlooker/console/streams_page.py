@@ -192,7 +192,7 @@ def _source(fields: dict[str, str], before: SourceConfig | None) -> SourceConfig
 def _reason(error: str) -> str:
     """Return an error of the form in words."""
     if "matching regex" in error:
-        return "A name has 1 to 128 letters, digits, dots, hyphens and underscores; not . or .."
+        return "A name has 1 to 128 letters, digits, dots, hyphens and underscores."
     if "could not convert" in error:
         return "The frames per second must be a number."
     return re.sub(r" - at `.*`$", "", error)

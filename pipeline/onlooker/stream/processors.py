@@ -61,7 +61,7 @@ def stream_of(arn: str) -> str:
     if found is None or not re.fullmatch(STREAM_NAME, found[1]):
         raise BadProcessor(
             f"{arn}: a stream's ARN ends in stream/NAME or stream/NAME/DIGITS, and its name has 1 "
-            "to 128 letters, digits, dots, hyphens and underscores, and is not . or .."
+            "to 128 letters, digits, dots, hyphens and underscores"
         )
     return found[1]
 
