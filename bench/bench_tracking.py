@@ -1,8 +1,10 @@
 """People followed through videos with exact truth, beside the trackers of the package `trackers`.
 
 The videos are made from photographs of the samples (`bench.support.scenes`). All trackers get the
-boxes that Onlooker detects; ByteTrack, OC-SORT and BoT-SORT (trackers 2.6.1, Apache-2.0) run in an
-environment of their own, since that package needs another OpenCV:
+boxes that Onlooker detects. The others get those of every frame; Onlooker searches where something
+new is to be seen and at intervals, as it does in videos, or everywhere with `--every`. ByteTrack,
+OC-SORT and BoT-SORT (trackers 2.6.1, Apache-2.0) run in an environment of their own, since that
+package needs another OpenCV:
 
     python3 -m venv build/peers && build/peers/bin/pip install trackers==2.6.1
     python -m bench.bench_tracking [--peers build/peers/bin/python]
@@ -27,10 +29,9 @@ from typing import Any, NamedTuple
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy is imported
 
-import numpy as np
 import skimage.data
 from bench.support.machine import measured_with
-from bench.support.scenes import Portrait, Scene, Truth, portraits, render, scenes
+from bench.support.scenes import HEIGHT, WIDTH, Portrait, Scene, Truth, portraits, render, scenes
 from bench.support.tracking_score import Score, matched, score
 from msgspec.structs import replace
 
@@ -39,15 +40,17 @@ from onlooker.config.tracking import Tracks
 from onlooker.identity.people.people import People, open_people
 from onlooker.identity.search.similarity import likeness, similarity
 from onlooker.media import image
-from onlooker.media.picture import Pixels, Still
+from onlooker.media.picture import Pixels, Planes, Still
+from onlooker.media.search_schedule import SearchSchedule
 from onlooker.models.card import Calibration, space
+from onlooker.stream.stage import NoPicture
 from onlooker.stream.track_step import visitor
 from onlooker.track.associations import Associations
 from onlooker.track.face_tracker import Likeness
 from onlooker.track.gallery import Vector
 from onlooker.track.stream_tracks import StreamTracks, begin
 from onlooker.types import Appearance, Face, Frame, Identity, StoredFace
-from onlooker.vision.analyser import Analyser, Wanted
+from onlooker.vision.analyser import AnalysedFace, Analyser, Wanted
 from onlooker.vision.unindexed_reasons import passing
 
 WANTED = Wanted(text=False, select=passing("AUTO"))
@@ -61,37 +64,67 @@ class Video:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.frames: list[tuple[int, float, tuple[Face, ...], list[Truth]]] = []
-        """Index, time, faces as they are recognised, and truth."""
+        self.frames: list[Frame] = []
+        """With their faces as the track stage gets them."""
+        self.truths: list[list[Truth]] = []
         self.detected: list[tuple[Face, ...]] = []
-        """The same faces as they are detected."""
+        """The faces of each frame, had it been searched."""
 
     def boxes(self) -> list[tuple[float, list[list[float]]]]:
         return [
-            (when, [[*map(float, face.box), face.score] for face in faces])
-            for _, when, faces, _ in self.frames
+            (frame.time, [[*map(float, face.box), face.score] for face in faces])
+            for frame, faces in zip(self.frames, self.detected, strict=True)
         ]
 
 
 def analysed(
-    scene: Scene, analyser: Analyser, people: dict[str, list[Portrait]], street: Pixels
+    scene: Scene,
+    analyser: Analyser,
+    people: dict[str, list[Portrait]],
+    street: Pixels,
+    every: bool = False,
 ) -> Video:
-    video = Video(scene)
+    """Return a scene whose faces are searched by need, or in every frame."""
+    video, schedule, associations = Video(scene), SearchSchedule(text=False), Associations()
     for index, when, pixels, truth in render(scene, people, street):
-        faces: tuple[Face, ...] = ()
+        frame = Frame(
+            stream="s",
+            epoch="e",
+            index=index,
+            pts=round(when * 1000),
+            time_base=(1, 1000),
+            fragment=0,
+            fragment_pts=0,
+            started=0.0,
+            width=WIDTH,
+            height=HEIGHT,
+        )
         detected: tuple[Face, ...] = ()
-        if pixels is not None:
+        if pixels is None:
+            frame = associations.take(frame, NoPicture(), carries=not every)
+        else:
             picture = Still(pixels)
             [detection] = analyser.detect([picture], [WANTED])
-            [analysis] = analyser.recognise([picture], [detection], [WANTED])
             detected = detection.faces
-            faces = tuple(
-                one.face if one.vector is None else replace(one.face, vector=one.vector.tobytes())
-                for one in analysis.faces
-            )
-        video.frames.append((index, when, faces, truth))
+            if not every and schedule(frame.time, Planes.of(picture)) == "none":
+                frame = associations.take(replace(frame, carried=True), picture, carries=True)
+            else:
+                found = replace(frame, faces=detected)
+                frame = associations.take(found, picture, carries=not every)
+                [analysis] = analyser.recognise([picture], [detection], [WANTED])
+                own = zip(frame.faces, analysis.faces, strict=True)
+                frame = replace(
+                    frame, faces=tuple(a if a.like is not None else recognised(b) for a, b in own)
+                )
+        video.frames.append(frame)
+        video.truths.append(truth)
         video.detected.append(detected)
+    video.frames[-1] = replace(video.frames[-1], last=True)
     return video
+
+
+def recognised(one: AnalysedFace) -> Face:
+    return one.face if one.vector is None else replace(one.face, vector=one.vector.tobytes())
 
 
 class Known:
@@ -125,10 +158,11 @@ def _stored(name: str) -> StoredFace:
 class Followed(NamedTuple):
     """The results of Onlooker for a video.
 
-    ids: of the track of each frame's boxes. events: the last one of each appearance. recognised:
+    ids: of the track of each frame's faces. events: the last one of each appearance. recognised:
     number of faces that were.
     """
 
+    faces: list[tuple[Face, ...]]
     ids: list[list[str]]
     events: list[Appearance]
     seconds: float
@@ -140,33 +174,17 @@ class Followed(NamedTuple):
 
 
 def followed(video: Video, known: Known, tracks: StreamTracks, like: Likeness) -> Followed:
-    ids, events, blank = [], [], Still(np.zeros((8, 8, 3), np.uint8))
-    associations, recognised = Associations(), 0
+    faces, ids, events = [], [], []
+    actors = "-".join(actor.person for actor in video.scene.actors)
     began = time.process_time()
-    for place, (index, when, faces, _) in enumerate(video.frames):
-        frame = Frame(
-            stream="s",
-            epoch="e",
-            index=index,
-            pts=round(when * 1000),
-            time_base=(1, 1000),
-            fragment=0,
-            fragment_pts=0,
-            started=0.0,
-            width=640,
-            height=360,
-            faces=video.detected[place],
-            last=place == len(video.frames) - 1,
-        )
-        frame = associations.take(frame, blank)
-        recognised += sum(face.like is None for face in frame.faces)
-        own = zip(frame.faces, faces, strict=True)
-        frame = replace(frame, faces=tuple(a if a.like is not None else b for a, b in own))
-        record = "-".join((video.scene.kind, *(a.person for a in video.scene.actors), str(index)))
-        done = tracks.take(frame, blank, record, known.search, like)
+    for frame in video.frames:
+        record = f"{video.scene.kind}-{actors}-{frame.index}"
+        done = tracks.take(frame, NoPicture(), record, known.search, like)
+        faces.append(done.faces)
         ids.append([face.track.id if face.track else "" for face in done.faces])
         events += [event for event in done.appearances if event.state == "end"]
-    return Followed(ids, events, time.process_time() - began, recognised)
+    number = sum(face.like is None for frame in video.frames for face in frame.faces)
+    return Followed(faces, ids, events, time.process_time() - began, number)
 
 
 def persons(events: Sequence[Appearance], people: People) -> dict[str, str]:
@@ -185,6 +203,7 @@ def main() -> None:
     parser.add_argument("--peers", help="Python of the environment with the package trackers")
     parser.add_argument("--samples", default=os.environ.get("ONLOOKER_SAMPLES", "../shared/data"))
     parser.add_argument("--kinds", help="only kinds that begin so")
+    parser.add_argument("--every", action="store_true", help="search every frame for faces")
     asked = parser.parse_args()
     print(measured_with())
     config = Config()
@@ -194,7 +213,7 @@ def main() -> None:
     street = image.read(Path(skimage.data.__file__).parent / "motorcycle_left.png")
     pixels, _ = street.region(0, 0, street.width, street.height)
     videos = [
-        analysed(scene, analyser, people, pixels)
+        analysed(scene, analyser, people, pixels, asked.every)
         for scene in scenes(names)
         if scene.kind.startswith(asked.kinds or "")
     ]
@@ -207,14 +226,15 @@ def main() -> None:
             known.names.append(name)
             known.vectors.append(analysis.faces[0].vector)
     visits = [followed(each, known, begin(Tracks()), likeness(embedder)) for each in videos]
-    results: dict[str, list[list[list[Any]]]] = {OURS: [], TRACKS: []}
+    faces = [each.faces for each in visits]
+    results: dict[str, Result] = {OURS: Result(faces, []), TRACKS: Result(faces, [])}
     with (
         tempfile.TemporaryDirectory() as folder,
         open_people(embedder, Path(folder) / "faces.db") as unknown,
     ):
         for each in visits:
-            results[OURS].append(each.named(persons(each.events, unknown)))
-            results[TRACKS].append(each.named({event.id: event.id for event in each.events}))
+            results[OURS].ids.append(each.named(persons(each.events, unknown)))
+            results[TRACKS].ids.append(each.named({event.id: event.id for event in each.events}))
     if asked.peers:
         given = [{"frames": video.boxes(), "fps": video.scene.fps} for video in videos]
         script = Path(__file__).parent / "support/peer_trackers.py"
@@ -225,27 +245,37 @@ def main() -> None:
             text=True,
             check=True,
         )
-        results |= json.loads(done.stdout)
+        detected = [video.detected for video in videos]
+        results |= {name: Result(detected, ids) for name, ids in json.loads(done.stdout).items()}
     report(videos, results)
     report_visits(list(zip(videos, visits, strict=True)), set(known.names))
-    recognised = sum(each.recognised for each in visits)
-    faces = sum(len(frame) for each in visits for frame in each.ids)
+    number = sum(each.recognised for each in visits)
+    faces_seen = sum(len(frame) for each in visits for frame in each.ids)
     seconds, frames = sum(each.seconds for each in visits), sum(len(each.ids) for each in visits)
-    print(f"recognised {recognised} of {faces} faces; the others are known from earlier frames")
+    searched = sum(not frame.carried for video in videos for frame in video.frames)
+    print(f"searched {searched} of {frames} frames")
+    print(f"recognised {number} of {faces_seen} faces; the others are known from earlier frames")
     print(f"tracking takes {1e3 * seconds / frames:.2f} ms of CPU time for a frame")
 
 
-def report(videos: list[Video], results: dict[str, list[list[list[Any]]]]) -> None:
+class Result(NamedTuple):
+    """The faces of each frame of each video, and the ids that a tracker gives them."""
+
+    faces: Sequence[Sequence[tuple[Face, ...]]]
+    ids: list[list[list[Any]]]
+
+
+def report(videos: list[Video], results: dict[str, Result]) -> None:
     """Print IDF1 and switches of each tracker for each kind of video."""
     scores: dict[str, dict[str, Score]] = defaultdict(dict)
     for name, found in results.items():
-        for video, ids in zip(videos, found, strict=True):
+        for video, shown, ids in zip(videos, found.faces, found.ids, strict=True):
             frames = [
                 (
                     truth,
                     [(str(i), f.box) for i, f in zip(own, faces, strict=True) if i not in NONE],
                 )
-                for (_, _, faces, truth), own in zip(video.frames, ids, strict=True)
+                for truth, faces, own in zip(video.truths, shown, ids, strict=True)
             ]
             for kind in (video.scene.kind, "all"):
                 before = scores[kind].get(name, Score(0, 0, 0, 0))
@@ -282,7 +312,7 @@ def _whose(video: Video, found: Followed) -> dict[str, str]:
     The best face alone does not say: while two people cross, one is where the other is hidden.
     """
     together: dict[str, Counter[str]] = defaultdict(Counter)
-    for (_, _, faces, truth), ids in zip(video.frames, found.ids, strict=True):
+    for truth, faces, ids in zip(video.truths, found.faces, found.ids, strict=True):
         for row, column in matched(truth, [face.box for face in faces]):
             together[ids[column]][truth[row].person] += 1
     return {track: people.most_common(1)[0][0] for track, people in together.items()}

@@ -137,8 +137,8 @@ class Attributes(Result, frozen=True, kw_only=True):
 
 
 TextSearch = Literal["usual", "finer", "none"]
-"""How the text of a frame is searched: in the usual size, at a higher resolution, or not at all:
-that of the frames before is followed."""
+"""How the text of a frame is searched: in the usual size, at a higher resolution, or not at all,
+since nothing in it is new."""
 
 
 class Like(Result, frozen=True, kw_only=True):

@@ -74,17 +74,18 @@ def test_the_frame_before_a_fault_is_the_last() -> None:
     ("settings", "searches"),
     [
         ({}, {"finer", "usual", "none"}),
-        ({"text": False}, {"usual"}),
+        ({"text": False}, {"usual", "none"}),
         ({"detect_every": 1}, {"usual"}),
         ({"policy": "live"}, {"usual"}),
     ],
 )
-def test_searches_for_text_are_scheduled_where_frames_are_not_dropped(
+def test_searches_are_scheduled_where_frames_are_not_dropped(
     settings: dict[str, Any], searches: set[str]
 ) -> None:
     url = "test://moving?size=64x48&fps=25&frames=20"
     whole = list(frames("s", SourceConfig(url=url, **settings), "e", 0))
     assert {frame.text for frame, _ in whole} == searches
+    assert all(frame.carried == (frame.text == "none") for frame, _ in whole)
     assert [each for each, _ in frames("s", SourceConfig(url=url, **settings), "e", 7)] == [
         each for each, _ in whole[7:]
     ]

@@ -6,7 +6,8 @@ import pytest
 from tests.support import steps
 from tests.support.cameras import descriptors
 
-from onlooker.config.schema import Config, Faces, SourceConfig
+from onlooker.config.schema import Config, Faces, SourceConfig, Text
+from onlooker.config.tracking import Tracks
 from onlooker.record.log.writer import Writer
 from onlooker.stream.feeds import feeds, feeds_of
 from onlooker.stream.inline import inline
@@ -74,6 +75,27 @@ def test_a_feed_knows_its_video(small: Path, tmp_path: Path) -> None:
         steps.FRAMES,
     )
     assert (feed.width, feed.height) == (steps.WIDTH, steps.HEIGHT)
+
+
+@pytest.mark.parametrize(
+    ("config", "asked", "detect_every"),
+    [
+        (Config(), None, None),
+        (Config(), 3, 3),
+        (Config(tracks=Tracks(enabled=False)), None, 1),
+        (Config(faces=Faces(detection="thorough")), None, 1),
+        (Config(faces=Faces(detection="thorough", enabled=False)), None, None),
+        (Config(text=Text(detection="thorough")), None, 1),
+        (Config(text=Text(detection="thorough", enabled=False)), None, None),
+        (Config(text=Text(detection="thorough")), 3, 3),
+    ],
+)
+def test_what_is_searched_thoroughly_or_not_followed_is_searched_in_every_frame(
+    config: Config, asked: int | None, detect_every: int | None, small: Path, tmp_path: Path
+) -> None:
+    sources = {"a": SourceConfig(url=str(small), detect_every=asked)}
+    [feed] = feeds_of(sources, config, Outputs(log=tmp_path / "r.db"))
+    assert feed.source.detect_every == detect_every
 
 
 def test_an_endless_source_is_live_unless_its_policy_says_otherwise(

@@ -15,7 +15,6 @@ from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, FaceAttribute, Faces, SourceConfig, Text
-from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture, Still
 from onlooker.models.batches import CardFailed, CardFull
 from onlooker.record.log.reader import LogFull, read_log
@@ -61,22 +60,11 @@ def test_streams_that_ask_for_attributes_get_them(tmp_path: Path) -> None:
     assert len(looked_at("all", "ALL")["Landmarks"]) == 30
 
 
-TRACKED, SINGLE = Config(), Config(tracks=Tracks(enabled=False))
-THOROUGH = Config(text=Text(detection="thorough"))
-
-
 @pytest.mark.parametrize(
-    ("config", "width", "asked", "done"),
-    [
-        (TRACKED, 1280, "finer", "finer"),
-        (TRACKED, 1280, "none", "none"),
-        (TRACKED, 640, "finer", "usual"),
-        (SINGLE, 1280, "none", "usual"),
-        (THOROUGH, 1280, "none", "usual"),
-    ],
+    ("width", "asked", "done"),
+    [(1280, "usual", "usual"), (1280, "finer", "finer"), (640, "finer", "usual")],
 )
 def test_how_text_is_searched(
-    config: Config,
     width: int,
     asked: TextSearch,
     done: TextSearch,
@@ -92,7 +80,7 @@ def test_how_text_is_searched(
     monkeypatch.setattr(Analyser, "prepare_detection", lambda *_: None)
     feed = Feed(stream="door", source=SourceConfig(url="a.mp4"))
     with ExitStack() as closing:
-        step = steps.detect(Setup(config, closing, lambda _: feed))
+        step = steps.detect(Setup(Config(), closing, lambda _: feed))
         picture = Still(np.zeros((360, width, 3), np.uint8))
         lent = frame("door", 0, text=asked)
         [frame_found] = step([Work(lent, picture)])
@@ -102,7 +90,7 @@ def test_how_text_is_searched(
     result = messages.Result(1, None, 1.0, 1.0, 1.0)
     assert remote_result.checked(result, messages.pack_frame(lent), answer, 0) == answer
     [wanted] = seen
-    assert (wanted.text, wanted.finer) == (done != "none", done == "finer")
+    assert (wanted.text, wanted.finer) == (True, done == "finer")
 
 
 @pytest.mark.parametrize(

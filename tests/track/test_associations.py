@@ -11,7 +11,7 @@ from tests.support.frames import frame
 
 from onlooker.media.picture import Still
 from onlooker.track.associations import Associations
-from onlooker.types import Frame, TextQuad
+from onlooker.types import Frame, TextQuad, TextSearch
 
 PICTURE = Still(np.random.default_rng(0).integers(0, 255, (360, 640, 3), dtype=np.uint8))
 QUAD = TextQuad(quad=((40.0, 40.0), (140.0, 40.0), (140.0, 60.0), (40.0, 60.0)), score=0.9)
@@ -54,12 +54,18 @@ def test_a_frame_that_is_not_searched_has_the_faces_and_the_text_of_the_last_one
     assert [each.quad for each in found.quads] == [QUAD.quad]
 
 
-def test_text_that_is_not_searched_is_that_of_the_last_frame() -> None:
-    made = Associations()
-    made.take(shown(0, faces=(FACE,), quads=(QUAD,)), PICTURE)
-    found = made.take(shown(1, faces=(FACE,), text="none"), PICTURE)
-    assert found.known
-    assert [(each.quad, each.detected) for each in found.quads] == [(QUAD.quad, False)]
+@pytest.mark.parametrize(("text", "comes_back"), [("usual", True), ("none", False)])
+def test_without_news_there_is_only_the_text_of_the_frame_before(
+    text: TextSearch, comes_back: bool
+) -> None:
+    made, other = Associations(), PICTURE.bgr.copy()
+    other[40:60] = other[140:160]
+    made.take(shown(0, quads=(QUAD,)), PICTURE)
+    [there] = made.take(shown(1, carried=True, text=text), PICTURE).quads
+    assert (there.quad, there.detected) == (QUAD.quad, False)
+    assert not made.take(shown(2, carried=True, text=text), Still(other)).quads
+    again = made.take(shown(3, carried=True, text=text), PICTURE).quads
+    assert bool(again) == comes_back
 
 
 def test_nothing_is_carried_over_to_another_epoch() -> None:

@@ -215,10 +215,10 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     """Analyse every nth frame."""
     detect_every: Annotated[int, Meta(ge=1)] | None = None
     """Search at least every nth of them for faces and text, and follow those found before in the
-    others. None means that faces are searched in every frame of a video, and text where something
-    new is to be seen, at least every 0.1 s, and every 0.4 s at a higher resolution; and both in
-    those of a camera's frames that there is time for, but at least every fifth. With 1, a camera's
-    frames for which there is no time are dropped."""
+    others. None means that a video's frames are searched if something new is to be seen, at least
+    every 0.1 s, and for text every 0.4 s at a higher resolution; and those of a camera that there
+    is time for, but at least every fifth. With 1, all frames of a video are searched, and a
+    camera's frames for which there is no time are dropped."""
     region: tuple[Ratio, Ratio, Ratio, Ratio] | None = None
     """The part that is analysed: left, top, width and height as ratios of the image."""
     faces: bool | None = None

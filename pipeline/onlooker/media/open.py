@@ -11,8 +11,8 @@ from onlooker.media.errors import MediaError
 from onlooker.media.image_folder import ImageFolder
 from onlooker.media.picture import Planes
 from onlooker.media.sampling import paced, selected
+from onlooker.media.search_schedule import scheduled
 from onlooker.media.synthetic import SyntheticVideo
-from onlooker.media.text_schedule import scheduled
 from onlooker.media.url import SYNTHETIC_SCHEME
 from onlooker.media.video import Video
 from onlooker.media.video_file import VideoFile
@@ -58,8 +58,7 @@ def frames(
     with open_video(source.url, epoch, source.deinterlace) as video:
         # Of a camera, any frame may be dropped, also the one that would be searched.
         follows = (
-            source.text is not False
-            and source.detect_every is None
+            source.detect_every is None
             and source.policy != "live"
             and not isinstance(video, ImageFolder)
         )
@@ -69,7 +68,7 @@ def frames(
         else:
             found = video.frames(stream, first)
         if follows:
-            found = scheduled(found, start)
+            found = scheduled(found, start, text=source.text is not False)
         found = with_last(found)
         if source.pace:
             found = paced(found, source.pace)

@@ -24,5 +24,5 @@ class AssociateStep(StatesByStream[Associations]):
         if frame.still or not self._setup.of(frame).tracks.enabled:
             return frame
         feed = self._setup.feed_of(frame)
-        carries = feed.live or (feed.source.detect_every or 1) > 1
+        carries = feed.live or feed.source.detect_every != 1
         return state.take(frame, picture, carries)

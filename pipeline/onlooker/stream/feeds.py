@@ -132,7 +132,7 @@ def feeds_of(
                 outputs=outputs,
                 analysis=analysis_digest(settings),
             )
-            found.append(_with_policy(feed, videos.get(name), log))
+            found.append(_with_policy(feed, videos.get(name), log, _follows(settings)))
     return found
 
 
@@ -150,10 +150,20 @@ def _opened(name: str, source: SourceConfig) -> "Video":
         raise MediaError(f"stream {name}: {error}") from error
 
 
-def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
+def _follows(settings: Config) -> bool:
+    """Return whether what was found in a frame may be followed, instead of searched in the next."""
+    faces, text = settings.faces, settings.text
+    thorough = (faces.enabled and faces.detection == "thorough") or (
+        text.enabled and text.detection == "thorough"
+    )
+    return settings.tracks.enabled and not thorough
+
+
+def _with_policy(feed: Feed, video: "Video | None", log: "Log", follows: bool) -> Feed:
     """Return the feed with the policy decided: live, or every frame of `video` after the log's.
 
-    video: None for a camera. Raises MediaError if a camera has the policy "every".
+    video: None for a camera. follows: see _follows. Raises MediaError if a camera has the policy
+    "every".
     """
     from onlooker.media.errors import MediaError
 
@@ -163,6 +173,7 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
     if video is None or policy == "live" or (policy is None and video.endless):
         return replace(feed, source=replace(feed.source, policy="live"))
     selection = feed.source.selection()
+    detect_every = feed.source.detect_every or (None if follows else 1)
     epoch = video.digest
     if selection:
         epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
@@ -170,7 +181,7 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
     frames = None if selection else video.frames_expected
     return replace(
         feed,
-        source=replace(feed.source, policy="every"),
+        source=replace(feed.source, policy="every", detect_every=detect_every),
         digest=epoch,
         start=start,
         frames=frames,

@@ -50,7 +50,7 @@ def detect(setup: Setup) -> Step:
     setup.model_seconds = model.seconds
 
     def step(works: Sequence[Work]) -> list[Frame]:
-        searches = [_text_search(setup.of(work.frame), *work) for work in works]
+        searches = [_text_search(setup.of(frame), frame, picture) for frame, picture in works]
         wanted = [
             _wanted(setup.of(work.frame), search)
             for work, search in zip(works, searches, strict=True)
@@ -136,12 +136,7 @@ def _card_errors() -> Iterator[None]:
 
 
 def _text_search(config: Config, frame: Frame, picture: "Picture") -> TextSearch:
-    """Return how the frame's text is searched.
-
-    Text that is not followed, or is to be searched thoroughly, is searched in every frame.
-    """
-    if config.text.detection == "thorough" or not config.tracks.enabled:
-        return "usual"
+    """Return how the frame's text is searched."""
     if frame.text == "finer" and max(picture.width, picture.height) <= config.text.size:
         return "usual"  # no search of so small an image is finer
     return frame.text
@@ -155,7 +150,7 @@ def _wanted(config: Config, search: TextSearch = "usual") -> "Wanted":
 
     return Wanted(
         faces=config.faces.enabled,
-        text=config.text.enabled and search != "none",
+        text=config.text.enabled,
         finer=search == "finer",
         attributes=fields(config.faces.attributes),
         select=passing(config.faces.quality) if config.embeds else None,

@@ -33,15 +33,12 @@ class Associations(msgspec.Struct):
         cut = self.scene.is_cut(picture)
         if frame.carried:
             faces = self.faces.carry(time, picture, cut)
-            quads = self.lines.carry(time, picture, cut)
+            quads = self.lines.carry(time, picture, cut, nothing_new=frame.text == "none")
             return replace(frame, faces=faces, quads=quads, cut=cut, known=True)
         kept = picture if carries else None
         faces = self.faces.take(frame.index, time, frame.faces, cut, kept)
-        if frame.text == "none":
-            quads = self.lines.carry(time, picture, cut, nothing_new=True)
-        else:
-            finer = frame.text == "finer"
-            quads = self.lines.take(frame.index, time, frame.quads, picture, cut, finer)
+        finer = frame.text == "finer"
+        quads = self.lines.take(frame.index, time, frame.quads, picture, cut, finer)
         return replace(
             frame,
             faces=faces,

@@ -9,10 +9,10 @@ from tests.support.frames import frame
 
 from onlooker.cli.demo_video import photographs
 from onlooker.media.picture import Picture, Planes, Still
-from onlooker.media.text_schedule import (
+from onlooker.media.search_schedule import (
     FINER_SECONDS,
     MAX_REST_SECONDS,
-    TextSchedule,
+    SearchSchedule,
     scheduled,
 )
 from onlooker.types import Frame, TextSearch
@@ -34,7 +34,7 @@ def moving(number: int, text: str = "", pixels: float = 3.0) -> Picture:
 
 
 def searches(pictures: list[Picture], fps: float = FPS) -> list[TextSearch]:
-    schedule = TextSchedule()
+    schedule = SearchSchedule()
     return [schedule(n / fps, Planes.of(picture)) for n, picture in enumerate(pictures)]
 
 
@@ -65,12 +65,12 @@ def test_a_slow_video_is_searched_in_every_frame() -> None:
 
 
 def test_a_stream_whose_time_begins_again() -> None:
-    schedule, planes = TextSchedule(), Planes.of(moving(0))
+    schedule, planes = SearchSchedule(), Planes.of(moving(0))
     assert [schedule(time, planes) for time in (9.0, 9.05, 0.0)] == ["finer", "none", "finer"]
 
 
 def test_images_of_another_size_are_new() -> None:
-    schedule = TextSchedule()
+    schedule = SearchSchedule()
     small = Planes.of(Still(np.zeros((36, 64, 3), np.uint8)))
     smaller = Planes.of(Still(np.zeros((18, 32, 3), np.uint8)))
     assert [schedule(n / 50, each) for n, each in enumerate([small, small, smaller])] == [

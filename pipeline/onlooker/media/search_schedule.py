@@ -1,8 +1,8 @@
-"""The search for text in a video: in which frames, and how finely.
+"""The search for faces and text in a video: in which frames, and for text how finely.
 
-Text that stands still or moves along needs no search: it is followed. So a frame is searched if
-something new is to be seen in it, and otherwise only at intervals. Now and then the search is
-finer, for small text, which is then followed as well.
+What stands still or moves along needs no search: it is followed. So a frame is searched if
+something new is to be seen in it, and otherwise only at intervals. Now and then the search for text
+is finer, for small text, which is then followed as well.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,21 +32,24 @@ not new: what moves by parts of a pixel differs by less."""
 MIN_NEW_BLOCKS = 3
 
 
-class TextSchedule:
-    """The schedule of one stream; it is asked about each frame in turn."""
+class SearchSchedule:
+    """The schedule of one stream; it is asked about each frame in turn.
 
-    def __init__(self) -> None:
+    text: whether text is searched; without it no search is finer.
+    """
+
+    def __init__(self, text: bool = True) -> None:
+        self._text = text
         self._before: Pixels | None = None
         self._searched = self._finer = -np.inf
 
     def __call__(self, time: float, planes: Planes) -> TextSearch:
         """Return how the frame of this time, in seconds, is to be searched."""
         new = self._new(planes)
-        if time - self._finer >= FINER_SECONDS - ROUNDING_SECONDS or time < self._finer:
+        if self._text and _due(time, self._finer, FINER_SECONDS):
             self._finer = self._searched = time
             return "finer"
-        rested = time - self._searched >= MAX_REST_SECONDS - ROUNDING_SECONDS
-        if new or rested:
+        if new or _due(time, self._searched, MAX_REST_SECONDS):
             self._searched = time
             return "usual"
         return "none"
@@ -63,6 +66,11 @@ class TextSchedule:
         return found >= MIN_NEW_BLOCKS
 
 
+def _due(time: float, last: float, seconds: float) -> bool:
+    """Return whether so many seconds have passed since `last`, or time has begun again."""
+    return time - last >= seconds - ROUNDING_SECONDS or time < last
+
+
 def reduced(plane: Pixels) -> Pixels:
     """Return the plane, halved until it is less than 2 * MIN_COMPARED_WIDTH wide, and smooth."""
     while plane.shape[1] >= 2 * MIN_COMPARED_WIDTH and plane.shape[0] > 1:
@@ -73,15 +81,16 @@ def reduced(plane: Pixels) -> Pixels:
 
 
 def scheduled(
-    frames: Iterable[tuple[Frame, Planes | None]], start: int
+    frames: Iterable[tuple[Frame, Planes | None]], start: int, text: bool = True
 ) -> Iterator[tuple[Frame, Planes | None]]:
-    """Yield the frames of a video from number `start` on, each with how its text is searched.
+    """Yield the frames of a video from number `start` on, each with how it is searched.
 
-    frames: all of them, because each depends on those before it.
+    frames: all of them, because each depends on those before it. text: see SearchSchedule.
     """
-    schedule = TextSchedule()
+    schedule = SearchSchedule(text)
     for frame, planes in frames:
-        if planes is not None and not frame.carried:
-            frame = replace(frame, text=schedule(frame.time, planes))
+        if planes is not None:
+            search = schedule(frame.time, planes)
+            frame = replace(frame, text=search, carried=search == "none")
         if frame.index >= start:
             yield frame, planes
