@@ -162,16 +162,17 @@ class Line:
     def __call__(self) -> Pass:
         for old in self.log.parent.glob(f"{self.log.name}*"):
             old.unlink()
-        marks: list[float] = []
+        marks: list[tuple[int, float]] = []
 
-        def mark(_: Status) -> None:
-            marks.append(time.perf_counter())
+        def mark(status: Status) -> None:
+            marks.append((status.settled, time.perf_counter()))
 
         inline([self.video], self.settings, Outputs(log=self.log), mark, store=self.store)
         with Log(self.log) as log:
             faces = [len(each.FaceSearchResponse) for each in log.query()]
-        # From the end of the first frame on: the models are loaded then.
-        return Pass(len(faces) - 1, sum(faces[1:]), marks[-1] - marks[0])
+        # From the first commit on: the models are loaded then.
+        (first, begin), (last, end) = marks[0], marks[-1]
+        return Pass(last - first, sum(faces[first:]), end - begin)
 
 
 def stream(video: Path, folder: Path, rounds: int) -> None:

@@ -5,7 +5,6 @@ alone makes ratios of them. The structs are immutable, and `onlooker.stream.mess
 between processes as msgpack.
 """
 
-from fractions import Fraction
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -386,7 +385,7 @@ class Frame(Result, frozen=True, kw_only=True):
     @property
     def time(self) -> float:
         """Presentation time in seconds since pts 0."""
-        return float(self.pts * Fraction(*self.time_base))
+        return _seconds(self.pts, self.time_base)
 
     @property
     def begun(self) -> tuple[int, int]:
@@ -397,4 +396,8 @@ class Frame(Result, frozen=True, kw_only=True):
     @property
     def fragment_time(self) -> float:
         """Presentation time, in seconds since pts 0, of the key frame of the frame's group."""
-        return float(self.fragment_pts * Fraction(*self.time_base))
+        return _seconds(self.fragment_pts, self.time_base)
+
+
+def _seconds(pts: int, time_base: tuple[int, int]) -> float:
+    return pts * time_base[0] / time_base[1]  # integers: rounded once

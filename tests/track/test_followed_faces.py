@@ -183,3 +183,14 @@ def test_similar_points_are_moved_onto_each_other(
         assert a * px - b * py + c == pytest.approx(to.real, abs=1e-6 * (1 + abs(to)) + 1e-6)
         assert b * px + a * py + d == pytest.approx(to.imag, abs=1e-6 * (1 + abs(to)) + 1e-6)
     assert bend >= 0
+
+
+@pytest.mark.parametrize("nothing_new", [True, False])
+def test_a_face_that_is_hardly_to_be_seen_stays_if_nothing_is_new(nothing_new: bool) -> None:
+    followed, even = FollowedFaces(), Still(np.full((360, 640, 3), 90, np.uint8))
+    for index in range(3):
+        followed.take(index, index / FPS, [face(2.0 * index)], False, even)
+    found = followed.carry(3 / FPS, even, False, nothing_new)
+    assert len(found) == nothing_new
+    for there in found:
+        assert there.box[0] == pytest.approx(FACE.box[0] + 6.0, abs=1.5)

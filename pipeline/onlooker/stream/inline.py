@@ -1,5 +1,6 @@
 """The whole pipeline in one process, for debuggers and tests."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -19,6 +20,10 @@ from onlooker.types import Frame
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Picture
+
+
+COMMIT_SECONDS = 0.1
+"""Minimum time between two commits of records, but for the last one of a feed."""
 
 
 def inline(
@@ -47,8 +52,6 @@ def inline_feeds(
     store: Path | None = None,
 ) -> Status:
     """Do what `inline` does for feeds that have been made already."""
-    from onlooker.media.open import frames
-
     finished: list[StreamStatus] = []
     with ExitStack() as closing:
         publishers = {
@@ -61,29 +64,57 @@ def inline_feeds(
         for stage in stages:
             setups.append(Setup(config, closing, feeds.__getitem__, store=store))
             line.append((stage, step_runner(stage, stage.make(setups[-1]), setups[-1])))
+
+        def commit(counts: Counts) -> None:
+            for setup in setups:
+                setup.commit()
+            for publisher in publishers.values():
+                publisher.serve()
+                publisher.follower.step()
+            on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
+
         for feed in feeds:
-            counts = feed.counts
-            for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
-                frame = replace(frame, feed=feed.number)
-                before = b"" if frame.index == feed.start else None
-                frame = _through(line, frame, picture or NoPicture(), before)
-                for setup in setups:
-                    setup.commit()
-                for publisher in publishers.values():
-                    publisher.serve()
-                    publisher.follower.step()
-                failure: Failure = "undecodable" if picture is None else "error"
-                counts = replace(counts, received=counts.received + 1)
-                counts = counts.plus(failure if frame.error is not None else None, frame.begun)
-                on_status(Status(streams=(*finished, _status(feed, counts, finished=False))))
+            counts = _analyse(feed, line, commit)
             for _, runner in line:
                 runner.release(feed.stream)
             finished.append(_status(feed, counts, finished=True))
     return Status(streams=tuple(finished))
 
 
+def _analyse(
+    feed: Feed, line: Sequence[tuple[Stage, StepRunner]], commit: Callable[[Counts], None]
+) -> Counts:
+    """Send the frames of a feed through the stages, and return their counts.
+
+    commit: commits the records of all frames so far, and tells their counts. Each commit forces a
+    write to the disk, so there is not one for each frame; but an error costs no record before it.
+    """
+    from onlooker.media.open import frames
+
+    counts, due = feed.counts, time.monotonic()
+    committed = counts
+    try:
+        for frame, picture in frames(feed.stream, feed.source, feed.digest, feed.start):
+            frame = replace(frame, feed=feed.number)
+            before = b"" if frame.index == feed.start else None
+            frame = _through(line, frame, picture or NoPicture(), before)
+            failure: Failure = "undecodable" if picture is None else "error"
+            counts = replace(counts, received=counts.received + 1)
+            counts = counts.plus(failure if frame.error is not None else None, frame.begun)
+            if time.monotonic() >= due:
+                commit(counts)
+                committed, due = counts, time.monotonic() + COMMIT_SECONDS
+    except Exception:
+        if committed is not counts:
+            commit(counts)
+        raise
+    if committed is not counts:
+        commit(counts)
+    return counts
+
+
 def _through(
-    line: list[tuple[Stage, StepRunner]], frame: Frame, picture: "Picture", before: bytes | None
+    line: Sequence[tuple[Stage, StepRunner]], frame: Frame, picture: "Picture", before: bytes | None
 ) -> Frame:
     for stage, runner in line:
         if stage.ordered:

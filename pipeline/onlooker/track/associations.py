@@ -32,8 +32,9 @@ class Associations(msgspec.Struct):
         time = frame.started + frame.time
         cut = self.scene.is_cut(picture)
         if frame.carried:
-            faces = self.faces.carry(time, picture, cut)
-            quads = self.lines.carry(time, picture, cut, nothing_new=frame.text == "none")
+            nothing_new = frame.text == "none"
+            faces = self.faces.carry(time, picture, cut, nothing_new)
+            quads = self.lines.carry(time, picture, cut, nothing_new)
             return replace(frame, faces=faces, quads=quads, cut=cut, known=True)
         kept = picture if carries else None
         faces = self.faces.take(frame.index, time, frame.faces, cut, kept)

@@ -54,10 +54,10 @@ class Recognised(msgspec.Struct):
 
 
 class Searched(msgspec.Struct, frozen=True):
-    """A face as it was detected last, and its pixels."""
+    """A face as it was detected last, and its pixels; None if they cannot be found again."""
 
     face: Face
-    patch: Patch
+    patch: Patch | None
 
 
 class FollowedFaces(msgspec.Struct):
@@ -120,14 +120,18 @@ class FollowedFaces(msgspec.Struct):
             taken.append(replace(face, like=like))
             if picture is not None:
                 height = (face.box[3] - face.box[1]) / PATCH_HEIGHTS
-                pixels = patch.cut(picture, face.box, height)
-                if pixels is not None:
-                    self.searched[track.number] = Searched(face, pixels)
+                self.searched[track.number] = Searched(face, patch.cut(picture, face.box, height))
         self.last = time
         return tuple(taken)
 
-    def carry(self, time: float, picture: Picture, cut: bool) -> tuple[Face, ...]:
-        """Return the faces of a frame that is not searched: the last ones, where they are now."""
+    def carry(
+        self, time: float, picture: Picture, cut: bool, nothing_new: bool = False
+    ) -> tuple[Face, ...]:
+        """Return the faces of a frame that is not searched: the last ones, where they are now.
+
+        nothing_new: whether everything in the frame was in the one before, too. Then a face whose
+        pixels cannot be found again, since it is hardly to be seen, is where it is expected.
+        """
         self._end(time, cut)
         taken = []
         for track in self.tracker.tracks:
@@ -138,7 +142,10 @@ class FollowedFaces(msgspec.Struct):
             x1, y1, x2, y2 = known.face.box
             left, top, right, bottom = track.motion.at(time).box()
             way = (left + right - x1 - x2) / 2, (top + bottom - y1 - y2) / 2
-            shift = patch.locate(known.patch, picture, way, REACH * (x2 - x1))
+            if known.patch is None:
+                shift = way if nothing_new else None
+            else:
+                shift = patch.locate(known.patch, picture, way, REACH * (x2 - x1))
             if shift is not None:
                 taken.append(_shifted(known.face, before, shift))
         self.tracker.update(time, [Detected(face.box) for face in taken], _unlike, str)

@@ -1,5 +1,6 @@
 """The best vectors of a face's track, and their mean, which is more like its person than each."""
 
+import functools
 import math
 
 import msgspec
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from onlooker.types import Face
 
 MAX_EXEMPLARS = 5
+MAX_CACHED_MEANS = 256
+"""Tracks whose mean is not computed again while their exemplars are the same."""
 APART_SECONDS = 0.3
 """Frames nearer than this hardly differ: only the best one of them is kept."""
 FULL_WIDTH = 80.0
@@ -52,18 +55,26 @@ class Gallery(msgspec.Struct):
         return self.exemplars[0].weight if self.exemplars else 0.0
 
     def mean(self) -> Vector | None:
-        """Return the mean (dim,) by weight, as long as the exemplars are; None if there is none."""
-        if not self.exemplars:
-            return None
-        vectors = np.stack([vector(each.vector) for each in self.exemplars])
-        weights = np.array([max(each.weight, 1e-6) for each in self.exemplars], np.float32)
-        mean = weights @ vectors / weights.sum()
-        length = float(np.linalg.norm(mean))
-        if length > 0:
-            # Averaging shortens vectors; embedders with Euclidean distances expect the full length.
-            lengths = np.linalg.norm(vectors, axis=1)
-            mean *= float(weights @ lengths / weights.sum()) / length
-        return np.asarray(mean, np.float32)
+        """Return the mean (dim,) by weight, as long as the exemplars are; None if there is none.
+
+        It may be that of the call before: it cannot be written to.
+        """
+        return _mean(tuple(self.exemplars)) if self.exemplars else None
+
+
+@functools.lru_cache(MAX_CACHED_MEANS)
+def _mean(exemplars: tuple[Exemplar, ...]) -> Vector:
+    vectors = np.stack([vector(each.vector) for each in exemplars])
+    weights = np.array([max(each.weight, 1e-6) for each in exemplars], np.float32)
+    mean = weights @ vectors / weights.sum()
+    length = float(np.linalg.norm(mean))
+    if length > 0:
+        # Averaging shortens vectors; embedders with Euclidean distances expect the full length.
+        lengths = np.linalg.norm(vectors, axis=1)
+        mean *= float(weights @ lengths / weights.sum()) / length
+    result = np.asarray(mean, np.float32)
+    result.flags.writeable = False
+    return result
 
 
 def vector(data: bytes) -> Vector:
