@@ -6,7 +6,6 @@ import pytest
 from tests.support import steps
 
 from onlooker.config.schema import Config
-from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Picture
 from onlooker.record.log.reader import Log, read_log
 from onlooker.record.log.writer import Writer
@@ -23,8 +22,7 @@ from onlooker.types import Frame
 def test_every_frame_has_one_record(small: Path, tmp_path: Path) -> None:
     shown: list[Status] = []
     outputs = Outputs(records=tmp_path / "r.jsonl")
-    every = Config(tracks=Tracks(enabled=False))  # in every frame something else is found
-    status = inline([small], every, outputs, shown.append, steps.LIGHT)
+    status = inline([small], Config(), outputs, shown.append, steps.LIGHT)
     settled = [one.settled for one in shown]
     assert settled == sorted(set(settled))
     assert settled[-1] == steps.FRAMES

@@ -50,6 +50,14 @@ class Feed(msgspec.Struct, frozen=True, kw_only=True):
     def live(self) -> bool:
         return self.source.policy == "live"
 
+    def of_stages(self, follow: bool) -> "Feed":
+        """Return the feed for stages that follow what was found before, or for others: then no
+        frame of a video goes unsearched."""
+        detect_every = self.source.detect_every
+        if follow or self.live or detect_every is not None:
+            return self
+        return replace(self, source=replace(self.source, detect_every=1))
+
     def session(self, life: int) -> int:
         """Return the session of the feed's process in its `life`-th life.
 
@@ -132,7 +140,7 @@ def feeds_of(
                 outputs=outputs,
                 analysis=analysis_digest(settings),
             )
-            found.append(_with_policy(feed, videos.get(name), log, _follows(settings)))
+            found.append(_with_policy(feed, videos.get(name), log).of_stages(_follow(settings)))
     return found
 
 
@@ -150,7 +158,7 @@ def _opened(name: str, source: SourceConfig) -> "Video":
         raise MediaError(f"stream {name}: {error}") from error
 
 
-def _follows(settings: Config) -> bool:
+def _follow(settings: Config) -> bool:
     """Return whether what was found in a frame may be followed, instead of searched in the next."""
     faces, text = settings.faces, settings.text
     thorough = (faces.enabled and faces.detection == "thorough") or (
@@ -159,11 +167,10 @@ def _follows(settings: Config) -> bool:
     return settings.tracks.enabled and not thorough
 
 
-def _with_policy(feed: Feed, video: "Video | None", log: "Log", follows: bool) -> Feed:
+def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
     """Return the feed with the policy decided: live, or every frame of `video` after the log's.
 
-    video: None for a camera. follows: see _follows. Raises MediaError if a camera has the policy
-    "every".
+    video: None for a camera. Raises MediaError if a camera has the policy "every".
     """
     from onlooker.media.errors import MediaError
 
@@ -173,7 +180,6 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log", follows: bool) -
     if video is None or policy == "live" or (policy is None and video.endless):
         return replace(feed, source=replace(feed.source, policy="live"))
     selection = feed.source.selection()
-    detect_every = feed.source.detect_every or (None if follows else 1)
     epoch = video.digest
     if selection:
         epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
@@ -181,7 +187,7 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log", follows: bool) -
     frames = None if selection else video.frames_expected
     return replace(
         feed,
-        source=replace(feed.source, policy="every", detect_every=detect_every),
+        source=replace(feed.source, policy="every"),
         digest=epoch,
         start=start,
         frames=frames,

@@ -59,6 +59,8 @@ def inline_feeds(
             for outputs in {feed.outputs for feed in feeds}
             if outputs.publish
         }
+        follow = any(stage.follows for stage in stages)
+        feeds = [feed.of_stages(follow) for feed in feeds]
         setups: list[Setup] = []
         line: list[tuple[Stage, StepRunner]] = []
         for stage in stages:
