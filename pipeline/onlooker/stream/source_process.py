@@ -52,8 +52,8 @@ def main(run: Path, number: int, name: str) -> int:
     """
     stop = stop_event(name)
     plan = run_directory.read(run)
-    follow = any(stage.follows for stage in plan.stages)
-    feed = run_directory.read_feed(run, number).of_stages(follow)
+    follows = any(stage.follows for stage in plan.stages)
+    feed = run_directory.read_feed(run, number).of_stages(follows)
     base, _, life = name.rpartition(".")
     window = capacity.window(plan.config)
     if feed.live:  # newest wins only if there is room for more than workers can hold
