@@ -7,14 +7,14 @@ log has at the end, and, beside that, with those of single frames.
     python -m bench.bench_panned_text [--frames 16] [--blur 4]
 
 The scenes are ICDAR 2015's under $ONLOOKER_SAMPLES. Two ways of counting are printed. In both a
-word is right if it is in a line that touches its place, and a wrong one does not count if it lies
-by more than half in words that nobody can read, or that are not whole in every frame. Usually all
-words that people can read count, and a line over a third of a word that nobody can read excuses
-one wrong word. As ICDAR: words of fewer than three letters and digits, or with other characters
-between them, count no more than those that nobody can read. `--blur` is in pixels: 4 is a shutter
-that never closes, 2 that of most cameras, and 1 no blur. Above all stands the reader's own limit:
-the share of the words in single frames that it reads if it is told where they are. At the end
-stand the causes for which words were missed, and the kinds of those that are wrong.
+wrong word does not count if it lies by more than half in words that nobody can read, or that are
+not whole in every frame. Usually all words that people can read count, and a line over a third of a
+word that nobody can read excuses one wrong word. As ICDAR: words of fewer than three letters and
+digits, or with other characters between them, count no more than those that nobody can read.
+`--blur` is in pixels: 4 is a shutter that never closes, 2 that of most cameras, and 1 no blur.
+Above all stands the reader's own limit: the share of the words in single frames that it reads if it
+is told where they are. At the end stand the causes for which words were missed, and the kinds of
+those that are wrong.
 """
 
 import argparse

@@ -123,7 +123,7 @@ def _judged(words: Sequence[Written], lines: Sequence[Written], excuse: bool) ->
                 for number, each in enumerate(missed)
                 if bare(each.text) == bare(word.text)
             ]
-            if same and max(same)[0] > 0:
+            if same:
                 del missed[max(same)[1]]
             elif not bare(word.text):
                 continue

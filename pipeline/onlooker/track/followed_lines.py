@@ -165,13 +165,13 @@ class FollowedLines(msgspec.Struct):
         rest = [each for each, share in zip(quads, shares, strict=True) if share <= MAX_SHARE]
         seen = [each for each in quads if each not in rest]
         # What has become longer is another line.
-        longer = [each for each in seen if _extends(each.quad, [quad.quad for _, quad in found])]
+        longer = [each for each in quads if _extends(each.quad, [quad.quad for _, quad in found])]
         found = [
             (region, quad)
             for region, quad in found
             if not any(_share(quad.quad, each.quad) > MAX_SHARE for each in longer)
         ]
-        rest += longer
+        rest += [each for each in longer if each not in rest]
         for region, quad in found:
             region.present = True
             again, place = _due(region, time), bounds(quad.quad)
