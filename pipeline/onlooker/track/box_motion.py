@@ -8,6 +8,7 @@ so the four have one covariance in common, which is kept once.
 import math
 
 import msgspec
+from msgspec.structs import replace
 
 from onlooker.types import Box
 
@@ -95,6 +96,10 @@ class Motion(msgspec.Struct):
                 speed_variance - speed_gain * mixed,
             ),
         )
+
+    def of(self, box: Box) -> "Motion":
+        """Return the same velocity of another box, as where more of the same thing is detected."""
+        return replace(self, place=_place(box))
 
     def spread(self) -> float:
         """Return the standard deviation of the place, in sides."""

@@ -33,8 +33,9 @@ FIRST_READINGS = 4
 """The same for the first few readings."""
 SHIFT = 0.1
 """A region that has moved by more than this share of its height moves."""
-REACH = 0.35
-"""Heights around the expected place in which pixels are searched."""
+REACH, FIRST_REACH = 0.35, 1.0
+"""Heights around the expected place in which pixels are searched; the second while it is not known
+how fast they move."""
 MAX_EDGE = 0.35
 """Heights by which the edges of a region may be elsewhere than expected: with more, a character has
 come or gone."""
@@ -82,6 +83,10 @@ class Region(msgspec.Struct):
         one, two, three, four = ((x + right, y + down) for x, y in self.quad.quad)
         return one, two, three, four
 
+    def move_on(self, time: float) -> None:
+        """Take note that its pixels were found at `place` at this time."""
+        self.motion = self.motion.seen(bounds(self.place()), time)
+
 
 class FollowedLines(msgspec.Struct):
     """The state of one stream."""
@@ -124,10 +129,12 @@ class FollowedLines(msgspec.Struct):
             like = None if before is None else _like(before, box, picture)
             fine = finer and _height(quad.quad) <= MAX_FINER_HEIGHT * picture.height
             again = before is not None and _due(before, time)
+            if before is not None and like is not None:
+                before.move_on(time)
             if like is None or again:
                 self._read(before, index, len(taken), time, quad, box, picture, fine)
             elif before is not None:
-                before.motion, before.last = before.motion.seen(box, time), time
+                before.last = time
                 before.detections += 1
                 before.finer |= fine
                 before.present = True
@@ -138,6 +145,7 @@ class FollowedLines(msgspec.Struct):
             if often and all(overlap(expected[row], box) == 0 for box in there):
                 missed = _missed(known[row], expected[row], picture)
                 if missed is not None:
+                    known[row].move_on(time)
                     known[row].present = True
                     taken.append(missed)
         self._keep_latest(picture)
@@ -173,11 +181,12 @@ class FollowedLines(msgspec.Struct):
         ]
         rest += [each for each in longer if each not in rest]
         for region, quad in found:
+            region.move_on(time)
             region.present = True
             again, place = _due(region, time), bounds(quad.quad)
             if any(_share(quad.quad, each.quad) > MAX_SHARE for each in seen):
                 quad = replace(quad, detected=True)
-                region.motion, region.last = region.motion.seen(place, time), time
+                region.last = time
                 region.detections += 1
             if again:
                 last, detections = region.last, region.detections
@@ -207,6 +216,7 @@ class FollowedLines(msgspec.Struct):
                 there = _missed(region, place, picture)
             region.present = there is not None
             if there is not None:
+                region.move_on(time)
                 carried.append(there)
         self._keep_latest(picture)
         return tuple(carried)
@@ -247,7 +257,9 @@ class FollowedLines(msgspec.Struct):
             finer=finer,
         )
         if before is not None:
-            region.motion = before.motion.seen(box, time)
+            # Boxes of the same text differ, and say less about its way than its pixels.
+            moved = before.motion.time == time
+            region.motion = before.motion.of(box) if moved else before.motion.seen(box, time)
             region.detections, region.times = before.detections + 1, before.times + 1
             self.regions.remove(before)
         self.regions.append(region)
@@ -358,4 +370,5 @@ def _way(one: Box, other: Box) -> Shift:
 
 def _reach(region: Region) -> float:
     """Return the pixels around the expected place in which the region is searched."""
-    return max(2.0, REACH * _height(region.quad.quad))
+    moved = region.times > 1 or region.shift != (0.0, 0.0)
+    return max(2.0, (REACH if moved else FIRST_REACH) * _height(region.quad.quad))

@@ -191,7 +191,8 @@ class LineTracker(msgspec.Struct):
         for track, _ in known:
             if track.number in self.present:
                 continue
-            if any(_part(track, line) for line in lines):
+            there, text = track.motion.box(), track.ballot.text
+            if any(_part(text, there, line.text, line.box) for line in lines):
                 track.part = True
             elif unchanged[track.id] and not track.part:
                 track.last = max(track.last, time)
@@ -213,7 +214,10 @@ class LineTracker(msgspec.Struct):
         return track
 
     def _see(self, track: LineTrack, line: LineSeen, look: Look, time: float) -> None:
-        track.motion = track.motion.seen(line.box, time)
+        whole, box = track.motion.at(time).box(), line.box
+        if _part(line.text, box, track.ballot.text, whole):
+            box = _around(whole, box)
+        track.motion = track.motion.seen(box, time)
         track.last = max(track.last, time)
         track.text, track.score = line.text, max(track.score, line.score)
         track.detections += line.origin in ("read", "carried")
@@ -273,17 +277,26 @@ def _shift(one: Box, other: Box) -> float:
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
-def _part(track: LineTrack, line: LineSeen) -> bool:
-    """Return whether the track is a part of a line that another track has."""
-    known = track.ballot.text
-    if not known or len(known) >= len(line.text):
+def _part(text: str, box: Box, whole: str, around: Box) -> bool:
+    """Return whether a line is a part of another one."""
+    if not text or len(text) >= len(whole):
         return False
-    x1, y1, x2, y2 = track.motion.box()
-    left, top, right, bottom = line.box
-    if (x2 - x1) * (y2 - y1) >= (right - left) * (bottom - top):
+    if _area(box) >= _area(around):
         return False
-    inside = _inside(track.motion.box(), line.box) > 0
-    return inside and matches(known, line.text) >= EVEN_SIMILARITY * len(known)
+    return _inside(box, around) > 0 and matches(text, whole) >= EVEN_SIMILARITY * len(text)
+
+
+def _around(box: Box, part: Box) -> Box:
+    """Return the box, moved as little as that `part` is inside it along both axes."""
+    x1, y1, x2, y2 = box
+    left, top, right, bottom = part
+    x = max(right - x2, 0.0) if x1 <= left else left - x1
+    y = max(bottom - y2, 0.0) if y1 <= top else top - y1
+    return x1 + x, y1 + y, x2 + x, y2 + y
+
+
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _inside(one: Box, other: Box, least: float = 0.8) -> float:
@@ -292,6 +305,5 @@ def _inside(one: Box, other: Box, least: float = 0.8) -> float:
     height = min(one[3], other[3]) - max(one[1], other[1])
     if width <= 0 or height <= 0:
         return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    share = width * height / max(min(areas), 1e-9)
+    share = width * height / max(min(_area(one), _area(other)), 1e-9)
     return share if share >= least else 0.0
