@@ -80,3 +80,13 @@ def test_overlap_is_intersection_over_union_of_the_grown_boxes(
 
 def test_overlap_of_a_box_with_itself_is_1() -> None:
     assert overlap(BOX, BOX) == 1.0
+
+
+def test_another_box_of_the_same_thing_has_its_velocity() -> None:
+    motion = begin((0, 0, 20, 20), 0.0)
+    for number in range(1, 9):
+        motion = motion.seen(moved((0, 0, 20, 20), 10 * number, 0), number / 10)
+    longer = motion.of((80, 0, 160, 20))
+    assert longer.box() == (80, 0, 160, 20)
+    assert longer.velocity == motion.velocity
+    assert longer.velocity[0] > 50

@@ -136,6 +136,29 @@ def test_in_a_frame_that_is_not_searched_text_is_where_its_pixels_are() -> None:
     assert film.followed.carry((film.index + 1) / FPS, image, True) == ()
 
 
+def test_what_was_found_once_is_followed_as_fast_as_it_moves() -> None:
+    followed, way = FollowedLines(), 14
+    first = ("PLATFORM 9", 50.0, 100.0)
+    followed.take(0, 0.0, [region(*first)], drawn(first), False, finer=True)
+    for index in range(1, 5):
+        image = drawn(("PLATFORM 9", 50.0 + way * index, 100.0), noise=index)
+        if index % 2:
+            [there] = followed.carry(index / FPS, image, False)
+        else:
+            [there] = followed.take(index, index / FPS, [], image, False)
+        assert there.like is not None
+        assert abs(there.quad[0][0] - region(*first).quad[0][0] - way * index) < 1
+
+
+def test_boxes_that_differ_do_not_say_that_text_moves() -> None:
+    """A detector sees more or less of the same line; its pixels stay where they are."""
+    film, line = Film(), ("PLATFORM 9", 50.0, 100.0)
+    for number in range(6):
+        film.show(line, jitter=4.0 * (number % 2))
+    [known] = film.followed.regions
+    assert max(map(abs, known.motion.velocity)) < 1
+
+
 def test_a_gap_is_bridged_for_a_while_only() -> None:
     film = Film()
     line = ("PLATFORM 9", 50.0, 100.0)
@@ -201,6 +224,13 @@ def test_new_text_beside_what_a_finer_search_found_is_read() -> None:
     followed.take(0, 0.0, [region(*old)], drawn(old), False, finer=True)
     taken = followed.take(1, 0.04, [region(*old), region(*new)], drawn(old, new), False)
     assert [each.known for each in taken] == [True, False]
+
+
+def test_a_longer_line_around_what_a_finer_search_found_is_read_instead() -> None:
+    followed, part, whole = FollowedLines(), ("FARE", 130.0, 100.0), ("THE FARE IS", 50.0, 100.0)
+    image = drawn(whole)
+    followed.take(0, 0.0, [region(*part)], image, False, finer=True)
+    assert followed.take(1, 0.04, [region(*whole)], image, False) == (region(*whole),)
 
 
 def test_text_inside_something_much_larger_is_read() -> None:

@@ -188,6 +188,29 @@ def test_a_part_of_a_line_is_that_line_or_no_line_at_all() -> None:
     assert [track.real for track in (first, second)].count(True) == 1
 
 
+def test_a_part_of_a_moving_line_does_not_move_the_whole() -> None:
+    film, text, way = Film(), "NOT EVEN THE DEEP", 12.0
+    box, last = (100.0, 100.0, 440.0, 132.0), (380.0, 100.0, 440.0, 132.0)
+    for number in range(4):
+        [whole] = film.show(drawn(text), (text, moved(box, way * number)))
+    assert film.show(drawn(text), ("DEEP", moved(last, way * 4))) == [whole]
+    film.show(drawn(""))
+    film.show(drawn(""))
+    most = (180.0, 100.0, 440.0, 132.0)
+    assert film.show(drawn(text), ("EVEN THE DEEP", moved(most, way * 7))) == [whole]
+    assert whole.ballot.text == text
+
+
+def test_a_line_that_leaves_the_image_is_the_same_to_its_end() -> None:
+    film = Film()
+    for number in range(20):
+        x = 100.0 - 12 * number
+        letters = "PLATFORM"[max(0, -int(x) // 20) :]
+        [track] = film.show(drawn(""), (letters, (max(0.0, x), 100.0, 260.0 + x - 100, 132.0)))
+    assert track.number == 0
+    assert track.ballot.text == "PLATFORM"
+
+
 def test_two_lines_keep_apart() -> None:
     film = Film()
     below = (100.0, 140.0, 300.0, 172.0)

@@ -70,12 +70,15 @@ class Motion(msgspec.Struct):
             ),
         )
 
-    def seen(self, box: Box, time: float) -> "Motion":
-        """Return the estimate after the box was detected at `time`."""
+    def seen(self, box: Box, time: float, deviation: float = MEASUREMENT) -> "Motion":
+        """Return the estimate after the box was detected at `time`.
+
+        deviation: standard deviation of the box, in sides.
+        """
         predicted = self.at(time)
         variance, mixed, speed_variance = predicted.covariance
-        gain = variance / (variance + MEASUREMENT**2)
-        speed_gain = mixed / (variance + MEASUREMENT**2)
+        gain = variance / (variance + deviation**2)
+        speed_gain = mixed / (variance + deviation**2)
         found = _place(box)
         speed_gains = (speed_gain, speed_gain, RESIZING * speed_gain, RESIZING * speed_gain)
         errors = [one - other for one, other in zip(found, predicted.place, strict=True)]

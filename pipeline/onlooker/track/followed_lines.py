@@ -36,6 +36,8 @@ SHIFT = 0.1
 REACH, FIRST_REACH = 0.35, 1.0
 """Heights around the expected place in which pixels are searched; the second while it is not known
 how fast they move."""
+PIXELS_DEVIATION = 0.01
+"""Standard deviation of a place at which pixels were found, in sides of the region."""
 MAX_EDGE = 0.35
 """Heights by which the edges of a region may be elsewhere than expected: with more, a character has
 come or gone."""
@@ -85,7 +87,7 @@ class Region(msgspec.Struct):
 
     def move_on(self, time: float) -> None:
         """Take note that its pixels were found at `place` at this time."""
-        self.motion = self.motion.seen(bounds(self.place()), time)
+        self.motion = self.motion.seen(bounds(self.place()), time, PIXELS_DEVIATION)
 
 
 class FollowedLines(msgspec.Struct):
