@@ -49,8 +49,8 @@ from onlooker.vision.text_reader import TextReader
 
 FPS, PIXELS = 10, 4
 """Frames a second, and the speed of the camera in pixels per frame."""
-LOOKED_AT = 4
-"""Frames of which one is looked at to tell what is detected but cannot be read."""
+SEARCHED = 4
+"""One of so many frames is searched to tell what is detected but cannot be read."""
 
 
 class Limit:
@@ -120,7 +120,7 @@ class Detected:
     def __call__(self, blurred: Pixels, size: tuple[int, int], frames: int) -> list[Floats]:
         width, height = size
         regions: list[Floats] = []
-        for index in range(0, frames, LOOKED_AT):
+        for index in range(0, frames, SEARCHED):
             left = index * PIXELS
             picture = Still(np.ascontiguousarray(blurred[:height, left : left + width]))
             usual, finer = self._find([picture, picture], [False, True])
