@@ -191,20 +191,22 @@ def efficiency(
     decoded: list[float] = []
     marks: list[tuple[float, float]] = []
 
-    def clock(_: Setup) -> Step:
+    def committed(_: Status) -> None:
+        marks[-1] = time.perf_counter(), model.seconds()
+
+    def clock(mark: Callable[[], None]) -> Callable[[Setup], Step]:
         def step(frame: Frame, _: Picture) -> Frame:
-            decoded.append(time.perf_counter())
+            mark()
             return frame
 
-        return each(step)
+        return lambda _: each(step)
 
-    def mark(status: Status) -> None:
-        marks.append((time.perf_counter(), model.seconds()))
-
-    stages = (Stage("clock", clock, ordered=True), *STAGES)
-    inline([video], settings, outputs, mark, stages, store=store)
+    begun = clock(lambda: decoded.append(time.perf_counter()))
+    done = clock(lambda: marks.append((time.perf_counter(), model.seconds())))
+    stages = (Stage("begun", begun, ordered=True), *STAGES, Stage("done", done, ordered=True))
+    inline([video], settings, outputs, committed, stages, store=store)
     # From the end of the first frame to that of the last: without loading the models. A frame's
-    # decoding is between the end of the frame before and the first step.
+    # decoding is between the end of the frame before, with its commit, and the first step.
     decode = sum(begin - end for (end, _), begin in zip(marks, decoded[1:], strict=False))
     (begin, first), (end, last) = marks[0], marks[-1]
     return last - first, decode, end - begin
