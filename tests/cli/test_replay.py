@@ -102,6 +102,7 @@ def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
     assert "Eileen Collins" in done.stdout
     assert [f"EXIT {number}" in done.stdout for number in (21, 22, 23)] == [True] * 3
     assert f"{FRAMES} frames" in done.stdout
+    assert "visits          onlooker log appearances --log " in done.stdout.splitlines()[-1]
     with av.open(str(place / "seen.mp4")) as seen:
         assert sum(1 for _ in seen.decode(video=0)) == FRAMES
     assert len(list(json_lines.read(place / "video.jsonl"))) == FRAMES
