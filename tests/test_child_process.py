@@ -121,6 +121,23 @@ def test_check_kills_what_was_to_stop_and_has_not() -> None:
     assert child.status.state == "stopped"
 
 
+def test_a_child_that_takes_its_time_to_die_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    child = Child("slow", MODULE, "quick", piped=True)
+    child.start()
+    assert child.process is not None
+    with monkeypatch.context() as patched:
+        patched.setattr(child.process, "kill", lambda: None)
+        for _ in range(3):
+            child.kill("it is silent")
+    child.kill("it is silent")
+    assert ended(child, 60) == "SIGKILL"
+    assert [each.getMessage() for each in caplog.records] == [
+        "child killed name=slow.1 cause=it is silent"
+    ]
+
+
 def test_a_child_does_not_get_the_signals_of_the_terminal() -> None:
     child = Child("quick", MODULE, "quick", piped=True)
     child.start()

@@ -73,6 +73,8 @@ class Child:
         self.stopping: float | None = None
         """Time of the order to stop: the end that follows is no death."""
         self.given_up = False
+        self._killed = 0
+        """The last life in which it was killed for not answering."""
         self._command = (module, *arguments)
         self._core = core
         self._piped = piped
@@ -181,7 +183,9 @@ class Child:
     def kill(self, why: str) -> None:
         """Kill a process that does not answer; `check` then returns how it ended."""
         if self.process is not None and self.process.poll() is None:
-            logger.warning("child killed name=%s cause=%s", self.name, why)
+            if self.life != self._killed:  # on a busy machine its end takes its time
+                logger.warning("child killed name=%s cause=%s", self.name, why)
+            self._killed = self.life
             self.process.kill()
 
     def _let_go(self) -> None:
