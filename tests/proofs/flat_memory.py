@@ -29,9 +29,8 @@ from tests.support.server import running
 
 from onlooker.media.picture import Pixels
 
-MAX_MB = {"auto": 700, "openvino": 950, "cpu": 550}
-"""Megabytes that a process with one analyser may hold, by provider. "openvino" runs all models on
-OpenVINO, and each keeps the memory of its own largest image."""
+MAX_MB = {"auto": 700, "openvino": 700, "cpu": 550}
+"""Megabytes that a process with one analyser may hold, by provider."""
 MAX_GROWTH_MB = 10
 """Megabytes that it may grow by over the last third of the images."""
 SIDES = (96, 1200)

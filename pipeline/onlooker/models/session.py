@@ -68,7 +68,9 @@ def available() -> tuple[str, ...]:
 def choose(card: Card, wanted: str) -> str:
     """Return the provider that runs the card's model in fp32; `wanted` is "auto" or a provider.
 
-    Raises WeightsError if it is not available.
+    "openvino" is "auto" that insists on OpenVINO: a model that the card leaves to the CPU would be
+    slower or wrong there, and keep more memory. Raises WeightsError if the provider that is wanted
+    is not available.
     """
     there = available()
     if wanted == "auto":
@@ -81,7 +83,7 @@ def choose(card: Card, wanted: str) -> str:
             f"this ONNX Runtime has no {wanted} provider; uninstall it and run "
             f'`pip install "onlooker[{EXTRAS[wanted]}]"`, or set runtime.provider to "auto"'
         )
-    return wanted
+    return card.run.provider if wanted == "openvino" else wanted
 
 
 def _onnxruntime() -> ModuleType:
