@@ -1,6 +1,7 @@
 """A subscriber, and everything that may come over the wire."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,16 @@ from onlooker.record.curve_keys import KeyPair
 from onlooker.record.log.schema import id_of
 from onlooker.record.log.writer import Writer
 from onlooker.record.sinks.publish import Publisher
-from onlooker.record.sinks.publish_messages import AT, END, INBOX, KINDS, PublishError
+from onlooker.record.sinks.publish_messages import (
+    AT,
+    END,
+    INBOX,
+    KINDS,
+    Message,
+    PublishError,
+    pack_newest,
+    unpack,
+)
 from onlooker.record.subscribe import OtherLog, Subscriber, subscribe
 from onlooker.rekognition.shapes import RecordError, StreamRecord, encode
 
@@ -24,22 +34,22 @@ Records = Callable[..., list[StreamRecord]]
 ENDPOINT = "tcp://127.0.0.1:9"
 
 
+LOG = b"log" * 5 + b"1"
+
+
 class Scripted(Subscriber):
-    """A subscriber that is sent `messages`, and then nothing."""
+    """A subscriber that is sent `messages`, of LOG unless they say so, and then nothing."""
 
     def __init__(self, messages: Sequence[Sequence[bytes]], since: int | None) -> None:
         super().__init__(ENDPOINT, (), since, 1.0, None, None)
         self._messages = iter(messages)
 
-    def _receive(self, end: float) -> list[bytes]:
+    def _receive(self, end: float) -> Message:
         for message in self._messages:
-            return [INBOX + self._inbox if part == b"INBOX" else part for part in message]
+            parts = message if isinstance(message, Message) else (*message, LOG)
+            own = [INBOX + self._inbox if part == b"INBOX" else part for part in parts]
+            return self._of_this_log(unpack(own))
         raise TimeoutError("no more")
-
-
-def newest(sequences: dict[str, int], log: bytes = b"log" * 5 + b"1") -> bytes:
-    """Return the second part of an AT or END message."""
-    return msgspec.msgpack.encode([2, log, sequences])
 
 
 def received(messages: Sequence[Sequence[bytes]], since: int | None = 0) -> list[StreamRecord]:
@@ -63,7 +73,7 @@ PARTS = (
     st.binary(max_size=20)
     | st.sampled_from(BODIES)
     | (PACKED | ANSWERS | SEQUENCES).map(msgspec.msgpack.encode)
-    | SEQUENCES.map(newest)
+    | SEQUENCES.map(pack_newest)
     | st.integers(-9, 10**30).map(
         lambda number: BODIES[0].replace(b'"Sequence":1,', b'"Sequence":%d,' % number)
     )
@@ -97,8 +107,8 @@ def test_whatever_comes_is_records_or_an_error_of_ours(
         (AT, msgspec.msgpack.encode([1])),
         (AT, msgspec.msgpack.encode({"video": 1})),
         (AT, msgspec.msgpack.encode([3, b"", {}])),
-        (AT, newest({"video": -1})),
-        (AT, newest({"video": 2**63 - 1})),
+        (AT, pack_newest({"video": -1})),
+        (AT, pack_newest({"video": 2**63 - 1})),
         (AT,),
         (END, b""),
         (b"video/face", BODIES[0], b""),
@@ -123,14 +133,14 @@ def test_a_message_of_somebody_else(message: tuple[bytes, ...]) -> None:
     ],
 )
 def test_an_answer_that_is_none(answer: tuple[bytes, ...], cause: str) -> None:
-    asked = (AT, newest({"video": 3}))
+    asked = (AT, pack_newest({"video": 3}))
     with pytest.raises(RecordError, match=cause):
         list(Scripted([asked, answer], 0).records(KINDS))
 
 
 def test_an_answer_to_somebody_else_or_to_an_earlier_request_is_passed_over() -> None:
     sequences, answer = (
-        newest({"video": 2}),
+        pack_newest({"video": 2}),
         msgspec.msgpack.encode([1, BODIES[:2]]),
     )
     late = (b"INBOX", msgspec.msgpack.encode([0, BODIES[2:]]))
@@ -149,14 +159,47 @@ def test_log_is_the_id_of_one() -> None:
         subscribe(ENDPOINT, log="mine")
 
 
-def test_a_log_that_is_replaced_is_an_error_and_no_silence() -> None:
-    """Its Sequences have gone past those of the one before: nothing else would show it."""
-    answers = [(b"INBOX", msgspec.msgpack.encode([1, BODIES[:2]]))]
-    script = [(AT, newest({"video": 2})), *answers, (AT, newest({"video": 3}, bytes(16)))]
+AT_2 = (AT, pack_newest({"video": 2}))
+ANSWER_2 = (b"INBOX", msgspec.msgpack.encode([1, BODIES[:2]]))
+
+
+@pytest.mark.parametrize(
+    ("script", "whole"),
+    [
+        ([AT_2, ANSWER_2, Message(AT, pack_newest({"video": 3}), bytes(16))], 2),
+        ([AT_2, ANSWER_2, Message(b"video/text", BODIES[2], bytes(16))], 2),
+        ([AT_2, Message(*ANSWER_2, bytes(16))], 0),
+        ([AT_2, Message(AT, pack_newest({}), bytes(16)), ANSWER_2], 0),
+        ([(b"video/text", BODIES[0]), Message(*AT_2, bytes(16))], 0),
+    ],
+    ids=["how far it is", "a record", "an answer", "before the answer", "before it joined"],
+)
+def test_a_log_that_is_replaced_is_an_error_and_no_silence(
+    script: list[tuple[bytes, ...]], whole: int
+) -> None:
+    """Its Sequences go on where those of the one before ended: nothing else would show it."""
     found: list[StreamRecord] = []
     with pytest.raises(OtherLog, match=r"the log 0{32}, and your Sequences .*6c6f67"):
         found.extend(Scripted(script, 0).records(KINDS))
-    assert [record.Sequence for record in found] == [1, 2]
+    assert [record.Sequence for record in found] == [1, 2][:whole]
+
+
+def test_a_log_that_is_replaced_while_a_gap_is_filled(tmp_path: Path, records: Records) -> None:
+    """ZeroMQ reconnects unseen, and sends the next request to whoever publishes by then."""
+    endpoint = f"ipc://{tmp_path}/records"
+    with ThreadPoolExecutor() as pool:
+        with zmq.Context() as context, context.socket(zmq.XPUB) as before:
+            before.bind(endpoint)
+            listening = pool.submit(list, subscribe(endpoint, since=0, timeout=60))
+            while (message := before.recv()) != b"\1" + AT:
+                pass
+            before.send_multipart([AT, pack_newest({"video": 250}), LOG])
+            while not message.startswith(b"?"):
+                message = before.recv()
+        with Writer(tmp_path / "new.db") as new:
+            new.append(records(400))
+            with Pump(new.path, endpoint, position=0), pytest.raises(OtherLog):
+                listening.result()
 
 
 def test_a_position_is_refused_by_another_log(
@@ -233,8 +276,8 @@ class TestSubscribe:
             listening = subscribe(endpoint, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([AT, newest({})])
-            peer.send_multipart([b"video/face", b"{}"])
+            peer.send_multipart([AT, pack_newest({}), LOG])
+            peer.send_multipart([b"video/face", b"{}", LOG])
             with pytest.raises(RecordError, match="not a stream record"):
                 next(listening)
 

@@ -24,11 +24,13 @@ from onlooker.record.sinks.publish_messages import (
     MAX_QUEUE_RECORDS,
     MAX_SEQUENCE,
     READING,
+    Message,
     Newest,
     PublishError,
     Request,
     keep_alive,
     kind,
+    unpack,
     unpack_answer,
     unpack_newest,
 )
@@ -146,7 +148,7 @@ class Subscriber:
         self._timeout = timeout
         self._deadline = inf
         self._received = self._joined = self._warned = False
-        self._held: deque[list[bytes]] = deque(maxlen=MAX_HELD_MESSAGES)
+        self._held: deque[Message] = deque(maxlen=MAX_HELD_MESSAGES)
         self._inbox = os.urandom(12)
         self._requests = 0
         self._context = zmq.Context()
@@ -178,13 +180,13 @@ class Subscriber:
         self._deadline = _after(self._timeout)
         try:
             while True:
-                topic, part = _parts(self._held.popleft() if self._held else self._receive(inf))
+                topic, body, _ = self._held.popleft() if self._held else self._receive(inf)
                 if topic in (AT, END):
-                    found = self._catch_up(unpack_newest(part), topic == END)
+                    found = self._catch_up(unpack_newest(body), topic == END)
                 elif topic.startswith(INBOX):
                     continue  # late, and asked for again meanwhile
                 else:
-                    found = self._live(topic, part)
+                    found = self._live(topic, body)
                 for record in found:
                     if kind(record) in kinds:
                         self._received = True
@@ -199,14 +201,7 @@ class Subscriber:
         return not self._streams or stream in self._streams
 
     def _catch_up(self, newest: Newest, last: bool) -> Iterator[StreamRecord]:
-        """Yield what should have come, by the streams' newest Sequences. Raises OtherLog."""
-        before, self.log = self.log, newest.log.hex()
-        if before not in (None, self.log):
-            raise OtherLog(
-                f"{self.endpoint}: publishes the log {self.log}, and your Sequences are of the log "
-                f"{before}, which was deleted or is another one; subscribe with since=0 for all of "
-                "this one"
-            )
+        """Yield what should have come, by the streams' newest Sequences."""
         sequences = newest.sequences
         for stream, sequence in sequences.items():
             if not self._wanted(stream):
@@ -265,12 +260,11 @@ class Subscriber:
             self._socket.send(request)
             again = time.monotonic() + ANSWER_SECONDS
             while (message := self._receive_until(again)) is not None:
-                if message[0] != INBOX + self._inbox:
+                if message.topic != INBOX + self._inbox:
                     self._held.append(message)
-                    last = last or message[0] == END
+                    last = last or message.topic == END
                     continue
-                _, part = _parts(message)
-                answer = unpack_answer(part)
+                answer = unpack_answer(message.body)
                 if answer.number == self._requests:
                     return answer.bodies
             if last:
@@ -279,22 +273,23 @@ class Subscriber:
                     f"Sequence {self._last[stream] + 1} on are in its log"
                 )
 
-    def _receive_until(self, end: float) -> list[bytes] | None:
+    def _receive_until(self, end: float) -> Message | None:
         try:
             return self._receive(end)
         except _NothingYet:
             return None
 
-    def _receive(self, end: float) -> list[bytes]:
+    def _receive(self, end: float) -> Message:
         """Return the next message.
 
-        Raises _NothingYet at the time `end`, and TimeoutError at the caller's deadline.
+        Raises OtherLog, RecordError, _NothingYet at the time `end`, and TimeoutError at the
+        caller's deadline.
         """
         nearest = min(end, self._deadline)
         while True:
             now = time.monotonic()
             if self._socket.poll(ceil(max(0.0, min(nearest - now, SILENCE_SECONDS)) * 1000)):
-                return self._socket.recv_multipart()
+                return self._of_this_log(unpack(self._socket.recv_multipart()))
             if time.monotonic() >= nearest:
                 break
             # A publisher sends an AT every second: the connection, or the publisher, is gone.
@@ -307,6 +302,17 @@ class Subscriber:
             raise _NothingYet
         cause = "no further record" if self._received else "no record"
         raise TimeoutError(f"{self.endpoint}: {cause} in {self._timeout:g} s")
+
+    def _of_this_log(self, message: Message) -> Message:
+        log = message.log.hex()
+        self.log = self.log or log
+        if log != self.log:
+            raise OtherLog(
+                f"{self.endpoint}: publishes the log {log}, and your Sequences are of the log "
+                f"{self.log}, which was deleted or is another one; subscribe with since=0 for all "
+                "of this one"
+            )
+        return message
 
     def _warn(self) -> None:
         """Log why no message has come."""
@@ -336,13 +342,6 @@ class Subscriber:
 
 class _NothingYet(Exception):
     """The time to wait is over."""
-
-
-def _parts(message: list[bytes]) -> tuple[bytes, bytes]:
-    """Return the topic and the second part of a message. Raises RecordError."""
-    if len(message) != 2:
-        raise RecordError(f"{message[0]!r}: not a message of Onlooker's publisher")
-    return message[0], message[1]
 
 
 def _after(seconds: float | None) -> float:

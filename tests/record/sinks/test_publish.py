@@ -63,14 +63,16 @@ class TestDelivery:
             assert publisher.wait_for_subscriber(60)
             log.append([sent])
             pump(publisher)
-            assert peer.recv_multipart() == [b"door/face", encode(sent)]
-            topic, body = peer.recv_multipart()
+            id_of_log = log.ask(id_of)
+            assert peer.recv_multipart() == [b"door/face", encode(sent), id_of_log]
+            topic, body, of = peer.recv_multipart()
+        assert of == id_of_log
         assert topic == b"door/appearance"
         assert msgspec.json.decode(body, type=Appearance) == sent.Appearances[0]
         publisher.close()
         assert listener.all() == [sent]
 
-    def test_messages_are_topic_and_line(
+    def test_messages_are_topic_line_and_log(
         self, publisher: Publisher, log: Writer, records: Records
     ) -> None:
         """Any ZeroMQ client can read them, without ours."""
@@ -82,7 +84,8 @@ class TestDelivery:
             log.append(sent)
             pump(publisher)
             received = [peer.recv_multipart() for _ in sent]
-        assert received == [[b"door/face+text", encode(record)] for record in sent]
+        of = log.ask(id_of)
+        assert received == [[b"door/face+text", encode(record), of] for record in sent]
 
     def test_without_since_they_begin_now(
         self, publisher: Publisher, log: Writer, records: Records
@@ -267,7 +270,7 @@ while True:
             listening = subscribe(endpoint, since=3, timeout=60)
             while peer.recv() != b"\1" + AT:
                 pass
-            peer.send_multipart([b"\0end", pack_newest(log.ask(id_of), {"video": 9})])
+            peer.send_multipart([b"\0end", pack_newest({"video": 9}), log.ask(id_of)])
             with pytest.raises(PublishError, match="from Sequence 4 on are in its log"):
                 next(listening)
 

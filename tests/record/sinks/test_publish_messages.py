@@ -12,10 +12,12 @@ from onlooker.record.sinks.publish_messages import (
     MAX_SEQUENCE,
     VERSION,
     Answer,
+    Message,
     Newest,
     Request,
     kind,
     pack_newest,
+    unpack,
     unpack_answer,
     unpack_newest,
     unpack_request,
@@ -23,8 +25,6 @@ from onlooker.record.sinks.publish_messages import (
 from onlooker.rekognition.shapes import RecordError, StreamRecord
 
 Records = Callable[..., list[StreamRecord]]
-
-LOG = bytes(range(16))
 
 
 def test_kinds(records: Records) -> None:
@@ -41,16 +41,16 @@ def test_kinds(records: Records) -> None:
 )
 def test_whatever_comes_is_a_request_or_an_error_of_ours(message: bytes) -> None:
     kinds = {unpack_request: Request, unpack_answer: Answer, unpack_newest: Newest}
-    for unpack, kind_of_message in kinds.items():
+    for unpacked, kind_of_message in kinds.items():
         with contextlib.suppress(RecordError):
-            assert isinstance(unpack(message), kind_of_message)
+            assert isinstance(unpacked(message), kind_of_message)
 
 
 def test_a_name_that_is_no_text_is_an_error_of_ours() -> None:
     request = Request(b"me", 1, "door", 0, 1).pack().replace(b"door", b"\xff" * 4)
     with pytest.raises(RecordError, match="not a request"):
         unpack_request(request)
-    newest = pack_newest(LOG, {"door": 1}).replace(b"door", b"\xff" * 4)
+    newest = pack_newest({"door": 1}).replace(b"door", b"\xff" * 4)
     with pytest.raises(RecordError, match="not a message"):
         unpack_newest(newest)
 
@@ -58,17 +58,22 @@ def test_a_name_that_is_no_text_is_an_error_of_ours() -> None:
 def test_there_and_back() -> None:
     request = Request(b"me", 1, "Größe", 0, MAX_SEQUENCE + 1)
     assert unpack_request(request.pack()) == request
-    newest = Newest(VERSION, LOG, {"Größe": MAX_SEQUENCE})
-    assert unpack_newest(pack_newest(LOG, {"Größe": MAX_SEQUENCE})) == newest
+    newest = Newest(VERSION, {"Größe": MAX_SEQUENCE})
+    assert unpack_newest(pack_newest({"Größe": MAX_SEQUENCE})) == newest
     for sequences in ({"a": -1}, {"a": MAX_SEQUENCE + 1}):
         with pytest.raises(RecordError, match="not a message"):
-            unpack_newest(pack_newest(LOG, sequences))
-    with pytest.raises(RecordError, match="not a message"):
-        unpack_newest(pack_newest(LOG[:15], {}))
+            unpack_newest(pack_newest(sequences))
+
+
+@pytest.mark.parametrize("parts", [[b"a"], [b"a", b"b"], [b"a", b"b", bytes(15)], [b"a"] * 4])
+def test_a_message_has_a_topic_a_body_and_a_log(parts: list[bytes]) -> None:
+    assert unpack([b"a", b"b", bytes(16)]) == Message(b"a", b"b", bytes(16))
+    with pytest.raises(RecordError, match="b'a': not a message of Onlooker's publisher"):
+        unpack(parts)
 
 
 def test_another_version_of_the_protocol_is_named() -> None:
     with pytest.raises(RecordError, match=f"it has version 3 of the protocol, .* {VERSION};"):
         unpack_newest(msgspec.msgpack.encode([3, "whatever", {}, 7]))
-    later = msgspec.msgpack.encode([VERSION, LOG, {"a": 1}, "an element of a later release"])
+    later = msgspec.msgpack.encode([VERSION, {"a": 1}, "an element of a later release"])
     assert unpack_newest(later).sequences == {"a": 1}

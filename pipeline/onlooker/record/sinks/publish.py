@@ -28,6 +28,7 @@ from onlooker.record.sinks.publish_messages import (
     READING,
     REQUEST,
     Answer,
+    Message,
     PublishError,
     keep_alive,
     kind,
@@ -112,12 +113,12 @@ class Publisher:
             except RecordError as error:
                 logger.error("record not published position=%d error=%s", entry.position, error)
                 continue
-            self._send(f"{entry.stream}/{kind(record)}", entry.body)
+            self._send(f"{entry.stream}/{kind(record)}".encode(), entry.body)
             for event in record.Appearances:
                 if not event.Quiet:
-                    self._send(f"{entry.stream}/{APPEARANCE}", msgspec.json.encode(event))
+                    self._send(f"{entry.stream}/{APPEARANCE}".encode(), msgspec.json.encode(event))
             for reading in record.Readings:
-                self._send(f"{entry.stream}/{READING}", msgspec.json.encode(reading))
+                self._send(f"{entry.stream}/{READING}".encode(), msgspec.json.encode(reading))
 
     def serve(self, seconds: float = 0.0) -> bool:
         """Answer subscribers, and wait up to `seconds` for the first message.
@@ -173,8 +174,8 @@ class Publisher:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, topic: str, body: bytes) -> None:
-        self._socket.send_multipart([topic.encode(), body])
+    def _send(self, topic: bytes, body: bytes) -> None:
+        self._socket.send_multipart(Message(topic, body, self._log_id))
 
     def _release(self) -> None:
         if self._binding is not None:
@@ -186,7 +187,7 @@ class Publisher:
 
     def _tell(self, topic: bytes) -> None:
         self._told = time.monotonic()
-        self._socket.send_multipart([topic, pack_newest(self._log_id, self._sequences)])
+        self._send(topic, pack_newest(self._sequences))
 
     def _answer(self, message: bytes) -> None:
         try:
@@ -197,7 +198,7 @@ class Publisher:
         self._asked = time.monotonic()
         found = self._log.missed(request.stream, request.since, request.until, BATCH_RECORDS)
         answer = Answer(request.number, [entry.body for entry in found if entry.intact])
-        self._socket.send_multipart([INBOX + request.inbox, msgspec.msgpack.encode(answer)])
+        self._send(INBOX + request.inbox, msgspec.msgpack.encode(answer))
 
 
 def _intact(entry: Entry) -> StreamRecord:

@@ -1,7 +1,7 @@
 """The messages between a publisher and its subscribers.
 
-A record's message has two parts: the topic `stream/kind`, and the record as one line of JSON. The
-kind tells what is in the record:
+Each message of a publisher has three parts: a topic, a body, and the id of the log. A record's
+topic is `stream/kind`, and its body one line of JSON. The kind tells what is in the record:
 
     stream/face        faces
     stream/face+text   faces and text
@@ -20,7 +20,7 @@ is Clone, of the ZeroMQ guide: a subscriber that has missed records sends a Requ
 connection, and the Answer has a topic to which no other has subscribed.
 """
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import zmq
@@ -46,6 +46,8 @@ INBOX = b"\0to/"
 """Beginning of the topics of answers; the subscriber's own name follows."""
 REQUEST = b"?"
 """First byte of a request: ZeroMQ takes messages that begin with 0 or 1 for subscriptions."""
+
+LOG_ID_BYTES = 16
 
 MAX_QUEUE_RECORDS = 1000
 """Records queued for one subscriber: some 5 MB of a busy video."""
@@ -77,8 +79,6 @@ class Newest(msgspec.Struct, frozen=True, array_like=True):
     """Says how far a log has got. Later versions may append elements."""
 
     version: int
-    log: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    """`onlooker.record.log.schema.id_of`: the Sequences of one log mean nothing in another."""
     sequences: dict[str, Sequence]
     """The newest Sequence of each stream."""
 
@@ -91,11 +91,28 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     bodies: list[bytes]
 
 
+class Message(NamedTuple):
+    """A message of a publisher."""
+
+    topic: bytes
+    body: bytes
+    log: bytes
+    """`onlooker.record.log.schema.id_of`: the Sequences of one log mean nothing in another. Each
+    message has it, because ZeroMQ reconnects unseen to whoever publishes by then."""
+
+
 _request = msgspec.msgpack.Decoder(Request)
 _answer = msgspec.msgpack.Decoder(Answer)
 _newest = msgspec.msgpack.Decoder(Newest)
 _elements = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _version = msgspec.msgpack.Decoder(int)
+
+
+def unpack(parts: list[bytes]) -> Message:
+    """Return the message that a publisher sent in these parts. Raises RecordError."""
+    if len(parts) != len(Message._fields) or len(parts[-1]) != LOG_ID_BYTES:
+        raise RecordError(f"{parts[0]!r}: not a message of Onlooker's publisher of today")
+    return Message(*parts)
 
 
 def unpack_request(message: bytes) -> Request:
@@ -114,9 +131,9 @@ def unpack_answer(part: bytes) -> Answer:
         raise RecordError(f"not an answer of Onlooker's publisher: {error}") from error
 
 
-def pack_newest(log: bytes, sequences: dict[str, int]) -> bytes:
+def pack_newest(sequences: dict[str, int]) -> bytes:
     """Return the second part of an AT or END message."""
-    return msgspec.msgpack.encode(Newest(VERSION, log, sequences))
+    return msgspec.msgpack.encode(Newest(VERSION, sequences))
 
 
 def unpack_newest(part: bytes) -> Newest:
