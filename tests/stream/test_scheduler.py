@@ -16,6 +16,7 @@ from tests.support.line import (
 )
 
 from onlooker.stream import messages
+from onlooker.stream.scheduler import MAX_WAITING_LIVE
 
 
 def test_a_worker_gets_one_frame_at_a_time(line: Line) -> None:
@@ -104,8 +105,8 @@ def test_while_a_dead_recorder_seems_alive_its_successor_gets_no_frame_behind_it
 def test_the_newest_frame_of_a_live_stream_waits(line: Line) -> None:
     line.open("cam", live=True)
     line.read("cam.1")
-    line.join("d", "detect")
-    line.join("r", "recognise")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
     for _ in range(6):
         line.offer("cam.1")
         while line.inbox["cam.1"]:
@@ -116,6 +117,47 @@ def test_the_newest_frame_of_a_live_stream_waits(line: Line) -> None:
     line.work("r")
     assert jobs(line, "d") == [5]
     assert line.counts("cam").dropped == {"superseded": 4}  # what was begun is finished
+
+
+def test_the_first_frames_of_a_live_stream_wait_until_the_models_are_loaded(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    line.join("d", "detect")
+    for _ in range(4):  # the first is begun
+        line.offer("cam.1")
+    for name, stage in (("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    for _ in range(4):
+        for name in "drw":
+            line.work(name)
+    line.offer("cam.1")
+    assert line.recorded["cam"] == [0, 1, 2, 3]
+    assert line.counts("cam").dropped == {}
+    assert line.hub.streams["cam"].max_waiting == MAX_WAITING_LIVE
+
+
+def test_no_more_of_them_than_are_worth_it(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    line.hub.streams["cam"].max_waiting = 2
+    for _ in range(5):
+        line.offer("cam.1")
+    assert line.counts("cam").dropped == {"superseded": 3}
+
+
+def test_a_slow_line_soon_takes_the_newest_frames_only(line: Line) -> None:
+    line.open("cam", live=True)
+    line.read("cam.1")
+    for _ in range(4):
+        line.offer("cam.1")
+    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
+        line.join(name, stage)
+    for _ in range(4):
+        line.offer("cam.1")
+        line.exchange("cam.1")
+    stream = line.hub.streams["cam"]
+    assert stream.max_waiting == MAX_WAITING_LIVE
+    assert len(stream.waiting[0]) == 1
 
 
 def test_as_many_frames_of_live_streams_are_begun_as_a_stage_has_workers(line: Line) -> None:

@@ -340,7 +340,8 @@ class Hub:
 
     def _queue(self, flight: Flight) -> None:
         self._scheduler.queue(flight)
-        if flight.stream.policy == "live" and not self.stages[0].ordered:
+        live = flight.stream.policy == "live"
+        if live and flight.stage == 0 and not self.stages[0].ordered:
             for old in self._scheduler.superseded(flight.stream):
                 following = self.stages[self._scheduler.next_ordered(0)].follows
                 if following and old.stream.may_be_carried(old):

@@ -8,6 +8,8 @@ from onlooker.stream.messages import Counts, Slot
 
 MAX_CARRIED_SECONDS = 0.5
 """Time after a frame that was searched in which later ones need not be."""
+MAX_WAITING_AT_START = 8
+"""Frames of a live stream that wait for the first stage while processes still load their models."""
 MAX_LAGS = 100
 """Frames of a stream whose lag is kept, for the percentiles."""
 
@@ -67,6 +69,8 @@ class Stream:
     """Frames since the last one that was searched."""
     searched: float = 0.0
     """When that one was captured."""
+    max_waiting: int = MAX_WAITING_AT_START
+    """If it is live, frames of it that may wait for the first stage."""
     announced: int = 0
     """The source's next index, as it last said."""
     settled: set[int] = field(default_factory=set)

@@ -17,8 +17,7 @@ from onlooker.stream.hub_state import Flight, Stream, Worker
 from onlooker.stream.stage import StageRow
 
 MAX_WAITING_LIVE = 1
-"""Frames of a live stream that wait for the first stage."""
-
+"""Frames of a live stream that wait for the first stage once all stages have had workers."""
 
 AHEAD = 2
 """Frames that a worker of another machine holds beyond those that one here may: they are on their
@@ -101,9 +100,20 @@ class Scheduler:
         self.take_turns(flight.stream)
 
     def superseded(self, stream: Stream) -> Iterator[Flight]:
-        """Take the oldest frames that too many of a live stream wait for the first stage."""
-        while len(stream.waiting[0]) > MAX_WAITING_LIVE:
+        """Take the oldest frames that too many of a live stream wait for the first stage.
+
+        To be called for each frame that comes: those that have waited for the workers of a new run
+        have priority for as many frames as they are, but not for ever on a slow machine.
+        """
+        while len(stream.waiting[0]) > stream.max_waiting:
             yield stream.flights[heapq.heappop(stream.waiting[0])]
+
+        if stream.max_waiting > MAX_WAITING_LIVE and self._staffed():
+            stream.max_waiting = max(MAX_WAITING_LIVE, len(stream.waiting[0]) - 1)
+
+    def _staffed(self) -> bool:
+        """Return whether each stage has a worker."""
+        return len({worker.stage for worker in self.workers.values()}) == len(self.stages)
 
     def take_turns(self, stream: Stream) -> None:
         """Give the stream a turn at every stage that could take a frame of it now."""
