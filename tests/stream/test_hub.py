@@ -340,7 +340,7 @@ def test_frames_of_a_camera_that_the_ring_has_no_room_for_are_counted(line: Line
     for _ in range(2 * WINDOW + 2):  # and hears nothing of the hub meanwhile
         line.offer("cam.1")
     counts = line.counts("cam")
-    assert counts == messages.Counts(received=8, dropped={"shed": 2})
+    assert counts == messages.Counts(received=8, dropped={"superseded": 1, "shed": 2})
 
 
 def test_frames_of_a_live_stream_are_lost_with_their_source(line: Line) -> None:

@@ -8,8 +8,9 @@ from onlooker.stream.messages import Counts, Slot
 
 MAX_CARRIED_SECONDS = 0.5
 """Time after a frame that was searched in which later ones need not be."""
-MAX_WAITING_AT_START = 8
-"""Frames of a live stream that wait for the first stage while processes still load their models."""
+MAX_WAITING_AT_START = 5
+"""Frames of a live stream that wait for the first stage while processes still load their models:
+fewer than the slots of any live stream's ring."""
 MAX_LAGS = 100
 """Frames of a stream whose lag is kept, for the percentiles."""
 
