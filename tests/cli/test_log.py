@@ -107,6 +107,17 @@ def test_best_faces_are_written_to_a_folder_and_over_nothing(tmp_path: Path) -> 
     assert blocked.read_text() == "mine"
 
 
+def test_without_a_log_it_says_where_one_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path))
+    done = CliRunner().invoke(app, ["log", "appearances"])
+    assert str(done.exception) == (
+        f"{tmp_path}/records.db: no log of records yet; `onlooker run` makes it, and a replay its "
+        "own: name that with --log"
+    )
+
+
 def indexes(lines: list[str]) -> list[tuple[str, int]]:
     records = map(json.loads, lines)
     return [

@@ -92,3 +92,16 @@ def test_appearances_are_found_by_the_name_that_somebody_got_later(
         assert done.exit_code == 0, done.exception
         found = done.stdout.splitlines()
         assert [json.loads(line)["AppearanceId"] for line in found] == [there.id] * number
+
+
+def test_an_empty_list_says_where_strangers_come_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "onlooker.toml").write_text("")
+    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "new"))
+    done = CliRunner().invoke(app, ["people", "list"])
+    assert (
+        done.stderr == "people whom no collection knows are kept with `[people] enabled = true`\n"
+    )
+    (tmp_path / "onlooker.toml").write_text("[people]\nenabled = true\n")
+    assert CliRunner().invoke(app, ["people", "list"]).stderr == ""

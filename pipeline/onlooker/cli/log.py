@@ -275,7 +275,13 @@ def _path(given: Path | None) -> Path:
     if given is not None:
         return given
     configured = load().log.path
-    return Path(configured) if configured else default_path()
+    path = Path(configured) if configured else default_path()
+    if not path.exists():
+        raise LogError(
+            f"{path}: no log of records yet; `onlooker run` makes it, and a replay its own: name "
+            "that with --log"
+        )
+    return path
 
 
 def _print(body: bytes) -> None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from onlooker.cli.log import clock
 from onlooker.cli.terminal import complaints, counted, plain
 from onlooker.config.load import load
+from onlooker.config.schema import Config
 from onlooker.escape import PEOPLE
 from onlooker.identity.people.people import People, open_people
 from onlooker.models.card import space
@@ -22,8 +23,8 @@ Person = Annotated[str, typer.Argument(help="Id or name.", parser=PEOPLE.meant, 
 Appearances = Annotated[list[str], typer.Argument(help="AppearanceIds.", metavar="APPEARANCE...")]
 
 
-def _people() -> People:
-    config = load()
+def _people(config: Config | None = None) -> People:
+    config = config or load()
     return open_people(space(config.faces.embedder), url=config.store.url)
 
 
@@ -38,12 +39,15 @@ def list_people(
     table = Table()
     for heading in ("person", "appearances", "last seen", ""):
         table.add_column(heading)
-    with _people() as people:
+    config = load()
+    with _people(config) as people:
         for person, number, end, is_hidden in people.journal.people():
             if hidden or not is_hidden:
                 row = (PEOPLE.shown(person), str(number), clock(end))
                 table.add_row(*row, "hidden" if is_hidden else "")
     plain.print(table)
+    if not table.row_count and not config.people.enabled:
+        complaints.print("people whom no collection knows are kept with `[people] enabled = true`")
 
 
 @app.command()

@@ -74,7 +74,8 @@ def streams_table(now: Status, before: Status | None, seconds: float) -> Table:
     """Return the streams of a run as a table; rates are of the `seconds` since `before`."""
     made = Table(title_justify="left")
     for heading in ("stream", "fps", "received", "analysed", "failed", "dropped", "lag", "source"):
-        made.add_column(heading, justify="left" if heading in ("stream", "source") else "right")
+        left = heading in ("stream", "source")
+        made.add_column(heading, justify="left" if left else "right", overflow="fold")
     known = {stream.name: stream for stream in before.streams} if before else {}
     for stream in now.streams:
         counts, old = stream.counts, known.get(stream.name)
