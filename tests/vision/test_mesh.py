@@ -19,7 +19,7 @@ from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
-from onlooker.vision.mesh import MAX_SWAY, Mesh, MeshedFace, Square, _trusted
+from onlooker.vision.mesh import MAX_SWAY, Fit, Mesh, MeshedFace, Square, _trusted
 
 
 @pytest.fixture(scope="module")
@@ -242,10 +242,11 @@ def test_an_upside_down_face_that_looks_upright_is_not_believed(
     whole = fit.whole
     settle = whole._settle
 
-    def settled(*given: Any) -> list[tuple[Mesh, float]]:
+    def settled(*given: Any) -> list[Fit]:
         """The first crop's mesh is imagined: it swayed, but by no more than it may."""
-        found = settle(*given)
-        return found if len(given) == 2 else [(whole._run([picture], [upside_down])[0], 0.033)]
+        found: list[Fit] = settle(*given)
+        [imagined] = whole._run([picture], [upside_down])
+        return found if len(given) == 2 else [Fit(imagined, upside_down, 0.033)]
 
     straight = whole._first_square(face)
     upside_down = replace_square(straight, angle=straight.angle + math.pi)

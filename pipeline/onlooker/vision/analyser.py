@@ -20,6 +20,7 @@ from onlooker.models.card import card, space
 from onlooker.types import Attributes, Face, Pose, Quality, TextLine, TextQuad
 from onlooker.vision.attributes import EVERYTHING, FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
+from onlooker.vision.face_detectors import Yunet
 from onlooker.vision.faces import FaceFinder
 from onlooker.vision.mesh import Mesh, MeshedFace, Mesher
 from onlooker.vision.text_finder import TextFinder
@@ -252,7 +253,7 @@ class Analyser:
 
     @cached_property
     def _find_faces(self) -> FaceFinder:
-        return FaceFinder(self._config.faces, self._provider)
+        return FaceFinder(self._config.faces, self._provider, self._detector)
 
     @cached_property
     def _find_text(self) -> TextFinder:
@@ -260,7 +261,11 @@ class Analyser:
 
     @cached_property
     def _mesher(self) -> Mesher:
-        return Mesher(self._provider)
+        return Mesher(self._provider, self._detector)
+
+    @cached_property
+    def _detector(self) -> Yunet:
+        return Yunet(self._provider)
 
     @cached_property
     def _describer(self) -> FaceDescriber:
@@ -319,7 +324,7 @@ def cards(config: Config, wanted: Wanted | None = None) -> list[str]:
             names += embedders
     if wanted.text:
         names += [*finders, *readers]
-    return names
+    return list(dict.fromkeys(names))
 
 
 def weights_digest(config: Config) -> str:

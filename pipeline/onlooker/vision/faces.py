@@ -57,11 +57,14 @@ class FaceFinder:
         far = [Centerface.CARD] if settings.detection == "thorough" else []
         return [Yunet.CARD, *far]
 
-    def __init__(self, settings: schema.Faces, provider: str) -> None:
+    def __init__(
+        self, settings: schema.Faces, provider: str, detector: Yunet | None = None
+    ) -> None:
+        """detector: None loads one."""
         self._size = settings.size
         self._threshold = settings.min_score
         self._smaller = SMALLER_INPUTS[settings.detection]
-        self._near = Yunet(provider)
+        self._near = detector or Yunet(provider)
         self._thorough = (
             _Thorough(self._near, provider) if settings.detection == "thorough" else None
         )

@@ -21,8 +21,10 @@ from onlooker.models.card import Mesh as MeshCard
 from onlooker.models.card import WeightsError
 from onlooker.types import Face
 from onlooker.vision.crops import batch
+from onlooker.vision.face_detectors import Yunet
 from onlooker.vision.face_shape import FaceShape
 from onlooker.vision.pose import angles, rotation
+from onlooker.vision.way_up import CONTEXT, SIDE, WayUp
 
 Points = NDArray[np.float64]
 """(n, 2) or (n, 3) in pixels of the full image; z grows away from the viewer."""
@@ -70,10 +72,21 @@ less than SURE_SWAY. Of 370 wrong meshes eleven moved by less than MAX_SWAY, and
 SURE_SWAY."""
 MAX_SETTLED = 0.08
 """A second crop that differs from the first by up to this, in sides or radians, is not run."""
+MAX_FIRST_CROPS = 3
+"""Crops of a face before the detector is asked about its way up; an upright one has two at most."""
 MAX_CROPS = 6
-"""Crops of a face that is turned; an upright one has two at most."""
+"""Crops from any other start."""
 OTHER_STARTS = (math.pi, math.pi / 2, -math.pi / 2)
 """Turns of the first crop if no mesh fits from there, in radians."""
+UPRIGHT_PROBABILITY = 0.98
+MAX_UPRIGHT = math.radians(45)
+"""A face that no mesh fits is upright, as it was found, if it leans by no more and the detector
+finds it again with this probability, and with less in crops at the other turns. So are most of
+those that no mesh fits for other reasons, small or half covered ones and profiles, and one in a
+hundred turned faces."""
+MIN_TURNED_PROBABILITY = 0.3
+"""Crops begin at another turn if the detector finds the face there with this probability. A face
+that it finds at none is taken as it was found, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,17 @@ class Mesh:
 
 
 @dataclass(frozen=True, slots=True)
+class Fit:
+    """A mesh, and how well it fits."""
+
+    mesh: Mesh
+    square: Square
+    """The crop in which it was found."""
+    sway: float
+    """0 for a mesh that is not in doubt, infinite for one that cannot fit; see `SWAY`."""
+
+
+@dataclass(frozen=True, slots=True)
 class MeshedFace:
     """A face with its mesh; if the mesh fits, the face's points and pose are the mesh's."""
 
@@ -187,9 +211,10 @@ class Mesher:
     @classmethod
     def cards(cls) -> list[str]:
         """Return the names of the model cards that the mesher needs."""
-        return [cls.CARD]
+        return [cls.CARD, Yunet.CARD]
 
-    def __init__(self, provider: str) -> None:
+    def __init__(self, provider: str, detector: Yunet | None = None) -> None:
+        """detector: for doubtful faces; None loads one."""
         self._model = session.load(self.CARD, provider)
         decode = self._model.card.decode
         if not isinstance(decode, MeshCard):
@@ -197,6 +222,7 @@ class Mesher:
         self._crop = decode.crop
         self._size = self._model.card.shape[0]
         self._shape = FaceShape(decode.shape)
+        self._way_up = WayUp(detector or Yunet(provider))
 
     def __call__(self, pictures: Sequence[Picture], faces: Sequence[Face]) -> list[MeshedFace]:
         """Return each face, which is in the picture of its place, with its mesh.
@@ -206,38 +232,82 @@ class Mesher:
         next crop is turned after it, until the face is upright in the crop.
         """
         squares = [self._first_square(face) for face in faces]
-        found = self._settle(pictures, squares, faces)
-        # No mesh fits, or one that may be imagined: a face on its side or upside down.
-        for turn in OTHER_STARTS:
-            open_ = [n for n, each in enumerate(found) if _may_be_imagined(faces[n], *each)]
-            begin = [replace(squares[n], angle=squares[n].angle + turn) for n in open_]
-            again = self._settle([pictures[n] for n in open_], begin)
+        fits = self._settle(pictures, squares, faces)
+        # No mesh fits, or one that may be imagined: a face on its side or upside down, or one that
+        # is upright and hard to see.
+        open_ = [n for n, fit in enumerate(fits) if _may_be_imagined(faces[n], fit)]
+        ways = self._ways_up([pictures[n] for n in open_], [squares[n] for n in open_])
+        left = {
+            n: self._other_starts(faces[n], squares[n], fits[n], way)
+            for n, way in zip(open_, ways, strict=True)
+        }
+        while open_ := [n for n in open_ if left[n] and _may_be_imagined(faces[n], fits[n])]:
+            again = self._settle([pictures[n] for n in open_], [left[n].pop(0) for n in open_])
             for n, other in zip(open_, again, strict=True):
-                found[n] = min(found[n], other, key=lambda each: each[1])
+                fits[n] = min(fits[n], other, key=lambda fit: fit.sway)
         return [
-            self._meshed(face, mesh, sway <= MAX_SWAY)
-            for face, (mesh, sway) in zip(faces, found, strict=True)
+            self._meshed(face, fit.mesh, fit.sway <= MAX_SWAY)
+            for face, fit in zip(faces, fits, strict=True)
+        ]
+
+    def _ways_up(self, pictures: Sequence[Picture], squares: Sequence[Square]) -> list[list[float]]:
+        """Return the probability that each face is upright in its square, and at OTHER_STARTS."""
+        turns = (0, *OTHER_STARTS)
+        matrices = [
+            replace(
+                square, side=CONTEXT / self._crop * square.side, angle=square.angle + turn
+            ).matrix(SIDE)
+            for square in squares
+            for turn in turns
+        ]
+        found = self._way_up([picture for picture in pictures for _ in turns], matrices)
+        return [found[n : n + len(turns)] for n in range(0, len(found), len(turns))]
+
+    def _other_starts(
+        self, face: Face, square: Square, fit: Fit, way: Sequence[float]
+    ) -> list[Square]:
+        """Return the squares from which a better mesh may be found, likeliest first.
+
+        square: the one from which `fit` was found. way: see `_ways_up`.
+        """
+        as_found, *turned = way
+        upright = abs(math.remainder(square.angle, math.tau)) <= MAX_UPRIGHT
+        sure = as_found >= max(UPRIGHT_PROBABILITY, *turned)
+        after = self._next_square(fit.square, fit.mesh)
+        if upright and (sure or max(turned) < MIN_TURNED_PROBABILITY):
+            if not fit.mesh.is_plausible:
+                return []
+            return [square if _apart(face, fit.mesh) > MAX_NEAR else after]
+        likely = sorted(zip(turned, OTHER_STARTS, strict=True), reverse=True)
+        return [
+            after,
+            *(
+                replace(square, angle=square.angle + turn)
+                for probability, turn in likely
+                if probability >= MIN_TURNED_PROBABILITY
+            ),
         ]
 
     def _settle(
         self, pictures: Sequence[Picture], first: Sequence[Square], faces: Sequence[Face] = ()
-    ) -> list[tuple[Mesh, float]]:
-        """Return the mesh of the last crop of each face, and its sway.
+    ) -> list[Fit]:
+        """Return the mesh of the last crop of each face.
 
-        Sway is 0 for a mesh that is not in doubt, and infinite for one that cannot fit.
-        faces: as the detector found them, if the first crops, `first`, are placed after them; empty
-        if they are turned against what it found.
+        faces: as the detector found them, if the first crops, `first`, are placed after them; then
+        a crop that shows no face is not followed. Empty if they are turned against what it found.
         """
         squares = list(first)
         meshes = self._run(pictures, squares)
         followed = [not faces or mesh.is_turned for mesh in meshes]
         open_ = list(range(len(squares)))
-        for crops in range(1, MAX_CROPS):
+        for crops in range(1, MAX_FIRST_CROPS if faces else MAX_CROPS):
             better = {n: self._next_square(squares[n], meshes[n]) for n in open_}
             open_ = [
                 n
                 for n, square in better.items()
-                if (crops == 1 or followed[n]) and _moved(squares[n], square)
+                if (crops == 1 or followed[n])
+                and not (crops > 1 and faces and meshes[n].score < MIN_FIT_SCORE)
+                and _moved(squares[n], square)
             ]
             again = self._run([pictures[n] for n in open_], [better[n] for n in open_])
             for n, mesh in zip(open_, again, strict=True):
@@ -251,8 +321,8 @@ class Mesher:
         moved = self._sway([pictures[n] for n in doubtful], [meshes[n] for n in doubtful])
         measured = dict(zip(doubtful, moved, strict=True))
         return [
-            (mesh, measured.get(n, 0.0 if mesh.is_plausible else math.inf))
-            for n, mesh in enumerate(meshes)
+            Fit(mesh, square, measured.get(n, 0.0 if mesh.is_plausible else math.inf))
+            for n, (mesh, square) in enumerate(zip(meshes, squares, strict=True))
         ]
 
     def _sway(self, pictures: Sequence[Picture], meshes: Sequence[Mesh]) -> list[float]:
@@ -263,8 +333,9 @@ class Mesher:
         level = [mesh.square(self._crop) for mesh in meshes]
         moved = [0.0] * len(meshes)
         for turn in (-SWAY, SWAY):
-            swayed = [replace(square, angle=square.angle + turn) for square in level]
-            for n, mesh in enumerate(self._run(pictures, swayed)):
+            open_ = [n for n, far in enumerate(moved) if far <= MAX_SWAY]
+            swayed = [replace(level[n], angle=level[n].angle + turn) for n in open_]
+            for n, mesh in zip(open_, self._run([pictures[n] for n in open_], swayed), strict=True):
                 apart = mesh.points[STABLE, :2] - meshes[n].points[STABLE, :2]
                 mean = float(np.linalg.norm(apart, axis=1).mean())
                 moved[n] = max(moved[n], mean / level[n].side)
@@ -352,11 +423,11 @@ def _trusted(face: Face, mesh: Mesh, followed: bool) -> bool:
     return (mesh.is_certain and not followed) or _apart(face, mesh) <= MAX_APART
 
 
-def _may_be_imagined(face: Face, mesh: Mesh, sway: float) -> bool:
+def _may_be_imagined(face: Face, fit: Fit) -> bool:
     """Return whether a better mesh is to be looked for than one that sways like this."""
-    if not SURE_SWAY < sway <= MAX_SWAY:
-        return sway > MAX_SWAY
-    return face.score < SURE_FACE or _apart(face, mesh) > MAX_NEAR
+    if not SURE_SWAY < fit.sway <= MAX_SWAY:
+        return fit.sway > MAX_SWAY
+    return face.score < SURE_FACE or _apart(face, fit.mesh) > MAX_NEAR
 
 
 def _apart(face: Face, mesh: Mesh) -> float:
