@@ -26,9 +26,9 @@ from sklearn.neural_network import MLPRegressor
 
 from onlooker.media.picture import Pixels
 from onlooker.models import session
-from onlooker.vision.crops import crop
+from onlooker.vision.crops import Square, crop
 from onlooker.vision.face_shape import features
-from onlooker.vision.mesh import Mesh, Mesher, Square
+from onlooker.vision.mesh import Mesh, Mesher
 from onlooker.vision.pose import angles, rotation
 
 OUT = Path(__file__).parent.parent / "face_mesh_shape.npz"

@@ -13,8 +13,8 @@ from tests.support.turned_images import turned
 from onlooker.config import schema
 from onlooker.media import image
 from onlooker.media.picture import Picture, Pixels, Still
+from onlooker.vision.crops import Square
 from onlooker.vision.face_detectors import Yunet
-from onlooker.vision.mesh import Square
 from onlooker.vision.way_up import CONTEXT, LENGTHS, MAX_APART, SIDE, WayUp, _in_the_middle
 
 QUARTERS = (0, 90, 180, 270)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,6 +15,28 @@ MIN_HALVED_PIXELS = 1.75
 """An image is halved as long as a crop's pixel covers at least this many of its pixels, across."""
 MAX_LEAN_PIXELS = 0.25
 """A crop whose sides lean by less, in its own pixels, counts as straight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Square:
+    """A square round a face, turned as the face leans."""
+
+    x: float
+    y: float
+    side: float
+    angle: float
+    """Radians by which the face leans clockwise."""
+
+    def matrix(self, size: int) -> NDArray[np.float64]:
+        """Return (2, 3): the map from the image's pixels to those of a crop `size` wide."""
+        scale = size / self.side
+        along, across = scale * math.cos(self.angle), scale * math.sin(self.angle)
+        return np.array(
+            [
+                [along, across, size / 2 - along * self.x - across * self.y],
+                [-across, along, size / 2 + across * self.x - along * self.y],
+            ]
+        )
 
 
 def crop(

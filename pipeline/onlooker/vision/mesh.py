@@ -20,7 +20,7 @@ from onlooker.models import session
 from onlooker.models.card import Mesh as MeshCard
 from onlooker.models.card import WeightsError
 from onlooker.types import Face
-from onlooker.vision.crops import batch
+from onlooker.vision.crops import Square, batch
 from onlooker.vision.face_detectors import Yunet
 from onlooker.vision.face_shape import FaceShape
 from onlooker.vision.pose import angles, rotation
@@ -72,10 +72,12 @@ less than SURE_SWAY. Of 370 wrong meshes eleven moved by less than MAX_SWAY, and
 SURE_SWAY."""
 MAX_SETTLED = 0.08
 """A second crop that differs from the first by up to this, in sides or radians, is not run."""
-MAX_FIRST_CROPS = 3
-"""Crops of a face before the detector is asked about its way up; an upright one has two at most."""
+CLOSER = 0.8
+MIN_CLOSER_WIDTH = 40
+"""Such a face gets a second first crop, smaller by this factor, if it has this many pixels: so are
+found a fifth of the rest, mostly profiles."""
 MAX_CROPS = 6
-"""Crops from any other start."""
+"""Crops from one start; an upright face has two at most."""
 OTHER_STARTS = (math.pi, math.pi / 2, -math.pi / 2)
 """Turns of the first crop if no mesh fits from there, in radians."""
 UPRIGHT_PROBABILITY = 0.98
@@ -87,28 +89,6 @@ hundred turned faces."""
 MIN_TURNED_PROBABILITY = 0.3
 """Crops begin at another turn if the detector finds the face there with this probability. A face
 that it finds at none is taken as it was found, too."""
-
-
-@dataclass(frozen=True, slots=True)
-class Square:
-    """A square round a face, turned as the face leans."""
-
-    x: float
-    y: float
-    side: float
-    angle: float
-    """Radians by which the face leans clockwise."""
-
-    def matrix(self, size: int) -> NDArray[np.float64]:
-        """Return (2, 3): the map from the image's pixels to those of a crop `size` wide."""
-        scale = size / self.side
-        along, across = scale * math.cos(self.angle), scale * math.sin(self.angle)
-        return np.array(
-            [
-                [along, across, size / 2 - along * self.x - across * self.y],
-                [-across, along, size / 2 + across * self.x - along * self.y],
-            ]
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,11 +217,14 @@ class Mesher:
         # is upright and hard to see.
         open_ = [n for n, fit in enumerate(fits) if _may_be_imagined(faces[n], fit)]
         ways = self._ways_up([pictures[n] for n in open_], [squares[n] for n in open_])
+        upright = [n for n, way in zip(open_, ways, strict=True) if _is_upright(squares[n], way)]
+        self._fit_upright(pictures, faces, squares, fits, upright)
         left = {
-            n: self._other_starts(faces[n], squares[n], fits[n], way)
+            n: self._other_starts(squares[n], fits[n], way)
             for n, way in zip(open_, ways, strict=True)
+            if n not in upright
         }
-        while open_ := [n for n in open_ if left[n] and _may_be_imagined(faces[n], fits[n])]:
+        while open_ := [n for n in left if left[n] and _may_be_imagined(faces[n], fits[n])]:
             again = self._settle([pictures[n] for n in open_], [left[n].pop(0) for n in open_])
             for n, other in zip(open_, again, strict=True):
                 fits[n] = min(fits[n], other, key=lambda fit: fit.sway)
@@ -263,24 +246,34 @@ class Mesher:
         found = self._way_up([picture for picture in pictures for _ in turns], matrices)
         return [found[n : n + len(turns)] for n in range(0, len(found), len(turns))]
 
-    def _other_starts(
-        self, face: Face, square: Square, fit: Fit, way: Sequence[float]
-    ) -> list[Square]:
+    def _fit_upright(
+        self,
+        pictures: Sequence[Picture],
+        faces: Sequence[Face],
+        squares: Sequence[Square],
+        fits: list[Fit],
+        upright: Sequence[int],
+    ) -> None:
+        """Look once more for the meshes of faces that are upright in `squares`, from closer by."""
+        for n in upright:
+            fits[n] = _the_same_way_up(faces[n], fits[n])
+        wide = [n for n in upright if faces[n].box[2] - faces[n].box[0] >= MIN_CLOSER_WIDTH]
+        again = self._settle(
+            [pictures[n] for n in wide],
+            [replace(squares[n], side=CLOSER * squares[n].side) for n in wide],
+            [faces[n] for n in wide],
+        )
+        for n, fit in zip(wide, again, strict=True):
+            fits[n] = min(fits[n], _the_same_way_up(faces[n], fit), key=lambda fit: fit.sway)
+
+    def _other_starts(self, square: Square, fit: Fit, way: Sequence[float]) -> list[Square]:
         """Return the squares from which a better mesh may be found, likeliest first.
 
         square: the one from which `fit` was found. way: see `_ways_up`.
         """
-        as_found, *turned = way
-        upright = abs(math.remainder(square.angle, math.tau)) <= MAX_UPRIGHT
-        sure = as_found >= max(UPRIGHT_PROBABILITY, *turned)
-        after = self._next_square(fit.square, fit.mesh)
-        if upright and (sure or max(turned) < MIN_TURNED_PROBABILITY):
-            if not fit.mesh.is_plausible:
-                return []
-            return [square if _apart(face, fit.mesh) > MAX_NEAR else after]
-        likely = sorted(zip(turned, OTHER_STARTS, strict=True), reverse=True)
+        likely = sorted(zip(way[1:], OTHER_STARTS, strict=True), reverse=True)
         return [
-            after,
+            self._next_square(fit.square, fit.mesh),
             *(
                 replace(square, angle=square.angle + turn)
                 for probability, turn in likely
@@ -294,19 +287,18 @@ class Mesher:
         """Return the mesh of the last crop of each face.
 
         faces: as the detector found them, if the first crops, `first`, are placed after them; then
-        a crop that shows no face is not followed. Empty if they are turned against what it found.
+        two that show no upright face end it. Empty if they are turned against what it found.
         """
         squares = list(first)
         meshes = self._run(pictures, squares)
         followed = [not faces or mesh.is_turned for mesh in meshes]
         open_ = list(range(len(squares)))
-        for crops in range(1, MAX_FIRST_CROPS if faces else MAX_CROPS):
+        for crops in range(1, MAX_CROPS):
             better = {n: self._next_square(squares[n], meshes[n]) for n in open_}
             open_ = [
                 n
                 for n, square in better.items()
-                if (crops == 1 or followed[n])
-                and not (crops > 1 and faces and meshes[n].score < MIN_FIT_SCORE)
+                if (crops == 1 or (followed[n] and (not faces or meshes[n].is_plausible)))
                 and _moved(squares[n], square)
             ]
             again = self._run([pictures[n] for n in open_], [better[n] for n in open_])
@@ -421,6 +413,19 @@ def _trusted(face: Face, mesh: Mesh, followed: bool) -> bool:
     if face.score < SURE_FACE:
         return False
     return (mesh.is_certain and not followed) or _apart(face, mesh) <= MAX_APART
+
+
+def _is_upright(square: Square, way: Sequence[float]) -> bool:
+    """Return whether the face is as upright as it was found; `way` as `Mesher._ways_up` says."""
+    as_found, *turned = way
+    sure = as_found >= max(UPRIGHT_PROBABILITY, *turned)
+    leans = abs(math.remainder(square.angle, math.tau)) > MAX_UPRIGHT
+    return not leans and (sure or max(turned) < MIN_TURNED_PROBABILITY)
+
+
+def _the_same_way_up(face: Face, fit: Fit) -> Fit:
+    """Return the fit of a face whose way up is known; it cannot fit if it is another way up."""
+    return fit if _apart(face, fit.mesh) <= MAX_NEAR else replace(fit, sway=math.inf)
 
 
 def _may_be_imagined(face: Face, fit: Fit) -> bool:
