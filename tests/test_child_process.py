@@ -75,6 +75,19 @@ def test_restarts_come_later_and_later_until_there_is_progress() -> None:
     assert child.restart(200.0, progress=True) == 0
 
 
+def test_a_child_that_was_late_has_twice_as_long_the_next_time() -> None:
+    child = Child("worker", MODULE, "quick")
+    assert not child.late(1e9, 60)  # it does not run
+    child.start()
+    for allowed in (60, 120, 240, 480, 960, 960):
+        assert not child.late(child.started + allowed, 60)
+        assert child.late(child.started + allowed + 1, 60)
+        child.restart(0.0, progress=False)
+    child.restart(0.0, progress=True)
+    assert child.late(child.started + 121, 60)
+    stop([child], 5)
+
+
 def test_what_cannot_be_started_counts_as_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/none")
     child = Child("worker", MODULE)

@@ -24,6 +24,7 @@ PATROL_SECONDS = 0.1
 """Time between two rounds of `supervise`."""
 MAX_RESTART_SECONDS = 32.0
 """Longest wait before a child that dies again and again is restarted: 0, 1, 2, 4 …, then this."""
+MAX_DOUBLINGS = 4
 STOP_SECONDS = 1.5
 """Time that a child has to stop before it is killed."""
 
@@ -157,6 +158,12 @@ class Child:
         wait = 0.0 if self.deaths == 1 else min(2.0 ** (self.deaths - 2), MAX_RESTART_SECONDS)
         self.due = now + wait
         return wait
+
+    def late(self, now: float, seconds: float) -> bool:
+        """Return whether it has taken too long to start: `seconds`, and twice as long each further
+        time in a row, since restarts make a machine that is too busy for it busier."""
+        allowed = seconds * 2.0 ** min(self.deaths, MAX_DOUBLINGS)
+        return self.running and now - self.started > allowed
 
     def send(self, data: bytes) -> None:
         """Write to the standard input of a piped child; nothing if it has died."""

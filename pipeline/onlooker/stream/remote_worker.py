@@ -114,7 +114,7 @@ class MachineWorkers:
                 child.ready = True
                 if now - worker.heard > self._hub.silence:
                     child.kill("it is silent")
-            elif child.running and now - child.started > self._start_seconds:
+            elif child.late(now, self._start_seconds):
                 child.kill("it is silent")
             name = child.name
             how = child.check(now)

@@ -283,7 +283,7 @@ class Run:
             elif (
                 child is not self._hub
                 and now > self._hub_complete
-                and (child.ready or now - child.started > self._start_seconds)
+                and (child.ready or child.late(now, self._start_seconds))
             ):
                 child.kill("it is silent")
         for stream in status.streams:
