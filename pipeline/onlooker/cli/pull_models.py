@@ -1,7 +1,7 @@
 """Models built with a progress bar, for all commands that need some."""
 
 import functools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,16 +13,23 @@ from onlooker.models import archive, card, weights
 from onlooker.models.card import Archive
 
 
+def say_left_out(asked: Container[str] = ()) -> None:
+    """Say once which of the user's own cards cannot be used, and why; of those `asked` for an error
+    says it.
+    """
+    for name, error in card.left_out().items():
+        if name not in asked:
+            _say_once(f"own model left out: {error}")
+
+
 @functools.cache
-def say_left_out() -> None:
-    """Say once which of the user's own cards cannot be used, and why."""
-    for error in card.left_out().values():
-        complaints.print(f"own model left out: {error}")
+def _say_once(line: str) -> None:
+    complaints.print(line)
 
 
-def pull_models(names: Iterable[str] | None = None, *, force: bool = False) -> list[Path]:
+def pull_models(names: Sequence[str] | None = None, *, force: bool = False) -> list[Path]:
     """Build models as `weights.pull` does; show the progress on stderr if it is a terminal."""
-    say_left_out()
+    say_left_out(names or ())
     kept = "models that are complete are kept; the same command makes the others"
     with if_stopped(lambda: kept):
         return weights.pull(names, force=force, track=_bars)

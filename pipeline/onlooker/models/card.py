@@ -10,14 +10,15 @@ import hashlib
 import math
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
-import numpy as np
 from msgspec import Meta
 
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
+from onlooker.models import card_words, scripts
+from onlooker.models.logistic import Logistic
 
 CARDS = Path(__file__).resolve().parent.parent / "cards"
 
@@ -31,8 +32,6 @@ Count: TypeAlias = Annotated[int, Meta(ge=0)]
 Positive: TypeAlias = Annotated[int, Meta(ge=1)]
 Channels: TypeAlias = tuple[float, float, float]
 """One number for each channel, in the network's order."""
-Script: TypeAlias = Annotated[str, Meta(pattern="^[a-z]+$")]
-"""The name of a script as `onlooker.models.scripts` has it."""
 Place: TypeAlias = tuple[float, float]
 Template: TypeAlias = tuple[Place, Place, Place, Place, Place]
 """Places of the eyes, the nose and the corners of the mouth in a model's input, in pixels; the left
@@ -94,8 +93,8 @@ class Build(Section, frozen=True):
     edits: tuple[
         Literal["drop_unused", "free_size", "greedy_with_space", "heads", "own_weights"], ...
     ] = ()
-    """Changes to the graph, in order. After them every model takes images as bytes, and its
-    denormal weights are set to zero."""
+    """Changes to the graph; their order here does not matter. After them every model takes images
+    as bytes, and its denormal weights are set to zero."""
     vocabulary: Literal["all", "latin"] | None = None
     """The characters that the edit `greedy_with_space` leaves in a text reader's alphabet."""
     heads: Heads | None = None
@@ -103,28 +102,11 @@ class Build(Section, frozen=True):
 
     def __post_init__(self) -> None:
         for edit, key in (("greedy_with_space", "vocabulary"), ("heads", "heads")):
-            if edit in self.edits and getattr(self, key) is None:
+            given = getattr(self, key) is not None
+            if edit in self.edits and not given:
                 raise ValueError(f"the edit {edit!r} needs the key `{key}`")
-
-
-class Logistic(Section, frozen=True):
-    """The curve from a value to the probability 1 / (1 + exp(-slope * (value - midpoint)))."""
-
-    slope: float
-    midpoint: float
-
-    def odds(self, value: Any) -> Any:
-        """Return the log-odds, 0 at the midpoint, of a number or an array."""
-        return self.slope * (value - self.midpoint)
-
-    def probability(self, value: Any) -> Any:
-        """Return the probability of a number, or of each of an array."""
-        # In the form that does not overflow.
-        return 0.5 + 0.5 * np.tanh(self.odds(value) / 2)
-
-    def value(self, probability: float) -> float:
-        """Return the value with this probability, which is above 0 and below 1."""
-        return self.midpoint + math.log(probability / (1 - probability)) / self.slope
+            if given and edit not in self.edits:
+                raise ValueError(f"the key `{key}` is for the edit {edit!r}: add that to edits")
 
 
 class Yunet(Section, frozen=True, tag="yunet", tag_field="kind"):
@@ -201,9 +183,13 @@ class ProbabilityMap(Section, frozen=True, tag="probability_map", tag_field="kin
 class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
     """CTC: class 0 is the blank; the file's metadata `character` has one line for each other."""
 
-    scripts: Annotated[tuple[Script, ...], Meta(min_length=1)]
-    """Some of those it reads: `[text] readers` may name a recogniser by its script. They are
-    compared with its alphabet (`onlooker.models.fitness`)."""
+    scripts: Annotated[tuple[str, ...], Meta(min_length=1)]
+    """Some of those it reads, as `onlooker.models.scripts` names them: `[text] readers` may name a
+    recogniser by its script. They are compared with its alphabet (`onlooker.models.fitness`)."""
+
+    def __post_init__(self) -> None:
+        for each in self.scripts:
+            scripts.check(each)
 
 
 Decode: TypeAlias = (
@@ -369,7 +355,9 @@ def read(path: Path) -> Card:
     """Return the card in the file `path`. Raises WeightsError if it is none."""
     try:
         card = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Card)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except msgspec.ValidationError as error:
+        raise WeightsError(f"{path}: {card_words.explained(str(error), Card)}") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WeightsError(f"{path}: {error}") from error
     if card.name != path.stem:
         raise WeightsError(

@@ -41,6 +41,10 @@ MAX_KERNELS = 100
 compiles its own for each input shape, 3 MB in all for a detector, and by default keeps 5000."""
 
 
+class LoadError(WeightsError):
+    """A model's built file cannot be loaded."""
+
+
 def load(name: str, provider: str = "auto") -> Model:
     """Return the model called `name`, ready to run; its weights are built on first use.
 
@@ -151,7 +155,7 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
             path, options, providers=providers, enable_fallback=0
         )
     except Exception as error:
-        raise WeightsError(
+        raise LoadError(
             f"{path} cannot be loaded on {provider}: {error}; "
             f"if it is damaged, run `onlooker models pull --force {card.name}`"
         ) from error

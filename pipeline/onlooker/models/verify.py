@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from onlooker.models import self_test, session, weights
+from onlooker.models import fitness, self_test, session, weights
 from onlooker.models.card import Figures, WeightsError, cards
 from onlooker.models.card import card as find_card
 from onlooker.models.model import Model
@@ -68,13 +68,20 @@ def measure(name: str) -> list[Figures]:
 
 
 def _figures(model: Model) -> list[Figures]:
-    """Return the figures of a model on its card's probe. Raises WeightsError if it fails there."""
+    """Return the figures of a model on its card's probe.
+
+    Raises WeightsError if it fails there, or if the card cannot decode the outputs.
+    """
     try:
         outputs = model(self_test.batch(model.card))
     except Exception as error:  # ONNX Runtime's, of many classes
         cause = " ".join(str(error).split())[:MAX_CAUSE]
         width, height = model.card.probe.size
         raise WeightsError(
-            f"{model.name}: it fails on its probe, an image of {width} x {height} pixels: {cause}"
+            f"{model.name}: it fails on its probe, an image of {width} x {height} pixels; are "
+            f"shape, multiple and layout of its card this model's? ({cause})"
         ) from error
+    # The file may leave sizes open that are known now.
+    shapes = {name: each.shape for name, each in zip(model.outputs, outputs, strict=True)}
+    fitness.check(model.card, shapes, model.metadata)
     return self_test.measure(model.outputs, outputs)

@@ -130,6 +130,12 @@ def _build(source: Archive, wanted: Sequence[Card], place: Path, force: bool) ->
     # Imported here: onnx loads slowly, and is needed once in a model's life.
     from onlooker.models import convert
 
+    for each in missing:
+        if archive.NOT_STATED in (source.sha256, *(member.sha256 for member in each.members)):
+            raise WeightsError(
+                f"{each.name}: its card has a hash of 64 zeros; write on it, if you trust what was "
+                f"fetched: {archive.facts(source, each.members)}"
+            )
     data = archive.fetch(source)
     for each in missing:
         try:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onlooker.media.picture import Pixels
 from onlooker.models import card, session
 from onlooker.models.card import WeightsError
+from onlooker.models.logistic import Logistic
 from onlooker.vision import geometry
 from onlooker.vision.crops import padded
 
@@ -128,7 +129,7 @@ def _again(first: Rows, second: Rows) -> NDArray[np.bool_]:
     return np.asarray(again | ((shared / area > MAX_INSIDE) & (area >= MIN_ALIKE * own)))
 
 
-def _unique(found: Rows, image: Pixels, confidence: card.Logistic) -> Rows:
+def _unique(found: Rows, image: Pixels, confidence: Logistic) -> Rows:
     """Return each face once, best first, with its probability as the score."""
     height, width = image.shape[:2]
     centre = (found[:, 0:2] + found[:, 2:4]) / 2

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper, numpy_helper
-from tests.support.onnx_graphs import RNG, Floats, floats, run
+from tests.support.onnx_graphs import RNG, Floats, floats, run, with_constants
 
 from onlooker.models.card import Build, Card, WeightsError, card
 from onlooker.models.convert import graph_edits
@@ -51,10 +51,12 @@ def reader_card(vocabulary: Any) -> Card:
     ("vocabulary", "kept", "characters"),
     [("latin", [0, 1, 3, 5], "a\né\n "), ("all", [0, 1, 2, 3, 4, 5], "a\n中\né\n♥\n ")],
 )
+@pytest.mark.parametrize("constants", [False, True])
 def test_a_reader_returns_the_best_class_of_the_vocabulary_and_the_space(
-    vocabulary: str, kept: list[int], characters: str
+    vocabulary: str, kept: list[int], characters: str, constants: bool
 ) -> None:
     model, weights, bias = reader("a中é♥")
+    model = with_constants(model) if constants else model
     graph_edits.greedy_with_space(model, reader_card(vocabulary))
     x = floats(2, 7, 5)
     index, probability, space = run(model, x)
@@ -72,15 +74,15 @@ def test_a_graph_that_is_not_a_reader_is_refused() -> None:
     graph.output("y", graph.input("x", [1, 2, 3]), [1, 2, 3])
     model = graph.model("none")
     helper.set_model_props(model, {"character": "a"})
-    with pytest.raises(WeightsError, match="ends in Identity, not in Softmax"):
+    with pytest.raises(WeightsError, match="ends in Identity, not in a recogniser's Softmax"):
         graph_edits.greedy_with_space(model, reader_card("latin"))
     model, _, _ = reader("ab")
     helper.set_model_props(model, {"character": "a\nb\n中"})
-    with pytest.raises(WeightsError, match="0 weights have 5 classes"):
+    with pytest.raises(WeightsError, match=r"0 weights .* have 5 classes, .*MatMul and Add"):
         graph_edits.greedy_with_space(model, reader_card("latin"))
     model, _, _ = reader("ab")
     helper.set_model_props(model, {})
-    with pytest.raises(WeightsError, match="needs the metadata `character`"):
+    with pytest.raises(WeightsError, match=r"needs the metadata `character`.*is it a recogniser"):
         graph_edits.greedy_with_space(model, reader_card("latin"))
     with pytest.raises(ValueError, match="needs the key `vocabulary`"):
         reader_card(None)
@@ -101,13 +103,17 @@ def two_convolutions(unused: int, *, twice: bool) -> tuple[onnx.ModelProto, str,
     return graph.model("block"), *names
 
 
+@pytest.mark.parametrize("constants", [False, True])
 @pytest.mark.parametrize(("unused", "left"), [(0, 64), (10, 64), (16, 48), (31, 48), (50, 16)])
-def test_unused_channels_are_dropped_and_nothing_changes(unused: int, left: int) -> None:
+def test_unused_channels_are_dropped_and_nothing_changes(
+    unused: int, left: int, constants: bool
+) -> None:
     model, first, second = two_convolutions(unused, twice=False)
+    model = with_constants(model) if constants else model
     x = floats(1, 8, 5, 7)
     before = run(model, x)
     graph_edits.drop_unused(model, card("ppocrv6_det_small"))
-    shapes = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    shapes = {name: list(tensor.dims) for name, tensor in graph_edits._weights(model.graph).items()}
     assert (shapes[first][0], shapes[second][1]) == (left, left)
     np.testing.assert_allclose(run(model, x), before, atol=1e-5)
 
@@ -120,18 +126,38 @@ def test_channels_with_another_user_stay() -> None:
     run(model, floats(1, 8, 5, 7))
 
 
-def test_a_free_size_is_free() -> None:
+@pytest.mark.parametrize("constants", [False, True])
+def test_a_free_size_is_free(constants: bool) -> None:
     graph = Graph()
     pooled = graph.node("MaxPool", graph.input("x", [1, 3, 8, 8]), kernel_shape=[2, 2])
     cells = graph.node("Reshape", pooled, graph.integers([1, -1, 3]))
     graph.output("cells", cells, [1, 49, 3])
     model = graph.model("detector")
+    model = with_constants(model) if constants else model
     graph_edits.free_size(model, card("yunet"))
     (y,) = run(model, x := floats(2, 3, 5, 9))
     assert y.shape == (2, 4 * 8, 3)
     # Each image of a batch is reshaped by itself.
     (alone,) = run(model, x[1:])
     np.testing.assert_array_equal(y[1:], alone)
+
+
+def test_the_size_of_a_recogniser_and_of_channels_last_is_free() -> None:
+    graph = Graph()
+    lines = graph.node("ReduceMean", graph.input("x", [1, 4, 8, 3]), axes=[1], keepdims=0)
+    graph.output("columns", lines, [1, 8, 3])
+    graph.output("mean", graph.node("ReduceMean", lines, axes=[1], keepdims=0), [1, 3])
+    model = graph.model("recogniser")
+    graph_edits.free_size(model, msgspec.structs.replace(card("yunet"), layout="NHWC"))
+    columns, mean = run(model, floats(2, 6, 9, 3))
+    assert (columns.shape, mean.shape) == ((2, 9, 3), (2, 3))
+
+
+def test_an_input_that_is_no_image_has_no_free_size() -> None:
+    graph = Graph()
+    graph.output("y", graph.node("Neg", graph.input("x", [1, 3])), [1, 3])
+    with pytest.raises(WeightsError, match="yunet: the edit `free_size` needs an input of images"):
+        graph_edits.free_size(graph.model("vector"), card("yunet"))
 
 
 @pytest.mark.parametrize("colour", ["BGR", "RGB"])

@@ -37,12 +37,13 @@ FORMATS: dict[str, Callable[..., onnx.ModelProto]] = {
 """The function that converts a format's members, in the order of the card."""
 
 EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
-    "free_size": graph_edits.free_size,
-    "greedy_with_space": graph_edits.greedy_with_space,
-    "drop_unused": graph_edits.drop_unused,
     "own_weights": graph_edits.own_weights,
+    "free_size": graph_edits.free_size,
+    "drop_unused": graph_edits.drop_unused,
     "heads": heads.heads,
+    "greedy_with_space": graph_edits.greedy_with_space,
 }
+"""The function of each edit, in the order in which they are made, whatever the card's."""
 
 
 def build(card: Card, members: Sequence[bytes]) -> bytes:
@@ -74,8 +75,10 @@ def _built(card: Card, members: Sequence[bytes]) -> bytes:
     model = FORMATS[card.build.format](*members)
     if not model.graph.node:
         raise WeightsError(f"{card.name}: its file is no ONNX model: it has no operators")
-    for name in card.build.edits:
-        EDITS[name](model, card)
+    graph_edits.free_unknown_sizes(model)
+    for name, edit in EDITS.items():
+        if name in card.build.edits:
+            edit(model, card)
     graph_edits.take_images(model, card)
     graph_edits.name_sizes(model)
     graph_edits.zero_denormals(model)

@@ -1,6 +1,6 @@
 """Changes to finished graphs."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,15 @@ def zero_denormals(model: onnx.ModelProto) -> None:
         if denormal.any():
             kept = np.where(denormal, np.float32(0), values)
             tensor.CopyFrom(numpy_helper.from_array(kept, tensor.name))
+
+
+def free_unknown_sizes(model: onnx.ModelProto) -> None:
+    """Make sizes below 1 free ones: some exporters write -1 or 0 for a size they leave open."""
+    graph = model.graph
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for size in value.type.tensor_type.shape.dim:
+            if size.HasField("dim_value") and size.dim_value < 1:
+                size.ClearField("dim_value")
 
 
 def name_sizes(model: onnx.ModelProto) -> None:
@@ -123,21 +132,25 @@ def count_denormals(data: bytes) -> int:
 
 
 def free_size(model: onnx.ModelProto, card: Card) -> None:
-    """Let a detector that was exported for one image of one size take any number of any size.
+    """Let a model that was exported for one image of one size take any number of any size.
 
-    The number of its cells then depends on the image: the second dimension of an output
-    (n, cells, k), or the last two of a map (n, k, rows, columns).
+    The sizes of its outputs then depend on the image: the second one of (n, cells, k), as of a
+    detector's cells or a recogniser's columns, and the last two of a map (n, k, rows, columns).
     """
-    batch, _, height, width = model.graph.input[0].type.tensor_type.shape.dim
-    batch.dim_param, height.dim_param, width.dim_param = "n", "height", "width"
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    if len(sizes) != 4:
+        raise WeightsError(f"{card.name}: the edit `free_size` needs an input of images, 4 sizes")
+    height, width = sizes[2:] if card.layout == "NCHW" else sizes[1:3]
+    sizes[0].dim_param, height.dim_param, width.dim_param = "n", "height", "width"
     for output in model.graph.output:
         sizes = output.type.tensor_type.shape.dim
-        sizes[0].dim_param = "n"
+        if sizes:
+            sizes[0].dim_param = "n"
         if len(sizes) == 3:
             sizes[1].dim_param = f"cells_{output.name}"
-        else:
+        elif len(sizes) == 4:
             sizes[2].dim_param, sizes[3].dim_param = f"rows_{output.name}", f"columns_{output.name}"
-    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    weights = _weights(model.graph)
     for node in model.graph.node:
         shape = weights.get(node.input[1]) if node.op_type == "Reshape" else None
         if shape is not None and (sizes := numpy_helper.to_array(shape))[0] == 1:
@@ -174,15 +187,17 @@ def drop_unused(model: onnx.ModelProto, card: Card) -> None:
     # Such weights are so small that they are denormal, not zero.
     zero_denormals(model)
     graph = model.graph
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    for conv in [node for node in graph.node if _mixes_channels(node)]:
+    tensors = _weights(graph)
+    for conv in graph.node:
+        if not _mixes_channels(conv) or conv.input[1] not in tensors:
+            continue
         weights = numpy_helper.to_array(tensors[conv.input[1]])
         used = np.abs(weights).max(axis=(0, 2, 3)) > 0
         missing = -int(used.sum()) % BLOCK
         used[np.flatnonzero(~used)[:missing]] = True
         if used.all():
             continue
-        before, between = _channel_source(graph, conv)
+        before, between = _channel_source(graph, conv, tensors)
         if before is None:
             continue
         _keep(tensors[conv.input[1]], 1, used)
@@ -195,7 +210,7 @@ def drop_unused(model: onnx.ModelProto, card: Card) -> None:
 
 
 def _channel_source(
-    graph: onnx.GraphProto, conv: onnx.NodeProto
+    graph: onnx.GraphProto, conv: onnx.NodeProto, weights: Container[str]
 ) -> tuple[onnx.NodeProto | None, list[onnx.NodeProto]]:
     """Return the convolution whose output reaches `conv` by channelwise operators, and those.
 
@@ -207,7 +222,7 @@ def _channel_source(
     while todo:
         name = todo.pop()
         node = made_by.get(name)
-        if name in seen or node is None:  # a weight
+        if name in seen or node is None or node.op_type == "Constant":  # a weight
             continue
         seen.add(name)
         if _mixes_channels(node):
@@ -218,7 +233,7 @@ def _channel_source(
         else:
             return None, []
     takers = [node for node in graph.node if seen.intersection(node.input)]
-    plain = len(sources) == 1 and len(sources[0].input) == 2
+    plain = len(sources) == 1 and len(sources[0].input) == 2 and sources[0].input[1] in weights
     if not plain or any(node is not conv and node not in between for node in takers):
         return None, []
     return sources[0], between
@@ -267,7 +282,8 @@ def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
     if "character" not in metadata:
         raise WeightsError(
             f"{card.name}: the edit `greedy_with_space` needs the metadata `character` in the "
-            "file: the alphabet, one character a line"
+            "file, a recogniser's alphabet, one character a line; is it a recogniser, and did its "
+            "exporter write that?"
         )
     # The file names the classes from 1 on; the last class, which it does not name, is the space.
     alphabet = [*metadata["character"].split("\n"), " "]
@@ -277,7 +293,9 @@ def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
     graph = model.graph
     softmax = graph.node[-1]
     if softmax.op_type != "Softmax":
-        raise WeightsError(f"{card.name}: the graph ends in {softmax.op_type}, not in Softmax")
+        raise WeightsError(
+            f"{card.name}: the graph ends in {softmax.op_type}, not in a recogniser's Softmax"
+        )
     if len(kept) < len(alphabet):
         classes = [0, *(place + 1 for place in kept)]
         _cut_last_layer(graph, softmax.input[0], 1 + len(alphabet), classes)
@@ -290,7 +308,7 @@ def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
 
 def _cut_last_layer(graph: onnx.GraphProto, logits: str, size: int, classes: list[int]) -> None:
     made_by = {output: node for node in graph.node for output in node.output}
-    weights = {tensor.name: tensor for tensor in graph.initializer}
+    weights = _weights(graph)
     values, cut = [logits], 0
     while values:
         node = made_by.get(values.pop())
@@ -304,7 +322,10 @@ def _cut_last_layer(graph: onnx.GraphProto, logits: str, size: int, classes: lis
             elif node.op_type != "MatMul":
                 values.append(name)
     if cut != 2:
-        raise WeightsError(f"{cut} weights have {size} classes, not the 2 of a linear layer")
+        raise WeightsError(
+            f"{cut} weights before Softmax have {size} classes, which the alphabet makes (blank, "
+            f"{size - 2} characters, space), not the 2 of a linear layer, MatMul and Add"
+        )
 
 
 def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto, space: int) -> None:
@@ -328,6 +349,21 @@ def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto, space: int) ->
             ("space", TensorProto.FLOAT),
         )
     )
+
+
+def _weights(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """Return the graph's constants by the names of their values.
+
+    Most files have them as initializers; Paddle's exporter writes an operator for each.
+    """
+    constants = {
+        node.output[0]: attribute.t
+        for node in graph.node
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    }
+    return constants | {tensor.name: tensor for tensor in graph.initializer}
 
 
 def _float_tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
