@@ -68,6 +68,7 @@ TESTED_BY = {
     "identity/search/engines": "identity/search/test_store_searcher",
     "media/errors": "media/test_open",
     "media/video": "media/test_video_file",
+    "models/card_words": "models/test_card",
     "models/convert/faceapi": "models/test_verify",
     "models/convert/graph": "models/convert/test_graph_edits",
     "models/convert/paddle": "models/test_import_paddle",

@@ -26,6 +26,9 @@ REVISION = 5
 """Version of the converters: raise it whenever `onlooker.models.convert` builds another file from
 the same card."""
 
+LINE_HEIGHT = 48
+"""Height in pixels of the lines that recognisers read."""
+
 Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 Digest: TypeAlias = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Count: TypeAlias = Annotated[int, Meta(ge=0)]
@@ -329,6 +332,11 @@ class Card(Section, frozen=True, kw_only=True):
             raise ValueError('[embedder] goes with decode.kind = "vector", and with no other kind')
         if self.embedder is not None and self.shape != (self.embedder.chip,) * 2:
             raise ValueError(f"embedder.chip is {self.embedder.chip}, and shape {[*self.shape]}")
+        if isinstance(self.decode, Characters) and self.shape != (LINE_HEIGHT, 0):
+            raise ValueError(
+                f"lines are {LINE_HEIGHT} pixels high: a recogniser has "
+                f"shape = [{LINE_HEIGHT}, 0], not {[*self.shape]}"
+            )
         if not all(map(math.isfinite, (*self.mean, *self.scale))) or not all(self.scale):
             raise ValueError("mean and scale are numbers, and no scale is 0")
         for side, given in zip(self.shape, reversed(self.probe.size), strict=True):

@@ -1,4 +1,4 @@
-"""What is wrong with a card, in words for its author."""
+"""Errors of a card in words for its author."""
 
 import difflib
 import re

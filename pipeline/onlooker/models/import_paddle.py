@@ -10,7 +10,7 @@ import msgspec
 import onnx
 
 from onlooker.models import own_models, scripts
-from onlooker.models.card import Card, WeightsError
+from onlooker.models.card import LINE_HEIGHT, Card, WeightsError
 from onlooker.models.convert import paddle
 
 PROGRAMS = ("inference.json", "inference.pdmodel")
@@ -23,8 +23,6 @@ NORMALISED = {
     "det": ((123.675, 116.28, 103.53), (0.0171247538, 0.0175070028, 0.0174291939)),
     "rec": ((127.5,) * 3, (1 / 127.5,) * 3),
 }
-CROP_HEIGHT = 48
-"""Pixels of the crops that `onlooker.vision.text_reader` cuts for a recogniser."""
 
 
 def import_paddle(
@@ -68,11 +66,11 @@ def _kind(model: onnx.ModelProto, folder: Path) -> str:
     if len(sizes) == 4 and sizes[1] == 1:
         return "det"
     height = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
-    if len(sizes) == 3 and height in (0, CROP_HEIGHT):
+    if len(sizes) == 3 and height in (0, LINE_HEIGHT):
         return "rec"
     shown = " x ".join(str(size or "?") for size in sizes)
     raise WeightsError(
-        f"{folder}: neither a DBNet detector nor a CTC recogniser of lines {CROP_HEIGHT} pixels "
+        f"{folder}: neither a DBNet detector nor a CTC recogniser of lines {LINE_HEIGHT} pixels "
         f"high: its input is {height or '?'} pixels high and its output {shown}"
     )
 
@@ -99,14 +97,14 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             if reads
             else {"format": "paddle"},
             "layout": "NCHW",
-            "shape": [CROP_HEIGHT, 0] if reads else [0, 0],
+            "shape": [LINE_HEIGHT, 0] if reads else [0, 0],
             "multiple": 8 if reads else 32,
             "colour": "BGR",
             "mean": mean,
             "scale": scale,
             "decode": decode,
             "run": {"provider": "cpu", "bfloat16": True},
-            "probe": {"picture": "digits", "size": [320, CROP_HEIGHT if reads else 192]},
+            "probe": {"picture": "digits", "size": [320, LINE_HEIGHT if reads else 192]},
         },
         Card,
         from_attributes=True,

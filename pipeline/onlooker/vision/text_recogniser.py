@@ -7,11 +7,12 @@ import numpy as np
 
 from onlooker.media.picture import Pixels
 from onlooker.models import session
+from onlooker.models.card import LINE_HEIGHT
 from onlooker.vision import ctc
 from onlooker.vision.crops import padded
 from onlooker.vision.text_gaps import Character, spaced
 
-CROP_HEIGHT = 48
+CROP_HEIGHT = LINE_HEIGHT
 """Pixels of the crops."""
 USUAL_WIDTHS = (384, 256, 192, 128, 96, 64, 56, 48, 40)
 """Widths of crops that are planned on a card before the first frame."""
