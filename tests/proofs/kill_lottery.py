@@ -50,6 +50,10 @@ KINDS = (
 )
 
 
+STILL = 3
+"""With the real tracker, frames without news in a row: they are not searched, but followed."""
+
+
 class Lottery:
     """A progress display that kills a random process now and then.
 
@@ -105,7 +109,7 @@ def main() -> int:
         half = 0 if asked.people else asked.frames // 2
         frames = {"first": asked.frames - half, "second": half}
         videos = [
-            steps.video(folder / f"{stream}.mp4", frames[stream])
+            steps.video(folder / f"{stream}.mp4", frames[stream], STILL if asked.tracks else 1)
             for stream in frames
             if frames[stream]
         ]

@@ -14,7 +14,7 @@ from onlooker.config.schema import Config, Pipeline
 from onlooker.config.telemetry import Telemetry
 from onlooker.record.sinks import json_lines
 from onlooker.rekognition.shapes import StreamRecord
-from onlooker.stream.frame_traces import ROOT, Passage, open_traces, span_id
+from onlooker.stream.frame_traces import ROOT, Passage, epoch_ns, open_traces, span_id
 from onlooker.stream.outputs import Outputs
 from onlooker.stream.stage import Stage
 from onlooker.stream.supervisor import replay
@@ -67,6 +67,13 @@ def test_each_records_id_leads_to_its_way(tmp_path: Path) -> None:
         assert root.ended == times[-1][1]
         assert {span.parent for span in way.values()} == {root.id}
         assert way["record"].resource["service.instance.id"] == "record-0.1"
+
+
+def test_a_pause_between_two_clocks_moves_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0, 175_000_000, 400_000_000, 400_000_200])  # another process ran meanwhile
+    monkeypatch.setattr("time.monotonic_ns", lambda: next(ticks))
+    monkeypatch.setattr("time.time_ns", lambda: 10**18)
+    assert epoch_ns(0.3) == 10**18 - 400_000_000 + 300_000_000
 
 
 def test_a_share_is_the_same_frames_for_all_processes(tmp_path: Path) -> None:

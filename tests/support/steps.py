@@ -37,12 +37,13 @@ BAD = 7
 """The frame that some of the steps do not bear."""
 
 
-def video(path: Path, frames: int) -> Path:
-    """Write a video of `frames` pictures, each of another colour."""
+def video(path: Path, frames: int, still: int = 1) -> Path:
+    """Write a video of `frames` pictures, of another colour every `still` frames."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for index in range(frames):
+        for frame in range(frames):
+            index = frame // still
             pixels = np.full((HEIGHT, WIDTH, 3), (index * 7) % 256, np.uint8)
             pixels[: HEIGHT // 2, : index % WIDTH] = 255
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="bgr24")))
@@ -321,7 +322,9 @@ RECORD = Stage("record", record, workers=1, ordered=True, leases=64)
 LIGHT = (Stage("detect", measure), Stage("recognise", spell), RECORD)
 COUNT = Stage("count", count, workers=2, ordered=True, stateful=True, leases=4)
 TRACK = Stage("track", track, workers=2, ordered=True, stateful=True, leases=4)
-ASSOCIATE = Stage("associate", associate, workers=2, ordered=True, stateful=True, leases=4)
+ASSOCIATE = Stage(
+    "associate", associate, workers=2, ordered=True, stateful=True, leases=4, follows=True
+)
 TRACKED = (
     Stage("detect", arrive),
     ASSOCIATE,

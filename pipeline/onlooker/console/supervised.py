@@ -19,8 +19,8 @@ from onlooker.console.settings import ConsoleSettings
 MODULE = "onlooker.console.console_process"
 MAX_SILENCE_SECONDS = 15.0
 """Time without a sign of life after which the process hangs."""
-MAX_START_SECONDS = 60.0
-"""Time that it may take to listen."""
+MAX_START_SECONDS = 300.0
+"""Time that it may take to listen, on a machine that is busy with its streams."""
 STEADY_SECONDS = 60.0
 """Time that it must live for the next restart to be at once."""
 STOP_SECONDS = 3.0

@@ -17,6 +17,8 @@ from onlooker.types import Frame
 
 ROOT = "frame"
 """Name of the span from the source to the log."""
+MAX_APART_NS = 1_000_000
+"""Two clocks are read within so many nanoseconds."""
 
 
 class Passage(NamedTuple):
@@ -78,8 +80,7 @@ class FrameTraces:
         for passage, began in taken:
             record = self._record(passage.frame)
             self._send(self._stage, record, passage, (began, ended), 1)
-            came = ended - round(1e9 * (time.monotonic() - passage.captured))
-            self._send(ROOT, record, passage, (came, ended), 1)
+            self._send(ROOT, record, passage, (epoch_ns(passage.captured), ended), 1)
 
     def _record(self, frame: Frame) -> uuid.UUID:
         analysis = self._analysis(frame)
@@ -110,6 +111,14 @@ class FrameTraces:
             },
             passage.error,
         )
+
+
+def epoch_ns(moment: float) -> int:
+    """Return the nanoseconds since 1970 of a moment on `time.monotonic`'s clock."""
+    while True:
+        before, now, after = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()
+        if after - before < MAX_APART_NS:  # nobody else ran in between
+            return now - before + round(1e9 * moment)
 
 
 def span_id(record: uuid.UUID, name: str) -> int:

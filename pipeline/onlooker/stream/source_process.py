@@ -19,7 +19,7 @@ from onlooker.media.url import SYNTHETIC_SCHEME, is_camera
 from onlooker.stream import capacity, messages, run_directory
 from onlooker.stream.camera_reader import MAX_RECONNECT_SECONDS, STEADY_SECONDS, CameraReader
 from onlooker.stream.feeds import Feed
-from onlooker.stream.frame_traces import FrameTraces, Passage, open_traces
+from onlooker.stream.frame_traces import FrameTraces, Passage, epoch_ns, open_traces
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.source import Sends, Source
 
@@ -96,10 +96,8 @@ def main(run: Path, number: int, name: str) -> int:
 def _trace(traces: FrameTraces, offer: messages.Offer, data: bytes) -> None:
     """Trace the decoding of a frame, unless it gets no record."""
     if offer.dropped is None:
-        ended = time.time_ns()
-        began = ended - round(1e9 * (time.monotonic() - offer.captured))
         passage = Passage(messages.unpack_frame(data), offer.failed, offer.captured)
-        traces.add([passage], began, ended)
+        traces.add([passage], epoch_ns(offer.captured), time.time_ns())
 
 
 def _awaited(feed: Feed, plan: run_directory.Plan) -> frozenset[str]:
