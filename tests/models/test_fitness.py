@@ -22,8 +22,7 @@ from tests.support.tiny_models import (
 )
 from typer.testing import CliRunner
 
-from onlooker.cli import pull_models
-from onlooker.cli.models import app
+from onlooker.cli import models, pull_models
 from onlooker.config import schema
 from onlooker.models import card, fitness, readers, weights
 from onlooker.models.card import WeightsError
@@ -35,13 +34,13 @@ Change = Callable[[dict[str, Any]], None]
 @pytest.fixture(autouse=True)
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder of own cards, and a cache of models of its own."""
-    models = weights.folder()
+    built = weights.folder()
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("ONLOOKER_MODELS", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
     for each in card.cards().values():  # the others need not be built again
-        if (models / each.file).is_file():
-            (tmp_path / "cache" / each.file).symlink_to(models / each.file)
+        if (built / each.file).is_file():
+            (tmp_path / "cache" / each.file).symlink_to(built / each.file)
     folder = tmp_path / "data" / "models"
     folder.mkdir(parents=True)
     forget()
@@ -89,7 +88,7 @@ def write(own: Path, kind: str, change: Change = lambda _: None, data: bytes | N
 
 def run(*words: str) -> tuple[int, str, str]:
     """Return status, output and complaints of a command; an error is one line."""
-    done = CliRunner().invoke(app, words, env={"COLUMNS": "400"})
+    done = CliRunner().invoke(models.app, words, env={"COLUMNS": "400"})
     if isinstance(done.exception, WeightsError):
         assert "\n" not in str(done.exception)
         return 1, done.stdout, f"{done.stderr}error: {done.exception}\n"
@@ -297,6 +296,23 @@ def test_pull_builds_a_damaged_file_again(damage: Callable[[bytes], bytes], own:
     assert (status, out.split()[0]) == (0, str(path))
     assert said.startswith(f"built again: {path} cannot be loaded on cpu: ")
     assert path.read_bytes() == whole
+
+
+def test_pull_builds_without_a_runtime_and_says_that_nothing_was_compared(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(own, "reader", at("decode.scripts", ["cyrillic"]))
+    monkeypatch.setattr(models, "find_spec", lambda name: None)
+    status, out, said = run("pull", "mine")
+    assert (status, out.split()[0]) == (0, str(weights.path("mine")))
+    assert said == "not compared with their cards: ONNX Runtime is not installed\n"
+
+
+def test_pull_says_what_is_wrong_with_one_model_and_prints_the_others(own: Path) -> None:
+    write(own, "reader", at("decode.scripts", ["cyrillic"]))
+    status, out, said = run("pull", "mine", "gender")
+    assert (status, out.split()[0]) == (1, str(weights.path("gender")))
+    assert said.startswith("error: mine: the model does not fit its card: decode.scripts has cyr")
 
 
 def test_pull_says_that_a_file_has_other_figures_than_its_card(own: Path) -> None:

@@ -1,6 +1,7 @@
 """`onlooker models`: list, build, verify and import models."""
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -95,10 +96,13 @@ def pull(
     Example: `onlooker models pull dlib_resnet`
     """
     paths = pull_models(names, force=force)
+    runs = find_spec("onnxruntime") is not None
+    if not runs:
+        complaints.print("not compared with their cards: ONNX Runtime is not installed")
     wrong = False
     for name, path in zip(names or [each.name for each in weights.defaults()], paths, strict=True):
         try:
-            path = _sound(name, path, force)
+            path = _sound(name, path, force) if runs else path
         except WeightsError as error:
             wrong = True
             complaints.print(f"error: {error}")
