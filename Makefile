@@ -33,10 +33,10 @@ demo: $(VENV)/demo.stamp  ## make a video, index a face, replay the video, print
 	$(BIN)/onlooker demo
 
 # A module stays in one process: its models and servers are made once. Tests wait for a third of
-# their time, so that three processes keep two cores busy.
+# their time, so that four processes keep two cores busy.
 test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
 	$(BIN)/mkdocs build --strict
