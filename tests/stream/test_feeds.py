@@ -83,6 +83,7 @@ def test_a_feed_knows_its_video(small: Path, tmp_path: Path) -> None:
         (Config(), None, None),
         (Config(), 3, 3),
         (Config(tracks=Tracks(enabled=False)), None, 1),
+        (Config(tracks=Tracks(enabled=False)), 3, 1),
         (Config(faces=Faces(detection="thorough")), None, 1),
         (Config(faces=Faces(detection="thorough", enabled=False)), None, None),
         (Config(text=Text(detection="thorough")), None, 1),
@@ -96,6 +97,28 @@ def test_what_is_searched_thoroughly_or_not_followed_is_searched_in_every_frame(
     sources = {"a": SourceConfig(url=str(small), detect_every=asked)}
     [feed] = feeds_of(sources, config, Outputs(log=tmp_path / "r.db"))
     assert feed.source.detect_every == detect_every
+
+
+@pytest.mark.parametrize("asked", [None, 3])
+def test_a_camera_without_tracks_has_no_frame_that_is_followed(
+    asked: int | None, tmp_path: Path
+) -> None:
+    """Its faces would be in none of them, as if nobody were there."""
+    config = Config(tracks=Tracks(enabled=False))
+    sources = {"a": SourceConfig(url="test://moving", detect_every=asked)}
+    [feed] = feeds_of(sources, config, Outputs(log=tmp_path / "r.db"))
+    assert feed.live
+    assert feed.source.detect_every == 1
+
+
+def test_to_search_every_frame_is_another_analysis(small: Path, tmp_path: Path) -> None:
+    outputs = Outputs(log=tmp_path / "r.db")
+    usual, every = (
+        feeds_of({"a": SourceConfig(url=str(small), detect_every=asked)}, Config(), outputs)[0]
+        for asked in (None, 1)
+    )
+    assert usual.digest != every.digest
+    assert usual.frames == every.frames == steps.FRAMES
 
 
 def test_an_endless_source_is_live_unless_its_policy_says_otherwise(

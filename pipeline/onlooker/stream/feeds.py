@@ -140,7 +140,10 @@ def feeds_of(
                 outputs=outputs,
                 analysis=analysis_digest(settings),
             )
-            found.append(_with_policy(feed, videos.get(name), log).of_stages(_follow(settings)))
+            feed = _with_policy(feed, videos.get(name), log).of_stages(_follow(settings))
+            if not settings.tracks.enabled:  # nothing is followed, whoever asks for it
+                feed = replace(feed, source=replace(feed.source, detect_every=1))
+            found.append(feed)
     return found
 
 
@@ -159,12 +162,12 @@ def _opened(name: str, source: SourceConfig) -> "Video":
 
 
 def _follow(settings: Config) -> bool:
-    """Return whether what was found in a frame may be followed, instead of searched in the next."""
+    """Return whether what was found in a frame is followed by itself, not searched in the next."""
     faces, text = settings.faces, settings.text
-    thorough = (faces.enabled and faces.detection == "thorough") or (
-        text.enabled and text.detection == "thorough"
+    return not (
+        (faces.enabled and faces.detection == "thorough")
+        or (text.enabled and text.detection == "thorough")
     )
-    return settings.tracks.enabled and not thorough
 
 
 def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
@@ -181,8 +184,9 @@ def _with_policy(feed: Feed, video: "Video | None", log: "Log") -> Feed:
         return replace(feed, source=replace(feed.source, policy="live"))
     selection = feed.source.selection()
     epoch = video.digest
-    if selection:
-        epoch = hashlib.sha256(epoch.encode() + selection).hexdigest()
+    # To search each frame is another analysis, though it selects no others.
+    if how := selection + (b"every" if feed.source.detect_every == 1 else b""):
+        epoch = hashlib.sha256(epoch.encode() + how).hexdigest()
     start = _first_missing(log, feed.stream, epoch, feed.analysis)
     frames = None if selection else video.frames_expected
     return replace(

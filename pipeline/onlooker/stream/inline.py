@@ -103,7 +103,7 @@ def _analyse(
             failure: Failure = "undecodable" if picture is None else "error"
             counts = replace(counts, received=counts.received + 1)
             counts = counts.plus(failure if frame.error is not None else None, frame.begun)
-            if time.monotonic() >= due:
+            if feed.source.pace or time.monotonic() >= due:  # the next frame may be long in coming
                 commit(counts)
                 committed, due = counts, time.monotonic() + COMMIT_SECONDS
     except Exception:

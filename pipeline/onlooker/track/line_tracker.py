@@ -244,7 +244,9 @@ def seen(line: TextLine, origin: Origin = "read") -> LineSeen:
 
 
 def alike(one: Look, other: bytes) -> bool:
-    """Return whether two looks are of the same pixels."""
+    """Return whether two looks are of the same pixels; one of another size is of none."""
+    if len(other) != one.size:
+        return False
     then = np.frombuffer(other, np.uint8).reshape(one.shape)
     bound = max(SAME_LOOK[0], SAME_LOOK[1] * float(then.std()))
     change = np.abs(one.astype(np.int16) - then).reshape(len(then), PARTS, -1)

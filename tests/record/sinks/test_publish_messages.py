@@ -77,3 +77,5 @@ def test_another_version_of_the_protocol_is_named() -> None:
         unpack_newest(msgspec.msgpack.encode([3, "whatever", {}, 7]))
     later = msgspec.msgpack.encode([VERSION, {"a": 1}, "an element of a later release"])
     assert unpack_newest(later).sequences == {"a": 1}
+    answer = msgspec.msgpack.encode([7, [b"{}"], "an element of a later release"])
+    assert unpack_answer(answer) == Answer(7, [b"{}"])

@@ -83,8 +83,8 @@ class Newest(msgspec.Struct, frozen=True, array_like=True):
     """The newest Sequence of each stream."""
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Holds the records that the log has of those asked for."""
+class Answer(msgspec.Struct, frozen=True, array_like=True):
+    """Holds the records that the log has of those asked for. Later versions may append elements."""
 
     number: int
     """Number of the request."""
