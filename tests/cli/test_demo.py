@@ -1,5 +1,6 @@
 """`onlooker demo`: a folder of its own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,9 +19,17 @@ def test_the_demo_leaves_a_folder_with_other_files_alone(tmp_path: Path) -> None
     (folder / "faces.db").write_text("mine")
     done = onlooker("demo", "--folder", str(folder), cwd=tmp_path)
     assert done.returncode == 1
-    assert "has files that are not the demo's" in done.stderr
+    assert done.stderr == f"error: {folder}: the demo did not make it; name another --folder\n"
     assert [path.name for path in folder.iterdir()] == ["faces.db"]
     assert (folder / "faces.db").read_text() == "mine"
+
+
+def test_an_empty_folder_does_not_become_the_demos(tmp_path: Path) -> None:
+    """The user's own records.db may be in it by the next demo."""
+    done = onlooker("demo", "--folder", ".", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "error: .: the demo did not make it; name another --folder\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
@@ -49,11 +58,15 @@ def test_the_demo_begins_anew_in_a_data_folder_of_its_own(
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "mine"))
     folder = tmp_path / "demo"
     with own_folder(folder):
+        assert os.environ["ONLOOKER_DATA"] == str(folder)
         with StreamTable(stream_table.default_path()) as table:
             table.add("door", SourceConfig(url="test://moving"))
         assert table.path == folder / "streams.db"
         (folder / "video.mp4").touch()
+    assert os.environ["ONLOOKER_DATA"] == str(tmp_path / "mine")
+    monkeypatch.delenv("ONLOOKER_DATA")
     with own_folder(folder), StreamTable(stream_table.default_path()) as table:
         assert not table.added()
         assert (folder / "video.mp4").exists(), "the examples of the README use it"
+    assert "ONLOOKER_DATA" not in os.environ
     assert not (tmp_path / "mine").exists()

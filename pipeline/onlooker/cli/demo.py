@@ -75,28 +75,42 @@ def own_folder(folder: Path) -> Iterator[None]:
     """Make the demo's folder, without the results of an earlier one, and the data folder meanwhile.
 
     Nothing that is changed in the demo's console reaches the user's own streams and people. Raises
-    MediaError if the folder has other files, or if another demo is at work in it.
+    MediaError if no demo made the folder, which may be empty, or if another one is at work in it.
     """
     mark = folder / ".onlooker-demo"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()) and not mark.exists():
-            raise MediaError(f"{folder}: has files that are not the demo's; name another --folder")
+        if not mark.exists():
+            folder.mkdir(parents=True)
         lock = FileLock(mark, wait=False)
+    except FileExistsError:
+        raise MediaError(f"{folder}: the demo did not make it; name another --folder") from None
     except BlockingIOError:
         raise MediaError(
             f"{folder}: another demo is at work in it; stop that one, or name another --folder"
         ) from None
     except OSError as error:
         raise MediaError(f"{folder}: {error.strerror}; name another with --folder") from error
-    with lock:
-        os.environ["ONLOOKER_DATA"] = str(folder.absolute())  # of all processes of the demo
+    with lock, _data_folder(folder.absolute()):
         for name in ("records.jsonl", "annotated.mp4"):
             (folder / name).unlink(missing_ok=True)
         for name in ("records.db", "faces.db", "people.db", "streams.db"):
             for path in _with_parts(folder / name):
                 path.unlink(missing_ok=True)
         yield
+
+
+@contextmanager
+def _data_folder(folder: Path) -> Iterator[None]:
+    """Make `folder` the data folder of this process and its children for a while."""
+    before = os.environ.get("ONLOOKER_DATA")
+    os.environ["ONLOOKER_DATA"] = str(folder)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["ONLOOKER_DATA"]
+        else:
+            os.environ["ONLOOKER_DATA"] = before
 
 
 def show(video: Path, settings: Config) -> None:
