@@ -62,6 +62,26 @@ def test_verify_exits_with_status_1_if_a_model_differs(
     assert result.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ((), "its outputs are not its card's: norm; if "),
+        (("--force",), "it was built again, and its outputs are still not its card's: norm; if "),
+    ],
+)
+def test_a_pulled_model_that_differs_is_an_error(
+    options: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = weights.path("gender")
+    monkeypatch.setattr("onlooker.cli.models.pull_models", lambda *_, **__: [path])
+    monkeypatch.setattr("onlooker.models.self_test.differences", lambda *_: ["norm"])
+    result = run("pull", "gender", *options)
+    said = " ".join(result.output.split())
+    assert f"error: gender: {says}" in said
+    assert ("`onlooker models pull --force gender`" in said) == (not options)
+    assert result.exit_code == 1
+
+
 def test_probe_refuses_a_card_that_has_its_figures() -> None:
     """`tests/models/test_fitness.py` has the probe of a new one."""
     with pytest.raises(WeightsError, match=r"models/gender.toml: has the figures of its probe, "):

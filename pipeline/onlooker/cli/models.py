@@ -270,13 +270,21 @@ def _sound(name: str, path: Path, force: bool) -> Path:
             raise
         complaints.print(f"built again: {error}")
         [path] = pull_models([name], force=True)
+        force = True
         figures = measure(name)
     problems = self_test.differences(probe, figures, self_test.TOLERANCES["fp32"])
-    if problems and probe.expect and not force:
+    if problems and probe.expect:
+        found = "; ".join(problems)
+        if force:
+            said = f"it was built again, and its outputs are still not its card's: {found}"
+        else:
+            said = (
+                f"its outputs are not its card's: {found}; if {path} is damaged, "
+                f"`onlooker models pull --force {name}` builds it again"
+            )
         raise WeightsError(
-            f"{name}: its outputs are not its card's: {'; '.join(problems)}; if {path} is damaged, "
-            f"`onlooker models pull --force {name}` builds it again; if you changed the card, "
-            "remove its [[probe.expect]] and write them anew"
+            f"{name}: {said}; if you changed the card, remove its [[probe.expect]] and write them "
+            "anew"
         )
     return path
 
