@@ -274,6 +274,19 @@ class TestPip:
             archive.fetch(described("pip-source", b"other"))
         assert not (tmp_path / "asked").exists()
 
+    def test_the_hash_of_a_source_distribution_is_told_to_whom_lacks_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        offer_source(tmp_path, monkeypatch)
+        found = msgspec.structs.replace(
+            described("pip-source", source()), size=0, sha256=archive.NOT_STATED
+        )
+        inside = Member(path="weights-1.0/models/net.bin", sha256=archive.NOT_STATED)
+        assert archive.facts(found, [inside]) == (
+            f'archive: size = {len(source())}, sha256 = "{sha256(source())}"; '
+            f'weights-1.0/models/net.bin: sha256 = "{sha256(CONTENT)}"'
+        )
+
     def test_without_pip_the_error_has_the_command_to_install_it(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
