@@ -60,6 +60,21 @@ def test_settings_that_select_nothing(settings: dict[str, Any], says: str) -> No
         SourceConfig(url="a.mp4", **settings)
 
 
+@pytest.mark.parametrize(
+    "url", ["rtsp://door/1", "HTTP://door/a.mjpg", "/dev/video0", "test://moving?fps=5&frames=0"]
+)
+def test_what_never_ends_cannot_be_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="repeat: what url names never ends"):
+        SourceConfig(url=url, policy="live", repeat=True)
+
+
+@pytest.mark.parametrize("url", ["a.mp4", "/dev/shm/a.mp4", "//[a.mp4", "test://moving?frames=5"])
+def test_a_video_can_be_repeated_as_a_camera(url: str) -> None:
+    assert SourceConfig(url=url, policy="live", repeat=True).repeat
+    with pytest.raises(ConfigError, match='plays as a camera: policy = "live"'):
+        SourceConfig(url=url, repeat=True)
+
+
 def test_metrics_have_a_port_of_their_own_or_none() -> None:
     with pytest.raises(ConfigError, match="metrics_port: is the API's port"):
         Serve(port=8600, metrics_port=8600)

@@ -6,7 +6,7 @@
 import hashlib
 import re
 from typing import Annotated, Literal, get_args
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -195,6 +195,17 @@ class Log(Retention, frozen=True, kw_only=True):
         return Retention(**{name: getattr(self, name) for name in Retention.__struct_fields__})
 
 
+def is_camera(url: str) -> bool:
+    """Return whether `url` names a stream that does not end by itself."""
+    scheme, separator, _ = url.partition("://")
+    return (bool(separator) and scheme.lower() in CAMERA_SCHEMES) or is_device(url)
+
+
+def is_device(url: str) -> bool:
+    """Return whether `url` names a device file; /dev/shm alone has ordinary files."""
+    return url.startswith("/dev/") and not url.startswith("/dev/shm/")
+
+
 class SourceConfig(Section, frozen=True, kw_only=True):
     """`[streams.NAME]`: the source of a stream, and how it is analysed."""
 
@@ -263,6 +274,8 @@ class SourceConfig(Section, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self._check_url()
+        if self.repeat and self._endless:
+            raise ConfigError("repeat: what url names never ends; only a video can be repeated")
         if self.repeat and self.policy != "live":
             raise ConfigError('repeat: a video that is repeated plays as a camera: policy = "live"')
         if self.region is not None:
@@ -297,6 +310,13 @@ class SourceConfig(Section, frozen=True, kw_only=True):
                 "url: it has no valid host and port; special characters in the user name or "
                 "password must be encoded: %2F for /, %3F for ?, %23 for #, %5B for ["
             ) from None
+
+    @property
+    def _endless(self) -> bool:
+        """Whether it is a camera, or a test video without a number of frames."""
+        if not self.url.startswith("test://"):
+            return is_camera(self.url)
+        return dict(parse_qsl(urlsplit(self.url).query)).get("frames", "0") == "0"
 
     @property
     def pace(self) -> float:

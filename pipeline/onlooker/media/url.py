@@ -2,22 +2,13 @@
 
 import re
 
-from onlooker.config.schema import CAMERA_SCHEMES, NEARLY_URL
+from onlooker.config.schema import NEARLY_URL
+from onlooker.config.schema import is_camera as is_camera
+from onlooker.config.schema import is_device as is_device
 
 SYNTHETIC_SCHEME = "test://"
 _LOCAL_SCHEMES = ("test", "file")
 _HOST = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+(%\w+)?\])(:\d{1,5})?")
-
-
-def is_camera(url: str) -> bool:
-    """Return whether `url` names a stream that does not end by itself."""
-    scheme, separator, _ = url.partition("://")
-    return (bool(separator) and scheme.lower() in CAMERA_SCHEMES) or is_device(url)
-
-
-def is_device(url: str) -> bool:
-    """Return whether `url` names a device file; /dev/shm alone has ordinary files."""
-    return url.startswith("/dev/") and not url.startswith("/dev/shm/")
 
 
 def redacted(url: str) -> str:
