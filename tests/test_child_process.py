@@ -78,13 +78,32 @@ def test_restarts_come_later_and_later_until_there_is_progress() -> None:
 def test_a_child_that_was_late_has_twice_as_long_the_next_time() -> None:
     child = Child("worker", MODULE, "quick")
     assert not child.late(1e9, 60)  # it does not run
-    child.start()
     for allowed in (60, 120, 240, 480, 960, 960):
+        child.start()
         assert not child.late(child.started + allowed, 60)
         assert child.late(child.started + allowed + 1, 60)
+        child.kill("it is silent")
+        assert ended(child, 60) == "SIGKILL"
         child.restart(0.0, progress=False)
     child.restart(0.0, progress=True)
-    assert child.late(child.started + 121, 60)
+    child.start()
+    assert child.late(child.started + 61, 60)
+    stop([child], 5)
+
+
+def test_a_child_that_was_not_late_has_no_longer_the_next_time() -> None:
+    child = Child("worker", MODULE, "quick")
+    for _ in range(2):
+        child.start()
+        child.ready = True
+        child.kill("it is silent")
+        assert ended(child, 60) == "SIGKILL"
+        child.restart(0.0, progress=False)
+    for _ in range(4):  # crashes
+        child.restart(0.0, progress=False)
+    child.start()
+    assert not child.late(child.started + 60, 60)
+    assert child.late(child.started + 61, 60)
     stop([child], 5)
 
 

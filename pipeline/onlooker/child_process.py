@@ -76,6 +76,8 @@ class Child:
         self.given_up = False
         self._killed = 0
         """The last life in which it was killed for not answering."""
+        self._late = 0
+        """Lives that ended so before it was heard of, without progress since."""
         self._command = (module, *arguments)
         self._core = core
         self._piped = piped
@@ -155,14 +157,15 @@ class Child:
         is at once.
         """
         self.deaths = 1 if progress else self.deaths + 1
+        self._late = 0 if progress else self._late
         wait = 0.0 if self.deaths == 1 else min(2.0 ** (self.deaths - 2), MAX_RESTART_SECONDS)
         self.due = now + wait
         return wait
 
     def late(self, now: float, seconds: float) -> bool:
-        """Return whether it has taken too long to start: `seconds`, and twice as long each further
-        time in a row, since restarts make a machine that is too busy for it busier."""
-        allowed = seconds * 2.0 ** min(self.deaths, MAX_DOUBLINGS)
+        """Return whether it has taken too long to start: `seconds`, and twice as long after each
+        time that it was killed for that, since restarts make a machine that is too busy busier."""
+        allowed = seconds * 2.0 ** min(self._late, MAX_DOUBLINGS)
         return self.running and now - self.started > allowed
 
     def send(self, data: bytes) -> None:
@@ -192,6 +195,7 @@ class Child:
         if self.process is not None and self.process.poll() is None:
             if self.life != self._killed:  # on a busy machine its end takes its time
                 logger.warning("child killed name=%s cause=%s", self.name, why)
+                self._late += not self.ready
             self._killed = self.life
             self.process.kill()
 
