@@ -254,7 +254,9 @@ def test_a_full_disk_is_said(
 
     monkeypatch.setattr(Path, "open", full)
     with (
-        pytest.raises(BucketError, match="No space left on device"),
+        pytest.raises(
+            BucketError, match=r"^full/a: on the server's disk: No space left on device$"
+        ),
         open_buckets("s3").downloaded("full", "a", None, tmp_path, 10**6, 30),
     ):
         pass

@@ -91,7 +91,7 @@ class JobRunner:
             metadata, number, message = self._results(job, folder)
         except (JobFailed, BucketError, MediaError, StoreError) as error:
             _clear(folder, LOCK)
-            self._store.finish(job, "FAILED", _shown(error, folder, job))
+            self._store.finish(job, "FAILED", str(error))
         else:
             _clear(folder, NAME, LOCK)
             self._store.finish(job, "SUCCEEDED", message, metadata, number)
@@ -279,13 +279,3 @@ def _named(path: Path, job: Job) -> Iterator[None]:
     except MediaError as error:
         named = f"{job.request.bucket}/{job.request.name}"
         raise MediaError(str(error).replace(str(path), named)) from error
-
-
-def _shown(error: Exception, folder: Path, job: Job) -> str:
-    """Return an error's text with the object's name in place of a temporary file's."""
-    text = str(error)
-    at = text.find(str(folder))
-    if at >= 0:
-        end = text.find(": ", at)
-        text = text[:at] + f"{job.request.bucket}/{job.request.name}" + text[max(at, end) :]
-    return text

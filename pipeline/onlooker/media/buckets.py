@@ -75,7 +75,7 @@ def _in_file(chunks: Iterator[bytes], place: str, folder: Path) -> Iterator[Path
     try:
         made = tempfile.TemporaryDirectory(prefix=".onlooker-object-", dir=folder)
     except OSError as error:
-        raise BucketError(f"{place}: {folder}: {error.strerror}") from error
+        raise BucketError(f"{place}: on the server's disk: {error.strerror}") from error
     with made as own:
         path = Path(own, f"object{PurePosixPath(place).suffix[:16]}")
         try:
@@ -83,7 +83,7 @@ def _in_file(chunks: Iterator[bytes], place: str, folder: Path) -> Iterator[Path
                 for chunk in chunks:
                     file.write(chunk)
         except OSError as error:
-            raise BucketError(f"{place}: {folder}: {error.strerror}") from error
+            raise BucketError(f"{place}: on the server's disk: {error.strerror}") from error
         yield path
 
 
