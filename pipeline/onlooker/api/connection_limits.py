@@ -41,7 +41,11 @@ class LimitedConnection(HttpToolsProtocol):
         self._await_headers()
         self._start_timer()
         if len(self.connections) > MAX_CONNECTIONS:
-            self._one_to_close().transport.abort()
+            # A connection that was aborted is still among them until the loop's next pass.
+            all_of_them = cast("set[LimitedConnection]", self.connections)
+            held = {each for each in all_of_them if not each.transport.is_closing()}
+            if len(held) > MAX_CONNECTIONS:
+                self._one_to_close(held).transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.awaiting_headers.pop(self, None)
@@ -126,13 +130,13 @@ class LimitedConnection(HttpToolsProtocol):
         self._unread = 0
         self.awaiting_headers[self] = None
 
-    def _one_to_close(self) -> "LimitedConnection":
-        """Return a connection of the address that has most of all, which may be a WebSocket.
+    def _one_to_close(self, held: "set[LimitedConnection]") -> "LimitedConnection":
+        """Return one of these connections, of the address that has most; it may be a WebSocket.
 
         It is the one that has waited longest for headers, if any waits, otherwise any.
         """
         by_address: dict[str, set[LimitedConnection]] = {}
-        for each in cast("set[LimitedConnection]", self.connections):
+        for each in held:
             by_address.setdefault(each.client[0] if each.client else "", set()).add(each)
         most = max(by_address.values(), key=len)
         return next((each for each in self.awaiting_headers if each in most), next(iter(most)))
