@@ -12,6 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from onlooker.config.schema import Config
 from onlooker.config.serving import Console
+from onlooker.console import page_socket
 from onlooker.console.guard import CLOSE_UNAUTHORISED
 
 ENDS_SECONDS = 10.0
@@ -60,6 +61,25 @@ def test_another_web_page_gets_no_socket_at_all(locked: str, origin: str) -> Non
     for visitor in (None, signed_in(locked)):
         with pytest.raises(InvalidStatus), opened(locked, visitor, Origin=origin):
             pass
+
+
+def test_an_error_of_our_own_is_no_nonsense_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged."""
+
+    def broken(page: page_socket.Page) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(page_socket.Page, "_watch", broken)
+    with serving(tmp_path) as url:
+        visitor = Visitor(url)
+        visitor.get("/live")
+        with opened(url, visitor) as socket:
+            socket.send("{}")
+            code_of(socket)
+    causes = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert "KeyError('ours')" in map(repr, causes)
 
 
 def test_a_socket_ends_when_its_session_is_over(tmp_path: Path) -> None:

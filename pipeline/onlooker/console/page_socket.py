@@ -59,12 +59,10 @@ async def serve(socket: WebSocket) -> None:
     work = (page.tell_streams, page.tell_visits, page.send_frames, page.end_with_session)
     tasks = [asyncio.create_task(each()) for each in work]
     try:
-        await page.listen()
-    except WebSocketDisconnect:
-        pass
-    except (KeyError, *UNREADABLE):  # KeyError: bytes instead of text
-        with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
-            await socket.close()
+        with suppress(WebSocketDisconnect):
+            await page.listen()
+            with suppress(RuntimeError):  # it is closed already
+                await socket.close()
     finally:
         page.leave()
         for task in tasks:
@@ -92,13 +90,13 @@ class Page:
         """By stream."""
 
     async def listen(self) -> None:
-        """Take what the page says.
-
-        Raises WebSocketDisconnect, and for nonsense KeyError or one of UNREADABLE.
-        """
+        """Take what the page says until it says nonsense. Raises WebSocketDisconnect."""
         decoder = msgspec.json.Decoder(Wanted)
         while True:
-            self._wanted = decoder.decode(await self._socket.receive_text())
+            try:
+                self._wanted = decoder.decode(await self._socket.receive_text())
+            except (KeyError, *UNREADABLE):  # KeyError: bytes instead of text
+                return
             self._watch()
 
     def _watch(self) -> None:
