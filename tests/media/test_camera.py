@@ -6,7 +6,6 @@ import threading
 import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -287,7 +286,6 @@ def test_a_video_is_repeated_without_an_end() -> None:
     assert len({frame.epoch for frame in frames}) == 3
     starts = [each[0].started for each in rounds]
     assert starts == sorted(starts)
-    assert all(late - early >= 4 / 25 for early, late in pairwise(starts))
     assert not any(frame.last for frame in frames)
 
 
