@@ -32,6 +32,16 @@ def test_every_frame_has_one_record(small: Path, tmp_path: Path) -> None:
     assert len({record.TextDetections[0].DetectedText for record in read}) > steps.FRAMES / 2
 
 
+def test_a_commit_waits_until_it_is_due(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But the first frame's and the last one's do not."""
+    monkeypatch.setattr("onlooker.stream.inline.COMMIT_SECONDS", 99)
+    shown: list[Status] = []
+    inline([small], Config(), Outputs(log=tmp_path / "r.db"), shown.append, steps.LIGHT)
+    assert [one.settled for one in shown] == [1, steps.FRAMES]
+
+
 def test_a_run_resumes_where_the_records_end(small: Path, tmp_path: Path) -> None:
     records = tmp_path / "r.jsonl"
     outputs = Outputs(records=records)
