@@ -17,7 +17,7 @@ function handle(body) {
 async function receive(wait) { // the next message; [] if none comes in time
   socket.receiveTimeout = wait;
   const [topic, body, id] = await socket.receive().catch(() => []);
-  if (id && !id.equals((log ??= id))) throw new Error("the log is another one: begin with it anew");
+  if (id && !id.equals((log ??= id))) throw new Error("the log is another one: begin at its first record");
   return [topic, body];
 }
 

@@ -52,7 +52,7 @@ def test_a_folder_in_which_another_demo_works_is_left_alone(tmp_path: Path) -> N
     assert (folder / "records.db").read_text() == "the other demo's"
 
 
-def test_the_demo_begins_anew_in_a_data_folder_of_its_own(
+def test_the_demo_starts_over_in_a_data_folder_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "mine"))

@@ -70,7 +70,7 @@ def received(page: Page, stream: str) -> int:
 
 
 def test_the_video_is_played_again_and_again(demo: tuple[str, Path], page: Page) -> None:
-    """Its 50 frames at 10 a second: after 21 it has begun anew."""
+    """Its 50 frames at 10 a second: after 21 it has begun again."""
     page.goto(f"{demo[0]}/streams")
     expect(page.locator("#stream-camera .health")).to_have_text("well")
     page.wait_for_function(

@@ -91,7 +91,7 @@ def test_the_client_has_every_record_once_and_in_order(
         ([([3, {}], bytes(16))], "the publisher has version 3 of the protocol, not 2"),
         (
             [([2, {}], bytes(16)), ([2, {}], b"l" * 16)],
-            "the log is another one: begin with it anew",
+            "the log is another one: begin at its first record",
         ),
     ],
 )

@@ -47,7 +47,7 @@ def demo(
 
     Needs no input: scikit-image brings the photographs. With --open, the console then shows who was
     there, and plays the video again and again as a camera would. The demo has settings of its own,
-    and everything of it is in its folder: a further demo begins anew there. Example: `onlooker demo
+    and everything of it is in its folder: a further demo starts over there. Example: `onlooker demo
     --open`
     """
     with own_folder(folder):

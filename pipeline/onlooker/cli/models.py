@@ -178,7 +178,7 @@ def print_probe(name: Annotated[str, typer.Argument(help="A model's name.")]) ->
     if find_card(name).probe.expect:
         raise WeightsError(
             f"{_card_path(name)}: has the figures of its probe, which `onlooker models verify "
-            f"{name}` compares; to write them anew, remove its [[probe.expect]] first"
+            f"{name}` compares; to write them again, remove its [[probe.expect]] first"
         )
     for figures in measure(name):
         print("\n[[probe.expect]]")
@@ -284,7 +284,7 @@ def _sound(name: str, path: Path, force: bool) -> Path:
             )
         raise WeightsError(
             f"{name}: {said}; if you changed the card, remove its [[probe.expect]] and write them "
-            "anew"
+            "again"
         )
     return path
 
