@@ -8,6 +8,7 @@ them in order. Of a damaged one the times must increase, and an error must be on
 """
 
 import argparse
+import copy
 import os
 import random
 import re
@@ -104,7 +105,7 @@ def made(folder: Path, number: int, seed: int) -> Film:
     """Make film `number`, always the same for a seed."""
     chance = random.Random(seed * 1_000_003 + number)
     name = list(FORMS)[(number * 5 + seed) % len(FORMS)]
-    form, words = dict(FORMS[name]), [name]
+    form, words = copy.deepcopy(FORMS[name]), [name]
     path = folder / f"{number:04}-{name}"
     change = chance.choice(list(CHANGES))
     plain = number % 4 == 0
@@ -278,8 +279,10 @@ def _judged(film: Film, folder: Path, complaint: str) -> tuple[str, str]:
         return ("refused", complaint) if complaint else ("played", "")
     if complaint:
         return "failed", complaint
-    with VideoFile(folder / "c.mp4") as copy:
-        shown = [(frame.time, films.number_of(p)) for frame, p in copy.frames("c") if p is not None]
+    with VideoFile(folder / "c.mp4") as drawn:
+        shown = [
+            (frame.time, films.number_of(p)) for frame, p in drawn.frames("c") if p is not None
+        ]
     if [number for _, number in shown] != film.numbers:
         return "failed", f"the copy shows {[number for _, number in shown]}"
     if (

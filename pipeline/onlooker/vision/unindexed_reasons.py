@@ -35,10 +35,10 @@ class QualityThresholds(msgspec.Struct, frozen=True):
     brightness: float
     """Minimum, 0 to 100. Of portraits one in a hundred is below 24."""
     yaw: float
-    """Maximum degrees to either side; AUTO passes all but profiles. Of portraits one in a hundred
-    is turned by more than 28."""
+    """Maximum degrees to either side; AUTO passes all but profiles. Of portraits one in twenty
+    is turned by more than 30."""
     pitch: float
-    """Maximum degrees up or down. Of portraits one in a hundred is tilted by more than 24."""
+    """Maximum degrees up or down. Of portraits one in twenty is tilted by more than 19."""
 
 
 THRESHOLDS: dict[QualityFilter, QualityThresholds] = {
@@ -54,10 +54,10 @@ Percentages of the largest face of each image that pass, with a mesh and with `s
     images                                      faces    AUTO   LOW  MEDIUM  HIGH
     people to be recognised, 36 px and wider       38     100    92      82    61
     groups                                         16     100    94      88    75
-    press portraits (LFW), 38 to 80 px           1088    99.9  99.3    98.5     0
-    portraits (UTKFace), 133 px and wider         577    99.7  99.1    97.7  92.4
+    press portraits (LFW), 38 to 80 px           1088    99.5  99.0    97.2     0
+    portraits (UTKFace), 133 px and wider         577    99.0  98.6    96.7  89.9
 
-All pass NONE. The seven of the first row that do not pass MEDIUM are small or blurred crops of
+All that are aligned pass NONE. The seven of the first row that do not pass MEDIUM are small or blurred crops of
 videos.
 """
 
