@@ -17,7 +17,13 @@ from onlooker.config import schema
 from onlooker.media.picture import Picture, Pixels
 from onlooker.models import readers
 from onlooker.types import Quad, TextLine, TextQuad
-from onlooker.vision import look_alikes, machine_readable, seven_segments, text_readers
+from onlooker.vision import (
+    lone_characters,
+    look_alikes,
+    machine_readable,
+    seven_segments,
+    text_readers,
+)
 from onlooker.vision.crops import crop
 from onlooker.vision.text_finder import TEXT_SCORE
 from onlooker.vision.text_gaps import Character
@@ -148,7 +154,10 @@ class TextReader:
             words = {n for n, reading in clearer.items() if not _stand_apart(reading, best[n])}
             turned = {id(places[n][0]) for n in words}
             best.update({n: each for n, each in clearer.items() if id(places[n][0]) in turned})
-        return [_with_points(picture, best[n]) for n, (picture, _) in enumerate(places)]
+        return [
+            _with_points(picture, _unless_imagined(picture, best[n]))
+            for n, (picture, _) in enumerate(places)
+        ]
 
     def _read(
         self, places: Sequence[tuple[Picture, TextQuad]], views: Sequence[tuple[int, Quad]]
@@ -200,6 +209,19 @@ def _stand_apart(*readings: Reading) -> bool:
     """Return whether no word of the readings has two letters."""
     texts = ("".join(character.text for character in reading.characters) for reading in readings)
     return all(len(word) == 1 for text in texts for word in text.split())
+
+
+def _unless_imagined(picture: Picture, reading: Reading) -> Reading:
+    """Return the reading, without characters if it is one that a picture was taken for."""
+    alone = sum(character.text != " " for character in reading.characters) == 1
+    if not alone or not lone_characters.is_large(picture, reading.quad):
+        return reading
+    written = (
+        reading.score >= lone_characters.MIN_SURE_SCORE
+        or lone_characters.two_colours(_rectified(picture, reading.quad))
+        >= lone_characters.MIN_TWO_COLOURS
+    )
+    return reading if written else Reading(reading.quad, ())
 
 
 def _with_points(picture: Picture, reading: Reading) -> Reading:
