@@ -3,6 +3,6 @@
 `analyser` tells the whole flow; `faces` (with `face_detectors`), `mesh`, `attributes`, `quality`,
 `embed`, `text_finder` and `text_reader` are its parts. `crops`, `tiles`, `pose`, `way_up` and the
 compiled `geometry`, `regions` and `ctc` serve them; `text_gaps`, `look_alikes`, `machine_readable`,
-`seven_segments` and `text_lines` make words of characters. All places are in pixels of the full
-image.
+`seven_segments`, `lone_characters` and `text_lines` make words of characters. All places are in
+pixels of the full image.
 """
