@@ -134,7 +134,7 @@ def test_a_head_that_looks_aside_looks_further_in_the_same_direction(
     seen = rotation_of(Pose(roll=roll, yaw=yaw, pitch=pitch))
     aside, below, away = seen[:, 2]
     tilt = np.degrees(np.arccos(np.clip(away, -1, 1)))
-    assume(0.01 < tilt)
+    assume(tilt > 0.01)
     further = min(90, tilt + LAG_GROWTH * tilt**2) - tilt
     across = np.array([-below, aside, 0]) / np.hypot(aside, below)
     truth = Rotation.from_rotvec(np.radians(further) * across).as_matrix() @ seen

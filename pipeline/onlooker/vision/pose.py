@@ -24,8 +24,8 @@ FRONTAL_NOSE = 0.55
 NOSE_YAW_SHIFT = 0.75
 NOSE_PITCH_SHIFT = 0.36
 
-# A mesh lags behind a head that looks aside: it shows what is visible, and guesses the rest. The lag
-# grows with the square of the angle. Fitted to 140 rendered heads of other people than those of
+# A mesh lags behind a head that looks aside: it shows what is visible, and guesses the rest. The
+# lag grows with the square of the angle. Fitted to 140 rendered heads of other people than those of
 # tests/proofs/poses.py.
 LAG_GROWTH = 0.004
 

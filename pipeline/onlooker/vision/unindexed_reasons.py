@@ -57,8 +57,8 @@ Percentages of the largest face of each image that pass, with a mesh and with `s
     press portraits (LFW), 38 to 80 px           1088    99.5  99.0    97.2     0
     portraits (UTKFace), 133 px and wider         577    99.0  98.6    96.7  89.9
 
-All that are aligned pass NONE. The seven of the first row that do not pass MEDIUM are small or blurred crops of
-videos.
+All that are aligned pass NONE. The seven of the first row that do not pass MEDIUM are small or
+blurred crops of videos.
 """
 
 
