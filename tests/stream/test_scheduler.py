@@ -16,7 +16,7 @@ from tests.support.line import (
 )
 
 from onlooker.stream import messages
-from onlooker.stream.scheduler import MAX_WAITING_LIVE
+from onlooker.stream.hub_state import MAX_WAITING, MAX_WAIT_SECONDS, START_SECONDS
 
 
 def test_a_worker_gets_one_frame_at_a_time(line: Line) -> None:

@@ -64,6 +64,8 @@ class Hub:
         self._forgotten: dict[str, int] = {}
         """The last session of streams that were forgotten."""
         self._ticked: float | None = None
+        self._staffed: float | None = None
+        """When each stage had a worker for the first time."""
         self._now = 0.0
         self._out: list[Send] = []
 
@@ -287,6 +289,8 @@ class Hub:
         self._gone(sender, counted=False)  # its leases did not reach it
         self._heard[sender] = now
         self._scheduler.join(sender, numbers[0], message.remote)
+        if self._staffed is None and self._scheduler.staffed:
+            self._staffed = now
 
     def _result(self, sender: str, message: messages.Result, frame: bytes, now: float) -> None:
         worker = self.workers.get(sender)
@@ -342,12 +346,24 @@ class Hub:
         self._scheduler.queue(flight)
         live = flight.stream.policy == "live"
         if live and flight.stage == 0 and not self.stages[0].ordered:
-            for old in self._scheduler.superseded(flight.stream):
-                following = self.stages[self._scheduler.next_ordered(0)].follows
-                if following and old.stream.may_be_carried(old):
-                    self._carry(old)
-                else:
-                    self._settle(old, "superseded")
+            self._thin(flight.stream)
+
+    def _thin(self, stream: Stream) -> None:
+        """Take the oldest frames for which the first stage has no time: newer ones wait as well.
+
+        They are followed instead of searched if a frame shortly before was. Otherwise they wait
+        until they are too old or too many.
+        """
+        follows = self.stages[self._scheduler.next_ordered(0)].follows
+        while (old := self._scheduler.oldest_of_several(stream)) is not None:
+            carried = follows and stream.may_be_carried(old)
+            if not carried and not stream.waits_in_vain(old, self._now, self._staffed):
+                return
+            self._scheduler.withdraw_oldest(stream)
+            if carried:
+                self._carry(old)
+            else:
+                self._settle(old, "superseded")
 
     def _carry(self, flight: Flight) -> None:
         """Have the frame's faces and text followed instead of searched."""

@@ -8,9 +8,13 @@ from onlooker.stream.messages import Counts, Slot
 
 MAX_CARRIED_SECONDS = 0.5
 """Time after a frame that was searched in which later ones need not be."""
-MAX_WAITING_AT_START = 5
-"""Frames of a live stream that wait for the first stage while processes still load their models:
-fewer than the slots of any live stream's ring."""
+MAX_WAIT_SECONDS = 0.3
+"""Age up to which a live stream's frame waits for the first stage though a newer one does, too: so a
+short burst of work costs no frame, and a frame is not recorded half a second late."""
+START_SECONDS = 2.0
+"""The same for frames that came before all stages had workers, counted from then on."""
+MAX_WAITING = 12
+"""Frames of a live stream that wait for the first stage: fewer than the slots of its ring."""
 MAX_LAGS = 100
 """Frames of a stream whose lag is kept, for the percentiles."""
 
@@ -70,8 +74,6 @@ class Stream:
     """Frames since the last one that was searched."""
     searched: float = 0.0
     """When that one was captured."""
-    max_waiting: int = MAX_WAITING_AT_START
-    """If it is live, frames of it that may wait for the first stage."""
     announced: int = 0
     """The source's next index, as it last said."""
     settled: set[int] = field(default_factory=set)
@@ -102,7 +104,7 @@ class Stream:
         if not self.lags:
             return 0.0, 0.0
         ordered = sorted(self.lags)
-        return ordered[len(ordered) // 2], ordered[len(ordered) * 99 // 100]
+        return ordered[len(ordered) // 2], ordered[-(-99 * len(ordered) // 100) - 1]
 
     @property
     def status(self) -> messages.StreamStatus:
@@ -126,6 +128,19 @@ class Stream:
         """Return whether the frame need not be searched."""
         recent = flight.captured - self.searched <= MAX_CARRIED_SECONDS
         return recent and self.carried < self.may_carry
+
+    def waits_in_vain(self, flight: Flight, now: float, staffed: float | None) -> bool:
+        """Return whether the frame has waited for the first stage for too long, or too many have.
+
+        staffed: when each stage had a worker for the first time; None while models are loaded.
+        """
+        if len(self.waiting[0]) > MAX_WAITING:
+            return True
+        if staffed is None:
+            return False
+        if flight.captured <= staffed:
+            return now - staffed > START_SECONDS
+        return now - flight.captured > MAX_WAIT_SECONDS
 
     @property
     def finished(self) -> bool:

@@ -16,9 +16,6 @@ from typing import NamedTuple
 from onlooker.stream.hub_state import Flight, Stream, Worker
 from onlooker.stream.stage import StageRow
 
-MAX_WAITING_LIVE = 1
-"""Frames of a live stream that wait for the first stage once all stages have had workers."""
-
 AHEAD = 2
 """Frames that a worker of another machine holds beyond those that one here may: they are on their
 way while it works."""
@@ -99,20 +96,18 @@ class Scheduler:
         heapq.heappush(flight.stream.waiting[flight.stage], flight.index)
         self.take_turns(flight.stream)
 
-    def superseded(self, stream: Stream) -> Iterator[Flight]:
-        """Take the oldest frames that too many of a live stream wait for the first stage.
+    def oldest_of_several(self, stream: Stream) -> Flight | None:
+        """Return the oldest frame that waits for the first stage, if a newer one does, too."""
+        waiting = stream.waiting[0]
+        return stream.flights[waiting[0]] if len(waiting) > 1 else None
 
-        To be called for each frame that comes: those that have waited for the workers of a new run
-        have priority for as many frames as they are, but not for ever on a slow machine.
-        """
-        while len(stream.waiting[0]) > stream.max_waiting:
-            yield stream.flights[heapq.heappop(stream.waiting[0])]
+    def withdraw_oldest(self, stream: Stream) -> None:
+        """Let the oldest frame of a stream wait for the first stage no longer."""
+        heapq.heappop(stream.waiting[0])
 
-        if stream.max_waiting > MAX_WAITING_LIVE and self._staffed():
-            stream.max_waiting = max(MAX_WAITING_LIVE, len(stream.waiting[0]) - 1)
-
-    def _staffed(self) -> bool:
-        """Return whether each stage has a worker."""
+    @property
+    def staffed(self) -> bool:
+        """Whether each stage has a worker."""
         return len({worker.stage for worker in self.workers.values()}) == len(self.stages)
 
     def take_turns(self, stream: Stream) -> None:

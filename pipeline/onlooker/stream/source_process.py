@@ -21,6 +21,7 @@ from onlooker.stream.camera_reader import MAX_RECONNECT_SECONDS, STEADY_SECONDS,
 from onlooker.stream.feeds import Feed
 from onlooker.stream.frame_traces import FrameTraces, Passage, epoch_ns, open_traces
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
+from onlooker.stream.hub_state import MAX_WAITING
 from onlooker.stream.source import Sends, Source
 
 if TYPE_CHECKING:
@@ -56,8 +57,8 @@ def main(run: Path, number: int, name: str) -> int:
     feed = run_directory.read_feed(run, number).of_stages(follows)
     base, _, life = name.rpartition(".")
     window = capacity.window(plan.config)
-    if feed.live:  # newest wins only if there is room for more than workers can hold
-        window = max(window, 2 * capacity.workers(plan.config) + 4)
+    if feed.live:  # newest wins only if there is room for more than wait and workers can hold
+        window = max(window, MAX_WAITING + 2 * capacity.workers(plan.config))
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with HubClient(plan, name, source.registration) as hub, ExitStack() as closing:
         hub.register()

@@ -6,7 +6,8 @@ frames between, also to those in which the detector misses the text although its
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
+from itertools import accumulate
 
 import msgspec
 import numpy as np
@@ -31,6 +32,10 @@ MOVING_SECONDS = 0.4
 FIRST_SECONDS = 0.12
 FIRST_READINGS = 4
 """The same for the first few readings."""
+MAX_AGAIN = 40.0
+"""Length of the regions that are read again in one frame, in heights of their characters; others
+wait for the next frame. A page would otherwise be read at once again and again, and the frames of
+cameras behind it would wait."""
 SHIFT = 0.1
 """A region that has moved by more than this share of its height moves."""
 REACH, FIRST_REACH = 0.35, 1.0
@@ -60,7 +65,8 @@ class Region(msgspec.Struct):
     """A region as it was read last.
 
     frame, number: the frame's index, and the region's place in it. time: of that frame. patch: None
-    if it cannot be found again. last: time of the last detection. times: how often it was read.
+    if it cannot be found again. last: time of the last detection, or of a later frame that was not
+    searched and in which its pixels were. times: how often it was read.
     shift: its way since it was read, in pixels. finer: whether a finer search found it. present:
     whether it was in the last frame. latest: its pixels there.
     """
@@ -96,6 +102,8 @@ class FollowedLines(msgspec.Struct):
     regions: list[Region] = []
     rests: bool = False
     """Whether some frames of the stream are not searched: for them `Region.latest` is kept."""
+    last: float = 0.0
+    """Time of the last frame."""
 
     def take(
         self,
@@ -113,12 +121,13 @@ class FollowedLines(msgspec.Struct):
         self.rests |= finer
         self._forget(time, cut)
         taken: list[TextQuad] = []
+        chosen = self._chosen(time)
         known = list(self.regions)
         for region in known:
             region.present = False
         if not finer:
             finest = [region for region in known if region.finer]
-            kept, quads = self._keep(finest, index, time, quads, picture, taken)
+            kept, quads = self._keep(finest, index, time, quads, picture, taken, chosen)
             known = [region for region in known if region not in kept]
         boxes = [bounds(quad.quad) for quad in quads]
         expected = [region.motion.at(time).box() for region in known]
@@ -130,7 +139,7 @@ class FollowedLines(msgspec.Struct):
             before = known[of[number]] if number in of else None
             like = None if before is None else _like(before, box, picture)
             fine = finer and _height(quad.quad) <= MAX_FINER_HEIGHT * picture.height
-            again = before is not None and _due(before, time)
+            again = id(before) in chosen
             if before is not None and like is not None:
                 before.move_on(time)
             if like is None or again:
@@ -151,6 +160,7 @@ class FollowedLines(msgspec.Struct):
                     known[row].present = True
                     taken.append(missed)
         self._keep_latest(picture)
+        self.last = time
         return tuple(taken)
 
     def _keep(
@@ -161,10 +171,12 @@ class FollowedLines(msgspec.Struct):
         quads: Sequence[TextQuad],
         picture: Picture,
         taken: list[TextQuad],
+        chosen: Set[int],
     ) -> tuple[list[Region], list[TextQuad]]:
         """Add the regions of a finer search to `taken` whose pixels are there, as that found them.
 
-        Return these regions, and those of `quads` that are not mostly inside them.
+        Return these regions, and those of `quads` that are not mostly inside them. chosen: see
+        `_chosen`.
         """
         found = [
             (region, quad)
@@ -185,7 +197,7 @@ class FollowedLines(msgspec.Struct):
         for region, quad in found:
             region.move_on(time)
             region.present = True
-            again, place = _due(region, time), bounds(quad.quad)
+            again, place = id(region) in chosen, bounds(quad.quad)
             if any(_share(quad.quad, each.quad) > MAX_SHARE for each in seen):
                 quad = replace(quad, detected=True)
                 region.last = time
@@ -219,8 +231,11 @@ class FollowedLines(msgspec.Struct):
             region.present = there is not None
             if there is not None:
                 region.move_on(time)
+                if region.last == self.last:  # it is no gap in which nothing was searched
+                    region.last = time
                 carried.append(there)
         self._keep_latest(picture)
+        self.last = time
         return tuple(carried)
 
     def _keep_latest(self, picture: Picture) -> None:
@@ -233,6 +248,16 @@ class FollowedLines(msgspec.Struct):
     def _forget(self, time: float, cut: bool) -> None:
         """Forget the regions that were not detected for long, or all if there is a cut."""
         self.regions = [r for r in self.regions if time - r.last <= GAP_SECONDS and not cut]
+
+    def _chosen(self, time: float) -> set[int]:
+        """Return the `id` of each region that is to be read again if its pixels are there."""
+        due = sorted((r for r in self.regions if _due(r, time)), key=lambda region: region.time)
+        lengths = accumulate(_length(region.quad.quad) for region in due)
+        return {
+            id(region)
+            for number, (region, length) in enumerate(zip(due, lengths, strict=True))
+            if number == 0 or length <= MAX_AGAIN
+        }
 
     def _read(
         self,
@@ -298,6 +323,11 @@ def _share(one: Quad, other: Quad) -> float:
 def _height(quad: Quad) -> float:
     """Return the height of a region's characters in pixels, also if they are written sideways."""
     return min(math.dist(quad[0], quad[3]), math.dist(quad[0], quad[1]))
+
+
+def _length(quad: Quad) -> float:
+    """Return the length of a region in heights of its characters."""
+    return max(math.dist(quad[0], quad[3]), math.dist(quad[0], quad[1])) / max(1.0, _height(quad))
 
 
 def _patch(quad: Quad, box: Box, picture: Picture) -> Patch | None:
