@@ -3,8 +3,9 @@
     python -m bench.bench_live [--seconds 60] [--cameras 4] [--fps 5]
 
 The cameras are HTTP servers in processes of their own, which send the demo's video as MJPEG. Lag is
-the time from a frame's arrival to its record in the log. The newest frame wins; frames that the
-machine is too slow for are dropped and counted. The table must add up.
+the time from a frame's arrival to its record in the log; its 99th percentile is that of the worst
+100 frames in a row after the start. Frames that the machine is too slow for are dropped and
+counted. The table must add up.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.media.video_file import VideoFile
 from onlooker.stream.cameras import serve
+from onlooker.stream.hub_state import MAX_LAGS, MAX_WAITING
 from onlooker.stream.messages import Counts, Status
 from onlooker.stream.outputs import Outputs
 
@@ -80,6 +82,7 @@ def main() -> None:
         streams = {f"camera{n}": SourceConfig(url=url, policy="live") for n, url in enumerate(urls)}
         began = 0.0
         before: dict[str, Counts] = {}
+        slowest: dict[str, float] = {}
 
         def watch(status: Status) -> None:
             nonlocal began
@@ -87,6 +90,12 @@ def main() -> None:
             if not began and known and all(known):
                 began = time.monotonic()  # models have been loaded by now
                 before.update((stream.name, stream.counts) for stream in status.streams)
+            for stream in status.streams:
+                if (
+                    stream.counts.done - before.get(stream.name, stream.counts).done
+                    > MAX_LAGS + MAX_WAITING
+                ):
+                    slowest[stream.name] = max(slowest.get(stream.name, 0.0), stream.lag[1])
             if began and time.monotonic() - began > asked.seconds:
                 os.kill(os.getpid(), signal.SIGTERM)
 
@@ -101,11 +110,12 @@ def main() -> None:
         start = before.get(stream.name, Counts())
         later = sum(counts.dropped.values()) - sum(start.dropped.values())
         fits = counts.received == counts.settled + stream.in_flight
+        lag = stream.lag[0], slowest.get(stream.name, stream.lag[1])
         print(
             f"{stream.name}  received {counts.received}, analysed {counts.done}, "
             f"dropped {dict(counts.dropped)}, {later} of them after the start, "
             f"in flight {stream.in_flight}, adds up {fits}; "
-            f"lag {stream.lag[0]:.2f} s, 99 of 100 within {stream.lag[1]:.2f} s"
+            f"lag {lag[0]:.2f} s, 99 of 100 within {lag[1]:.2f} s"
         )
 
 

@@ -58,11 +58,17 @@ def test_a_camera_frame_without_time_to_be_searched_is_carried(tmp_path: Path) -
     assert line.counts("a").dropped == {}
 
 
-@pytest.mark.parametrize("cause", ["many", "late"])
-def test_frames_are_not_carried_for_long(tmp_path: Path, cause: str) -> None:
+@pytest.mark.parametrize(
+    ("may_carry", "seconds", "dropped"),
+    [(1, 0.2, 1), (9, 0.35, 2)],
+    ids=["as many as it may", "half a second"],
+)
+def test_frames_are_not_carried_for_long(
+    tmp_path: Path, may_carry: int, seconds: float, dropped: int
+) -> None:
     line = follow(tmp_path)
-    line.hub.streams["a"].may_carry = 1 if cause == "many" else 9
-    for _ in range(5):
-        line.now += 0.3 * (cause == "late")
+    line.hub.streams["a"].may_carry = may_carry
+    for _ in range(5):  # one is searched, one carried, one waits, or two
+        line.now += seconds
         line.offer("a.1")
-    assert line.counts("a").dropped == {"superseded": 2}
+    assert line.counts("a").dropped == {"superseded": dropped}

@@ -1,4 +1,4 @@
-"""Which worker gets which frame: turns, order, the newest frame first, and ownership."""
+"""Which worker gets which frame: turns, order, frames that wait in vain, and ownership."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from tests.support.line import (
     streams,
 )
 
-from onlooker.stream import messages
-from onlooker.stream.hub_state import MAX_WAITING, MAX_WAIT_SECONDS, START_SECONDS
+from onlooker.stream import hub_state, messages
+from onlooker.stream.hub_state import MAX_WAIT_SECONDS, START_SECONDS
 
 
 def test_a_worker_gets_one_frame_at_a_time(line: Line) -> None:
@@ -102,62 +102,95 @@ def test_while_a_dead_recorder_seems_alive_its_successor_gets_no_frame_behind_it
     assert line.recorded["a"] == [0]
 
 
-def test_the_newest_frame_of_a_live_stream_waits(line: Line) -> None:
+def watched(line: Line, workers: str) -> None:
+    """Open a live stream, and have the named ones of the workers d, r and w."""
     line.open("cam", live=True)
     line.read("cam.1")
-    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
-        line.join(name, stage)
-    for _ in range(6):
+    staff(line, workers)
+
+
+def staff(line: Line, workers: str) -> None:
+    stages = {"d": "detect", "r": "recognise", "w": "record"}
+    for name in workers:
+        line.join(name, stages[name])
+
+
+def offer(line: Line, number: int, seconds: float) -> None:
+    """Offer frames of the live stream, one each time that so many seconds have passed."""
+    for _ in range(number):
+        line.now += seconds
         line.offer("cam.1")
-        while line.inbox["cam.1"]:
-            line.read("cam.1")
+        line.exchange("cam.1")
+
+
+def test_frames_of_a_live_stream_wait_for_a_moment_only(line: Line) -> None:
+    watched(line, "drw")
+    offer(line, 6, 0.4 * MAX_WAIT_SECONDS)
     assert jobs(line, "d") == [0]
-    assert line.counts("cam") == messages.Counts(received=6, dropped={"superseded": 4})
+    # The first two that waited were too old when the last two came.
+    assert line.counts("cam") == messages.Counts(received=6, dropped={"superseded": 2})
     line.work("d")
     line.work("r")
-    assert jobs(line, "d") == [5]
-    assert line.counts("cam").dropped == {"superseded": 4}  # what was begun is finished
+    assert jobs(line, "d") == [3]
+    assert line.counts("cam").dropped == {"superseded": 2}  # what was begun is finished
 
 
-def test_the_first_frames_of_a_live_stream_wait_until_the_models_are_loaded(line: Line) -> None:
-    line.open("cam", live=True)
-    line.read("cam.1")
-    line.join("d", "detect")
-    for _ in range(4):  # the first is begun
-        line.offer("cam.1")
-    for name, stage in (("r", "recognise"), ("w", "record")):
-        line.join(name, stage)
+def test_a_burst_of_work_costs_a_live_stream_no_frame(line: Line) -> None:
+    watched(line, "drw")
+    offer(line, 4, 0.3 * MAX_WAIT_SECONDS)
     for _ in range(4):
         for name in "drw":
             line.work(name)
-    line.offer("cam.1")
     assert line.recorded["cam"] == [0, 1, 2, 3]
     assert line.counts("cam").dropped == {}
-    assert line.hub.streams["cam"].max_waiting == MAX_WAITING_LIVE
 
 
-def test_no_more_of_them_than_are_worth_it(line: Line) -> None:
-    line.open("cam", live=True)
-    line.read("cam.1")
-    line.hub.streams["cam"].max_waiting = 2
+def test_the_last_frame_of_a_live_stream_is_never_too_old(line: Line) -> None:
+    watched(line, "drw")
+    offer(line, 2, 0.1)
+    line.now += 10 * MAX_WAIT_SECONDS
+    for _ in range(2):
+        for name in "drw":
+            line.work(name)
+    assert line.recorded["cam"] == [0, 1]
+
+
+def test_the_first_frames_of_a_live_stream_wait_until_the_models_are_loaded(line: Line) -> None:
+    watched(line, "d")
+    offer(line, 4, 10 * MAX_WAIT_SECONDS)  # the first is begun
+    staff(line, "rw")
+    offer(line, 1, 0.9 * START_SECONDS)
     for _ in range(5):
-        line.offer("cam.1")
+        for name in "drw":
+            line.work(name)
+    assert line.recorded["cam"] == [0, 1, 2, 3, 4]
+    assert line.counts("cam").dropped == {}
+
+
+def test_no_more_of_them_than_there_is_room_for(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_state, "MAX_WAITING", 2)
+    watched(line, "")
+    offer(line, 5, 0.1)
     assert line.counts("cam").dropped == {"superseded": 3}
 
 
 def test_a_slow_line_soon_takes_the_newest_frames_only(line: Line) -> None:
-    line.open("cam", live=True)
-    line.read("cam.1")
-    for _ in range(4):
-        line.offer("cam.1")
-    for name, stage in (("d", "detect"), ("r", "recognise"), ("w", "record")):
-        line.join(name, stage)
-    for _ in range(4):
-        line.offer("cam.1")
-        line.exchange("cam.1")
-    stream = line.hub.streams["cam"]
-    assert stream.max_waiting == MAX_WAITING_LIVE
-    assert len(stream.waiting[0]) == 1
+    watched(line, "")
+    offer(line, 4, 0.1)
+    staff(line, "drw")
+    offer(line, 1, 1.1 * START_SECONDS)
+    assert line.counts("cam").dropped == {"superseded": 3}
+    assert len(line.hub.streams["cam"].waiting[0]) == 1
+
+
+def test_a_stream_that_comes_later_does_not_wait_for_models(line: Line) -> None:
+    staff(line, "drw")
+    line.now += 1.0
+    watched(line, "")
+    offer(line, 3, 2 * MAX_WAIT_SECONDS)
+    assert line.counts("cam").dropped == {"superseded": 1}
 
 
 def test_as_many_frames_of_live_streams_are_begun_as_a_stage_has_workers(line: Line) -> None:

@@ -11,10 +11,12 @@ from onlooker.track.followed_lines import (
     FIRST_READINGS,
     FIRST_SECONDS,
     GAP_SECONDS,
+    MAX_AGAIN,
     MAX_REGIONS,
     MOVING_SECONDS,
     REST_SECONDS,
     FollowedLines,
+    _length,
 )
 from onlooker.types import TextQuad
 
@@ -169,6 +171,44 @@ def test_a_gap_is_bridged_for_a_while_only() -> None:
         film.show(line, missed=True)
         bridged += len(film.taken)
     assert bridged == int(GAP_SECONDS * FPS)
+
+
+def test_text_in_frames_that_are_not_searched_has_no_gap() -> None:
+    line = ("EXIT", 80, 100)
+    film = Film()
+    step = round(1.2 * GAP_SECONDS * FPS)
+    for n in range(4):
+        film.index = n * step
+        found = film.followed.take(n * step, n * step / FPS, [region(*line)], drawn(line), False)
+        # All but the first are later than a gap may be, and nothing was searched between them.
+        assert [each.like is None for each in found] == [n == 0]
+        film.followed.carry((n * step + step // 2) / FPS, drawn(line, noise=n), False)
+
+
+def test_what_a_search_missed_is_not_detected_by_being_carried() -> None:
+    line = ("EXIT", 80, 100)
+    film = Film()
+    film.show(line)
+    film.show(line)
+    left = [
+        len(film.followed.take(n, n / FPS, [], drawn(line, noise=n), False))
+        if n % 2
+        else len(film.followed.carry(n / FPS, drawn(line, noise=n), False))
+        for n in range(3, 3 + round(1.5 * GAP_SECONDS * FPS))
+    ]
+    assert left[0] == 1
+    assert left[-1] == 0
+
+
+def test_a_page_is_read_again_over_several_frames() -> None:
+    page = [(f"Line {n} of a page of text", 20, 30 + 30 * n) for n in range(7)]
+    film = Film()
+    read = [film.show(*page) for _ in range(25)]
+    assert read[0] == list(range(7))  # what is new waits for nothing
+    assert len({place for places in read[1:] for place in places}) == 7
+    longest = max(_length(region(*line).quad) for line in page)
+    assert 0 < max(map(len, read[1:])) * longest <= MAX_AGAIN + longest
+    assert max(map(len, read[1:])) < 7
 
 
 def test_after_a_cut_all_is_read() -> None:

@@ -22,7 +22,7 @@ import msgspec
 from onlooker.types import UNREADABLE, Frame
 
 Policy: TypeAlias = Literal["every", "live"]
-"""every: each frame is analysed, and the source waits. live: the newest frame wins."""
+"""every: each frame is analysed, and the source waits. live: it does not, newer frames win."""
 
 
 Failure: TypeAlias = Literal["undecodable", "lost", "poisoned", "error"]

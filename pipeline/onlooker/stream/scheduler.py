@@ -1,4 +1,4 @@
-"""Decides which worker gets which frame: fairness, order, the newest frame first, ownership.
+"""Decides which worker gets which frame: fairness, order, ownership.
 
 Pure, like `onlooker.stream.hub`, which asks it after every message.
 
