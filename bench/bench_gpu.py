@@ -5,7 +5,8 @@ cores with the product's defaults, then for the card, with each number of worker
 that is given. The figures of a pass are frames per second between the first third of all frames
 and the end of the last video, while as many come in as go out; the seconds until the first frame;
 and how busy each kind of process was, in cores. Each pass's records are compared with those of the
-first: names, lines of text, and the places of faces.
+first: names, lines of text, and the places of faces. With --each every frame is searched and
+recognised; else what has not changed is followed, which the cores do.
 
     python -m bench.bench_gpu --provider auto --save cores.msgpack
     python -m bench.bench_gpu --provider cuda --against cores.msgpack --workers 1 2 3 --batch 16 32
@@ -29,6 +30,7 @@ from bench.support.machine import measured_with
 
 from onlooker.cli.demo_video import photographs
 from onlooker.config.schema import Config, Match, Pipeline, Runtime
+from onlooker.config.tracking import Tracks
 from onlooker.identity.enrol import enrol, image_files
 from onlooker.identity.search.engines import open_searcher
 from onlooker.models import weights
@@ -51,7 +53,7 @@ class Pass(msgspec.Struct):
     start: float
     """Seconds until the first frame was finished."""
     busy: dict[str, float]
-    """Cores that the processes of each stage used, and the hub and the sources."""
+    """Cores that the processes of each stage used, and decoding."""
     card: str
     """Greatest memory of the card in use, and mean use of its time."""
     records: Records
@@ -172,11 +174,12 @@ def main() -> None:
     arguments.add_argument("--workers", type=int, nargs="+", default=[0])
     arguments.add_argument("--batch", type=int, nargs="+", default=[0])
     arguments.add_argument("--provider", default="cuda")
+    arguments.add_argument("--each", action="store_true", help="nothing is followed")
     arguments.add_argument("--save", type=Path, help="file for the first pass")
     arguments.add_argument("--against", type=Path, help="file of an earlier pass to compare with")
     chosen = arguments.parse_args()
 
-    settings = Config(match=Match(collection="bench"))
+    settings = Config(match=Match(collection="bench"), tracks=Tracks(enabled=not chosen.each))
     weights.pull(analyser.cards(settings))
     # In memory if possible: the disk is not to be measured.
     shared = "/dev/shm" if Path("/dev/shm").is_dir() else None
