@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from onlooker.models import verify, weights
+from onlooker.models import session, verify, weights
 from onlooker.models.card import cards
 
 
@@ -26,6 +26,15 @@ def test_another_model_in_its_place_is_a_problem(
     assert (verdict.name, verdict.provider, verdict.precision) == ("ppocrv4_det", "cpu", "")
     [problem] = verdict.problems
     assert "the model does not fit its card: it has 12 outputs" in problem
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider 'CUDAExecutionProvider'")
+def test_a_provider_that_cannot_be_used_is_no_model_s_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session, "available", lambda: ("cpu", "cuda"))
+    with pytest.raises(session.ProviderError, match="cannot run on cuda"):
+        next(verify.verify(["gender", "yunet"], "cuda"))
 
 
 def test_a_measurement_is_what_the_card_holds() -> None:

@@ -45,6 +45,10 @@ class LoadError(WeightsError):
     """A model's built file cannot be loaded."""
 
 
+class ProviderError(WeightsError):
+    """No model can run on the provider on this machine."""
+
+
 def load(name: str, provider: str = "auto") -> Model:
     """Return the model called `name`, ready to run; its weights are built on first use.
 
@@ -161,7 +165,7 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
         ) from error
     if PROVIDERS[provider] not in session.get_providers():
         # A provider whose libraries are missing is left out, and that is only logged.
-        raise WeightsError(
+        raise ProviderError(
             f"{card.name} cannot run on {provider}: ONNX Runtime cannot use it here and printed "
             f"above what is missing; {NEEDS.get(provider, '')}"
             f'run `pip install "onlooker[{EXTRAS[provider]}]"`, or set runtime.provider to "cpu"'

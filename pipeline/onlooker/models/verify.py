@@ -27,8 +27,8 @@ def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterat
     """Run each model on its card's probe and compare; build missing models first.
 
     By default these are all models that are not optional, and the optional ones that are built.
-    Each verdict is yielded as soon as it is known. Raises WeightsError if there is no such model or
-    provider.
+    Each verdict is yielded as soon as it is known. Raises WeightsError if there is no such model,
+    or if the provider cannot be used.
     """
     if names is None:
         built = [each for each in cards().values() if weights.built(each)]
@@ -37,6 +37,8 @@ def verify(names: Iterable[str] | None = None, provider: str = "auto") -> Iterat
         chosen = session.choose(find_card(name), provider)
         try:
             yield _verdict(name, provider)
+        except session.ProviderError:
+            raise
         except WeightsError as error:
             yield Verdict(name=name, provider=chosen, precision="", problems=(str(error),))
 
