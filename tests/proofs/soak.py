@@ -6,8 +6,10 @@ With --people the real tracker follows visitors and recognises each of them. The
 regulars among the 10,000 unknown people that the store has from the start, each with as many faces
 as are kept of one person, because what a new person or face takes is no leak: it is told beside.
 
-Exits with 1 if a process grows by more than 1 MB per 100,000 frames (least squares over the last
-80 % of the run), or has more descriptors at the end than after the first fifth.
+Exits with 1 if a process grows by more than 1 MB per 100,000 frames (least squares), or ends with
+more descriptors than it began with. Each process is judged by its own life, after a fifth of the
+run's frames in which it warms up. One that has replaced another is told, with its age; if it came
+too late to be judged, the one before it must have been.
 """
 
 import argparse
@@ -17,7 +19,9 @@ import tempfile
 import time
 import uuid
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from tests.support import steps
@@ -36,6 +40,50 @@ from onlooker.stream.outputs import Outputs
 
 MAX_GROWTH_MB = 1.0
 """Megabytes that a process may grow by in 100,000 frames."""
+WARM_UP, MIN_JUDGED = 0.2, 0.2
+"""Shares of the run's frames: in which a process warms up, and which it must live for after that to
+be judged."""
+
+Sample: TypeAlias = tuple[int, float, int]
+"""Frames so far, megabytes of the process alone, descriptors."""
+
+
+class Verdict(NamedTuple):
+    """The judgement of one process's life; `grows` is None if it was too short to be judged."""
+
+    name: str
+    text: str
+    grows: bool | None
+
+
+def verdict(name: str, seen: Sequence[Sample], frames: int) -> Verdict:
+    """Judge a process by its samples. frames: of the whole run."""
+    begun, warm = seen[0][0], seen[0][0] + WARM_UP * frames
+    later = [sample for sample in seen if sample[0] >= warm]
+    replaced = name.rpartition(".")[2] not in ("1", name)
+    life = f"  replaced another after {begun} frames" * replaced
+    if not later or later[-1][0] - warm < MIN_JUDGED * frames:
+        return Verdict(name, f"lived for {seen[-1][0] - begun} frames, not judged{life}", None)
+    counts, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))
+    slope = np.polyfit(counts, megabytes, 1)[0] * 1e5
+    # The lowest of each part: some are open for a moment only.
+    part = max(1, len(files) // 5)
+    first, last = files[:part].min(), files[-part:].min()
+    grows = bool(slope > MAX_GROWTH_MB or last > first)
+    return Verdict(
+        name,
+        f"{megabytes[0]:6.1f} to {megabytes[-1]:6.1f} MB, {slope:+.2f} MB per 100,000 frames, "
+        f"descriptors {first:.0f} to {last:.0f}{life}{'  GROWS' * grows}",
+        grows,
+    )
+
+
+def unjudged(verdicts: Iterable[Verdict]) -> set[str]:
+    """Return the names, without their lives' numbers, of which no process was judged."""
+    lives: dict[str, bool] = defaultdict(bool)
+    for each in verdicts:
+        lives[each.name.partition(".")[0]] |= each.grows is not None
+    return {name for name, judged in lives.items() if not judged}
 
 
 class Observer:
@@ -43,8 +91,8 @@ class Observer:
 
     def __init__(self) -> None:
         self.next = 0.0
-        self.seen: dict[str, list[tuple[int, float, int]]] = defaultdict(list)
-        """By process: frames so far, megabytes of its own, descriptors."""
+        self.seen: dict[str, list[Sample]] = defaultdict(list)
+        """By process."""
 
     def __call__(self, status: Status) -> None:
         now = time.monotonic()
@@ -125,17 +173,13 @@ def main() -> int:
     if asked.people:
         print(f"{len(visits)} appearances in the log, {named} of people with an id")
         bad |= named < len(visits) or not visits
-    for name, seen in sorted(observer.seen.items()):
-        later = seen[len(seen) // 5 :]
-        frames, megabytes, files = (np.array(column, float) for column in zip(*later, strict=True))
-        slope = np.polyfit(frames, megabytes, 1)[0] * 1e5 if np.ptp(frames) else 0.0
-        worse = bool(slope > MAX_GROWTH_MB or files[-1] > files[0])
-        bad |= worse
-        print(
-            f"{name:14} {megabytes[0]:6.1f} to {megabytes[-1]:6.1f} MB, "
-            f"{slope:+.2f} MB per 100,000 frames, descriptors {files[0]:.0f} to {files[-1]:.0f}"
-            f"{'  GROWS' * worse}"
-        )
+    verdicts = [verdict(*each, asked.frames) for each in sorted(observer.seen.items())]
+    for each in verdicts:
+        print(f"{each.name:14} {each.text}")
+        bad |= bool(each.grows)
+    for name in sorted(unjudged(verdicts)):
+        print(f"{name}: no process of it lived for long enough to be judged")
+        bad = True
     return int(bad)
 
 
