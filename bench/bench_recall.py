@@ -53,6 +53,8 @@ FACELESS = (
 )
 WIDTHS = (12, 16, 20, 24, 32, 48, 96, 200, 300)
 CLOSE_WIDTHS = (60, 200, 400, 800, 2000)
+FROM = 20
+"""Width from which on faces have a column of their own."""
 CONTEXT = 1.8
 """Side of the cut-out around a face, in long sides of the face."""
 WHOLE = np.array([[-9999, -9999, 9999, 9999]], np.float32)
@@ -223,7 +225,7 @@ def report(title: str, scenes: Sequence[Scene], edges: Sequence[int], ways: dict
     bands = [(widths >= low) & (widths < high) for low, high in itertools.pairwise(edges)]
     print(f"\n{title}: {len(scenes)} images, {len(widths)} faces; recall from each width on")
     head = "".join(f"{edge:>7}" for edge in edges[:-1])
-    print(f"{'':<26}{head}{'all':>8}{'precision':>11}{'CPU ms':>8}")
+    print(f"{'':<26}{head}{f'{FROM}+':>8}{'all':>8}{'precision':>11}{'CPU ms':>8}")
     for name, way in ways.items():
         way(scenes[0].pixels)  # warm up
         began = time.process_time()
@@ -234,7 +236,8 @@ def report(title: str, scenes: Sequence[Scene], edges: Sequence[int], ways: dict
         made_up = sum(number for _, number in verdicts)
         shares = "".join(f"{hit[band].mean():>7.3f}" if band.any() else "      -" for band in bands)
         precision = hit.sum() / max(1, hit.sum() + made_up)
-        print(f"{name:<26}{shares}{hit.mean():>8.3f}{precision:>11.3f}{took:>8.0f}", flush=True)
+        recall = f"{hit[widths >= FROM].mean():>8.3f}{hit.mean():>8.3f}"
+        print(f"{name:<26}{shares}{recall}{precision:>11.3f}{took:>8.0f}", flush=True)
 
 
 def alarms(title: str, pictures: Sequence[Pixels], ways: dict[str, Way]) -> None:

@@ -70,7 +70,10 @@ def test_what_is_mostly_beyond_the_edge_is_no_face(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def sees(inputs: list[Pixels], threshold: float) -> list[Rows]:
-        return [row(41, 35, 87, 93, 0.99) for _ in inputs]
+        # A face as large as the candidate, in the middle of the square.
+        middle, high = second_look.SIDE / 2, second_look.SIDE / second_look.CONTEXT / 2
+        wide = 0.8 * high
+        return [row(middle - wide, middle - high, middle + wide, middle + high, 0.99)] * len(inputs)
 
     for detector in ("_near", "_far"):
         monkeypatch.setattr(look, detector, sees)
