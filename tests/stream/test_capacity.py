@@ -41,6 +41,14 @@ def test_on_a_card_few_workers_take_many_frames(monkeypatch: pytest.MonkeyPatch)
     assert sizes(Config(runtime=cuda, pipeline=small)) == (1, 8, 32, 20, 12)
 
 
+def test_streams_are_followed_by_few_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = Config(runtime=Runtime(provider="cuda"))
+    for cores, alone, beside_a_card in ((1, 1, 1), (4, 1, 1), (16, 2, 4), (64, 8, 16)):
+        monkeypatch.setattr(capacity, "cores", lambda cores=cores: cores)
+        assert capacity.followers(Config()) == alone
+        assert capacity.followers(cuda) == beside_a_card
+
+
 def test_a_window_of_one_frame_is_refused() -> None:
     with pytest.raises(ConfigError, match="window: must be at least 2, or 0"):
         Pipeline(window=1)

@@ -6,7 +6,8 @@ import pytest
 from tests.support import steps
 from tests.support.frames import frame
 
-from onlooker.config.schema import Config, Pipeline, SourceConfig
+from onlooker.config.schema import Config, Pipeline, Runtime, SourceConfig
+from onlooker.stream import capacity
 from onlooker.stream.feeds import Feed
 from onlooker.stream.stage import NoPicture, Setup, Stage, maker, row
 
@@ -20,6 +21,15 @@ def test_a_stage_has_the_workers_that_it_says_or_that_are_configured() -> None:
     config = Config(pipeline=Pipeline(workers=3))
     assert Stage("detect", steps.measure).processes(config) == 3
     assert Stage("record", steps.measure, workers=1).processes(config) == 1
+
+
+def test_a_stage_that_follows_streams_has_processes_for_the_cores_that_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(capacity, "cores", lambda: 16)
+    follows = Stage("count", steps.count, ordered=True, stateful=True)
+    assert follows.processes(Config(pipeline=Pipeline(workers=3))) == 2
+    assert follows.processes(Config(runtime=Runtime(provider="cuda"))) == 4
 
 
 def test_the_plan_has_all_that_a_worker_needs_to_know_of_its_stage() -> None:

@@ -13,6 +13,9 @@ CARD_WORKERS = 2
 """Processes for each of detect and recognise on one card."""
 CARD_BATCH = 32
 """Frames that each of them analyses at once."""
+CORES_OF_A_FOLLOWER, CORES_OF_A_CARD_FOLLOWER = 8, 4
+"""Cores whose frames one process of a stage that follows streams can take: it has an eighth of the
+work on a frame, or more, if models run on a card."""
 BATCHES_AT_ONCE = 3
 """Batches that one worker analyses side by side."""
 MIN_WINDOW = 16
@@ -36,8 +39,14 @@ def on_card(config: Config) -> bool:
 
 
 def workers(config: Config) -> int:
-    """Return the number of processes of a stage that sets none."""
+    """Return the number of processes of a stage without order that sets none."""
     return config.pipeline.workers or (CARD_WORKERS if on_card(config) else cores())
+
+
+def followers(config: Config) -> int:
+    """Return the number of processes of a stage that follows streams and sets none."""
+    each = CORES_OF_A_CARD_FOLLOWER if on_card(config) else CORES_OF_A_FOLLOWER
+    return max(1, round(cores() / each))
 
 
 def batch(config: Config) -> int:

@@ -80,7 +80,7 @@ class Stage:
     make: "Callable[[Setup], Step]"
     """A function at the top of a module: other processes import it by its name."""
     workers: int = 0
-    """Number of processes; 0 means as many as `[pipeline] workers` says."""
+    """Number of processes; 0 means as many as `onlooker.stream.capacity` says."""
     ordered: bool = False
     """Receives every frame of a stream, failed ones too, in the order of their index. Other stages
     receive frames in any order, and no failed ones."""
@@ -102,7 +102,8 @@ class Stage:
 
     def processes(self, config: Config) -> int:
         """Return the number of worker processes."""
-        return self.workers or capacity.workers(config)
+        usual = capacity.followers if self.stateful else capacity.workers
+        return self.workers or usual(config)
 
 
 @dataclass(slots=True)
