@@ -3,6 +3,11 @@
 Signatures are in pipeline/onlooker/vision/ctc.pyi.
 """
 
+import numpy as np
+
+cdef float UNRANKED = 1e-6
+"""Probability of a class that is not among the best of a column."""
+
 
 def collapse(const long long[::1] classes, const float[::1] scores, const float[::1] spaces):
     """Return the characters of a line: class, score, first and last column, space before it."""
@@ -24,3 +29,59 @@ def collapse(const long long[::1] classes, const float[::1] scores, const float[
             space = 0
         first = column + 1
     return characters
+
+
+def aligned(
+    const long long[::1] line, const long long[:, ::1] classes, const float[:, ::1] scores
+):
+    """Return the class of each column, and its probability, on the best way to read the line."""
+    cdef Py_ssize_t columns = classes.shape[0], ranks = classes.shape[1], column, rank
+    # Even states are blanks, and odd ones the characters.
+    cdef Py_ssize_t states = 2 * line.shape[0] + 1, state, step, best
+    cdef long long wanted
+    cdef float seen
+    cdef double top
+    if scores.shape[0] != columns or scores.shape[1] != ranks:
+        raise ValueError("classes and scores must have the same shape")
+    ways, found = np.zeros(columns, np.int64), np.zeros(columns, np.float32)
+    cdef long long[::1] way = ways
+    cdef float[::1] score = found
+    # Probability of each state by the best way to it, and how many states that came from below.
+    cdef double[:, ::1] reached = np.zeros((columns, states))
+    cdef float[:, ::1] shares = np.zeros((columns, states), np.float32)
+    cdef signed char[:, ::1] steps = np.zeros((columns, states), np.int8)
+    for column in range(columns):
+        top = 0
+        for state in range(states):
+            wanted = line[state // 2] if state % 2 else 0
+            seen = UNRANKED
+            for rank in range(ranks):
+                if classes[column, rank] == wanted:
+                    seen = max(seen, scores[column, rank])
+            shares[column, state] = seen
+            if column == 0:
+                reached[column, state] = seen if state < 2 else 0
+            else:
+                best = 0
+                for step in range(1, min(state, 2) + 1):
+                    # Only a blank, and not one between two of the same character, is left out.
+                    if step == 2 and (state % 2 == 0 or wanted == line[state // 2 - 1]):
+                        break
+                    if reached[column - 1, state - step] > reached[column - 1, state - best]:
+                        best = step
+                steps[column, state] = <signed char> best
+                reached[column, state] = reached[column - 1, state - best] * seen
+            top = max(top, reached[column, state])
+        for state in range(states):
+            reached[column, state] /= top
+    if columns:
+        state = states - 1
+        if states > 1 and reached[columns - 1, state - 1] > reached[columns - 1, state]:
+            state -= 1
+        if reached[columns - 1, state] == 0:
+            raise ValueError(f"{line.shape[0]} characters do not fit into {columns} columns")
+        for column in range(columns - 1, -1, -1):
+            way[column] = line[state // 2] if state % 2 else 0
+            score[column] = shares[column, state]
+            state -= steps[column, state]
+    return ways, found

@@ -180,7 +180,7 @@ def test_a_missing_key_is_named(key: str, own: Path) -> None:
         ("reader", "members.0.sha256", "abc", "of 64 hex digits in lower case - at `$.members"),
         ("reader", "build.format", "caffe", "Invalid enum value 'caffe'"),
         ("reader", "build.edits", ["quantise"], "Invalid enum value 'quantise'"),
-        ("reader", "build.vocabulary", ..., "'greedy_with_space' needs the key `vocabulary`"),
+        ("reader", "build.vocabulary", ..., "'ranked_with_space' needs the key `vocabulary`"),
         ("reader", "shape", [48], "length 2"),
         ("reader", "multiple", 0, ">= 1 - at `$.multiple`"),
         ("reader", "scale", [1.0, 0.0, 1.0], "no scale is 0"),
@@ -188,7 +188,7 @@ def test_a_missing_key_is_named(key: str, own: Path) -> None:
         ("reader", "decode.scripts", [], "length >= 1 - at `$.decode.scripts`"),
         ("reader", "decode.scripts", ["Latin"], "no script is called 'Latin'; did you mean latin?"),
         ("reader", "decode.scripts", ["latn"], "no script is called 'latn'; did you mean latin?"),
-        ("reader", "build.edits", [], "`vocabulary` is for the edit 'greedy_with_space'"),
+        ("reader", "build.edits", [], "`vocabulary` is for the edit 'ranked_with_space'"),
         ("reader", "decode.strides", [8], "unknown field `strides`"),
         ("reader", "probe.size", [0, 48], ">= 1 - at `$.probe.size"),
         ("reader", "probe.size", [320, 32], "32 must be 48"),
@@ -230,7 +230,7 @@ def test_a_wrong_value_is_named_with_its_place(
         ("reader", at("build.format", "tflite"), None, "cannot be built as .* 'tflite'"),
         ("reader", at("build.format", "tesseract"), None, "'tesseract'|Tesseract"),
         ("reader", at("build.format", "tfjs"), None, r"has 1 \[\[members\]\], and .* 'tfjs'"),
-        ("reader", at("build", {"format": "onnx"}), None, "no output idx, .*greedy_with_space"),
+        ("reader", at("build", {"format": "onnx"}), None, "no output idx, .*ranked_with_space"),
         ("reader", low, None, r"lines are 48 pixels high: .* shape = \[48, 0\], not \[32, 0\]"),
         (
             "reader",
@@ -278,7 +278,7 @@ def test_a_file_may_leave_sizes_open_with_numbers_below_one(own: Path) -> None:
 
 def test_the_order_of_edits_does_not_matter(own: Path) -> None:
     built = []
-    for edits in (["greedy_with_space", "free_size"], ["free_size", "greedy_with_space"]):
+    for edits in (["ranked_with_space", "free_size"], ["free_size", "ranked_with_space"]):
         write(own, "reader", at("build.edits", edits), tall_reader())
         assert run("pull", "mine")[0] == 0
         built.append(weights.path("mine").read_bytes())

@@ -104,7 +104,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "reader": {
         "shape": [48, 0],
         "multiple": 8,
-        "build": {"format": "onnx", "edits": ["greedy_with_space"], "vocabulary": "all"},
+        "build": {"format": "onnx", "edits": ["ranked_with_space"], "vocabulary": "all"},
         "decode": {"kind": "characters", "scripts": ["latin"]},
         "probe": {"picture": "digits", "size": [320, 48]},
     },

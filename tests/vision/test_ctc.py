@@ -1,4 +1,5 @@
-from itertools import groupby
+import math
+from itertools import groupby, product
 
 import numpy as np
 import pytest
@@ -8,6 +9,18 @@ from hypothesis import strategies as st
 from onlooker.vision import ctc
 
 EIGHTHS = st.integers(0, 8).map(lambda n: n / 8)
+
+
+def lines(columns: int) -> st.SearchStrategy[list[int]]:
+    return st.lists(st.integers(1, 2), max_size=columns)
+
+
+def columns(number: int) -> st.SearchStrategy[list[list[tuple[int, float]]]]:
+    """Two different ones of three classes for each column, with their probabilities."""
+    pair = st.lists(
+        st.tuples(st.integers(0, 2), EIGHTHS), min_size=2, max_size=2, unique_by=lambda one: one[0]
+    )
+    return st.lists(pair, min_size=number, max_size=number)
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 1, width=32), EIGHTHS)))
@@ -40,3 +53,34 @@ def test_lengths_must_agree() -> None:
         ctc.collapse(np.zeros(3, np.int64), *np.zeros((2, 2), np.float32))
     with pytest.raises(ValueError, match="the same length"):
         ctc.collapse(np.zeros(3, np.int64), np.zeros(3, np.float32), np.zeros(2, np.float32))
+
+
+@given(st.integers(1, 5).flatmap(lambda n: st.tuples(lines(n), columns(n))))
+def test_aligned_is_the_most_likely_of_all_ways(
+    drawn: tuple[list[int], list[list[tuple[int, float]]]],
+) -> None:
+    line, places = drawn
+    shares = [{0: 1e-6, 1: 1e-6, 2: 1e-6} | dict(place) for place in places]
+    ways = {
+        way: math.prod(max(1e-6, share[each]) for share, each in zip(shares, way, strict=True))
+        for way in product(range(3), repeat=len(places))
+        if [each for each, _ in groupby(way) if each] == line
+    }
+    classes = np.array([[each for each, _ in place] for place in places], np.int64)
+    scores = np.array([[share for _, share in place] for place in places], np.float32)
+    if not ways:
+        with pytest.raises(ValueError, match=f"{len(line)} characters do not fit into"):
+            ctc.aligned(np.array(line, np.int64), classes, scores)
+        return
+    way, found = ctc.aligned(np.array(line, np.int64), classes, scores)
+    assert ways[tuple(way.tolist())] == pytest.approx(max(ways.values()), rel=1e-5)
+    expected = [max(1e-6, share[each]) for share, each in zip(shares, way.tolist(), strict=True)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_alignment_of_nothing() -> None:
+    nothing = np.zeros(0, np.int64)
+    way, found = ctc.aligned(nothing, np.zeros((0, 2), np.int64), np.zeros((0, 2), np.float32))
+    assert len(way) == len(found) == 0
+    with pytest.raises(ValueError, match="the same shape"):
+        ctc.aligned(nothing, np.zeros((1, 2), np.int64), np.zeros((2, 2), np.float32))

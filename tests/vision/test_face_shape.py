@@ -13,19 +13,19 @@ from tests.support.single import FaceFinder, Mesher
 from onlooker.media import image
 from onlooker.media.picture import Still
 from onlooker.models import card
-from onlooker.models.card import Heads, WeightsError
+from onlooker.models.card import OwnWeights, WeightsError
 from onlooker.vision.face_shape import FaceShape, features
 from onlooker.vision.mesh import MAX_LEAN
 
 
 @pytest.fixture(scope="module")
-def own() -> Heads:
+def own() -> OwnWeights:
     decode = card.card("face_mesh_attention").decode
     assert isinstance(decode, card.Mesh)
     return decode.shape
 
 
-def test_the_mean_face_is_symmetric_and_looks_at_the_viewer(own: Heads) -> None:
+def test_the_mean_face_is_symmetric_and_looks_at_the_viewer(own: OwnWeights) -> None:
     mean = FaceShape(own).mean
     assert mean.shape == (468, 3)
     np.testing.assert_allclose(mean.mean(0), 0, atol=1e-4)
@@ -37,7 +37,7 @@ def test_the_mean_face_is_symmetric_and_looks_at_the_viewer(own: Heads) -> None:
     assert left_eye[1] < nose[1] < chin[1]
 
 
-def test_the_network_takes_no_notice_of_place_and_size(own: Heads) -> None:
+def test_the_network_takes_no_notice_of_place_and_size(own: OwnWeights) -> None:
     shape = FaceShape(own)
     meshes = np.asarray(50 * shape.mean[None] + 96, np.float32)
     [lean] = shape.lean(meshes)
@@ -58,6 +58,6 @@ def test_the_angle_is_that_of_the_face_in_its_crop() -> None:
         assert abs(off) < 30, degrees
 
 
-def test_another_file_is_refused(own: Heads) -> None:
+def test_another_file_is_refused(own: OwnWeights) -> None:
     with pytest.raises(WeightsError, match=r"has sha256 .* but the card has 0000"):
-        FaceShape(Heads(file=own.file, sha256="0" * 64))
+        FaceShape(OwnWeights(file=own.file, sha256="0" * 64))

@@ -23,6 +23,21 @@ def test_characters_and_their_places(latin: TextRecogniser) -> None:
         assert score(found) > 0.95
 
 
+def test_without_the_language_model_every_character_stands_for_itself(
+    latin: TextRecogniser,
+) -> None:
+    """Of a word whose fourth letter is half hidden, only the model of letters makes one."""
+    crop = crop_of("ESPRESSO").copy()
+    crop[:24, 118:136] = crop[0, 0]
+    [[weighed], [alone]] = (
+        list(each([crop.tobytes()]))
+        for each in (latin, TextRecogniser("ppocrv6_rec_small", "cpu", language_model=False))
+    )
+    assert "".join(each.text for each in weighed) == "ESPRESSO"
+    assert "".join(each.text for each in alone) != "ESPRESSO"
+    assert score(weighed) < 0.95
+
+
 def test_lines_in_a_script_that_it_does_not_know_score_low(latin: TextRecogniser) -> None:
     """It is sure of the digits and signs that it finds in them: nearly all of the ink is unread."""
     crops = [crop_of(text).tobytes() for text in RUSSIAN]

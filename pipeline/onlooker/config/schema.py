@@ -121,6 +121,9 @@ class Text(Section, frozen=True, kw_only=True):
     readers: Annotated[tuple[str, ...], Meta(min_length=1)] = ("latin",)
     """Recognisers, each by its card's name or by a script that it reads (`onlooker models list`).
     The first reads every line, the others the lines that it doubts: ("latin", "cyrillic")."""
+    language_model: bool = True
+    """Where the image leaves a doubt, prefer letters that make words of one of twenty languages in
+    Latin letters. False: read every character for itself, as codes that look like words need."""
     min_score: Ratio = 0.5
     """Minimum mean character score of a line in a record."""
 

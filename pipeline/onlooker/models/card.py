@@ -74,7 +74,7 @@ class Member(Section, frozen=True):
     """First byte and the one after the last."""
 
 
-class Heads(Section, frozen=True):
+class OwnWeights(Section, frozen=True):
     """Our own weights, in a file beside the cards: `models/training` trains them."""
 
     file: Text
@@ -94,17 +94,17 @@ class Build(Section, frozen=True):
         "tesseract",
     ]
     edits: tuple[
-        Literal["drop_unused", "free_size", "greedy_with_space", "heads", "own_weights"], ...
+        Literal["drop_unused", "free_size", "ranked_with_space", "heads", "own_weights"], ...
     ] = ()
     """Changes to the graph; their order here does not matter. After them every model takes images
     as bytes, and its denormal weights are set to zero."""
     vocabulary: Literal["all", "latin"] | None = None
-    """The characters that the edit `greedy_with_space` leaves in a text reader's alphabet."""
-    heads: Heads | None = None
+    """The characters that the edit `ranked_with_space` leaves in a text reader's alphabet."""
+    heads: OwnWeights | None = None
     """The weights that the edit `heads` adds."""
 
     def __post_init__(self) -> None:
-        for edit, key in (("greedy_with_space", "vocabulary"), ("heads", "heads")):
+        for edit, key in (("ranked_with_space", "vocabulary"), ("heads", "heads")):
             given = getattr(self, key) is not None
             if edit in self.edits and not given:
                 raise ValueError(f"the edit {edit!r} needs the key `{key}`")
@@ -133,7 +133,7 @@ class Mesh(Section, frozen=True, tag="mesh", tag_field="kind"):
 
     crop: float
     """Side of the square crop, in long sides of the face."""
-    shape: Heads
+    shape: OwnWeights
     """The mean face, and the network for the way up (`onlooker.vision.face_shape`)."""
     eyes_open: Logistic
     """Probability by the gap between the lids, in widths of the eye."""
@@ -189,6 +189,9 @@ class Characters(Section, frozen=True, tag="characters", tag_field="kind"):
     scripts: Annotated[tuple[str, ...], Meta(min_length=1)]
     """Some of those it reads, as `onlooker.models.scripts` names them: `[text] readers` may name a
     recogniser by its script. They are compared with its alphabet (`onlooker.models.fitness`)."""
+    letters: OwnWeights | None = None
+    """Which letters follow which in words (`onlooker.vision.letters`). Without them, or with
+    `[text] language_model = false`, the best character of each column is read."""
 
     def __post_init__(self) -> None:
         for each in self.scripts:

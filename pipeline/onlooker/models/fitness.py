@@ -25,7 +25,7 @@ Shapes: TypeAlias = Mapping[str, tuple[Any, ...]]
 """The shape of each output by name, in the graph's order; a size that is no int is free."""
 
 READER_OUTPUTS = ("idx", "prob", "space")
-"""What the edit `greedy_with_space` makes of a recogniser's outputs."""
+"""What the edit `ranked_with_space` makes of a recogniser's outputs."""
 CENTERFACE_OUTPUTS = 4
 """Heat, sizes, offsets and points."""
 
@@ -57,7 +57,7 @@ def misfit(card: Card, outputs: Shapes, metadata: Mapping[str, str]) -> str | No
     if missing := [name for name in wanted if name not in outputs]:
         advice = ""
         if isinstance(decode, Characters):
-            advice = '; a recogniser needs edits = ["greedy_with_space"] under [build]'
+            advice = '; a recogniser needs edits = ["ranked_with_space"] under [build]'
         return f"it has no output {missing[0]}, but {names}{advice}"
     if isinstance(decode, Characters):
         return _reader_misfit(decode, outputs, metadata)

@@ -93,7 +93,7 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             "optional": True,
             "archive": archive,
             "members": members,
-            "build": {"format": "paddle", "edits": ["greedy_with_space"], "vocabulary": "all"}
+            "build": {"format": "paddle", "edits": ["ranked_with_space"], "vocabulary": "all"}
             if reads
             else {"format": "paddle"},
             "layout": "NCHW",

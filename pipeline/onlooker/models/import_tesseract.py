@@ -33,7 +33,7 @@ def import_tesseract(file: Path, name: str, licence: str) -> Card:
             "optional": True,
             "archive": archive,
             "members": members,
-            "build": {"format": "tesseract", "edits": ["greedy_with_space"], "vocabulary": "all"},
+            "build": {"format": "tesseract", "edits": ["ranked_with_space"], "vocabulary": "all"},
             "layout": "NCHW",
             "shape": [48, 0],
             "colour": "BGR",

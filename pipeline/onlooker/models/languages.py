@@ -226,7 +226,7 @@ def _read(card: Card, files: Sequence[Path]) -> list[str]:
     texts = []
     for file in files:
         picture = np.asarray(cv2.imread(str(file)), np.uint8)
-        [best] = model([picture])[place]
+        [best] = model([picture])[place][..., 0]
         changed = np.flatnonzero(np.diff(best, prepend=-1))
         texts.append("".join(alphabet[best[column]] for column in changed))
     return texts

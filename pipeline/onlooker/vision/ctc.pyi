@@ -14,3 +14,16 @@ def collapse(
     character's score is the best of its run; the space before it is the sum over the blank columns
     since the character before. Raises ValueError if the three are not equally long.
     """
+
+def aligned(
+    line: NDArray[np.int64], classes: NDArray[np.int64], scores: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each column its class on the most likely way to read `line`, and its probability.
+
+    `line` (characters,) are classes other than the blank; `classes` and `scores` are (columns,
+    ranks), the best classes of each column and their probabilities. A class that is not among them
+    has one in a million. `collapse` makes the characters of the line from the result. This is the
+    alignment of Viterbi ("Error bounds for convolutional codes", 1967). Raises ValueError if the
+    two differ in shape, or if the line has more characters, and blanks that must be between two of
+    the same, than there are columns.
+    """

@@ -5,13 +5,11 @@ fit badly then, and how they do tells the angle: a small network of our own read
 `models/training/face_shape.py` makes both.
 """
 
-import hashlib
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.models.card import CARDS, Heads, WeightsError
+from onlooker.models import own_weights
+from onlooker.models.card import OwnWeights
 
 EVERY = 4
 """The network takes one in so many points of the mesh."""
@@ -20,22 +18,15 @@ EVERY = 4
 class FaceShape:
     """The mean face, and the network that finds the way up of a face by its mesh."""
 
-    def __init__(self, own: Heads) -> None:
+    def __init__(self, own: OwnWeights) -> None:
         """Load both. Raises WeightsError if the file has another sha256 than the card."""
-        data = (CARDS / own.file).read_bytes()
-        found = hashlib.sha256(data).hexdigest()
-        if found != own.sha256:
-            raise WeightsError(
-                f"{own.file} has sha256 {found}, but the card has {own.sha256}; "
-                "reinstall onlooker, or correct the card if you trained it"
-            )
-        with np.load(io.BytesIO(data)) as file:
-            self.mean = file["mean"].astype(np.float64)
-            """(468, 3): a face that looks at the viewer, about its middle; z points away."""
-            self._layers = [
-                (file[f"weights_{n}"].astype(np.float32), file[f"offsets_{n}"].astype(np.float32))
-                for n in range(len(file.files) // 2)
-            ]
+        arrays = own_weights.read(own)
+        self.mean = arrays["mean"].astype(np.float64)
+        """(468, 3): a face that looks at the viewer, about its middle; z points away."""
+        self._layers = [
+            (arrays[f"weights_{n}"].astype(np.float32), arrays[f"offsets_{n}"].astype(np.float32))
+            for n in range(len(arrays) // 2)
+        ]
 
     def lean(self, meshes: NDArray[np.float32]) -> list[complex]:
         """Return how faces are turned against their crops, by their meshes (n, 468, 3) in these.

@@ -27,7 +27,8 @@ class TextReaders:
 
     def __init__(self, settings: schema.Text, provider: str) -> None:
         self.recognisers = [
-            TextRecogniser(each.name, provider) for each in readers.recognisers(settings)
+            TextRecogniser(each.name, provider, settings.language_model)
+            for each in readers.recognisers(settings)
         ]
 
     def __call__(self, crops: Sequence[bytes]) -> list[tuple[Character, ...]]:

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from onlooker.media.picture import Pixels
 from onlooker.models import session
-from onlooker.models.card import LINE_HEIGHT
+from onlooker.models.card import LINE_HEIGHT, Characters
 from onlooker.vision import ctc
 from onlooker.vision.crops import padded
+from onlooker.vision.letters import Letters
 from onlooker.vision.text_gaps import Character, spaced
 
 CROP_HEIGHT = LINE_HEIGHT
@@ -31,10 +33,14 @@ do."""
 class TextRecogniser:
     """A loaded recogniser."""
 
-    def __init__(self, name: str, provider: str) -> None:
+    def __init__(self, name: str, provider: str, language_model: bool = True) -> None:
         self.model = session.load(name, provider)
         self.model.prepare((CROP_HEIGHT, self.model.length(width)) for width in USUAL_WIDTHS)
         self._alphabet = ["", *self.model.metadata["character"].split("\n")]
+        decode = self.model.card.decode
+        assert isinstance(decode, Characters)  # `readers.recognisers` sees to it
+        letters = decode.letters if language_model else None
+        self._letters = Letters(letters, self._alphabet) if letters else None
 
     def __call__(self, crops: Sequence[bytes]) -> Iterator[tuple[Character, ...]]:
         """Yield the characters of each crop (CROP_HEIGHT, w, 3) BGR, from left to right."""
@@ -43,9 +49,11 @@ class TextRecogniser:
             padded(each, self.model.card, self.model.length(each.shape[1])) for each in upright
         ]
         outputs = self.model.run_each(inputs)
-        for each, given, (classes, scores, spaces) in zip(upright, inputs, outputs, strict=True):
-            column = given.shape[1] / classes.shape[1] / each.shape[1]
-            found = ctc.collapse(classes[0], scores[0], scores[0] * np.exp(spaces[0]))
+        for each, given, ([classes], [scores], [spaces]) in zip(
+            upright, inputs, outputs, strict=True
+        ):
+            column = given.shape[1] / len(classes) / each.shape[1]
+            found = ctc.collapse(*self._best(classes, scores), spaces)
             characters = [
                 Character(self._alphabet[index], score, (first + last + 1) / 2 * column)
                 for index, score, first, last, _ in found
@@ -54,6 +62,14 @@ class TextRecogniser:
             if part < 1:
                 characters = [one._replace(score=part * one.score) for one in characters]
             yield spaced(characters, [space for *_, space in found], each)
+
+    def _best(
+        self, classes: NDArray[np.int64], scores: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Return the class of each column and its probability."""
+        if self._letters is not None:
+            return self._letters.weighed(classes, scores)
+        return np.ascontiguousarray(classes[:, 0]), np.ascontiguousarray(scores[:, 0])
 
 
 def share_read(crop: Pixels, centres: Sequence[float]) -> float:

@@ -43,7 +43,7 @@ def reader(alphabet: str) -> tuple[onnx.ModelProto, Floats, Floats]:
 
 
 def reader_card(vocabulary: Any) -> Card:
-    build = Build(format="onnx", edits=("greedy_with_space",), vocabulary=vocabulary)
+    build = Build(format="onnx", edits=("ranked_with_space",), vocabulary=vocabulary)
     return msgspec.structs.replace(card("ppocrv6_rec_small"), build=build)
 
 
@@ -52,19 +52,25 @@ def reader_card(vocabulary: Any) -> Card:
     [("latin", [0, 1, 3, 5], "a\né\n "), ("all", [0, 1, 2, 3, 4, 5], "a\n中\né\n♥\n ")],
 )
 @pytest.mark.parametrize("constants", [False, True])
-def test_a_reader_returns_the_best_class_of_the_vocabulary_and_the_space(
+def test_a_reader_returns_the_best_classes_of_the_vocabulary_and_the_space(
     vocabulary: str, kept: list[int], characters: str, constants: bool
 ) -> None:
     model, weights, bias = reader("a中é♥")
     model = with_constants(model) if constants else model
-    graph_edits.greedy_with_space(model, reader_card(vocabulary))
-    x = floats(2, 7, 5)
+    graph_edits.ranked_with_space(model, reader_card(vocabulary))
+    x = 5 * floats(2, 7, 5)
     index, probability, space = run(model, x)
     exponent = np.exp((x @ weights + bias)[..., kept])
-    ratios = exponent / exponent.sum(axis=2, keepdims=True)
-    np.testing.assert_array_equal(index, ratios.argmax(axis=2))
-    np.testing.assert_allclose(probability, ratios.max(axis=2), rtol=1e-5)
-    np.testing.assert_allclose(space, np.log(ratios[..., -1] / ratios.max(axis=2)), atol=1e-5)
+    shares = exponent / exponent.sum(axis=2, keepdims=True)
+    best = np.argsort(-shares, axis=2)[..., : graph_edits.RANKS]
+    likely = np.take_along_axis(shares, best, axis=2) >= graph_edits.MIN_SHARE
+    assert not likely.all()
+    np.testing.assert_array_equal(index, np.where(likely, best, 0))
+    expected = np.where(likely, np.take_along_axis(shares, best, axis=2), 0)
+    np.testing.assert_allclose(probability, expected, rtol=1e-5)
+    spaces = shares[..., -1]
+    expected = np.where(spaces >= graph_edits.MIN_SHARE, spaces, 0)
+    np.testing.assert_allclose(space, expected, rtol=1e-5)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     assert metadata["character"] == characters
 
@@ -75,15 +81,15 @@ def test_a_graph_that_is_not_a_reader_is_refused() -> None:
     model = graph.model("none")
     helper.set_model_props(model, {"character": "a"})
     with pytest.raises(WeightsError, match="ends in Identity, not in a recogniser's Softmax"):
-        graph_edits.greedy_with_space(model, reader_card("latin"))
+        graph_edits.ranked_with_space(model, reader_card("latin"))
     model, _, _ = reader("ab")
     helper.set_model_props(model, {"character": "a\nb\n中"})
     with pytest.raises(WeightsError, match=r"0 weights .* have 5 classes, .*MatMul and Add"):
-        graph_edits.greedy_with_space(model, reader_card("latin"))
+        graph_edits.ranked_with_space(model, reader_card("latin"))
     model, _, _ = reader("ab")
     helper.set_model_props(model, {})
     with pytest.raises(WeightsError, match=r"needs the metadata `character`.*is it a recogniser"):
-        graph_edits.greedy_with_space(model, reader_card("latin"))
+        graph_edits.ranked_with_space(model, reader_card("latin"))
     with pytest.raises(ValueError, match="needs the key `vocabulary`"):
         reader_card(None)
 

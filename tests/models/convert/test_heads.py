@@ -50,7 +50,7 @@ def test_heads_of_another_file_are_refused() -> None:
     wrong = msgspec.structs.replace(
         faceres, build=msgspec.structs.replace(faceres.build, heads=other)
     )
-    with pytest.raises(WeightsError, match=r"the card of faceres has 0000.*if you trained it"):
+    with pytest.raises(WeightsError, match=r"the card has 0000.*if you trained it"):
         heads.heads(features(8), wrong)
     with pytest.raises(WeightsError, match=r"the edit heads needs build\.heads"):
         heads.heads(features(8), card("yunet"))

@@ -41,7 +41,7 @@ EDITS: dict[str, Callable[[onnx.ModelProto, Card], None]] = {
     "free_size": graph_edits.free_size,
     "drop_unused": graph_edits.drop_unused,
     "heads": heads.heads,
-    "greedy_with_space": graph_edits.greedy_with_space,
+    "ranked_with_space": graph_edits.ranked_with_space,
 }
 """The function of each edit, in the order in which they are made, whatever the card's."""
 

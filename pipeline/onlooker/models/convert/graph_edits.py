@@ -264,24 +264,29 @@ def _latin(character: str) -> bool:
     )
 
 
+RANKS, MIN_SHARE = 4, 1e-3
+"""Classes of each column that a reader returns, at most, and their least probability. More, or less
+likely ones, change next to no line (`onlooker.vision.letters`)."""
+
 VOCABULARIES: dict[str, Callable[[str], bool]] = {"all": lambda character: True, "latin": _latin}
 
 
-def greedy_with_space(model: onnx.ModelProto, card: Card) -> None:
-    """Let a text reader return the best character of each column, and how likely a space is.
+def ranked_with_space(model: onnx.ModelProto, card: Card) -> None:
+    """Let a text reader return the best characters of each column, and how likely a space is.
 
     The graph ends in MatMul, Add, Softmax over an alphabet of thousands, which is a fifth of its
     time and 3 MB a line. The two weights are reduced to the characters of the card's vocabulary.
-    The outputs are `idx`, `prob` and `space`, (n, columns) each: the best class, its probability
-    among the remaining classes, and the logarithm of the space's probability divided by it. The
-    metadata `character` names the classes 1, 2, ... of the new alphabet, one a line; class 0 is
-    CTC's blank, and the last one the space.
+    The outputs are `idx` and `prob`, (n, columns, RANKS), the best classes in falling order and
+    their probabilities among the remaining classes, and `space`, (n, columns), the probability of
+    the space. A probability of less than MIN_SHARE is 0, and so is its class. The metadata
+    `character` names the classes 1, 2, ... of the new alphabet, one a line; class 0 is CTC's blank,
+    and the last one the space.
     """
     assert card.build.vocabulary is not None  # `Build` sees to it
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     if "character" not in metadata:
         raise WeightsError(
-            f"{card.name}: the edit `greedy_with_space` needs the metadata `character` in the "
+            f"{card.name}: the edit `ranked_with_space` needs the metadata `character` in the "
             "file, a recogniser's alphabet, one character a line; is it a recogniser, and did its "
             "exporter write that?"
         )
@@ -329,24 +334,34 @@ def _cut_last_layer(graph: onnx.GraphProto, logits: str, size: int, classes: lis
 
 
 def _answer_best(graph: onnx.GraphProto, softmax: onnx.NodeProto, space: int) -> None:
-    logits, shares = softmax.input[0], softmax.output[0]
+    shares = softmax.output[0]
     graph.node.extend(
         [
-            helper.make_node("ArgMax", [logits], ["idx"], axis=2, keepdims=0),
-            helper.make_node("ReduceMax", [shares], ["prob"], axes=[2], keepdims=0),
-            helper.make_node("ReduceMax", [logits], ["best_logit"], axes=[2], keepdims=0),
-            helper.make_node("Gather", [logits, "space_class"], ["space_logit"], axis=2),
-            helper.make_node("Sub", ["space_logit", "best_logit"], ["space"]),
+            helper.make_node("TopK", [shares, "ranks"], ["best", "classes"], axis=2),
+            helper.make_node("Less", ["best", "min_share"], ["unlikely"]),
+            helper.make_node("Where", ["unlikely", "no_class", "classes"], ["idx"]),
+            helper.make_node("Where", ["unlikely", "no_share", "best"], ["prob"]),
+            helper.make_node("Gather", [shares, "space_class"], ["space_share"], axis=2),
+            helper.make_node("Less", ["space_share", "min_share"], ["no_space"]),
+            helper.make_node("Where", ["no_space", "no_share", "space_share"], ["space"]),
         ]
     )
-    graph.initializer.append(numpy_helper.from_array(np.array(space, np.int64), "space_class"))
+    ranks = min(RANKS, space + 1)
+    constants: dict[str, NDArray[Any]] = {
+        "space_class": np.array(space, np.int64),
+        "ranks": np.array([ranks], np.int64),
+        "min_share": np.array(MIN_SHARE, np.float32),
+        "no_class": np.array(0, np.int64),
+        "no_share": np.array(0, np.float32),
+    }
+    graph.initializer.extend(numpy_helper.from_array(each, n) for n, each in constants.items())
     del graph.output[:]
     graph.output.extend(
-        helper.make_tensor_value_info(name, kind, ["n", "columns"])
-        for name, kind in (
-            ("idx", TensorProto.INT64),
-            ("prob", TensorProto.FLOAT),
-            ("space", TensorProto.FLOAT),
+        helper.make_tensor_value_info(name, kind, ["n", "columns", *more])
+        for name, kind, more in (
+            ("idx", TensorProto.INT64, [ranks]),
+            ("prob", TensorProto.FLOAT, [ranks]),
+            ("space", TensorProto.FLOAT, []),
         )
     )
 

@@ -1,13 +1,11 @@
 """Our own heads on a pretrained network: one more layer in its graph."""
 
-import hashlib
-import io
-
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from onlooker.models.card import CARDS, Attributes, Card, WeightsError
+from onlooker.models import own_weights
+from onlooker.models.card import Attributes, Card, WeightsError
 
 ROWS = "rows"
 """The features that the heads take: (n, rows * channels), the mean over each row of the map.
@@ -25,15 +23,8 @@ def heads(model: onnx.ModelProto, card: Card) -> None:
     own = card.build.heads
     if own is None or not isinstance(card.decode, Attributes):
         raise WeightsError(f"{card.name}: the edit heads needs build.heads, and decode.heads")
-    data = (CARDS / own.file).read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != own.sha256:
-        raise WeightsError(
-            f"{own.file} has sha256 {found}, but the card of {card.name} has {own.sha256}; "
-            "reinstall onlooker, or correct the card if you trained it"
-        )
-    with np.load(io.BytesIO(data)) as file:
-        weights, offsets = (file[name].astype(np.float32) for name in ("weights", "offsets"))
+    arrays = own_weights.read(own)
+    weights, offsets = (arrays[name].astype(np.float32) for name in ("weights", "offsets"))
     graph = model.graph
     pool = next(node for node in reversed(graph.node) if node.op_type == "ReduceMean")
     columns = helper.make_node("ReduceMean", [pool.input[0]], ["row_means"], axes=[2], keepdims=0)

@@ -86,7 +86,7 @@ def convert(data: bytes) -> onnx.ModelProto:
     value = graph.node("Softmax", value, axis=-1)
     graph.output("y", value, ["n", "columns", len(classes)])
     model = graph.model("tesseract")
-    # Other recognisers end in Softmax itself: `graph_edits.greedy_with_space`.
+    # Other recognisers end in Softmax itself: `graph_edits.ranked_with_space`.
     model.graph.node.pop()
     model.graph.node[-1].output[0] = "y"
     helper.set_model_props(model, {"character": "\n".join(characters[each] for each in named)})
