@@ -53,7 +53,8 @@ from onlooker.vision import analyser
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import MeshedFace, Mesher
+from onlooker.vision.mesh import MeshedFace
+from onlooker.vision.mesher import Mesher
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25
 

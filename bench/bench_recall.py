@@ -42,7 +42,7 @@ from onlooker.models import weights
 from onlooker.vision import geometry
 from onlooker.vision.face_detectors import MAX_OVERLAP, Centerface, Rows, Yunet
 from onlooker.vision.faces import FaceFinder, face_of
-from onlooker.vision.mesh import Mesher
+from onlooker.vision.mesher import Mesher
 
 Floats = NDArray[np.float32]
 Way = Callable[[Pixels], Rows]

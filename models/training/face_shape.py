@@ -28,7 +28,7 @@ from onlooker.media.picture import Pixels
 from onlooker.models import session
 from onlooker.vision.crops import Square, crop
 from onlooker.vision.face_shape import features
-from onlooker.vision.mesh import Mesh, Mesher
+from onlooker.vision.mesh import Mesh, MeshModel
 from onlooker.vision.pose import angles, rotation
 
 OUT = Path(__file__).parent.parent / "face_mesh_shape.npz"
@@ -59,7 +59,7 @@ class Cropper:
     """Makes crops of faces at random angles, and their meshes."""
 
     def __init__(self) -> None:
-        self._model = session.load(Mesher.CARD, "openvino")
+        self._model = session.load(MeshModel.CARD, "openvino")
         self._place = self._model.outputs.index("output_mesh_identity")
         self._rng = np.random.default_rng(1)
 

@@ -46,7 +46,8 @@ from onlooker.vision import attributes
 from onlooker.vision.attributes import FaceDescriber
 from onlooker.vision.crops import crop
 from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesh, Mesher
+from onlooker.vision.mesh import Mesh
+from onlooker.vision.mesher import Mesher
 
 Values = NDArray[np.float64]
 Rows = NDArray[np.float32]

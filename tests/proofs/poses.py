@@ -63,7 +63,7 @@ def main() -> int:
             continue
         if abs(one.face.pose.yaw) > MAX_SOURCE_YAW:
             continue
-        turn = rotation(one.mesh.points, fit.whole._shape.mean)
+        turn = rotation(one.mesh.points, fit.whole._model.shape.mean)
         head = RenderedHead(photograph.bgr, one.mesh.points, turn)
         heads += 1
         for truth in poses(seed):

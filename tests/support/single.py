@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onlooker.config import schema
 from onlooker.media.picture import Picture
 from onlooker.types import Attributes, Face, TextLine, TextQuad
-from onlooker.vision import attributes, embed, faces, mesh, text_finder, text_reader
+from onlooker.vision import attributes, embed, faces, mesher, text_finder, text_reader
 from onlooker.vision.mesh import MeshedFace
 
 
@@ -22,7 +22,7 @@ class FaceFinder:
 
 class Mesher:
     def __init__(self, provider: str = "cpu") -> None:
-        self.whole = mesh.Mesher(provider)
+        self.whole = mesher.Mesher(provider)
 
     def __call__(self, picture: Picture, found: Sequence[Face]) -> list[MeshedFace]:
         return self.whole([picture] * len(found), found)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from onlooker.media.picture import Planes, Still
 from onlooker.models.card import card
-from onlooker.vision.crops import batch, crop, padded
+from onlooker.vision.crops import Square, batch, crop, padded
 
 LINEAR, BLACK, REPEAT = cv2.INTER_LINEAR, cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE
 
@@ -191,3 +191,11 @@ def test_the_padding_is_the_mean(colour: str, mean: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(wider[:, :96], found)
     whole = noise(64, 32)
     assert padded(whole, model) is whole
+
+
+def test_a_square_is_cut_upright_and_whole() -> None:
+    square = Square(x=50, y=80, side=40, angle=np.pi / 2)
+    matrix = square.matrix(20)
+    np.testing.assert_allclose(matrix @ [50, 80, 1], [10, 10])
+    # What leans clockwise by a quarter has its top to the right.
+    np.testing.assert_allclose(matrix @ [70, 80, 1], [10, 0], atol=1e-9)

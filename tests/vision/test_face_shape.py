@@ -51,9 +51,9 @@ def test_the_angle_is_that_of_the_face_in_its_crop() -> None:
     picture = Still(image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr)
     fit = Mesher("cpu").whole
     [face] = FaceFinder()(picture)
-    first = fit._first_square(face)
+    first = fit._model.first_square(face)
     for degrees in (-150, -30, 0, 30, 180):
-        [mesh] = fit._run([picture], [replace(first, angle=first.angle + math.radians(degrees))])
+        [mesh] = fit._model([picture], [replace(first, angle=first.angle + math.radians(degrees))])
         off = math.remainder(math.degrees(cmath.phase(mesh.lean)) + degrees, 360)
         assert abs(off) < 30, degrees
 

@@ -1,57 +1,52 @@
-"""The mesh on real faces: landmarks in their places, and poses that turn with the image."""
+"""The mesh model on one face: its points, and what it says of a crop that is turned."""
 
+import cmath
 import math
-from collections.abc import Sequence
-from dataclasses import replace as replace_square
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import skimage.data
-from msgspec.structs import replace
-from numpy.typing import NDArray
-from tests.support.faces_by_eye import faces_by_eye
-from tests.support.single import FaceFinder, Mesher
-from tests.support.turned_images import turned
+from tests.support.single import FaceFinder
 
-from onlooker.config import schema
 from onlooker.media import image
-from onlooker.media.picture import Picture, Still
-from onlooker.types import LANDMARKS, Face, Point
+from onlooker.media.picture import Picture
+from onlooker.types import LANDMARKS, Face
 from onlooker.vision.crops import Square
-from onlooker.vision.mesh import MAX_SWAY, Fit, Mesh, MeshedFace, _trusted
+from onlooker.vision.mesh import CERTAIN_SCORE, MIN_SCORE, Mesh, MeshModel
 
 
 @pytest.fixture(scope="module")
-def find() -> FaceFinder:
-    return FaceFinder(schema.Faces(), "cpu")
+def model() -> MeshModel:
+    return MeshModel("cpu")
 
 
 @pytest.fixture(scope="module")
-def fit() -> Mesher:
-    return Mesher("cpu")
+def astronaut() -> Picture:
+    return image.read(Path(skimage.data.__file__).parent / "astronaut.png")
 
 
 @pytest.fixture(scope="module")
-def astronaut() -> NDArray[np.uint8]:
-    return image.read(Path(skimage.data.__file__).parent / "astronaut.png").bgr
+def face(astronaut: Picture) -> Face:
+    return FaceFinder()(astronaut)[0]
 
 
-def seen(find: FaceFinder, fit: Mesher, picture: Still) -> MeshedFace:
-    [one] = fit(picture, find(picture)[:1])
-    return one
+@pytest.fixture(scope="module")
+def square(model: MeshModel, astronaut: Picture, face: Face) -> Square:
+    """The second crop, which is the face's own."""
+    first = model.first_square(face)
+    [mesh] = model([astronaut], [first])
+    return model.next_square(first, mesh)
 
 
-def places(one: MeshedFace) -> dict[str, Point]:
-    return dict(zip(LANDMARKS, one.face.landmarks, strict=True))
+@pytest.fixture(scope="module")
+def mesh(model: MeshModel, astronaut: Picture, square: Square) -> Mesh:
+    return model([astronaut], [square])[0]
 
 
-def test_thirty_points_are_at_their_places_on_the_astronaut(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
-) -> None:
-    one = seen(find, fit, Still(astronaut))
-    found = places(one)
+def test_thirty_points_are_at_their_places_on_the_astronaut(mesh: Mesh) -> None:
+    found = dict(zip(LANDMARKS, mesh.landmarks.tolist(), strict=True))
     assert len(found) == 30
     # Measured by eye.
     for name, by_eye in {
@@ -70,249 +65,52 @@ def test_thirty_points_are_at_their_places_on_the_astronaut(
     }.items():
         np.testing.assert_allclose(found[name], by_eye, atol=4, err_msg=name)
     assert found["eyeLeft"] == found["leftPupil"]
-    assert one.face.points == tuple(
-        found[name] for name in ("eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight")
-    )
 
 
-def check_regions(one: MeshedFace) -> None:
-    """Each type in its part of an upright face: left to right and top to bottom."""
-    found = places(one)
-    roll = np.radians(one.face.pose.roll)
-    turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    x, y = {}, {}
-    for name, point in found.items():
-        x[name], y[name] = np.array(point) @ turn
-    rows = [
-        ("upperJawlineLeft", "leftEyeLeft", "leftPupil", "leftEyeRight"),
-        ("leftEyeRight", "rightEyeLeft", "rightPupil", "rightEyeRight", "upperJawlineRight"),
-        ("leftEyeBrowLeft", "leftEyeBrowUp", "leftEyeBrowRight"),
-        ("leftEyeBrowRight", "rightEyeBrowLeft", "rightEyeBrowUp", "rightEyeBrowRight"),
-        ("midJawlineLeft", "mouthLeft", "mouthUp", "mouthRight", "midJawlineRight"),
-        ("noseLeft", "noseRight"),
-        ("midJawlineLeft", "mouthDown", "midJawlineRight"),
-        ("midJawlineLeft", "chinBottom", "midJawlineRight"),
-    ]
-    for row in rows:
-        values = [x[name] for name in row]
-        assert values == sorted(values), row
-    columns = [
-        ("leftEyeBrowUp", "leftEyeUp", "leftEyeDown", "noseLeft", "mouthLeft", "chinBottom"),
-        ("rightEyeBrowUp", "rightEyeUp", "rightEyeDown", "noseRight", "mouthRight", "chinBottom"),
-        ("leftEyeUp", "nose", "mouthUp", "mouthDown", "chinBottom"),
-        ("upperJawlineLeft", "midJawlineLeft", "chinBottom"),
-        ("upperJawlineRight", "midJawlineRight", "chinBottom"),
-    ]
-    for column in columns:
-        values = [y[name] for name in column]
-        assert values == sorted(values), column
-    for side in ("left", "right"):
-        assert y[f"{side}EyeUp"] - 1 <= y[f"{side}Pupil"] <= y[f"{side}EyeDown"] + 1
-
-
-def test_every_type_lies_in_its_region_of_every_face(
-    find: FaceFinder, fit: Mesher, pictures: Path
+def test_an_upright_face_is_certain_and_its_crop_settled(
+    model: MeshModel, mesh: Mesh, square: Square
 ) -> None:
-    checked = 0
-    for name, expected in faces_by_eye().items():
-        picture = image.read(pictures / name)
-        faces = sorted(fit(picture, find(picture)), key=lambda one: one.face.box)
-        for truth, one in zip(expected, faces, strict=True):
-            turned = max(abs(one.face.pose.yaw), abs(one.face.pose.roll))
-            if one.fits and turned < 20 and "eyes_open" not in truth.no:
-                check_regions(one)
-                checked += 1
-    assert checked >= 22
+    assert mesh.is_certain
+    assert mesh.is_plausible
+    assert not mesh.is_turned
+    after = model.next_square(square, mesh)
+    assert math.hypot(after.x - square.x, after.y - square.y) < 0.05 * square.side
+    assert after.side == pytest.approx(square.side, rel=0.05)
+    assert after.angle == pytest.approx(square.angle, abs=0.05)
 
 
-def test_every_type_lies_in_its_region_of_more_faces(
-    find: FaceFinder, fit: Mesher, samples: Path
+@pytest.mark.parametrize("degrees", [-60, 45, 90])
+def test_the_next_crop_is_turned_after_the_face(
+    degrees: float, model: MeshModel, astronaut: Picture, square: Square
 ) -> None:
-    checked = 0
-    for path in sorted((samples / "faces" / "identities").rglob("*.*")):
-        one = seen(find, fit, image.read(path))
-        if one.fits and abs(one.face.pose.yaw) < 25:
-            check_regions(one)
-            checked += 1
-    assert checked >= 30
-
-
-@pytest.mark.parametrize("angle", [-150, -120, -90, -60, -40, 15, 45, 75, 105, 135, 165, 180])
-def test_roll_follows_the_image_and_the_points_stay_on_the_face(
-    angle: int, fit: Mesher, astronaut: NDArray[np.uint8]
-) -> None:
-    find = FaceFinder(schema.Faces(detection="thorough"), "cpu")
-    upright = seen(find, fit, Still(astronaut))
-    rotated, matrix = turned(astronaut, angle)
-    one = seen(find, fit, Still(rotated))
-    assert one.fits
-    assert one.face.aligned
-    off = math.remainder(one.face.pose.roll - upright.face.pose.roll - angle, 360)
-    assert abs(off) < 3
-    assert one.face.pose.yaw == pytest.approx(upright.face.pose.yaw, abs=5)
-    assert one.face.pose.pitch == pytest.approx(upright.face.pose.pitch, abs=5)
-    expected = np.array(upright.face.landmarks) @ matrix[:, :2].T + matrix[:, 2]
-    np.testing.assert_allclose(one.face.landmarks, expected, atol=5)
-
-
-def test_a_detection_that_is_upside_down_is_righted(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
-) -> None:
-    picture = Still(astronaut)
-    [face] = find(picture)
-    a, b, c, d, e = face.points
-    [one] = fit(picture, [replace(face, points=(e, d, c, b, a))])
-    [upright] = fit(picture, [face])
-    assert one.fits
-    np.testing.assert_allclose(one.face.landmarks, upright.face.landmarks, atol=4)
-    assert one.face.pose.roll == pytest.approx(upright.face.pose.roll, abs=2)
-
-
-def test_upright_faces_cost_no_crops_beyond_the_second(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crops: list[int] = []
-    run = fit.whole._run
-
-    def counted(pictures: Sequence[Picture], squares: Sequence[Square]) -> list[Mesh]:
-        crops.append(len(squares))
-        return run(pictures, squares)
-
-    monkeypatch.setattr(fit.whole, "_run", counted)
-    for pixels in (astronaut, np.ascontiguousarray(astronaut[:, ::-1])):
-        fit(Still(pixels), find(Still(pixels))[:1])
-    assert sum(crops) <= 4
-
-
-def test_the_mirror_turns_yaw_and_roll_round_and_leaves_pitch(
-    find: FaceFinder, fit: Mesher, pictures: Path
-) -> None:
-    aside = 0
-    for path in sorted((pictures / "people").rglob("*.*")):
-        picture = image.read(path)
-        one = seen(find, fit, picture)
-        other = seen(find, fit, Still(np.ascontiguousarray(picture.bgr[:, ::-1])))
-        if not one.fits or one.face.box[2] - one.face.box[0] < 60:
-            continue
-        assert other.face.pose.yaw == pytest.approx(-one.face.pose.yaw, abs=5), path
-        assert other.face.pose.roll == pytest.approx(-one.face.pose.roll, abs=5), path
-        assert other.face.pose.pitch == pytest.approx(one.face.pose.pitch, abs=5), path
-        aside += abs(one.face.pose.yaw) > 8
-    assert aside >= 5
-
-
-def test_what_no_mesh_fits_keeps_the_detectors_points_and_is_not_aligned(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8]
-) -> None:
-    picture = Still(astronaut)
-    [face] = find(picture)
-    # There is no face: the detector was wrong.
-    wrong = fit(picture, [moved(face, 150, 250)])[0]
-    assert not wrong.fits
-    assert not wrong.face.aligned
-    assert wrong.face.points == moved(face, 150, 250).points
-    assert len(wrong.face.landmarks) == 30
-    [without] = [MeshedFace(face)]
-    assert without.face == face
-    assert not without.fits
-    assert fit(picture, []) == []
-
-
-@pytest.mark.parametrize("turn", [90, 135, 180, -90])
-def test_what_the_model_imagines_moves_with_the_crop(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], turn: int
-) -> None:
-    picture = Still(astronaut)
-    mesher = fit.whole
-    [seen_upright] = fit(picture, find(picture)[:1])
-    assert seen_upright.mesh is not None
-    square = seen_upright.mesh.square(mesher._crop)
-    wrong = replace_square(square, angle=square.angle + math.radians(turn))
-    [imagined] = mesher._run([picture], [wrong])
-    right, moving = mesher._sway([picture, picture], [seen_upright.mesh, imagined])
-    assert right < 0.75 * MAX_SWAY
-    assert moving > MAX_SWAY
-
-
-def test_an_upside_down_face_that_looks_upright_is_not_believed(
-    find: FaceFinder, fit: Mesher, astronaut: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    picture = Still(astronaut)
-    [face] = find(picture)
-    [upright] = fit(picture, [face])
-    whole = fit.whole
-    settle = whole._settle
-
-    starts: list[Square] = []
-
-    def settled(pictures: Sequence[Picture], first: Sequence[Square], *faces: Any) -> list[Fit]:
-        """The first crop's mesh is imagined: it swayed, but by no more than it may."""
-        starts.extend(first)
-        found: list[Fit] = settle(pictures, first, *faces)
-        [imagined] = whole._run([picture], [upside_down])
-        return found if len(starts) > 1 else [Fit(imagined, upside_down, 0.033)]
-
-    straight = whole._first_square(face)
-    upside_down = replace_square(straight, angle=straight.angle + math.pi)
-    monkeypatch.setattr(whole, "_settle", settled)
-    [one] = fit(picture, [face])
-    assert one.fits
-    np.testing.assert_allclose(one.face.landmarks, upright.face.landmarks, atol=4)
-    # The detector finds the face upright, so other turns are not tried.
-    assert [start.angle for start in starts] == [straight.angle] * 2
+    turned = replace(square, angle=square.angle + math.radians(degrees))
+    [mesh] = model([astronaut], [turned])
+    assert mesh.is_turned
+    assert not mesh.is_certain
+    assert not mesh.is_plausible
+    after = model.next_square(turned, mesh)
+    assert after.angle == pytest.approx(square.angle, abs=math.radians(25))
 
 
 @pytest.mark.parametrize(
-    ("score", "lean", "moved_by", "followed", "trusted"),
+    ("score", "modulus", "degrees", "plausible", "certain"),
     [
-        (0.998, 1.0, 0, False, True),
-        (0.998, 0.7, 0, True, True),
-        (0.998, 1.0, 40, False, True),
-        (0.998, 1.0, 40, True, False),
-        (0.998, 0.7, 40, False, False),
-        (0.95, 1.0, 0, False, False),
+        (CERTAIN_SCORE, 0.95, 5, True, True),
+        (CERTAIN_SCORE - 0.001, 0.95, 5, True, False),
+        (CERTAIN_SCORE, 0.7, 5, True, False),
+        (CERTAIN_SCORE, 0.95, 25, False, False),
+        (CERTAIN_SCORE, 0.3, 5, False, False),
+        (MIN_SCORE - 0.01, 0.95, 5, False, False),
     ],
 )
-def test_a_mesh_needs_no_proof_if_a_sure_detector_agrees_or_nothing_is_in_doubt(
-    score: float,
-    lean: float,
-    moved_by: float,
-    followed: bool,
-    trusted: bool,
-    find: FaceFinder,
-    fit: Mesher,
-    astronaut: NDArray[np.uint8],
+def test_a_mesh_is_as_certain_as_its_score_and_its_lean(
+    score: float, modulus: float, degrees: float, plausible: bool, certain: bool, mesh: Mesh
 ) -> None:
-    one = seen(find, fit, Still(astronaut))
-    assert one.mesh is not None
-    mesh = replace_square(one.mesh, lean=complex(lean))
-    face = moved(replace(one.face, score=score), moved_by, 0)
-    assert _trusted(face, mesh, followed) == trusted
+    lean = cmath.rect(modulus, math.radians(degrees))
+    one = replace(mesh, score=score, lean=lean)
+    assert one.is_plausible == plausible
+    assert one.is_certain == certain
 
 
-def moved(face: Face, x: float, y: float) -> Face:
-    x1, y1, x2, y2 = face.box
-    a, b, c, d, e = ((px + x, py + y) for px, py in face.points)
-    return replace(face, box=(x1 + x, y1 + y, x2 + x, y2 + y), points=(a, b, c, d, e))
-
-
-def test_a_mesh_does_not_depend_on_the_company(
-    find: FaceFinder, fit: Mesher, pictures: Path
-) -> None:
-    picture = image.read(pictures / "groups" / "window.jpg")
-    found = find(picture)
-    together = fit(picture, found)
-    for face, one in zip(found, together, strict=True):
-        [alone] = fit(picture, [face])
-        assert alone.mesh is not None
-        assert one.mesh is not None
-        np.testing.assert_array_equal(alone.mesh.points, one.mesh.points)
-        assert alone.face == one.face
-
-
-def test_a_square_is_cut_upright_and_whole() -> None:
-    square = Square(x=50, y=80, side=40, angle=np.pi / 2)
-    matrix = square.matrix(20)
-    np.testing.assert_allclose(matrix @ [50, 80, 1], [10, 10])
-    # What leans clockwise by a quarter has its top to the right.
-    np.testing.assert_allclose(matrix @ [70, 80, 1], [10, 0], atol=1e-9)
+def test_without_squares_there_are_no_meshes(model: MeshModel) -> None:
+    assert model([], []) == []

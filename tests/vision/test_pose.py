@@ -157,7 +157,7 @@ def test_a_rendered_head_has_the_pose_that_it_was_rendered_in() -> None:
     find, fit = FaceFinder(), Mesher()
     [one] = fit(photograph, find(photograph))
     assert one.mesh is not None
-    turn = rotation(one.mesh.points, fit.whole._shape.mean)
+    turn = rotation(one.mesh.points, fit.whole._model.shape.mean)
     head = RenderedHead(photograph.bgr, one.mesh.points, turn)
     for roll, yaw, pitch in (
         (0, 0, 0), (0, 25, 0), (0, -25, 0), (0, 0, 25), (0, 0, -25), (30, 20, 15), (-45, -20, -15),

@@ -22,7 +22,8 @@ from onlooker.vision.attributes import EVERYTHING, FaceDescriber
 from onlooker.vision.embed import FaceEmbedder
 from onlooker.vision.face_detectors import Yunet
 from onlooker.vision.faces import FaceFinder
-from onlooker.vision.mesh import Mesh, MeshedFace, Mesher
+from onlooker.vision.mesh import Mesh, MeshedFace
+from onlooker.vision.mesher import Mesher
 from onlooker.vision.text_finder import TextFinder
 from onlooker.vision.text_lines import in_reading_order
 from onlooker.vision.text_reader import TextReader

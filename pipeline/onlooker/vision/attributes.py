@@ -21,7 +21,7 @@ from onlooker.models.model import Model
 from onlooker.types import Attributes, EyeDirection, Face, Pose
 from onlooker.vision import geometry
 from onlooker.vision.crops import batch
-from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, MeshedFace, Mesher
+from onlooker.vision.mesh import EYE_INNER, EYE_OUTER, Mesh, MeshedFace, MeshModel
 
 EVERYTHING = frozenset(Attributes.__struct_fields__)
 HEADS = frozenset(("eyeglasses", "sunglasses", "beard", "mustache", "occluded", "male"))
@@ -215,7 +215,7 @@ class FaceDescriber:
 
     @cached_property
     def _mesh(self) -> card.Card:
-        return card.card(Mesher.CARD)
+        return card.card(MeshModel.CARD)
 
 
 def probability(odds: float) -> float:
