@@ -19,7 +19,7 @@ from onlooker.media import image
 from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
 from onlooker.vision.crops import Square
-from onlooker.vision.mesh import Mesh, MeshedFace
+from onlooker.vision.mesh import FIVE, Mesh, MeshedFace
 from onlooker.vision.mesher import MAX_SEEN_APART, Fit, _agrees, _is_seen
 from onlooker.vision.way_up import Ways
 
@@ -228,11 +228,17 @@ def test_a_mesh_that_is_not_where_the_detector_sees_the_face_is_not_believed(
     assert one.mesh is not None
     [ways] = fit.whole._ways([picture], [fit.whole._level(one.mesh)])
     assert _is_seen(one.mesh, ways)
+    ways = replaced(ways, turned=(0.0, 0.5, 0.0))
     aside = np.add(ways.points, (2 * MAX_SEEN_APART * ways.length, 0))
     assert not _is_seen(one.mesh, replaced(ways, points=aside))
     assert not _is_seen(one.mesh, replaced(ways, upright=0.0))
     assert not _is_seen(one.mesh, replaced(ways, turned=(0.0, 1.0, 0.0)))
     assert not _is_seen(replaced(one.mesh, score=0.5), ways)
+    near = replaced(ways, points=one.mesh.landmarks[FIVE] + 0.07 * ways.length / math.sqrt(2))
+    assert _is_seen(one.mesh, near)
+    assert not _is_seen(replaced(one.mesh, score=0.99), near)
+    # Unless nothing is to be seen at other turns.
+    assert _is_seen(replaced(one.mesh, score=0.99), replaced(near, turned=(0.0, 0.1, 0.0)))
 
 
 @pytest.mark.parametrize("score", [1.0, 0.9])
@@ -253,9 +259,11 @@ def test_an_upside_down_face_that_looks_upright_is_not_believed(
     upside_down = replaced(straight, angle=straight.angle + math.pi)
     starts: list[Square] = []
 
-    def settled(pictures: Sequence[Picture], first: Sequence[Square], as_found: bool) -> list[Fit]:
+    def settled(
+        pictures: Sequence[Picture], first: Sequence[Square], as_found: Sequence[bool]
+    ) -> list[Fit]:
         starts.extend(first)
-        if not as_found:
+        if not all(as_found):
             return settle(pictures, first, as_found)
         [imagined] = whole._model([picture], [upside_down])
         return [Fit(replaced(imagined, score=score, lean=complex(1)), upside_down)]

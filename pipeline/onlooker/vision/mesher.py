@@ -8,6 +8,7 @@ face is turned, and the fast detector, which is surest of a face that is upright
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import structs
@@ -16,7 +17,15 @@ from onlooker.media.picture import Picture
 from onlooker.types import Face
 from onlooker.vision.crops import Square
 from onlooker.vision.face_detectors import Yunet
-from onlooker.vision.mesh import CERTAIN_SCORE, FIVE, Mesh, MeshedFace, MeshModel, Points
+from onlooker.vision.mesh import (
+    CERTAIN_LEAN,
+    CERTAIN_SCORE,
+    FIVE,
+    Mesh,
+    MeshedFace,
+    MeshModel,
+    Points,
+)
 from onlooker.vision.pose import angles, rotation
 from onlooker.vision.way_up import OTHER_TURNS, Ways, WayUp
 
@@ -28,9 +37,12 @@ MAX_NEAREST = 0.05
 """Likewise, of a mesh whose score alone is certain."""
 MIN_SEEN_PROBABILITY = 0.9
 MAX_SEEN_APART = 0.08
+MAX_DOUBTFUL_APART = 0.06
 """Any other mesh must be seen by the detector: in the mesh's own crop it finds a face with at least
 this probability, no higher one in that crop turned by quarters, and the five points no further from
-the mesh's. So it did with 3,900 right meshes but four, and with one of 63 imagined ones."""
+the mesh's, or from those of a mesh that is not certain. So it did with 3,900 right meshes but four,
+and with one of 63 imagined ones. If it finds next to nothing at the other turns, and the lean is
+certain, MAX_NEAR will do."""
 MAX_SETTLED = 0.08
 """A second crop that differs from the first by up to this, in sides or radians, is not run."""
 CLOSER = 0.8
@@ -61,6 +73,15 @@ class Fit:
     square: Square
 
 
+class Start(NamedTuple):
+    """The first crop of a search."""
+
+    square: Square
+    as_found: bool
+    """Whether the crop is turned as the detector found the face: two crops that show no upright
+    face end the search then."""
+
+
 class Mesher:
     """The search for the mesh of each face."""
 
@@ -82,10 +103,10 @@ class Mesher:
         next crop is turned after it, until the face is upright in the crop.
         """
         starts = list(map(self._model.first_square, faces))
-        fits = self._settle(pictures, starts, as_found=True)
+        fits = self._settle(pictures, starts, [True] * len(faces))
         doubtful = [n for n, face in enumerate(faces) if not _agrees(face, fits[n].mesh)]
         # On its side or upside down, or upright and hard to see.
-        open_: dict[int, list[Square]] = {}
+        open_: dict[int, list[Start]] = {}
         squares = [
             self._level(fits[n].mesh) if fits[n].mesh.is_plausible else starts[n] for n in doubtful
         ]
@@ -116,50 +137,50 @@ class Mesher:
 
     def _other_starts(
         self, face: Face, start: Square, fit: Fit, asked: Square, ways: Ways
-    ) -> list[Square]:
-        """Return the squares from which a better mesh may be found, likeliest first.
+    ) -> list[Start]:
+        """Return the crops from which a better mesh may be found, likeliest first.
 
         start: from which `fit` was found. asked: of which `ways` tells.
         """
         if _is_upright(asked, ways):
             wide = face.box[2] - face.box[0] >= MIN_CLOSER_WIDTH
-            return [replace(start, side=CLOSER * start.side)] if wide else []
+            return [Start(replace(start, side=CLOSER * start.side), True)] if wide else []
         likely = sorted(zip(ways.turned, OTHER_TURNS, strict=True), reverse=True)
         turned = [
-            replace(asked, angle=asked.angle + turn)
+            Start(replace(asked, angle=asked.angle + turn), False)
             for probability, turn in likely
             if probability >= MIN_TURNED_PROBABILITY
         ]
-        return [*turned, self._model.next_square(fit.square, fit.mesh)]
+        return [*turned, Start(self._model.next_square(fit.square, fit.mesh), False)]
 
-    def _seen(self, pictures: Sequence[Picture], starts: Sequence[Square]) -> list[Fit | None]:
-        """Return the fit found from each square, or None if the detector does not see it."""
-        fits = self._settle(pictures, starts, as_found=False)
+    def _seen(self, pictures: Sequence[Picture], starts: Sequence[Start]) -> list[Fit | None]:
+        """Return the fit found from each start, or None if the detector does not see it."""
+        squares = [start.square for start in starts]
+        fits = self._settle(pictures, squares, [start.as_found for start in starts])
         maybe = [n for n, fit in enumerate(fits) if fit.mesh.is_plausible]
         ways = self._ways([pictures[n] for n in maybe], [self._level(fits[n].mesh) for n in maybe])
         seen = {n for n, each in zip(maybe, ways, strict=True) if _is_seen(fits[n].mesh, each)}
         return [fit if n in seen else None for n, fit in enumerate(fits)]
 
     def _settle(
-        self, pictures: Sequence[Picture], first: Sequence[Square], as_found: bool
+        self, pictures: Sequence[Picture], first: Sequence[Square], as_found: Sequence[bool]
     ) -> list[Fit]:
-        """Return the mesh of the last crop of each face.
-
-        as_found: whether the first crops, `first`, are placed after faces as the detector found
-        them; then two that show no upright face end it.
-        """
-        surely = 2 if as_found else MIN_TURNED_CROPS
+        """Return the mesh of the last crop of each face; `first` and `as_found` as `Start` says."""
         squares = list(first)
         meshes = self._model(pictures, squares)
-        followed = [not as_found or mesh.is_turned for mesh in meshes]
+        followed = [
+            not as_it_was or mesh.is_turned
+            for mesh, as_it_was in zip(meshes, as_found, strict=True)
+        ]
         open_ = list(range(len(squares)))
         for crops in range(1, MAX_CROPS):
             better = {n: self._model.next_square(squares[n], meshes[n]) for n in open_}
             open_ = [
                 n
                 for n, square in better.items()
-                if (crops < surely or (followed[n] and _is_promising(meshes[n], as_found)))
-                and _moved(squares[n], square)
+                if crops < (2 if as_found[n] else MIN_TURNED_CROPS)
+                or (followed[n] and _is_promising(meshes[n], as_found[n]))
+                if _moved(squares[n], square)
             ]
             again = self._model([pictures[n] for n in open_], [better[n] for n in open_])
             for n, mesh in zip(open_, again, strict=True):
@@ -193,9 +214,12 @@ def _agrees(face: Face, mesh: Mesh) -> bool:
 
 def _is_seen(mesh: Mesh, ways: Ways) -> bool:
     """Return whether the detector sees what the mesh shows; `ways` are those of its own crop."""
-    apart = _mean_apart(mesh, ways.points) if ways.upright else math.inf
-    surest = ways.upright >= max(MIN_SEEN_PROBABILITY, *ways.turned)
-    return mesh.is_plausible and surest and apart <= MAX_SEEN_APART * ways.length
+    if not mesh.is_plausible or ways.upright < max(MIN_SEEN_PROBABILITY, *ways.turned):
+        return False
+    apart = _mean_apart(mesh, ways.points) / ways.length
+    if max(ways.turned) < MIN_TURNED_PROBABILITY and abs(mesh.lean) >= CERTAIN_LEAN:
+        return apart <= MAX_NEAR
+    return apart <= (MAX_SEEN_APART if mesh.is_certain else MAX_DOUBTFUL_APART)
 
 
 def _is_upright(square: Square, ways: Ways) -> bool:
