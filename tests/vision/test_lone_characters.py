@@ -69,9 +69,9 @@ def test_only_a_character_of_some_size_is_large() -> None:
     def quad(width: float, height: float) -> Quad:
         return ((0, 0), (width, 0), (width, height), (0, height))
 
-    assert is_large(picture, quad(60, 100))
-    assert is_large(picture, quad(100, 60))
-    assert not is_large(picture, quad(60, 99))
+    assert is_large(picture, quad(60, 120))
+    assert is_large(picture, quad(120, 60))
+    assert not is_large(picture, quad(60, 119))
 
 
 def test_two_colours_explain_writing_and_not_a_ramp() -> None:
