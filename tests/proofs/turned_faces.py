@@ -117,7 +117,7 @@ class Proof:
         for vectors in self.vectors.values():
             for n, one in enumerate(vectors[:-1]):
                 others = np.stack(vectors[n + 1 :])
-                found += similarities(one, others, self._space).tolist()
+                found += similarities(one, others, self._space)
         return found
 
 
