@@ -8,6 +8,7 @@ from libc.stdlib cimport free, malloc, realloc
 
 import numpy as np
 
+cdef double TINY = 1e-300
 cdef double LEAST = 1e-6
 """Probability of a column's best class, at least: some way must lead on."""
 cdef enum:
@@ -108,7 +109,7 @@ cdef class Beam:
                     self.look_up(before.state, self.codes[last], &new.state)
                 ]
             code *= before.code
-            share = word + code + number
+            share = max(word + code + number, TINY)
             new.word, new.code, new.number = word / share, code / share, number / share
             new.factor = pow(share, self.weight) * self.usual
             return
@@ -120,12 +121,20 @@ cdef class Beam:
             new.factor = pow(share, self.weight) * self.usual * self.end(before)
         else:
             new.factor = self.end(before)
+            if before.kind != FOREIGN:
+                new.factor *= pow(self.code * self.code_character, self.weight) * self.usual
 
     def __call__(self, const long long[:, ::1] classes, const float[:, ::1] scores):
         """Return the classes of the most likely line."""
         cdef Py_ssize_t columns = classes.shape[0], ranks = classes.shape[1], column, rank
         if scores.shape[0] != columns or scores.shape[1] != ranks:
             raise ValueError("classes and scores must have the same shape")
+        for column in range(columns):
+            for rank in range(ranks):
+                if not 0 <= classes[column, rank] < self.kinds.shape[0]:
+                    raise ValueError(
+                        f"class {classes[column, rank]} is not of the {self.kinds.shape[0]} classes"
+                    )
         cdef Py_ssize_t room = 1024, count = 1, n, i, best, kept = 1, found
         cdef Prefix *prefixes = <Prefix *> malloc(room * sizeof(Prefix))
         cdef Hypothesis *now = <Hypothesis *> malloc(MAX_WIDTH * sizeof(Hypothesis))
@@ -204,7 +213,10 @@ cdef class Beam:
             best, top = 0, -1
             for n in range(kept):
                 total = now[n].blank + now[n].character
-                total *= self.end(&prefixes[now[n].prefix])
+                before = &prefixes[now[n].prefix]
+                total *= self.end(before)
+                if before.kind == A_LETTER or before.kind == A_DIGIT:
+                    total *= self.usual
                 if total > top:
                     best, top = now[n].prefix, total
             line = []

@@ -72,7 +72,11 @@ def model_weight(line: tuple[int, ...], prior: Prior) -> float:
         if each == "-":
             before = text[place - 1 : place]
             logarithm += math.log(prior.number_mark if before == "1" else prior.mark)
-    return math.exp(prior.weight * (logarithm + prior.usual * sum(each != "я" for each in text)))
+    # A run of letters of another script begins as a code does.
+    runs = sum(each == "я" and text[place - 1 : place] != "я" for place, each in enumerate(text))
+    logarithm += runs * math.log(prior.code * prior.code_character)
+    usual = sum(each != "я" for each in text) + runs + (text[-1:] in {"a", "b", "1"})
+    return math.exp(prior.weight * (logarithm + prior.usual * usual))
 
 
 def collapsed(path: tuple[int, ...]) -> tuple[int, ...]:
@@ -135,11 +139,21 @@ def test_a_narrow_beam_and_impossible_columns() -> None:
     assert made(Prior())(np.zeros((0, 4), np.int64), np.zeros((0, 4), np.float32)) == []
 
 
+def test_a_token_that_never_ends_is_read() -> None:
+    line = [1, 2] * 150 + [3]
+    classes = np.array([[each, 0] for each in line], np.int64)
+    scores = np.tile(np.array([[1, 0]], np.float32), (len(line), 1))
+    assert made(Prior())(classes, scores) == line
+
+
 def test_what_cannot_be_searched() -> None:
     for width in (0, 65):
         with pytest.raises(ValueError, match=f"1 to 64 wide, not {width}"):
             made(Prior(width=width))
     with pytest.raises(ValueError, match="one entry for each class"):
         beam.Beam(LETTERS, np.zeros(3, np.uint8), np.zeros(2, np.uint8), Prior())
+    for wrong in (-1, 7):
+        with pytest.raises(ValueError, match=f"class {wrong} is not of the 7 classes"):
+            made(Prior())(np.array([[0], [wrong]], np.int64), np.ones((2, 1), np.float32))
     with pytest.raises(ValueError, match="the same shape"):
         made(Prior())(np.zeros((2, 2), np.int64), np.zeros((2, 3), np.float32))

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 from onlooker.models.card import Characters, card
 from onlooker.vision.letters import Letters
 
-ALPHABET = ["", *"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzÄÖÜäöüßéèà0123456789-.:/# "]
+ALPHABET = [
+    "",
+    *"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyzÄÖÜäöüßéèàΑΕΗΘΝΟΧΩ0123456789-.:/# ",
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,7 @@ def read(letters: Letters, *places: str, best: float = 0.8) -> str:
         (("CC", "RR", "UU", "II", "CS", "EE"), "CRUISE"),
         (("SS", "UU", "SS", "HH", "1I"), "SUSHI"),
         (("AA", "uu", "sb", "gg", "aa", "nn", "gg"), "Ausgang"),
+        (("gg", "rr", "oo", "ßB", "ee", "rr"), "großer"),
     ],
 )
 def test_letters_that_make_a_word_are_preferred(
@@ -65,6 +69,20 @@ def test_letters_that_make_a_word_are_preferred(
 )
 def test_codes_and_numbers_stay_as_they_are_seen(letters: Letters, places: tuple[str, ...]) -> None:
     assert read(letters, *places) == "".join(place[0] for place in places)
+
+
+@pytest.mark.parametrize("places", [("7_",), ("Q_",), ("GG", "aa", "tt", "ee", "  ", "7_")])
+def test_single_characters_stay(letters: Letters, places: tuple[str, ...]) -> None:
+    assert read(letters, *places) == "".join(place[0] for place in places)
+    nothing = np.array([[0, 5], [0, 9]], np.int64)
+    seen_alone = np.array([[0.6, 0.4], [0.6, 0.4]], np.float32)
+    assert not letters.weighed(nothing, seen_alone)[0].any()
+
+
+def test_letters_of_another_script_do_not_take_the_place_of_latin_ones(letters: Letters) -> None:
+    assert read(letters, "QΩ") == "Q"
+    assert read(letters, "XX", "EΕ", "RR", "OΟ", "XΧ") == "XEROX"
+    assert read(letters, "ΑA", "ΘO", "ΗH", "ΝN", "ΑA") == "ΑΘΗΝΑ"
 
 
 def test_what_is_seen_without_doubt_stays(letters: Letters) -> None:

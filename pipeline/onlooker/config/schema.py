@@ -230,7 +230,7 @@ class SourceConfig(Section, frozen=True, kw_only=True):
     detect_every: Annotated[int, Meta(ge=1)] | None = None
     """Search at least every nth of them for faces and text, and follow those found before in the
     others. None means that a video's frames are searched if something new is to be seen, at least
-    every 0.1 s, and for text every 0.4 s at a higher resolution; and those of a camera that there
+    every 0.1 s, and for text every 0.3 s at a higher resolution; and those of a camera that there
     is time for, but at least every fifth. With 1, all frames of a video are searched, and a
     camera's frames for which there is no time are dropped."""
     region: tuple[Ratio, Ratio, Ratio, Ratio] | None = None

@@ -18,7 +18,7 @@ from onlooker.types import Frame, TextSearch
 
 MAX_REST_SECONDS = 0.1
 """Time after which a frame is searched though nothing in it is new."""
-FINER_SECONDS = 0.4
+FINER_SECONDS = 0.3
 """Minimum time between two finer searches."""
 ROUNDING_SECONDS = 0.0005
 """Time stamps may be rounded to milliseconds."""

@@ -10,7 +10,7 @@ MAX_CARRIED_SECONDS = 0.5
 """Time after a frame that was searched in which later ones need not be."""
 MAX_WAIT_SECONDS = 0.3
 """Age up to which a live stream's frame waits for the first stage though a newer one does, too: a
-short burst of work costs no frame, and no frame is recorded half a second late."""
+short burst of work costs no frame, and few frames are recorded half a second late."""
 START_SECONDS = 2.0
 """The same for frames that came before all stages had workers, counted from then on."""
 MAX_WAITING = 12

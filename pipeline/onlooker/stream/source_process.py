@@ -22,7 +22,7 @@ from onlooker.stream.feeds import Feed
 from onlooker.stream.frame_traces import FrameTraces, Passage, epoch_ns, open_traces
 from onlooker.stream.hub_client import RECEIVE_SECONDS, HubClient
 from onlooker.stream.hub_state import MAX_WAITING
-from onlooker.stream.source import Sends, Source
+from onlooker.stream.source import DETECT_EVERY, Sends, Source
 
 if TYPE_CHECKING:
     from onlooker.media.picture import Planes
@@ -57,8 +57,8 @@ def main(run: Path, number: int, name: str) -> int:
     feed = run_directory.read_feed(run, number).of_stages(follows)
     base, _, life = name.rpartition(".")
     window = capacity.window(plan.config)
-    if feed.live:  # newest wins only if there is room for more than wait and workers can hold
-        window = max(window, MAX_WAITING + 2 * capacity.workers(plan.config))
+    if feed.live:
+        window = max(window, _room(feed.source.detect_every, capacity.workers(plan.config)))
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with HubClient(plan, name, source.registration) as hub, ExitStack() as closing:
         hub.register()
@@ -92,6 +92,16 @@ def main(run: Path, number: int, name: str) -> int:
     if source.settled or feed.live:
         _remove_rings(run, base)
     return 0
+
+
+def _room(detect_every: int | None, workers: int) -> int:
+    """Return how many frames of a camera there must be room for, so that the newest wins.
+
+    Those are the frames that wait and the one that comes, those that workers hold, and those that
+    are followed meanwhile.
+    """
+    followed = min(detect_every or DETECT_EVERY, MAX_WAITING)
+    return MAX_WAITING + 1 + 2 * workers + followed
 
 
 def _trace(traces: FrameTraces, offer: messages.Offer, data: bytes) -> None:

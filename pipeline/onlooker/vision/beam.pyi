@@ -42,5 +42,6 @@ class Beam:
 
         `classes` and `scores` are (columns, ranks): the best classes of each column, in falling
         order of their probabilities. Class 0 is the blank. Classes from the second on with a
-        probability of 0 are no classes. Raises ValueError if the two differ in shape.
+        probability of 0 are no classes. Raises ValueError if the two differ in shape, or if a class
+        has no kind.
         """

@@ -44,8 +44,8 @@ class Prior(NamedTuple):
     weight: float = 0.5
     """The power of the model's probability that is multiplied with the recogniser's."""
     usual: float = 2.5
-    """Negative logarithm of a usual character's probability: so much is given back for each one, or
-    long readings would lose against short ones."""
+    """Negative logarithm of a usual character's probability: so much is given back for each one,
+    and for a token that ends the line, or long readings would lose against short ones."""
     width: int = 10
     """Readings that are kept from one column to the next."""
     steps: int = 16
@@ -63,7 +63,7 @@ class Letters:
         arrays = own_weights.read(own)
         codes = {letter: code for code, letter in enumerate(str(arrays["alphabet"]), 1)}
         kinds = [_kind(each, codes) for each in alphabet]
-        code = [codes.get(each.casefold(), 0) for each in alphabet]
+        code = [codes.get(_folded(each), 0) for each in alphabet]
         self._beam = beam.Beam(arrays, np.array(kinds, np.uint8), np.array(code, np.uint8), Prior())
 
     def weighed(
@@ -79,14 +79,21 @@ class Letters:
         if not len(best[1]) or best[1].min() >= CERTAIN_SCORE:
             return best
         line = np.array(self._beam(classes, scores), np.int64)
+        if not len(line):
+            return best
         greedy = best[0][np.diff(best[0], prepend=0) != 0]
         if np.array_equal(line, greedy[greedy != 0]):
             return best
         return ctc.aligned(line, classes, scores)
 
 
+def _folded(character: str) -> str:
+    """Return a letter without case: of those that become two, as ß does, the first."""
+    return character.casefold()[:1]
+
+
 def _kind(character: str, codes: dict[str, int]) -> int:
-    if character.casefold() in codes:
+    if _folded(character) in codes:
         return beam.LETTER
     if character == " ":
         return beam.SPACE

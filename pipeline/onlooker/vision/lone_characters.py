@@ -32,7 +32,7 @@ def is_large(picture: Picture, quad: Quad) -> bool:
 
 def two_colours(crop: Pixels) -> float:
     """Return how much of the variance of a crop's colours its two mean colours explain, 0 to 1."""
-    colours = crop.reshape(-1, 3).astype(np.float32)
+    colours = crop.reshape(-1, 3).astype(np.float64)
     colours -= colours.mean(0)
     variance = float(np.square(colours).sum())
     if not variance:
@@ -40,6 +40,8 @@ def two_colours(crop: Pixels) -> float:
     _, axes = np.linalg.eigh(colours.T @ colours)
     along = colours @ axes[:, -1]
     low, high = float(along.min()), float(along.max())
+    if high <= low:
+        return 0.0
     levels = ((along - low) * (255 / (high - low))).astype(np.uint8)
     _, light = cv2.threshold(levels[:, None], 0, 1, cv2.THRESH_OTSU)
     explained = 0.0
