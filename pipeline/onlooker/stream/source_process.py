@@ -58,7 +58,7 @@ def main(run: Path, number: int, name: str) -> int:
     base, _, life = name.rpartition(".")
     window = capacity.window(plan.config)
     if feed.live:
-        window = max(window, _room(feed.source.detect_every, capacity.workers(plan.config)))
+        window = max(window, room(feed.source.detect_every, capacity.workers(plan.config)))
     source = Source(feed, f"{run}/{name}", window, feed.session(int(life)))
     with HubClient(plan, name, source.registration) as hub, ExitStack() as closing:
         hub.register()
@@ -94,7 +94,7 @@ def main(run: Path, number: int, name: str) -> int:
     return 0
 
 
-def _room(detect_every: int | None, workers: int) -> int:
+def room(detect_every: int | None, workers: int) -> int:
     """Return how many frames of a camera there must be room for, so that the newest wins.
 
     Those are the frames that wait and the one that comes, those that workers hold, and those that
