@@ -1,12 +1,12 @@
+# cython: auto_pickle=False
 """Prefix beam search of CTC with a model of letters.
 
 Signatures and sources are in pipeline/onlooker/vision/beam.pyi.
 """
 
+from cython cimport final
 from libc.math cimport exp, pow
 from libc.stdlib cimport free, malloc, realloc
-
-import numpy as np
 
 cdef double TINY = 1e-300
 cdef double LEAST = 1e-6
@@ -41,6 +41,7 @@ cdef struct Hypothesis:
     double blank, character
 
 
+@final
 cdef class Beam:
     cdef const unsigned int[::1] first, following, shorter
     cdef const unsigned char[::1] letter, cost, backoff, kinds, codes

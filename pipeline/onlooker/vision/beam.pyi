@@ -1,7 +1,7 @@
 """CTC decoding with a model of letters; the body is ext/vision/beam.pyx."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ MARK: int
 OTHER_LETTER: int
 """Kinds of classes. Letters of other scripts, which the model does not know, are `OTHER_LETTER`."""
 
+@final
 class Beam:
     """The search for the most likely line.
 
