@@ -54,8 +54,9 @@ WIDTH, HEIGHT, RATE = 1280, 720, 25
 NOISE = 2.0
 """Standard deviation of a still scene's brightness, of 255, from image to image."""
 MOTION_THRESHOLD = 0.01
-WRITTEN, MIN_SIMILARITY = ("EILEEN COLLINS", "Commander", "YAMAHA", "MAXIM"), 0.6
-"""Lines of the video, and the share of one's letters with which it is read: AMAHA, MAXI."""
+WRITTEN, MIN_SIMILARITY = ("EILEEN COLLINS", "Commander", "YAMAHA", "MAXIM"), 0.5
+"""Lines of the video, and the share of its letters with which one is read: the portrait hides a
+part of some at times."""
 
 
 def make_video(path: Path, frames: int, still: bool = False) -> None:
