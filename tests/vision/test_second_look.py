@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import skimage.data
 from numpy.typing import NDArray
+from tests.support.drawn_scenes import SCENES, portrait
 from tests.support.single import FaceFinder, Mesher
 
 from onlooker.config import schema
@@ -167,3 +168,13 @@ def test_masked_faces_are_found(
 )  # fmt: skip
 def test_no_face_is_found_in_headlights_galaxies_and_cats(name: str, find: FaceFinder) -> None:
     assert find(image.read(SHIPPED / name)) == ()
+
+
+@pytest.mark.parametrize("name", ["Joy Okafor", "Tomas Lind", "Finn Moran"])
+def test_drawn_faces_are_found(name: str) -> None:
+    """CenterFace knows some of them, and others not at all."""
+    people = [person for make in SCENES.values() for person in make().people]
+    [person] = [each for each in people if each.name == name]
+    finder = FaceFinder(schema.Faces(detection="thorough"))
+    found = finder(Still(np.ascontiguousarray(portrait(person))))
+    assert [face.score > 0.9 for face in found] == [True]
