@@ -15,6 +15,9 @@ endif
 # Annoy compiles itself with -march=native unless told otherwise, and would then die on older CPUs.
 export ANNOY_COMPILER_ARGS ?= -O3,-ffast-math,-fno-associative-math
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Pip of Debian 12 would build packages without a pyproject.toml, as Annoy, beside what is installed,
+# where it does not find constraints.txt.
+export PIP_USE_PEP517 := 1
 # Containers often set it. Each of the many processes of the tests would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
