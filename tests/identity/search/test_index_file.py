@@ -167,6 +167,8 @@ class TestFile:
             annoy = by(filed, "annoy")
             assert is_mapped(annoy)
             assert recall(truth, annoy.search(QUERIES, 10)) >= 0.95
+            # Killed behind its manifest, it has left an intact file, and an older one beside it.
+            index_builder.build(filed, "staff", "m", "cosine", "faces")
             assert len(files(filed, ".ann")) == 1, "files of the killed process are removed"
 
 
