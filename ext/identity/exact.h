@@ -1,21 +1,17 @@
 /* The likeness of a vector to each of a block of rows.
  *
  * A row is summed in 32 independent lanes, which is what wide registers hold, then in 8, then in
- * one. The order of the sums is the same for every row, so equal rows have exactly equal likeness.
- * target_clones lets the compiler use wider registers than the portable baseline has, and selects
- * the version when the module is loaded. */
+ * one. The order of the sums is the same for every row, so equal rows have exactly equal likeness. */
 #ifndef ONLOOKER_EXACT_H
 #define ONLOOKER_EXACT_H
 
 #include <stddef.h>
-#include <string.h> /* for __GLIBC__: the choice at load time needs its loader */
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-/* haswell: AVX2 with fused multiply-add. */
-#define WIDEST __attribute__((target_clones("avx512f", "arch=haswell", "default")))
+#include "wide.h"
+
+#if defined(__GNUC__) && !defined(__clang__)
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #else
-#define WIDEST
 #define ALWAYS_INLINE inline
 #endif
 

@@ -1,4 +1,4 @@
-"""Planes of a decoder, packed into one array.
+"""Planes of a decoder.
 
 Signatures and units are in pipeline/onlooker/media/planes.pyi.
 """
@@ -6,6 +6,23 @@ Signatures and units are in pipeline/onlooker/media/planes.pyi.
 from libc.string cimport memcpy
 
 import numpy as np
+
+
+cdef extern from "media/planes.h":
+    void stretch(const unsigned char *row, Py_ssize_t width, unsigned char *out) noexcept nogil
+
+
+def stretched(const unsigned char[:, :] plane):
+    """Return the luma in full range."""
+    cdef Py_ssize_t height = plane.shape[0], width = plane.shape[1], row
+    check(plane, height, width)
+    found = np.empty((height, width), np.uint8)
+    cdef unsigned char[:, ::1] out = found
+    if width:
+        with nogil:
+            for row in range(height):
+                stretch(&plane[row, 0], width, &out[row, 0])
+    return found
 
 
 def pack(const unsigned char[:, :] y, const unsigned char[:, :] u, const unsigned char[:, :] v):

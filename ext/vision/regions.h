@@ -1,18 +1,12 @@
 /* Runs of likely pixels in a row of a probability map.
  *
- * Nearly all of a map is empty, so each block of a row is first tested for any such pixel;
- * target_clones lets that loop use wider registers than the portable baseline has. */
+ * Nearly all of a map is empty, so each block of a row is first tested for any such pixel. */
 #ifndef ONLOOKER_REGIONS_H
 #define ONLOOKER_REGIONS_H
 
 #include <stddef.h>
-#include <string.h> /* for __GLIBC__: the choice at load time needs its loader */
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__)
-#define WIDEST __attribute__((target_clones("avx2", "default")))
-#else
-#define WIDEST
-#endif
+#include "wide.h"
 
 enum { ROW_BLOCK = 64 };
 

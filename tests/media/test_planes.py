@@ -1,4 +1,4 @@
-"""The kernel that packs planes, against a slow copy of it."""
+"""The kernels that pack planes and stretch luma, against slow copies of them."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from onlooker.media.planes import pack
+from onlooker.media.planes import pack, stretched
 
 
 def slowly(*planes: NDArray[np.uint8]) -> list[int]:
@@ -43,3 +43,16 @@ def test_planes_that_do_not_match() -> None:
         pack(y[:0], half[:0], half[:0])
     with pytest.raises(ValueError, match="contiguous"):
         pack(np.zeros((6, 16), np.uint8)[:, ::2], half, half)
+
+
+@pytest.mark.parametrize("apart", [0, 5])
+def test_luma_is_stretched(apart: int) -> None:
+    plane = np.tile(np.arange(256, dtype=np.uint8), (3, 1))
+    wider = np.hstack([plane, np.zeros((3, apart), np.uint8)])
+    exactly = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255)
+    found = stretched(wider[:, :256])
+    assert (found == exactly).all()
+    assert found.flags.c_contiguous
+    assert stretched(wider[:, :0]).shape == (3, 0)
+    with pytest.raises(ValueError, match="contiguous"):
+        stretched(plane[:, ::2])

@@ -4,11 +4,10 @@ Such a frame is not analysed; it carries the index of its reference frame, whose
 repeats.
 """
 
-from typing import cast
-
 import cv2
 import numpy as np
 
+from onlooker.media import area
 from onlooker.media.picture import Pixels, Planes
 
 COMPARED_SIZE = (96, 54)
@@ -34,7 +33,7 @@ class Gate:
         """Return the reference frame's index if less than the threshold has changed since."""
         if self._threshold is None:
             return None
-        image = cast(Pixels, cv2.resize(planes.y, COMPARED_SIZE, interpolation=cv2.INTER_AREA))
+        image = area.resize(planes.y, *COMPARED_SIZE)
         self.newest = image
         if self._reference is None:
             return None

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.media.planes import pack
+from onlooker.media.planes import pack, stretched
 
 Pixels = NDArray[np.uint8]
 
@@ -128,12 +128,8 @@ class Planes:
 
     def luma(self, x1: int, y1: int, x2: int, y2: int, step: int = 1) -> Pixels:
         x1, y1, x2, y2 = _clip(self, x1, y1, x2, y2)
-        part = np.ascontiguousarray(self.y[y1:y2:step, x1:x2:step])
-        return cast(Pixels, cv2.LUT(part, FULL_RANGE))
-
-
-FULL_RANGE = ((np.arange(256) - 16) * (255 / 219)).round().clip(0, 255).astype(np.uint8)
-"""Luma of limited range, 16 to 235, stretched to 0 to 255."""
+        part = self.y[y1:y2:step, x1:x2:step]
+        return stretched(part if step == 1 else np.ascontiguousarray(part))
 
 
 def usual() -> Still:

@@ -18,7 +18,9 @@ import numpy as np
 import simplejpeg
 import zmq
 
-from onlooker.media.picture import FULL_RANGE, Pixels, Planes
+from onlooker.media import area
+from onlooker.media.picture import Planes
+from onlooker.media.planes import stretched
 from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.types import Frame
 
@@ -121,14 +123,10 @@ def encoded(picture: Planes) -> bytes:
     if scale < 1:
         width, height = round(picture.width * scale), round(picture.height * scale)
         half = (width + 1) // 2, (height + 1) // 2
-        y = _shrunk(y, (width, height))
-        u, v = _shrunk(u, half), _shrunk(v, half)
-    planes = cv2.LUT(y, FULL_RANGE), cv2.LUT(u, CHROMA), cv2.LUT(v, CHROMA)
+        y = area.resize(y, width, height)
+        u, v = area.resize(u, *half), area.resize(v, *half)
+    planes = stretched(y), cv2.LUT(u, CHROMA), cv2.LUT(v, CHROMA)
     return bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY))
-
-
-def _shrunk(plane: Pixels, size: tuple[int, int]) -> Pixels:
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def open_live(run: Path | None) -> LivePictures | None:

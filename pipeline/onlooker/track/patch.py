@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from onlooker.media import area
 from onlooker.media.picture import Picture, Pixels
 from onlooker.types import Box
 
@@ -187,4 +188,4 @@ def _inside(box: Box | tuple[int, int, int, int], picture: Picture) -> tuple[int
 def _resized(luma: Pixels, width: int, height: int) -> Pixels:
     if luma.shape == (height, width):
         return luma
-    return cast(Pixels, cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA))
+    return area.resize(luma, width, height)

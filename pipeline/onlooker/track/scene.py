@@ -1,9 +1,9 @@
 """Cuts: images of another scene than the ones before."""
 
-import cv2
 import msgspec
 import numpy as np
 
+from onlooker.media import area
 from onlooker.media.picture import Picture
 
 SCENE_SIZE = (32, 18)
@@ -27,7 +27,7 @@ class Scene(msgspec.Struct):
         if not picture.width:
             return False
         luma = picture.luma(0, 0, picture.width, picture.height, STEP)
-        scene = np.asarray(cv2.resize(luma, SCENE_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+        scene = area.resize(luma, *SCENE_SIZE)
         before, self.image = self.image, scene.tobytes()
         if not before:
             return False

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from math import ceil, floor
 
-import cv2
 import msgspec
 import numpy as np
 from msgspec.structs import replace
 
 from onlooker.config.tracking import Tracks
+from onlooker.media import area
 from onlooker.media.picture import Picture
 from onlooker.track.carried import Carried, Origin, placed
 from onlooker.track.chips import chip, line_chip
@@ -246,7 +246,7 @@ def _look(picture: Picture, origin: tuple[int, int], box: Box) -> Look:
     if x2 - x1 < 1 or y2 - y1 < 1:
         return np.zeros(LOOK_SIZE[::-1], np.uint8)
     luma = picture.luma(x1, y1, x2, y2)
-    return np.asarray(cv2.resize(luma, LOOK_SIZE, interpolation=cv2.INTER_AREA), np.uint8)
+    return area.resize(luma, *LOOK_SIZE)
 
 
 def _chips(frame: Frame, picture: Picture, best: Sequence[Sight]) -> Iterator[Chip]:
