@@ -24,6 +24,12 @@ def test_a_missing_time_stamp_is_one_frame_later() -> None:
     assert times(None, None, 20, None, 45) == [0, 10, 20, 30, 45]
 
 
+def test_a_missing_time_stamp_is_one_duration_later() -> None:
+    timeline = Timeline(0, 10, 100_000, None)
+    found = [timeline(None, key=False, duration=duration) for duration in (15, 10, 15, 0, 10)]
+    assert found == [0, 15, 25, 40, 50]
+
+
 def test_a_recording_that_begins_anew_is_continued() -> None:
     assert times(0, 10, 20, 0, 10, 20, keys=frozenset((0, 3))) == [0, 10, 20, 30, 40, 50]
     far = times(0, 10, 20, 30, 40, 50, 60, 0, 10)

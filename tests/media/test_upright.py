@@ -224,6 +224,47 @@ def test_the_pixel_shape_may_change(tmp_path: Path) -> None:
     assert all(planes is not None and planes.width == width for width, planes in frames)
 
 
+@pytest.mark.parametrize("name", ["video.ts", "video.mp4"])
+def test_an_orientation_at_key_frames_holds_up_to_the_next(tmp_path: Path, name: str) -> None:
+    """So H.264 has it: the key frames say that the image is upside down, the others nothing."""
+    stored = np.asarray(cv2.resize(corners(), (96, 64), interpolation=cv2.INTER_NEAREST), np.uint8)
+    plain = films.write(tmp_path / "plain.ts", images=[stored] * 8, pix_fmt="yuv444p")
+    turn = "h264_metadata=display_orientation=insert:rotate=180"
+    turned = films.filtered(tmp_path / name, plain, turn)
+    expected = UPRIGHT[3](stored)
+    with VideoFile(turned) as video:
+        for _, planes in video.frames("door"):
+            assert planes is not None
+            assert similar(planes.region(0, 0, 96, 64)[0], expected)
+        for frame, planes in video.chosen_frames("door", lambda number: number == 6):
+            if frame.index == 6:
+                assert planes is not None
+                assert similar(planes.region(0, 0, 96, 64)[0], expected)
+
+
+def test_without_an_orientation_a_key_frame_is_upright(tmp_path: Path) -> None:
+    stored = np.asarray(cv2.resize(corners(), (96, 64), interpolation=cv2.INTER_NEAREST), np.uint8)
+    plain = films.write(tmp_path / "plain.ts", images=[stored] * 4, pix_fmt="yuv444p")
+    turn = "h264_metadata=display_orientation=insert:rotate=90"
+    turned = films.filtered(tmp_path / "turned.ts", plain, turn)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(turned.read_bytes() + plain.read_bytes())
+    with VideoFile(joined) as video:
+        sizes = [(frame.width, frame.height) for frame, _ in video.frames("door")]
+    assert sizes == [(64, 96)] * 4 + [(96, 64)] * 4
+
+
+def test_an_image_is_cropped_at_any_pixel(tmp_path: Path) -> None:
+    stored = np.asarray(cv2.resize(corners(), (160, 64), interpolation=cv2.INTER_NEAREST), np.uint8)
+    plain = films.write(tmp_path / "plain.ts", images=[stored] * 2)
+    crop = "h264_metadata=crop_left=24:crop_right=8:crop_top=4:crop_bottom=2"
+    image = first_image(films.filtered(tmp_path / "cropped.ts", plain, crop))
+    assert image.shape == (58, 128, 3)
+    edge = image[10].astype(int).sum(axis=1)
+    # 80 columns of red and 80 of green were there: the border is 24 columns nearer to the left.
+    assert int(np.abs(np.diff(edge)).argmax()) + 1 == pytest.approx(56, abs=2)
+
+
 def test_an_orientation_in_the_exif_of_motion_jpeg(tmp_path: Path) -> None:
     """The decoder attaches kinds of side data that PyAV does not know."""
     data = with_exif(cv2.imencode(".jpg", corners())[1].tobytes(), tiff(6))

@@ -11,6 +11,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.video.stream import VideoStream
 
 from onlooker.media.picture import Pixels, Planes
@@ -93,6 +94,19 @@ def packets(path: Path) -> Iterator[tuple[bytes, int | None, int | None, bool]]:
         for packet in file.demux(video=0):
             if packet.size:
                 yield bytes(packet), packet.pts, packet.dts, packet.is_keyframe
+
+
+def filtered(path: Path, source: Path, name: str) -> Path:
+    """Write the packets of `source` as libavcodec's bit stream filter `name` changes them."""
+    with av.open(str(source)) as old, av.open(str(path), "w") as new:
+        stream = old.streams.video[0]
+        change = BitStreamFilterContext(name, stream)
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            for changed in change.filter(packet if packet.size else None):
+                changed.stream = copy
+                new.mux(changed)
+    return path
 
 
 def interlaced(images: Iterable[Pixels], top_first: bool = True) -> list[Pixels]:

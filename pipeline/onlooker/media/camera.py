@@ -166,6 +166,8 @@ class Camera:
                 raise MediaError(f"{name}: data came, but no image for {self.source.timeout:g} s")
             if item is None or (not size[0] and not whole):
                 continue  # no frame can be decoded before the first key frame
+            if isinstance(item, VideoFrame):
+                size = upright.size(item)
             stamp = item.time if stamped and isinstance(item, VideoFrame) else None
             at, stale = clock(stamp, now - began)
             if not rtsp and at > now - began:
@@ -175,7 +177,6 @@ class Camera:
             planes: Planes | None = None
             pts, origin = round(at * CLOCK_HZ), (0, 0)
             if isinstance(item, VideoFrame):
-                size = upright.size(item)
                 if item.key_frame and at > fragment_pts / CLOCK_HZ:
                     fragment, fragment_pts = self.index, pts
                 if whole:

@@ -6,13 +6,14 @@ from typing import Any, cast
 
 import av
 import av.error
+from av.codec.context import Flags as CodecFlags
 from av.container import InputContainer
 from av.container.core import Flags
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
-from onlooker.media.errors import MediaError
-from onlooker.media.image import IMAGE_SUFFIXES
+from onlooker.media.errors import MediaError, TooLarge
+from onlooker.media.image import IMAGE_SUFFIXES, MAX_PIXELS
 
 TOLERANT: dict[str, Any] = (
     {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -79,7 +80,8 @@ def open_file(path: Path) -> InputContainer:
 def video_stream(container: InputContainer, name: str) -> VideoStream:
     """Return the stream with the largest images, and discard all others.
 
-    Raises MediaError, which calls the container `name`, if there is none.
+    Raises MediaError, which calls the container `name`, if there is none; TooLarge if its images
+    have more than MAX_PIXELS.
     """
     videos = [stream for stream in container.streams.video if not stream.disposition & NO_VIDEO]
     known = [stream for stream in videos if stream.codec_context is not None]
@@ -90,9 +92,19 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
     for stream in container.streams:
         if stream is not chosen:
             stream.discard = Discard.all
+    decoder = chosen.codec_context
+    if decoder.width * decoder.height > MAX_PIXELS:
+        raise TooLarge(
+            f"{name}: images of {decoder.width} x {decoder.height} pixels exceed "
+            f"{MAX_PIXELS // 1_000_000} million"
+        )
+    decoder.options = {"max_pixels": str(MAX_PIXELS)}  # also of images that come later
+    # Otherwise the left edge is cropped by multiples of 32 or 64 pixels only.
+    decoder.flags |= cast(int, CodecFlags.unaligned.value)
     return chosen
 
 
-def _size(stream: VideoStream) -> tuple[int, bool]:
-    context = stream.codec_context
-    return context.width * context.height, bool(stream.disposition & Disposition.default)
+def _size(stream: VideoStream) -> tuple[int, bool, int]:
+    """Of equal streams the default one counts more, then that with more frames (animated AVIF)."""
+    default = bool(stream.disposition & Disposition.default)
+    return stream.codec_context.width * stream.codec_context.height, default, stream.frames

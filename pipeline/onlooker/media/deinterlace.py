@@ -14,7 +14,7 @@ class Deinterlacer:
     """A filter of the frames of a stream, in the order in which they are shown.
 
     mode: with "auto" the frames that the video marks as interlaced are deinterlaced, with "on" all
-    of them. The others are passed on. A frame keeps its time stamps.
+    of them. The others are passed on. A frame keeps its time stamps and its duration.
     """
 
     def __init__(self, mode: Deinterlace) -> None:
@@ -23,8 +23,8 @@ class Deinterlacer:
         """Whether a frame was interlaced."""
         self._graph: Graph | None = None
         self._form: tuple[int, int, str] | None = None
-        self._stamps = deque[tuple[int | None, int | None]]()
-        """pts and dts of the frames in the graph: the filter has a time base of its own."""
+        self._stamps = deque[tuple[int | None, int | None, int]]()
+        """pts, dts and duration of the frames in the graph: the filter's time base is its own."""
 
     def __call__(self, frame: VideoFrame) -> Iterator[VideoFrame]:
         """Take a frame, and yield those that are ready: with the filter, the one before it."""
@@ -39,7 +39,7 @@ class Deinterlacer:
             self.used = True
             self._graph, self._form = _graph(*form, every=self._mode == "on"), form
         assert self._graph is not None
-        self._stamps.append((frame.pts, frame.dts))
+        self._stamps.append((frame.pts, frame.dts, frame.duration))
         self._graph.vpush(frame)
         yield from self._ready()
 
@@ -58,7 +58,7 @@ class Deinterlacer:
                 frame = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            frame.pts, frame.dts = self._stamps.popleft()
+            frame.pts, frame.dts, frame.duration = self._stamps.popleft()
             yield frame
 
 

@@ -79,19 +79,25 @@ class Timeline:
         self._max_gap = max_gap
         self._offset = 0
         self._last: int | None = None
+        self._duration = 0
 
-    def __call__(self, pts: int | None, key: bool) -> int:
-        """Return the time stamp of the next frame, whose own is `pts`; `key`: it is a key frame."""
-        last = self._last
+    def __call__(self, pts: int | None, key: bool, duration: int = 0) -> int:
+        """Return the time stamp of the next frame, whose own is `pts`.
+
+        key: it is a key frame. duration: how long it is shown; 0 means unknown. It counts only if
+        the next frame has no time stamp.
+        """
+        last, step = self._last, self._duration or median_low(self._steps)
+        self._duration = duration
         if last is None:
             first = self._start if pts is None else pts
             self._offset = 0 if 0 <= first <= self._max_start else -first
             self._last = first + self._offset
             return self._last
-        step = median_low(self._steps)
         if pts is None:
             self._last = last + step
             return self._last
+        step = median_low(self._steps)
         now = pts + self._offset
         back = last - now
         if back > (0 if key else MAX_DISORDER * step) or (self._max_gap and -back > self._max_gap):

@@ -30,9 +30,14 @@ class Upright:
 
     The display matrix of a frame (mirrored or rotated) and the sample aspect ratio of its stream
     are applied, in this order. An image is enlarged, never reduced, to make its pixels square.
+
+    A codec may state the orientation at key frames only: it holds up to the next one, so that all
+    frames must be given, to `size` or to be converted, in the order in which they are shown.
+    orientation: of frames before the first one that states any.
     """
 
-    def __init__(self, stream: VideoStream) -> None:
+    def __init__(self, stream: VideoStream, orientation: Orientation = Orientation.UPRIGHT) -> None:
+        self.orientation = orientation
         self._context = stream.codec_context
         # The container's, if it has one; otherwise the codec's, which may change.
         self._stated = stream.sample_aspect_ratio
@@ -42,14 +47,14 @@ class Upright:
     def size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the width and height of the frame's planes."""
         width, height = self._square(frame)
-        return (height, width) if _orientation(frame).swaps else (width, height)
+        return (height, width) if self._orientation(frame).swaps else (width, height)
 
     def __call__(self, frame: VideoFrame) -> Planes:
         """Return I420 planes of limited range.
 
         They are the decoder's own memory if nothing had to be changed: do not write to them.
         """
-        orientation, (width, height) = _orientation(frame), self._square(frame)
+        orientation, (width, height) = self._orientation(frame), self._square(frame)
         full_range = is_full_range(frame)
         if full_range or frame.format.name != "yuv420p":
             frame = self._reformatter.reformat(
@@ -66,6 +71,12 @@ class Upright:
             for plane, size in zip(frame.planes, sizes, strict=True)
         )
         return Planes(y, u, v)
+
+    def _orientation(self, frame: VideoFrame) -> Orientation:
+        stated = _stated_orientation(frame)
+        if stated is not None or frame.key_frame:
+            self.orientation = stated or Orientation.UPRIGHT
+        return self.orientation
 
     def _square(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the stored width and height if its pixels were square."""
@@ -87,7 +98,7 @@ def is_full_range(frame: VideoFrame) -> bool:
     return frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
 
 
-def _orientation(frame: VideoFrame) -> Orientation:
+def _stated_orientation(frame: VideoFrame) -> Orientation | None:
     try:
         # A container of our own: `frame.side_data` is kept by the frame that it keeps, and such a
         # pair, with the frame's pixels, stays in memory until the garbage collector comes by.
@@ -97,17 +108,17 @@ def _orientation(frame: VideoFrame) -> Orientation:
         return _BY_QUARTER_TURNS[round(frame.rotation / 90) % 4]
     matrix = found.get(Type.DISPLAYMATRIX)
     if matrix is None:
-        return Orientation.UPRIGHT
+        return None
     return of_matrix(struct.unpack_from("=9i", memoryview(matrix)))
 
 
 _BY_QUARTER_TURNS = (
-    Orientation.UPRIGHT,
+    None,
     Orientation.ROTATE_270,
     Orientation.ROTATE_180,
     Orientation.ROTATE_90,
 )
-"""By the number of counter-clockwise quarter turns."""
+"""By the number of counter-clockwise quarter turns; 0 if there is no matrix, too."""
 
 
 def _stretched(plane: Pixels, width: int, height: int) -> Pixels:

@@ -19,6 +19,7 @@ from onlooker.media.container import open_file, video_stream
 from onlooker.media.decode import Damage, decoded
 from onlooker.media.deinterlace import Deinterlacer
 from onlooker.media.errors import MediaError
+from onlooker.media.exif_orientation import Orientation
 from onlooker.media.picture import Planes
 from onlooker.media.sparse_decode import Choose, Skipped, sparsely_decoded, suits
 from onlooker.media.timeline import MAX_GAP_SECONDS, MAX_START_SECONDS, Timeline
@@ -43,9 +44,9 @@ class VideoFile(Video):
 
     `pts` is the container's own, and increases from frame to frame: where it jumps back, as in
     files that were joined, time goes on instead. Dates are counted from the first frame. A frame
-    without a time stamp gets that of the frame before it plus one frame's time. Width and height
-    are each image's own, as they may change; a frame without an image has those of the frame
-    before it.
+    without a time stamp, as in streams without a container, follows the frame before it after that
+    one's duration. Width and height are each image's own, as they may change; a frame without an
+    image has those of the frame before it.
     """
 
     codec: str
@@ -62,6 +63,7 @@ class VideoFile(Video):
     ) -> None:
         super().__init__(Path(path), digest)
         self._deinterlace = deinterlace
+        self._orientation = Orientation.UPRIGHT
         opened = self._open()
         head: list[VideoFrame | Damage | Skipped] = []
         for item in opened.items:
@@ -69,6 +71,7 @@ class VideoFile(Video):
             if isinstance(item, VideoFrame):
                 self.width, self.height = opened.upright.size(item)
                 self.full_range = is_full_range(item)
+                self._orientation = opened.upright.orientation  # its key frame may be skipped later
                 self._plain = not opened.deinterlacer.used
                 break
         else:
@@ -78,8 +81,9 @@ class VideoFile(Video):
         assert stream.time_base is not None  # libav gives every stream one
         self.time_base = Fraction(stream.time_base.numerator, stream.time_base.denominator)
         self.codec, self.container = stream.codec_context.name, container.format.long_name
-        self.rate = _rate(stream)
-        self.seconds = _seconds(container, stream)
+        self._stamped = not container.format.flags & cast(int, Flags.no_timestamps.value)
+        self.rate = _rate(stream, stated=self._stamped)
+        self.seconds = _seconds(container, stream) if self._stamped else None
         self.frames_expected = stream.frames or round((self.seconds or 0) * self.rate) or None
         self.counted = bool(stream.frames)
         self._opened: Opened | None = opened._replace(items=chain(head, opened.items))
@@ -110,11 +114,12 @@ class VideoFile(Video):
             container.close()
             raise
         deinterlacer = Deinterlacer(self._deinterlace)
+        upright = Upright(stream, self._orientation)
         if choose is not None and self._plain and suits(container, stream):
             items: Items = sparsely_decoded(container, stream, choose, threads)
-            return Opened(container, stream, Upright(stream), items, deinterlacer, complete=False)
+            return Opened(container, stream, upright, items, deinterlacer, complete=False)
         items = decoded(container, stream, deinterlacer)
-        return Opened(container, stream, Upright(stream), items, deinterlacer, complete=True)
+        return Opened(container, stream, upright, items, deinterlacer, complete=True)
 
     def _compute_digest(self) -> str:
         try:
@@ -144,7 +149,11 @@ class VideoFile(Video):
             fragment, size = (-1, -1), (self.width, self.height)
             for index, item in enumerate(opened.items):
                 key = not isinstance(item, Damage) and item.key_frame
-                pts = timeline(item.pts, key)
+                if self._stamped:
+                    pts = timeline(item.pts, key)
+                else:  # libav has made up those of the packets, in the order of decoding
+                    shown = item.duration if isinstance(item, VideoFrame) else 0
+                    pts = timeline(None, key, shown)
                 if isinstance(item, VideoFrame):
                     size = upright.size(item)
                 if index == 0 or key:
@@ -175,8 +184,10 @@ class Opened(NamedTuple):
     """Whether all frames are decoded."""
 
 
-def _rate(stream: VideoStream) -> float:
-    for rate in (stream.average_rate, stream.guessed_rate):
+def _rate(stream: VideoStream, *, stated: bool) -> float:
+    """Return the frames per second; `stated`: by the container, otherwise by the codec alone."""
+    rates = stream.average_rate, stream.guessed_rate
+    for rate in rates if stated else reversed(rates):
         if rate and 0 < rate <= MAX_RATE:
             return float(rate)
     return DEFAULT_RATE
