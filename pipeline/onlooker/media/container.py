@@ -100,7 +100,7 @@ def video_stream(container: InputContainer, name: str) -> VideoStream:
         )
     decoder.options = {"max_pixels": str(MAX_PIXELS)}  # also of images that come later
     # Otherwise the left edge is cropped by multiples of 32 or 64 pixels only.
-    decoder.flags |= cast(int, CodecFlags.unaligned.value)
+    decoder.flags |= CodecFlags.unaligned.value
     return chosen
 
 
