@@ -3,6 +3,8 @@
 Signatures are in pipeline/onlooker/vision/ctc.pyi.
 """
 
+from libc.math cimport INFINITY, log
+
 import numpy as np
 
 cdef float UNRANKED = 1e-6
@@ -40,18 +42,16 @@ def aligned(
     cdef Py_ssize_t states = 2 * line.shape[0] + 1, state, step, best
     cdef long long wanted
     cdef float seen
-    cdef double top
     if scores.shape[0] != columns or scores.shape[1] != ranks:
         raise ValueError("classes and scores must have the same shape")
     ways, found = np.zeros(columns, np.int64), np.zeros(columns, np.float32)
     cdef long long[::1] way = ways
     cdef float[::1] score = found
-    # Probability of each state by the best way to it, and how many states that came from below.
-    cdef double[:, ::1] reached = np.zeros((columns, states))
+    # Log probability of each state by the best way to it, and how many states below that was before.
+    cdef double[:, ::1] reached = np.full((columns, states), -INFINITY)
     cdef float[:, ::1] shares = np.zeros((columns, states), np.float32)
     cdef signed char[:, ::1] steps = np.zeros((columns, states), np.int8)
     for column in range(columns):
-        top = 0
         for state in range(states):
             wanted = line[state // 2] if state % 2 else 0
             seen = UNRANKED
@@ -60,7 +60,8 @@ def aligned(
                     seen = max(seen, scores[column, rank])
             shares[column, state] = seen
             if column == 0:
-                reached[column, state] = seen if state < 2 else 0
+                if state < 2:
+                    reached[column, state] = log(seen)
             else:
                 best = 0
                 for step in range(1, min(state, 2) + 1):
@@ -70,15 +71,12 @@ def aligned(
                     if reached[column - 1, state - step] > reached[column - 1, state - best]:
                         best = step
                 steps[column, state] = <signed char> best
-                reached[column, state] = reached[column - 1, state - best] * seen
-            top = max(top, reached[column, state])
-        for state in range(states):
-            reached[column, state] /= top
+                reached[column, state] = reached[column - 1, state - best] + log(seen)
     if columns:
         state = states - 1
         if states > 1 and reached[columns - 1, state - 1] > reached[columns - 1, state]:
             state -= 1
-        if reached[columns - 1, state] == 0:
+        if reached[columns - 1, state] == -INFINITY:
             raise ValueError(f"{line.shape[0]} characters do not fit into {columns} columns")
         for column in range(columns - 1, -1, -1):
             way[column] = line[state // 2] if state % 2 else 0
