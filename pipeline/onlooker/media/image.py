@@ -15,13 +15,16 @@ from onlooker.media.exif_orientation import Orientation, of_jpeg, turned
 from onlooker.media.picture import Pixels, Still
 from onlooker.media.url import redacted
 
-MAX_PIXELS = 50_000_000
-"""Maximum pixels of an image that is decoded: a file of a few bytes can demand gigabytes."""
+MAX_PIXELS = 65_000_000
+"""Maximum pixels of an image that is decoded: a file of a few bytes can demand gigabytes.
+
+Phones that are sold as having 50 or 64 megapixels make slightly larger images.
+"""
 MAX_SCANS = 256
 """Maximum scans of a progressive JPEG: each costs as much as the whole image."""
 MAX_SCANNED_PIXELS = 10 * MAX_PIXELS
 """Maximum pixels of all scans together. Encoders make ten scans; a file of a few bytes can demand
-the same 50 megapixels again and again."""
+the same 65 megapixels again and again."""
 MAX_PNG_BYTES = 3 * MAX_PIXELS
 """Maximum bytes of a PNG's decoded pixels: 16 bits and transparency take more than three each."""
 
@@ -55,7 +58,7 @@ def decode(data: bytes, name: str = "image") -> Still:
     JPEG is turned upright by its EXIF orientation. 16 bits are rounded to 8, transparency is
     composed over white, as in a browser, and CMYK, grey and palettes become BGR. A truncated file
     is an error, not half an image; a JPEG of which only the end marker is missing is whole.
-    Raises MediaError; TooLarge above 50 megapixels.
+    Raises MediaError; TooLarge above 65 megapixels.
     """
     if not data:
         raise MediaError(f"{name}: the file is empty")
@@ -162,7 +165,7 @@ _NO_JPEG = frozenset((*range(0x02, 0xC0), *range(0xF0, 0xFE)))
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # without DHT, JPG, DAC
 _HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
 """Frames in which each block of 8 x 8 pixels takes at least one bit. If the bits are missing, the
-decoder fills in grey, and a file of a few bytes can demand 50 megapixels of it."""
+decoder fills in grey, and a file of a few bytes can demand 65 megapixels of it."""
 
 
 def _pixel_chunks(data: bytes, name: str) -> bytes:
