@@ -44,6 +44,16 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
         signal.signal(number, handler)
 
 
+def test_a_name_commands_no_terminal_and_breaks_no_line(
+    call: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        call("faces", "red\x1b[31m\nline.jpg")
+    assert capsys.readouterr().err == (
+        "error: red\\x1b[31m\\nline.jpg: No such file or directory\n"
+    )
+
+
 @pytest.mark.parametrize(
     "words",
     [

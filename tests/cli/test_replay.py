@@ -309,6 +309,21 @@ def test_a_url_is_sent_to_the_command_for_streams(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_what_cannot_be_written_to_is_left_as_it_was(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "video.mp4", 64, 48, 25) as video:
+        video.write(np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "link.db-wal").write_text("another's")
+    for out, why in (("link", "is a link that leads nowhere"), ("", "is a folder")):
+        done = run(tmp_path, "replay", "video.mp4", "--inline", "--out", out)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert why in done.stderr
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "link.db-wal").read_text() == "another's"
+    assert not (tmp_path / "link.db").exists()
+
+
 def test_a_video_is_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with VideoWriter(tmp_path / "grey.mp4", 64, 48, 25) as video:
         video.write(np.full((48, 64, 3), 90, np.uint8))

@@ -289,3 +289,16 @@ def test_a_damaged_file_does_not_wait_for_the_garbage_collector(ending: str, len
     data = encoded(photograph, ending)[:length]
     with none_left(Exception), suppress(MediaError):
         decode(data)
+
+
+def test_a_jpeg_without_one_of_its_components_is_refused() -> None:
+    """It is cut between two scans, and an end marker is added: the image would be green."""
+    grey = cv2.imencode(".jpg", np.full((32, 48), 128, np.uint8))[1].tobytes()
+    frame = grey.index(b"\xff\xc0")
+    size = grey[frame + 5 : frame + 9]
+    components = b"\3\1\x11\0\2\x11\0\3\x11\0"
+    header = b"\xff\xc0\0\x11\x08" + size + components
+    cut = grey[:frame] + header + grey[frame + 13 :]
+    assert decode(grey).width == 48
+    with pytest.raises(MediaError, match="the JPEG ends early"):
+        decode(cut)

@@ -6,6 +6,7 @@ know than its name. An output whose reader has gone is no line at all.
 
 import errno
 import os
+import re
 import resource
 import signal
 import sys
@@ -161,7 +162,9 @@ def _run(app: Callable[[], object]) -> int:
 
 
 def _fail(text: str) -> int:
-    complaints.print(Text.assemble(("error:", "red"), f" {text}"))
+    """Print an error, a line even if a name in it has line breaks or a terminal's commands."""
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+    complaints.print(Text.assemble(("error:", "red"), f" {line}"))
     return 1
 
 

@@ -1,5 +1,6 @@
 """`onlooker replay`: every frame of videos, one record each, and a summary."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -301,6 +302,8 @@ def _report(
 
 def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path | None) -> None:
     """Raise now what would otherwise end the run at its end, or in another process."""
+    if outputs.records is not None and not outputs.records.name:
+        raise durable_file.Occupied(outputs.records, "is a folder")
     if outputs.publish is not None:
         endpoints.check_publishable(outputs.publish, encrypted=False)
         endpoints.check_free(outputs.publish)
@@ -330,15 +333,16 @@ def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Pa
 @contextmanager
 def _nothing_empty_left(outputs: Outputs) -> Iterator[None]:
     """If the block raises, delete the log and the file of records that it made without a record."""
-    paths = filter(None, (outputs.log_path, outputs.records))
-    new = [path for path in paths if not path.exists()]
+    log = outputs.log_path
+    beside = [log.with_name(log.name + suffix) for suffix in ("-wal", "-shm")]  # SQLite's own
+    paths = filter(None, (log, *beside, outputs.records))
+    new = [path for path in paths if not os.path.lexists(path)]  # a dead link is somebody's, too
     try:
         yield
     except BaseException:
-        if outputs.log_path in new and not _has_records(outputs.log_path):
+        if log in new and not _has_records(log):
             for path in new:
-                for suffix in ("", "-wal", "-shm"):  # SQLite's own beside the log
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
         raise
 
 

@@ -60,7 +60,9 @@ CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
 """Schemes of URLs whose streams do not end by themselves."""
 URL_SCHEMES = (*CAMERA_SCHEMES, "test", "file")
 
-NEARLY_URL = re.compile(r"(rtsps?|rtmp|https?|file|test):|[^/\s]+:[^/]*@", re.IGNORECASE)
+NEARLY_URL = re.compile(
+    r"(rtsps?|rtmp|https?|file|test):|(rtsps?|rtmp|https?)\W+\S*@|[^/\s]+:[^/]*@", re.IGNORECASE
+)
 """The beginning of what is meant as a URL, but lacks the scheme or its slashes."""
 
 STREAM_NAME = r"^[A-Za-z0-9_.\-]{1,128}$"

@@ -108,12 +108,20 @@ def _png(data: bytes, name: str) -> Pixels:
 
 
 def _check_jpeg(data: bytes, name: str) -> int:
-    """Check the size and the number of scans; return where the JPEG's end marker is, or belongs."""
-    scans, max_scans = 0, MAX_SCANS
+    """Check the size and the scans; return where the JPEG's end marker is, or belongs.
+
+    The coefficients of a progressive JPEG may be incomplete, but each component needs its first.
+    """
+    scans, max_scans, end = 0, MAX_SCANS, len(data)
+    missing = set[int]()
     for code, at in _segments(data):
         if code == _END[1] or code in _NO_JPEG:
-            return at - 2
+            end = at - 2
+            break
         if code in _FRAME_HEADERS:
+            missing = set(
+                data[at + 8 : at + 8 + 3 * data[at + 7] : 3] if at + 7 < len(data) else b""
+            )
             height, width = _number(data, at + 3, 2), _number(data, at + 5, 2)
             _check_size(width, height, name)
             if code in _HUFFMAN and len(data) * 8 < -(-width // 8) * -(-height // 8):
@@ -122,13 +130,19 @@ def _check_jpeg(data: bytes, name: str) -> int:
                     "bytes; most of it is missing, or its size is wrong"
                 )
             max_scans = min(MAX_SCANS, MAX_SCANNED_PIXELS // (width * height))
-        scans += code == _SCAN
+        if code == _SCAN:
+            scans += 1
+            header = data[at : at + _number(data, at, 2)]
+            if len(header) >= 6 and header[-3] == 0:
+                missing -= set(header[3:-3:2])
         if scans > max_scans:
             raise MediaError(
                 f"{name}: a JPEG of this size may have {max_scans} scans, and it has more; save it "
                 "again without progressive encoding"
             )
-    return len(data)
+    if scans and missing:
+        raise _early(data, name)
+    return end
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int]]:
