@@ -37,6 +37,17 @@ def test_digits_are_dark_on_light() -> None:
     assert (digits[11 + 5, 12 + 13] == self_test.INK).all()
 
 
+def test_words_are_dark_on_light() -> None:
+    words = self_test.words(320, 48)
+    assert set(self_test.WORDS) == {*self_test.LETTERS, " "}
+    # The first is a C: its left edge has dots from the second row on, its top right corner none.
+    assert (words[10 + 4, 16] == self_test.INK).all()
+    assert (words[10, 16 + 16] == self_test.PAPER).all()
+    assert (words[:, 16 + 5 * 24 : 16 + 6 * 24] == self_test.PAPER).all()
+    # An M is 8 rows of pixels lower dark in its middle.
+    assert (words[10 + 8, 16 + 2 * 24 + 8] == self_test.INK).all()
+
+
 def test_the_batch_is_bgr_whatever_the_network_takes() -> None:
     detector = self_test.batch(card("yunet"))
     mesh = self_test.batch(card("face_mesh_attention"))

@@ -272,7 +272,7 @@ def _sound(name: str, path: Path, force: bool) -> Path:
         [path] = pull_models([name], force=True)
         force = True
         figures = measure(name)
-    problems = self_test.differences(probe, figures, self_test.TOLERANCES["fp32"])
+    problems = self_test.differences(probe, figures, self_test.TOLERANCE)
     if problems and probe.expect:
         found = "; ".join(problems)
         if force:

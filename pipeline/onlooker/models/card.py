@@ -282,7 +282,7 @@ class Figures(Section, frozen=True):
 class Probe(Section, frozen=True):
     """A synthetic image and the model's outputs for it: see `onlooker.models.self_test`."""
 
-    picture: Literal["blocks", "digits"]
+    picture: Literal["blocks", "digits", "words"]
     size: tuple[Positive, Positive]
     """Width and height of the image."""
     expect: tuple[Figures, ...] = ()

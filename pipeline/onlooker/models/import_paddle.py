@@ -104,7 +104,9 @@ def _card(name: str, kind: str, folder: Path, files: list[str], licence: str) ->
             "scale": scale,
             "decode": decode,
             "run": {"provider": "cpu", "bfloat16": True},
-            "probe": {"picture": "digits", "size": [320, LINE_HEIGHT if reads else 192]},
+            "probe": {"picture": "words", "size": [320, LINE_HEIGHT]}
+            if reads
+            else {"picture": "digits", "size": [320, 192]},
         },
         Card,
         from_attributes=True,

@@ -41,7 +41,7 @@ def import_tesseract(file: Path, name: str, licence: str) -> Card:
             "scale": (1.0,) * 3,
             "decode": {"kind": "characters", "scripts": scripts.scripts_of(alphabet.split("\n"))},
             "run": {"provider": "cpu", "bfloat16": False},
-            "probe": {"picture": "digits", "size": [320, 48]},
+            "probe": {"picture": "words", "size": [320, 48]},
         },
         Card,
         from_attributes=True,

@@ -7,6 +7,9 @@ is the top byte of the 32-bit product 2654435761 * (1 + c + 3 k + 3 n r) (Knuth'
 
 digits: seven-segment digits, 14 x 26 pixels of level 20 on 235, in one line halfway down, each 20
 pixels right of the one before; digit i of the line is (3 + 7 i) mod 10.
+
+words: a line with spaces in letters of 5 x 7 dots, 4 x 4 pixels each, of the same levels and
+halfway down; each character takes 24 pixels. The letters are Latin, Greek and Cyrillic alike.
 """
 
 from collections.abc import Sequence
@@ -34,17 +37,32 @@ SEGMENTS = (
 LIT = ("012456", "25", "02346", "02356", "1235", "01356", "013456", "025", "0123456", "012356")
 """The segments of each digit."""
 
+WORDS = "COMET 24 HOT"
+DOT, DOTS, ROWS, MARGIN_OF_WORDS = 4, 5, 7, 16
+LETTERS = {
+    "2": (0b01110, 0b10001, 0b00001, 0b00010, 0b00100, 0b01000, 0b11111),
+    "4": (0b00010, 0b00110, 0b01010, 0b10010, 0b11111, 0b00010, 0b00010),
+    "C": (0b01110, 0b10001, 0b10000, 0b10000, 0b10000, 0b10001, 0b01110),
+    "E": (0b11111, 0b10000, 0b10000, 0b11110, 0b10000, 0b10000, 0b11111),
+    "H": (0b10001, 0b10001, 0b10001, 0b11111, 0b10001, 0b10001, 0b10001),
+    "M": (0b10001, 0b11011, 0b10101, 0b10101, 0b10001, 0b10001, 0b10001),
+    "O": (0b01110, 0b10001, 0b10001, 0b10001, 0b10001, 0b10001, 0b01110),
+    "T": (0b11111, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100, 0b00100),
+}
+"""The dots of each letter, row by row; the highest bit is the left one."""
+
 FIRST_VALUES = 4
 """Number of values of an output on a card."""
-TOLERANCES = {"fp32": 2e-3, "bf16": 5e-2, "tf32": 5e-2}
-"""Allowed difference of each figure, as a share of the larger of the figure and the deviation."""
+TOLERANCE, ROUNDED_TOLERANCE = 2e-3, 5e-2
+"""Allowed difference of each figure in fp32, and in bf16 or TF32, as a share of the larger of the
+figure and the deviation."""
 MIN_FIGURE = 1e-3
 """Figures much smaller than this are rounding errors."""
 
 
 def picture(probe: Probe) -> NDArray[np.uint8]:
     """Return the probe's image: (height, width, 3), channels in the network's order."""
-    draw = {"blocks": blocks, "digits": digits}[probe.picture]
+    draw = {"blocks": blocks, "digits": digits, "words": words}[probe.picture]
     return draw(*probe.size)
 
 
@@ -64,6 +82,20 @@ def digits(width: int, height: int) -> NDArray[np.uint8]:
         for segment in LIT[(3 + 7 * number) % 10]:
             x1, y1, x2, y2 = SEGMENTS[int(segment)]
             drawn[top + y1 : top + y2, left + x1 : left + x2] = INK
+    return drawn
+
+
+def words(width: int, height: int) -> NDArray[np.uint8]:
+    """Return a line of words, (height, width, 3): letters to read, and spaces between them."""
+    drawn = np.full((height, width, 3), PAPER, np.uint8)
+    top = (height - ROWS * DOT) // 2
+    for number, letter in enumerate(WORDS):
+        left = MARGIN_OF_WORDS + number * (DOTS + 1) * DOT
+        for row, bits in enumerate(LETTERS.get(letter, ())):
+            for column in range(DOTS):
+                if bits >> (DOTS - 1 - column) & 1:
+                    x, y = left + column * DOT, top + row * DOT
+                    drawn[y : y + DOT, x : x + DOT] = INK
     return drawn
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from onlooker.models import fitness, heap, precision, self_test, weights
 from onlooker.models.batches import Batches
 from onlooker.models.buffers import Buffers, page_lock
-from onlooker.models.card import Card, WeightsError
+from onlooker.models.card import Card, Characters, WeightsError
 from onlooker.models.card import card as find_card
 from onlooker.models.model import Model, OneByOne
 
@@ -39,6 +39,9 @@ ARENA_BYTES = 256 << 20
 MAX_KERNELS = 100
 """Kernels of each kind that a model on OpenVINO keeps: those of the last ten shapes or so. It
 compiles its own for each input shape, 3 MB in all for a detector, and by default keeps 5000."""
+MAX_LINE_KERNELS = 1000
+"""The same for a recogniser: those of all lengths that `Model.length` has. Compiling them again and
+again would double its time, and take more memory than the 80 MB that they need."""
 
 
 class LoadError(WeightsError):
@@ -148,7 +151,7 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
     for name, size in {"n": 1, **sizes}.items():
         options.add_free_dimension_override_by_name(name, size)
     options.log_severity_level = 3  # errors; warnings name nodes that a provider leaves to the CPU
-    providers: list[Any] = [(PROVIDERS[provider], _provider_options(provider, precision))]
+    providers: list[Any] = [(PROVIDERS[provider], _provider_options(card, provider, precision))]
     if provider != "cpu":
         providers.append(PROVIDERS["cpu"])
     if provider == "cuda":
@@ -175,7 +178,7 @@ def _session(card: Card, path: Path, provider: str, precision: str, **sizes: int
     return session
 
 
-def _provider_options(provider: str, precision: str) -> dict[str, str]:
+def _provider_options(card: Card, provider: str, precision: str) -> dict[str, str]:
     if provider == "cpu":
         return {}
     if provider == "cuda":
@@ -186,11 +189,12 @@ def _provider_options(provider: str, precision: str) -> dict[str, str]:
             "use_tf32": tf32,
             "arena_extend_strategy": "kSameAsRequested",
         }
+    kernels = MAX_LINE_KERNELS if isinstance(card.decode, Characters) else MAX_KERNELS
     settings = {
         "INFERENCE_NUM_THREADS": 1,
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "PERFORMANCE_HINT": "LATENCY",
-        "CPU_RUNTIME_CACHE_CAPACITY": str(MAX_KERNELS),
+        "CPU_RUNTIME_CACHE_CAPACITY": str(kernels),
     }
     return {
         "device_type": "CPU",

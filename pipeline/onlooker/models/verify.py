@@ -1,13 +1,13 @@
 """Built models compared with their cards."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from onlooker.models import fitness, self_test, session, weights
-from onlooker.models.card import Figures, WeightsError, cards
+from onlooker.models import fitness, precision, self_test, session, weights
+from onlooker.models.card import Card, Figures, WeightsError, cards
 from onlooker.models.card import card as find_card
-from onlooker.models.model import Model
+from onlooker.models.model import Model, Outputs
 
 MAX_CAUSE = 200
 """Characters of ONNX Runtime's error that are shown."""
@@ -49,8 +49,13 @@ def _verdict(name: str, provider: str) -> Verdict:
     from onlooker.models.convert import graph_edits
 
     model = session.load(name, provider)
-    tolerance = self_test.TOLERANCES[model.precision]
-    problems = self_test.differences(model.card.probe, _figures(model), tolerance)
+    card = model.card
+    if model.precision == "fp32":
+        problems = _differences(card, model.outputs, _outputs(model))
+    else:
+        exact, rounded = _outputs(session.load(name, "cpu")), _outputs(model)
+        problems = _differences(card, model.outputs, exact)
+        problems += precision.compare(card, model.outputs, exact, rounded).differences
     if denormal := graph_edits.count_denormals(weights.path(name).read_bytes()):
         problems.append(f"{denormal} weights are denormal: inference is slow")
     return Verdict(
@@ -66,11 +71,18 @@ def measure(name: str) -> list[Figures]:
 
     Raises WeightsError.
     """
-    return _figures(session.load(name, "cpu"))
+    model = session.load(name, "cpu")
+    return self_test.measure(model.outputs, _outputs(model))
 
 
-def _figures(model: Model) -> list[Figures]:
-    """Return the figures of a model on its card's probe.
+def _differences(card: Card, names: Sequence[str], outputs: Outputs) -> list[str]:
+    """Return, in words, the differences of outputs in fp32, called `names`, from the card."""
+    figures = self_test.measure(names, outputs)
+    return self_test.differences(card.probe, figures, self_test.TOLERANCE)
+
+
+def _outputs(model: Model) -> Outputs:
+    """Return the outputs of a model for its card's probe.
 
     Raises WeightsError if it fails there, or if the card cannot decode the outputs.
     """
@@ -86,4 +98,4 @@ def _figures(model: Model) -> list[Figures]:
     # The file may leave sizes open that are known now.
     shapes = {name: each.shape for name, each in zip(model.outputs, outputs, strict=True)}
     fitness.check(model.card, shapes, model.metadata)
-    return self_test.measure(model.outputs, outputs)
+    return outputs
