@@ -101,6 +101,7 @@ def test_a_camera_is_deinterlaced(tmp_path: Path) -> None:
     ("kind", "mood", "frames", "cause"),
     [
         ("mjpeg", "reset", 6, "Connection reset by peer"),
+        ("mjpeg", "brief", 20, "the connection failed, or was closed"),
         ("mjpeg", "stall", 6, "no data for 1 s"),
         ("mjpeg", "garbage", 6, ""),
         ("mjpeg", "refused", 0, r"the user name or password is wrong \(401\)"),

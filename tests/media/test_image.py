@@ -302,3 +302,46 @@ def test_a_jpeg_without_one_of_its_components_is_refused() -> None:
     assert decode(grey).width == 48
     with pytest.raises(MediaError, match="the JPEG ends early"):
         decode(cut)
+
+
+def png(kind: int, rows: bytes, *chunks: bytes, bits: int = 8) -> bytes:
+    """Return a PNG of 8 x 8 pixels with `chunks` before the pixels."""
+    header = struct.pack(">IIBBBBB", 8, 8, bits, kind, 0, 0, 0)
+    parts = chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(rows))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts) + chunk(b"IEND", b"")
+
+
+GREY = 8 * (b"\0" + bytes(8))
+COLOURS = chunk(b"PLTE", bytes(range(30)))
+WRONG_PNG = {
+    "checksum of the pixels": png(0, GREY).replace(b"IDATx", b"IDATX"),
+    "bits": png(0, GREY, bits=3),
+    "kind of pixels": png(5, GREY),
+    "no palette": png(3, GREY),
+    "broken palette": png(3, GREY, chunk(b"PLTE", bytes(4))),
+    "no pixels": png(0, GREY).replace(b"IDAT", b"iDAT"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG_PNG)
+def test_a_wrong_png_is_one_error_and_nothing_on_stderr(
+    what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(MediaError, match="damaged"):
+        decode(WRONG_PNG[what])
+    assert capfd.readouterr().err == ""
+
+
+IGNORED = {
+    "second header": chunk(b"IHDR", struct.pack(">IIBBBBB", 9, 9, 8, 0, 0, 0, 0)),
+    "palette of grey": COLOURS,
+    "transparency of another kind": chunk(b"tRNS", bytes(6)),
+}
+
+
+@pytest.mark.parametrize("what", IGNORED)
+def test_what_does_not_belong_into_a_png_is_ignored(
+    what: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not decode(png(0, GREY, IGNORED[what])).bgr.any()
+    assert capfd.readouterr().err == ""

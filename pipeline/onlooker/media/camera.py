@@ -3,6 +3,7 @@
 Every wait ends: libav's by its timeouts, and the process around it detects any other hang.
 """
 
+import errno
 import os
 import time
 from collections.abc import Iterator
@@ -92,7 +93,9 @@ class Camera:
             text = f"{name}: what comes from there is no video; check the port and the path"
             raise MediaError(text + self._advice()) from None
         except (av.error.FFmpegError, OSError) as error:
-            text = f"{name}: {error.strerror or type(error).__name__}"
+            # libav's word for a server that closes, unless that said how much it would send.
+            closed = "the connection failed, or was closed" if error.errno == errno.EIO else None
+            text = f"{name}: {closed or error.strerror or type(error).__name__}"
             raise MediaError(text + self._advice()) from None
         finally:
             self.alive = time.monotonic()

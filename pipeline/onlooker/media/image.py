@@ -1,6 +1,7 @@
 """JPEG and PNG files from untrusted sources, decoded within limits."""
 
 import re
+import zlib
 from collections.abc import Iterator
 from os import PathLike
 from typing import cast
@@ -183,32 +184,64 @@ decoder fills in grey, and a file of a few bytes can demand 65 megapixels of it.
 
 
 def _pixel_chunks(data: bytes, name: str) -> bytes:
-    """Return the PNG file with its pixel chunks only, after checking its size.
+    """Return the PNG file with its pixel chunks only, after checking them, and its size.
 
     Colour profiles, text, times, EXIF and animation are not used, may contain anything and unpack
-    to any size, and libpng's complaints about them go to stderr.
+    to any size. libpng's complaints go to stderr, which may be a log.
     """
     if data[12:16] != b"IHDR":
         raise MediaError(f"{name}: damaged, it does not begin with its size")
     width, height = _number(data, 16, 4), _number(data, 20, 4)
     _check_size(width, height, name)
+    bits, kind_of_pixels = _number(data, 24, 1), _number(data, 25, 1)
+    if (
+        _number(data, 8, 4) != 13
+        or bits not in _PNG_BITS.get(kind_of_pixels, ())
+        or data[26:28] != b"\0\0"
+        or _number(data, 28, 1) > 1
+    ):
+        raise MediaError(f"{name}: damaged, no PNG has such a header")
     if width * height * _depth(data) > MAX_PNG_BYTES:
         raise TooLarge(
             f"{name}: {width} x {height} pixels of {_depth(data)} bytes exceed "
             f"{MAX_PNG_BYTES // 1_000_000} million bytes; make it smaller first"
         )
-    kept, at = [_PNG], len(_PNG)
+    kept, at, palette, pixels = [_PNG], len(_PNG), 0, False
     while at < len(data):
         kind = data[at + 4 : at + 8]
         end = at + 12 + _number(data, at, 4)  # length, kind and checksum enclose the content
         if end > len(data):
             break
         if kind in _PIXEL_CHUNKS:
-            kept.append(data[at:end])
+            if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != _number(data, end - 4, 4):
+                raise MediaError(f"{name}: damaged, a checksum is wrong")
+            size = end - at - 12
+            if at == len(_PNG) or _belongs(kind, size, kind_of_pixels, palette, pixels):
+                kept.append(data[at:end])
+                palette = size // 3 if kind == b"PLTE" else palette
+                pixels = pixels or kind == b"IDAT"
         if kind == b"IEND":
+            if not pixels:
+                raise MediaError(f"{name}: damaged, its pixels or its colours are missing")
             return b"".join(kept)
         at = end
     raise MediaError(f"{name}: the PNG ends early, after {len(data)} bytes")
+
+
+def _belongs(kind: bytes, size: int, kind_of_pixels: int, palette: int, pixels: bool) -> bool:
+    """Return whether a chunk of `size` bytes, not the first one, is used with such pixels.
+
+    palette: the number of colours so far. pixels: whether chunks of pixels were before it.
+    """
+    if kind == b"PLTE":
+        return kind_of_pixels == PALETTE and not palette and size % 3 == 0 and 3 <= size <= 768
+    if kind == b"tRNS":
+        most = palette if kind_of_pixels == PALETTE else _KEY.get(kind_of_pixels, 0)
+        exact = kind_of_pixels == PALETTE or size == most
+        return not pixels and exact and 0 < size <= most
+    if kind == b"IDAT":
+        return kind_of_pixels != PALETTE or palette > 0
+    return kind == b"IEND"
 
 
 def _depth(data: bytes) -> int:
@@ -218,6 +251,11 @@ def _depth(data: bytes) -> int:
     return (2 if bits == 16 else 1) * {0: 1, 2: 3, 3: 3}.get(kind, 4)
 
 
+PALETTE = 3
+"""The kind of PNG's pixels that are numbers of colours; 0 is grey, 2 colour, +4 transparent."""
+_PNG_BITS = {0: (1, 2, 4, 8, 16), 2: (8, 16), PALETTE: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_KEY = {0: 2, 2: 6}
+"""Bytes of the one transparent colour, by kind of pixels (PNG 3rd edition, 11.3.1.1)."""
 _PIXEL_CHUNKS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 
 
