@@ -49,6 +49,8 @@ def folder(tmp_path: Path) -> Folder:
     (tmp_path / "secret").write_bytes(b"secret")
     os.symlink(tmp_path / "secret", tmp_path / "root" / "photos" / "link")
     os.symlink(tmp_path, tmp_path / "root" / "out")
+    os.symlink("round", tmp_path / "root" / "photos" / "round")
+    os.symlink("circle", tmp_path / "root" / "circle")
     os.mkfifo(tmp_path / "root" / "photos" / "pipe")
     return Folder(tmp_path / "root")
 
@@ -73,6 +75,8 @@ def test_a_folder_holds_buckets(folder: Folder) -> None:
         ("photos", "/etc/passwd"),
         ("photos", "2026"),
         ("photos", "pipe"),
+        ("photos", "round"),
+        ("circle", "a.jpg"),
         ("photos", "a\0b"),
         ("photos", "a" * 1000),
     ],

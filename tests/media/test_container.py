@@ -195,6 +195,16 @@ def test_a_stream_without_a_container_has_the_rate_of_its_codec(
 LARGE_JPEG = cv2.imencode(".jpg", np.zeros((8_000, 10_000), np.uint8))[1].tobytes()
 
 
+@pytest.mark.parametrize("name", ["a.mjpeg", "A.MJPG"])
+def test_jpegs_in_a_row_are_a_video(tmp_path: Path, name: str) -> None:
+    """Cameras write JFIF, by which libav knows an image; its own encoder does not."""
+    images = [cv2.imencode(".jpg", films.numbered(number))[1].tobytes() for number in range(12)]
+    (tmp_path / name).write_bytes(b"".join(images))
+    numbers, times = numbers_and_times(tmp_path / name)
+    assert numbers == list(range(12))
+    assert times == pytest.approx([number / 25 for number in range(12)])
+
+
 def test_images_of_too_many_pixels_are_refused(tmp_path: Path) -> None:
     large = tmp_path / "large.avi"
     with av.open(str(large), "w") as container:

@@ -161,8 +161,9 @@ class Folder(Buckets):
             raise BucketError(f"Files have no versions; ask for {bucket}/{name} without one")
         place = f"{bucket}/{name}"
         try:
-            home = (self._root / bucket).resolve()
-            path = (home / name).resolve()
+            # `Path.resolve` raises RuntimeError for a loop of links, up to Python 3.12.
+            home = Path(os.path.realpath(self._root / bucket))
+            path = Path(os.path.realpath(home / name))
             inside = home.parent == self._root and path.is_relative_to(home)
             if not inside or not stat.S_ISREG(path.stat().st_mode):
                 raise BucketError(f"There is no object {place}. {LAYOUT}")

@@ -57,6 +57,7 @@ def open_file(path: Path) -> InputContainer:
     try:
         container: InputContainer = av.open(
             f"file:{path}",  # otherwise a colon in the name would mark a protocol
+            format="mjpeg" if _is_motion_jpeg(path) else None,
             options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
             **TOLERANT,
         )
@@ -75,6 +76,17 @@ def open_file(path: Path) -> InputContainer:
     # it generates wrong ones; the decoder's own (`VideoFrame.dts`) are right.
     container.flags &= ~cast(int, Flags.gen_pts.value)
     return container
+
+
+def _is_motion_jpeg(path: Path) -> bool:
+    """Return whether a file is JPEGs in a row, which libav takes for an image if they have JFIF."""
+    if path.suffix.lower() not in (".mjpeg", ".mjpg"):
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(3) == b"\xff\xd8\xff"
+    except OSError:
+        return False  # libav says why
 
 
 def video_stream(container: InputContainer, name: str) -> VideoStream:

@@ -4,6 +4,7 @@ The card is written to `card.own_folder()`. The model is built from the folder t
 others are from their archives, and is then used by its name: `[text] detector = "mine"`.
 """
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -34,7 +35,7 @@ def import_paddle(
     folder's inference.yml, or if that has none. Raises WeightsError.
     """
     own_models.check_name(name)
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     program = next((each for each in PROGRAMS if (folder / each).is_file()), None)
     if program is None or not (folder / WEIGHTS).is_file():
         raise WeightsError(
@@ -46,7 +47,7 @@ def import_paddle(
     files = [program, WEIGHTS]
     if kind == "rec":
         if characters is not None:
-            files.append(str(characters.resolve()))
+            files.append(os.path.realpath(characters))
         elif (folder / DESCRIPTION).is_file():
             files.append(DESCRIPTION)
         else:

@@ -1,5 +1,6 @@
 """Import of Tesseract's own files: a card for a language's `.traineddata`."""
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ def import_tesseract(file: Path, name: str, licence: str) -> Card:
     Raises WeightsError.
     """
     own_models.check_name(name)
-    file = file.expanduser().resolve()
+    file = Path(os.path.realpath(file.expanduser()))
     try:
         data = file.read_bytes()
     except OSError as error:
