@@ -20,8 +20,8 @@ from onlooker.media.picture import Picture, Still
 from onlooker.types import LANDMARKS, Face, Point
 from onlooker.vision.crops import Square
 from onlooker.vision.mesh import FIVE, Mesh, MeshedFace
-from onlooker.vision.mesher import MAX_SEEN_APART, Fit, _agrees, _is_seen
-from onlooker.vision.way_up import Ways
+from onlooker.vision.mesher import MAX_SEEN_APART, Fit, Start, _agrees, _is_seen
+from onlooker.vision.way_up import Enough, Ways
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_upright_faces_cost_no_crops_beyond_the_second(
     assert sum(crops) <= 4
 
 
-def refused(pictures: Sequence[Picture], faces: Sequence[Square]) -> list[Ways]:
+def refused(pictures: Sequence[Picture], faces: Sequence[Square], enough: Enough) -> list[Ways]:
     """The detector, which need not be asked."""
     assert not pictures
     assert not faces
@@ -216,7 +216,8 @@ def test_the_detector_does_not_see_what_the_model_imagines(
     # As if nothing in the mesh raised a doubt.
     imagined = replaced(imagined, score=1.0, lean=complex(1))
     meshes = [upright.mesh, imagined]
-    ways = mesher._ways([picture] * 2, [mesher._level(mesh) for mesh in meshes])
+    squares = [mesher._level(mesh) for mesh in meshes]
+    ways = mesher._ways([picture] * 2, squares, lambda number, ways: False)
     assert [_is_seen(*each) for each in zip(meshes, ways, strict=True)] == [True, False]
 
 
@@ -226,7 +227,7 @@ def test_a_mesh_that_is_not_where_the_detector_sees_the_face_is_not_believed(
     picture = Still(astronaut)
     [one] = fit(picture, find(picture)[:1])
     assert one.mesh is not None
-    [ways] = fit.whole._ways([picture], [fit.whole._level(one.mesh)])
+    [ways] = fit.whole._ways([picture], [fit.whole._level(one.mesh)], lambda number, ways: False)
     assert _is_seen(one.mesh, ways)
     ways = replaced(ways, turned=(0.0, 0.5, 0.0))
     aside = np.add(ways.points, (2 * MAX_SEEN_APART * ways.length, 0))
@@ -259,14 +260,12 @@ def test_an_upside_down_face_that_looks_upright_is_not_believed(
     upside_down = replaced(straight, angle=straight.angle + math.pi)
     starts: list[Square] = []
 
-    def settled(
-        pictures: Sequence[Picture], first: Sequence[Square], as_found: Sequence[bool]
-    ) -> list[Fit]:
-        starts.extend(first)
-        if not all(as_found):
-            return settle(pictures, first, as_found)
+    def settled(pictures: Sequence[Picture], first: Sequence[Start]) -> list[Fit]:
+        starts.extend(each.square for each in first)
+        if not all(each.as_found for each in first):
+            return settle(pictures, first)
         [imagined] = whole._model([picture], [upside_down])
-        return [Fit(replaced(imagined, score=score, lean=complex(1)), upside_down)]
+        return [Fit(replaced(imagined, score=score, lean=complex(1)), upside_down, score)]
 
     monkeypatch.setattr(whole, "_settle", settled)
     [one] = fit(picture, [face])
@@ -302,6 +301,80 @@ def test_a_mesh_needs_no_proof_if_it_is_certain_and_where_the_face_was_found(
     assert one.mesh is not None
     mesh = replaced(one.mesh, score=score, lean=complex(lean))
     assert _agrees(moved(one.face, moved_by, 0), mesh) == believed
+
+
+@pytest.mark.parametrize(("width", "asked"), [(30, 0), (34, 1)])
+def test_no_way_up_is_looked_for_if_a_tiny_face_has_a_hopeless_mesh(
+    width: int,
+    asked: int,
+    find: FaceFinder,
+    fit: Mesher,
+    astronaut: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no face where the detector found one."""
+    [face] = find(Still(astronaut))[:1]
+    x1, y1, _, _ = face.box
+    numbers: list[int] = []
+    ways = fit.whole._way_up
+
+    def counted(
+        pictures: Sequence[Picture], squares: Sequence[Square], enough: Enough
+    ) -> list[Ways]:
+        numbers.append(len(squares))
+        return ways(pictures, squares, enough)
+
+    monkeypatch.setattr(fit.whole, "_way_up", counted)
+    grey = Still(np.full_like(astronaut, 128))
+    [one] = fit(grey, [replace(face, box=(x1, y1, x1 + width, y1 + width))])
+    assert not one.fits
+    assert numbers[0] == asked
+
+
+@pytest.mark.parametrize(
+    ("width", "best_score", "sure", "starts"),
+    [(60, 0.5, 0.99, 1), (60, 0.005, 0.99, 0), (60, 0.005, 0.5, 1), (39, 0.5, 0.99, 0)],
+)
+def test_an_upright_face_is_looked_for_in_a_closer_crop_unless_that_is_hopeless(
+    width: int,
+    best_score: float,
+    sure: float,
+    starts: int,
+    find: FaceFinder,
+    fit: Mesher,
+    astronaut: NDArray[np.uint8],
+) -> None:
+    picture = Still(astronaut)
+    [face] = find(picture)[:1]
+    [one] = fit(picture, [face])
+    assert one.mesh is not None
+    x1, y1, _, y2 = face.box
+    narrow = replace(face, box=(x1, y1, x1 + width, y2))
+    square = fit.whole._model.first_square(face)
+    upright = Ways(upright=sure, points=np.zeros((5, 2)), length=1.0)
+    fitted = Fit(one.mesh, square, best_score)
+    found = fit.whole._other_starts(narrow, square, fitted, square, upright)
+    assert len(found) == starts
+    assert all(start.square.side < square.side and start.again for start in found)
+
+
+@pytest.mark.parametrize(
+    ("as_found", "again", "score", "crops"),
+    [(True, False, 0, 2), (True, True, 0, 1), (True, True, 0.5, 2), (False, False, 0, 3)],
+)
+def test_a_hopeless_closer_crop_is_the_last_one(
+    as_found: bool,
+    again: bool,
+    score: float,
+    crops: int,
+    find: FaceFinder,
+    fit: Mesher,
+    astronaut: NDArray[np.uint8],
+) -> None:
+    one = seen(find, fit, Still(astronaut))
+    assert one.mesh is not None
+    start = Start(Square(x=0, y=0, side=1, angle=0), as_found, again)
+    assert start.min_crops(replaced(one.mesh, score=score)) == crops
 
 
 def moved(face: Face, x: float, y: float) -> Face:

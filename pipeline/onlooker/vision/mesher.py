@@ -27,7 +27,7 @@ from onlooker.vision.mesh import (
     Points,
 )
 from onlooker.vision.pose import angles, rotation
-from onlooker.vision.way_up import OTHER_TURNS, Ways, WayUp
+from onlooker.vision.way_up import OTHER_TURNS, Enough, Ways, WayUp
 
 MAX_NEAR = 0.15
 """A mesh agrees with the detector if its five points are no further from the detector's on average,
@@ -48,7 +48,13 @@ MAX_SETTLED = 0.08
 CLOSER = 0.8
 MIN_CLOSER_WIDTH = 40
 """Such a face gets a second first crop, smaller by this factor, if it has this many pixels: so are
-found a fifth of the rest, mostly profiles."""
+found a fifth of the rest, mostly profiles, but none of 23 upright ones of which no crop before was
+better than hopeless."""
+TINY_WIDTH = 32
+MIN_TINY_SCORE = 0.1
+"""A face of fewer pixels could not be indexed. If its mesh has no higher score, no other is looked
+for: so have 33 of 46 upright faces of this width that no mesh fits, and none of ten turned ones for
+which a mesh is found from another start."""
 MAX_CROPS = 6
 MIN_TURNED_CROPS = 3
 HOPELESS_SCORE = 0.01
@@ -60,6 +66,9 @@ MAX_UPRIGHT = math.radians(45)
 finds it again with this probability, and with less in crops at the other turns. So are most of
 those that no mesh fits for other reasons, small or half covered ones and profiles, and one in a
 hundred turned faces."""
+SURE_PROBABILITY = 0.9965
+"""With this probability it is not asked about other turns: so sure it was of none of 500 faces that
+were turned and that no mesh fitted."""
 MIN_TURNED_PROBABILITY = 0.3
 """Crops begin at another turn if the detector finds the face there with this probability. A face
 that it finds at none is taken as it was found, too."""
@@ -71,6 +80,8 @@ class Fit:
 
     mesh: Mesh
     square: Square
+    best_score: float
+    """The highest score of a mesh since the search began."""
 
 
 class Start(NamedTuple):
@@ -80,6 +91,14 @@ class Start(NamedTuple):
     as_found: bool
     """Whether the crop is turned as the detector found the face: two crops that show no upright
     face end the search then."""
+    again: bool = False
+    """Whether the search began so before, with a larger crop: a hopeless first one ends it then."""
+
+    def min_crops(self, mesh: Mesh) -> int:
+        """Return the minimum number of crops; `mesh` is that of the last one."""
+        if self.again and mesh.score <= HOPELESS_SCORE:
+            return 1
+        return 2 if self.as_found else MIN_TURNED_CROPS
 
 
 class Mesher:
@@ -103,17 +122,28 @@ class Mesher:
         next crop is turned after it, until the face is upright in the crop.
         """
         starts = list(map(self._model.first_square, faces))
-        fits = self._settle(pictures, starts, [True] * len(faces))
-        doubtful = [n for n, face in enumerate(faces) if not _agrees(face, fits[n].mesh)]
+        fits = self._settle(pictures, [Start(square, True) for square in starts])
+        disagreeing = [n for n, face in enumerate(faces) if not _agrees(face, fits[n].mesh)]
+        open_: dict[int, list[Start]] = {n: [] for n in disagreeing}
         # On its side or upside down, or upright and hard to see.
-        open_: dict[int, list[Start]] = {}
+        doubtful = [
+            n
+            for n in disagreeing
+            if fits[n].mesh.score > MIN_TINY_SCORE or _width(faces[n]) >= TINY_WIDTH
+        ]
         squares = [
             self._level(fits[n].mesh) if fits[n].mesh.is_plausible else starts[n] for n in doubtful
         ]
-        for n, square, ways in zip(
-            doubtful, squares, self._ways([pictures[n] for n in doubtful], squares), strict=True
-        ):
-            if not _is_seen(fits[n].mesh, ways):
+
+        def enough(place: int, ways: Ways) -> bool:
+            sure = ways.upright >= SURE_PROBABILITY and _is_upright(squares[place], ways)
+            return sure and not _is_seen(fits[doubtful[place]].mesh, ways)
+
+        found = self._ways([pictures[n] for n in doubtful], squares, enough)
+        for n, square, ways in zip(doubtful, squares, found, strict=True):
+            if _is_seen(fits[n].mesh, ways):
+                del open_[n]
+            else:
                 open_[n] = self._other_starts(faces[n], starts[n], fits[n], square, ways)
         while again := [n for n, left in open_.items() if left]:
             found = self._seen([pictures[n] for n in again], [open_[n].pop(0) for n in again])
@@ -126,10 +156,12 @@ class Mesher:
             for n, (face, fit) in enumerate(zip(faces, fits, strict=True))
         ]
 
-    def _ways(self, pictures: Sequence[Picture], squares: Sequence[Square]) -> list[Ways]:
+    def _ways(
+        self, pictures: Sequence[Picture], squares: Sequence[Square], enough: Enough
+    ) -> list[Ways]:
         """Return the detector's answers about the faces in crops of the mesh model."""
         longs = [replace(each, side=each.side / self._model.context) for each in squares]
-        return self._way_up(pictures, longs)
+        return self._way_up(pictures, longs, enough)
 
     def _level(self, mesh: Mesh) -> Square:
         """Return the mesh's own crop, in which its eyes are level."""
@@ -143,8 +175,10 @@ class Mesher:
         start: from which `fit` was found. asked: of which `ways` tells.
         """
         if _is_upright(asked, ways):
-            wide = face.box[2] - face.box[0] >= MIN_CLOSER_WIDTH
-            return [Start(replace(start, side=CLOSER * start.side), True)] if wide else []
+            closer = Start(replace(start, side=CLOSER * start.side), True, again=True)
+            sure = ways.upright >= UPRIGHT_PROBABILITY
+            hopeless = sure and fit.best_score <= HOPELESS_SCORE
+            return [closer] if _width(face) >= MIN_CLOSER_WIDTH and not hopeless else []
         likely = sorted(zip(ways.turned, OTHER_TURNS, strict=True), reverse=True)
         turned = [
             Start(replace(asked, angle=asked.angle + turn), False)
@@ -155,38 +189,39 @@ class Mesher:
 
     def _seen(self, pictures: Sequence[Picture], starts: Sequence[Start]) -> list[Fit | None]:
         """Return the fit found from each start, or None if the detector does not see it."""
-        squares = [start.square for start in starts]
-        fits = self._settle(pictures, squares, [start.as_found for start in starts])
+        fits = self._settle(pictures, starts)
         maybe = [n for n, fit in enumerate(fits) if fit.mesh.is_plausible]
-        ways = self._ways([pictures[n] for n in maybe], [self._level(fits[n].mesh) for n in maybe])
+        ways = self._ways(
+            [pictures[n] for n in maybe],
+            [self._level(fits[n].mesh) for n in maybe],
+            lambda place, ways: not _is_seen(fits[maybe[place]].mesh, ways),
+        )
         seen = {n for n, each in zip(maybe, ways, strict=True) if _is_seen(fits[n].mesh, each)}
         return [fit if n in seen else None for n, fit in enumerate(fits)]
 
-    def _settle(
-        self, pictures: Sequence[Picture], first: Sequence[Square], as_found: Sequence[bool]
-    ) -> list[Fit]:
-        """Return the mesh of the last crop of each face; `first` and `as_found` as `Start` says."""
-        squares = list(first)
+    def _settle(self, pictures: Sequence[Picture], starts: Sequence[Start]) -> list[Fit]:
+        """Return the mesh of the last crop of each face."""
+        squares = [start.square for start in starts]
         meshes = self._model(pictures, squares)
+        scores = [mesh.score for mesh in meshes]
         followed = [
-            not as_it_was or mesh.is_turned
-            for mesh, as_it_was in zip(meshes, as_found, strict=True)
+            not start.as_found or mesh.is_turned for mesh, start in zip(meshes, starts, strict=True)
         ]
         open_ = list(range(len(squares)))
         for crops in range(1, MAX_CROPS):
-            better = {n: self._model.next_square(squares[n], meshes[n]) for n in open_}
-            open_ = [
-                n
-                for n, square in better.items()
-                if crops < (2 if as_found[n] else MIN_TURNED_CROPS)
-                or (followed[n] and _is_promising(meshes[n], as_found[n]))
-                if _moved(squares[n], square)
-            ]
+            better = {
+                n: self._model.next_square(squares[n], meshes[n])
+                for n in open_
+                if crops < starts[n].min_crops(meshes[n])
+                or (followed[n] and _is_promising(meshes[n], starts[n].as_found))
+            }
+            open_ = [n for n, square in better.items() if _moved(squares[n], square)]
             again = self._model([pictures[n] for n in open_], [better[n] for n in open_])
             for n, mesh in zip(open_, again, strict=True):
                 squares[n], meshes[n] = better[n], mesh
+                scores[n] = max(scores[n], mesh.score)
                 followed[n] |= mesh.is_turned
-        return [Fit(mesh, square) for mesh, square in zip(meshes, squares, strict=True)]
+        return [Fit(*each) for each in zip(meshes, squares, scores, strict=True)]
 
     def _meshed(self, face: Face, mesh: Mesh, fits: bool) -> MeshedFace:
         landmarks = tuple((x, y) for x, y in mesh.landmarks.tolist())
@@ -227,6 +262,10 @@ def _is_upright(square: Square, ways: Ways) -> bool:
     sure = ways.upright >= max(UPRIGHT_PROBABILITY, *ways.turned)
     leans = abs(math.remainder(square.angle, math.tau)) > MAX_UPRIGHT
     return not leans and (sure or max(ways.turned) < MIN_TURNED_PROBABILITY)
+
+
+def _width(face: Face) -> float:
+    return face.box[2] - face.box[0]
 
 
 def _apart(face: Face, mesh: Mesh) -> float:

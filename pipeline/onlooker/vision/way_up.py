@@ -4,24 +4,29 @@ Upside down or on its side, a face gets a lower score than upright, if it is fou
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from onlooker.media.picture import Picture
+from onlooker.media.picture import Picture, Pixels
 from onlooker.vision.crops import Square, crop
 from onlooker.vision.face_detectors import Rows, Yunet
 
 SIDE = 128
-"""Pixels of a crop's sides."""
+"""Pixels of a crop's sides. Beyond the image's edge the last pixels are repeated: in a reflection,
+half a face at the edge looks like a whole one at a wrong turn."""
 CONTEXT = 2.2
 """Side of a crop in long sides of the face's box."""
 OTHER_TURNS = (math.pi, math.pi / 2, -math.pi / 2)
 """Turns of a crop, in radians, that are compared with the crop as it is."""
-MIN_PROBABILITY = 1e-3
+ROTATIONS = (cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE, cv2.ROTATE_90_CLOCKWISE)
+"""OpenCV's codes for them: a crop that is turned by a quarter has the same pixels."""
+MIN_PROBABILITY = 0.05
+"""Anything below counts as 0."""
 MAX_APART = 20
 """Pixels from the middle of the crop to that of the face."""
 LENGTHS = (30, 110)
@@ -35,12 +40,16 @@ class Ways:
 
     upright: float
     """Probability that there is an upright face in the middle of the crop."""
-    turned: tuple[float, float, float]
-    """The same with the crop turned by OTHER_TURNS."""
     points: NDArray[np.float64]
     """(5, 2) in the picture's pixels: eyes, nose and corners of the mouth of the upright face."""
     length: float
     """Its longer side in the picture's pixels."""
+    turned: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """As `upright`, with the crop turned by OTHER_TURNS; zeros if it was not turned."""
+
+
+Enough: TypeAlias = Callable[[int, Ways], bool]
+"""(number of a face, its ways up with `turned` of zeros) → whether its crop need not be turned."""
 
 
 class WayUp:
@@ -50,39 +59,40 @@ class WayUp:
         self._detect = detector
         detector.prepare([np.zeros((SIDE, SIDE, 3), np.uint8)])
 
-    def __call__(self, pictures: Sequence[Picture], faces: Sequence[Square]) -> list[Ways]:
-        """Return the ways up of faces.
+    def __call__(
+        self, pictures: Sequence[Picture], faces: Sequence[Square], enough: Enough
+    ) -> list[Ways]:
+        """Return the ways up of faces; crops are turned for those whose first one is not enough.
 
         faces: squares that are as wide as the faces are long, each in the picture of its place.
         """
-        turns = (0.0, *OTHER_TURNS)
-        matrices = [
-            replace(face, side=CONTEXT * face.side, angle=face.angle + turn).matrix(SIDE)
-            for face in faces
-            for turn in turns
-        ]
+        matrices = [replace(face, side=CONTEXT * face.side).matrix(SIDE) for face in faces]
         crops = [
-            crop(
-                pictures[n // len(turns)], matrix, SIDE, SIDE, cv2.INTER_LINEAR, cv2.BORDER_REFLECT
-            )
-            for n, matrix in enumerate(matrices)
+            crop(picture, matrix, SIDE, SIDE, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+            for picture, matrix in zip(pictures, matrices, strict=True)
         ]
-        found = list(map(_in_the_middle, self._detect(crops, MIN_PROBABILITY)))
-        return [
-            _ways(found[n : n + len(turns)], matrices[n]) for n in range(0, len(found), len(turns))
-        ]
+        ways = list(map(_ways, self._in_the_middle(crops), matrices))
+        open_ = [n for n, each in enumerate(ways) if not enough(n, each)]
+        found = self._in_the_middle(
+            [np.asarray(cv2.rotate(crops[n], code), np.uint8) for n in open_ for code in ROTATIONS]
+        )
+        for place, n in enumerate(open_):
+            half, left, right = (float(row[4]) for row in found[3 * place : 3 * place + 3])
+            ways[n] = replace(ways[n], turned=(half, left, right))
+        return ways
+
+    def _in_the_middle(self, crops: list[Pixels]) -> list[Rows]:
+        """Return the best row of each crop."""
+        return list(map(_in_the_middle, self._detect(crops, MIN_PROBABILITY)))
 
 
-def _ways(rows: Sequence[Rows], matrix: NDArray[np.float64]) -> Ways:
-    """Return the ways up of a face by its rows; `matrix` maps its picture to the first's crop."""
-    upright, *turned = rows
-    half, left, right = (float(row[4]) for row in turned)
+def _ways(row: Rows, matrix: NDArray[np.float64]) -> Ways:
+    """Return the ways up of a face by its row; `matrix` maps its picture to the row's crop."""
     back = cv2.invertAffineTransform(matrix)
     return Ways(
-        upright=float(upright[4]),
-        turned=(half, left, right),
-        points=np.asarray(upright[5:].reshape(5, 2) @ back[:, :2].T + back[:, 2], np.float64),
-        length=float(max(upright[2:4] - upright[:2]) * math.hypot(*back[0, :2])),
+        upright=float(row[4]),
+        points=np.asarray(row[5:].reshape(5, 2) @ back[:, :2].T + back[:, 2], np.float64),
+        length=float(max(row[2:4] - row[:2]) * math.hypot(*back[0, :2])),
     )
 
 
