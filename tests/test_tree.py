@@ -22,6 +22,7 @@ TOP = {
     "piped_process": "processes of the API, the console, jobs and sinks",
     "program_log": "lines of one form from all processes of a program",
     "sql": "statements of collections and of jobs, in SQLite and PostgreSQL",
+    "toml_file": "configuration, keys and cards",
     "traces": "spans of frames and of requests, for OpenTelemetry",
     "types": "the nouns that travel",
 }

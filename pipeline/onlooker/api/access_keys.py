@@ -19,7 +19,6 @@ with its service before it is meant in this service only.
 """
 
 import stat
-import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -28,7 +27,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from onlooker import toml_file
 from onlooker.config.section import ConfigError, Section
+from onlooker.toml_file import TomlError
 
 ANYBODY = "anybody"
 """The user's name if no keys are configured."""
@@ -88,10 +89,9 @@ def load(path: Path, actions: Sequence[str]) -> Mapping[str, Key]:
     `actions` are all that exist: a pattern that fits none of them is a mistake.
     """
     try:
-        text = path.read_text(encoding="utf-8")
         mode = path.stat().st_mode
-        keys = msgspec.convert(tomllib.loads(text), KeyFile).key
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        keys = msgspec.convert(toml_file.read(path), KeyFile).key
+    except (OSError, TomlError) as error:
         raise ConfigError(f"{path}: the keys cannot be read: {error}") from error
     except msgspec.ValidationError as error:
         raise ConfigError(f"{path}: {error}") from error

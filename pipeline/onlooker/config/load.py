@@ -8,16 +8,17 @@ config check` reports errors.
 import difflib
 import os
 import re
-import tomllib
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import msgspec
 
+from onlooker import toml_file
 from onlooker.config import paths
 from onlooker.config.schema import Config, SourceConfig
 from onlooker.config.section import ConfigError
 from onlooker.config.sinks import SinkConfig
+from onlooker.toml_file import TomlError
 
 NAMED: dict[str, Any] = {"streams": SourceConfig, "sinks": SinkConfig}
 """Sections of which there are several, each with a name, and the struct of one."""
@@ -51,14 +52,14 @@ def load(path: Path | None = None) -> Config:
     if path is None:
         return Config()
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = toml_file.read(path)
     except FileNotFoundError:
         raise ConfigError(
             f"{path}: no such file; name one that exists, or none to use the defaults"
         ) from None
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except TomlError as error:
         raise ConfigError(f"{path}: {error}") from error
     try:
         return msgspec.convert(table, Config)
@@ -68,7 +69,7 @@ def load(path: Path | None = None) -> Config:
 
 def has_section(name: str, path: Path) -> bool:
     """Return whether the file at `path`, which `load` has read, has the section `name`."""
-    return name in tomllib.loads(path.read_text(encoding="utf-8"))
+    return name in toml_file.read(path)
 
 
 def dump(config: Config) -> str:

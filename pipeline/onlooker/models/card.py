@@ -8,17 +8,18 @@ import difflib
 import functools
 import hashlib
 import math
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
+from onlooker import toml_file
 from onlooker.config import paths
 from onlooker.errors import OnlookerError
 from onlooker.models import card_words, scripts
 from onlooker.models.logistic import Logistic
+from onlooker.toml_file import TomlError
 
 CARDS = Path(__file__).resolve().parent.parent / "cards"
 
@@ -365,10 +366,10 @@ class Card(Section, frozen=True, kw_only=True):
 def read(path: Path) -> Card:
     """Return the card in the file `path`. Raises WeightsError if it is none."""
     try:
-        card = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Card)
+        card = msgspec.convert(toml_file.read(path), Card)
     except msgspec.ValidationError as error:
         raise WeightsError(f"{path}: {card_words.explained(str(error), Card)}") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, TomlError) as error:
         raise WeightsError(f"{path}: {error}") from error
     if card.name != path.stem:
         raise WeightsError(

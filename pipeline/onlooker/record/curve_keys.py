@@ -7,7 +7,6 @@ each client's to the server.
 import logging
 import os
 import re
-import tomllib
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import zmq
 
-from onlooker import durable_file
+from onlooker import durable_file, toml_file
 from onlooker.durable_file import Occupied
 from onlooker.errors import OnlookerError
+from onlooker.toml_file import TomlError
 
 if TYPE_CHECKING:
     from zmq.auth.thread import ThreadAuthenticator
@@ -58,12 +58,12 @@ def generate(path: Path) -> KeyPair:
 def read(path: Path) -> KeyPair:
     """Return the key pair in the file at `path`. Raises BadKey."""
     try:
-        pair = msgspec.convert(tomllib.loads(path.read_text()), KeyPair)
+        pair = msgspec.convert(toml_file.read(path), KeyPair)
     except OSError as error:
         raise BadKey(
             f"{path}: {error.strerror}; `onlooker keys generate {path}` makes a key"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+    except (TomlError, msgspec.ValidationError) as error:
         raise BadKey(f"{path}: not a key file of `onlooker keys generate`") from error
     if not all(re.fullmatch(PUBLIC_KEY, half) for half in (pair.public, pair.secret)):
         # A part of the secret key may be in it: nothing of the file is shown.
