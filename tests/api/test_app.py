@@ -66,7 +66,7 @@ def test_other_paths_and_targets_are_refused(server: Running) -> None:
         assert answer.status == 400
         assert answer.error == "UnknownOperationException"
         assert "operations are POST /" in answer.json["Message"]
-    for target in ("", "DetectLabels", "ListCollections\t", "x" * 1000):
+    for target in ("", "DetectLabels", "List\tCollections", "x" * 1000):
         assert server.post(target, {}).error == "UnknownOperationException"
     connection = server.connect()
     connection.request("POST", "/", b"{}")

@@ -47,6 +47,15 @@ def test_another_path_is_refused_with_what_to_do(server: Running, path: str) -> 
     assert "the endpoint that clients are given has no path" in answer.json["Message"]
 
 
+@pytest.mark.parametrize("around", [" {} ", "\t{}", "{}\t ", "   {}   "])
+def test_spaces_around_a_value_do_not_belong_to_it(server: Running, around: str) -> None:
+    target = around.format("RekognitionService.ListCollections")
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nX-Amz-Target:{target}\r\nConnection: close\r\n"
+    answer = exchange(server, f"{head}Content-Length: 2\r\n\r\n{{}}".encode())
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"CollectionIds" in answer
+
+
 @pytest.mark.parametrize("coding", ["gzip", "identity, gzip", "deflate", "aws-chunked", "br"])
 def test_a_compressed_body_is_refused_with_what_to_do(server: Running, coding: str) -> None:
     answer = server.post(

@@ -173,15 +173,15 @@ class Server:
 
     async def _operate(self, request: Request, entry: LogEntry) -> bytes:
         """Return the response's body. Raises Refusal."""
-        target = request.headers.get("x-amz-target")
+        headers = _headers(request)
+        target = next((value for name, value in headers if name == "x-amz-target"), None)
         path = _path(request, target)
         service, operation = services.find(target, self._table)
         entry.operation, entry.content_type = operation.name, service.content_type
         entry.polled = operation.polled
-        given = request.headers.get("content-type", "").lower()
+        given = request.headers.get("content-type", "").strip().lower()
         if given in service.forms:
             entry.form, entry.content_type = service.forms[given], given
-        headers = [(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.headers.raw]
         claim = None
         if self._keys is not None:
             query = request.scope.get("query_string", b"").decode("latin-1")
@@ -290,6 +290,14 @@ class Server:
 
 def _address(request: Request) -> str:
     return request.client.host if request.client else ""
+
+
+def _headers(request: Request) -> list[tuple[str, str]]:
+    """Return the headers. Spaces around a value do not belong to it (RFC 9110, section 5.5)."""
+    return [
+        (name.decode("latin-1"), value.decode("latin-1").strip(" \t"))
+        for name, value in request.headers.raw
+    ]
 
 
 def _cors(origins: Sequence[str]) -> Middleware:
