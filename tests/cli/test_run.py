@@ -17,6 +17,7 @@ from tests.support.processes import alive, descendants, wait_until
 from onlooker.cli import run
 from onlooker.config.schema import Config
 from onlooker.config.section import ConfigError
+from onlooker.config.serving import Metrics, Serve
 from onlooker.record.log.reader import Log
 
 ONLOOKER = [sys.executable, "-m", "onlooker"]
@@ -162,3 +163,10 @@ def test_a_file_that_is_empty_for_a_moment_is_not_taken(
 
     monkeypatch.setattr(run, "run_program", change)
     run.run(config=file)
+
+
+def test_an_empty_host_is_told() -> None:
+    """It equals that of no address for metrics."""
+    run.check_ports(Config(serve=Serve(host="")))
+    with pytest.raises(ConfigError, match="name another port"):
+        run.check_ports(Config(serve=Serve(port=9464), metrics=Metrics(listen="127.0.0.1:9464")))

@@ -301,7 +301,9 @@ def check_stream(config: Config, source: SourceConfig) -> None:
 
 def check_ports(config: Config) -> None:
     """Raise ConfigError if [metrics] and [serve] would listen at one address."""
-    host, _, port = (config.metrics.listen or "").rpartition(":")
+    if not config.metrics.listen:
+        return
+    host, _, port = config.metrics.listen.rpartition(":")
     if host == config.serve.host and int(port) in (config.serve.port, config.serve.metrics_port):
         raise ConfigError(
             f"[metrics] listen: {config.metrics.listen} is an address of [serve] too; name another "
