@@ -103,6 +103,8 @@ def test_what_is_no_image(staff: Collection, tmp_path: Path) -> None:
         staff.index(tmp_path / "notes.txt")
     with pytest.raises(MediaError, match=r"nowhere\.jpg: No such file"):
         staff.search(tmp_path / "nowhere.jpg")
+    with pytest.raises(MediaError, match="zero: neither JPEG nor PNG"):
+        staff.search("/dev/zero")  # which has no end
     with pytest.raises(ValueError, match="uint8"):
         staff.search(np.zeros((4, 4), np.uint8))
 

@@ -93,6 +93,8 @@ class TestExport:
             transfer.import_(store, tmp_path / "staff.jsonl", "/gone/1")
         with pytest.raises(CopyError, match="No such file"):
             transfer.import_(store, tmp_path / "nothing.jsonl")
+        with pytest.raises(CopyError, match=r"/dev/zero: name a file that ends in \.jsonl"):
+            transfer.import_(store, Path("/dev/zero"))  # whose first line has no end
 
     @pytest.mark.parametrize(
         ("spoil", "message"),

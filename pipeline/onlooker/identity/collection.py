@@ -19,7 +19,6 @@ from onlooker.identity.search.engines import open_searcher
 from onlooker.identity.search.searcher import Searcher, all_faces
 from onlooker.identity.store import default_path
 from onlooker.media import image as images
-from onlooker.media.errors import MediaError
 from onlooker.media.picture import Still
 from onlooker.models.card import space
 from onlooker.types import Identity, StoredFace
@@ -185,8 +184,5 @@ def _opened(image: Image) -> tuple[bytes, Still, str | None]:
     if isinstance(image, bytes):
         return image, images.decode(image), None
     path = Path(image)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MediaError(f"{path}: {error.strerror}") from error
+    data = images.contents(path)
     return data, images.decode(data, str(path)), path.stem

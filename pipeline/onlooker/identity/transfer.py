@@ -115,12 +115,13 @@ def import_(store: Store, source: Path, name: str | None = None) -> int:
     Faces keep their ids. The collection appears when it is complete. Raises CollectionExists,
     InvalidName and CopyError.
     """
+    beside = _vectors_beside(source)
     try:
         with source.open("rb") as lines:
             head = _decode(lines.readline(), Head, f"{source}, line 1")
             name = name or head.CollectionId
             check_name("CollectionId", name, r"a-zA-Z0-9_.\-")
-            vectors = _mapped(_vectors_beside(source), head.FaceCount)
+            vectors = _mapped(beside, head.FaceCount)
             metric = head.VectorMetric or metric_of(
                 head.FaceModelVersion, np.array(vectors[:CHUNK_FACES])
             )

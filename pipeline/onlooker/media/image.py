@@ -39,6 +39,14 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 def read(path: str | PathLike[str]) -> Still:
     """Decode the JPEG or PNG file at `path`. Raises MediaError, with the path and the cause."""
+    return decode(contents(path), redacted(str(path)))
+
+
+def contents(path: str | PathLike[str]) -> bytes:
+    """Return the bytes of the file at `path`, or the first of them if it is no JPEG or PNG.
+
+    Raises MediaError.
+    """
     name = redacted(str(path))
     try:
         with open(path, "rb") as file:
@@ -50,7 +58,7 @@ def read(path: str | PathLike[str]) -> Still:
         raise MediaError(f"{name}: {error.strerror}") from error
     if len(data) > MAX_FILE_BYTES:
         raise TooLarge(f"{name}: more than {MAX_FILE_BYTES} bytes; make it smaller first")
-    return decode(data, name)
+    return data
 
 
 def decode(data: bytes, name: str = "image") -> Still:
