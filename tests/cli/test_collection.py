@@ -1,12 +1,15 @@
 """What the commands on collections print, and what they leave behind."""
 
 import json
+import os
+import subprocess
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from tests.support import postgres
+from tests.support.commands import ONLOOKER, environment
 from typer.testing import CliRunner, Result
 
 from onlooker.cli.collection import _opened_report
@@ -132,6 +135,35 @@ def test_folders_of_one_name_are_told(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "people" / person / "2026" / "1.png"), astronaut)
     output = said("index", "staff", "people", "--jobs", "1")
     assert "one name 2026 for images of 2 folders: people/anna/2026, people/ben/2026" in output
+
+
+def test_a_line_is_whole_however_long_its_path_is(tmp_path: Path) -> None:
+    folder = Path("people") / ("a" * 200) / ("b" * 100)
+    (tmp_path / folder).mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / folder / "1.png"), photographs().astronaut)
+    (tmp_path / folder / "2.png").touch()
+    lines = said("index", "staff", "people", "--jobs", "1").splitlines()
+    assert f"not indexed {folder / '2.png'}: the file is empty" in lines
+    assert f"  {'b' * 100}  1" in lines
+
+
+def test_names_that_are_not_utf8_are_indexed_and_reported(tmp_path: Path) -> None:
+    folder = tmp_path / "people" / os.fsdecode(b"caf\xe9")
+    folder.mkdir(parents=True)
+    (folder / "1.png").write_bytes(cv2.imencode(".png", photographs().astronaut)[1].tobytes())
+    (folder / "2.png").touch()
+    words = ("index", "staff", "people", "--jobs", "1", "--report", "report.jsonl")
+    printed = subprocess.check_output(
+        [*ONLOOKER, "collection", *words], cwd=tmp_path, env=environment(tmp_path / "data")
+    )
+    assert b"not indexed people/caf\xe9/2.png: the file is empty\n" in printed
+    assert json.loads((tmp_path / "report.jsonl").read_text()) == {
+        "Path": r"people/caf\xe9/2.png",
+        "Reason": "the file is empty",
+    }
+    with Store(tmp_path / "data" / "faces.db") as store:
+        [face] = store.faces("staff").faces
+    assert face.external_image_id == "caf:dce9:"
 
 
 def test_nothing_indexed_is_status_1(tmp_path: Path) -> None:

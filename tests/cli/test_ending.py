@@ -13,10 +13,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from tests.support.commands import ONLOOKER, environment, onlooker, pipe_that_is_full
 from tests.support.frames import frame
+from tests.support.processes import offspring
 
 from onlooker.cli import ending
 from onlooker.cli.commands import app
@@ -24,6 +26,7 @@ from onlooker.cli.ending import Interrupted, Interruption, if_stopped
 from onlooker.config.schema import Config
 from onlooker.durable_file import FileLock
 from onlooker.errors import OnlookerError
+from onlooker.identity.enrol import MIN_IMAGES_PER_PROCESS
 from onlooker.media.video_writer import VideoWriter
 from onlooker.record.frame_record import build
 from onlooker.record.log.reader import Log, LogError
@@ -141,14 +144,16 @@ class Started:
             env=environment(folder / "data"),
             stdout=stdout,
             stderr=subprocess.PIPE,
+            process_group=0,
         )
 
-    def stop(self, number: signal.Signals) -> tuple[int, list[str]]:
+    def stop(self, number: signal.Signals, *, all_: bool = False) -> tuple[int, list[str]]:
         """Send a signal; return the exit status and the lines on stderr, but one kind of them.
 
         On a machine that is very slow the log says of children that they did not stop in time.
+        all_: send it to its children, too.
         """
-        self.process.send_signal(number)
+        (os.killpg if all_ else os.kill)(self.process.pid, number)
         _, err = self.process.communicate(timeout=60)
         lines = [line for line in err.decode().splitlines() if "child did not stop" not in line]
         return self.process.returncode, lines
@@ -232,6 +237,25 @@ def test_watching_says_where_to_go_on(tmp_path: Path) -> None:
     assert status == 130
     assert line == (
         f"stopped: SIGINT; 1 record was received; `--since 1 --log {named}` continues there"
+    )
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_terminal_that_is_closed_while_processes_analyse_is_one_line(tmp_path: Path) -> None:
+    """It sends SIGHUP to them all, also to the one that counts the semaphores of the others."""
+    images = 2 * MIN_IMAGES_PER_PROCESS
+    for number in range(images):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((96, 96), number, np.uint8))
+    indexing = Started(tmp_path, "collection", "index", "staff", str(tmp_path), "--jobs", "2")
+    indexing.wait_for(lambda: len(offspring(indexing.process.pid)) >= 3)
+    time.sleep(1.0)  # until they load models
+    assert indexing.stop(signal.SIGHUP, all_=True) == (
+        129,
+        [
+            f"stopped: SIGHUP; 0 of {images} images are indexed; the same command continues with "
+            "the others"
+        ],
     )
 
 

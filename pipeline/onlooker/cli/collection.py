@@ -2,6 +2,7 @@
 
 import contextlib
 import enum
+import functools
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ class Method(enum.Enum):
 
 
 console = Console(markup=False, emoji=False, highlight=False)
+_say = functools.partial(console.print, soft_wrap=True)
+"""Prints single lines with paths or names in them, which stay whole, also beside a progress bar."""
 
 
 def _person() -> tuple[Column, Column]:
@@ -152,9 +155,7 @@ def index(
                 names[outcome.external_image_id] += 1
                 folders[outcome.external_image_id].add(outcome.path.parent)
                 if outcome.passed_over:
-                    console.print(
-                        f"{outcome.path}: took the largest of {outcome.passed_over + 1} faces"
-                    )
+                    _say(f"{outcome.path}: took the largest of {outcome.passed_over + 1} faces")
             elif outcome.known:
                 counts["indexed already"] += 1
             else:
@@ -165,15 +166,15 @@ def index(
             reason = "neither JPEG nor PNG by its name"
             _complain(Outcome(path=path, external_image_id="", reason=reason), lines)
     summary = ", ".join(f"{number} {result}" for result, number in counts.items())
-    console.print(f"{counted(count, 'image')} for {name}: {summary}")
+    _say(f"{counted(count, 'image')} for {name}: {summary}")
     for external, times in names.most_common(MAX_NAMES_SHOWN):
-        console.print(f"  {_named(external)}  {times}")
+        _say(f"  {_named(external)}  {times}")
     if len(names) > MAX_NAMES_SHOWN:
-        console.print(f"  and {len(names) - MAX_NAMES_SHOWN} more names")
+        _say(f"  and {len(names) - MAX_NAMES_SHOWN} more names")
     for external, places in folders.items():
         if len(places) > 1:
             shown = ", ".join(map(str, sorted(places)[:MAX_FOLDERS_SHOWN]))
-            console.print(
+            _say(
                 Text.assemble(
                     ("one name", "yellow"),
                     f" {PEOPLE.shown(external)} for images of {len(places)} folders: {shown}",
@@ -192,7 +193,7 @@ def _indexed(counts: Counter[str], images: int) -> str:
 
 def _complain(outcome: Outcome, report: BinaryIO | None) -> None:
     """Print why an image was not indexed, and write it to the report if there is one."""
-    console.print(Text.assemble(("not indexed", "yellow"), f" {outcome.path}: {outcome.reason}"))
+    _say(Text.assemble(("not indexed", "yellow"), f" {outcome.path}: {outcome.reason}"))
     if report is not None:
         line = {"Path": printable(str(outcome.path)), "Reason": printable(outcome.reason)}
         report.write(msgspec.json.encode(line) + b"\n")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TypeAlias
 
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from onlooker.child_process import blocked
 from onlooker.config.schema import Config
+from onlooker.errors import printable
 from onlooker.escape import PEOPLE
 from onlooker.identity.duplicates import image_id
 from onlooker.identity.errors import InvalidName, mismatch
@@ -146,7 +148,7 @@ class Enroller:
         try:
             picture = image.decode(data, name)
         except MediaError as error:
-            return Portrait(reason=str(error).removeprefix(f"{name}: "))
+            return Portrait(reason=_cause(error, name))
         return self.portrait(picture)
 
     def portrait(self, picture: Picture) -> Portrait:
@@ -221,6 +223,11 @@ class _Known:
         return digest.replace(b"\0", b"\1")
 
 
+def _cause(error: Exception, name: str) -> str:
+    """Return an error's text without the file's name, which is beside it anyway."""
+    return str(error).removeprefix(f"{printable(name)}: ")
+
+
 Analyse: TypeAlias = Callable[[bytes, str], Callable[[], Portrait]]
 """Starts the analysis of a file's bytes and returns a function that waits for the result."""
 
@@ -247,9 +254,9 @@ def _started(path: Path, name: str, known: _Known, analyse: Analyse) -> Callable
     outcome = Outcome(path=path)
     try:
         written = external_image_id(name)
-        data = path.read_bytes()
-    except (InvalidName, OSError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        data = image.contents(path)
+    except (InvalidName, MediaError) as error:
+        reason = _cause(error, str(path))
         return lambda: replace(outcome, reason=reason)
     outcome = replace(outcome, external_image_id=written)
     if (image_id(data), written) in known:
@@ -282,6 +289,10 @@ def _in_process(config: Config) -> Iterator[Analyse]:
 def _in_processes(config: Config, jobs: int) -> Iterator[Analyse]:
     spawn = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
+    # A terminal that is closed sends SIGHUP to all; the tracker, which ignores but the others,
+    # must outlive them, or each semaphore of theirs is a traceback.
+    with blocked(signal.SIGHUP):
+        resource_tracker.ensure_running()
     try:
         with ProcessPoolExecutor(jobs, spawn, _begin, (config,)) as pool:
 
