@@ -139,8 +139,8 @@ class Mesher:
             sure = ways.upright >= SURE_PROBABILITY and _is_upright(squares[place], ways)
             return sure and not _is_seen(fits[doubtful[place]].mesh, ways)
 
-        found = self._ways([pictures[n] for n in doubtful], squares, enough)
-        for n, square, ways in zip(doubtful, squares, found, strict=True):
+        answers = self._ways([pictures[n] for n in doubtful], squares, enough)
+        for n, square, ways in zip(doubtful, squares, answers, strict=True):
             if _is_seen(fits[n].mesh, ways):
                 del open_[n]
             else:
