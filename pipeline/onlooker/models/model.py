@@ -16,7 +16,7 @@ Outputs: TypeAlias = "list[NDArray[Any]]"
 """The outputs of a graph, in its order; the first axis of each is the batch."""
 
 
-LENGTH_DIGITS = {"openvino": 4, "cuda": 2}
+LENGTH_DIGITS = {"openvino": 3, "cuda": 2}
 """Binary digits of the lengths that a provider is given, the further ones being 0."""
 MIN_PADDED_LENGTH = 64
 """Shorter lines are read differently if they are padded."""
@@ -123,7 +123,7 @@ class Model:
     def length(self, min_length: int) -> int:
         """Return the length for an input that may have any from `min_length` on.
 
-        OpenVINO compiles kernels for each shape, and CUDA plans it. So there are only eight steps
+        OpenVINO compiles kernels for each shape, and CUDA plans it. So there are only four steps
         from one power of two to the next on OpenVINO, and two on CUDA.
         """
         step = self.card.multiple

@@ -41,7 +41,7 @@ MAX_KERNELS = 100
 compiles its own for each input shape, 3 MB in all for a detector, and by default keeps 5000."""
 MAX_LINE_KERNELS = 1000
 """The same for a recogniser: those of all lengths that `Model.length` has. Compiling them again and
-again would double its time, and take more memory than the 80 MB that they need."""
+again would double its time, and take no less memory."""
 
 
 class LoadError(WeightsError):
