@@ -48,10 +48,8 @@ def test_of_rows_that_show_one_face_the_first_stays() -> None:
         row(110, 130, 140, 150),
         row(185, 100, 285, 200),
     )
-    np.testing.assert_array_equal(
-        distinct(np.concatenate([face, again, neighbour, eye])), np.concatenate([face, neighbour])
-    )
+    assert distinct(np.concatenate([face, again, neighbour, eye])).tolist() == [0, 2]
     # The order decides, not the score.
     again[0, 4] = 1
-    np.testing.assert_array_equal(distinct(np.concatenate([face, again])), face)
-    assert distinct(face[:0]).shape == (0, 15)
+    assert distinct(np.concatenate([face, again])).tolist() == [0]
+    assert distinct(face[:0]).shape == (0,)

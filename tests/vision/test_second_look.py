@@ -15,7 +15,7 @@ from onlooker.media import image
 from onlooker.media.picture import Pixels, Still
 from onlooker.vision import second_look
 from onlooker.vision.face_detectors import Centerface, Rows, Yunet
-from onlooker.vision.second_look import SecondLook, gather
+from onlooker.vision.second_look import SecondLook, doubtful, gather, shown
 
 SHIPPED = Path(skimage.data.__file__).parent
 MOUTH_AND_NOSE = [234, 132, 172, 150, 152, 379, 397, 361, 454, 357, 195, 128]
@@ -99,6 +99,35 @@ def test_the_odds_rise_with_each_score_and_with_the_width() -> None:
     assert odds(60, 0.3, 0.3) > middle
     assert odds(5000, 0.3, 0.3) == odds(second_look.MAX_JUDGED_WIDTH, 0.3, 0.3)
     assert np.isfinite([odds(0, 0, 0), odds(9, 1, 1)]).all()
+
+
+def upright(x: float, side: float, score: float, lean: float = 0) -> Rows:
+    """Return a row whose eyes lean by some radians."""
+    eyes = [0, 0, np.cos(lean), np.sin(lean)]
+    box = [x, 0, x + side, side]
+    return np.array([[*box, score, *eyes, *[0] * 6]], np.float32)
+
+
+def test_faces_that_lean_or_are_unsure_and_likely_candidates_may_be_turned() -> None:
+    sure, leans = upright(0, 50, 0.995), upright(100, 60, 0.999, lean=1.2)
+    unsure, small = upright(200, 70, 0.97), upright(300, 20, 0.95)
+    cut = upright(560, 80, 0.97)
+    likely, unlikely = upright(400, 40, 0.6), upright(470, 85, 0.3)
+    near = np.concatenate([sure, leans, small, cut])
+    far = np.concatenate([unsure, likely, unlikely])
+    faces = np.concatenate([sure, leans, unsure, small, cut])
+    wide = Still(np.zeros((100, 600, 3), np.uint8))
+    places = doubtful(wide, faces, gather([near], [far]))
+    assert places[:, 0].tolist() == [200, 100, 400]  # largest first
+    none = np.empty((0, 15), np.float32)
+    assert len(doubtful(wide, none, gather([none], [none]))) == 0
+
+
+def test_a_row_is_shown_by_one_in_its_place() -> None:
+    rows = np.concatenate([row(0, 0, 50, 50, 1), row(100, 0, 150, 50, 1)])
+    assert shown(rows, row(102, 3, 152, 53, 0.5)).tolist() == [False, True]
+    assert shown(rows, rows[:0]).tolist() == [False, False]
+    assert shown(rows[:0], rows).tolist() == []
 
 
 def test_a_face_is_confirmed_and_placed_and_other_things_are_not(

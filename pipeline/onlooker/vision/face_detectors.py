@@ -103,20 +103,20 @@ def merge(first: Rows, second: Rows) -> Rows:
     """Return all of `first`, and those of `second` that show no face of `first` again."""
     if not len(first) or not len(second):
         return np.concatenate([first, second])
-    return np.concatenate([first, second[~_again(first, second).any(1)]])
+    return np.concatenate([first, second[~again(first, second).any(1)]])
 
 
-def distinct(rows: Rows) -> Rows:
-    """Return the rows, without those that show a face of an earlier row again."""
-    again = _again(rows, rows)
+def distinct(rows: Rows) -> NDArray[np.intp]:
+    """Return the places of the rows, without those that show a face of an earlier row again."""
+    repeats = again(rows, rows)
     kept: list[int] = []
     for n in range(len(rows)):
-        if not again[n, kept].any():
+        if not repeats[n, kept].any():
             kept.append(n)
-    return rows[kept]
+    return np.array(kept, np.intp)
 
 
-def _again(first: Rows, second: Rows) -> NDArray[np.bool_]:
+def again(first: Rows, second: Rows) -> NDArray[np.bool_]:
     """Return whether a row of `second` (m) shows a face of `first` (n), or a part of it: (m, n).
 
     MAX_OVERLAP, MAX_INSIDE and MIN_ALIKE say from when on it does.
@@ -125,8 +125,8 @@ def _again(first: Rows, second: Rows) -> NDArray[np.bool_]:
     sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
     shared = sides.clip(0).prod(2)
     area, own = ((box[..., 2:] - box[..., :2]).prod(2) for box in (a, b))
-    again = (shared / (area + own - shared) > MAX_OVERLAP) | (shared / own > MAX_INSIDE)
-    return np.asarray(again | ((shared / area > MAX_INSIDE) & (area >= MIN_ALIKE * own)))
+    same = (shared / (area + own - shared) > MAX_OVERLAP) | (shared / own > MAX_INSIDE)
+    return np.asarray(same | ((shared / area > MAX_INSIDE) & (area >= MIN_ALIKE * own)))
 
 
 def _unique(found: Rows, image: Pixels, confidence: Logistic) -> Rows:

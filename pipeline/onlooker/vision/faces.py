@@ -10,11 +10,26 @@ from numpy.typing import NDArray
 from onlooker.config import schema
 from onlooker.media.picture import Picture, Pixels, Still, usual
 from onlooker.types import Face
-from onlooker.vision.face_detectors import Centerface, Rows, Yunet, merge
+from onlooker.vision.face_detectors import Centerface, Rows, Yunet, again, distinct, merge
 from onlooker.vision.pose import pose
 from onlooker.vision.quality import quality
-from onlooker.vision.second_look import MIN_CANDIDATE, Candidates, SecondLook, gather
-from onlooker.vision.turned import find_turned
+from onlooker.vision.second_look import (
+    MIN_CANDIDATE,
+    Candidates,
+    SecondLook,
+    doubtful,
+    gather,
+    shown,
+)
+from onlooker.vision.turned import (
+    BETWEEN,
+    QUARTERS,
+    TURNS,
+    find_turned,
+    rotate,
+    rotate_back,
+    rotate_part,
+)
 
 # The detector misses a quarter of the faces that fill three quarters of its input. If it finds
 # nothing, or a large face that the image's edge cuts, it runs again on smaller inputs: long side in
@@ -25,8 +40,14 @@ SMALLER_INPUTS: dict[str, tuple[tuple[int, float], ...]] = {
     "balanced": ((320, 0.0),),
     "thorough": ((320, 0.0), (320, 0.5), (640, 0.5), (160, 0.0)),
 }
-TURNED_INPUTS = (320, 640)
-"""Long sides in pixels of the inputs that are rotated. The first that shows a face ends it."""
+TURNED_INPUTS = ((320, QUARTERS), (640, QUARTERS), (320, BETWEEN))
+"""Long sides in pixels of the inputs that are rotated, and by what. The first that shows a face
+ends it."""
+MIN_TURNED_SCORE = 0.99
+"""Minimum probability of a turned face in a place that was not taken for an upright one, or with
+doubts: real ones have more, headlights less."""
+MAX_TURNED_SIDE = 1600
+"""Long side in pixels of the image that is rotated if one of its faces is turned."""
 LARGE_FACE_SHARE = 0.6
 """A face is large if its longer side is at least this share of the image's shorter one."""
 # Inputs in which "thorough" looks for candidates. CenterFace takes five times as long for a pixel
@@ -38,6 +59,9 @@ MAX_FAR_PIXELS = 960 * 540
 MAX_PORTRAIT_PIXELS = 680 * 382
 PORTRAIT_SHARE = 0.2
 MAX_PORTRAIT_CANDIDATES = 8
+MAX_DOUBTFUL = 3
+"""Places of one image that are searched for turned faces: the largest. One shows that the others
+may be turned."""
 MIN_WIDTH = 15
 """Pixels of the full image. Whatever is narrower may as well be a toy."""
 NO_ROWS = np.empty((0, 15), np.float32)
@@ -74,21 +98,27 @@ class FaceFinder:
 
     def __call__(self, pictures: Sequence[Picture]) -> list[tuple[Face, ...]]:
         """Return each picture's faces in pixels of the full image, largest first."""
+        found = [
+            faces
+            if self._thorough is None
+            else self._turned(self._thorough, picture, faces, places)
+            for picture, (faces, places) in zip(pictures, self._upright(pictures), strict=True)
+        ]
+        return [
+            tuple(face_of(picture, row) for row in _largest(rows).tolist())
+            for picture, rows in zip(pictures, found, strict=True)
+        ]
+
+    def _upright(self, pictures: Sequence[Picture]) -> list[tuple[Rows, Rows]]:
+        """Return the upright faces of each picture, and the places that may show turned ones."""
         lowest = self._threshold
         if self._thorough is not None:
             lowest = min(lowest, MIN_CANDIDATE)
         found = _detect(self._near, pictures, [self._size] * len(pictures), lowest)
         found = self._add_large(pictures, found)
-        if self._thorough is not None:
-            found = self._thorough(pictures, found, lowest, self._threshold)
-            found = [
-                rows if len(rows) else self._turned(self._thorough, picture)
-                for picture, rows in zip(pictures, found, strict=True)
-            ]
-        return [
-            tuple(face_of(picture, row) for row in _largest(rows).tolist())
-            for picture, rows in zip(pictures, found, strict=True)
-        ]
+        if self._thorough is None:
+            return [(rows, NO_ROWS) for rows in found]
+        return self._thorough(pictures, found, lowest, self._threshold)
 
     def _add_large(self, pictures: Sequence[Picture], found: Sequence[Rows]) -> list[Rows]:
         """Return `found` with what smaller inputs show, if a large face may have been missed."""
@@ -105,14 +135,34 @@ class FaceFinder:
             open_ = [n for n, rows in zip(open_, more, strict=True) if not len(rows)]
         return result
 
-    def _turned(self, thorough: "_Thorough", picture: Picture) -> Rows:
-        """Return the faces of an image that seems to have none, until it is rotated."""
-        for long_side in TURNED_INPUTS:
+    def _turned(self, thorough: "_Thorough", picture: Picture, faces: Rows, places: Rows) -> Rows:
+        """Return the faces of an image with those that are on their side or upside down.
+
+        faces: the upright ones. places: where there may be others, or where those are none.
+        """
+        least = max(self._threshold, MIN_TURNED_SCORE)
+        turned, turns = thorough.turned(picture, places, least)
+        for long_side, ways in TURNED_INPUTS:
+            if len(faces) or len(turned):
+                break
             small = picture.small(min(long_side, self._size))
-            rows = find_turned(thorough.confirmed, small, self._threshold)
-            if len(rows):
-                return _scaled(rows, small, picture)
-        return NO_ROWS
+            views = [rotate(small, eighths) for eighths in ways]
+            turned, turns = find_turned(thorough.confirmed, views, self._threshold)
+            turned = _scaled(turned, small, picture)
+        if not len(turned):
+            return faces
+        # In a photograph on its side all faces are, small ones too.
+        small = picture.small(MAX_TURNED_SIDE)
+        view = rotate(small, int(np.bincount(turns).argmax()))
+        [(alike, others)] = self._upright([Still(view.pixels)])
+        alike = rotate_back(alike[~shown(alike, others)], view.matrix)
+        alike = _scaled(alike, small, picture)
+        doubted = shown(faces, places)
+        sure, unsure = faces[~doubted], faces[doubted]
+        more = merge(sure, np.concatenate([alike, turned]))[len(sure) :]
+        better = again(unsure, more) & (more[:, None, 4] > unsure[None, :, 4])
+        rows = np.concatenate([sure, more, unsure[~better.any(0)]])
+        return np.asarray(rows[distinct(rows)])
 
     def _may_miss(self, found: Rows, picture: Picture) -> bool:
         sure = found[found[:, 4] >= self._threshold]
@@ -129,8 +179,10 @@ class _Thorough:
 
     def __call__(
         self, pictures: Sequence[Picture], found: Sequence[Rows], lowest: float, threshold: float
-    ) -> list[Rows]:
+    ) -> list[tuple[Rows, Rows]]:
         """Return the faces of probability `threshold` among `found` and what larger inputs show.
+
+        With them come the places that may show turned ones.
 
         `lowest` is the minimum probability of a candidate.
         """
@@ -147,8 +199,23 @@ class _Thorough:
         result = []
         for picture, *rows in zip(pictures, found, near, far, strict=True):
             first, second, third = (each[_widths(each) >= MIN_WIDTH] for each in rows)
-            result.append(self._look(picture, gather([first, second], [third]), threshold))
+            candidates = gather([first, second], [third])
+            faces = self._look(picture, candidates, threshold)
+            result.append((faces, doubtful(picture, faces, candidates)[:MAX_DOUBTFUL]))
         return result
+
+    def turned(
+        self, picture: Picture, places: Rows, threshold: float
+    ) -> tuple[Rows, NDArray[np.int_]]:
+        """Return the faces at some places that are turned, and each one's rotation."""
+        views = [
+            rotate_part(picture, box, eighths)
+            for box in places[:, :4].tolist()
+            for eighths in TURNS
+        ]
+        if not views:
+            return NO_ROWS, np.empty(0, np.int_)
+        return find_turned(self.confirmed, views, threshold)
 
     def confirmed(self, images: Sequence[Pixels], threshold: float) -> list[Rows]:
         """Return the faces that YuNet finds in each image and a second look confirms."""

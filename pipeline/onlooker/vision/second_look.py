@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onlooker.media.picture import Picture, Pixels
 from onlooker.vision import geometry
 from onlooker.vision.crops import crop
-from onlooker.vision.face_detectors import Centerface, Rows, Yunet, distinct
+from onlooker.vision.face_detectors import Centerface, Rows, Yunet, distinct, merge
 
 MIN_CANDIDATE = 0.05
 """Minimum probability of a candidate, by either detector."""
@@ -62,6 +62,15 @@ MAX_LOG_ODDS = math.log((1 - MIN_PROBABILITY) / MIN_PROBABILITY)
 FAR_TRUST, CANDIDATE_TRUST = 0.9, 0.8
 """Factors of CenterFace's probabilities, and of those of a candidate after a second look, by which
 the box of a face is chosen: YuNet's boxes fit better, and so do those of a second look."""
+
+CLEAR = 0.99
+"""A face of this probability is as upright as it seems: 96 of 100 upright faces have more."""
+MAX_LEAN = math.radians(45)
+"""A face whose eyes lean by more may be turned further."""
+MIN_DOUBTFUL = 0.6
+"""Minimum probability, by either detector, of a candidate that may be a turned face."""
+MIN_DOUBTFUL_WIDTH = 32
+"""Pixels of the full image. Narrower faces are not recognised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,27 @@ def gather(near: Sequence[Rows], far: Sequence[Rows]) -> Candidates:
     )
 
 
+def doubtful(picture: Picture, faces: Rows, candidates: Candidates) -> Rows:
+    """Return the places among an image's candidates that may show a face which is not upright.
+
+    They are faces that lean, or that are not clear though the image's edge does not cut them, and
+    likely candidates that are no faces; largest first.
+    """
+    leans = np.abs(np.arctan2(faces[:, 8] - faces[:, 6], faces[:, 7] - faces[:, 5])) > MAX_LEAN
+    likely = np.maximum(candidates.near, candidates.far) >= MIN_DOUBTFUL
+    missed = merge(faces, candidates.rows[likely])[len(faces) :]
+    unclear = (faces[:, 4] < CLEAR) & (_visible(faces, picture) == 1)
+    rows = np.concatenate([faces[leans | unclear], missed])
+    widths = rows[:, 2] - rows[:, 0]
+    return rows[np.argsort(-widths, kind="stable")[: (widths >= MIN_DOUBTFUL_WIDTH).sum()]]
+
+
+def shown(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Return whether one of `others` is in the place of each row: (n,)."""
+    overlaps = geometry.iou(rows[:, :4].copy(), others[:, :4].copy())
+    return np.asarray(overlaps.max(1, initial=0) > SAME_CANDIDATE)
+
+
 class SecondLook:
     """Both detectors, for the candidates of one image."""
 
@@ -126,9 +156,8 @@ class SecondLook:
         """
         sure = candidates.sure
         unsure = candidates.of(~sure)
-        return distinct(
-            np.concatenate([candidates.rows[sure], self._confirmed(picture, unsure, threshold)])
-        )
+        rows = np.concatenate([candidates.rows[sure], self._confirmed(picture, unsure, threshold)])
+        return np.asarray(rows[distinct(rows)])
 
     def _confirmed(self, picture: Picture, candidates: Candidates, threshold: float) -> Rows:
         candidates = candidates.of(np.argsort(-candidates.odds, kind="stable")[:MAX_LOOKS])
