@@ -160,7 +160,7 @@ class FaceFinder:
         doubted = shown(faces, places)
         sure, unsure = faces[~doubted], faces[doubted]
         more = merge(sure, np.concatenate([alike, turned]))[len(sure) :]
-        better = again(unsure, more) & (more[:, None, 4] > unsure[None, :, 4])
+        better = again(unsure, turned) & (turned[:, None, 4] > unsure[None, :, 4])
         rows = np.concatenate([sure, more, unsure[~better.any(0)]])
         return np.asarray(rows[distinct(rows)])
 

@@ -65,8 +65,6 @@ the box of a face is chosen: YuNet's boxes fit better, and so do those of a seco
 
 CLEAR = 0.99
 """A face of this probability is as upright as it seems: 96 of 100 upright faces have more."""
-MAX_LEAN = math.radians(45)
-"""A face whose eyes lean by more may be turned further."""
 MIN_DOUBTFUL = 0.6
 """Minimum probability, by either detector, of a candidate that may be a turned face."""
 MIN_DOUBTFUL_WIDTH = 32
@@ -124,14 +122,13 @@ def gather(near: Sequence[Rows], far: Sequence[Rows]) -> Candidates:
 def doubtful(picture: Picture, faces: Rows, candidates: Candidates) -> Rows:
     """Return the places among an image's candidates that may show a face which is not upright.
 
-    They are faces that lean, or that are not clear though the image's edge does not cut them, and
-    likely candidates that are no faces; largest first.
+    They are faces that are not clear though the image's edge does not cut them, and likely
+    candidates that are no faces; largest first.
     """
-    leans = np.abs(np.arctan2(faces[:, 8] - faces[:, 6], faces[:, 7] - faces[:, 5])) > MAX_LEAN
     likely = np.maximum(candidates.near, candidates.far) >= MIN_DOUBTFUL
     missed = merge(faces, candidates.rows[likely])[len(faces) :]
     unclear = (faces[:, 4] < CLEAR) & (_visible(faces, picture) == 1)
-    rows = np.concatenate([faces[leans | unclear], missed])
+    rows = np.concatenate([faces[unclear], missed])
     widths = rows[:, 2] - rows[:, 0]
     return rows[np.argsort(-widths, kind="stable")[: (widths >= MIN_DOUBTFUL_WIDTH).sum()]]
 
