@@ -171,6 +171,24 @@ def test_changed_authorizations_are_refused(pattern: str, new: str, answer: str)
     assert judge(_authorization(pattern, new)) == answer
 
 
+@pytest.mark.parametrize(
+    ("pattern", "new"),
+    [
+        (", ", ","),
+        (", SignedHeaders", " ,\tSignedHeaders"),
+        (r"(Credential=\S+), (SignedHeaders=\S+), (Signature=\S+)", r"\3, \1, \2"),
+        ("AWS4-HMAC-SHA256 ", "AWS4-HMAC-SHA256   "),
+    ],
+)
+def test_the_parts_of_an_authorization_have_any_order_and_spaces(pattern: str, new: str) -> None:
+    assert judge(_authorization(pattern, new)) == "kiosk"
+
+
+@pytest.mark.parametrize("more", [", Signature=" + "0" * 64, ", Realm=x", ","])
+def test_an_authorization_with_further_parts_is_refused(more: str) -> None:
+    assert judge(_authorization("$", more)) == HALF
+
+
 def test_a_wrong_secret_region_or_service_is_refused() -> None:
     assert judge(signed(secret=SECRET + "x")) == WRONG
     assert judge(signed(region="eu-west-1"), region="us-east-1") == WRONG

@@ -31,11 +31,12 @@ SIGNED_HEADERS = ("host", "x-amz-date", "x-amz-target")
 Headers = Sequence[tuple[str, str]]
 """Names in lower case and values, in the order they came; a name may come twice."""
 
-_AUTHORIZATION = re.compile(
-    ALGORITHM + r" +Credential=(?P<credential>[^ ,]+), *"
-    r"SignedHeaders=(?P<signed>[!#$%&'*+.^_`|~a-z0-9;-]+), *"
-    r"Signature=(?P<signature>[0-9a-f]{64})"
-)
+_PARTS = {
+    "Credential": re.compile("[^ ,]+"),
+    "SignedHeaders": re.compile(r"[!#$%&'*+.^_`|~a-z0-9;-]+"),
+    "Signature": re.compile("[0-9a-f]{64}"),
+}
+"""The parts of the header Authorization, whose order clients choose."""
 _DATE = re.compile(r"\d{8}T\d{6}Z")
 _DIGEST = re.compile("[0-9a-f]{64}")
 _SPACES = re.compile("[ \t]+")
@@ -77,16 +78,16 @@ def claim(
     if not given:
         more = ". Sign the headers; a signature in the URL is not taken." if query else ""
         raise Refusal("MissingAuthenticationTokenException", f"Missing Authentication Token{more}")
-    found = _AUTHORIZATION.fullmatch(given[0].strip())
+    found = _parts(given[0])
     if found is None or len(given) > 1:
         raise _incomplete(
             f"Authorization must be given once, as {ALGORITHM} Credential=..., "
             "SignedHeaders=..., Signature=..."
         )
-    scope = found["credential"].split("/")
+    scope = found["Credential"].split("/")
     if len(scope) != 5 or scope[4] != "aws4_request":
         raise _incomplete(f"Credential must be KEY/YYYYMMDD/REGION/{service}/aws4_request")
-    signed = tuple(found["signed"].split(";"))
+    signed = tuple(found["SignedHeaders"].split(";"))
     _check_signed(signed, headers)
     date = _only(headers, "x-amz-date")
     _check_scope(scope, date, service, region)
@@ -102,7 +103,7 @@ def claim(
         )
     _check_body_is_signed(headers)
     canonical = _canonical(query), quote(path, safe="/-_.~")
-    return Claim(key, "/".join(scope[1:]), date, signed, found["signature"], *canonical)
+    return Claim(key, "/".join(scope[1:]), date, signed, found["Signature"], *canonical)
 
 
 def verify(claim: Claim, headers: Headers, body_hash: str) -> None:
@@ -155,6 +156,16 @@ def _only(headers: Headers, name: str) -> str:
     if len(values) != 1:
         raise _incomplete(f"{name} must be given once, not {len(values)} times.")
     return values[0]
+
+
+def _parts(authorization: str) -> dict[str, str] | None:
+    """Return the parts of the header by their names, or None if they are not what they must be."""
+    algorithm, _, rest = authorization.strip().partition(" ")
+    parts = [part.strip().partition("=") for part in rest.split(",")]
+    found = {name: value for name, _, value in parts}
+    if algorithm != ALGORITHM or len(parts) != len(_PARTS) or found.keys() != _PARTS.keys():
+        return None
+    return found if all(form.fullmatch(found[name]) for name, form in _PARTS.items()) else None
 
 
 def _check_signed(signed: Sequence[str], headers: Headers) -> None:
