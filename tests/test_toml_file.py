@@ -29,6 +29,7 @@ def test_a_byte_order_mark_and_line_ends_of_windows_are_taken(tmp_path: Path, da
         (TEXT.encode("latin-1"), "line 2 is not UTF-8"),
         (b"[streams\n", "at line 1"),
         (b"a = " + b"[" * 5000, "too many brackets within each other"),
+        (b"a = " + b"9" * 5000, "digits"),
         (b"#" * (MAX_BYTES + 1), "more than 4194304 bytes"),
     ],
 )

@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise TomlError(f"line {line} is not UTF-8; save the file as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and what int() says of thousands of digits
         raise TomlError(str(error)) from error
     except RecursionError as error:
         raise TomlError("too many brackets within each other") from error

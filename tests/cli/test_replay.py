@@ -314,8 +314,13 @@ def test_what_cannot_be_written_to_is_left_as_it_was(tmp_path: Path) -> None:
         video.write(np.zeros((48, 64, 3), np.uint8))
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "link.db-wal").write_text("another's")
-    for out, why in (("link", "is a link that leads nowhere"), ("", "is a folder")):
-        done = run(tmp_path, "replay", "video.mp4", "--inline", "--out", out)
+    nowhere, folder = "is a link that leads nowhere", "is a folder"
+    for option, path, why in (
+        ("--out", "link", nowhere),
+        ("--out", "", folder),
+        ("--log", "", folder),
+    ):
+        done = run(tmp_path, "replay", "video.mp4", "--inline", option, path)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert why in done.stderr

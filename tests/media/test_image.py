@@ -205,6 +205,13 @@ def test_a_huge_image_is_refused_before_it_is_decoded() -> None:
     assert MAX_PIXELS == 65_000_000
 
 
+def test_a_png_with_a_side_that_libpng_refuses_is_refused() -> None:
+    data = bytearray(encoded(corners(), ".png"))
+    data[16:24] = struct.pack(">II", 2_000_000, 1)
+    with pytest.raises(TooLarge, match="2000000 x 1 pixels; a side of a PNG may have 1 million"):
+        decode(bytes(data))
+
+
 def test_a_jpeg_of_thousands_of_scans_is_refused() -> None:
     data = saved(Image.fromarray(corners()), "JPEG", progressive=True)
     scan = data.index(b"\xff\xda")
@@ -302,6 +309,15 @@ def test_a_jpeg_without_one_of_its_components_is_refused() -> None:
     assert decode(grey).width == 48
     with pytest.raises(MediaError, match="the JPEG ends early"):
         decode(cut)
+
+
+def test_the_spectrum_of_a_sequential_jpegs_scan_says_nothing() -> None:
+    data = bytearray(encoded(corners(), ".jpg"))
+    scan = data.index(b"\xff\xda")
+    place = scan + 2 + int.from_bytes(data[scan + 2 : scan + 4]) - 3
+    assert data[place : place + 3] == b"\0\x3f\0"
+    whole, data[place] = decode(bytes(data)), 1
+    assert (decode(bytes(data)).bgr == whole.bgr).all()
 
 
 def png(kind: int, rows: bytes, *chunks: bytes, bits: int = 8) -> bytes:

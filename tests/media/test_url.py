@@ -33,6 +33,8 @@ from onlooker.media.url import is_camera, may_be_unescaped, redacted
         ("test://moving?fps=5", "test://moving?fps=5"),
         ("file:///videos/a.mp4", "file:///videos/a.mp4"),
         ("/videos/a@b.mp4", "/videos/a@b.mp4"),
+        ("http-cams/door@home.264", "http-cams/door@home.264"),
+        ("https/recordings/a@b.mp4", "https/recordings/a@b.mp4"),
     ],
 )  # fmt: skip
 def test_secrets_are_redacted(url: str, shown: str) -> None:

@@ -302,8 +302,9 @@ def _report(
 
 def _check(settings: Config, outputs: Outputs, annotated: Path | None, store: Path | None) -> None:
     """Raise now what would otherwise end the run at its end, or in another process."""
-    if outputs.records is not None and not outputs.records.name:
-        raise durable_file.Occupied(outputs.records, "is a folder")
+    for path in filter(None, (outputs.records, outputs.log)):
+        if not path.name:
+            raise durable_file.Occupied(path, "is a folder")
     if outputs.publish is not None:
         endpoints.check_publishable(outputs.publish, encrypted=False)
         endpoints.check_free(outputs.publish)

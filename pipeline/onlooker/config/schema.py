@@ -61,7 +61,8 @@ CAMERA_SCHEMES = ("rtsp", "rtsps", "http", "https")
 URL_SCHEMES = (*CAMERA_SCHEMES, "test", "file")
 
 NEARLY_URL = re.compile(
-    r"(rtsps?|rtmp|https?|file|test):|(rtsps?|rtmp|https?)\W+\S*@|[^/\s]+:[^/]*@", re.IGNORECASE
+    r"(?i)(rtsps?|rtmp|https?|file|test):|"
+    r"(rtsps?|rtmp|https?)[;,.\s]*[/\\]+[^/\s]+:\S*@|[^/\s]+:[^/]*@"
 )
 """The beginning of what is meant as a URL, but lacks the scheme or its slashes."""
 

@@ -26,6 +26,8 @@ MAX_SCANS = 256
 MAX_SCANNED_PIXELS = 10 * MAX_PIXELS
 """Maximum pixels of all scans together. Encoders make ten scans; a file of a few bytes can demand
 the same 65 megapixels again and again."""
+MAX_PNG_SIDE = 1_000_000
+"""libpng's limit of a side."""
 MAX_PNG_BYTES = 3 * MAX_PIXELS
 """Maximum bytes of a PNG's decoded pixels: 16 bits and transparency take more than three each."""
 
@@ -122,12 +124,13 @@ def _check_jpeg(data: bytes, name: str) -> int:
     The coefficients of a progressive JPEG may be incomplete, but each component needs its first.
     """
     scans, max_scans, end = 0, MAX_SCANS, len(data)
-    missing = set[int]()
+    missing, progressive = set[int](), False
     for code, at in _segments(data):
         if code == _END[1] or code in _NO_JPEG:
             end = at - 2
             break
         if code in _FRAME_HEADERS:
+            progressive = code in _PROGRESSIVE
             missing = set(
                 data[at + 8 : at + 8 + 3 * data[at + 7] : 3] if at + 7 < len(data) else b""
             )
@@ -142,7 +145,8 @@ def _check_jpeg(data: bytes, name: str) -> int:
         if code == _SCAN:
             scans += 1
             header = data[at : at + _number(data, at, 2)]
-            if len(header) >= 6 and header[-3] == 0:
+            # What a scan begins with says something in progressive frames only.
+            if len(header) >= 6 and (header[-3] == 0 or not progressive):
                 missing -= set(header[3:-3:2])
         if scans > max_scans:
             raise MediaError(
@@ -186,6 +190,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _NO_JPEG = frozenset((*range(0x02, 0xC0), *range(0xF0, 0xFE)))
 """Markers that no JPEG has: bytes that a camera added behind it."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # without DHT, JPG, DAC
+_PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
 """Frames in which each block of 8 x 8 pixels takes at least one bit. If the bits are missing, the
 decoder fills in grey, and a file of a few bytes can demand 65 megapixels of it."""
@@ -201,6 +206,8 @@ def _pixel_chunks(data: bytes, name: str) -> bytes:
         raise MediaError(f"{name}: damaged, it does not begin with its size")
     width, height = _number(data, 16, 4), _number(data, 20, 4)
     _check_size(width, height, name)
+    if max(width, height) > MAX_PNG_SIDE:
+        raise TooLarge(f"{name}: {width} x {height} pixels; a side of a PNG may have 1 million")
     bits, kind_of_pixels = _number(data, 24, 1), _number(data, 25, 1)
     if (
         _number(data, 8, 4) != 13

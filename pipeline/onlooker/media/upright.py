@@ -73,6 +73,7 @@ class Upright:
         return Planes(y, u, v)
 
     def _orientation(self, frame: VideoFrame) -> Orientation:
+        # It holds in a sequence of frames, which a key frame need not begin, but mostly does.
         stated = _stated_orientation(frame)
         if stated is not None or frame.key_frame:
             self.orientation = stated or Orientation.UPRIGHT

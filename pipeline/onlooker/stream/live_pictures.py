@@ -19,7 +19,7 @@ import simplejpeg
 import zmq
 
 from onlooker.media import area
-from onlooker.media.picture import Planes
+from onlooker.media.picture import Pixels, Planes
 from onlooker.media.planes import stretched
 from onlooker.rekognition.shapes import StreamRecord, encode
 from onlooker.types import Frame
@@ -123,10 +123,15 @@ def encoded(picture: Planes) -> bytes:
     if scale < 1:
         width, height = round(picture.width * scale), round(picture.height * scale)
         half = (width + 1) // 2, (height + 1) // 2
-        y = area.resize(y, width, height)
-        u, v = area.resize(u, *half), area.resize(v, *half)
+        y, u, v = _shrunk(y, (width, height)), _shrunk(u, half), _shrunk(v, half)
     planes = stretched(y), cv2.LUT(u, CHROMA), cv2.LUT(v, CHROMA)
     return bytes(simplejpeg.encode_jpeg_yuv_planes(*planes, quality=QUALITY))
+
+
+def _shrunk(plane: Pixels, size: tuple[int, int]) -> Pixels:
+    if plane.shape == (2 * size[1], 2 * size[0]):  # OpenCV has a kernel of its own for it
+        return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return area.resize(plane, *size)
 
 
 def open_live(run: Path | None) -> LivePictures | None:
