@@ -244,9 +244,11 @@ def test_watching_says_where_to_go_on(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 def test_a_terminal_that_is_closed_while_processes_analyse_is_one_line(tmp_path: Path) -> None:
     """It sends SIGHUP to them all, also to the one that counts the semaphores of the others."""
-    images = 2 * MIN_IMAGES_PER_PROCESS
+    images = 50 * MIN_IMAGES_PER_PROCESS  # more than are done in the time
+    chance = np.random.default_rng(1)
     for number in range(images):
-        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((96, 96), number, np.uint8))
+        noise = chance.integers(0, 256, (96, 96)).astype(np.uint8)
+        cv2.imwrite(str(tmp_path / f"{number}.png"), noise)
     indexing = Started(tmp_path, "collection", "index", "staff", str(tmp_path), "--jobs", "2")
     indexing.wait_for(lambda: len(offspring(indexing.process.pid)) >= 3)
     time.sleep(1.0)  # until they load models

@@ -54,8 +54,8 @@ def test_images_must_be_of_an_allowed_size(client: Any) -> None:
         client.detect_faces(Image={"Bytes": b"\xff" * 5242881})
     with pytest.raises(client.exceptions.InvalidImageFormatException):
         client.detect_faces(Image={"Bytes": b"\xff" * 5242880})
-    wide = cv2.imencode(".png", np.zeros((5100, 10_000), np.uint8))[1].tobytes()
-    with pytest.raises(client.exceptions.ImageTooLargeException, match="10000 x 5100"):
+    wide = cv2.imencode(".png", np.zeros((6600, 10_000), np.uint8))[1].tobytes()
+    with pytest.raises(client.exceptions.ImageTooLargeException, match="10000 x 6600"):
         client.detect_faces(Image={"Bytes": wide})
 
 
