@@ -66,7 +66,7 @@ MADE = FileFormat("a thing", 77, 3, statements({}), "CREATE TABLE a (x);\nCREATE
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=60)
 
 
 def test_a_new_file_gets_its_tables_and_first_rows(tmp_path: Path) -> None:
