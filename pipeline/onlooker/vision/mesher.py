@@ -92,7 +92,7 @@ class Start(NamedTuple):
     """Whether the crop is turned as the detector found the face: two crops that show no upright
     face end the search then."""
     again: bool = False
-    """Whether the search began so before, with a larger crop: a hopeless first one ends it then."""
+    """Whether a larger crop has found no mesh: one hopeless crop ends the search then."""
 
     def min_crops(self, mesh: Mesh) -> int:
         """Return the minimum number of crops; `mesh` is that of the last one."""
