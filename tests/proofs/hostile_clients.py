@@ -258,6 +258,8 @@ async def heads(server: Address, seconds: float, clients: int) -> Counter[str]:
         chance = random.Random(number)
 
         def request() -> bytes:
+            if chance.random() < 0.25:  # a sound one, which is answered among the others
+                return (HEAD.format("ListCollections", 2) + "\r\n{}").encode()
             method, path = chance.choice(METHODS), chance.choice(PATHS)
             # Mostly what a parser takes, so that what comes after it is reached.
             method, path = chance.choice([("POST", "/"), ("POST", "/"), (method, path)])
