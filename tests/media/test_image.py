@@ -311,6 +311,16 @@ def test_a_jpeg_without_one_of_its_components_is_refused() -> None:
         decode(cut)
 
 
+def test_an_arithmetic_jpeg_needs_its_end_marker() -> None:
+    data = bytearray(encoded(corners(), ".jpg"))
+    frame = data.index(b"\xff\xc0")
+    assert decode(bytes(data[:-2])).width == corners().shape[1]
+    data[frame + 1] = 0xC9  # what follows is arithmetic coding of something else
+    assert decode(bytes(data)).width == corners().shape[1]
+    with pytest.raises(MediaError, match="the JPEG ends early"):
+        decode(bytes(data[:-2]))
+
+
 def test_the_spectrum_of_a_sequential_jpegs_scan_says_nothing() -> None:
     data = bytearray(encoded(corners(), ".jpg"))
     scan = data.index(b"\xff\xda")

@@ -168,9 +168,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _complete(data: bytes) -> bool:
-    """Return whether the scans of a JPEG cover each component with all its coefficients."""
+    """Return whether the scans of a JPEG cover each component with all its coefficients.
+
+    Arithmetic coding leaves zeros at the end out, so that nobody can tell where its bits are cut.
+    """
     wanted, covered = -1, set[tuple[int, int]]()
     for code, at in _segments(data):
+        if code in _ARITHMETIC:
+            return False
         if code in _FRAME_HEADERS:
             wanted = 64 * data[at + 7] if at + 7 < len(data) else -1
         elif code == _SCAN:
@@ -190,6 +195,7 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xff\xd0-\xd8]")
 _NO_JPEG = frozenset((*range(0x02, 0xC0), *range(0xF0, 0xFE)))
 """Markers that no JPEG has: bytes that a camera added behind it."""
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # without DHT, JPG, DAC
+_ARITHMETIC = frozenset(range(0xC9, 0xD0)) - {0xCC}
 _PROGRESSIVE = frozenset((0xC2, 0xC6, 0xCA, 0xCE))
 _HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
 """Frames in which each block of 8 x 8 pixels takes at least one bit. If the bits are missing, the
