@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import time
 
 import pytest
@@ -106,6 +107,7 @@ def test_a_collector_that_refuses_is_told_of_once(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("what", ["hangs", "is away"])
 def test_a_collector_that_does_not_answer_costs_no_time(what: str) -> None:
+    before = threading.enumerate()
     with collecting() as collector:
         collector.hang.clear()
         url = collector.url if what == "hangs" else "http://127.0.0.1:9"
@@ -116,3 +118,9 @@ def test_a_collector_that_does_not_answer_costs_no_time(what: str) -> None:
         began = time.monotonic()
         spans.close()
         assert time.monotonic() - began < 10
+        collector.hang.set()
+        # What still tries to deliver uses `random`, which would disturb the tests after this one.
+        for thread in set(threading.enumerate()) - set(before):
+            if thread.daemon:
+                thread.join(60)
+                assert not thread.is_alive()
