@@ -99,6 +99,7 @@ def test_two_own_readers_of_a_script_must_be_named(tmp_path: Path) -> None:
         ("xx", None, r"language 'xx'; known ones are ar \(Arabic\), .*--from FILE.traineddata"),
         ("uk", None, r"Ukrainian: PaddleOCR's eslav.* no ukr.traineddata .*apt install tess.*-ukr"),
         ("uk", "none.traineddata", "none.traineddata: No such file"),
+        ("uk", "/dev/zero", "/dev/zero: not a regular file"),
         ("uk", "broken.traineddata", "no traineddata file of Tesseract"),
     ],
 )

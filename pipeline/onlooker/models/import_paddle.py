@@ -47,6 +47,7 @@ def import_paddle(
     files = [program, WEIGHTS]
     if kind == "rec":
         if characters is not None:
+            own_models.check_file(characters)
             files.append(os.path.realpath(characters))
         elif (folder / DESCRIPTION).is_file():
             files.append(DESCRIPTION)

@@ -17,6 +17,7 @@ def import_tesseract(file: Path, name: str, licence: str) -> Card:
     """
     own_models.check_name(name)
     file = Path(os.path.realpath(file.expanduser()))
+    own_models.check_file(file)
     try:
         data = file.read_bytes()
     except OSError as error:

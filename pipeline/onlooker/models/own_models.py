@@ -21,6 +21,12 @@ def check_name(name: str) -> None:
         raise WeightsError(f"{name} is a model of Onlooker's own; choose another --name")
 
 
+def check_file(file: Path) -> None:
+    """Raise WeightsError if `file` is not a regular one: it may be endless, or gone next time."""
+    if file.exists() and not file.is_file():
+        raise WeightsError(f"{file}: not a regular file")
+
+
 def folder_archive(folder: Path, paths: Sequence[str]) -> tuple[Archive, tuple[Member, ...]]:
     """Return a card's description of the files at `paths` in the user's folder."""
     contents = [(folder / each).read_bytes() for each in paths]
