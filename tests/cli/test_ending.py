@@ -138,14 +138,19 @@ class Started:
     """A command in a process of its own."""
 
     def __init__(self, folder: Path, *words: str, stdout: int = subprocess.PIPE) -> None:
-        self.process = subprocess.Popen(
-            [*ONLOOKER, *words],
-            cwd=folder,
-            env=environment(folder / "data"),
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
+        # If `nohup` has started the tests, they ignore SIGHUP, and so would this process.
+        before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            self.process = subprocess.Popen(
+                [*ONLOOKER, *words],
+                cwd=folder,
+                env=environment(folder / "data"),
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                process_group=0,
+            )
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
     def stop(self, number: signal.Signals, *, all_: bool = False) -> tuple[int, list[str]]:
         """Send a signal; return the exit status and the lines on stderr, but one kind of them.

@@ -82,9 +82,9 @@ def clean_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert started
     for process in started:
-        if process.poll() is None:  # the test has failed before it ended
-            process.terminate()
-            process.communicate(timeout=60)
+        with process:  # its pipes are closed, and it is waited for
+            if process.poll() is None:  # the test has failed before it ended
+                process.terminate()
         assert list(MEMORY.glob(f"{PREFIX}{process.pid}-*")) == []
 
 
@@ -156,10 +156,11 @@ def test_every_process_may_be_killed_once(place: Path, truth: bytes) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     words = ["replay", "video.mp4", "--collection", "crew", "--out", "stopped.jsonl"]
-    replay = start(place, *words, "--speed", "0.25x")
-    deadline = time.monotonic() + 60
+    # The video's clock runs from its first frame on, also while a busy machine loads the models.
+    replay = start(place, *words, "--speed", "0.01x")
     written = place / "stopped.jsonl"
-    while time.monotonic() < deadline and not (written.exists() and written.stat().st_size):
+    while not (written.exists() and written.stat().st_size):
+        assert replay.poll() is None
         time.sleep(0.1)
     children = offspring(replay.pid)
     assert len(children) >= 6
