@@ -1,16 +1,17 @@
 """Clients that know nothing of Onlooker: the AWS CLI, curl, and botocore's own examples."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import botocore.loaders
 import pytest
+from tests.support.aws_cli import ENVIRONMENT, AwsCli, arguments
 from tests.support.server import Running, check
 from tests.support.street_scenes import photograph
 
@@ -18,25 +19,6 @@ EXAMPLES: dict[str, Any] = botocore.loaders.Loader().load_service_model(
     "rekognition", "examples-1"
 )["examples"]
 AWS = Path(sys.executable).parent / "aws"
-ENVIRONMENT = {
-    **os.environ,
-    "AWS_ACCESS_KEY_ID": "AKIDNOBODY",
-    "AWS_SECRET_ACCESS_KEY": "any",
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_PAGER": "",
-}
-
-
-def aws(server: Running, *words: str) -> Any:
-    """Run `aws rekognition` with these words; return what it prints, decoded."""
-    done = subprocess.run(
-        [str(AWS), "rekognition", *words, "--endpoint-url", server.url, "--output", "json"],
-        capture_output=True,
-        env=ENVIRONMENT,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout) if done.stdout.strip() else {}
 
 
 @pytest.fixture
@@ -46,42 +28,59 @@ def collection(server: Running) -> Iterator[str]:
     server.post("DeleteCollection", {"CollectionId": "cli"})
 
 
-def test_the_aws_cli_runs_every_operation(server: Running, pictures: Path, tmp_path: Path) -> None:
+def test_the_aws_cli_creates_a_collection(server: Running) -> None:
+    """The program itself, as everybody starts it."""
+    words = ("rekognition", "create-collection", "--collection-id", "started")
+    done = subprocess.run(
+        [str(AWS), *arguments(server.url, words)],
+        capture_output=True,
+        env=ENVIRONMENT,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(done.stdout)["StatusCode"] == 200
+    assert server.post("DeleteCollection", {"CollectionId": "started"}).status == 200
+
+
+def test_the_aws_cli_runs_every_operation(
+    aws: AwsCli, server: Running, pictures: Path, tmp_path: Path
+) -> None:
+    cli = partial(aws, server.url, "rekognition")
     obama = pictures / "people" / "barack_obama"
     one, two = (f"fileb://{obama / name}" for name in ("1.jpg", "2.jpg"))
     sign = tmp_path / "sign.jpg"
     sign.write_bytes(photograph(pictures, 2)[0])
-    made = aws(server, "create-collection", "--collection-id", "cli", "--tags", "team=door")
+    made = cli("create-collection", "--collection-id", "cli", "--tags", "team=door")
     assert made["StatusCode"] == 200
     of = ("--collection-id", "cli")
-    arn = aws(server, "describe-collection", *of)["CollectionARN"]
-    assert "cli" in aws(server, "list-collections")["CollectionIds"]
+    arn = cli("describe-collection", *of)["CollectionARN"]
+    assert "cli" in cli("list-collections")["CollectionIds"]
     named = ("--external-image-id", "obama")
-    record = aws(server, "index-faces", *of, "--image-bytes", one, *named)
+    record = cli("index-faces", *of, "--image-bytes", one, *named)
     face = record["FaceRecords"][0]["Face"]["FaceId"]
-    aws(server, "index-faces", *of, "--image-bytes", two)
-    assert len(aws(server, "list-faces", *of, "--page-size", "1")["Faces"]) == 2
-    assert aws(server, "search-faces", *of, "--face-id", face)["FaceMatches"]
-    found = aws(server, "search-faces-by-image", *of, "--image-bytes", two)
+    cli("index-faces", *of, "--image-bytes", two)
+    assert len(cli("list-faces", *of, "--page-size", "1")["Faces"]) == 2
+    assert cli("search-faces", *of, "--face-id", face)["FaceMatches"]
+    found = cli("search-faces-by-image", *of, "--image-bytes", two)
     assert len(found["FaceMatches"]) == 2
     pair = ("--source-image-bytes", one, "--target-image-bytes", two)
-    assert aws(server, "compare-faces", *pair)["FaceMatches"]
-    assert aws(server, "detect-faces", "--image-bytes", one, "--attributes", "ALL")["FaceDetails"]
-    assert aws(server, "detect-text", "--image-bytes", f"fileb://{sign}")["TextDetections"]
+    assert cli("compare-faces", *pair)["FaceMatches"]
+    assert cli("detect-faces", "--image-bytes", one, "--attributes", "ALL")["FaceDetails"]
+    assert cli("detect-text", "--image-bytes", f"fileb://{sign}")["TextDetections"]
     user = ("--user-id", "obama")
-    aws(server, "create-user", *of, *user)
-    response = aws(server, "associate-faces", *of, *user, "--face-ids", face)
+    cli("create-user", *of, *user)
+    response = cli("associate-faces", *of, *user, "--face-ids", face)
     assert response["UserStatus"] == "ACTIVE"
-    assert aws(server, "list-users", *of)["Users"][0]["UserId"] == "obama"
-    assert aws(server, "search-users", *of, "--face-id", face)["UserMatches"]
-    assert aws(server, "search-users-by-image", *of, "--image-bytes", two)["UserMatches"]
-    aws(server, "disassociate-faces", *of, *user, "--face-ids", face)
-    aws(server, "delete-user", *of, *user)
-    aws(server, "tag-resource", "--resource-arn", arn, "--tags", "floor=1")
-    aws(server, "untag-resource", "--resource-arn", arn, "--tag-keys", "team")
-    assert aws(server, "list-tags-for-resource", "--resource-arn", arn)["Tags"] == {"floor": "1"}
-    assert aws(server, "delete-faces", *of, "--face-ids", face)["DeletedFaces"] == [face]
-    assert aws(server, "delete-collection", *of)["StatusCode"] == 200
+    assert cli("list-users", *of)["Users"][0]["UserId"] == "obama"
+    assert cli("search-users", *of, "--face-id", face)["UserMatches"]
+    assert cli("search-users-by-image", *of, "--image-bytes", two)["UserMatches"]
+    cli("disassociate-faces", *of, *user, "--face-ids", face)
+    cli("delete-user", *of, *user)
+    cli("tag-resource", "--resource-arn", arn, "--tags", "floor=1")
+    cli("untag-resource", "--resource-arn", arn, "--tag-keys", "team")
+    assert cli("list-tags-for-resource", "--resource-arn", arn)["Tags"] == {"floor": "1"}
+    assert cli("delete-faces", *of, "--face-ids", face)["DeletedFaces"] == [face]
+    assert cli("delete-collection", *of)["StatusCode"] == 200
 
 
 def test_curl_signs_and_asks(server: Running, collection: str) -> None:

@@ -14,7 +14,6 @@ from tests.support.server import Running
 from onlooker.api import access_keys
 from onlooker.api.rekognition.operations import OPERATIONS
 from onlooker.api.services import actions
-from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -24,10 +23,9 @@ HERE = "http://127.0.0.1:8600"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(demo: Path, tmp_path: Path) -> Path:
     """Return a folder with the output of `make demo`."""
-    (tmp_path / "demo").mkdir()
-    make_video(tmp_path / "demo")
+    (tmp_path / "demo").symlink_to(demo)
     return tmp_path
 
 

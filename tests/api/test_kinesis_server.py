@@ -5,10 +5,9 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from tests.support.aws_cli import AwsCli
 from tests.support.kinesis import (
     SHARD,
     KinesisPort,
@@ -125,40 +125,18 @@ def test_boto3_sees_amazons_errors(port: KinesisPort) -> None:
         client.get_records(ShardIterator=first(client), Limit=10_001)
 
 
-def aws(port: KinesisPort, *words: str) -> Any:
-    """Return what the AWS CLI prints, as JSON."""
-    done = subprocess.run(
-        [
-            str(Path(sys.executable).parent / "aws"),
-            *("--endpoint-url", port.url, "--region", "us-east-1", "--output", "json"),
-            *("kinesis", *words),
-        ],
-        env={
-            **os.environ,
-            "AWS_ACCESS_KEY_ID": "a",
-            "AWS_SECRET_ACCESS_KEY": "b",
-            "AWS_PAGER": "",
-        },
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_the_aws_cli_has_every_operation(port: KinesisPort) -> None:
-    assert aws(port, "list-streams")["StreamNames"] == ["door", "yard"]
+def test_the_aws_cli_has_every_operation(aws: AwsCli, port: KinesisPort) -> None:
+    cli = partial(aws, port.url, "kinesis")
+    assert cli("list-streams")["StreamNames"] == ["door", "yard"]
     named = ("--stream-name", "door")
-    assert aws(port, "describe-stream", *named)["StreamDescription"]["StreamName"] == "door"
-    summary = aws(port, "describe-stream-summary", *named)["StreamDescriptionSummary"]
+    assert cli("describe-stream", *named)["StreamDescription"]["StreamName"] == "door"
+    summary = cli("describe-stream-summary", *named)["StreamDescriptionSummary"]
     assert summary["OpenShardCount"] == 1
-    assert aws(port, "list-shards", *named)["Shards"][0]["ShardId"] == SHARD
+    assert cli("list-shards", *named)["Shards"][0]["ShardId"] == SHARD
     words = ("--shard-id", SHARD, "--shard-iterator-type", "AFTER_SEQUENCE_NUMBER")
     number = ("--starting-sequence-number", sequence_number(248))
-    token = aws(port, "get-shard-iterator", *named, *words, *number)["ShardIterator"]
-    records = aws(port, "get-records", "--shard-iterator", token)["Records"]
+    token = cli("get-shard-iterator", *named, *words, *number)["ShardIterator"]
+    records = cli("get-records", "--shard-iterator", token)["Records"]
     assert [record["SequenceNumber"] for record in records] == [
         sequence_number(249),
         sequence_number(250),

@@ -14,7 +14,6 @@ import msgspec
 import pytest
 from tests.support.processes import wait_until
 
-from onlooker.cli.demo_video import make_video
 from onlooker.config.schema import Config
 from onlooker.record.log.reader import Log
 
@@ -87,14 +86,13 @@ def run(words: list[str], folder: Path, urls: dict[str, str]) -> str:
     return done.stdout
 
 
-def test_the_page_of_stream_processors(tmp_path: Path) -> None:
+def test_the_page_of_stream_processors(demo: Path, tmp_path: Path) -> None:
     """A face in a video is found by a processor, and the record read as from Amazon."""
-    (tmp_path / "demo").mkdir()
-    make_video(tmp_path / "demo")
+    (tmp_path / "demo").symlink_to(demo)
     [toml], [python], [shell] = (
         blocks("stream-processors.md", language) for language in ("toml", "python", "sh")
     )
-    with program(tmp_path, toml) as urls:
+    with program(tmp_path, toml + "\n[text]\nenabled = false\n") as urls:
         assert run([sys.executable, "-c", python], tmp_path, urls).split() == ["eileen"]
         shown = run(["bash", "-e", "-c", shell], tmp_path, urls)
     assert '"Name": "door-staff"' in shown

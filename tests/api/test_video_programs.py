@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.api.test_clients import AWS, ENVIRONMENT
 from tests.support import sdks
+from tests.support.aws_cli import ENVIRONMENT, AwsCli
 from tests.support.server import Running, running
 from tests.support.stored_videos import NAME, ROLE, TOPIC, make_video
 
@@ -35,6 +35,8 @@ def video_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     bucket.mkdir(parents=True)
     make_video(bucket / NAME)
     [toml] = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    for words in ("[serve]\n", "[jobs]"):
+        toml = toml.replace(words, f"{words.strip()}\nthreads = 1\n")
     with running(folder, toml.replace('"buckets"', f'"{folder / "buckets"}"')) as started:
         yield started
 
@@ -95,25 +97,14 @@ def _jobs(server: Running) -> Sequence[Job]:
         return store.jobs()
 
 
-def aws(server: Running, service: str, *words: str) -> Any:
-    """Run the AWS CLI; return what it prints, decoded."""
-    done = subprocess.run(
-        [str(AWS), service, *words, "--endpoint-url", server.url, "--output", "json"],
-        capture_output=True,
-        env=ENVIRONMENT,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout) if done.stdout.strip() else {}
-
-
-def test_the_aws_cli_runs_every_operation(video_server: Running) -> None:
+def test_the_aws_cli_runs_every_operation(aws: AwsCli, video_server: Running) -> None:
+    rekognition, sqs = (partial(aws, video_server.url, name) for name in ("rekognition", "sqs"))
     video = json.dumps({"S3Object": {"Bucket": "videos", "Name": NAME}})
-    aws(video_server, "rekognition", "create-collection", "--collection-id", "cli")
+    rekognition("create-collection", "--collection-id", "cli")
     channel = json.dumps({"SNSTopicArn": TOPIC, "RoleArn": ROLE})
-    url = aws(video_server, "sqs", "get-queue-url", "--queue-name", QUEUE)["QueueUrl"]
+    url = sqs("get-queue-url", "--queue-name", QUEUE)["QueueUrl"]
     of = ("--queue-url", url)
-    aws(video_server, "sqs", "purge-queue", *of)
+    sqs("purge-queue", *of)
     started = {}
     for kind, more in {
         "face-detection": ("--face-attributes", "DEFAULT"),
@@ -122,29 +113,29 @@ def test_the_aws_cli_runs_every_operation(video_server: Running) -> None:
         "person-tracking": ("--job-tag", "cli", "--client-request-token", "cli"),
     }.items():
         words = ("--video", video, "--notification-channel", channel, *more)
-        started[kind] = aws(video_server, "rekognition", f"start-{kind}", *words)["JobId"]
+        started[kind] = rekognition(f"start-{kind}", *words)["JobId"]
     ended: set[str] = set()
     end = time.monotonic() + WAIT_SECONDS
     while ended < set(started.values()) and time.monotonic() < end:
         words = ("--wait-time-seconds", "10", "--max-number-of-messages", "10")
-        found = aws(video_server, "sqs", "receive-message", *of, *words).get("Messages", [])
+        found = sqs("receive-message", *of, *words).get("Messages", [])
         for message in found:
             ended.add(json.loads(json.loads(message["Body"])["Message"])["JobId"])
             receipt = ("--receipt-handle", message["ReceiptHandle"])
             words = (*receipt, "--visibility-timeout", "60")
-            aws(video_server, "sqs", "change-message-visibility", *of, *words)
-            aws(video_server, "sqs", "delete-message", *of, *receipt)
+            sqs("change-message-visibility", *of, *words)
+            sqs("delete-message", *of, *receipt)
     assert ended == set(started.values())
     for kind, id in started.items():
         words = ("--job-id", id, "--max-results", "1")
-        page = aws(video_server, "rekognition", f"get-{kind}", *words)
+        page = rekognition(f"get-{kind}", *words)
         assert page["JobStatus"] == "SUCCEEDED"
         assert page["NextToken"]
-    attributes = aws(video_server, "sqs", "get-queue-attributes", *of, "--attribute-names", "All")
+    attributes = sqs("get-queue-attributes", *of, "--attribute-names", "All")
     assert attributes["Attributes"]["ApproximateNumberOfMessages"] == "0"
-    assert url in aws(video_server, "sqs", "list-queues")["QueueUrls"]
+    assert url in sqs("list-queues")["QueueUrls"]
     entries = json.dumps([{"Id": "1", "ReceiptHandle": "a" * 64}])
-    batch = aws(video_server, "sqs", "delete-message-batch", *of, "--entries", entries)
+    batch = sqs("delete-message-batch", *of, "--entries", entries)
     assert batch["Successful"] == [{"Id": "1"}]
 
 

@@ -80,8 +80,11 @@ def write(
             stream.codec_context.sample_aspect_ratio = aspect
         if turn is not None:
             stream.set_display_rotation(**turn)
+        frame, drawn = av.VideoFrame(), None
         for image, stamp in zip(chosen, stamps, strict=True):
-            frame = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format=pix_fmt)
+            if image is not drawn:
+                frame = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format=pix_fmt)
+                drawn = image
             frame.pts, frame.time_base = stamp, stream.codec_context.time_base
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))

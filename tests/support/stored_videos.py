@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-import numpy as np
 from tests.support import films
 
 from onlooker.cli.demo_video import View, photographs, render
 from onlooker.config.jobs import Jobs
 from onlooker.jobs.job import Job, Request
 from onlooker.jobs.job_store import JobStore
+from onlooker.media.picture import Pixels
 
 RATE, SECONDS = 30, 4
+MOVES = 3
+"""Frames from one move of the face to the next: jobs analyse every sixth frame or every 15th."""
 BUCKET, NAME = "films", "short.mp4"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:AmazonRekognitionDone"
 ROLE = "arn:aws:iam::000000000000:role/unused"
@@ -20,18 +22,21 @@ def make_video(path: Path, seconds: int = SECONDS, shift: int = 0) -> Path:
     """Write a video: first a face that moves, then a page of text."""
     photos = photographs()
     count = seconds * RATE
-    images = []
+    page = render(photos.page, View(x=190, y=95, width=384))
+    images: list[Pixels] = []
     for number in range(count):
-        if number < count // 2:
+        if number >= count // 2:
+            images.append(page)
+        elif number % MOVES:
+            images.append(images[-1])
+        else:
             view = View(x=224 + number / 4 + shift, y=130, width=420)
             images.append(render(photos.astronaut, view))
-        else:
-            images.append(render(photos.page, View(x=190, y=95, width=384)))
     pts = range(1, count + 1)
     options = {"g": "30", "bf": "2", "preset": "ultrafast"}
     return films.write(
         path,
-        images=[np.ascontiguousarray(each) for each in images],
+        images=images,
         rate=RATE,
         pts=pts,
         options=options,

@@ -1,17 +1,16 @@
 """Stream processors through the real clients: their form, their states, their errors."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from tests.support.api import context
+from tests.support.aws_cli import AwsCli
 from tests.support.processors import data_arn, video_arn
 from tests.support.server import Running
 
@@ -235,30 +234,10 @@ def test_tags_of_a_processor(client: Any) -> None:
         client.tag_resource(ResourceArn=ARN, Tags={"onlooker:fps": "often"})
 
 
-def test_the_aws_cli_has_every_operation(server: Running, table: StreamTable) -> None:
-    def aws(*words: str) -> Any:
-        done = subprocess.run(
-            [
-                str(Path(sys.executable).parent / "aws"),
-                *("--endpoint-url", server.url, "--region", "us-east-1", "--output", "json"),
-                *("rekognition", *words),
-            ],
-            env={
-                **os.environ,
-                "AWS_ACCESS_KEY_ID": "a",
-                "AWS_SECRET_ACCESS_KEY": "b",
-                "AWS_PAGER": "",
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout or "{}")
-
+def test_the_aws_cli_has_every_operation(aws: AwsCli, server: Running, table: StreamTable) -> None:
+    cli = partial(aws, server.url, "rekognition")
     given = asked()
-    created = aws(
+    created = cli(
         "create-stream-processor",
         *("--name", NAME, "--role-arn", ROLE),
         *("--input", json.dumps(given["Input"])),
@@ -267,15 +246,15 @@ def test_the_aws_cli_has_every_operation(server: Running, table: StreamTable) ->
     )
     assert created == {"StreamProcessorArn": ARN}
     named = ("--name", NAME)
-    aws("start-stream-processor", *named)
+    cli("start-stream-processor", *named)
     processors.report(table, processors.find(table, NAME), "RUNNING", None)
-    assert aws("describe-stream-processor", *named)["Status"] == "RUNNING"
-    listed = aws("list-stream-processors")["StreamProcessors"]
+    assert cli("describe-stream-processor", *named)["Status"] == "RUNNING"
+    listed = cli("list-stream-processors")["StreamProcessors"]
     assert listed == [{"Name": NAME, "Status": "RUNNING"}]
-    aws("stop-stream-processor", *named)
+    cli("stop-stream-processor", *named)
     processors.report(table, processors.find(table, NAME), "STOPPED", None)
-    aws("delete-stream-processor", *named)
-    assert aws("list-stream-processors") == {"StreamProcessors": []}
+    cli("delete-stream-processor", *named)
+    assert cli("list-stream-processors") == {"StreamProcessors": []}
 
 
 DOORMAN = Key(
