@@ -15,6 +15,7 @@ from tests.support import golden
 from tests.support.golden_runs import (
     GOLDEN,
     IMAGES,
+    SAMPLE_VIDEOS,
     VIDEOS,
     answers,
     everybodys,
@@ -48,10 +49,8 @@ def known(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("video", VIDEOS)
-@pytest.mark.parametrize("mode", ["staged", "inline"])
-def test_a_video(video: str, mode: str, known: Path, place: Path, tmp_path: Path) -> None:
-    path, settings = VIDEOS[video]
-    compare(replayed(known, place / path, settings, tmp_path / "out.jsonl", mode), f"{video}.json")
+def test_a_video(video: str, known: Path, place: Path) -> None:
+    compare(replayed(known, place, VIDEOS[video]), f"{video}.json")
 
 
 def test_images(place: Path, tmp_path: Path) -> None:
@@ -70,20 +69,9 @@ def known_samples(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return folder
 
 
-@pytest.mark.parametrize(
-    ("video", "expected", "settings"),
-    [
-        ("googlework_tiny", "tiny", ""),
-        ("short_hamilton_clip", "hamilton", ""),
-        ("intel_head-pose-face-detection-female", "female", '[faces]\nattributes = ["ALL"]\n'),
-    ],
-)
-def test_a_video_of_the_samples(
-    video: str, expected: str, settings: str, known_samples: Path, samples: Path, tmp_path: Path
-) -> None:
-    path = samples / "video" / f"{video}.mp4"
-    found = replayed(known_samples, path, settings, tmp_path / "out.jsonl", "inline")
-    compare(found, f"{expected}.json")
+@pytest.mark.parametrize("video", SAMPLE_VIDEOS)
+def test_a_video_of_the_samples(video: str, known_samples: Path, samples: Path) -> None:
+    compare(replayed(known_samples, samples, SAMPLE_VIDEOS[video]), f"{video}.json")
 
 
 def test_images_of_the_samples(samples: Path, tmp_path: Path) -> None:

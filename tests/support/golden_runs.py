@@ -1,4 +1,4 @@
-"""Runs of the command whose results are compared with `tests/golden`, and are written there.
+"""Runs whose results are compared with `tests/golden`, and are written there.
 
 `python -m tests.support.golden_runs` writes the results for everybody's pictures again.
 """
@@ -9,10 +9,19 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import skimage.data
+from msgspec.structs import replace
 from tests.support import golden, pictures
 from tests.support.street_scenes import photograph
+
+from onlooker.config.load import load
+from onlooker.config.schema import Match, SourceConfig
+from onlooker.stream.feeds import feeds_of
+from onlooker.stream.inline import inline_feeds
+from onlooker.stream.outputs import Outputs
+from onlooker.stream.supervisor import replay_feeds
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 SHIPPED = Path(skimage.data.__file__).parent
@@ -20,11 +29,28 @@ SHIPPED = Path(skimage.data.__file__).parent
 PLAIN = '[runtime]\nprovider = "cpu"\n'
 """Full precision on every processor."""
 
+
+class Film(NamedTuple):
+    """A video, the mode and the settings in which it is analysed, and for how many seconds."""
+
+    path: str
+    mode: Literal["staged", "inline"] = "inline"
+    settings: str = ""
+    end: float | None = None
+
+
+ALL = '[faces]\nattributes = ["ALL"]\n'
 VIDEOS = {
-    "man": ("video/man.mp4", '[faces]\nattributes = ["ALL"]\n'),
-    "man_then_title": ("video/man_then_title.mov", ""),
+    "man": Film("video/man.mp4", "staged", ALL),
+    "man_then_title": Film("video/man_then_title.mov", end=3.4),
 }
-"""File and more settings of the videos of everybody's pictures."""
+"""The videos of everybody's pictures. In the second the title has just been read whole."""
+SAMPLE_VIDEOS = {
+    "tiny": Film("video/googlework_tiny.mp4"),
+    "hamilton": Film("video/short_hamilton_clip.mp4", end=3.15),
+    "female": Film("video/intel_head-pose-face-detection-female.mp4", settings=ALL),
+}
+"""The videos of the samples. In the second, somebody is named in the scene after a cut."""
 IMAGES = (
     *("faces groups/armchair.jpg", "faces groups/shore.jpg", "faces groups/sofa.jpg"),
     *("faces groups/two_people.jpg", "faces people/film_woman/2.png", "faces cut/left_half.jpg"),
@@ -68,12 +94,17 @@ def index(folder: Path, people: Path) -> None:
     onlooker(folder, "collection create known", f"collection index known {people}")
 
 
-def replayed(folder: Path, video: Path, settings: str, out: Path, mode: str) -> golden.Json:
-    """Return what is kept of a video's records, replayed with the collection in `folder`."""
-    (folder / "onlooker.toml").write_text(PLAIN + settings, encoding="utf-8")
-    words = " --inline" if mode == "inline" else ""
-    onlooker(folder, f"replay {video} --collection known --out {out}{words}")
-    lines = out.read_text(encoding="utf-8").splitlines()
+def replayed(folder: Path, place: Path, film: Film) -> golden.Json:
+    """Return what is kept of a film in `place`, analysed with the collection in `folder`."""
+    (folder / "onlooker.toml").write_text(PLAIN + film.settings, encoding="utf-8")
+    config = replace(load(folder / "onlooker.toml"), match=Match(collection="known"))
+    path = place / film.path
+    records = folder / f"{path.stem}.jsonl"
+    source = SourceConfig(url=str(path), end=film.end)
+    feeds = feeds_of({path.stem: source}, config, Outputs(records=records))
+    run = inline_feeds if film.mode == "inline" else replay_feeds
+    run(feeds, config, lambda status: None, store=folder / "data" / "faces.db")
+    lines = records.read_text(encoding="utf-8").splitlines()
     return golden.video([json.loads(line) for line in lines])
 
 
@@ -112,8 +143,8 @@ def main() -> None:
         found = answers(folder, place, IMAGES)
         (GOLDEN / "pictures.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
         index(folder, place / "people")
-        for video, (path, settings) in VIDEOS.items():
-            kept = replayed(folder, place / path, settings, folder / f"{video}.jsonl", "inline")
+        for video, film in VIDEOS.items():
+            kept = replayed(folder, place, film)
             (GOLDEN / f"{video}.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
