@@ -87,7 +87,7 @@ def test_a_graph_with_a_free_batch_gets_the_whole_batch() -> None:
 
 @pytest.mark.parametrize(
     ("provider", "number", "padding"),
-    [("cuda", 21, 1 / 2), ("openvino", 34, 1 / 4), ("cpu", 600, 0)],
+    [("cuda", 21, 1 / 2), ("openvino", 21, 1 / 2), ("cpu", 600, 0)],
 )
 def test_there_are_few_lengths(provider: str, number: int, padding: float) -> None:
     class Nothing:

@@ -266,7 +266,8 @@ class Run(Section, frozen=True):
     provider: Literal["cpu", "openvino"]
     """The faster one in fp32 that is correct for every input shape of the model."""
     bfloat16: bool
-    """Whether OpenVINO's bf16 is faster if the processor has it; it is compared before use."""
+    """Whether OpenVINO's bf16 is worth its memory, twice that of the CPU provider or more, if the
+    processor has it; it is compared before use."""
 
 
 class Figures(Section, frozen=True):

@@ -16,8 +16,8 @@ Outputs: TypeAlias = "list[NDArray[Any]]"
 """The outputs of a graph, in its order; the first axis of each is the batch."""
 
 
-LENGTH_DIGITS = {"openvino": 3, "cuda": 2}
-"""Binary digits of the lengths that a provider is given, the further ones being 0."""
+LENGTH_DIGITS = 2
+"""Binary digits of the lengths that OpenVINO and CUDA are given, the further ones being 0."""
 MIN_PADDED_LENGTH = 64
 """Shorter lines are read differently if they are padded."""
 
@@ -123,13 +123,12 @@ class Model:
     def length(self, min_length: int) -> int:
         """Return the length for an input that may have any from `min_length` on.
 
-        OpenVINO compiles kernels for each shape, and CUDA plans it. So there are only four steps
-        from one power of two to the next on OpenVINO, and two on CUDA.
+        OpenVINO compiles kernels for each shape, which it keeps, and CUDA plans it. So there are
+        only two steps from one power of two to the next.
         """
         step = self.card.multiple
-        if self.provider in LENGTH_DIGITS and min_length > MIN_PADDED_LENGTH:
-            digits = LENGTH_DIGITS[self.provider]
-            step = max(step, 1 << max(0, min_length.bit_length() - digits))
+        if self.provider != "cpu" and min_length > MIN_PADDED_LENGTH:
+            step = max(step, 1 << (min_length.bit_length() - LENGTH_DIGITS))
         return -(-min_length // step) * step
 
     def _count(self, took: float) -> None:
