@@ -18,7 +18,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("server")
     (folder / "buckets" / "mybucket").mkdir(parents=True)
     topics = f'"{TOPIC}" = "queue"\n"{TOPIC}2" = "queue:second"\n'
-    toml = f'[serve]\nthreads = 1\nbuckets = "{folder / "buckets"}"\n[jobs]\n[topics]\n{topics}'
+    toml = f'[serve]\nthreads = 1\nbuckets = "{folder / "buckets"}"\n'
+    toml += f"[jobs]\nthreads = 1\n[topics]\n{topics}"
     with running(folder, toml) as started:
         yield started
 

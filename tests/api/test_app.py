@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from botocore.config import Config
 from tests.support.api import ask, context
+from tests.support.collector import Collector, collecting
 from tests.support.records import EILEEN, face
 from tests.support.requests import PNG
 from tests.support.server import Answer, Running, answered, running
@@ -337,9 +338,16 @@ def test_a_body_may_come_in_chunks(server: Running) -> None:
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One thread for pictures, and three requests that may wait."""
-    with running(tmp_path_factory.mktemp("small"), "[serve]\nthreads = 1\nqueue = 3\n") as one:
+def collector() -> Iterator[Collector]:
+    with collecting() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Running]:
+    """One thread for pictures, three requests that may wait, and a collector of traces."""
+    toml = f'[serve]\nthreads = 1\nqueue = 3\n[telemetry]\ntraces = "{collector.url}"\n'
+    with running(tmp_path_factory.mktemp("small"), toml) as one:
         yield one
 
 
@@ -390,7 +398,9 @@ def test_a_process_that_dies_is_replaced(small: Running) -> None:
     assert any(message.startswith("process died name=") for message in messages)
 
 
-def test_accepted_requests_are_answered_before_the_server_stops(small: Running) -> None:
+def test_accepted_requests_are_answered_and_traced_before_the_server_stops(
+    small: Running, collector: Collector
+) -> None:
     """The last test of this server: it ends."""
     body = {"Image": {"Bytes": base64.b64encode(noise(500)).decode()}}
     answers: list[Answer] = []
@@ -399,7 +409,8 @@ def test_accepted_requests_are_answered_before_the_server_stops(small: Running) 
         for _ in range(3)
     ]
     idle = small.connect()
-    assert small.post("ListCollections", {}, idle).status == 200
+    listed = small.post("ListCollections", {}, idle)
+    assert listed.status == 200
     for thread in threads:
         thread.start()
     end = time.monotonic() + 60
@@ -416,17 +427,11 @@ def test_accepted_requests_are_answered_before_the_server_stops(small: Running) 
     text = small.log.read_text()
     assert "Traceback" not in text
     assert noise(100)[:100].hex() not in text
-
-
-def test_no_process_remains_if_the_parent_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path, "[serve]\nthreads = 1\nworkers = 2\n") as one:
-        workers = one.workers()
-        assert len(workers) == 2
-        one.process.kill()
-        end = time.monotonic() + 30
-        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    trace = listed.headers["x-amzn-requestid"].replace("-", "")
+    [span] = [each for each in collector.spans if each.trace == trace]
+    assert span.name == span.attributes["rpc.method"] == "ListCollections"
+    assert span.error is None
+    assert span.resource["service.instance.id"].startswith("api.")
 
 
 def test_a_port_in_use_is_an_error(server: Running) -> None:

@@ -1,4 +1,4 @@
-"""Spans of requests, as a collector receives them."""
+"""Spans of requests, as a collector receives them; those of a real server are in test_app."""
 
 import asyncio
 import uuid
@@ -8,7 +8,6 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.support.api import ask, context
 from tests.support.collector import Collector, collecting
-from tests.support.server import running
 
 from onlooker.api.app import Server
 from onlooker.api.request_traces import RequestTraces
@@ -89,18 +88,3 @@ def test_a_share(collector: Collector) -> None:
     request_ids = asked(collector, 0.25, [""] * 60)
     expected = {uuid.UUID(each).hex for each in request_ids if int(each[:8], 16) < 2**30}
     assert {span.trace for span in collector.spans} == expected
-
-
-def test_a_real_server_traces_what_it_answers(
-    collector: Collector, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.mktemp("traced")
-    toml = f'[telemetry]\ntraces = "{collector.url}"\n[faces]\nenabled = false\n'
-    with running(folder, toml) as server:
-        answer = server.post("CreateCollection", {"CollectionId": "staff"})
-        assert answer.status == 200
-    [span] = [each for each in collector.spans if each.name == "CreateCollection"]
-    assert span.trace == answer.headers["x-amzn-requestid"].replace("-", "")
-    assert span.error is None
-    assert span.attributes["rpc.method"] == "CreateCollection"
-    assert span.resource["service.instance.id"].startswith("api.")

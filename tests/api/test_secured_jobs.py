@@ -65,6 +65,7 @@ keys = "{folder / "keys.toml"}"
 threads = 1
 [jobs]
 max_open = 1
+threads = 1
 [topics]
 "{TOPIC}" = "queue"
 "{TOPIC}2" = "queue:other"

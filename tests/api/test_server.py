@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.processes import wait_until
+from tests.support.server import running as program
 
 from onlooker.api import server
 from onlooker.api.listener import ServeError
@@ -163,7 +164,7 @@ def test_a_process_whose_loop_or_threads_hang_is_replaced(
 def test_a_real_process_that_hangs_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
-    """With the models; its /healthz hangs the event loop."""
+    """The one that is stopped has its models; of the other /healthz hangs the event loop."""
     module = "onlooker.api.server_process" if how == "stopped" else STUCK
     with started(tmp_path, monkeypatch, module) as (processes, watch_until):
         assert ask(processes.url, "/readyz") == "ready\n"
@@ -178,3 +179,15 @@ def test_a_real_process_that_hangs_is_replaced(
         if how == "stopped":
             assert "onlooker_worker_restarts_total 1.0" in ask(processes.url, "/metrics")
     killed_in_time(caplog, LOOP_HANGS)
+
+
+def test_no_process_remains_if_the_parent_is_killed(tmp_path: Path) -> None:
+    cold = [sys.executable, "-m", "tests.support.cold_server"]
+    with program(tmp_path, "[serve]\nthreads = 1\nworkers = 2\n", cold) as one:
+        workers = one.workers()
+        assert len(workers) == 2
+        one.process.kill()
+        end = time.monotonic() + 30
+        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)

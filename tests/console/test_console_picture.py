@@ -42,10 +42,10 @@ MAX_DIFFERENCE = 12
 def film(path: Path, image: Pixels) -> None:
     """Write a video that shows one image."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", RATE, {"crf": "14"})
+        stream = container.add_stream("libx264", RATE, {"crf": "14", "preset": "ultrafast"})
         stream.height, stream.width, _ = image.shape
         stream.pix_fmt = "yuv420p"
-        frame = av.VideoFrame.from_ndarray(image, "bgr24")
+        frame = av.VideoFrame.from_ndarray(image, "bgr24").reformat(format="yuv420p")
         for _ in range(SECONDS * RATE):
             frame.pts = None
             container.mux(stream.encode(frame))

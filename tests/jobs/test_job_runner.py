@@ -242,7 +242,7 @@ def test_a_collection_that_was_deleted(tmp_path: Path, runner: Runner) -> None:
 def test_a_damaged_video_has_results_and_a_remark(tmp_path: Path, runner: Runner) -> None:
     buckets = tmp_path / "buckets"
     (buckets / BUCKET).mkdir(parents=True)
-    data = bytearray(make_video(buckets / BUCKET / NAME).read_bytes())
+    data = bytearray((runner.folder / "buckets" / BUCKET / NAME).read_bytes())
     data[len(data) // 3 : len(data) // 3 + 30_000] = bytes(30_000)
     (buckets / BUCKET / NAME).write_bytes(data)
     with store(tmp_path) as jobs:
@@ -299,7 +299,7 @@ def test_a_full_disk_leaves_the_job_open(
 
 
 def test_an_idle_process_has_no_models(tmp_path: Path, folder: Path) -> None:
-    own = Runner(folder)
+    own = Runner(folder, threads=1)
     with store(tmp_path) as jobs:
         one = own(jobs)
         run(jobs, one, started(jobs))

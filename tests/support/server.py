@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from tests.support.botocore_shapes import model, problems
 
+ONLOOKER = str(Path(sys.executable).parent / "onlooker")
 START_SECONDS = 250.0
 """Seconds that the server may take to load its models, on a busy machine."""
 
@@ -133,7 +134,9 @@ def check(operation: str, body: bytes) -> None:
 
 
 @contextmanager
-def running(folder: Path, toml: str = "", **environment: str) -> Iterator[Running]:
+def running(
+    folder: Path, toml: str = "", program: Sequence[str] = (ONLOOKER,), **environment: str
+) -> Iterator[Running]:
     """Run `onlooker serve` with a configuration, on a free port, with a store of its own."""
     settings = folder / "onlooker.toml"
     settings.write_text(toml)
@@ -141,7 +144,7 @@ def running(folder: Path, toml: str = "", **environment: str) -> Iterator[Runnin
     with open(log, "wb") as errors, open(out, "wb") as output:
         process = subprocess.Popen(
             [
-                str(Path(sys.executable).parent / "onlooker"),
+                *program,
                 "serve",
                 "--port",
                 "0",

@@ -47,18 +47,21 @@ def client(server: Running, bucket: Path) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def jobs(client: Any) -> dict[str, str]:
-    """Return the ids of a job of each kind, which have ended."""
-    started = {
-        kind: getattr(client, name)(
-            Video=VIDEO, JobTag="a:b", **({"CollectionId": "crew"} if "Search" in kind else {})
-        )["JobId"]
-        for kind, name in START.items()
-    }
+    """Return the ids of a job of each kind, which have ended; each was started with a token."""
+    started = {kind: getattr(client, name)(**asked(kind))["JobId"] for kind, name in START.items()}
+    search = asked("FaceSearch")
+    assert client.start_face_search(**search)["JobId"] == started["FaceSearch"]
     first = client.get_face_detection(JobId=started["FaceDetection"])
     assert "VideoMetadata" not in first or first["JobStatus"] == "SUCCEEDED"
     for kind, id in started.items():
         assert ended(client, kind, id)["JobStatus"] == "SUCCEEDED"
     return started
+
+
+def asked(kind: str) -> dict[str, Any]:
+    """Return the parameters of a job, which has a token."""
+    search = {"CollectionId": "crew"} if kind == "FaceSearch" else {}
+    return {"Video": VIDEO, "JobTag": "a:b", "ClientRequestToken": f"token-{kind}", **search}
 
 
 def ended(client: Any, kind: str, id: str, **more: Any) -> Any:
@@ -191,15 +194,12 @@ def test_jobs_of_other_operations_and_unknown_ones(client: Any, jobs: dict[str, 
 @pytest.mark.parametrize("kind", START)
 def test_a_token_starts_one_job(client: Any, jobs: dict[str, str], bucket: Path, kind: str) -> None:
     start = getattr(client, START[kind])
-    asked = {"CollectionId": "crew"} if "Search" in kind else {}
-    first = start(Video=VIDEO, ClientRequestToken="token", **asked)["JobId"]
-    assert start(Video=VIDEO, ClientRequestToken="token", **asked)["JobId"] == first
+    assert start(**asked(kind))["JobId"] == jobs[kind]
     with pytest.raises(client.exceptions.IdempotentParameterMismatchException, match="token"):
-        start(Video=VIDEO, ClientRequestToken="token", JobTag="other", **asked)
-    ended(client, kind, first)
+        start(**{**asked(kind), "JobTag": "other"})
     (bucket / NAME).rename(bucket / "away.mp4")  # it is not looked for again
     try:
-        assert start(Video=VIDEO, ClientRequestToken="token", **asked)["JobId"] == first
+        assert start(**asked(kind))["JobId"] == jobs[kind]
     finally:
         (bucket / "away.mp4").rename(bucket / NAME)
 
