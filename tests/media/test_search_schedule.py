@@ -29,8 +29,8 @@ def moving(number: int, text: str = "", pixels: float = 3.0) -> Picture:
         place, font = (400, 300), cv2.FONT_HERSHEY_DUPLEX
         cv2.putText(image, text, place, font, 1.0, (0, 0, 0), 6, cv2.LINE_AA)
         cv2.putText(image, text, place, font, 1.0, (255, 255, 255), 2, cv2.LINE_AA)
-    noisy = image + np.random.default_rng(number).normal(0, 2, image.shape)
-    return Still(np.clip(noisy, 0, 255).astype(np.uint8))
+    grain = np.random.default_rng(number).integers(-3, 4, image.shape, np.int8)
+    return Still(np.clip(image + grain.astype(np.int16), 0, 255).astype(np.uint8))
 
 
 def searches(pictures: list[Picture], fps: float = FPS) -> list[TextSearch]:

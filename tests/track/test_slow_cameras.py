@@ -1,16 +1,17 @@
 """People and signs before cameras of few frames, some of which are dropped: the whole pipeline."""
 
+from collections.abc import Iterator
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from tests.support import films, steps
 from tests.support.drawn_scenes import PAPER, TAN, Person, Scene, Sign
 
-from onlooker.config.schema import Config
+from onlooker.config.schema import Config, Text
 from onlooker.config.tracking import Tracks
 from onlooker.media.picture import Pixels
 from onlooker.record.log.reader import Log
+from onlooker.record.log.visit_table import VisitQuery
 from onlooker.rekognition.shapes import Appearance, Reading
 from onlooker.stream.inline import inline
 from onlooker.stream.outputs import Outputs
@@ -43,24 +44,44 @@ def planned(fps: float, jitter: float) -> list[tuple[float, bool]]:
     return frames + [(left + AWAY + n / fps, True) for n in range(AFTER)]
 
 
-@pytest.mark.parametrize(("fps", "jitter"), [(1, 0.0), (1, 0.2), (2, 0.0), (2, 0.2), (5, 0.0)])
-def test_a_dropped_frame_splits_nothing_and_an_absence_does(
-    fps: float, jitter: float, tmp_path: Path
-) -> None:
-    plan = planned(fps, jitter)
+CAMERAS = [(1, 0.0), (1, 0.2), (2, 0.0), (2, 0.2), (5, 0.0)]
+"""Frames a second, and jitter."""
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    """The visits before all cameras, whose streams have the names that `name` gives."""
+    folder = tmp_path_factory.mktemp("slow")
     images = {there: desk(there) for there in (True, False)}
-    video = films.write(
-        tmp_path / "slow.mp4",
-        images=[images[there] for _, there in plan],
-        pts=[round(1000 * time) for time, _ in plan],
-        time_base=Fraction(1, 1000),
-    )
-    outputs = Outputs(log=tmp_path / "slow.db")
-    inline([video], Config(tracks=Tracks(absence=ABSENCE)), outputs, steps.quiet)
+    videos = []
+    for fps, jitter in CAMERAS:
+        plan = planned(fps, jitter)
+        video = films.write(
+            folder / f"{name(fps, jitter)}.mp4",
+            images=[images[there] for _, there in plan],
+            pts=[round(1000 * time) for time, _ in plan],
+            time_base=Fraction(1, 1000),
+        )
+        videos.append(video)
+    outputs = Outputs(log=folder / "slow.db")
+    config = Config(tracks=Tracks(absence=ABSENCE), text=Text(size=320))  # the text is large
+    inline(videos, config, outputs, steps.quiet)
     with Log(outputs.log_path) as log:
-        signs = [line.event for line in log.visits(Reading)]
-        people = [visit.event for visit in log.visits(Appearance)]
-    there = [time for time, there in plan if there]
+        yield log
+
+
+def name(fps: float, jitter: float) -> str:
+    return f"slow-{fps}-{round(100 * jitter)}"
+
+
+@pytest.mark.parametrize(("fps", "jitter"), CAMERAS)
+def test_a_dropped_frame_splits_nothing_and_an_absence_does(
+    fps: float, jitter: float, log: Log
+) -> None:
+    here = VisitQuery(stream=name(fps, jitter))
+    signs = [line.event for line in log.visits(Reading, here)]
+    people = [visit.event for visit in log.visits(Appearance, here)]
+    there = [time for time, there in planned(fps, jitter) if there]
     first, second = there[:-AFTER], there[-AFTER:]
     expected = [pytest.approx((each[0], each[-1]), abs=0.01) for each in (first, second)]
     assert [sign.DetectedText for sign in signs] == ["RECEPTION"] * 2
