@@ -37,7 +37,7 @@ from onlooker.record.sinks.publish import Publisher
 from onlooker.stream.errors import Stopped
 from onlooker.stream.messages import Status
 
-NOTHING_TO_FIND = "[faces]\nenabled = false\n[text]\nenabled = false\n"
+NOTHING_TO_FIND = "[faces]\nenabled = false\n[text]\nenabled = false\n[pipeline]\nworkers = 1\n"
 FRAMES = 40
 NEEDS_FILE = "means standard output, and this needs a file; name another file"
 

@@ -7,41 +7,19 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.support.commands import ONLOOKER, onlooker
 
 from onlooker.cli import commands
-from onlooker.cli import main as program
 from onlooker.cli.ending import Interrupted, Interruption
 from onlooker.cli.standard_streams import _readable
 from onlooker.cli.terminal import counted
 from onlooker.errors import OnlookerError
 from onlooker.identity.store import Store, default_path
-
-HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
-    """Call the command line in this process, in an empty folder with no collections."""
-    handlers = {number: signal.getsignal(number) for number in HANDLED}
-    hooks = sys.unraisablehook, threading.excepthook
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
-
-    def run(*words: str) -> None:
-        monkeypatch.setattr(sys, "argv", ["onlooker", *words])
-        program.main()
-
-    yield run
-    sys.unraisablehook, threading.excepthook = hooks
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 def test_a_name_commands_no_terminal_and_breaks_no_line(

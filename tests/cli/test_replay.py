@@ -7,17 +7,17 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 import cv2
 import numpy as np
 import pytest
 from tests.support.commands import ONLOOKER, environment, onlooker
-from tests.support.processes import offspring
+from tests.support.processes import directories, offspring
 
 from onlooker.cli.demo_video import photographs
 from onlooker.cli.replay import replay_videos
@@ -30,12 +30,18 @@ from onlooker.stream.outputs import Outputs
 from onlooker.stream.run_directory import MEMORY, PREFIX
 
 FRAMES = 36
+Refused: TypeAlias = Callable[..., tuple[int | str | None, str]]
+"""A command that ends with an error: its status and stderr."""
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a short video, and a collection `crew` in which its person is indexed."""
+    """A folder with a short video, and a collection `crew` in which its person is indexed.
+
+    Its settings ask for one worker of each kind: each loads its models.
+    """
     folder = tmp_path_factory.mktemp("replay")
+    (folder / "onlooker.toml").write_text("[pipeline]\nworkers = 1\n")
     portrait = photographs().astronaut
     with VideoWriter(folder / "video.mp4", 640, 360, 25, key_every=12) as video:
         for number in range(FRAMES):
@@ -89,27 +95,38 @@ def clean_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def truth(place: Path) -> bytes:
+def summary(place: Path) -> str:
+    """What one process prints that analyses the video and draws the results."""
+    words = ("--collection", "crew", "--inline", "--annotate", "seen.mp4")
+    done = run(place, "replay", "video.mp4", *words)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def truth(place: Path, summary: str) -> bytes:
     """The records that one process writes for the video."""
-    done = run(place, "replay", "video.mp4", "--collection", "crew", "--out", "1.jsonl", "--inline")
-    assert done.returncode == 0, done.stderr
-    return (place / "1.jsonl").read_bytes()
+    return (place / "video.jsonl").read_bytes()
 
 
-def test_the_summary_names_the_person_and_the_text(place: Path) -> None:
-    done = run(place, "replay", "video.mp4", "--collection", "crew", "--annotate", "seen.mp4")
-    assert done.returncode == 0, done.stderr
-    assert "Eileen Collins" in done.stdout
-    assert [f"EXIT {number}" in done.stdout for number in (21, 22, 23)] == [True] * 3
-    assert f"{FRAMES} frames" in done.stdout
-    assert "visits          onlooker log appearances --log " in done.stdout.splitlines()[-1]
+def check_summary(printed: str) -> None:
+    assert "Eileen Collins" in printed
+    assert [f"EXIT {number}" in printed for number in (21, 22, 23)] == [True] * 3
+    assert f"{FRAMES} frames" in printed
+    assert "visits          onlooker log appearances --log " in printed.splitlines()[-1]
+
+
+def test_the_summary_names_the_person_and_the_text(place: Path, summary: str) -> None:
+    check_summary(summary)
     with av.open(str(place / "seen.mp4")) as seen:
         assert sum(1 for _ in seen.decode(video=0)) == FRAMES
     assert len(list(json_lines.read(place / "video.jsonl"))) == FRAMES
 
 
 @pytest.mark.usefixtures("clean_afterwards")
-def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
+def test_subscribers_get_what_the_file_holds(
+    place: Path, truth: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     endpoint = f"ipc://{place}/records.ipc"
     received: list[StreamRecord] = []
 
@@ -122,9 +139,12 @@ def test_subscribers_get_what_the_file_holds(place: Path, truth: bytes) -> None:
     listener = threading.Thread(target=listen)
     listener.start()
     words = ("replay", "video.mp4", "--collection", "crew", "--out", "2.jsonl")
+    (place / "many.toml").write_text("[pipeline]\nworkers = 2\n")
+    monkeypatch.setenv("ONLOOKER_CONFIG", "many.toml")
     done = run(place, *words, "--publish", endpoint)
     listener.join(60)
     assert done.returncode == 0, done.stderr
+    check_summary(done.stdout)
     lines = (place / "2.jsonl").read_bytes()
     assert b"".join(encode(record) + b"\n" for record in received) == lines
     # And many processes write byte for byte what one writes.
@@ -177,9 +197,8 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     assert len(list(json_lines.read(place / "stopped.jsonl"))) == FRAMES
 
 
-@pytest.mark.usefixtures("clean_afterwards")
 @pytest.mark.parametrize("kind", ["missing", "empty", "text", "sound", "folder"])
-def test_what_is_no_video_is_one_clear_error(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_video_is_one_clear_error(tmp_path: Path, kind: str, refused: Refused) -> None:
     video = tmp_path / f"{kind}.mp4"
     match kind:
         case "empty":
@@ -197,11 +216,12 @@ def test_what_is_no_video_is_one_clear_error(tmp_path: Path, kind: str) -> None:
                 container.mux(track.encode(None))
         case "folder":
             video.mkdir()
-    done = run(tmp_path, "replay", str(video))
-    assert done.returncode == 1
-    [line] = [line for line in done.stderr.splitlines() if line.strip()]
+    status, err = refused("replay", str(video))
+    assert status == 1
+    [line] = [line for line in err.splitlines() if line.strip()]
     assert line.startswith("error:")
     assert video.name in line
+    assert directories(os.getpid()) == []
     assert sorted(path.name for path in tmp_path.iterdir() if path != video) == []
 
 
@@ -216,7 +236,7 @@ def test_a_truncated_video_is_analysed_up_to_its_end(place: Path, tmp_path: Path
                 packet.stream = stream
                 target.mux(packet)
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    done = run(tmp_path, "replay", "cut.mkv")
+    done = run(tmp_path, "replay", "cut.mkv", "--inline")
     assert done.returncode == 0, done.stderr
     records = list(json_lines.read(tmp_path / "cut.jsonl"))
     assert 5 < len(records) < FRAMES
@@ -269,10 +289,10 @@ def test_each_line_of_the_file_is_one_json_object(truth: bytes) -> None:
 
 
 def test_a_log_of_other_settings_is_refused(place: Path, truth: bytes, tmp_path: Path) -> None:
-    again = onlooker("replay", "video.mp4", "--out", "1.jsonl", cwd=place)
+    again = onlooker("replay", "video.mp4", cwd=place)
     assert again.returncode == 1
     assert "were made with other settings or from other videos; delete it" in again.stderr
-    assert (place / "1.jsonl").read_bytes() == truth
+    assert (place / "video.jsonl").read_bytes() == truth
 
 
 @pytest.mark.parametrize(
@@ -285,32 +305,34 @@ def test_a_log_of_other_settings_is_refused(place: Path, truth: bytes, tmp_path:
     ],
 )
 def test_options_that_cannot_work_are_refused_before_the_video_is_opened(
-    options: tuple[str, ...], message: str, tmp_path: Path
+    options: tuple[str, ...], message: str, tmp_path: Path, refused: Refused
 ) -> None:
     (tmp_path / "there.mp4").write_text("mine")
-    done = onlooker("replay", "video.mp4", *options, cwd=tmp_path)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    status, err = refused("replay", "video.mp4", *options)
+    assert status == 1
+    assert message in err
+    assert err.count("\n") == 1
     assert not list(tmp_path.glob("*.jsonl"))
     assert (tmp_path / "there.mp4").read_text() == "mine"
 
 
 @pytest.mark.parametrize("option", [("--speed", "fast"), ("--annotate", "x.mp4", "second.mp4")])
-def test_options_that_are_wrong_are_a_usage_error(option: tuple[str, ...], tmp_path: Path) -> None:
-    done = onlooker("replay", "video.mp4", *option, cwd=tmp_path)
-    assert done.returncode == 2
-    assert option[0] in done.stderr
+def test_options_that_are_wrong_are_a_usage_error(
+    option: tuple[str, ...], refused: Refused
+) -> None:
+    status, err = refused("replay", "video.mp4", *option)
+    assert status == 2
+    assert option[0] in err
 
 
-def test_a_url_is_sent_to_the_command_for_streams(tmp_path: Path) -> None:
-    done = onlooker("replay", "test://moving", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "onlooker stream" in done.stderr
+def test_a_url_is_sent_to_the_command_for_streams(tmp_path: Path, refused: Refused) -> None:
+    status, err = refused("replay", "test://moving")
+    assert status == 2
+    assert "onlooker stream" in err
     assert not list(tmp_path.iterdir())
 
 
-def test_what_cannot_be_written_to_is_left_as_it_was(tmp_path: Path) -> None:
+def test_what_cannot_be_written_to_is_left_as_it_was(tmp_path: Path, refused: Refused) -> None:
     with VideoWriter(tmp_path / "video.mp4", 64, 48, 25) as video:
         video.write(np.zeros((48, 64, 3), np.uint8))
     (tmp_path / "link").symlink_to("nowhere")
@@ -321,10 +343,10 @@ def test_what_cannot_be_written_to_is_left_as_it_was(tmp_path: Path) -> None:
         ("--out", "", folder),
         ("--log", "", folder),
     ):
-        done = run(tmp_path, "replay", "video.mp4", "--inline", option, path)
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
-        assert why in done.stderr
+        status, err = refused("replay", "video.mp4", "--inline", option, path)
+        assert status == 1
+        assert err.count("\n") == 1
+        assert why in err
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "link.db-wal").read_text() == "another's"
     assert not (tmp_path / "link.db").exists()

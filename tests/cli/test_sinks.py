@@ -22,6 +22,8 @@ SETTINGS = """
 enabled = false
 [text]
 enabled = false
+[pipeline]
+workers = 1
 [metrics]
 listen = "127.0.0.1:{metrics}"
 [log]

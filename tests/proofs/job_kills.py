@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -39,8 +40,8 @@ from onlooker.vision.analyser import Analyser, Wanted
 from onlooker.vision.unindexed_reasons import passing
 
 KINDS = ("FaceDetection", "FaceSearch", "TextDetection", "PersonTracking")
-VIDEOS = {"one.mp4": 5, "two.mp4": 8}
-"""Their seconds."""
+VIDEOS = ("one.mp4", "two.mp4")
+SECONDS = (5, 8)
 MAX_LIFE_SECONDS = 6.0
 """A process is killed within this time after its start."""
 MAX_SECONDS = 3000.0
@@ -48,12 +49,11 @@ MAX_SECONDS = 3000.0
 
 def requests(number: int) -> list[Request]:
     """Return the parameters of the jobs, of each kind over each video in turn."""
-    names = list(VIDEOS)
     return [
         Request(
             kind=(kind := KINDS[one % len(KINDS)]),  # type: ignore[arg-type]
             bucket=BUCKET,
-            name=names[one // len(KINDS) % len(names)],
+            name=VIDEOS[one // len(KINDS) % len(VIDEOS)],
             collection="crew" if kind == "FaceSearch" else None,
             topic=TOPIC,
         )
@@ -61,12 +61,12 @@ def requests(number: int) -> list[Request]:
     ]
 
 
-def prepare(folder: Path) -> Config:
-    """Make videos and a collection; return the settings of a run."""
+def prepare(folder: Path, seconds: Sequence[int]) -> Config:
+    """Make videos of these lengths and a collection; return the settings of a run."""
     bucket = folder / "buckets" / BUCKET
     bucket.mkdir(parents=True)
-    for number, (name, seconds) in enumerate(VIDEOS.items()):
-        make_video(bucket / name, seconds, shift=5 * number)
+    for number, (name, length) in enumerate(zip(VIDEOS, seconds, strict=True)):
+        make_video(bucket / name, length, shift=5 * number)
     wanted = Wanted(text=False, select=passing("AUTO"))
     [analysis] = Analyser(Config())([Still(photographs().astronaut)], [wanted])
     with open_searcher(folder / "faces.db", space("mobilefacenet")) as searcher:
@@ -147,12 +147,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=40)
     parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument(
+        "--seconds", type=int, nargs=len(VIDEOS), default=SECONDS, help="of the videos"
+    )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     given = parser.parse_args()
     print(f"seed {given.seed}")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        config = prepare(folder)
+        config = prepare(folder, given.seconds)
         asked = requests(given.jobs)
         distinct = list(dict.fromkeys(asked))
         calm = replace(config, jobs=Jobs(folder=str(folder / "calm"), workers=2))

@@ -13,7 +13,7 @@ import pytest
         ("kill_lottery", "--frames", "4000", "--kills", "4", "--seed", "3"),
         ("shell_manners", "--short"),
         ("odd_films", "--films", "8", "--seed", "2"),
-        ("job_kills", "--jobs", "4", "--kills", "5", "--seed", "3"),
+        ("job_kills", "--jobs", "4", "--kills", "5", "--seconds", "3", "1", "--seed", "3"),
         ("stream_faults", "--faults", "12", "--changes", "0", "--seed", "3"),
         ("sinks", "--kinds", "nats", "webhook", "--restarts", "3", "--down", "1"),
         ("stream_processors", "--processors", "3", "--restarts", "1"),

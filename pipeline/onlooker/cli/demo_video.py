@@ -82,19 +82,25 @@ def make_video(folder: Path) -> tuple[Path, Path]:
     Raises MediaError if scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()
-    video, people = folder / "video.mp4", folder / "people"
-    try:
-        (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
-        durable_file.write(people / "Eileen Collins" / "portrait.png", _portrait(photos))
-        durable_file.write(folder / "visitor.png", _png(render(photos.astronaut, VISITOR)))
-    except OSError as error:
-        raise MediaError(f"{folder}: {error.strerror}") from error
+    video, people = folder / "video.mp4", make_images(folder)
     with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE, overwrite=True) as writer:
         for shot in shots(photos):
             for number in range(count := round(shot.seconds * RATE)):
                 view = shot.start.towards(shot.end, number / (count - 1))
                 writer.write(render(shot.photograph, view))
     return video, people
+
+
+def make_images(folder: Path) -> Path:
+    """Write the images alone, without the video; return the folder of portraits."""
+    photos, people = photographs(), folder / "people"
+    try:
+        (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
+        durable_file.write(people / "Eileen Collins" / "portrait.png", _portrait(photos))
+        durable_file.write(folder / "visitor.png", _png(render(photos.astronaut, VISITOR)))
+    except OSError as error:
+        raise MediaError(f"{folder}: {error.strerror}") from error
+    return people
 
 
 def photographs() -> Photographs:
