@@ -250,25 +250,37 @@ def test_an_unknown_collection_is_named(place: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_collection_is_made_searched_and_deleted(place: Path, tmp_path: Path) -> None:
+def test_a_collection_is_made_searched_and_deleted(
+    place: Path,
+    tmp_path: Path,
+    call: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    for name, text in environment(place / "data").items():
+        monkeypatch.setenv(name, text)
+
+    def said(*words: str, status: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            call("collection", *words)
+        out, err = capsys.readouterr()
+        assert ended.value.code == status, err
+        return err if status else out
+
     grey, deep = tmp_path / "grey.png", tmp_path / "deep.png"
     portrait = photographs().astronaut
     cv2.imwrite(str(grey), cv2.cvtColor(portrait, cv2.COLOR_BGR2GRAY))
     cv2.imwrite(str(deep), portrait.astype(np.uint16) * 257)
-    assert run(place, "collection", "create", "staff").returncode == 0
-    again = run(place, "collection", "create", "staff")
-    assert again.returncode == 1
-    assert "staff" in again.stderr
-    done = run(place, "collection", "index", "staff", str(grey), str(deep))
-    assert done.returncode == 0, done.stderr
-    assert "2 images for staff: 2 indexed" in done.stdout
-    listed = run(place, "collection", "list", "staff").stdout
+    said("create", "staff")
+    assert "staff" in said("create", "staff", status=1)
+    assert "2 images for staff: 2 indexed" in said("index", "staff", str(grey), str(deep))
+    listed = said("list", "staff")
     assert "grey" in listed
     assert "deep" in listed
-    found = run(place, "collection", "search", "crew", str(grey))
-    assert "Eileen Collins" in found.stdout
-    assert run(place, "collection", "delete", "staff").returncode == 0
-    assert "staff" not in run(place, "collection", "list").stdout
+    assert "Eileen Collins" in said("search", "crew", str(grey))
+    said("delete", "staff")
+    assert "staff" not in said("list")
 
 
 def test_each_line_of_the_file_is_one_json_object(truth: bytes) -> None:
