@@ -178,9 +178,9 @@ def test_text_that_is_turned_by_quarters(detect_text: ThoroughText, quarters: in
         assert angle == pytest.approx(90 * quarters, abs=3)
 
 
-def test_a_page_of_six_hundred_words(detect_text: ThoroughText) -> None:
-    pixels, words = page_of(600, 2000, 2000, 22)
-    assert len(words) == 600
+def test_a_page_of_three_hundred_words(detect_text: ThoroughText) -> None:
+    pixels, words = page_of(300, 1400, 1400, 22)
+    assert len(words) == 300
     assert detect_text.recall(pixels, words) >= 0.98
 
 
