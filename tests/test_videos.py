@@ -29,7 +29,8 @@ SECOND, HALF = 1.0, 0.5
 """How far apart the frames are by which the truth of the two videos was written."""
 
 NTH = 2
-"""Every how many frames one is analysed. `tests/test_golden.py` has all frames of films."""
+"""Every how many frames one is analysed. `tests/test_golden.py` has all frames, of the
+first seconds of the longer films."""
 
 
 def quiet(status: Status) -> None:

@@ -19,6 +19,8 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = "import setuptools.build_meta as b, sys; print(getattr(b, sys.argv[1])(sys.argv[2]))"
 DATA = {".py", ".pyi", ".toml", ".npz", ".html", ".css", ".js", ".svg", ".typed", ".LICENSE"}
+PARTS = {"ext", "setup.py", "pyproject.toml"}
+"""What compiled modules are made from."""
 MAX_COMPILED_BYTES = 400_000
 """Of one compiled module: with debug symbols the smallest has more than this."""
 
@@ -62,7 +64,7 @@ def compiled() -> set[str]:
 
 def are_current(modules: list[Path]) -> bool:
     """Return whether these were compiled after the last change of all they are made from."""
-    sources = [ROOT / name for name in tracked() if name.parts[0] in {"ext", "setup.py"}]
+    sources = [ROOT / name for name in tracked() if name.parts[0] in PARTS]
     newest = max(source.stat().st_mtime for source in sources)
     return all(module.exists() and module.stat().st_mtime > newest for module in modules)
 

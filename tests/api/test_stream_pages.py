@@ -87,7 +87,10 @@ def run(words: list[str], folder: Path, urls: dict[str, str]) -> str:
 
 
 def test_the_page_of_stream_processors(demo: Path, tmp_path: Path) -> None:
-    """A face in a video is found by a processor, and the record read as from Amazon."""
+    """A face in a video is found by a processor, and the record read as from Amazon.
+
+    The page's server reads text as well, which takes the most and is not what the page is about.
+    """
     (tmp_path / "demo").symlink_to(demo)
     [toml], [python], [shell] = (
         blocks("stream-processors.md", language) for language in ("toml", "python", "sh")

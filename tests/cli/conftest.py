@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from onlooker import program_log
 from onlooker.cli import main as program
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -20,6 +21,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
     hooks = sys.unraisablehook, threading.excepthook
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ONLOOKER_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(program_log, "_form", program_log._form)
 
     def run(*words: str) -> None:
         monkeypatch.setattr(sys, "argv", ["onlooker", *words])

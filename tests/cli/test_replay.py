@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -88,9 +89,12 @@ def clean_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     assert started
     for process in started:
-        with process:  # its pipes are closed, and it is waited for
+        with process:  # its pipes are closed
             if process.poll() is None:  # the test has failed before it ended
                 process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(60)
+            process.kill()
         assert list(MEMORY.glob(f"{PREFIX}{process.pid}-*")) == []
 
 
@@ -179,8 +183,10 @@ def test_sigterm_stops_everything_within_five_seconds(place: Path) -> None:
     # The video's clock runs from its first frame on, also while a busy machine loads the models.
     replay = start(place, *words, "--speed", "0.01x")
     written = place / "stopped.jsonl"
+    deadline = time.monotonic() + 200
     while not (written.exists() and written.stat().st_size):
         assert replay.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.1)
     children = offspring(replay.pid)
     assert len(children) >= 6
@@ -236,7 +242,7 @@ def test_a_truncated_video_is_analysed_up_to_its_end(place: Path, tmp_path: Path
                 packet.stream = stream
                 target.mux(packet)
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    done = run(tmp_path, "replay", "cut.mkv", "--inline")
+    done = run(tmp_path, "replay", "cut.mkv")
     assert done.returncode == 0, done.stderr
     records = list(json_lines.read(tmp_path / "cut.jsonl"))
     assert 5 < len(records) < FRAMES

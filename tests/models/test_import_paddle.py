@@ -286,6 +286,9 @@ def test_a_folder_without_a_model_and_a_taken_name_are_refused(tmp_path: Path) -
             import_paddle.import_paddle(tmp_path, name, None, "MIT")
     with pytest.raises(WeightsError, match="yunet is a model of Onlooker's own"):
         import_paddle.import_paddle(tmp_path, "yunet", None, "MIT")
+    for characters, said in (("/dev/zero", "not a regular file"), ("none.txt", "No such file")):
+        with pytest.raises(WeightsError, match=said):
+            import_paddle.import_paddle(tmp_path, "mine", tmp_path / characters, "MIT")
 
 
 def test_without_the_extra_the_error_has_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

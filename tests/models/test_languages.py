@@ -100,6 +100,7 @@ def test_two_own_readers_of_a_script_must_be_named(tmp_path: Path) -> None:
         ("uk", None, r"Ukrainian: PaddleOCR's eslav.* no ukr.traineddata .*apt install tess.*-ukr"),
         ("uk", "none.traineddata", "none.traineddata: No such file"),
         ("uk", "/dev/zero", "/dev/zero: not a regular file"),
+        ("uk", "x" * 300 + ".traineddata", "x.traineddata: File name too long"),
         ("uk", "broken.traineddata", "no traineddata file of Tesseract"),
     ],
 )

@@ -204,9 +204,13 @@ async def lies(server: Address, seconds: float, clients: int) -> Counter[str]:
     return results
 
 
-HEADS = (
+UPGRADES = (
     "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAA\r\n",
     "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
+)
+"""Offers of other protocols, which a server may decline."""
+HEADS = (
+    *UPGRADES,
     "Connection: close, upgrade\r\nUpgrade: " + "x" * 8000 + "\r\n",
     "Expect: 100-continue\r\n",
     "Expect: a miracle\r\n",
@@ -258,8 +262,9 @@ async def heads(server: Address, seconds: float, clients: int) -> Counter[str]:
         chance = random.Random(number)
 
         def request() -> bytes:
-            if chance.random() < 0.25:  # a sound one, which is answered among the others
-                return (HEAD.format("ListCollections", 2) + "\r\n{}").encode()
+            if chance.random() < 0.25:  # odd, but sound: it is answered among the others
+                head = HEAD.format("ListCollections", 2) + chance.choice(UPGRADES)
+                return f"{head}\r\n{{}}".encode()
             method, path = chance.choice(METHODS), chance.choice(PATHS)
             # Mostly what a parser takes, so that what comes after it is reached.
             method, path = chance.choice([("POST", "/"), ("POST", "/"), (method, path)])

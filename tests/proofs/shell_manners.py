@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 from tests.support.commands import ONLOOKER, environment
 
-from onlooker.cli.demo_video import make_images
+from onlooker.cli.demo_video import make_images, photographs
 from onlooker.media import image
 from onlooker.media.video_writer import VideoWriter
 from onlooker.stream.run_directory import MEMORY, PREFIX
@@ -88,7 +88,7 @@ class Place:
         self._number = 0
         self.model = folder / "model"
         self.model.mkdir()
-        make_images(self.model)
+        make_images(self.model, photographs())
         frame = image.read(self.model / "visitor.png").bgr
         with VideoWriter(self.model / "short.mp4", frame.shape[1], frame.shape[0], 5) as writer:
             for _ in range(FRAMES):

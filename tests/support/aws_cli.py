@@ -3,11 +3,15 @@
 import io
 import json
 import os
+import select
 import subprocess
 import sys
+import traceback
 from contextlib import redirect_stderr, redirect_stdout
 from typing import Any
 
+SECONDS = 60
+"""Time for one command."""
 ENVIRONMENT = {
     **os.environ,
     "AWS_ACCESS_KEY_ID": "AKIDNOBODY",
@@ -21,7 +25,10 @@ class AwsCli:
     """The process. It runs a command at a time, and ends with its input."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -34,7 +41,14 @@ class AwsCli:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(arguments(url, words)), file=self._process.stdin, flush=True)
-        status, output, errors = json.loads(self._process.stdout.readline())
+        ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
+        answer = self._process.stdout.readline() if ready else ""
+        if not answer:
+            self._process.kill()
+            self._process.communicate()
+            self._process = self._start()
+        assert answer, f"the AWS CLI ended, or ran for {SECONDS} seconds: {words}"
+        status, output, errors = json.loads(answer)
         assert status == 0, errors
         return json.loads(output or "{}")
 
@@ -53,7 +67,11 @@ def main() -> None:
     driver = create_clidriver()
     for line in sys.stdin:
         with redirect_stdout(io.StringIO()) as output, redirect_stderr(io.StringIO()) as errors:
-            status = driver.main(json.loads(line))
+            try:
+                status = driver.main(json.loads(line))
+            except BaseException:
+                status = 1
+                traceback.print_exc()
         print(json.dumps([status, output.getvalue(), errors.getvalue()]), flush=True)
 
 

@@ -41,8 +41,8 @@ class Film(NamedTuple):
 
 ALL = '[faces]\nattributes = ["ALL"]\n'
 VIDEOS = {
-    "man": Film("video/man.mp4", "staged", ALL),
-    "man_then_title": Film("video/man_then_title.mov", end=3.4),
+    "man": Film("video/man.mp4", settings=ALL),
+    "man_then_title": Film("video/man_then_title.mov", "staged", end=3.7),
 }
 """The videos of everybody's pictures. In the second the title has just been read whole."""
 SAMPLE_VIDEOS = {
@@ -100,6 +100,7 @@ def replayed(folder: Path, place: Path, film: Film) -> golden.Json:
     config = replace(load(folder / "onlooker.toml"), match=Match(collection="known"))
     path = place / film.path
     records = folder / f"{path.stem}.jsonl"
+    assert not records.exists()  # a run would resume, and analyse nothing
     source = SourceConfig(url=str(path), end=film.end)
     feeds = feeds_of({path.stem: source}, config, Outputs(records=records))
     run = inline_feeds if film.mode == "inline" else replay_feeds

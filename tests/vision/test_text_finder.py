@@ -160,3 +160,16 @@ def test_a_finer_search_finds_smaller_text() -> None:
     usual, finer = find([Still(page)] * 2, [False, True])
     widths = [sum(each.quad[1][0] - each.quad[0][0] for each in found) for found in (usual, finer)]
     assert widths[1] > 1000 > 2 * widths[0]
+
+
+def test_the_thousand_best_regions_of_several_runs_are_kept() -> None:
+    scores = np.random.default_rng(1).permutation(1300).astype(np.float32)
+    quads = scores[:, None, None] * np.ones((1, 4, 2), np.float32)
+    runs = [
+        text_finder.Regions(quads[part], scores[part], scores[part])
+        for part in (slice(700), slice(700, 1300))
+    ]
+    kept = text_finder._together(runs)
+    assert kept.scores.tolist() == list(range(1299, 299, -1))
+    assert (kept.quads[:, 0, 0] == kept.scores).all()
+    assert (kept.heights == kept.scores).all()

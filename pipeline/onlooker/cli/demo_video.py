@@ -82,7 +82,7 @@ def make_video(folder: Path) -> tuple[Path, Path]:
     Raises MediaError if scikit-image is missing or the folder cannot be written to.
     """
     photos = photographs()
-    video, people = folder / "video.mp4", make_images(folder)
+    video, people = folder / "video.mp4", make_images(folder, photos)
     with VideoWriter(video, WIDTH, HEIGHT, RATE, key_every=RATE, overwrite=True) as writer:
         for shot in shots(photos):
             for number in range(count := round(shot.seconds * RATE)):
@@ -91,9 +91,12 @@ def make_video(folder: Path) -> tuple[Path, Path]:
     return video, people
 
 
-def make_images(folder: Path) -> Path:
-    """Write the images alone, without the video; return the folder of portraits."""
-    photos, people = photographs(), folder / "people"
+def make_images(folder: Path, photos: Photographs) -> Path:
+    """Write the images alone, without the video; return the folder of portraits.
+
+    Raises MediaError if the folder cannot be written to.
+    """
+    people = folder / "people"
     try:
         (people / "Eileen Collins").mkdir(parents=True, exist_ok=True)
         durable_file.write(people / "Eileen Collins" / "portrait.png", _portrait(photos))

@@ -68,7 +68,8 @@ def decode(data: bytes, name: str = "image") -> Still:
 
     JPEG is turned upright by its EXIF orientation. 16 bits are rounded to 8, transparency is
     composed over white, as in a browser, and CMYK, grey and palettes become BGR. A truncated file
-    is an error, not half an image; a JPEG of which only the end marker is missing is whole.
+    is an error, not half an image; a JPEG of which only the end marker is missing is whole, unless
+    it is coded arithmetically: then nobody can tell, and it needs the marker.
     Raises MediaError; TooLarge above 65 megapixels.
     """
     if not data:

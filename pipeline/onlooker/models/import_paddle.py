@@ -35,6 +35,8 @@ def import_paddle(
     folder's inference.yml, or if that has none. Raises WeightsError.
     """
     own_models.check_name(name)
+    if characters is not None:
+        own_models.check_file(characters)
     folder = Path(os.path.realpath(folder))
     program = next((each for each in PROGRAMS if (folder / each).is_file()), None)
     if program is None or not (folder / WEIGHTS).is_file():
@@ -47,7 +49,6 @@ def import_paddle(
     files = [program, WEIGHTS]
     if kind == "rec":
         if characters is not None:
-            own_models.check_file(characters)
             files.append(os.path.realpath(characters))
         elif (folder / DESCRIPTION).is_file():
             files.append(DESCRIPTION)

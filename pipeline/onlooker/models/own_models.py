@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,11 @@ def check_name(name: str) -> None:
 
 def check_file(file: Path) -> None:
     """Raise WeightsError if `file` is not a regular one: it may be endless, or gone next time."""
-    if file.exists() and not file.is_file():
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise WeightsError(f"{file}: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
         raise WeightsError(f"{file}: not a regular file")
 
 
