@@ -44,7 +44,7 @@ VIDEOS = {
     "man": Film("video/man.mp4", settings=ALL),
     "man_then_title": Film("video/man_then_title.mov", "staged", end=3.7),
 }
-"""The videos of everybody's pictures. In the second the title has just been read whole."""
+"""The videos of everybody's pictures. In the second the title has been read whole."""
 SAMPLE_VIDEOS = {
     "tiny": Film("video/googlework_tiny.mp4"),
     "hamilton": Film("video/short_hamilton_clip.mp4", end=3.15),
