@@ -39,7 +39,7 @@ demo: $(VENV)/demo.stamp  ## make a video, index a face, replay the video, print
 # their time, so that four processes keep two cores busy.
 test: $(VENV)/dev.stamp  ## all tests, with the real models
 	$(BIN)/onlooker models pull
-	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 docs: $(VENV)/dev.stamp  ## the site of the documentation, into site/
 	$(BIN)/mkdocs build --strict

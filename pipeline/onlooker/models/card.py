@@ -266,8 +266,8 @@ class Run(Section, frozen=True):
     provider: Literal["cpu", "openvino"]
     """The faster one in fp32 that is correct for every input shape of the model."""
     bfloat16: bool
-    """Whether OpenVINO's bf16 is worth its memory, twice that of the CPU provider or more, if the
-    processor has it; it is compared before use."""
+    """Whether the model runs in bf16 on OpenVINO if the processor supports it. It is compared with
+    fp32 before use, and needs about twice the memory of the CPU provider."""
 
 
 class Figures(Section, frozen=True):
