@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from onlooker import program_log
+from onlooker.cli import ending
 from onlooker.cli import main as program
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -28,6 +29,10 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[.
         program.main()
 
     yield run
+    # A signal that it sends again would reach the process without the command's handlers.
+    for thread in threading.enumerate():
+        if thread.name == ending.AGAIN:
+            thread.join(60)
     sys.unraisablehook, threading.excepthook = hooks
     for number, handler in handlers.items():
         signal.signal(number, handler)

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import CodeType, FrameType
 
 from rich.text import Text
 
@@ -24,7 +25,9 @@ from onlooker.errors import OnlookerError, printable
 from onlooker.stream.errors import Stopped
 
 AGAIN_SECONDS = 0.01
-"""Time until a signal that was lost comes again: not while the place that lost it still runs."""
+"""Time until a signal that was lost comes again, as often as the place that lost it still runs."""
+AGAIN = "signal"
+"""Name of the thread that waits for it."""
 MAX_OPEN_FILES = 4096
 MIN_OPEN_FILES = 100
 """A run has sockets, pipes, databases and models open; ZeroMQ aborts if it cannot open its own."""
@@ -66,8 +69,10 @@ class Interruption:
         self._since = 0.0
         sys.unraisablehook = self._again
 
-    def __call__(self, number: int, _: object) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         if self.number is None:
+            if _is_in(frame, Interruption._again.__code__):
+                return  # where it would be lost once more; it comes again
             self.number, self._since = number, time.monotonic()
             raise Interrupted(number)
         if time.monotonic() - self._since > self._seconds:
@@ -77,12 +82,28 @@ class Interruption:
         """Raise it again if it came where exceptions are ignored, as in a destructor."""
         if isinstance(unraisable.exc_value, Interrupted):
             self.number = None
-            main, number = threading.main_thread().ident, unraisable.exc_value.number
-            again = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (main, number))
-            again.daemon = True
-            again.start()
+            number = unraisable.exc_value.number
+            threading.Thread(target=self._repeat, args=(number,), name=AGAIN, daemon=True).start()
         else:
             sys.__unraisablehook__(unraisable)
+
+    def _repeat(self, number: int) -> None:
+        """Send a signal to the main thread until it is raised there."""
+        main = threading.main_thread().ident
+        assert main is not None
+        time.sleep(AGAIN_SECONDS)
+        while self.number is None:
+            signal.pthread_kill(main, number)
+            time.sleep(AGAIN_SECONDS)
+
+
+def _is_in(frame: FrameType | None, code: CodeType) -> bool:
+    """Return whether a frame is one of `code`, or of something that it has called."""
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager

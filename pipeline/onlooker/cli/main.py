@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from types import FrameType
 
 CLEANUP_SECONDS = 6.0
 """Time that a command has to clean up after a signal; after that another one ends it at once."""
@@ -40,7 +41,7 @@ def main() -> None:
     sys.exit(status)
 
 
-def _handle(handler: Callable[[int, object], None]) -> None:
+def _handle(handler: Callable[[int, FrameType | None], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as by nohup
             signal.signal(number, handler)
